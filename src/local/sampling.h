@@ -1,0 +1,64 @@
+/*
+ * sampling: from logits to a token, in llama.cpp's order and with its meaning of each option:
+ * constraint (grammar), penalties (the last `penalty_last_n` tokens), top-k, top-p, min-p,
+ * temperature, then a draw; temperature 0 is the arg max of the penalised logits.
+ *
+ * Pure computation on the caller's buffers; one sampler belongs to one sequence and its worker.
+ * Deterministic: the same seed and logits give the same tokens on every machine (own generator).
+ */
+#ifndef INF_LOCAL_SAMPLING_H
+#define INF_LOCAL_SAMPLING_H
+
+#include "core/error.h"
+
+struct sampling_options {
+    float temperature;        /* 0: greedy */
+    int32_t top_k;            /* 0 or less: all */
+    float top_p;              /* 1: off */
+    float min_p;              /* 0: off */
+    float repetition_penalty; /* 1: off */
+    float frequency_penalty;  /* 0: off */
+    float presence_penalty;   /* 0: off */
+    int32_t penalty_last_n;   /* tokens looked back at; -1: all of prompt and output */
+    uint64_t seed;
+    int32_t n_vocab;
+};
+
+/* A constraint on the next token, such as a grammar: sets the logits of tokens it forbids to
+ * -INFINITY; accept tells it the token taken. */
+struct sampling_constraint {
+    void *state;
+    void (*apply)(void *state, float *logits, int32_t n_vocab);
+    /* One candidate; used first, on the unconstrained choice, so that the whole vocabulary is only
+     * masked when that choice is forbidden. */
+    bool (*allows)(void *state, int32_t token);
+    /* false: the token cannot follow (never after apply). */
+    bool (*accept)(void *state, int32_t token);
+    void (*destroy)(void *state);
+};
+
+struct sampler;
+
+/* constraint may be NULL; taken over (destroyed with the sampler, and on failure). */
+int32_t sampler_create(struct sampler **out, const struct sampling_options *options,
+                       const struct sampling_constraint *constraint, inf_error *err);
+void sampler_free(struct sampler *s);
+
+/* Tells the penalties of a prompt or generated token; generated ones also go to the constraint. */
+void sampler_accept(struct sampler *s, int32_t token, bool generated);
+
+/*
+ * The next token from logits (n_vocab), which are not changed. -1 when a logit is NaN or +inf, or
+ * none is finite: the row has failed. The check costs one pass and is fused with the arg max.
+ */
+int32_t sampler_sample(struct sampler *s, const float *logits);
+
+/* True when every logit is finite or -inf, at least one finite. */
+bool logits_are_usable(const float *logits, int32_t n_vocab);
+
+/* Natural log-probability of `token`, and the n most probable tokens with theirs, from raw logits.
+ * ids and logprobs hold n. */
+float logits_logprob(const float *logits, int32_t n_vocab, int32_t token);
+void logits_top(const float *logits, int32_t n_vocab, int32_t n, int32_t *ids, float *logprobs);
+
+#endif
