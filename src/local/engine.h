@@ -1,0 +1,62 @@
+/*
+ * engine: what an in-process backend gives to the scheduler: a model with slots of KV cache.
+ *
+ * A slot holds the keys and values of one sequence of tokens, positions 0 .. n-1; slots share
+ * nothing, so that no value of one sequence can reach another. Every function is called on the
+ * scheduler's worker thread.
+ */
+#ifndef INF_LOCAL_ENGINE_H
+#define INF_LOCAL_ENGINE_H
+
+#include "core/error.h"
+#include "core/registry.h"
+
+/* The tokens of one slot in a decode call. */
+struct engine_row {
+    int32_t slot;
+    int32_t position;              /* of tokens[0]: how many tokens the slot holds */
+    const int32_t *tokens;         /* (n_tokens of the call) */
+    const struct adapter *adapter; /* pinned; NULL: base */
+    float scale;                   /* multiplies the adapter's own */
+    bool want_logits;              /* of the last token */
+};
+
+struct engine_limits {
+    int32_t max_slots;   /* decoded together at most */
+    int32_t max_context; /* tokens a slot may ever hold */
+    int32_t max_tokens;  /* tokens of one decode call, all rows together */
+    int32_t n_vocab;
+};
+
+struct engine_ops {
+    /*
+     * Decodes `n_rows` rows of `n_tokens` tokens each, whose slots are consecutive and rising.
+     * On an error every row's slot holds what it held before; the engine stays usable. A row whose
+     * values overflow is no error: its logits say so, and no other row is touched.
+     */
+    int32_t (*decode)(void *engine, const struct engine_row *rows, int32_t n_rows,
+                      int32_t n_tokens, inf_error *err);
+    /* The logits (n_vocab) of a row of the last decode that wanted them; valid until the next. */
+    const float *(*logits)(void *engine, int32_t row);
+    /* Keeps the first n tokens of a slot. Returns how many were kept: n, or 0 where the model
+     * cannot forget a part. */
+    int32_t (*truncate)(void *engine, int32_t slot, int32_t n);
+    /* Exchanges what two slots hold. On an error both are empty. */
+    int32_t (*swap)(void *engine, int32_t a, int32_t b, inf_error *err);
+    /* Makes `to` a copy of the first n tokens of `from`. On an error `to` is empty. */
+    int32_t (*copy)(void *engine, int32_t from, int32_t to, int32_t n, inf_error *err);
+    /* Empties a slot and removes every trace of values that are not finite from its memory.
+     * Others keep what they hold. */
+    int32_t (*scrub)(void *engine, int32_t slot, inf_error *err);
+    /* Makes at least this many slots and tokens a slot (up to the limits); what slots hold stays.
+     * On an error everything is as before. */
+    int32_t (*reserve)(void *engine, int32_t n_slots, int32_t n_context, inf_error *err);
+};
+
+struct engine {
+    const struct engine_ops *ops;
+    void *impl;
+    struct engine_limits limits;
+};
+
+#endif

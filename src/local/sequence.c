@@ -1,0 +1,232 @@
+/*
+ * sequence: see the header. Knows tokens, text and when to stop; knows neither slots nor batches.
+ */
+#include "local/sequence.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "local/logprob_log.h"
+
+#include <string.h>
+
+static void sequence_free(struct sequence *s)
+{
+    if (!s)
+        return;
+    registry_unpin(s->registry, s->adapter);
+    sampler_free(s->sampler);
+    text_stream_free(s->stream);
+    logprob_log_free(s->logprobs);
+    buffer_free(&s->piece);
+    buffer_free(&s->shown);
+    mem_free(s->stop_ids);
+    mem_free(s->tokens);
+    mem_free(s);
+}
+
+static int32_t copy_stop_conditions(struct sequence *s, const inf_request *request)
+{
+    s->stream = text_stream_create(request->stop, request->n_stop);
+    if (!s->stream)
+        return INF_ERROR_NO_MEMORY;
+    if (request->n_stop_token_ids) {
+        s->stop_ids = mem_alloc(request->n_stop_token_ids * sizeof *s->stop_ids);
+        if (!s->stop_ids)
+            return INF_ERROR_NO_MEMORY;
+        memcpy(s->stop_ids, request->stop_token_ids,
+               request->n_stop_token_ids * sizeof *s->stop_ids);
+        s->n_stop_ids = request->n_stop_token_ids;
+    }
+    if (s->n_logprobs >= 0) {
+        s->logprobs = logprob_log_create(s->n_logprobs);
+        if (!s->logprobs)
+            return INF_ERROR_NO_MEMORY;
+    }
+    return INF_OK;
+}
+
+int32_t sequence_create(struct sequence **out, inf_op *op, const struct vocabulary *vocabulary,
+                        int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
+                        struct sampler *sampler, struct registry *registry,
+                        const struct adapter *adapter, inf_error *err)
+{
+    const inf_request *request = op_request(op);
+    struct sequence *s = mem_calloc(1, sizeof *s);
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    if (!s) {
+        mem_free(tokens);
+        sampler_free(sampler);
+        registry_unpin(registry, adapter);
+        return error_no_memory(err);
+    }
+    s->op = op;
+    s->vocabulary = vocabulary;
+    s->tokens = tokens;
+    s->n_prompt = s->n_tokens = s->capacity = n_prompt;
+    s->max_tokens = max_tokens;
+    s->sampler = sampler;
+    s->registry = registry;
+    s->adapter = adapter;
+    s->scale = request->adapter_scale.is_set ? request->adapter_scale.value : 1.0f;
+    s->ignore_eos = request->ignore_eos;
+    s->n_logprobs = request->logprobs.is_set ? request->logprobs.value : -1;
+    s->slot = -1;
+    buffer_init(&s->piece, BUFFER_NO_LIMIT);
+    buffer_init(&s->shown, BUFFER_NO_LIMIT);
+    code = copy_stop_conditions(s, request);
+    if (code != INF_OK) {
+        sequence_free(s);
+        return error_no_memory(err);
+    }
+    for (int32_t i = 0; i < n_prompt; i++)
+        sampler_accept(sampler, tokens[i], false);
+    *out = s;
+    return INF_OK;
+}
+
+static bool append_token(struct sequence *s, int32_t token)
+{
+    if (s->n_tokens == s->capacity) {
+        size_t capacity = (size_t)s->capacity + (size_t)s->capacity / 2 + 64;
+        int32_t *tokens = mem_realloc(s->tokens, capacity * sizeof *tokens);
+
+        if (!tokens)
+            return false;
+        s->tokens = tokens;
+        s->capacity = (int32_t)capacity;
+    }
+    s->tokens[s->n_tokens++] = token;
+    return true;
+}
+
+static bool is_stop_token(const struct sequence *s, int32_t token)
+{
+    for (size_t i = 0; i < s->n_stop_ids; i++) {
+        if (s->stop_ids[i] == token)
+            return true;
+    }
+    return !s->ignore_eos && s->vocabulary->is_end(s->vocabulary->impl, token);
+}
+
+static bool stream_piece(struct sequence *s, int32_t token, bool *stopped)
+{
+    const struct vocabulary *v = s->vocabulary;
+
+    buffer_clear(&s->piece);
+    buffer_clear(&s->shown);
+    return v->piece(v->impl, token, false, &s->piece) &&
+           text_stream_push(s->stream, s->piece.data, s->piece.len, &s->shown, stopped);
+}
+
+static int32_t emit_shown(struct sequence *s, inf_error *err)
+{
+    if (s->shown.len == 0)
+        return INF_OK;
+    return op_emit(s->op, s->shown.data, s->shown.len, s->n_tokens - s->n_prompt, err);
+}
+
+enum sequence_state sequence_advance(struct sequence *s, const float *logits, int32_t *finish,
+                                     inf_error *err)
+{
+    int32_t token = sampler_sample(s->sampler, logits);
+    bool stopped = false;
+
+    *finish = INF_FINISH_NONE;
+    error_none(err);
+    if (token < 0)
+        return SEQUENCE_NOT_FINITE;
+    s->last_token_us = clock_us();
+    if (s->first_token_us == 0)
+        s->first_token_us = s->last_token_us;
+    sampler_accept(s->sampler, token, true);
+    if (!append_token(s, token) ||
+        (s->logprobs && !logprob_log_add(s->logprobs, s->vocabulary, logits, token)))
+        goto no_memory;
+    if (is_stop_token(s, token)) {
+        *finish = INF_FINISH_STOP;
+        return SEQUENCE_ENDED;
+    }
+    if (!stream_piece(s, token, &stopped))
+        goto no_memory;
+    if (emit_shown(s, err) != INF_OK)
+        return SEQUENCE_ENDED;
+    if (stopped)
+        *finish = INF_FINISH_STOP;
+    else if (s->n_tokens - s->n_prompt >= s->max_tokens)
+        *finish = INF_FINISH_LENGTH;
+    return *finish == INF_FINISH_NONE ? SEQUENCE_GOES_ON : SEQUENCE_ENDED;
+
+no_memory:
+    error_no_memory(err);
+    return SEQUENCE_ENDED;
+}
+
+static void fill_timings(const struct sequence *s, inf_timings *t)
+{
+    int64_t started = op_started_us(s->op);
+    int64_t now = clock_us();
+
+    t->total_us = now - started;
+    t->queued_us = (s->prefill_started_us ? s->prefill_started_us : now) - started;
+    if (s->prefill_done_us)
+        t->prefill_us = s->prefill_done_us - s->prefill_started_us;
+    if (s->first_token_us) {
+        t->first_token_us = s->first_token_us - started;
+        t->decode_us = s->last_token_us - s->first_token_us;
+    }
+}
+
+static bool fill_tokens(const struct sequence *s, struct op_output *o)
+{
+    size_t n = (size_t)(s->n_tokens - s->n_prompt);
+
+    if (n) {
+        o->token_ids = mem_alloc(n * sizeof *o->token_ids);
+        if (!o->token_ids)
+            return false;
+        memcpy(o->token_ids, s->tokens + s->n_prompt, n * sizeof *o->token_ids);
+        o->n_token_ids = n;
+    }
+    return !s->logprobs || logprob_log_finish(s->logprobs, o);
+}
+
+static bool fill_output(struct sequence *s, int32_t finish)
+{
+    struct op_output *o = op_output(s->op);
+
+    o->prompt_tokens = s->n_prompt;
+    o->completion_tokens = s->n_tokens - s->n_prompt;
+    o->prefix_tokens = s->n_prefix;
+    o->steps = s->steps;
+    o->mean_rows = s->steps ? (double)s->rows / (double)s->steps : 0;
+    o->mean_adapters = s->steps ? (double)s->adapters / (double)s->steps : 0;
+    o->finish = finish;
+    fill_timings(s, &o->timings);
+    if (finish != INF_FINISH_NONE) {
+        o->finish_reason = mem_strdup(finish == INF_FINISH_STOP ? "stop" : "length");
+        if (!o->finish_reason)
+            return false;
+    }
+    return fill_tokens(s, o);
+}
+
+void sequence_end(struct sequence *s, int32_t finish, const inf_error *err)
+{
+    inf_op *op = s->op;
+    inf_error final = {0};
+    bool complete = true;
+
+    if (err)
+        final = *err;
+    buffer_clear(&s->shown);
+    complete = text_stream_finish(s->stream, &s->shown) && emit_shown(s, NULL) == INF_OK;
+    complete = fill_output(s, final.code == INF_OK ? finish : INF_FINISH_NONE) && complete;
+    if (!complete && final.code == INF_OK) {
+        op_output(op)->finish = INF_FINISH_NONE;
+        error_no_memory(&final);
+    }
+    sequence_free(s);
+    op_finish(op, &final);
+}

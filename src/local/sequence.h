@@ -1,0 +1,73 @@
+/*
+ * sequence: one generate request inside the scheduler, from its tokens to its result.
+ *
+ * Made by a preparation thread, handed to the scheduler, then owned by its worker thread until it
+ * ends. Holds the pin on its adapter and lets it go on every path.
+ */
+#ifndef INF_LOCAL_SEQUENCE_H
+#define INF_LOCAL_SEQUENCE_H
+
+#include "core/op.h"
+#include "core/registry.h"
+#include "local/sampling.h"
+#include "local/text_stream.h"
+
+/* What a sequence asks of the model's vocabulary; immutable, any thread. */
+struct vocabulary {
+    void *impl;
+    int32_t n_vocab;
+    bool (*is_end)(void *impl, int32_t token);
+    /* The bytes of a token as generated text ("" for special ones): appended to out. */
+    bool (*piece)(void *impl, int32_t token, bool special, struct buffer *out);
+};
+
+struct sequence {
+    struct sequence *next; /* the scheduler's lists */
+    inf_op *op;
+    struct registry *registry;
+    const struct adapter *adapter; /* pinned, or NULL */
+    float scale;
+    const struct vocabulary *vocabulary;
+
+    int32_t *tokens; /* prompt, then generated; room for `capacity` */
+    int32_t n_prompt, n_tokens, capacity;
+    int32_t max_tokens; /* generated at most; the room in the window already considered */
+
+    struct sampler *sampler;
+    struct text_stream *stream;
+    struct buffer piece, shown;
+    int32_t *stop_ids;
+    size_t n_stop_ids;
+    bool ignore_eos;
+    int32_t n_logprobs; /* -1: not asked */
+    struct logprob_log *logprobs;
+
+    /* the worker's */
+    int32_t slot;       /* -1 while waiting */
+    int32_t n_computed; /* tokens whose KV the slot holds */
+    bool retried;       /* prefilled again after its slot turned out not clean */
+    int64_t steps, rows, adapters;
+    int64_t prefill_started_us, first_token_us, last_token_us, prefill_done_us;
+    int32_t n_prefix;
+};
+
+/*
+ * Takes over: tokens (mem_*), sampler, the pin on adapter; also when it fails. The stop strings,
+ * ids and the other options come from op_request(op). NO_MEMORY.
+ */
+int32_t sequence_create(struct sequence **out, inf_op *op, const struct vocabulary *vocabulary,
+                        int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
+                        struct sampler *sampler, struct registry *registry,
+                        const struct adapter *adapter, inf_error *err);
+
+enum sequence_state { SEQUENCE_GOES_ON, SEQUENCE_ENDED, SEQUENCE_NOT_FINITE };
+
+/* Takes the next token from logits: samples, streams its text, and finds out whether the sequence
+ * ends (then sequence_end is still to be called; *finish and *err say how). */
+enum sequence_state sequence_advance(struct sequence *s, const float *logits, int32_t *finish,
+                                     inf_error *err);
+
+/* Ends the operation with what there is: err NULL or INF_OK and a finish, or an error. Frees s. */
+void sequence_end(struct sequence *s, int32_t finish, const inf_error *err);
+
+#endif
