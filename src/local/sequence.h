@@ -44,7 +44,6 @@ struct sequence {
 
     /* the worker's */
     int32_t slot;       /* -1 while waiting */
-    int32_t n_computed; /* tokens whose KV the slot holds */
     bool retried;       /* prefilled again after its slot turned out not clean */
     int64_t steps, rows, adapters;
     int64_t prefill_started_us, first_token_us, last_token_us, prefill_done_us;

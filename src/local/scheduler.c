@@ -1,0 +1,505 @@
+/*
+ * scheduler: see the header. One turn of the worker: take what was handed over, drop what was
+ * cancelled, place what waits, prefill a chunk, decode one token of every running sequence.
+ */
+#include "local/scheduler.h"
+
+#include "core/clock.h"
+#include "core/context.h"
+#include "core/memory.h"
+#include "local/slots.h"
+
+#include <stdatomic.h>
+
+struct list {
+    struct sequence *first;
+    struct sequence **end;
+};
+
+struct scheduler {
+    struct engine engine;
+    int32_t prefill_chunk;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* guards the five below */
+    pthread_cond_t changed;
+    struct list incoming;
+    struct scheduler_task *tasks, **tasks_end;
+    bool woken, draining;
+
+    struct list waiting; /* the worker's from here on */
+    struct slots slots;
+    struct engine_row *rows; /* (max_slots) */
+
+    _Atomic int64_t steps, shared_steps, n_rows, requests, prefix_tokens, active, queued;
+};
+
+static void list_init(struct list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+}
+
+static void list_push(struct list *l, struct sequence *q)
+{
+    q->next = NULL;
+    *l->end = q;
+    l->end = &q->next;
+}
+
+static struct sequence *list_pop(struct list *l)
+{
+    struct sequence *q = l->first;
+
+    if (q) {
+        l->first = q->next;
+        if (!l->first)
+            l->end = &l->first;
+    }
+    return q;
+}
+
+static void list_append(struct list *l, struct list *more)
+{
+    if (!more->first)
+        return;
+    *l->end = more->first;
+    l->end = more->end;
+    list_init(more);
+}
+
+static struct slot *slot_at(struct scheduler *s, int32_t index)
+{
+    return &s->slots.slot[index];
+}
+
+/* How many tokens of the slot's sequence are still to be computed. */
+static int32_t remaining(const struct slot *slot)
+{
+    return slot->sequence->n_tokens - slot->n;
+}
+
+static bool is_decoding(const struct slot *slot)
+{
+    return slot->sequence && remaining(slot) == 1;
+}
+
+static void end_sequence(struct scheduler *s, struct sequence *q, int32_t finish,
+                         const inf_error *err)
+{
+    if (q->slot >= 0) {
+        slots_leave(&s->slots, q->slot);
+        atomic_fetch_sub_explicit(&s->active, 1, memory_order_relaxed);
+    } else {
+        atomic_fetch_sub_explicit(&s->queued, 1, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
+    sequence_end(q, finish, err);
+}
+
+/* ------------------------------------------------------------------ ends before their time */
+
+static void drop_stopped_active(struct scheduler *s)
+{
+    for (int32_t i = 0; i < s->slots.n_active; i++) {
+        struct sequence *q = slot_at(s, i)->sequence;
+        inf_error err = {0};
+
+        if (q && op_stop_error(q->op, &err) != INF_OK)
+            end_sequence(s, q, INF_FINISH_NONE, &err);
+    }
+}
+
+static void drop_stopped_waiting(struct scheduler *s)
+{
+    struct list kept;
+    struct sequence *q = NULL;
+
+    list_init(&kept);
+    while ((q = list_pop(&s->waiting)) != NULL) {
+        inf_error err = {0};
+
+        if (op_stop_error(q->op, &err) != INF_OK)
+            end_sequence(s, q, INF_FINISH_NONE, &err);
+        else
+            list_push(&kept, q);
+    }
+    list_append(&s->waiting, &kept);
+}
+
+/* ------------------------------------------------------------------ placing */
+
+static void place(struct scheduler *s, struct sequence *q, int32_t index)
+{
+    inf_error err = {0};
+
+    if (slots_place(&s->slots, q, index, &err) != INF_OK) {
+        end_sequence(s, q, INF_FINISH_NONE, &err);
+        return;
+    }
+    atomic_fetch_sub_explicit(&s->queued, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->active, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->prefix_tokens, q->n_prefix, memory_order_relaxed);
+    q->prefill_started_us = clock_us();
+}
+
+static void place_waiting(struct scheduler *s)
+{
+    while (s->waiting.first) {
+        int32_t index = slots_find_room(&s->slots);
+
+        if (index < 0)
+            break;
+        place(s, list_pop(&s->waiting), index);
+    }
+    slots_close_holes(&s->slots);
+}
+
+/* ------------------------------------------------------------------ after a decode */
+
+/* The row's logits are NaN or infinite. Memory left behind by an overflowing adapter may be the
+ * cause: then the slot is scrubbed and the sequence computed again, once. Else it ends alone. */
+static void row_not_finite(struct scheduler *s, struct sequence *q)
+{
+    inf_error err = {0};
+    int32_t index = q->slot;
+    bool try_again = !q->retried;
+
+    q->retried = true;
+    if (slots_scrub(&s->slots, index, &err) != INF_OK || try_again) {
+        if (err.code != INF_OK)
+            end_sequence(s, q, INF_FINISH_NONE, &err);
+        else
+            slot_at(s, index)->suspect = q->adapter != NULL;
+        return;
+    }
+    if (q->adapter)
+        error_set(&err, INF_ERROR_NOT_FINITE,
+                  "adapter '%s' overflows: its logits are NaN or infinite; lower its scale or train "
+                  "it again",
+                  q->adapter->id);
+    else
+        error_set(&err, INF_ERROR_NOT_FINITE,
+                  "the model's logits are NaN or infinite; the model file is damaged or its "
+                  "weights overflow");
+    end_sequence(s, q, INF_FINISH_NONE, &err);
+}
+
+static void advance(struct scheduler *s, struct sequence *q, const float *logits)
+{
+    inf_error err = {0};
+    int32_t finish = INF_FINISH_NONE;
+
+    if (q->prefill_done_us == 0)
+        q->prefill_done_us = clock_us();
+    switch (sequence_advance(q, logits, &finish, &err)) {
+    case SEQUENCE_GOES_ON:
+        break;
+    case SEQUENCE_ENDED:
+        end_sequence(s, q, finish, &err);
+        break;
+    case SEQUENCE_NOT_FINITE:
+        row_not_finite(s, q);
+        break;
+    }
+}
+
+static int32_t count_adapters(const struct engine_row *rows, int32_t n)
+{
+    int32_t count = 0;
+
+    for (int32_t i = 0; i < n; i++) {
+        int32_t j = 0;
+
+        if (!rows[i].adapter)
+            continue;
+        while (j < i && (rows[j].adapter != rows[i].adapter || rows[j].scale != rows[i].scale))
+            j++;
+        count += j == i;
+    }
+    return count;
+}
+
+static void count_step(struct scheduler *s, const struct engine_row *rows, int32_t n,
+                       int32_t n_tokens)
+{
+    int32_t adapters = count_adapters(rows, n);
+
+    atomic_fetch_add_explicit(&s->steps, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->shared_steps, n > 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->n_rows, (int64_t)n * n_tokens, memory_order_relaxed);
+    for (int32_t i = 0; i < n; i++) {
+        struct sequence *q = slot_at(s, rows[i].slot)->sequence;
+
+        q->steps++;
+        q->rows += n;
+        q->adapters += adapters;
+    }
+}
+
+/* Ends every sequence of a failed call; what their slots held before it is still there. */
+static void fail_rows(struct scheduler *s, const struct engine_row *rows, int32_t n,
+                      const inf_error *err)
+{
+    for (int32_t i = 0; i < n; i++)
+        end_sequence(s, slot_at(s, rows[i].slot)->sequence, INF_FINISH_NONE, err);
+}
+
+/* Decodes n_tokens more tokens of the sequences in slots first .. first+n-1, in one call. */
+static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t n_tokens)
+{
+    struct engine_row *rows = s->rows;
+    inf_error err = {0};
+
+    for (int32_t i = 0; i < n; i++) {
+        struct slot *slot = slot_at(s, first + i);
+
+        rows[i] = (struct engine_row){.slot = first + i,
+                                      .position = slot->n,
+                                      .tokens = slot->sequence->tokens + slot->n,
+                                      .adapter = slot->sequence->adapter,
+                                      .scale = slot->sequence->scale,
+                                      .want_logits = remaining(slot) == n_tokens};
+    }
+    if (s->engine.ops->decode(s->engine.impl, rows, n, n_tokens, &err) != INF_OK) {
+        fail_rows(s, rows, n, &err);
+        return;
+    }
+    count_step(s, rows, n, n_tokens);
+    for (int32_t i = 0; i < n; i++) {
+        struct sequence *q = slot_at(s, first + i)->sequence;
+
+        if (slots_append(&s->slots, first + i, rows[i].tokens, n_tokens, &err) != INF_OK)
+            end_sequence(s, q, INF_FINISH_NONE, &err);
+        else if (rows[i].want_logits)
+            advance(s, q, s->engine.ops->logits(s->engine.impl, i));
+    }
+}
+
+/* ------------------------------------------------------------------ one turn */
+
+static bool reserve_context_for(struct scheduler *s, struct slot *slot, int32_t n_tokens)
+{
+    inf_error err = {0};
+
+    if (slots_reserve_context(&s->slots, slot->n + n_tokens, &err) == INF_OK)
+        return true;
+    end_sequence(s, slot->sequence, INF_FINISH_NONE, &err);
+    return false;
+}
+
+/* One call over the first run of neighbouring prompts, as many tokens of each as all still need
+ * and the budget holds. Returns the tokens computed. */
+static int32_t prefill_run(struct scheduler *s, int32_t first, int32_t budget)
+{
+    int32_t n_tokens = INT32_MAX;
+    int32_t n = 0;
+
+    for (int32_t i = first; i < s->slots.n_active; i++) {
+        const struct slot *slot = slot_at(s, i);
+
+        if (!slot->sequence || is_decoding(slot) || (n + 1) * 16 > budget)
+            break;
+        n++;
+        if (remaining(slot) < n_tokens)
+            n_tokens = remaining(slot);
+    }
+    if (n == 0)
+        n = 1;
+    if (n_tokens > budget / n)
+        n_tokens = budget / n;
+    for (int32_t i = first; i < first + n; i++) {
+        if (!reserve_context_for(s, slot_at(s, i), n_tokens))
+            return 1;
+    }
+    decode_slots(s, first, n, n_tokens);
+    return n * n_tokens;
+}
+
+static void prefill(struct scheduler *s, bool others_decode)
+{
+    int32_t budget = others_decode ? s->prefill_chunk : s->engine.limits.max_tokens;
+
+    for (int32_t i = 0; i < s->slots.n_active && budget > 0;) {
+        const struct slot *slot = slot_at(s, i);
+
+        if (slot->sequence && !is_decoding(slot))
+            budget -= prefill_run(s, i, budget);
+        else
+            i++;
+    }
+}
+
+static void decode(struct scheduler *s)
+{
+    for (int32_t i = 0; i < s->slots.n_active; i++) {
+        struct slot *slot = slot_at(s, i);
+
+        if (is_decoding(slot))
+            reserve_context_for(s, slot, 1);
+    }
+    for (int32_t first = 0; first < s->slots.n_active; first++) {
+        int32_t n = 0;
+
+        while (first + n < s->slots.n_active && is_decoding(slot_at(s, first + n)))
+            n++;
+        if (n > 0)
+            decode_slots(s, first, n, 1);
+        first += n;
+    }
+}
+
+static bool any_decoding(struct scheduler *s)
+{
+    for (int32_t i = 0; i < s->slots.n_active; i++) {
+        if (is_decoding(slot_at(s, i)))
+            return true;
+    }
+    return false;
+}
+
+static struct scheduler_task *take_work(struct scheduler *s, bool *over)
+{
+    struct scheduler_task *tasks = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->slots.n_active == 0 && !s->waiting.first && !s->incoming.first && !s->tasks &&
+           !s->woken && !s->draining)
+        pthread_cond_wait(&s->changed, &s->lock);
+    list_append(&s->waiting, &s->incoming);
+    tasks = s->tasks;
+    s->tasks = NULL;
+    s->tasks_end = &s->tasks;
+    s->woken = false;
+    *over = s->draining && s->slots.n_active == 0 && !s->waiting.first && !tasks;
+    pthread_mutex_unlock(&s->lock);
+    return tasks;
+}
+
+static void run_tasks(struct scheduler_task *task)
+{
+    while (task) {
+        struct scheduler_task *next = task->next;
+
+        task->run(task);
+        task = next;
+    }
+}
+
+static void *work(void *arg)
+{
+    struct scheduler *s = arg;
+    bool over = false;
+
+    for (;;) {
+        struct scheduler_task *tasks = take_work(s, &over);
+
+        if (over)
+            return NULL;
+        run_tasks(tasks);
+        drop_stopped_active(s);
+        drop_stopped_waiting(s);
+        place_waiting(s);
+        prefill(s, any_decoding(s));
+        decode(s);
+        slots_close_holes(&s->slots);
+    }
+}
+
+/* ------------------------------------------------------------------ from other threads */
+
+int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
+                         int32_t prefill_chunk, inf_error *err)
+{
+    struct scheduler *s = mem_calloc(1, sizeof *s);
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    if (!s)
+        return error_no_memory(err);
+    s->engine = *engine;
+    s->prefill_chunk = prefill_chunk < engine->limits.max_tokens ? prefill_chunk
+                                                                 : engine->limits.max_tokens;
+    list_init(&s->incoming);
+    list_init(&s->waiting);
+    s->tasks_end = &s->tasks;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->changed, NULL);
+    s->rows = mem_calloc((size_t)engine->limits.max_slots, sizeof *s->rows);
+    code = s->rows ? slots_init(&s->slots, &s->engine, err) : error_no_memory(err);
+    if (code == INF_OK && thread_start(&s->thread, "inf-worker", work, s) != 0)
+        code = error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+    if (code == INF_OK) {
+        *out = s;
+        return INF_OK;
+    }
+    slots_free(&s->slots);
+    mem_free(s->rows);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+    return code;
+}
+
+static void canceller(void *owner, inf_op *op)
+{
+    (void)op;
+    scheduler_wake(owner);
+}
+
+void scheduler_submit(struct scheduler *s, struct sequence *sequence)
+{
+    atomic_fetch_add_explicit(&s->queued, 1, memory_order_relaxed);
+    /* Before the hand-over: afterwards the sequence may end at any moment. */
+    op_set_canceller(sequence->op, canceller, s);
+    pthread_mutex_lock(&s->lock);
+    list_push(&s->incoming, sequence);
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void scheduler_run_task(struct scheduler *s, struct scheduler_task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&s->lock);
+    *s->tasks_end = task;
+    s->tasks_end = &task->next;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void scheduler_wake(struct scheduler *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->woken = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void scheduler_get_stats(struct scheduler *s, struct scheduler_stats *out)
+{
+    *out = (struct scheduler_stats){
+        .steps = atomic_load_explicit(&s->steps, memory_order_relaxed),
+        .shared_steps = atomic_load_explicit(&s->shared_steps, memory_order_relaxed),
+        .rows = atomic_load_explicit(&s->n_rows, memory_order_relaxed),
+        .requests = atomic_load_explicit(&s->requests, memory_order_relaxed),
+        .prefix_tokens = atomic_load_explicit(&s->prefix_tokens, memory_order_relaxed),
+        .active = atomic_load_explicit(&s->active, memory_order_relaxed),
+        .queued = atomic_load_explicit(&s->queued, memory_order_relaxed)};
+}
+
+void scheduler_drain_and_free(struct scheduler *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->draining = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    slots_free(&s->slots);
+    mem_free(s->rows);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+}

@@ -1,0 +1,272 @@
+/*
+ * slots: see the header.
+ */
+#include "local/slots.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+
+#include <string.h>
+
+#define FIRST_SLOTS 4
+#define FIRST_CONTEXT 1024
+/* A shorter common prefix than this is computed again rather than copied between slots. */
+#define MIN_PREFIX_TO_COPY 16
+
+static int32_t min_i32(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err)
+{
+    const struct engine_limits *l = &engine->limits;
+    int32_t n = min_i32(FIRST_SLOTS, l->max_slots);
+    int32_t n_context = min_i32(FIRST_CONTEXT, l->max_context);
+    int32_t code = INF_OK;
+
+    *s = (struct slots){.engine = engine};
+    s->slot = mem_calloc((size_t)l->max_slots, sizeof *s->slot);
+    if (!s->slot)
+        return error_no_memory(err);
+    code = engine->ops->reserve(engine->impl, n, n_context, err);
+    if (code != INF_OK) {
+        slots_free(s);
+        return code;
+    }
+    s->n = n;
+    s->n_context = n_context;
+    return INF_OK;
+}
+
+void slots_free(struct slots *s)
+{
+    for (int32_t i = 0; s->slot && i < s->engine->limits.max_slots; i++)
+        mem_free(s->slot[i].tokens);
+    mem_free(s->slot);
+    s->slot = NULL;
+}
+
+static int32_t reserve(struct slots *s, int32_t n, int32_t n_context, inf_error *err)
+{
+    int32_t code = s->engine->ops->reserve(s->engine->impl, n, n_context, err);
+
+    if (code == INF_OK) {
+        s->n = n;
+        s->n_context = n_context;
+    }
+    return code;
+}
+
+int32_t slots_find_room(struct slots *s)
+{
+    for (int32_t i = 0; i < s->n_active; i++) {
+        if (!s->slot[i].sequence)
+            return i;
+    }
+    if (s->n_active < s->n)
+        return s->n_active;
+    if (s->n >= s->engine->limits.max_slots ||
+        reserve(s, min_i32(s->n * 2, s->engine->limits.max_slots), s->n_context, NULL) != INF_OK)
+        return -1;
+    return s->n_active;
+}
+
+int32_t slots_reserve_context(struct slots *s, int32_t n, inf_error *err)
+{
+    int32_t n_context = s->n_context;
+
+    if (n <= n_context)
+        return INF_OK;
+    while (n_context < n)
+        n_context = n_context > INT32_MAX / 2 ? n : n_context * 2;
+    n_context = min_i32(n_context, s->engine->limits.max_context);
+    return reserve(s, s->n, n_context, err);
+}
+
+static void forget(struct slot *slot)
+{
+    slot->n = 0;
+    slot->used_us = 0;
+}
+
+static int32_t common_prefix(const struct slot *slot, const struct sequence *q)
+{
+    uint64_t generation = q->adapter ? q->adapter->generation : 0;
+    int32_t limit = min_i32(slot->n, q->n_tokens - 1); /* the last token is always computed */
+    int32_t n = 0;
+
+    if (slot->generation != generation || (generation && slot->scale != q->scale))
+        return 0;
+    while (n < limit && slot->tokens[n] == q->tokens[n])
+        n++;
+    return n;
+}
+
+/* The slot with the longest common prefix; `index` itself wins a tie. */
+static int32_t best_source(const struct slots *s, const struct sequence *q, int32_t index,
+                           int32_t *length)
+{
+    int32_t best = index;
+
+    *length = common_prefix(&s->slot[index], q);
+    for (int32_t i = 0; i < s->n; i++) {
+        int32_t n = i == index ? 0 : common_prefix(&s->slot[i], q);
+
+        if (n > *length && n >= MIN_PREFIX_TO_COPY) {
+            best = i;
+            *length = n;
+        }
+    }
+    return best;
+}
+
+static void settle(struct slots *s, int32_t index)
+{
+    if (s->slot[index].sequence)
+        s->slot[index].sequence->slot = index;
+}
+
+/* When the engine fails to exchange them both are empty: their sequences start over. */
+static void swap(struct slots *s, int32_t a, int32_t b)
+{
+    struct slot held = s->slot[a];
+    bool suspect = s->slot[a].suspect || s->slot[b].suspect;
+
+    if (a == b)
+        return;
+    s->slot[a] = s->slot[b];
+    s->slot[b] = held;
+    if (s->engine->ops->swap(s->engine->impl, a, b, NULL) != INF_OK) {
+        forget(&s->slot[a]);
+        forget(&s->slot[b]);
+    }
+    /* Being suspect belongs to the memory, and what moved may have carried it along. */
+    s->slot[a].suspect = s->slot[b].suspect = suspect;
+    settle(s, a);
+    settle(s, b);
+}
+
+/* The idle slot whose content is worth least: an empty one, else the one left longest ago. */
+static int32_t least_useful(const struct slots *s, int32_t index)
+{
+    int32_t best = index;
+
+    for (int32_t i = 0; i < s->n; i++) {
+        if (!s->slot[i].sequence && s->slot[i].used_us < s->slot[best].used_us)
+            best = i;
+    }
+    return best;
+}
+
+static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n, inf_error *err)
+{
+    struct slot *dst = &s->slot[to];
+    int32_t code = INF_OK;
+
+    forget(dst);
+    if (dst->capacity < n) {
+        int32_t *tokens = mem_realloc(dst->tokens, (size_t)n * sizeof *tokens);
+
+        if (!tokens)
+            return error_no_memory(err);
+        dst->tokens = tokens;
+        dst->capacity = n;
+    }
+    code = s->engine->ops->copy(s->engine->impl, from, to, n, err);
+    if (code != INF_OK)
+        return code;
+    memcpy(dst->tokens, s->slot[from].tokens, (size_t)n * sizeof *dst->tokens);
+    dst->n = n;
+    dst->suspect = dst->suspect || s->slot[from].suspect;
+    return INF_OK;
+}
+
+/* Brings the best prefix into slot `index` and keeps what was there where that costs little. */
+static int32_t bring_prefix(struct slots *s, const struct sequence *q, int32_t index, inf_error *err)
+{
+    int32_t length = 0;
+    int32_t source = best_source(s, q, index, &length);
+    int32_t code = INF_OK;
+
+    if (source != index && s->slot[source].sequence)
+        code = copy_prefix(s, source, index, length, err);
+    else if (source != index || length == 0)
+        swap(s, index, source != index ? source : least_useful(s, index));
+    if (code != INF_OK)
+        return code;
+    length = min_i32(length, s->slot[index].n);
+    s->slot[index].n = s->engine->ops->truncate(s->engine->impl, index, length);
+    return INF_OK;
+}
+
+int32_t slots_place(struct slots *s, struct sequence *sequence, int32_t index, inf_error *err)
+{
+    struct slot *slot = &s->slot[index];
+    int32_t code = bring_prefix(s, sequence, index, err);
+
+    if (code != INF_OK)
+        return code;
+    slot->sequence = sequence;
+    slot->generation = sequence->adapter ? sequence->adapter->generation : 0;
+    slot->scale = sequence->scale;
+    sequence->slot = index;
+    sequence->n_prefix = slot->n;
+    sequence->retried = !slot->suspect;
+    slot->suspect = slot->suspect || sequence->adapter;
+    if (index == s->n_active)
+        s->n_active++;
+    return INF_OK;
+}
+
+void slots_leave(struct slots *s, int32_t index)
+{
+    s->slot[index].sequence = NULL;
+    s->slot[index].used_us = clock_us();
+}
+
+int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int32_t n,
+                     inf_error *err)
+{
+    struct slot *slot = &s->slot[index];
+
+    if (slot->n + n > slot->capacity) {
+        int32_t capacity = slot->n + n + slot->capacity / 2 + 64;
+        int32_t *grown = mem_realloc(slot->tokens, (size_t)capacity * sizeof *grown);
+
+        if (!grown) {
+            s->engine->ops->truncate(s->engine->impl, index, 0);
+            forget(slot);
+            return error_no_memory(err);
+        }
+        slot->tokens = grown;
+        slot->capacity = capacity;
+    }
+    memcpy(slot->tokens + slot->n, tokens, (size_t)n * sizeof *tokens);
+    slot->n += n;
+    return INF_OK;
+}
+
+int32_t slots_scrub(struct slots *s, int32_t index, inf_error *err)
+{
+    int32_t code = s->engine->ops->scrub(s->engine->impl, index, err);
+
+    forget(&s->slot[index]);
+    s->slot[index].suspect = code != INF_OK;
+    return code;
+}
+
+void slots_close_holes(struct slots *s)
+{
+    for (;;) {
+        int32_t hole = 0;
+
+        while (s->n_active > 0 && !s->slot[s->n_active - 1].sequence)
+            s->n_active--;
+        while (hole < s->n_active && s->slot[hole].sequence)
+            hole++;
+        if (hole >= s->n_active)
+            return;
+        swap(s, hole, s->n_active - 1);
+    }
+}

@@ -1,0 +1,56 @@
+/*
+ * slots: what each slot of an engine holds, and where a new sequence best starts.
+ *
+ * A slot remembers the tokens whose KV it holds and the adapter (generation, scale) they were
+ * computed with: only a sequence of the same key may start from them. Owned by the scheduler's
+ * worker; calls the engine to move and forget, so that book and memory never differ.
+ */
+#ifndef INF_LOCAL_SLOTS_H
+#define INF_LOCAL_SLOTS_H
+
+#include "local/engine.h"
+#include "local/sequence.h"
+
+struct slot {
+    struct sequence *sequence; /* NULL: idle, what it holds may be reused */
+    int32_t *tokens;           /* (n) whose KV the slot holds */
+    int32_t n, capacity;
+    uint64_t generation; /* the key: 0 is the base model */
+    float scale;
+    int64_t used_us; /* when a sequence left it */
+    bool suspect;    /* an adapter ran here since the memory was last known to be finite */
+};
+
+struct slots {
+    const struct engine *engine;
+    struct slot *slot; /* (max_slots) */
+    int32_t n;         /* reserved in the engine now */
+    int32_t n_context; /* tokens a slot can hold now */
+    int32_t n_active;  /* slots 0 .. n_active-1 have sequences, but for holes being filled */
+};
+
+int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err);
+void slots_free(struct slots *s);
+
+/* A slot for one more sequence (a hole, or the next one), growing the engine where its limits
+ * allow; -1 when all are taken. A failure to grow counts as taken. */
+int32_t slots_find_room(struct slots *s);
+/* Every slot can hold n tokens. */
+int32_t slots_reserve_context(struct slots *s, int32_t n, inf_error *err);
+
+/* Puts a sequence into slot `index` (from slots_find_room), keeping there the longest
+ * usable prefix of its tokens found anywhere; sets its slot and n_prefix. On an error it is not
+ * placed and the slot is empty. */
+int32_t slots_place(struct slots *s, struct sequence *sequence, int32_t index, inf_error *err);
+
+/* The sequence has left; what the slot holds stays for reuse. */
+void slots_leave(struct slots *s, int32_t index);
+/* Tokens were computed in a slot. NO_MEMORY: the slot was emptied. */
+int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int32_t n,
+                     inf_error *err);
+/* Empties a slot and scrubs its memory. */
+int32_t slots_scrub(struct slots *s, int32_t index, inf_error *err);
+/* Moves sequences into the holes that others left, so that active slots are the first ones. */
+void slots_close_holes(struct slots *s);
+
+#endif
