@@ -488,7 +488,7 @@ void scheduler_get_stats(struct scheduler *s, struct scheduler_stats *out)
         .queued = atomic_load_explicit(&s->queued, memory_order_relaxed)};
 }
 
-void scheduler_drain_and_free(struct scheduler *s)
+void scheduler_drain_and_free(struct scheduler *s, struct scheduler_stats *final)
 {
     if (!s)
         return;
@@ -497,6 +497,8 @@ void scheduler_drain_and_free(struct scheduler *s)
     pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
+    if (final)
+        scheduler_get_stats(s, final);
     slots_free(&s->slots);
     mem_free(s->rows);
     pthread_cond_destroy(&s->changed);

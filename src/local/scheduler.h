@@ -44,8 +44,8 @@ void scheduler_run_task(struct scheduler *s, struct scheduler_task *task);
 void scheduler_wake(struct scheduler *s);
 void scheduler_get_stats(struct scheduler *s, struct scheduler_stats *out);
 
-/* Lets everything submitted end, ends the worker, joins it and frees the scheduler. Blocks; not on
- * the worker. */
-void scheduler_drain_and_free(struct scheduler *s);
+/* Lets everything submitted end, ends the worker, joins it and frees the scheduler; *final (may be
+ * NULL) gets the last statistics. Blocks; not on the worker. NULL is ignored. */
+void scheduler_drain_and_free(struct scheduler *s, struct scheduler_stats *final);
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "local/logprob_log.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 static void sequence_free(struct sequence *s)
@@ -14,6 +15,8 @@ static void sequence_free(struct sequence *s)
     if (!s)
         return;
     registry_unpin(s->registry, s->adapter);
+    if (s->in_flight)
+        atomic_fetch_sub(s->in_flight, 1);
     sampler_free(s->sampler);
     text_stream_free(s->stream);
     logprob_log_free(s->logprobs);

@@ -1,0 +1,261 @@
+/*
+ * generate: a request of the llama.cpp provider, from the public call to the scheduler: pin the
+ * adapter, load the model if need be, render and tokenize the prompt, make the sampler.
+ */
+#include "core/clock.h"
+#include "core/memory.h"
+#include "llamacpp/grammar.h"
+#include "llamacpp/provider_state.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+/* What llama.cpp samples with when nothing is set. */
+#define DEFAULT_TEMPERATURE 0.8f
+#define DEFAULT_TOP_K 40
+#define DEFAULT_TOP_P 0.95f
+#define DEFAULT_MIN_P 0.05f
+#define PENALTY_LAST_N 64
+
+/* ------------------------------------------------------------------ the prompt */
+
+static int32_t plain_prompt(const inf_request *r, struct buffer *out, inf_error *err)
+{
+    bool ok = true;
+
+    if (r->system_prompt.data)
+        ok = buffer_append(out, r->system_prompt.data, r->system_prompt.len) &&
+             buffer_append_str(out, "\n\n");
+    ok = ok && buffer_append(out, r->prompt.data, r->prompt.len);
+    return ok ? INF_OK : error_no_memory(err);
+}
+
+static int32_t chat_prompt(struct llamacpp_provider *p, const inf_request *r, struct buffer *out,
+                           inf_error *err)
+{
+    const struct chat_template *compiled = NULL;
+    struct buffer json;
+    inf_text messages = r->messages_json;
+    int32_t code = provider_template(p, &compiled, err);
+
+    buffer_init(&json, BUFFER_NO_LIMIT);
+    if (code == INF_OK && !messages.data) {
+        code = chat_messages_to_json(r->messages, r->n_messages, &json, err);
+        messages = (inf_text){json.data, json.len};
+    }
+    if (code == INF_OK)
+        code = chat_template_render(compiled, messages, r->system_prompt, r->template_variables,
+                                    true, out, err);
+    buffer_free(&json);
+    return code;
+}
+
+static int32_t tokenize_prompt(struct llamacpp_provider *p, const struct instance *i,
+                               const inf_request *r, int32_t **tokens, int32_t *n, inf_error *err)
+{
+    bool chat = r->prompt.data == NULL;
+    struct buffer text;
+    int32_t code = INF_OK;
+
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = chat ? chat_prompt(p, r, &text, err) : plain_prompt(r, &text, err);
+    if (code == INF_OK) /* a template writes its own special tokens */
+        code = instance_tokenize(i, (inf_text){text.data, text.len}, !chat, tokens, n, err);
+    buffer_free(&text);
+    return code;
+}
+
+static int32_t check_prompt(const struct llamacpp_provider *p, int32_t n, inf_error *err)
+{
+    if (n == 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the prompt is empty");
+    if (n >= p->config.n_ctx)
+        return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
+                                "the prompt has %d tokens and the window n_ctx %d, which must hold "
+                                "one more; shorten the prompt or raise n_ctx",
+                                n, p->config.n_ctx);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the sampler */
+
+static uint64_t fresh_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint64_t)clock_us();
+    return seed;
+}
+
+static float or_f32(inf_maybe_f32 m, float unset)
+{
+    return m.is_set ? m.value : unset;
+}
+
+static int32_t make_constraint(const struct instance *i, const inf_request *r,
+                               struct sampling_constraint *out, bool *constrained, inf_error *err)
+{
+    struct buffer grammar;
+    inf_text text = r->grammar;
+    int32_t code = INF_OK;
+
+    *constrained = r->grammar.data || r->json_schema.data;
+    if (!*constrained)
+        return INF_OK;
+    buffer_init(&grammar, BUFFER_NO_LIMIT);
+    if (r->json_schema.data) {
+        code = json_schema_to_grammar(r->json_schema, &grammar, err);
+        text = (inf_text){grammar.data, grammar.len};
+    }
+    if (code == INF_OK)
+        code = grammar_constraint_create(out, i->vocabulary.impl, text, err);
+    buffer_free(&grammar);
+    return code;
+}
+
+static int32_t make_sampler(const struct instance *i, const inf_request *r, struct sampler **out,
+                            inf_error *err)
+{
+    struct sampling_options o = {.temperature = or_f32(r->temperature, DEFAULT_TEMPERATURE),
+                                 .top_k = r->top_k.is_set ? r->top_k.value : DEFAULT_TOP_K,
+                                 .top_p = or_f32(r->top_p, DEFAULT_TOP_P),
+                                 .min_p = or_f32(r->min_p, DEFAULT_MIN_P),
+                                 .repetition_penalty = or_f32(r->repetition_penalty, 1.0f),
+                                 .frequency_penalty = or_f32(r->frequency_penalty, 0.0f),
+                                 .presence_penalty = or_f32(r->presence_penalty, 0.0f),
+                                 .penalty_last_n = PENALTY_LAST_N,
+                                 .seed = r->seed.is_set ? r->seed.value : fresh_seed(),
+                                 .n_vocab = i->vocabulary.n_vocab};
+    struct sampling_constraint constraint = {0};
+    bool constrained = false;
+    int32_t code = make_constraint(i, r, &constraint, &constrained, err);
+
+    if (code != INF_OK)
+        return code;
+    return sampler_create(out, &o, constrained ? &constraint : NULL, err);
+}
+
+static int32_t check_stop_ids(const struct instance *i, const inf_request *r, inf_error *err)
+{
+    for (size_t k = 0; k < r->n_stop_token_ids; k++) {
+        int32_t id = r->stop_token_ids[k];
+
+        if (id < 0 || id >= i->vocabulary.n_vocab)
+            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, id,
+                                    "stop_token_ids: %d is outside the vocabulary of %d tokens", id,
+                                    i->vocabulary.n_vocab);
+    }
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the hand-over */
+
+static int32_t name_output(struct preparation *prep, inf_error *err)
+{
+    struct op_output *o = op_output(prep->op);
+
+    o->model = mem_strdup(prep->provider->path);
+    if (prep->adapter) {
+        o->adapter_id = mem_strdup(prep->adapter->id);
+        o->adapter_generation = prep->adapter->generation;
+    }
+    return o->model && (!prep->adapter || o->adapter_id) ? INF_OK : error_no_memory(err);
+}
+
+static int32_t make_sequence(struct preparation *prep, const struct instance *i,
+                             struct sequence **out, inf_error *err)
+{
+    struct llamacpp_provider *p = prep->provider;
+    const inf_request *r = op_request(prep->op);
+    struct sampler *sampler = NULL;
+    const struct adapter *adapter = prep->adapter;
+    int32_t *tokens = NULL;
+    int32_t n = 0;
+    int32_t room = 0;
+    int32_t code = check_stop_ids(i, r, err);
+
+    if (code == INF_OK)
+        code = tokenize_prompt(p, i, r, &tokens, &n, err);
+    if (code == INF_OK) {
+        op_output(prep->op)->prompt_tokens = n;
+        code = check_prompt(p, n, err);
+    }
+    if (code == INF_OK)
+        code = make_sampler(i, r, &sampler, err);
+    if (code != INF_OK) {
+        mem_free(tokens);
+        return code;
+    }
+    room = p->config.n_ctx - n;
+    prep->adapter = NULL; /* the sequence takes the pin over */
+    code = sequence_create(out, prep->op, &i->vocabulary, tokens, n,
+                           r->max_tokens.value < room ? r->max_tokens.value : room, sampler,
+                           p->registry, adapter, err);
+    if (code == INF_OK) {
+        (*out)->in_flight = &p->in_flight;
+        prep->counted = false;
+    }
+    return code;
+}
+
+static void run_generate(struct preparation *prep)
+{
+    struct instance *i = NULL;
+    struct sequence *sequence = NULL;
+    inf_op *op = prep->op;
+    inf_error err = {0};
+    int32_t code = name_output(prep, &err);
+
+    if (code == INF_OK)
+        code = provider_acquire(prep->provider, op, &i, &err);
+    if (code == INF_OK)
+        code = make_sequence(prep, i, &sequence, &err);
+    if (code == INF_OK)
+        scheduler_submit(i->scheduler, sequence);
+    instance_unref(i);
+    preparation_free(prep);
+    if (code != INF_OK)
+        op_finish(op, &err);
+}
+
+static int32_t pin_adapter(struct preparation *prep, inf_text id, inf_error *err)
+{
+    if (!id.data)
+        return INF_OK;
+    prep->adapter = registry_pin(prep->provider->registry, id.data, id.len);
+    if (prep->adapter)
+        return INF_OK;
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                     "adapter '%.*s' is not loaded; load it before generating with it",
+                     (int)(id.len > 256 ? 256 : id.len), id.data);
+}
+
+int32_t llamacpp_generate(void *impl, inf_op *op, inf_error *err)
+{
+    struct llamacpp_provider *p = impl;
+    struct preparation *prep = NULL;
+    int64_t limit = (int64_t)p->config.max_sequences + p->config.queue_limit;
+    int32_t code = INF_OK;
+
+    if (p->path[0] == '\0')
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "no model is set; set LLAMACPP_MODEL_PATH or give the path of a GGUF file");
+    prep = preparation_create(p, op, run_generate, err);
+    if (!prep)
+        return INF_ERROR_NO_MEMORY;
+    prep->counted = true;
+    if (atomic_fetch_add(&p->in_flight, 1) >= limit)
+        code = error_set_detail(err, INF_ERROR_LIMIT, limit,
+                                "%lld requests are in flight already; wait for some to end or raise "
+                                "queue_limit",
+                                (long long)limit);
+    if (code == INF_OK)
+        code = pin_adapter(prep, op_request(op)->adapter_id, err);
+    if (code != INF_OK) {
+        preparation_free(prep);
+        return code;
+    }
+    preparation_submit(prep);
+    return INF_OK;
+}

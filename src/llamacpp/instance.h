@@ -1,0 +1,59 @@
+/*
+ * instance: one loaded model: llama.cpp's model, and, unless only its vocabulary was wanted, an
+ * engine and the scheduler whose worker owns it.
+ *
+ * Reference counted. The last reference frees it on a thread of its own, after everything
+ * submitted has ended: giving a reference back never waits.
+ * Threads: loading runs on a preparation thread; the vocabulary is immutable; the rest is the
+ * scheduler's.
+ */
+#ifndef INF_LLAMACPP_INSTANCE_H
+#define INF_LLAMACPP_INSTANCE_H
+
+#include "llamacpp/gguf_file.h"
+#include "llamacpp/llama_engine.h"
+#include "local/scheduler.h"
+
+struct instance {
+    _Atomic int32_t refs;
+    inf_context *context;
+    struct llama_model *model;
+    struct llama_engine *engine;   /* NULL: vocabulary only */
+    struct scheduler *scheduler;   /* the same */
+    struct vocabulary vocabulary;
+    int32_t n_threads;
+    int32_t n_slots; /* decoded together at most */
+    /* Called when everything is freed, with what the scheduler counted. */
+    void (*freed)(void *arg, const struct scheduler_stats *final);
+    void *freed_arg;
+    inf_op *unload; /* ended after that; set before the last reference goes */
+};
+
+struct instance_options {
+    const char *path;
+    const struct gguf_model *base; /* must outlive the instance */
+    const inf_provider_config *config;
+    bool vocabulary_only;
+    bool native_adapters;
+    inf_op *op;                /* progress goes to it; loading ends when it is asked to stop */
+    _Atomic int64_t *kv_bytes;
+    void (*freed)(void *arg, const struct scheduler_stats *final);
+    void *freed_arg;
+};
+
+/* One reference. Errors: NO_MEMORY, BACKEND, LIMIT (not one window fits the KV budget), STATE,
+ * CANCELLED, TIMEOUT. `freed` is called only for an instance that was made. */
+int32_t instance_load(struct instance **out, inf_context *context,
+                      const struct instance_options *options, inf_error *err);
+struct instance *instance_ref(struct instance *i);
+void instance_unref(struct instance *i); /* NULL is ignored */
+
+/* Compute threads when the configuration leaves them open: the physical cores this process may
+ * use. */
+int32_t default_thread_count(void);
+
+/* The tokens of a text (mem_*). INVALID_ARGUMENT when it is too long, NO_MEMORY, BACKEND. */
+int32_t instance_tokenize(const struct instance *i, inf_text text, bool add_special,
+                          int32_t **tokens, int32_t *n, inf_error *err);
+
+#endif

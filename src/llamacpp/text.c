@@ -1,0 +1,140 @@
+/*
+ * text: tokenize, detokenize and render of the llama.cpp provider. They need no weights: when the
+ * model is not loaded its vocabulary alone is.
+ */
+#include "core/memory.h"
+#include "llamacpp/provider_state.h"
+
+#include <string.h>
+
+static int32_t copy_text(struct preparation *prep, inf_text text, inf_error *err)
+{
+    prep->text.data = mem_strndup(text.data, text.len);
+    prep->text.len = text.len;
+    return prep->text.data ? INF_OK : error_no_memory(err);
+}
+
+/* Ends prep's operation; the instance goes first. */
+static void end(struct preparation *prep, struct instance *i, const inf_error *err)
+{
+    inf_op *op = prep->op;
+
+    instance_unref(i);
+    preparation_free(prep);
+    op_finish(op, err);
+}
+
+/* ------------------------------------------------------------------ tokenize */
+
+static void run_tokenize(struct preparation *prep)
+{
+    struct op_output *o = op_output(prep->op);
+    struct instance *i = NULL;
+    inf_error err = {0};
+    int32_t n = 0;
+
+    if (provider_acquire_vocabulary(prep->provider, prep->op, &i, &err) == INF_OK &&
+        instance_tokenize(i, prep->text, prep->flag, &o->token_ids, &n, &err) == INF_OK)
+        o->n_token_ids = (size_t)n;
+    end(prep, i, &err);
+}
+
+int32_t llamacpp_tokenize(void *impl, inf_op *op, inf_text text, bool add_special, inf_error *err)
+{
+    struct preparation *prep = preparation_create(impl, op, run_tokenize, err);
+
+    if (!prep || copy_text(prep, text, err) != INF_OK) {
+        preparation_free(prep);
+        return INF_ERROR_NO_MEMORY;
+    }
+    prep->flag = add_special;
+    preparation_submit(prep);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ detokenize */
+
+static int32_t detokenize(const struct instance *i, const struct preparation *prep,
+                          struct buffer *out, inf_error *err)
+{
+    int32_t room = 64;
+    int32_t n = 0;
+
+    for (size_t k = 0; k < prep->n_ids; k++) {
+        if (prep->ids[k] < 0 || prep->ids[k] >= i->vocabulary.n_vocab)
+            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, prep->ids[k],
+                                    "token %d is outside the vocabulary of %d tokens", prep->ids[k],
+                                    i->vocabulary.n_vocab);
+    }
+    if (prep->n_ids > (size_t)INT32_MAX / 256)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "too many tokens to detokenize");
+    room += (int32_t)prep->n_ids * 8;
+    for (;;) {
+        if (!buffer_reserve(out, (size_t)room + 1))
+            return error_no_memory(err);
+        n = llama_detokenize(i->vocabulary.impl, prep->ids, (int32_t)prep->n_ids, out->data, room,
+                             prep->flag, !prep->flag);
+        if (n >= 0)
+            break;
+        room = -n;
+    }
+    out->len = (size_t)n;
+    out->data[n] = '\0';
+    return INF_OK;
+}
+
+static void run_detokenize(struct preparation *prep)
+{
+    struct instance *i = NULL;
+    inf_error err = {0};
+
+    if (provider_acquire_vocabulary(prep->provider, prep->op, &i, &err) == INF_OK)
+        detokenize(i, prep, &op_output(prep->op)->text, &err);
+    end(prep, i, &err);
+}
+
+int32_t llamacpp_detokenize(void *impl, inf_op *op, const int32_t *ids, size_t n,
+                            bool skip_special, inf_error *err)
+{
+    struct preparation *prep = preparation_create(impl, op, run_detokenize, err);
+
+    if (prep)
+        prep->ids = mem_alloc(n ? n * sizeof *ids : 1);
+    if (!prep || !prep->ids) {
+        preparation_free(prep);
+        return error_no_memory(err);
+    }
+    if (n)
+        memcpy(prep->ids, ids, n * sizeof *ids);
+    prep->n_ids = n;
+    prep->flag = skip_special;
+    preparation_submit(prep);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ render */
+
+static void run_render(struct preparation *prep)
+{
+    const struct chat_template *compiled = NULL;
+    inf_error err = {0};
+
+    if (provider_template(prep->provider, &compiled, &err) == INF_OK)
+        chat_template_render(compiled, prep->text, (inf_text){0}, (inf_text){0}, prep->flag,
+                             &op_output(prep->op)->text, &err);
+    end(prep, NULL, &err);
+}
+
+int32_t llamacpp_render(void *impl, inf_op *op, inf_text messages_json, bool add_generation_prompt,
+                        inf_error *err)
+{
+    struct preparation *prep = preparation_create(impl, op, run_render, err);
+
+    if (!prep || copy_text(prep, messages_json, err) != INF_OK) {
+        preparation_free(prep);
+        return INF_ERROR_NO_MEMORY;
+    }
+    prep->flag = add_generation_prompt;
+    preparation_submit(prep);
+    return INF_OK;
+}

@@ -1,0 +1,188 @@
+/* lora_kernels: the vector path against portable C, and a row's independence of its neighbours. */
+#include "llamacpp/lora_kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint32_t state = 1;
+
+static float random_float(void)
+{
+    state = state * 1664525u + 1013904223u;
+    return (float)(int32_t)state / 2147483648.0f;
+}
+
+/* Any half but NaN and infinity. */
+static uint16_t random_half(void)
+{
+    uint16_t h = 0;
+
+    state = state * 1664525u + 1013904223u;
+    h = (uint16_t)(state >> 16);
+    return (h & 0x7c00u) == 0x7c00u ? (uint16_t)(h & ~0x4000u) : h;
+}
+
+static void *make_weights(int32_t type, size_t n)
+{
+    uint16_t *half = aligned_alloc(64, (n * 4 + 63) / 64 * 64);
+
+    for (size_t i = 0; i < n; i++) {
+        if (type == LORA_F32)
+            ((float *)(void *)half)[i] = random_float();
+        else
+            half[i] = (uint16_t)((random_half() & 0x83ffu) | 0x3000u); /* 2^-3 .. 2^-2 */
+    }
+    return half;
+}
+
+static struct lora_module make_module(int32_t type, int32_t n_in, int32_t n_out, int32_t rank)
+{
+    struct lora_module m = {.tensor = "t",
+                            .n_in = n_in,
+                            .n_out = n_out,
+                            .rank = rank,
+                            .type = type,
+                            .scale = 2,
+                            .gain = 0.5f,
+                            .padded_in = (n_in + 15) / 16 * 16,
+                            .padded_out = (n_out + 15) / 16 * 16};
+
+    m.a = make_weights(type, (size_t)rank * (size_t)m.padded_in);
+    m.bt = make_weights(type, (size_t)rank * (size_t)m.padded_out);
+    return m;
+}
+
+static void free_module(struct lora_module *m)
+{
+    free((void *)(uintptr_t)m->a);
+    free((void *)(uintptr_t)m->bt);
+}
+
+static float *random_rows(size_t n)
+{
+    float *x = malloc(n * sizeof *x);
+
+    for (size_t i = 0; i < n; i++)
+        x[i] = random_float();
+    return x;
+}
+
+static void check_against_portable(int32_t type, int32_t n_in, int32_t n_out, int32_t rank,
+                                   int32_t n_rows)
+{
+    struct lora_module m = make_module(type, n_in, n_out, rank);
+    size_t xs = (size_t)n_in + 3;
+    size_t ys = (size_t)n_out + 5;
+    float *x = random_rows((size_t)n_rows * xs);
+    float *y = random_rows((size_t)n_rows * ys);
+    float *want = malloc((size_t)n_rows * ys * sizeof *want);
+    float *scratch = malloc((size_t)LORA_SCRATCH_ROWS * (size_t)rank * sizeof *scratch);
+
+    memcpy(want, y, (size_t)n_rows * ys * sizeof *want);
+    lora_apply(&m, 1.5f, x, xs, y, ys, n_rows, scratch);
+    lora_apply_portable(&m, 1.5f, x, xs, want, ys, n_rows, scratch);
+    for (size_t i = 0; i < (size_t)n_rows * ys; i++)
+        assert_true(fabsf(y[i] - want[i]) <= 1e-4f * (1.0f + fabsf(want[i])));
+    free(x);
+    free(y);
+    free(want);
+    free(scratch);
+    free_module(&m);
+}
+
+static void test_lora_apply__any_shape__equals_portable(void **unused)
+{
+    static const int32_t sizes[] = {1, 7, 8, 15, 16, 17, 64, 65, 192, 576};
+    static const int32_t ranks[] = {1, 2, 3, 4, 7, 8, 9, 16, 33};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (size_t r = 0; r < sizeof ranks / sizeof *ranks; r++) {
+            int32_t rows = (int32_t)(i + r) % 9 + 1;
+
+            check_against_portable(LORA_F16, sizes[i], sizes[9 - i], ranks[r], rows);
+            check_against_portable(LORA_F32, sizes[i], sizes[9 - i], ranks[r], rows);
+        }
+    }
+}
+
+static void test_lora_apply__every_finite_half__converts_exactly(void **unused)
+{
+    struct lora_module m = {.n_in = 1, .n_out = 1, .rank = 1, .type = LORA_F16, .gain = 1};
+    uint16_t a[16] = {0};
+    uint16_t b[16] = {0x3c00}; /* 1 */
+    float one = 1;
+    float scratch[LORA_SCRATCH_ROWS];
+
+    (void)unused;
+    m.a = a;
+    m.bt = b;
+    m.padded_in = m.padded_out = 16;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        int exponent = (int)(h >> 10 & 0x1f);
+        float mantissa = (float)(h & 0x3ff);
+        float want = exponent ? ldexpf(1024 + mantissa, exponent - 25) : ldexpf(mantissa, -24);
+        float y = 0;
+
+        if (exponent == 0x1f)
+            continue;
+        a[0] = (uint16_t)h;
+        lora_apply_portable(&m, 1, &one, 1, &y, 1, 1, scratch);
+        assert_true(y == (h & 0x8000 ? -want : want));
+    }
+}
+
+static void test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone(void **unused)
+{
+    struct lora_module m = make_module(LORA_F16, 576, 192, 8);
+    float *x = random_rows(9 * 576);
+    float *together = calloc(9 * 192, sizeof *together);
+    float *alone = calloc(192, sizeof *alone);
+    float scratch[LORA_SCRATCH_ROWS * 8];
+
+    (void)unused;
+    lora_apply(&m, 1, x, 576, together, 192, 9, scratch);
+    for (size_t r = 0; r < 9; r++) {
+        memset(alone, 0, 192 * sizeof *alone);
+        lora_apply(&m, 1, x + r * 576, 576, alone, 192, 1, scratch);
+        assert_memory_equal(alone, together + r * 192, 192 * sizeof *alone);
+    }
+    free(x);
+    free(together);
+    free(alone);
+    free_module(&m);
+}
+
+static void test_lora_apply__row_with_nan__leaves_the_others_alone(void **unused)
+{
+    struct lora_module m = make_module(LORA_F32, 64, 64, 4);
+    float *x = random_rows(4 * 64);
+    float *y = calloc(4 * 64, sizeof *y);
+    float scratch[LORA_SCRATCH_ROWS * 4];
+
+    (void)unused;
+    x[64 + 5] = NAN;
+    lora_apply(&m, 1, x, 64, y, 64, 4, scratch);
+    for (size_t i = 0; i < 256; i++)
+        assert_true((i / 64 == 1) == !isfinite(y[i]));
+    free(x);
+    free(y);
+    free_module(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lora_apply__any_shape__equals_portable),
+        cmocka_unit_test(test_lora_apply__every_finite_half__converts_exactly),
+        cmocka_unit_test(test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone),
+        cmocka_unit_test(test_lora_apply__row_with_nan__leaves_the_others_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
