@@ -373,14 +373,14 @@ static bool read_shape(struct cursor *c, struct gguf_tensor *t)
 static bool read_type(struct cursor *c, struct gguf_tensor *t)
 {
     uint32_t number = 0;
-    const struct gguf_type *type = NULL;
+    const struct gguf_weight_type *type = NULL;
     uint64_t elements = (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * (uint64_t)t->ne[2] *
                         (uint64_t)t->ne[3]; /* fits: read_shape */
 
     if (!read_u32(c, &number, "a tensor's type")) {
         return false;
     }
-    type = number <= INT32_MAX ? gguf_type((int32_t)number) : NULL;
+    type = number <= INT32_MAX ? gguf_weight_type((int32_t)number) : NULL;
     if (type == NULL) {
         error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)c->at - 4,
                          "the tensor %s has the type %" PRIu32 ", which is unknown or was removed: "
@@ -1111,6 +1111,18 @@ bool gguf_array_float(const struct gguf_file *f, const char *key, size_t index, 
         return false;
     }
     return float_at(v->item, v->data + index * kind_size[v->item], out);
+}
+
+const uint8_t *gguf_array_bytes(const struct gguf_file *f, const char *key, int32_t item,
+                                size_t *count)
+{
+    const struct value *v = find_array(f, key);
+
+    if (v == NULL || v->item != item || item == GGUF_TEXT) {
+        return NULL;
+    }
+    *count = v->count;
+    return v->data;
 }
 
 bool gguf_texts_begin(const struct gguf_file *f, const char *key, struct gguf_texts *out)

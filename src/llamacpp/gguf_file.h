@@ -50,7 +50,7 @@ struct gguf_tensor {
 };
 
 /* A ggml type: elements and bytes of a block. */
-struct gguf_type {
+struct gguf_weight_type {
     const char *name;
     uint32_t block;
     uint32_t bytes;
@@ -58,7 +58,7 @@ struct gguf_type {
 };
 
 /* NULL for a number that is no type, or a type that was removed. */
-const struct gguf_type *gguf_type(int32_t type);
+const struct gguf_weight_type *gguf_weight_type(int32_t type);
 
 /* Errors: IO (missing, not readable, a directory), BAD_FORMAT (names what is wrong, and the byte
  * offset in detail), UNSUPPORTED (GGUF 1, big-endian, newer; not the first part of a split file),
@@ -87,6 +87,11 @@ bool gguf_get_array(const struct gguf_file *f, const char *key, size_t *count);
 bool gguf_array_text(const struct gguf_file *f, const char *key, size_t index, inf_text *out);
 bool gguf_array_int(const struct gguf_file *f, const char *key, size_t index, int64_t *out);
 bool gguf_array_float(const struct gguf_file *f, const char *key, size_t index, double *out);
+
+/* The items of an array of numbers or bools as they lie in the file, little-endian and unaligned;
+ * NULL when the key is missing, or no array of items of that kind. */
+const uint8_t *gguf_array_bytes(const struct gguf_file *f, const char *key, int32_t item,
+                                size_t *count);
 
 /* The kind of a key's value, and for an array the kind of its items. false: no such key. */
 bool gguf_get_kind(const struct gguf_file *f, const char *key, int32_t *kind, int32_t *item);

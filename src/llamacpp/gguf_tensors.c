@@ -145,7 +145,7 @@ static bool check_shape(struct gguf_check *c, const struct gguf_tensor *t, const
 
 static bool check_type(struct gguf_check *c, const struct gguf_tensor *t, enum role role)
 {
-    const struct gguf_type *type = gguf_type(t->type);
+    const struct gguf_weight_type *type = gguf_weight_type(t->type);
 
     if (role == R_PLAIN ? t->type != 0 : !type->computes) {
         return gguf_bad(c, "the tensor %s is of type %s, which llama.cpp cannot compute with there: "

@@ -4,7 +4,7 @@
  */
 #include "llamacpp/gguf_file.h"
 
-static const struct gguf_type types[] = {
+static const struct gguf_weight_type types[] = {
     [0] = {"F32", 1, 4, true},
     [1] = {"F16", 1, 2, true},
     [2] = {"Q4_0", 32, 18, true},
@@ -42,7 +42,7 @@ static const struct gguf_type types[] = {
     [42] = {"Q2_0", 64, 18, true},
 };
 
-const struct gguf_type *gguf_type(int32_t type)
+const struct gguf_weight_type *gguf_weight_type(int32_t type)
 {
     if (type < 0 || (size_t)type >= sizeof types / sizeof types[0] || types[type].name == NULL) {
         return NULL;

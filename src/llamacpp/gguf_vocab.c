@@ -16,6 +16,7 @@
 
 #define MAX_TOKENS (1 << 24)
 #define NO_ID (-1)
+#define TYPE_BYTE 6 /* of tokenizer.ggml.token_type */
 
 enum vocab_kind { VOCAB_SPM, VOCAB_BPE, VOCAB_WPM, VOCAB_UGM, VOCAB_RWKV, VOCAB_PLAMO2, VOCAB_NONE };
 
@@ -307,10 +308,25 @@ static bool check_empty(struct vocab *v)
     return true;
 }
 
+/* The texts as llama.cpp sees them. Returns whether one is empty. */
+static bool cut_tokens(struct vocab *v, struct gguf_texts *it)
+{
+    bool empty = false;
+
+    for (size_t i = 0; i < v->n; i++) {
+        gguf_texts_next(it, &v->tokens[i]);
+        v->tokens[i].len = strnlen(v->tokens[i].data, v->tokens[i].len);
+        empty = empty || v->tokens[i].len == 0;
+    }
+    return empty;
+}
+
 static bool load_tokens(struct vocab *v)
 {
     struct gguf_check *c = v->c;
     struct gguf_texts it = {0};
+    uint32_t same_as = TEXT_MAP_NONE;
+    uint32_t doubled = TEXT_MAP_NONE;
     bool empty = false;
 
     if (!gguf_texts_begin(c->f, "tokenizer.ggml.tokens", &it)) {
@@ -326,19 +342,10 @@ static bool load_tokens(struct vocab *v)
         error_no_memory(c->err);
         return false;
     }
-    for (size_t i = 0; i < v->n; i++) {
-        inf_text *t = &v->tokens[i];
-        uint32_t other = TEXT_MAP_NONE;
-
-        gguf_texts_next(&it, t);
-        t->len = strnlen(t->data, t->len);
-        empty = empty || t->len == 0;
-        if (t->len > 0) {
-            other = text_map_add(&v->map, *t, (uint32_t)i);
-        }
-        if (other != TEXT_MAP_NONE) {
-            return twice(c, other, i, *t);
-        }
+    empty = cut_tokens(v, &it);
+    doubled = text_map_add_all(&v->map, v->tokens, (uint32_t)v->n, &same_as);
+    if (doubled != TEXT_MAP_NONE) {
+        return twice(c, same_as, doubled, v->tokens[doubled]);
     }
     c->n_vocab = (int64_t)v->n;
     return !empty || check_empty(v);
@@ -350,7 +357,7 @@ static bool check_scores(struct vocab *v)
     int32_t kind = 0;
     int32_t item = 0;
     size_t n = 0;
-    double score = 0;
+    const uint8_t *scores = NULL;
 
     if (!gguf_get_kind(c->f, "tokenizer.ggml.scores", &kind, &item)) {
         return true;
@@ -358,12 +365,14 @@ static bool check_scores(struct vocab *v)
     if (kind != GGUF_ARRAY || (item != GGUF_F32 && item != GGUF_I32)) {
         return gguf_bad(c, "tokenizer.ggml.scores is no array of f32: " GGUF_AGAIN);
     }
-    gguf_get_array(c->f, "tokenizer.ggml.scores", &n);
+    scores = gguf_array_bytes(c->f, "tokenizer.ggml.scores", item, &n);
     if (n < v->n) {
         return gguf_bad(c, "there are %zu scores for %zu tokens: " GGUF_AGAIN, n, v->n);
     }
     for (size_t i = 0; item == GGUF_F32 && i < v->n; i++) {
-        gguf_array_float(c->f, "tokenizer.ggml.scores", i, &score);
+        float score = 0;
+
+        memcpy(&score, scores + i * sizeof score, sizeof score);
         if (isnan(score)) {
             return gguf_bad(c, "the score of token %zu is not a number: " GGUF_AGAIN, i);
         }
@@ -372,14 +381,14 @@ static bool check_scores(struct vocab *v)
 }
 
 /* Byte tokens are written <0xXX>; llama.cpp cuts the number out of the middle. */
-static bool check_token_type(struct vocab *v, size_t i, int64_t type)
+static bool check_token_type(struct vocab *v, size_t i, int32_t type)
 {
     const inf_text *t = &v->tokens[i];
 
-    if (type < 0 || type > 6) {
-        return gguf_bad(v->c, "the type of token %zu is %" PRId64 ": " GGUF_AGAIN, i, type);
+    if (type < 0 || type > TYPE_BYTE) {
+        return gguf_bad(v->c, "the type of token %zu is %" PRId32 ": " GGUF_AGAIN, i, type);
     }
-    if (type == 6 && v->model->kind != VOCAB_RWKV &&
+    if (type == TYPE_BYTE && v->model->kind != VOCAB_RWKV &&
         (t->len != 6 || memcmp(t->data, "<0x", 3) != 0)) {
         return gguf_bad(v->c, "token %zu is a byte token but reads \"%.*s\": " GGUF_AGAIN, i,
                         short_of(*t), t->data);
@@ -390,16 +399,17 @@ static bool check_token_type(struct vocab *v, size_t i, int64_t type)
 static bool check_token_types(struct vocab *v)
 {
     size_t n = 0;
-    int64_t type = 0;
+    int32_t type = 0;
+    const uint8_t *types = gguf_array_bytes(v->c->f, "tokenizer.ggml.token_type", GGUF_I32, &n);
 
-    if (!gguf_get_array(v->c->f, "tokenizer.ggml.token_type", &n)) {
+    if (types == NULL) {
         return true;
     }
     if (n < v->n) {
         return gguf_bad(v->c, "there are %zu token types for %zu tokens: " GGUF_AGAIN, n, v->n);
     }
     for (size_t i = 0; i < v->n; i++) {
-        gguf_array_int(v->c->f, "tokenizer.ggml.token_type", i, &type);
+        memcpy(&type, types + i * sizeof type, sizeof type);
         if (!check_token_type(v, i, type)) {
             return false;
         }

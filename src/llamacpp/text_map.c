@@ -13,6 +13,8 @@
 
 #include "core/memory.h"
 
+#define BLOCK 64u
+
 /* A seed that a file cannot foresee; the address alone where the system has no random bytes. */
 static uint64_t seed_new(const void *address)
 {
@@ -115,9 +117,8 @@ uint32_t text_map_find(const struct text_map *m, inf_text text)
     return find_slot(m, text, hash_text(m->seed, text))->index;
 }
 
-uint32_t text_map_add(struct text_map *m, inf_text text, uint32_t index)
+static uint32_t add_hashed(struct text_map *m, inf_text text, uint32_t hash, uint32_t index)
 {
-    uint32_t hash = hash_text(m->seed, text);
     struct text_map_slot *slot = find_slot(m, text, hash);
 
     if (slot->index != TEXT_MAP_NONE) {
@@ -125,5 +126,34 @@ uint32_t text_map_add(struct text_map *m, inf_text text, uint32_t index)
     }
     slot->hash = hash;
     slot->index = index;
+    return TEXT_MAP_NONE;
+}
+
+uint32_t text_map_add(struct text_map *m, inf_text text, uint32_t index)
+{
+    return add_hashed(m, text, hash_text(m->seed, text), index);
+}
+
+/* The table is larger than the caches: all slots of a block are asked for before any is read. */
+uint32_t text_map_add_all(struct text_map *m, const inf_text *texts, uint32_t n, uint32_t *other)
+{
+    uint32_t hashes[BLOCK];
+
+    for (uint32_t first = 0; first < n; first += BLOCK) {
+        uint32_t count = n - first < BLOCK ? n - first : BLOCK;
+
+        for (uint32_t i = 0; i < count; i++) {
+            hashes[i] = hash_text(m->seed, texts[first + i]);
+            __builtin_prefetch(&m->slots[hashes[i] & m->mask], 1);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            inf_text text = texts[first + i];
+
+            *other = text.len > 0 ? add_hashed(m, text, hashes[i], first + i) : TEXT_MAP_NONE;
+            if (*other != TEXT_MAP_NONE) {
+                return first + i;
+            }
+        }
+    }
     return TEXT_MAP_NONE;
 }
