@@ -1,0 +1,147 @@
+/*
+ * context_state: what the files of core share about a context, an operation and a provider.
+ *
+ * Locks: ctx->lock guards every field of the context that is not said to be atomic or constant,
+ * and the links of operations and providers in its lists; it is a leaf but for op->lock, which
+ * nests inside it nowhere: neither is taken with the other held.
+ */
+#ifndef INF_CORE_CONTEXT_STATE_H
+#define INF_CORE_CONTEXT_STATE_H
+
+#include "core/buffer.h"
+#include "core/context.h"
+#include "core/op.h"
+#include "core/provider.h"
+
+#include <stdatomic.h>
+
+struct inf_context {
+    _Atomic int32_t refs; /* the handle, each operation, each provider */
+    int32_t fork_generation;
+    inf_context_options options;
+
+    pthread_mutex_t lock;
+    bool closing;     /* no new operations or providers */
+    bool stop;        /* threads end when they have nothing left to do */
+    int64_t n_ops;    /* not yet done */
+    inf_op *ops;      /* these, linked */
+    pthread_cond_t idle; /* n_ops or n_destroying fell to 0 */
+
+    struct job *jobs, **jobs_end;
+    pthread_cond_t jobs_changed;
+    pthread_t *preparation;
+    int32_t n_preparation;
+
+    inf_op *events, **events_end; /* operations with something to deliver */
+    pthread_cond_t events_changed;
+    pthread_t dispatch;
+    bool has_dispatch;
+    int event_fd;             /* -1 in delivery by callbacks */
+    bool pulling;             /* a thread is in inf_context_next */
+    inf_op **delivered;       /* references given out with the last events */
+    size_t n_delivered, delivered_capacity;
+    struct buffer delivered_text;
+
+    inf_op **deadlines; /* a heap, the earliest first */
+    size_t n_deadlines, deadlines_capacity;
+    pthread_cond_t deadlines_changed;
+    pthread_t clock;
+    bool has_clock;
+
+    inf_provider *providers; /* not yet destroyed, linked */
+    int32_t n_destroying;
+};
+
+struct inf_op {
+    _Atomic int32_t refs; /* the user's (one for all of them), in flight, queued events, internal */
+    _Atomic int32_t user_refs;
+    _Atomic int32_t stop_code;
+    _Atomic int32_t state; /* enum op_state */
+    inf_context *context;
+    inf_provider *provider; /* until finished */
+    enum op_kind kind;
+    inf_callbacks callbacks;
+    bool has_callbacks;
+    int64_t started_us;
+    struct op_owner_state owner_state;
+    inf_request *request;
+    struct op_output output;
+    struct job finish_job;
+
+    pthread_mutex_t cancel_lock; /* guards the canceller, held while it runs */
+    op_canceller canceller;
+    void *canceller_owner;
+
+    pthread_mutex_t lock; /* guards the rest down to the links */
+    pthread_cond_t done;
+    inf_error error;
+    struct buffer text, reasoning;
+    size_t text_delivered, reasoning_delivered;
+    int64_t n_tokens;
+    float progress;
+    bool progress_pending, finished_pending;
+
+    inf_op *next, *previous; /* the context's list */
+    bool listed, close_seen;
+    inf_op *next_event;
+    bool queued;
+    int64_t deadline_us; /* INT64_MAX: none */
+    size_t heap_index;   /* SIZE_MAX: not in the heap */
+};
+
+enum op_state { OP_RUNNING = 0, OP_FINISHED = 1, OP_DONE = 2 };
+
+struct inf_provider {
+    _Atomic int32_t refs; /* users, the cache, operations in flight */
+    inf_context *context;
+    const struct provider_ops *ops;
+    void *impl;      /* guarded by the context's lock */
+    char *base_url;
+    bool cached;     /* guarded by the context's lock */
+    inf_provider *next, *previous;
+    struct job destroy_job;
+};
+
+/* The context whose callback runs on this thread, or NULL. */
+inf_context *context_in_callback(void);
+void context_ref(inf_context *ctx);
+void context_unref(inf_context *ctx);
+/* STATE when ctx is closed, forked; else INF_OK. `blocking`: STATE inside a callback too. */
+int32_t context_check(const inf_context *ctx, bool blocking, inf_error *err);
+
+/* Operations in the context: registration, deadlines, events. */
+int32_t context_add_op(inf_context *ctx, inf_op *op, inf_error *err);
+void context_remove_deadline(inf_context *ctx, inf_op *op);
+void context_remove_op(inf_context *ctx, inf_op *op);
+/* Queues op for delivery, if it is not; the queue has a reference. */
+void context_queue_event(inf_context *ctx, inf_op *op);
+
+void op_request_stop(inf_op *op, int32_t code);
+void op_set_done(inf_op *op);
+
+inf_provider *provider_ref(inf_provider *p);
+void provider_unref(inf_provider *p);
+/* Tests: a provider over any table of slots, outside the cache. */
+int32_t provider_create_with_ops(inf_provider **out, inf_context *ctx,
+                                 const struct provider_ops *ops, const inf_provider_config *config,
+                                 inf_error *err);
+/* The provider's own list, into `list`. */
+int32_t provider_list_adapters(inf_provider *p, inf_adapter_list *list, inf_error *err);
+/* Empties the cache and destroys what every provider left has inside; for closing. */
+void providers_close(inf_context *ctx);
+
+/*
+ * Reads a struct that starts with struct_size from a caller built against another header: `known`
+ * bytes at most go over the defaults in dst. INVALID_ARGUMENT for a struct_size of 0, or unknown
+ * bytes that are not zero. src NULL: the defaults stay.
+ */
+int32_t struct_read(void *dst, size_t known, const void *src, const char *name, inf_error *err);
+/* Writes `known` bytes of src into a caller's struct of `size` bytes: less if it is smaller, zeros
+ * behind if it is larger; its first member becomes `size`. */
+void struct_write(void *dst, size_t size, const void *src, size_t known);
+
+/* A validated deep copy, one block. */
+int32_t request_copy(inf_request **out, const inf_request *request, bool in_process,
+                     inf_error *err);
+
+#endif

@@ -1,0 +1,398 @@
+/*
+ * op: the operation's life; see the header for who completes it and which lock is held when.
+ */
+#include "core/context_state.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+
+#include <string.h>
+#include <time.h>
+
+/* ------------------------------------------------------------------ life */
+
+void inf_callbacks_default(inf_callbacks *callbacks, size_t size)
+{
+    inf_callbacks defaults = {.struct_size = sizeof defaults};
+
+    struct_write(callbacks, size, &defaults, sizeof defaults);
+}
+
+static void init_op_locks(inf_op *op)
+{
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&op->lock, NULL);
+    pthread_mutex_init(&op->cancel_lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&op->done, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void free_output(struct op_output *o)
+{
+    mem_free(o->model);
+    mem_free(o->adapter_id);
+    mem_free(o->finish_reason);
+    mem_free(o->reasoning);
+    mem_free(o->tool_calls);
+    mem_free(o->token_ids);
+    mem_free(o->logprobs);
+    mem_free(o->logprobs_block);
+    mem_free(o->report_id);
+    mem_free(o->report_evicted);
+    buffer_free(&o->text);
+    mem_free(o->top_ids);
+    mem_free(o->top);
+    mem_free(o->probe);
+    mem_free(o->all);
+    mem_free(o->error_body);
+}
+
+static void op_free(inf_op *op)
+{
+    provider_unref(op->provider);
+    free_output(&op->output);
+    mem_free(op->request);
+    buffer_free(&op->text);
+    buffer_free(&op->reasoning);
+    pthread_cond_destroy(&op->done);
+    pthread_mutex_destroy(&op->cancel_lock);
+    pthread_mutex_destroy(&op->lock);
+    context_unref(op->context);
+    mem_free(op);
+}
+
+int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum op_kind kind,
+                  const inf_callbacks *callbacks, int64_t timeout_ms, inf_error *err)
+{
+    inf_op *op = NULL;
+    inf_callbacks read = {.struct_size = sizeof read};
+    int32_t code = struct_read(&read, sizeof read, callbacks, "inf_callbacks", err);
+
+    *out = NULL;
+    if (code != INF_OK)
+        return code;
+    op = mem_calloc(1, sizeof *op);
+    if (!op)
+        return error_no_memory(err);
+    init_op_locks(op);
+    atomic_init(&op->refs, 2);
+    atomic_init(&op->user_refs, 1);
+    op->context = ctx;
+    context_ref(ctx);
+    op->provider = provider ? provider_ref(provider) : NULL;
+    op->kind = kind;
+    op->callbacks = read;
+    op->has_callbacks = callbacks != NULL;
+    op->started_us = clock_us();
+    op->deadline_us = timeout_ms < 0 || timeout_ms > INT64_MAX / 2000
+                          ? INT64_MAX
+                          : op->started_us + timeout_ms * 1000;
+    op->heap_index = SIZE_MAX;
+    op->progress = -1;
+    buffer_init(&op->text, BUFFER_NO_LIMIT);
+    buffer_init(&op->reasoning, BUFFER_NO_LIMIT);
+    buffer_init(&op->output.text, BUFFER_NO_LIMIT);
+    code = context_add_op(ctx, op, err);
+    if (code != INF_OK) {
+        op_free(op);
+        return code;
+    }
+    *out = op;
+    return INF_OK;
+}
+
+void op_abandon(inf_op *op)
+{
+    context_remove_op(op->context, op);
+    /* The clock may still hold a reference; the last one frees. */
+    op_unref(op);
+    op_unref(op);
+}
+
+inf_op *op_ref(inf_op *op)
+{
+    atomic_fetch_add_explicit(&op->refs, 1, memory_order_relaxed);
+    return op;
+}
+
+void op_unref(inf_op *op)
+{
+    if (atomic_fetch_sub_explicit(&op->refs, 1, memory_order_acq_rel) == 1)
+        op_free(op);
+}
+
+/* ------------------------------------------------------------------ for the owner */
+
+enum op_kind op_kind(const inf_op *op)
+{
+    return op->kind;
+}
+
+inf_context *op_context(const inf_op *op)
+{
+    return op->context;
+}
+
+const inf_request *op_request(const inf_op *op)
+{
+    return op->request;
+}
+
+void op_set_request(inf_op *op, inf_request *owned)
+{
+    op->request = owned;
+}
+
+struct op_output *op_output(inf_op *op)
+{
+    return &op->output;
+}
+
+int64_t op_started_us(const inf_op *op)
+{
+    return op->started_us;
+}
+
+struct op_owner_state *op_owner(inf_op *op)
+{
+    return &op->owner_state;
+}
+
+int32_t op_stop_code(const inf_op *op)
+{
+    return atomic_load_explicit(&op->stop_code, memory_order_acquire);
+}
+
+int32_t op_stop_error(const inf_op *op, inf_error *err)
+{
+    switch (op_stop_code(op)) {
+    case INF_ERROR_CANCELLED:
+        return error_set(err, INF_ERROR_CANCELLED, "the operation was cancelled");
+    case INF_ERROR_TIMEOUT:
+        return error_set(err, INF_ERROR_TIMEOUT,
+                         "the operation took longer than its timeout; raise timeout_ms");
+    default:
+        return error_none(err);
+    }
+}
+
+void op_set_canceller(inf_op *op, op_canceller fn, void *owner)
+{
+    pthread_mutex_lock(&op->cancel_lock);
+    op->canceller = fn;
+    op->canceller_owner = owner;
+    if (fn && op_stop_code(op) != INF_OK) {
+        op->canceller = NULL;
+        fn(owner, op);
+    }
+    pthread_mutex_unlock(&op->cancel_lock);
+}
+
+void op_request_stop(inf_op *op, int32_t code)
+{
+    int32_t none = INF_OK;
+    op_canceller fn = NULL;
+
+    if (atomic_load(&op->state) != OP_RUNNING ||
+        !atomic_compare_exchange_strong(&op->stop_code, &none, code))
+        return;
+    pthread_mutex_lock(&op->cancel_lock);
+    fn = op->canceller;
+    op->canceller = NULL;
+    if (fn)
+        fn(op->canceller_owner, op);
+    pthread_mutex_unlock(&op->cancel_lock);
+}
+
+static bool wants_tokens(const inf_op *op)
+{
+    return op->has_callbacks &&
+           (op->context->event_fd >= 0 || op->callbacks.on_token != NULL);
+}
+
+int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err)
+{
+    bool ok = false;
+
+    pthread_mutex_lock(&op->lock);
+    ok = buffer_append(&op->text, text, len);
+    op->n_tokens = n_tokens;
+    pthread_mutex_unlock(&op->lock);
+    if (!ok)
+        return error_no_memory(err);
+    if (len && wants_tokens(op))
+        context_queue_event(op->context, op);
+    return INF_OK;
+}
+
+int32_t op_emit_reasoning(inf_op *op, const char *text, size_t len, inf_error *err)
+{
+    bool ok = false;
+
+    pthread_mutex_lock(&op->lock);
+    ok = buffer_append(&op->reasoning, text, len);
+    pthread_mutex_unlock(&op->lock);
+    if (!ok)
+        return error_no_memory(err);
+    if (len && wants_tokens(op))
+        context_queue_event(op->context, op);
+    return INF_OK;
+}
+
+void op_progress(inf_op *op, float fraction)
+{
+    bool news = false;
+
+    pthread_mutex_lock(&op->lock);
+    if (fraction > op->progress && fraction <= 1.0f) {
+        op->progress = fraction;
+        op->progress_pending = news =
+            op->has_callbacks && (op->context->event_fd >= 0 || op->callbacks.on_progress != NULL);
+    }
+    pthread_mutex_unlock(&op->lock);
+    if (news)
+        context_queue_event(op->context, op);
+}
+
+/* Done: whoever waits goes on, the context counts one less, the in-flight reference goes. */
+void op_set_done(inf_op *op)
+{
+    pthread_mutex_lock(&op->lock);
+    atomic_store(&op->state, OP_DONE);
+    pthread_cond_broadcast(&op->done);
+    pthread_mutex_unlock(&op->lock);
+    context_remove_op(op->context, op);
+    op_unref(op);
+}
+
+void op_finish(inf_op *op, const inf_error *err)
+{
+    inf_provider *provider = op->provider;
+    bool by_callbacks = op->has_callbacks && op->context->event_fd < 0;
+
+    pthread_mutex_lock(&op->cancel_lock);
+    op->canceller = NULL;
+    pthread_mutex_unlock(&op->cancel_lock);
+    context_remove_deadline(op->context, op);
+    pthread_mutex_lock(&op->lock);
+    if (err)
+        op->error = *err;
+    op->provider = NULL;
+    op->finished_pending = op->has_callbacks;
+    atomic_store(&op->state, OP_FINISHED);
+    pthread_mutex_unlock(&op->lock);
+    provider_unref(provider);
+    if (op->has_callbacks)
+        context_queue_event(op->context, op);
+    if (!by_callbacks)
+        op_set_done(op);
+}
+
+static void finish_stopped(struct job *job)
+{
+    inf_op *op = (inf_op *)(void *)((char *)job - offsetof(inf_op, finish_job));
+    inf_error err;
+
+    op_stop_error(op, &err);
+    op_finish(op, &err);
+}
+
+void op_finish_later(inf_op *op)
+{
+    op->finish_job.run = finish_stopped;
+    context_submit(op->context, &op->finish_job);
+}
+
+/* ------------------------------------------------------------------ for the user */
+
+inf_op *inf_op_retain(inf_op *op)
+{
+    /* All of the user's references together hold one of `refs`; a callback may get an operation
+     * whose user references are all gone. */
+    if (op && atomic_fetch_add(&op->user_refs, 1) == 0)
+        op_ref(op);
+    return op;
+}
+
+void inf_op_release(inf_op *op)
+{
+    bool forked = op && context_forked(op->context);
+
+    if (!op || atomic_fetch_sub(&op->user_refs, 1) != 1)
+        return;
+    if (forked && atomic_load(&op->state) != OP_DONE)
+        return; /* its locks may be held by threads that do not exist here */
+    if (!forked)
+        op_request_stop(op, INF_ERROR_CANCELLED);
+    op_unref(op);
+}
+
+void inf_op_cancel(inf_op *op)
+{
+    if (op && !context_forked(op->context))
+        op_request_stop(op, INF_ERROR_CANCELLED);
+}
+
+bool inf_op_poll(const inf_op *op)
+{
+    return op && atomic_load_explicit(&op->state, memory_order_acquire) == OP_DONE;
+}
+
+static bool wait_done(inf_op *op, int64_t timeout_ms)
+{
+    int64_t end = timeout_ms > INT64_MAX / 2000 ? -1 : clock_us() + timeout_ms * 1000;
+    struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
+    bool done = false;
+
+    pthread_mutex_lock(&op->lock);
+    for (;;) {
+        done = atomic_load(&op->state) == OP_DONE;
+        if (done || timeout_ms == 0)
+            break;
+        if (timeout_ms < 0 || end < 0)
+            pthread_cond_wait(&op->done, &op->lock);
+        else if (clock_us() >= end)
+            break;
+        else
+            pthread_cond_timedwait(&op->done, &op->lock, &t);
+    }
+    pthread_mutex_unlock(&op->lock);
+    return done;
+}
+
+int32_t inf_op_wait(inf_op *op, int64_t timeout_ms, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (!op)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "op is NULL");
+    code = context_check(op->context, true, err);
+    if (code != INF_OK)
+        return code;
+    if (!wait_done(op, timeout_ms))
+        return error_set_detail(err, INF_ERROR_TIMEOUT, INF_WAIT_EXPIRED,
+                                "the wait is over; the operation goes on");
+    return inf_op_error(op, err);
+}
+
+int32_t inf_op_error(const inf_op *op, inf_error *err)
+{
+    if (!op)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "op is NULL");
+    /* In its own on_done an operation counts as ended. */
+    if (atomic_load_explicit(&op->state, memory_order_acquire) == OP_RUNNING)
+        return error_set(err, INF_ERROR_STATE, "the operation is still in flight");
+    if (err)
+        *err = op->error;
+    return op->error.code;
+}
+
+inf_text inf_op_error_body(const inf_op *op)
+{
+    if (!op || atomic_load_explicit(&op->state, memory_order_acquire) == OP_RUNNING)
+        return (inf_text){NULL, 0};
+    return (inf_text){op->output.error_body, op->output.error_body_len};
+}

@@ -1,0 +1,275 @@
+/*
+ * request: validating a generate request and copying it deeply, into one block of memory.
+ */
+#include "core/context_state.h"
+
+#include "core/memory.h"
+#include "core/utf8.h"
+
+#include <string.h>
+
+#define MAX_STOPS 64
+#define MAX_MESSAGES 65536
+
+void inf_request_default(inf_request *request, size_t size)
+{
+    inf_request defaults = {.struct_size = sizeof defaults,
+                            .max_tokens = {false, 4096},
+                            .timeout_ms = 600000};
+
+    struct_write(request, size, &defaults, sizeof defaults);
+}
+
+/* ------------------------------------------------------------------ validation */
+
+static int32_t invalid(inf_error *err, const char *field, const char *why)
+{
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s: %s", field, why);
+}
+
+static int32_t check_text(inf_text t, const char *field, inf_error *err)
+{
+    if (!t.data && t.len)
+        return invalid(err, field, "has a length but no text");
+    if (t.data && !utf8_valid(t.data, t.len))
+        return invalid(err, field, "is not valid UTF-8");
+    return INF_OK;
+}
+
+static int32_t check_texts(const inf_request *r, inf_error *err)
+{
+    const struct {
+        inf_text text;
+        const char *field;
+    } texts[] = {{r->prompt, "prompt"},
+                 {r->messages_json, "messages_json"},
+                 {r->template_variables, "template_variables"},
+                 {r->model, "model"},
+                 {r->adapter_id, "adapter_id"},
+                 {r->system_prompt, "system_prompt"},
+                 {r->json_schema, "json_schema"},
+                 {r->grammar, "grammar"},
+                 {r->extra_json, "extra_json"},
+                 {r->extra_headers, "extra_headers"}};
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++)
+        code = check_text(texts[i].text, texts[i].field, err);
+    for (size_t i = 0; i < r->n_messages && code == INF_OK; i++) {
+        code = check_text(r->messages[i].role, "messages: role", err);
+        if (code == INF_OK)
+            code = check_text(r->messages[i].content, "messages: content", err);
+        if (code == INF_OK && (!r->messages[i].role.data || !r->messages[i].content.data))
+            code = invalid(err, "messages", "role or content is missing");
+    }
+    return code;
+}
+
+static int32_t check_input(const inf_request *r, inf_error *err)
+{
+    int given = (r->prompt.data != NULL) + (r->n_messages > 0) + (r->messages_json.data != NULL);
+
+    if (r->n_messages && !r->messages)
+        return invalid(err, "messages", "is NULL and n_messages is not 0");
+    if (r->n_messages > MAX_MESSAGES)
+        return invalid(err, "messages", "are more than 65,536");
+    if (given != 1)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "give exactly one of prompt, messages and messages_json");
+    if (r->template_variables.data && r->prompt.data)
+        return invalid(err, "template_variables", "goes with messages, not with a prompt");
+    return INF_OK;
+}
+
+static int32_t check_range(inf_maybe_f32 m, float low, float high, const char *field,
+                           const char *range, inf_error *err)
+{
+    if (m.is_set && !(m.value >= low && m.value <= high))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s: %g is not %s", field,
+                         (double)m.value, range);
+    return INF_OK;
+}
+
+static int32_t check_sampling(const inf_request *r, inf_error *err)
+{
+    float tiny = 1.401298464e-45f; /* the smallest float above 0 */
+    float huge = 3.402823466e+38f;
+    int32_t code = check_range(r->temperature, 0, huge, "temperature", "0 or more", err);
+
+    if (code == INF_OK)
+        code = check_range(r->top_p, tiny, 1, "top_p", "above 0 and at most 1", err);
+    if (code == INF_OK)
+        code = check_range(r->min_p, 0, 1, "min_p", "between 0 and 1", err);
+    if (code == INF_OK)
+        code = check_range(r->repetition_penalty, tiny, huge, "repetition_penalty", "above 0", err);
+    if (code == INF_OK)
+        code = check_range(r->frequency_penalty, -2, 2, "frequency_penalty", "between -2 and 2", err);
+    if (code == INF_OK)
+        code = check_range(r->presence_penalty, -2, 2, "presence_penalty", "between -2 and 2", err);
+    if (code == INF_OK)
+        code = check_range(r->adapter_scale, -huge, huge, "adapter_scale", "finite", err);
+    if (code == INF_OK && r->top_k.is_set && r->top_k.value < -1)
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "top_k: %d is not -1 or more",
+                         r->top_k.value);
+    if (code == INF_OK && r->logprobs.is_set && (r->logprobs.value < 0 || r->logprobs.value > 20))
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "logprobs: %d is not in 0..20",
+                         r->logprobs.value);
+    return code;
+}
+
+static int32_t check_stops(const inf_request *r, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if ((r->n_stop && !r->stop) || (r->n_stop_token_ids && !r->stop_token_ids))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "stop or stop_token_ids is NULL and its count is not 0");
+    if (r->n_stop > MAX_STOPS || r->n_stop_token_ids > MAX_STOPS)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "more than %d stop strings or token ids",
+                         MAX_STOPS);
+    for (size_t i = 0; i < r->n_stop && code == INF_OK; i++) {
+        if (!r->stop[i].data || !r->stop[i].len)
+            return invalid(err, "stop", "an empty string");
+        code = check_text(r->stop[i], "stop", err);
+    }
+    return code;
+}
+
+static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
+{
+    if (r->max_tokens.is_set && r->max_tokens.value <= 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "max_tokens: %d is not at least 1",
+                         r->max_tokens.value);
+    if (r->timeout_ms <= 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "timeout_ms: %lld is not at least 1", (long long)r->timeout_ms);
+    if (r->json_schema.data && r->grammar.data)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "json_schema and grammar cannot be given together");
+    for (size_t i = 0; i < sizeof r->reserved; i++) {
+        if (r->reserved[i])
+            return invalid(err, "reserved", "is not 0");
+    }
+    if (in_process && (r->extra_json.data || r->extra_headers.data))
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "extra_json and extra_headers are for servers; this provider runs in "
+                         "process");
+    return INF_OK;
+}
+
+static int32_t validate(const inf_request *r, bool in_process, inf_error *err)
+{
+    int32_t code = check_input(r, err);
+
+    if (code == INF_OK)
+        code = check_texts(r, err);
+    if (code == INF_OK)
+        code = check_sampling(r, err);
+    if (code == INF_OK)
+        code = check_stops(r, err);
+    if (code == INF_OK)
+        code = check_rest(r, in_process, err);
+    return code;
+}
+
+/* ------------------------------------------------------------------ the copy */
+
+/* With data NULL it only measures. */
+struct arena {
+    char *data;
+    size_t len;
+};
+
+static void *take(struct arena *a, const void *src, size_t n)
+{
+    char *at = a->data ? a->data + a->len : NULL;
+
+    if (at && n)
+        memcpy(at, src, n);
+    a->len += (n + 15) / 16 * 16;
+    return at;
+}
+
+static inf_text take_text(struct arena *a, inf_text t)
+{
+    char *at = NULL;
+
+    if (!t.data)
+        return t;
+    at = a->data ? a->data + a->len : NULL;
+    if (at) {
+        memcpy(at, t.data, t.len);
+        at[t.len] = '\0';
+    }
+    a->len += (t.len + 16) / 16 * 16;
+    return (inf_text){at, t.len};
+}
+
+static void take_lists(struct arena *a, inf_request *r)
+{
+    inf_message *messages = take(a, r->messages, r->n_messages * sizeof *messages);
+    inf_text *stop = take(a, r->stop, r->n_stop * sizeof *stop);
+
+    for (size_t i = 0; i < r->n_messages; i++) {
+        inf_text role = take_text(a, r->messages[i].role);
+        inf_text content = take_text(a, r->messages[i].content);
+
+        if (messages)
+            messages[i] = (inf_message){role, content};
+    }
+    for (size_t i = 0; i < r->n_stop; i++) {
+        inf_text text = take_text(a, r->stop[i]);
+
+        if (stop)
+            stop[i] = text;
+    }
+    r->stop_token_ids =
+        take(a, r->stop_token_ids, r->n_stop_token_ids * sizeof *r->stop_token_ids);
+    r->messages = messages;
+    r->stop = stop;
+}
+
+static void take_all(struct arena *a, inf_request *r)
+{
+    inf_text *texts[] = {&r->prompt,        &r->messages_json, &r->template_variables,
+                         &r->model,         &r->adapter_id,    &r->system_prompt,
+                         &r->json_schema,   &r->grammar,       &r->extra_json,
+                         &r->extra_headers};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = take_text(a, *texts[i]);
+    take_lists(a, r);
+}
+
+int32_t request_copy(inf_request **out, const inf_request *request, bool in_process,
+                     inf_error *err)
+{
+    inf_request r;
+    inf_request measured;
+    struct arena arena = {0};
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    if (!request)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "request is NULL");
+    inf_request_default(&r, sizeof r);
+    code = struct_read(&r, sizeof r, request, "inf_request", err);
+    if (code == INF_OK)
+        code = validate(&r, in_process, err);
+    if (code != INF_OK)
+        return code;
+    if (!r.max_tokens.is_set)
+        r.max_tokens.value = 4096;
+    if (r.adapter_id.len == 0)
+        r.adapter_id = (inf_text){NULL, 0};
+    measured = r;
+    take(&arena, NULL, sizeof r);
+    take_all(&arena, &measured);
+    arena.data = mem_alloc(arena.len);
+    if (!arena.data)
+        return error_no_memory(err);
+    arena.len = 0;
+    *out = take(&arena, &r, sizeof r);
+    take_all(&arena, *out);
+    return INF_OK;
+}

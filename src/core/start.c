@@ -1,0 +1,476 @@
+/*
+ * start: the public calls that start an operation, and their blocking forms: validate, copy, make
+ * the operation, hand it to the provider. *out is set before the hand-over, since a callback may
+ * come before the start returns.
+ */
+#include "core/context_state.h"
+
+#include "core/memory.h"
+#include "core/utf8.h"
+
+#include <string.h>
+
+#define NO_TIMEOUT (-1)
+#define MAX_ID 256
+
+static int32_t begin(inf_op **out, inf_provider *p, bool has_slot, const char *what,
+                     enum op_kind kind, const inf_callbacks *callbacks, int64_t timeout_ms,
+                     inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (!has_slot)
+        return error_set(err, INF_ERROR_UNSUPPORTED, "the %s provider does not support %s",
+                         inf_provider_type_name(p->ops->type), what);
+    code = op_create(out, p->context, p, kind, callbacks, timeout_ms, err);
+    return code;
+}
+
+static int32_t check_start(inf_op **out, const inf_provider *p, inf_error *err)
+{
+    if (!out || !p)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "out or provider is NULL");
+    *out = NULL;
+    return context_check(p->context, false, err);
+}
+
+/* What every start ends with: on an error the operation is as if it had never been. */
+static int32_t started(inf_op **out, inf_op *op, int32_t code, inf_error *err)
+{
+    if (code == INF_OK)
+        return error_none(err);
+    *out = NULL;
+    op_abandon(op);
+    return code;
+}
+
+static int32_t wait_and_release(inf_op *op, inf_error *err)
+{
+    int32_t code = inf_op_wait(op, -1, err);
+
+    inf_op_release(op);
+    return code;
+}
+
+static int32_t refuse_in_callback(const inf_provider *p, inf_error *err)
+{
+    if (!p)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "provider is NULL");
+    return context_check(p->context, true, err);
+}
+
+/* ------------------------------------------------------------------ generate */
+
+int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_request *request,
+                           const inf_callbacks *callbacks, inf_error *err)
+{
+    inf_request *copy = NULL;
+    inf_op *op = NULL;
+    int32_t code = check_start(out, provider, err);
+
+    if (code == INF_OK)
+        code = request_copy(&copy, request, provider->ops->in_process, err);
+    if (code == INF_OK)
+        code = begin(out, provider, provider->ops->generate, "generation", OP_GENERATE, callbacks,
+                     copy->timeout_ms, err);
+    if (code != INF_OK) {
+        mem_free(copy);
+        return code;
+    }
+    op = *out;
+    op_set_request(op, copy);
+    return started(out, op, provider->ops->generate(provider->impl, op, err), err);
+}
+
+int32_t inf_generate(inf_op **out, inf_provider *provider, const inf_request *request,
+                     inf_error *err)
+{
+    int32_t code = refuse_in_callback(provider, err);
+
+    if (code == INF_OK)
+        code = inf_generate_start(out, provider, request, NULL, err);
+    else if (out)
+        *out = NULL;
+    return code == INF_OK ? inf_op_wait(*out, -1, err) : code;
+}
+
+/* ------------------------------------------------------------------ the model */
+
+typedef int32_t (*plain_slot)(void *impl, inf_op *op, inf_error *err);
+
+static int32_t start_plain(inf_op **out, inf_provider *p, plain_slot slot, const char *what,
+                           enum op_kind kind, const inf_callbacks *callbacks, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = begin(out, p, slot, what, kind, callbacks, NO_TIMEOUT, err);
+
+    if (code != INF_OK)
+        return code;
+    op = *out;
+    return started(out, op, slot(p->impl, op, err), err);
+}
+
+int32_t inf_provider_load_start(inf_op **out, inf_provider *provider,
+                                const inf_callbacks *callbacks, inf_error *err)
+{
+    int32_t code = check_start(out, provider, err);
+
+    return code == INF_OK ? start_plain(out, provider, provider->ops->load, "loading a model",
+                                        OP_MODEL_LOAD, callbacks, err)
+                          : code;
+}
+
+int32_t inf_provider_unload_start(inf_op **out, inf_provider *provider,
+                                  const inf_callbacks *callbacks, inf_error *err)
+{
+    int32_t code = check_start(out, provider, err);
+
+    return code == INF_OK ? start_plain(out, provider, provider->ops->unload, "unloading a model",
+                                        OP_MODEL_UNLOAD, callbacks, err)
+                          : code;
+}
+
+int32_t inf_provider_load(inf_provider *provider, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = refuse_in_callback(provider, err);
+
+    if (code == INF_OK)
+        code = inf_provider_load_start(&op, provider, NULL, err);
+    return code == INF_OK ? wait_and_release(op, err) : code;
+}
+
+int32_t inf_provider_unload(inf_provider *provider, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = refuse_in_callback(provider, err);
+
+    if (code == INF_OK)
+        code = inf_provider_unload_start(&op, provider, NULL, err);
+    return code == INF_OK ? wait_and_release(op, err) : code;
+}
+
+/* ------------------------------------------------------------------ adapters */
+
+void inf_adapter_source_default(inf_adapter_source *source, size_t size)
+{
+    inf_adapter_source defaults = {.struct_size = sizeof defaults};
+
+    struct_write(source, size, &defaults, sizeof defaults);
+}
+
+void adapter_source_free(struct adapter_source *source)
+{
+    mem_free(source->path);
+    mem_free(source->config);
+    mem_free(source->weights);
+    *source = (struct adapter_source){0};
+}
+
+static int32_t check_id(const char *id, inf_error *err)
+{
+    size_t n = id ? strlen(id) : 0;
+
+    if (n == 0 || n > MAX_ID)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "adapter id: not 1 to %d bytes long",
+                         MAX_ID);
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)id[i] < 0x20 || id[i] == 0x7f)
+            return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                             "adapter id: contains a control character");
+    }
+    if (!utf8_valid(id, n))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "adapter id: is not valid UTF-8");
+    return INF_OK;
+}
+
+static int32_t check_source(const inf_adapter_source *s, inf_error *err)
+{
+    bool path = s->path && *s->path;
+
+    if (path == (s->weights.data != NULL))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "adapter: give either a path or the weights' bytes");
+    if (path && s->config.data)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "adapter: config goes with weights from memory, not with a path");
+    return INF_OK;
+}
+
+static int32_t copy_source(struct adapter_source *out, const inf_adapter_source *s, inf_error *err)
+{
+    bool ok = true;
+
+    *out = (struct adapter_source){0};
+    if (s->weights.data) {
+        out->weights = mem_aligned(64, s->weights.len);
+        out->weights_len = s->weights.len;
+        if (out->weights)
+            memcpy(out->weights, s->weights.data, s->weights.len);
+        if (s->config.data) {
+            out->config = mem_strndup(s->config.data, s->config.len);
+            out->config_len = s->config.len;
+        }
+        ok = out->weights && (!s->config.data || out->config);
+    } else {
+        out->path = mem_strdup(s->path);
+        ok = out->path != NULL;
+    }
+    if (ok)
+        return INF_OK;
+    adapter_source_free(out);
+    return error_no_memory(err);
+}
+
+static int32_t read_source(struct adapter_source *out, const inf_adapter_source *source,
+                           inf_error *err)
+{
+    inf_adapter_source read;
+    int32_t code = INF_OK;
+
+    if (!source)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "source is NULL");
+    inf_adapter_source_default(&read, sizeof read);
+    code = struct_read(&read, sizeof read, source, "inf_adapter_source", err);
+    if (code == INF_OK)
+        code = check_source(&read, err);
+    return code == INF_OK ? copy_source(out, &read, err) : code;
+}
+
+int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char *id,
+                               const inf_adapter_source *source, const inf_callbacks *callbacks,
+                               inf_error *err)
+{
+    struct adapter_source copy = {0};
+    inf_op *op = NULL;
+    int32_t code = check_start(out, provider, err);
+
+    if (code == INF_OK)
+        code = check_id(id, err);
+    if (code == INF_OK)
+        code = read_source(&copy, source, err);
+    if (code == INF_OK)
+        code = begin(out, provider, provider->ops->adapter_load, "adapters", OP_ADAPTER_LOAD,
+                     callbacks, NO_TIMEOUT, err);
+    if (code != INF_OK) {
+        adapter_source_free(&copy);
+        return code;
+    }
+    op = *out;
+    code = provider->ops->adapter_load(provider->impl, op, id, &copy, err);
+    if (code != INF_OK)
+        adapter_source_free(&copy);
+    return started(out, op, code, err);
+}
+
+int32_t inf_adapter_load(inf_provider *provider, const char *id, const char *path,
+                         inf_adapter_report *report, inf_error *err)
+{
+    inf_adapter_source source;
+    inf_op *op = NULL;
+    int32_t code = refuse_in_callback(provider, err);
+
+    if (code != INF_OK)
+        return code;
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = path;
+    code = inf_adapter_load_start(&op, provider, id, &source, NULL, err);
+    if (code != INF_OK)
+        return code;
+    code = inf_op_wait(op, -1, err);
+    if (code == INF_OK && report) {
+        inf_op_adapter_report(op, report, sizeof *report);
+        report->id = report->evicted = (inf_text){NULL, 0};
+    }
+    inf_op_release(op);
+    return code;
+}
+
+int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const char *id,
+                                 const inf_callbacks *callbacks, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = check_start(out, provider, err);
+
+    if (code == INF_OK)
+        code = check_id(id, err);
+    if (code == INF_OK)
+        code = begin(out, provider, provider->ops->adapter_unload, "adapters", OP_ADAPTER_UNLOAD,
+                     callbacks, NO_TIMEOUT, err);
+    if (code != INF_OK)
+        return code;
+    op = *out;
+    return started(out, op, provider->ops->adapter_unload(provider->impl, op, id, err), err);
+}
+
+int32_t inf_adapter_unload(inf_provider *provider, const char *id, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = refuse_in_callback(provider, err);
+
+    if (code == INF_OK)
+        code = inf_adapter_unload_start(&op, provider, id, NULL, err);
+    return code == INF_OK ? wait_and_release(op, err) : code;
+}
+
+/* ------------------------------------------------------------------ text and numbers */
+
+int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text, bool add_special,
+                           const inf_callbacks *callbacks, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = check_start(out, provider, err);
+
+    if (code == INF_OK && !text.data)
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text is NULL");
+    if (code == INF_OK)
+        code = begin(out, provider, provider->ops->tokenize, "tokenizing", OP_TOKENIZE, callbacks,
+                     NO_TIMEOUT, err);
+    if (code != INF_OK)
+        return code;
+    op = *out;
+    return started(out, op, provider->ops->tokenize(provider->impl, op, text, add_special, err),
+                   err);
+}
+
+int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const int32_t *ids, size_t n,
+                             bool skip_special, const inf_callbacks *callbacks, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = check_start(out, provider, err);
+
+    if (code == INF_OK && n && !ids)
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "ids is NULL and n is not 0");
+    if (code == INF_OK)
+        code = begin(out, provider, provider->ops->detokenize, "detokenizing", OP_DETOKENIZE,
+                     callbacks, NO_TIMEOUT, err);
+    if (code != INF_OK)
+        return code;
+    op = *out;
+    return started(out, op,
+                   provider->ops->detokenize(provider->impl, op, ids, n, skip_special, err), err);
+}
+
+int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages_json,
+                         bool add_generation_prompt, const inf_callbacks *callbacks,
+                         inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = check_start(out, provider, err);
+
+    if (code == INF_OK && !messages_json.data)
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json is NULL");
+    if (code == INF_OK)
+        code = begin(out, provider, provider->ops->render, "rendering chat templates", OP_RENDER,
+                     callbacks, NO_TIMEOUT, err);
+    if (code != INF_OK)
+        return code;
+    op = *out;
+    return started(
+        out, op,
+        provider->ops->render(provider->impl, op, messages_json, add_generation_prompt, err), err);
+}
+
+void inf_logits_request_default(inf_logits_request *request, size_t size)
+{
+    inf_logits_request defaults = {.struct_size = sizeof defaults, .top = 10};
+
+    struct_write(request, size, &defaults, sizeof defaults);
+}
+
+static int32_t check_logits(const inf_logits_request *r, inf_error *err)
+{
+    if (!r->token_ids || !r->n_token_ids)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "token_ids: give at least one");
+    if (r->top < 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "top: %d is negative", r->top);
+    if (r->n_probe && !r->probe)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "probe is NULL and n_probe is not 0");
+    if (r->reserved)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "reserved is not 0");
+    return INF_OK;
+}
+
+int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_request *request,
+                         const inf_callbacks *callbacks, inf_error *err)
+{
+    inf_logits_request read;
+    inf_op *op = NULL;
+    int32_t code = check_start(out, provider, err);
+
+    if (code == INF_OK && !request)
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "request is NULL");
+    if (code != INF_OK)
+        return code;
+    inf_logits_request_default(&read, sizeof read);
+    code = struct_read(&read, sizeof read, request, "inf_logits_request", err);
+    if (code == INF_OK)
+        code = check_logits(&read, err);
+    if (code == INF_OK)
+        code = begin(out, provider, provider->ops->logits, "logits", OP_LOGITS, callbacks,
+                     NO_TIMEOUT, err);
+    if (code != INF_OK)
+        return code;
+    op = *out;
+    return started(out, op, provider->ops->logits(provider->impl, op, &read, err), err);
+}
+
+/* ------------------------------------------------------------------ inspect */
+
+struct inspection {
+    struct job job;
+    inf_op *op;
+    char *path, *base;
+};
+
+static void inspection_free(struct inspection *i)
+{
+    if (!i)
+        return;
+    mem_free(i->path);
+    mem_free(i->base);
+    mem_free(i);
+}
+
+static void run_inspection(struct job *job)
+{
+    struct inspection *i = (struct inspection *)(void *)job;
+    inf_op *op = i->op;
+    inf_error err = {0};
+
+    if (op_stop_error(op, &err) == INF_OK)
+        backend_inspect(&op_output(op)->text, i->path, i->base, &err);
+    inspection_free(i);
+    op_finish(op, &err);
+}
+
+int32_t inf_inspect_start(inf_op **out, inf_context *ctx, const char *path, const char *base,
+                          const inf_callbacks *callbacks, inf_error *err)
+{
+    struct inspection *i = NULL;
+    int32_t code = INF_OK;
+
+    if (!out || !ctx || !path || !*path)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "out, ctx or path is missing");
+    *out = NULL;
+    code = context_check(ctx, false, err);
+    if (code != INF_OK)
+        return code;
+    i = mem_calloc(1, sizeof *i);
+    if (i) {
+        i->path = mem_strdup(path);
+        i->base = mem_strdup(base);
+    }
+    if (!i || !i->path || (base && !i->base))
+        code = error_no_memory(err);
+    if (code == INF_OK)
+        code = op_create(out, ctx, NULL, OP_INSPECT, callbacks, NO_TIMEOUT, err);
+    if (code != INF_OK) {
+        inspection_free(i);
+        return code;
+    }
+    i->op = *out;
+    i->job.run = run_inspection;
+    context_submit(ctx, &i->job);
+    return error_none(err);
+}
