@@ -1,0 +1,67 @@
+/*
+ * safetensors: the header of a .safetensors file, checked, and the bytes of its tensors.
+ *
+ * Format (little-endian): u64 length N of the header; N bytes of JSON, an object of
+ *     "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}
+ * and optionally "__metadata__": {string: string}; then the data, to which the offsets are
+ * relative. The tensors tile the data: no hole, no overlap, nothing behind the last.
+ *
+ * A file is read, not mapped: whoever rewrites it meanwhile makes a read fail or gives other
+ * numbers, never a signal. Bytes in memory are borrowed and not copied.
+ * Threads: immutable after opening; any thread may read tensors.
+ */
+#ifndef INF_HF_FILES_SAFETENSORS_H
+#define INF_HF_FILES_SAFETENSORS_H
+
+#include "core/error.h"
+
+enum {
+    SAFETENSORS_MAX_DIMS = 8,
+    SAFETENSORS_MAX_HEADER = 100 * 1000 * 1000 /* bytes, the format's own limit */
+};
+
+enum safetensors_dtype {
+    SAFETENSORS_F32,
+    SAFETENSORS_F16,
+    SAFETENSORS_BF16,
+    SAFETENSORS_F64,
+    SAFETENSORS_OTHER /* known by its size only: integers, booleans, 8 bits and less */
+};
+
+struct safetensors;
+
+struct safetensors_tensor {
+    const char *name;                    /* UTF-8, NUL-terminated, no NUL inside */
+    const char *dtype_name;              /* as in the file, "BF16"; static storage */
+    int32_t dtype;                       /* enum safetensors_dtype */
+    int32_t n_dims;                      /* 0: a scalar */
+    int64_t shape[SAFETENSORS_MAX_DIMS]; /* slowest first; 1 beyond n_dims */
+    uint64_t offset;                     /* of its first byte in the file */
+    size_t size;                         /* bytes */
+};
+
+/* Errors: IO (missing, unreadable, not a regular file), BAD_FORMAT (what is wrong; detail: the byte
+ * offset in the file), NO_MEMORY. */
+int32_t safetensors_open(struct safetensors **out, const char *path, inf_error *err);
+/* `bytes` is borrowed until safetensors_close. */
+int32_t safetensors_from_memory(struct safetensors **out, const void *bytes, size_t size,
+                                inf_error *err);
+void safetensors_close(struct safetensors *st); /* NULL is ignored */
+
+size_t safetensors_count(const struct safetensors *st);
+/* Sorted by name, bytewise. */
+const struct safetensors_tensor *safetensors_at(const struct safetensors *st, size_t index);
+/* NULL when there is none of that name. Binary search. */
+const struct safetensors_tensor *safetensors_find(const struct safetensors *st, const char *name);
+/* Bytes of the whole file. */
+uint64_t safetensors_file_size(const struct safetensors *st);
+
+/*
+ * The bytes of a tensor: *out points into the borrowed memory, or to `scratch` (at least t->size
+ * bytes), into which the file was read. They are aligned to nothing.
+ * Errors: IO (also when the file shrank meanwhile).
+ */
+int32_t safetensors_data(const void **out, const struct safetensors *st,
+                         const struct safetensors_tensor *t, void *scratch, inf_error *err);
+
+#endif
