@@ -1,0 +1,831 @@
+/*
+ * peft_config: see the header. Owns the parsed values and the compiled patterns.
+ * Threads: matching uses the patterns' scratch: one thread at a time.
+ */
+#include "hf/files/peft_config.h"
+
+#include "core/memory.h"
+#include "hf/files/pattern.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    MAX_ITEMS = 65536,        /* of any list or pattern table */
+    MAX_PROGRAM = 256 * 1024, /* instructions of all patterns together */
+    MAX_RANK = 1 << 20
+};
+/* Steps of all pattern matching for one adapter: about a second. */
+#define MATCH_BUDGET ((int64_t)200 * 1000 * 1000)
+
+/* A key of rank_pattern or alpha_pattern with its value. */
+struct rule {
+    char *text;
+    size_t len;
+    struct pattern *pattern; /* NULL: text is plain, where '.' means any character */
+    double value;
+};
+
+struct rules {
+    struct rule *items;
+    size_t n;
+};
+
+enum targets_kind { TARGETS_NONE, TARGETS_LIST, TARGETS_PATTERN, TARGETS_ALL_LINEAR };
+
+/* target_modules or exclude_modules. */
+struct targets {
+    int32_t kind; /* enum targets_kind */
+    char **names; /* LIST */
+    size_t n;
+    struct pattern *pattern; /* PATTERN */
+};
+
+struct peft_config {
+    int32_t rank;
+    double alpha;
+    bool rslora;
+    char *base;
+    struct targets targets, excluded;
+    bool has_layers; /* layers_to_transform is given and not empty */
+    int64_t *layers;
+    size_t n_layers;
+    char **layer_lists; /* layers_pattern */
+    size_t n_layer_lists;
+    struct rules ranks, alphas;
+    int64_t budget;  /* left for matching */
+    int64_t program; /* instructions compiled */
+};
+
+#define CONFIG_NAME "adapter_config.json"
+
+static int32_t bad(inf_error *err, const char *key, const char *what)
+{
+    return error_set(err, INF_ERROR_BAD_FORMAT, CONFIG_NAME ": \"%s\" must be %s", key, what);
+}
+
+/* ---------------------------------------------------------------- values */
+
+/* Python's truth of a value. */
+static bool is_set(const json_t *v)
+{
+    switch (v ? json_typeof(v) : JSON_NULL) {
+    case JSON_TRUE:
+        return true;
+    case JSON_STRING:
+        return json_string_length(v) > 0;
+    case JSON_INTEGER:
+        return json_integer_value(v) != 0;
+    case JSON_REAL:
+        return json_real_value(v) != 0;
+    case JSON_ARRAY:
+        return json_array_size(v) > 0;
+    case JSON_OBJECT:
+        return json_object_size(v) > 0;
+    default:
+        return false;
+    }
+}
+
+static int32_t get_bool(const json_t *root, const char *key, bool *out, inf_error *err)
+{
+    const json_t *v = json_object_get(root, key);
+    if (v && !json_is_boolean(v) && !json_is_null(v)) {
+        return bad(err, key, "true or false");
+    }
+    *out = json_is_true(v);
+    return INF_OK;
+}
+
+static int32_t rank_of(const json_t *v, const char *key, int32_t *out, inf_error *err)
+{
+    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > MAX_RANK) {
+        return bad(err, key, "a whole number from 1 to 1048576");
+    }
+    *out = (int32_t)json_integer_value(v);
+    return INF_OK;
+}
+
+static int32_t alpha_of(const json_t *v, const char *key, double *out, inf_error *err)
+{
+    if (!json_is_number(v) || !isfinite(json_number_value(v))) {
+        return bad(err, key, "a number");
+    }
+    *out = json_number_value(v);
+    return INF_OK;
+}
+
+static int32_t copy_string(char **out, const json_t *v, inf_error *err)
+{
+    *out = mem_strndup(json_string_value(v), json_string_length(v));
+    return *out ? INF_OK : error_no_memory(err);
+}
+
+/* A list of strings, or, when `single` is allowed, one string. */
+static int32_t get_strings(const json_t *v, const char *key, bool single, char ***out, size_t *n,
+                           inf_error *err)
+{
+    size_t count = json_is_array(v) ? json_array_size(v) : 1;
+    if (!(json_is_array(v) || (single && json_is_string(v))) || count > MAX_ITEMS) {
+        return bad(err, key, single ? "a string or a list of strings" : "a list of strings");
+    }
+    *out = mem_calloc(count, sizeof **out);
+    if (!*out) {
+        return error_no_memory(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
+        if (!json_is_string(item)) {
+            return bad(err, key, "a list of strings");
+        }
+        int32_t code = copy_string(&(*out)[i], item, err);
+        if (code != INF_OK) {
+            return code;
+        }
+        *n = i + 1;
+    }
+    return INF_OK;
+}
+
+/* ---------------------------------------------------------------- features */
+
+/* Features of peft that change the result and that nothing here computes. */
+static const struct feature {
+    const char *key;
+    const char *what;
+} features[] = {
+    {"use_dora", "DoRA"},
+    {"lora_bias", "a bias on lora_B"},
+    {"use_qalora", "QALoRA"},
+    {"modules_to_save", "modules trained in full"},
+    {"trainable_token_indices", "trained token embeddings"},
+    {"target_parameters", "LoRA on bare parameters"},
+    {"layer_replication", "replicated layers"},
+    {"alora_invocation_tokens", "activated LoRA"},
+    {"arrow_config", "Arrow routing"},
+    {"use_bdlora", "block-diagonal LoRA"},
+    {"kasa_config", "KaSA"},
+    {"velora_config", "VeLoRA"},
+    {"monteclora_config", "MonteCLoRA"},
+    {"megatron_config", "Megatron layers"},
+};
+
+/* Keys that are read elsewhere or that do not change what an adapter computes. */
+static const char *const known_keys[] = {
+    "peft_type",         "r",
+    "lora_alpha",        "target_modules",
+    "exclude_modules",   "layers_to_transform",
+    "layers_pattern",    "rank_pattern",
+    "alpha_pattern",     "use_rslora",
+    "fan_in_fan_out",    "bias",
+    "init_lora_weights", "base_model_name_or_path",
+    "auto_mapping",      "task_type",
+    "revision",          "inference_mode",
+    "peft_version",      "lora_dropout",
+    "megatron_core",     "loftq_config",
+    "eva_config",        "corda_config",
+    "lora_ga_config",    "qalora_group_size",
+    "runtime_config",    "ensure_weight_tying",
+    "merge_weights",     "unsloth_fixed",
+};
+
+static int32_t check_features(const json_t *root, inf_error *err)
+{
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
+        if (is_set(json_object_get(root, features[i].key))) {
+            return error_set(err, INF_ERROR_UNSUPPORTED,
+                             CONFIG_NAME ": \"%s\" (%s) is not supported; train without it, or "
+                                         "merge the adapter into the base model",
+                             features[i].key, features[i].what);
+        }
+    }
+    return INF_OK;
+}
+
+static bool is_known(const char *key)
+{
+    for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++) {
+        if (strcmp(known_keys[i], key) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
+        if (strcmp(features[i].key, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int32_t check_unknown(json_t *root, inf_error *err)
+{
+    const char *key = NULL;
+    json_t *v = NULL;
+    json_object_foreach(root, key, v)
+    {
+        bool feature = json_is_true(v) || json_is_object(v) || json_is_array(v);
+        if (feature && is_set(v) && !is_known(key)) {
+            return error_set(err, INF_ERROR_UNSUPPORTED,
+                             CONFIG_NAME ": \"%.100s\" is not known here and may change the "
+                                         "result; remove it if it does not",
+                             key);
+        }
+    }
+    return INF_OK;
+}
+
+static int32_t check_type(const json_t *root, inf_error *err)
+{
+    const json_t *type = json_object_get(root, "peft_type");
+    if (!json_is_string(type)) {
+        return error_set(err, INF_ERROR_BAD_FORMAT,
+                         CONFIG_NAME ": \"peft_type\" is missing; is this a PEFT adapter?");
+    }
+    if (strcmp(json_string_value(type), "LORA") != 0) {
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         CONFIG_NAME ": peft_type %.60s is not supported; only LORA is",
+                         json_string_value(type));
+    }
+    return INF_OK;
+}
+
+static int32_t check_bias(const json_t *root, inf_error *err)
+{
+    const json_t *bias = json_object_get(root, "bias");
+    if (bias && !json_is_null(bias) && !json_is_string(bias)) {
+        return bad(err, "bias", "\"none\"");
+    }
+    if (json_is_string(bias) && strcmp(json_string_value(bias), "none") != 0) {
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         CONFIG_NAME ": bias \"%.60s\" is not supported; train with bias \"none\"",
+                         json_string_value(bias));
+    }
+    return INF_OK;
+}
+
+static bool starts_with_ignoring_case(const char *s, const char *prefix)
+{
+    for (; *prefix; s++, prefix++) {
+        if ((*s | 0x20) != (*prefix | 0x20)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Some ways to initialise also change the base weights: adapter and raw base do not go together
+ * then, unless save_pretrained converted them (and wrote true here). */
+static int32_t check_init(const json_t *root, inf_error *err)
+{
+    static const char *const harmless[] = {"gaussian", "eva", "orthogonal", "mica"};
+    static const char *const convertible[] = {"pissa", "olora", "corda", "lora_ga"};
+    const json_t *v = json_object_get(root, "init_lora_weights");
+    if (!json_is_string(v)) {
+        return INF_OK;
+    }
+    const char *name = json_string_value(v);
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
+        if (strcmp(name, harmless[i]) == 0) {
+            return INF_OK;
+        }
+    }
+    for (size_t i = 0; i < sizeof convertible / sizeof convertible[0]; i++) {
+        if (starts_with_ignoring_case(name, convertible[i])) {
+            return error_set(err, INF_ERROR_UNSUPPORTED,
+                             CONFIG_NAME
+                             ": init_lora_weights \"%.60s\" changes the base model too; save "
+                             "the adapter with path_initial_model_for_weight_conversion",
+                             name);
+        }
+    }
+    return error_set(err, INF_ERROR_UNSUPPORTED,
+                     CONFIG_NAME
+                     ": init_lora_weights \"%.60s\" is not supported; merge the adapter "
+                     "into the base model it was trained on",
+                     name);
+}
+
+/* ---------------------------------------------------------------- rules */
+
+/* Characters that mean themselves in a pattern; '.' is treated as the any character it is. */
+static bool is_plain(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!word && c != '_' && c != '-' && c != '.') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Compiles a pattern of the key, within the program budget of the whole configuration. */
+static int32_t compile_pattern(struct peft_config *c, struct pattern **out, const char *text,
+                               size_t len, const char *key, inf_error *err)
+{
+    int32_t code = pattern_compile(out, text, len, err);
+    if (code == INF_OK) {
+        c->program += pattern_size(*out);
+    }
+    if (code == INF_OK && c->program > MAX_PROGRAM) {
+        code = error_set(err, INF_ERROR_UNSUPPORTED, "its patterns are too large");
+    }
+    if (code != INF_OK && code != INF_ERROR_NO_MEMORY) {
+        error_prefix(err, CONFIG_NAME ": %s", key);
+    }
+    return code;
+}
+
+/* Compiles "(.*\.)?(key)$", as peft does. */
+static int32_t rule_compile(struct peft_config *c, struct rule *rule, const char *key,
+                            inf_error *err)
+{
+    static const char before[] = "(.*\\.)?(", after[] = ")$";
+    size_t len = rule->len + sizeof before + sizeof after - 2;
+    if (is_plain(rule->text, rule->len)) {
+        return INF_OK;
+    }
+    char *text = mem_alloc(len);
+    if (!text) {
+        return error_no_memory(err);
+    }
+    memcpy(text, before, sizeof before - 1);
+    memcpy(text + sizeof before - 1, rule->text, rule->len);
+    memcpy(text + sizeof before - 1 + rule->len, after, sizeof after - 1);
+    int32_t code = compile_pattern(c, &rule->pattern, text, len, key, err);
+    mem_free(text);
+    return code;
+}
+
+/* rank_pattern or alpha_pattern, in the order of the file. */
+static int32_t parse_rules(struct peft_config *c, struct rules *out, json_t *root, const char *key,
+                           bool ranks, inf_error *err)
+{
+    json_t *table = json_object_get(root, key), *v = NULL;
+    const char *name = NULL;
+    if (!table || json_is_null(table)) {
+        return INF_OK;
+    }
+    if (!json_is_object(table) || json_object_size(table) > MAX_ITEMS) {
+        return bad(err, key, "an object of numbers");
+    }
+    out->items = mem_calloc(json_object_size(table), sizeof *out->items);
+    if (!out->items) {
+        return error_no_memory(err);
+    }
+    json_object_foreach(table, name, v)
+    {
+        struct rule *rule = &out->items[out->n++];
+        int32_t rank = 0;
+        int32_t code = ranks ? rank_of(v, key, &rank, err) : alpha_of(v, key, &rule->value, err);
+        if (ranks) {
+            rule->value = rank;
+        }
+        if (code == INF_OK && !(rule->text = mem_strdup(name))) {
+            code = error_no_memory(err);
+        }
+        if (code == INF_OK) {
+            rule->len = strlen(name);
+            code = rule_compile(c, rule, key, err);
+        }
+        if (code != INF_OK) {
+            return code;
+        }
+    }
+    return INF_OK;
+}
+
+/* A plain key matches the end of the name, at its start or behind a dot. */
+static bool plain_matches(const struct rule *rule, const char *name, size_t len)
+{
+    if (rule->len > len) {
+        return false;
+    }
+    const char *tail = name + len - rule->len;
+    for (size_t i = rule->len; i > 0; i--) {
+        if (rule->text[i - 1] != tail[i - 1] && rule->text[i - 1] != '.') {
+            return false;
+        }
+    }
+    return tail == name || tail[-1] == '.';
+}
+
+static int32_t rules_find(struct peft_config *c, const struct rules *rules, const char *module,
+                          double *value, inf_error *err)
+{
+    size_t len = strlen(module);
+    for (size_t i = 0; i < rules->n; i++) {
+        bool hit = false;
+        if (rules->items[i].pattern) {
+            int32_t code =
+                pattern_fullmatch(&hit, rules->items[i].pattern, module, len, &c->budget, err);
+            if (code != INF_OK) {
+                return code;
+            }
+        } else {
+            c->budget--;
+            hit = plain_matches(&rules->items[i], module, len);
+        }
+        if (hit) {
+            *value = rules->items[i].value;
+            return INF_OK;
+        }
+    }
+    return INF_OK;
+}
+
+/* ---------------------------------------------------------------- targets */
+
+static int32_t parse_targets(struct peft_config *c, struct targets *out, const json_t *root,
+                             const char *key, inf_error *err)
+{
+    const json_t *v = json_object_get(root, key);
+    if (!v || json_is_null(v)) {
+        return INF_OK;
+    }
+    if (json_is_array(v)) {
+        out->kind = TARGETS_LIST;
+        return get_strings(v, key, false, &out->names, &out->n, err);
+    }
+    if (!json_is_string(v)) {
+        return bad(err, key, "a string or a list of strings");
+    }
+    if (out == &c->targets && strlen(json_string_value(v)) == strlen("all-linear") &&
+        starts_with_ignoring_case(json_string_value(v), "all-linear")) {
+        out->kind = TARGETS_ALL_LINEAR;
+        return INF_OK;
+    }
+    out->kind = TARGETS_PATTERN;
+    return compile_pattern(c, &out->pattern, json_string_value(v), json_string_length(v), key, err);
+}
+
+/* Exactly a name of the list, or the end of the module behind a dot. */
+static bool list_has(const struct targets *t, const char *module)
+{
+    size_t len = strlen(module);
+    for (size_t i = 0; i < t->n; i++) {
+        size_t n = strlen(t->names[i]);
+        if (n <= len && memcmp(module + len - n, t->names[i], n) == 0 &&
+            (n == len || module[len - n - 1] == '.')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int32_t targets_match(struct peft_config *c, const struct targets *t, const char *module,
+                             bool is_output, bool *out, inf_error *err)
+{
+    switch (t->kind) {
+    case TARGETS_LIST:
+        c->budget -= (int64_t)t->n;
+        *out = list_has(t, module);
+        return INF_OK;
+    case TARGETS_PATTERN:
+        return pattern_fullmatch(out, t->pattern, module, strlen(module), &c->budget, err);
+    case TARGETS_ALL_LINEAR:
+        *out = !is_output;
+        return INF_OK;
+    default:
+        *out = false;
+        return INF_OK;
+    }
+}
+
+static int32_t parse_layers(struct peft_config *c, const json_t *root, inf_error *err)
+{
+    const json_t *v = json_object_get(root, "layers_to_transform");
+    size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    if (!v || json_is_null(v) || n == 0) {
+        return INF_OK;
+    }
+    if (!(json_is_array(v) || json_is_integer(v)) || n > MAX_ITEMS) {
+        return bad(err, "layers_to_transform", "a layer number or a list of them");
+    }
+    if (c->targets.kind == TARGETS_PATTERN) {
+        return error_set(err, INF_ERROR_BAD_FORMAT,
+                         CONFIG_NAME ": \"layers_to_transform\" does not go with a target_modules "
+                                     "that is a pattern");
+    }
+    c->layers = mem_calloc(n, sizeof *c->layers);
+    if (!c->layers) {
+        return error_no_memory(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
+        if (!json_is_integer(item)) {
+            return bad(err, "layers_to_transform", "a layer number or a list of them");
+        }
+        c->layers[i] = json_integer_value(item);
+    }
+    c->n_layers = n;
+    c->has_layers = true;
+    return INF_OK;
+}
+
+static int32_t parse_layer_lists(struct peft_config *c, const json_t *root, inf_error *err)
+{
+    const json_t *v = json_object_get(root, "layers_pattern");
+    if (!is_set(v)) {
+        return INF_OK;
+    }
+    int32_t code = get_strings(v, "layers_pattern", true, &c->layer_lists, &c->n_layer_lists, err);
+    for (size_t i = 0; code == INF_OK && i < c->n_layer_lists; i++) {
+        const char *name = c->layer_lists[i];
+        if (!is_plain(name, strlen(name)) || strpbrk(name, ".-")) {
+            code =
+                error_set(err, INF_ERROR_UNSUPPORTED,
+                          CONFIG_NAME ": layers_pattern \"%.100s\" is not a plain name, which is "
+                                      "not supported",
+                          name);
+        }
+    }
+    return code;
+}
+
+/* A run of digits ended by a dot; -1 when there is none. `*end` is then behind the dot. */
+static int64_t layer_number(const char *s, const char **end)
+{
+    int64_t n = 0;
+    const char *p = s;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        n = n > INT32_MAX ? n : n * 10 + (*p - '0');
+    }
+    if (p == s || *p != '.') {
+        return -1;
+    }
+    *end = p + 1;
+    return n;
+}
+
+/* The layer a module is in as peft finds it: the first number behind "name." where the name is one
+ * of layers_pattern, or, without that, any that has itself something before it. -1: in none. */
+static int64_t module_layer(const struct peft_config *c, const char *module)
+{
+    const char *end = NULL;
+    for (size_t i = 0; i < c->n_layer_lists; i++) {
+        size_t n = strlen(c->layer_lists[i]);
+        for (const char *p = module; (p = strstr(p, c->layer_lists[i])) != NULL; p++) {
+            int64_t layer = p[n] == '.' ? layer_number(p + n + 1, &end) : -1;
+            if ((p == module || p[-1] == '.') && layer >= 0) {
+                return layer;
+            }
+        }
+    }
+    int dots = 0;
+    for (const char *p = module; *p && c->n_layer_lists == 0; p++) {
+        dots += *p == '.';
+        if (*p == '.' && dots >= 2) {
+            int64_t layer = layer_number(p + 1, &end);
+            if (layer >= 0) {
+                return layer;
+            }
+        }
+    }
+    return -1;
+}
+
+static bool in_layers(const struct peft_config *c, const char *module)
+{
+    int64_t layer = module_layer(c, module);
+    for (size_t i = 0; i < c->n_layers; i++) {
+        if (layer >= 0 && c->layers[i] == layer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True when the whole module name is in the list: peft then does not look at the layers. */
+static bool list_has_exactly(const struct targets *t, const char *module)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        if (strcmp(t->names[i], module) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_output,
+                            bool *selected, inf_error *err)
+{
+    bool excluded = false;
+    *selected = c->targets.kind == TARGETS_NONE;
+    int32_t code = targets_match(c, &c->excluded, module, is_output, &excluded, err);
+    if (code != INF_OK || excluded) {
+        *selected = false;
+        return code;
+    }
+    if (c->targets.kind == TARGETS_NONE) {
+        return INF_OK;
+    }
+    code = targets_match(c, &c->targets, module, is_output, selected, err);
+    if (code == INF_OK && *selected && c->has_layers && !list_has_exactly(&c->targets, module)) {
+        *selected = in_layers(c, module);
+    }
+    if (code == INF_OK && c->budget < 0) {
+        code = error_set(err, INF_ERROR_UNSUPPORTED,
+                         CONFIG_NAME ": its targets take too long to match; simplify them");
+    }
+    return code;
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err)
+{
+    bool ignored = false;
+    const json_t *r = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
+    const json_t *base = json_object_get(root, "base_model_name_or_path");
+    int32_t code = r ? rank_of(r, "r", &c->rank, err) : INF_OK;
+    if (code == INF_OK && alpha) {
+        code = alpha_of(alpha, "lora_alpha", &c->alpha, err);
+    }
+    if (code == INF_OK) {
+        code = get_bool(root, "use_rslora", &c->rslora, err);
+    }
+    if (code == INF_OK) {
+        code = get_bool(root, "fan_in_fan_out", &ignored, err);
+    }
+    if (code == INF_OK && json_is_string(base)) {
+        code = copy_string(&c->base, base, err);
+    }
+    return code;
+}
+
+static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
+{
+    int32_t code = check_type(root, err);
+    if (code == INF_OK) {
+        code = check_features(root, err);
+    }
+    if (code == INF_OK) {
+        code = check_bias(root, err);
+    }
+    if (code == INF_OK) {
+        code = check_init(root, err);
+    }
+    if (code == INF_OK) {
+        code = check_unknown(root, err);
+    }
+    if (code == INF_OK) {
+        code = parse_numbers(c, root, err);
+    }
+    if (code == INF_OK) {
+        code = parse_rules(c, &c->ranks, root, "rank_pattern", true, err);
+    }
+    if (code == INF_OK) {
+        code = parse_rules(c, &c->alphas, root, "alpha_pattern", false, err);
+    }
+    if (code == INF_OK) {
+        code = parse_targets(c, &c->targets, root, "target_modules", err);
+    }
+    if (code == INF_OK) {
+        code = parse_targets(c, &c->excluded, root, "exclude_modules", err);
+    }
+    if (code == INF_OK) {
+        code = parse_layers(c, root, err);
+    }
+    return code == INF_OK ? parse_layer_lists(c, root, err) : code;
+}
+
+static json_t *load_json(const char *text, size_t len, inf_error *err)
+{
+    json_error_t why;
+    if (len > PEFT_CONFIG_MAX_BYTES) {
+        error_set(err, INF_ERROR_BAD_FORMAT, CONFIG_NAME " has %zu bytes, more than any adapter's",
+                  len);
+        return NULL;
+    }
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    if (!root && json_error_code(&why) == json_error_out_of_memory) {
+        error_no_memory(err);
+    } else if (!root) {
+        error_set_detail(err, INF_ERROR_BAD_FORMAT, why.position,
+                         CONFIG_NAME " is not valid JSON: line %d: %s", why.line, why.text);
+    } else if (!json_is_object(root)) {
+        error_set(err, INF_ERROR_BAD_FORMAT, CONFIG_NAME " is not a JSON object");
+        json_decref(root);
+        root = NULL;
+    }
+    return root;
+}
+
+int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len, inf_error *err)
+{
+    inf_error why = {0};
+    json_t *root = load_json(text, len, &why);
+    if (!root) {
+        if (err) {
+            *err = why;
+        }
+        return why.code;
+    }
+    int32_t code = INF_OK;
+    struct peft_config *c = mem_calloc(1, sizeof *c);
+    if (!c) {
+        code = error_no_memory(err);
+    } else {
+        c->rank = 8; /* peft's defaults */
+        c->alpha = 8;
+        c->budget = MATCH_BUDGET;
+        code = parse_root(c, root, err);
+    }
+    json_decref(root);
+    if (code != INF_OK) {
+        peft_config_free(c);
+        return code;
+    }
+    *out = c;
+    return INF_OK;
+}
+
+static void strings_free(char **strings, size_t n)
+{
+    for (size_t i = 0; strings && i < n; i++) {
+        mem_free(strings[i]);
+    }
+    mem_free(strings);
+}
+
+static void targets_free(struct targets *t)
+{
+    strings_free(t->names, t->n);
+    pattern_free(t->pattern);
+}
+
+static void rules_free(struct rules *rules)
+{
+    for (size_t i = 0; i < rules->n; i++) {
+        mem_free(rules->items[i].text);
+        pattern_free(rules->items[i].pattern);
+    }
+    mem_free(rules->items);
+}
+
+void peft_config_free(struct peft_config *c)
+{
+    if (!c) {
+        return;
+    }
+    targets_free(&c->targets);
+    targets_free(&c->excluded);
+    rules_free(&c->ranks);
+    rules_free(&c->alphas);
+    strings_free(c->layer_lists, c->n_layer_lists);
+    mem_free(c->layers);
+    mem_free(c->base);
+    mem_free(c);
+}
+
+int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *rank, float *scale,
+                           inf_error *err)
+{
+    double r = c->rank, alpha = c->alpha;
+    int32_t code = rules_find(c, &c->ranks, module, &r, err);
+    if (code == INF_OK) {
+        code = rules_find(c, &c->alphas, module, &alpha, err);
+    }
+    if (code == INF_OK && c->budget < 0) {
+        code = error_set(err, INF_ERROR_UNSUPPORTED,
+                         CONFIG_NAME ": its patterns take too long to match; simplify them");
+    }
+    if (code != INF_OK) {
+        return code;
+    }
+    *rank = (int32_t)r;
+    *scale = (float)(alpha / (c->rslora ? sqrt(r) : r));
+    if (!isfinite(*scale)) {
+        return error_set(err, INF_ERROR_BAD_FORMAT,
+                         CONFIG_NAME ": lora_alpha %g is too large for a scale", alpha);
+    }
+    return INF_OK;
+}
+
+bool peft_config_has_targets(const struct peft_config *c)
+{
+    return c->targets.kind != TARGETS_NONE;
+}
+
+int32_t peft_config_rank(const struct peft_config *c)
+{
+    return c->rank;
+}
+
+double peft_config_alpha(const struct peft_config *c)
+{
+    return c->alpha;
+}
+
+bool peft_config_rslora(const struct peft_config *c)
+{
+    return c->rslora;
+}
+
+const char *peft_config_base(const struct peft_config *c)
+{
+    return c->base;
+}

@@ -1,0 +1,49 @@
+/*
+ * peft_config: adapter_config.json of a PEFT LoRA adapter.
+ *
+ * It takes what peft's LoraConfig (up to 0.21) says about inference and refuses, by name, every
+ * feature that changes the result and that we do not compute. Of the other keys:
+ * - those that only matter for training, for initialisation or for the hub are ignored;
+ * - an unknown key is ignored when it is unset (null, false, 0, "", [] or {}), a text or a number;
+ *   set to true, to an object or to a list it is taken for a feature of a newer peft and refused.
+ * fan_in_fan_out is checked and then not needed: peft itself sets it from the module's class, and
+ * its A (rank, in) and B (out, rank) look the same either way.
+ */
+#ifndef INF_HF_FILES_PEFT_CONFIG_H
+#define INF_HF_FILES_PEFT_CONFIG_H
+
+#include "core/error.h"
+
+enum { PEFT_CONFIG_MAX_BYTES = 4 * 1024 * 1024 };
+
+struct peft_config;
+
+/* text: need not be NUL-terminated. Errors: BAD_FORMAT, UNSUPPORTED (feature by name), NO_MEMORY.
+ */
+int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len, inf_error *err);
+void peft_config_free(struct peft_config *c); /* NULL is ignored */
+
+/*
+ * Rank and scale (alpha/rank, or alpha/sqrt(rank) with use_rslora) of a module, named as in the
+ * base model ("model.layers.0.self_attn.q_proj"), with rank_pattern and alpha_pattern applied: the
+ * first key of each that matches the whole name, or all of it behind a dot, decides.
+ * Errors: UNSUPPORTED (patterns too expensive), BAD_FORMAT (a scale that is no finite number).
+ */
+int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *rank, float *scale,
+                           inf_error *err);
+
+/* What target_modules, exclude_modules and layers_to_transform say of a module. is_output: it is
+ * the output layer, which "all-linear" leaves out. *selected is true for every module when the file
+ * names no targets. Errors: UNSUPPORTED (patterns too expensive). */
+int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_output,
+                            bool *selected, inf_error *err);
+
+/* True when target_modules is given: then it promises every module it selects. */
+bool peft_config_has_targets(const struct peft_config *c);
+
+int32_t peft_config_rank(const struct peft_config *c);     /* r */
+double peft_config_alpha(const struct peft_config *c);     /* lora_alpha */
+bool peft_config_rslora(const struct peft_config *c);      /* use_rslora */
+const char *peft_config_base(const struct peft_config *c); /* base_model_name_or_path or NULL */
+
+#endif
