@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define BUFFER_NO_LIMIT ((size_t)-1)
 
 struct buffer {
@@ -25,5 +29,9 @@ bool buffer_printf(struct buffer *b, const char *format, ...) __attribute__((for
 bool buffer_reserve(struct buffer *b, size_t extra);
 void buffer_clear(struct buffer *b); /* keeps the memory */
 void buffer_free(struct buffer *b);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,6 +4,14 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 int64_t clock_us(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 
 #include <pthread.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* One line to the context's log callback, when level is wanted. Any thread, no lock held by core. */
 void context_log(inf_context *ctx, int32_t level, const char *format, ...) ERROR_PRINTF(3, 4);
 
@@ -30,5 +34,9 @@ int thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *ar
 
 /* True in a child forked after the library was used: its threads do not exist here. */
 bool context_forked(const inf_context *ctx);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

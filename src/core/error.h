@@ -7,6 +7,10 @@
 
 #include <inference/inference.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define ERROR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* Fills err (may be NULL) and returns code. */
@@ -21,5 +25,9 @@ int32_t error_no_memory(inf_error *err);
 int32_t error_none(inf_error *err);
 /* Puts "prefix: " (printf) before the message that err holds; returns err's code. */
 int32_t error_prefix(inf_error *err, const char *format, ...) ERROR_PRINTF(2, 3);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* malloc, calloc, realloc, free; NULL when out of memory. size 0 gives a unique pointer. */
 void *mem_alloc(size_t size);
 void *mem_calloc(size_t count, size_t size); /* checks count * size */
@@ -29,5 +33,9 @@ bool size_add(size_t a, size_t b, size_t *out);
 int64_t mem_fail_nth(int64_t nth);
 /* Tests: allocations made and not freed. */
 int64_t mem_live(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

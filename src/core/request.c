@@ -184,7 +184,7 @@ static void *take(struct arena *a, const void *src, size_t n)
 {
     char *at = a->data ? a->data + a->len : NULL;
 
-    if (at && n)
+    if (at && src && n)
         memcpy(at, src, n);
     a->len += (n + 15) / 16 * 16;
     return at;

@@ -3,9 +3,7 @@
  */
 #include "llamacpp/guard.h"
 
-extern "C" {
 #include "core/context.h"
-}
 
 #include <climits>
 #include <cstdio>
