@@ -1,0 +1,40 @@
+# inf_add_folder(NAME [SOURCES pattern...] [EXCEPT target] [LINK library...])
+#
+# The object library inf_NAME (slashes become underscores) of src/NAME/*.c and *.cpp. SOURCES names
+# files below src/NAME (or below its parent, for a NAME that is no folder) instead; EXCEPT leaves out
+# those of another target. A folder without sources makes no target. All targets made are in
+# INF_FOLDERS, all libraries they need in INF_NEEDS.
+set(INF_FOLDERS)
+set(INF_NEEDS Threads::Threads)
+
+function(inf_add_folder name)
+    cmake_parse_arguments(arg "" "EXCEPT" "SOURCES;LINK" ${ARGN})
+    set(folder ${PROJECT_SOURCE_DIR}/src/${name})
+    if(NOT IS_DIRECTORY ${folder})
+        cmake_path(GET folder PARENT_PATH folder)
+    endif()
+    if(NOT arg_SOURCES)
+        set(arg_SOURCES *.c *.cpp)
+    endif()
+    list(TRANSFORM arg_SOURCES PREPEND ${folder}/)
+    file(GLOB sources CONFIGURE_DEPENDS ${arg_SOURCES})
+    if(arg_EXCEPT AND TARGET ${arg_EXCEPT})
+        get_target_property(others ${arg_EXCEPT} SOURCES)
+        list(REMOVE_ITEM sources ${others})
+    endif()
+    if(NOT sources)
+        return()
+    endif()
+    string(REPLACE "/" "_" target inf_${name})
+    add_library(${target} OBJECT ${sources})
+    target_include_directories(${target} PRIVATE
+        ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(${target} PRIVATE inf_options ${arg_LINK})
+    if(INF_LLAMACPP)
+        target_compile_definitions(${target} PRIVATE INF_WITH_LLAMACPP)
+    endif()
+    set(INF_FOLDERS ${INF_FOLDERS} ${target} PARENT_SCOPE)
+    set(needs ${INF_NEEDS} ${arg_LINK})
+    list(REMOVE_DUPLICATES needs)
+    set(INF_NEEDS ${needs} PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,45 @@
+# The products: libinference, shared and static, and the command.
+#
+# inference_internal is the folders' objects as one archive, with internal symbols visible: what
+# unit tests and fuzz targets link to. It is not installed.
+set(objects)
+foreach(folder IN LISTS INF_FOLDERS)
+    list(APPEND objects $<TARGET_OBJECTS:${folder}>)
+endforeach()
+
+add_library(inference_internal STATIC EXCLUDE_FROM_ALL ${objects})
+set_target_properties(inference_internal PROPERTIES LINKER_LANGUAGE CXX)
+target_include_directories(inference_internal INTERFACE
+    ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(inference_internal INTERFACE ${INF_NEEDS})
+
+# The C++ runtime goes inside: a program needs no C++ to use the library, and may have another one.
+# Sanitizers want the shared runtime, whose functions they replace.
+add_library(inf_cxx_runtime INTERFACE)
+if(NOT SANITIZE AND NOT INF_FUZZ)
+    target_link_options(inf_cxx_runtime INTERFACE -static-libstdc++ -static-libgcc)
+endif()
+
+add_library(inference SHARED ${objects})
+set_target_properties(inference PROPERTIES
+    LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+    LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exported-symbols.map)
+target_include_directories(inference INTERFACE
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(inference PRIVATE inf_options inf_cxx_runtime ${INF_NEEDS})
+target_link_options(inference PRIVATE
+    -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exported-symbols.map -Wl,-z,relro,-z,now)
+if(NOT SANITIZE AND NOT INF_FUZZ)
+    target_link_options(inference PRIVATE -Wl,-z,defs)
+endif()
+
+file(GLOB command_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
+if(command_sources)
+    add_executable(inference_command ${command_sources})
+    set_target_properties(inference_command PROPERTIES OUTPUT_NAME inference LINKER_LANGUAGE CXX)
+    target_include_directories(inference_command PRIVATE
+        ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+    # One file that can be copied anywhere; the folder still sees only the public header.
+    target_link_libraries(inference_command PRIVATE
+        inf_options inf_cxx_runtime inference_internal PkgConfig::jansson)
+endif()

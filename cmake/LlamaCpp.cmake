@@ -1,0 +1,46 @@
+# The imported targets llama_cpp (libllama and ggml) and llama_common_text (llama.cpp's template
+# engine and JSON schema converter), static, out of the cache that scripts/llama-cpp.sh fills.
+find_program(INF_SH sh REQUIRED)
+
+function(inf_llama_cpp component sanitize out)
+    set(command ${INF_SH} ${PROJECT_SOURCE_DIR}/scripts/llama-cpp.sh --component ${component}
+        --cc ${CMAKE_C_COMPILER} --cxx ${CMAKE_CXX_COMPILER})
+    if(sanitize)
+        list(APPEND command --sanitize ${sanitize})
+    endif()
+    if(PORTABLE)
+        list(APPEND command --portable)
+    endif()
+    if(LLAMA_CPP_DIR)
+        list(APPEND command --source ${LLAMA_CPP_DIR})
+    endif()
+    execute_process(COMMAND ${command} OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE
+                    RESULT_VARIABLE status)
+    if(status)
+        message(FATAL_ERROR "llama.cpp is not there, see above. -DLLAMA_CPP_DIR=DIR uses a checkout, "
+                            "-DINF_LLAMACPP=OFF builds without the llama.cpp provider")
+    endif()
+    message(STATUS "llama.cpp (${component}): ${prefix}")
+    set(${out} ${prefix} PARENT_SCOPE)
+endfunction()
+
+if(INF_LLAMA_SANITIZE STREQUAL "none")
+    inf_llama_cpp(llama "" llama_prefix)
+elseif(INF_LLAMA_SANITIZE)
+    message(FATAL_ERROR "INF_LLAMA_SANITIZE=${INF_LLAMA_SANITIZE}: use none, or leave it empty")
+else()
+    inf_llama_cpp(llama "${SANITIZE}" llama_prefix)
+endif()
+add_library(llama_cpp INTERFACE IMPORTED GLOBAL)
+target_include_directories(llama_cpp INTERFACE ${llama_prefix}/include)
+target_link_libraries(llama_cpp INTERFACE
+    ${llama_prefix}/lib/libllama.a ${llama_prefix}/lib/libggml.a ${llama_prefix}/lib/libggml-cpu.a
+    ${llama_prefix}/lib/libggml-base.a Threads::Threads ${CMAKE_DL_LIBS} m)
+
+inf_llama_cpp(text "${SANITIZE}" text_prefix)
+add_library(llama_common_text INTERFACE IMPORTED GLOBAL)
+target_include_directories(llama_common_text INTERFACE ${text_prefix}/include/common)
+target_link_libraries(llama_common_text INTERFACE
+    ${text_prefix}/lib/libllama_common_text.a llama_cpp)
+
+set(INF_LLAMA_LICENSES ${llama_prefix}/licenses ${text_prefix}/licenses)

