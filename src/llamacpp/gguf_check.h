@@ -21,7 +21,13 @@ enum gguf_arch_bit {
     ARCH_SMOLLM3 = 1 << 6,
     ARCH_GPT2 = 1 << 7,
     ARCH_ALL = (1 << 8) - 1,
-    ARCH_OTHER = 1 << 8
+    ARCH_OTHER = 1 << 8,
+    /* llama.cpp knows them, but text is not what they generate */
+    ARCH_EMBEDDING = 1 << 9,
+    ARCH_ENCODER = 1 << 10,
+    ARCH_DIFFUSION = 1 << 11,
+    ARCH_DRAFT = 1 << 12,
+    ARCH_SPEECH = 1 << 13
 };
 
 struct gguf_check {

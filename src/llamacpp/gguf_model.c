@@ -12,7 +12,7 @@
 
 #include "llamacpp/gguf_check.h"
 
-/* Every architecture of llama.cpp at the pinned commit. */
+/* Every architecture that llama.cpp at the pinned commit loads. */
 static const struct {
     const char *name;
     uint32_t bit;
@@ -23,20 +23,19 @@ static const struct {
     {"falcon", ARCH_OTHER},
     {"grok", ARCH_OTHER},
     {"gpt2", ARCH_GPT2},
-    {"gptj", ARCH_OTHER},
     {"gptneox", ARCH_OTHER},
     {"mpt", ARCH_OTHER},
     {"baichuan", ARCH_OTHER},
     {"starcoder", ARCH_OTHER},
     {"refact", ARCH_OTHER},
-    {"bert", ARCH_OTHER},
-    {"modern-bert", ARCH_OTHER},
-    {"nomic-bert", ARCH_OTHER},
-    {"nomic-bert-moe", ARCH_OTHER},
-    {"neo-bert", ARCH_OTHER},
-    {"jina-bert-v2", ARCH_OTHER},
-    {"jina-bert-v3", ARCH_OTHER},
-    {"eurobert", ARCH_OTHER},
+    {"bert", ARCH_EMBEDDING},
+    {"modern-bert", ARCH_EMBEDDING},
+    {"nomic-bert", ARCH_EMBEDDING},
+    {"nomic-bert-moe", ARCH_EMBEDDING},
+    {"neo-bert", ARCH_EMBEDDING},
+    {"jina-bert-v2", ARCH_EMBEDDING},
+    {"jina-bert-v3", ARCH_EMBEDDING},
+    {"eurobert", ARCH_EMBEDDING},
     {"bloom", ARCH_OTHER},
     {"stablelm", ARCH_OTHER},
     {"qwen", ARCH_OTHER},
@@ -67,8 +66,8 @@ static const struct {
     {"gemma3", ARCH_GEMMA3},
     {"gemma3n", ARCH_OTHER},
     {"gemma4", ARCH_OTHER},
-    {"gemma4-assistant", ARCH_OTHER},
-    {"gemma-embedding", ARCH_OTHER},
+    {"gemma4-assistant", ARCH_DRAFT},
+    {"gemma-embedding", ARCH_EMBEDDING},
     {"starcoder2", ARCH_OTHER},
     {"mamba", ARCH_OTHER},
     {"mamba2", ARCH_OTHER},
@@ -96,8 +95,8 @@ static const struct {
     {"glm4moe", ARCH_OTHER},
     {"glm-dsa", ARCH_OTHER},
     {"bitnet", ARCH_OTHER},
-    {"t5", ARCH_OTHER},
-    {"t5encoder", ARCH_OTHER},
+    {"t5", ARCH_ENCODER},
+    {"t5encoder", ARCH_ENCODER},
     {"jais", ARCH_OTHER},
     {"jais2", ARCH_OTHER},
     {"nemotron", ARCH_OTHER},
@@ -116,7 +115,7 @@ static const struct {
     {"graniteswitch", ARCH_OTHER},
     {"granite_swa", ARCH_OTHER},
     {"chameleon", ARCH_OTHER},
-    {"wavtokenizer-dec", ARCH_OTHER},
+    {"wavtokenizer-dec", ARCH_SPEECH},
     {"plm", ARCH_OTHER},
     {"bailingmoe", ARCH_OTHER},
     {"bailingmoe2", ARCH_OTHER},
@@ -137,10 +136,10 @@ static const struct {
     {"gpt-oss", ARCH_OTHER},
     {"lfm2", ARCH_OTHER},
     {"lfm2moe", ARCH_OTHER},
-    {"dream", ARCH_OTHER},
+    {"dream", ARCH_DIFFUSION},
     {"smallthinker", ARCH_OTHER},
-    {"llada", ARCH_OTHER},
-    {"llada-moe", ARCH_OTHER},
+    {"llada", ARCH_DIFFUSION},
+    {"llada-moe", ARCH_DIFFUSION},
     {"seed_oss", ARCH_OTHER},
     {"grovemoe", ARCH_OTHER},
     {"apertus", ARCH_OTHER},
@@ -149,17 +148,17 @@ static const struct {
     {"minimax-m2", ARCH_OTHER},
     {"minimax-m3", ARCH_OTHER},
     {"cogvlm", ARCH_OTHER},
-    {"rnd1", ARCH_OTHER},
+    {"rnd1", ARCH_DIFFUSION},
     {"pangu-embedded", ARCH_OTHER},
     {"mistral3", ARCH_OTHER},
-    {"eagle3", ARCH_OTHER},
-    {"dflash", ARCH_OTHER},
+    {"eagle3", ARCH_DRAFT},
+    {"dflash", ARCH_DRAFT},
     {"mistral4", ARCH_OTHER},
     {"paddleocr", ARCH_OTHER},
     {"mimo2", ARCH_OTHER},
     {"step35", ARCH_OTHER},
     {"spark2_5", ARCH_OTHER},
-    {"llama-embed", ARCH_OTHER},
+    {"llama-embed", ARCH_EMBEDDING},
     {"maincoder", ARCH_OTHER},
     {"kimi-linear", ARCH_OTHER},
     {"kimi-k3", ARCH_OTHER},
@@ -167,8 +166,8 @@ static const struct {
     {"talkie", ARCH_OTHER},
     {"mellum", ARCH_OTHER},
     {"nanbeige", ARCH_OTHER},
-    {"qwen3tts", ARCH_OTHER},
-    {"pockettts", ARCH_OTHER},
+    {"qwen3tts", ARCH_SPEECH},
+    {"pockettts", ARCH_SPEECH},
 };
 
 bool gguf_bad(struct gguf_check *c, const char *format, ...)
@@ -225,6 +224,26 @@ static bool check_purpose(struct gguf_check *c)
     return true;
 }
 
+/* The end of "it is ..." for what generates no text. */
+static bool check_generates(struct gguf_check *c)
+{
+    const char *what = NULL;
+
+    switch (c->arch_bit) {
+    case ARCH_EMBEDDING: what = "an embedding model"; break;
+    case ARCH_ENCODER: what = "an encoder-decoder model"; break;
+    case ARCH_DIFFUSION: what = "a diffusion model"; break;
+    case ARCH_DRAFT: what = "a draft model for speculative decoding"; break;
+    case ARCH_SPEECH: what = "a speech model"; break;
+    default: return true;
+    }
+    error_set(c->err, INF_ERROR_UNSUPPORTED,
+              "the architecture \"%s\" is that of %s, which this library does not generate text "
+              "with",
+              c->arch, what);
+    return false;
+}
+
 static bool find_architecture(struct gguf_check *c)
 {
     inf_text arch = {0};
@@ -234,7 +253,7 @@ static bool find_architecture(struct gguf_check *c)
         if (same(arch, architectures[i].name)) {
             c->arch = architectures[i].name;
             c->arch_bit = architectures[i].bit;
-            return true;
+            return check_generates(c);
         }
     }
     error_set(c->err, INF_ERROR_UNSUPPORTED,

@@ -33,7 +33,6 @@ struct rule {
     uint32_t needed; /* architectures that cannot do without */
 };
 
-#define WIDTH(suffix) {suffix, RULE_U32, 1, MAX_WIDTH, 0}
 #define COUNT(suffix, max) {suffix, RULE_U32, 0, max, 0}
 #define FLOAT(suffix, min, max) {suffix, RULE_F32, min, max, 0}
 
@@ -53,12 +52,12 @@ static const struct rule rules[] = {
     COUNT("pooling_type", 4),
     COUNT("classifier.pooling_type", 4),
     COUNT("nextn_predict_layers", MAX_LAYERS),
-    WIDTH("attention.key_length"),
-    WIDTH("attention.value_length"),
-    WIDTH("attention.key_length_swa"),
-    WIDTH("attention.value_length_swa"),
-    WIDTH("attention.key_length_mla"),
-    WIDTH("attention.value_length_mla"),
+    COUNT("attention.key_length", MAX_WIDTH),
+    COUNT("attention.value_length", MAX_WIDTH),
+    COUNT("attention.key_length_swa", MAX_WIDTH),
+    COUNT("attention.value_length_swa", MAX_WIDTH),
+    COUNT("attention.key_length_mla", MAX_WIDTH),
+    COUNT("attention.value_length_mla", MAX_WIDTH),
     COUNT("rope.dimension_count", MAX_WIDTH),
     COUNT("rope.dimension_count_swa", MAX_WIDTH),
     COUNT("rope.scaling.original_context_length", MAX_POSITIONS),
@@ -106,6 +105,11 @@ static const struct rule rules[] = {
     COUNT("ssm.group_count", MAX_WIDTH),
     COUNT("wkv.head_size", 65536),
     COUNT("shortconv.l_cache", 4096),
+    {"full_attention_interval", RULE_U32, 1, MAX_LAYERS, 0},
+    {"num_loops", RULE_U32, 1, MAX_LAYERS, 0},
+    {"hrm.layers_per_stack", RULE_U32, 1, MAX_LAYERS, 0},
+    {"hrm.h_cycles", RULE_U32, 1, MAX_LAYERS, 0},
+    {"hrm.l_cycles", RULE_U32, 1, MAX_LAYERS, 0},
 };
 
 /* ---------------------------------------------------------------- one key */
@@ -281,6 +285,9 @@ static bool check_experts(struct gguf_check *c)
     int64_t groups = int_of(c, "expert_group_count", 0);
     int64_t used = int_of(c, "expert_group_used_count", 0);
 
+    if (c->n_expert <= 1 && strncmp(c->arch, "hunyuan", 7) == 0) {
+        return true; /* llama.cpp takes it for a dense model then */
+    }
     if (c->n_expert == 0 && (c->n_expert_used != 0 || groups != 0)) {
         return gguf_bad(c, "%s.expert_used_count is %" PRId64 " in a model without experts: "
                         GGUF_AGAIN, c->arch, c->n_expert_used);

@@ -247,6 +247,11 @@ static bool find_model(struct vocab *v)
                       : "this is an embedding model (a BERT vocabulary): it cannot generate text");
         return false;
     }
+    if ((c->arch_bit & ARCH_ALL) != 0 && v->model->kind != VOCAB_SPM &&
+        v->model->kind != VOCAB_BPE) {
+        return gguf_bad(c, "a %s model has no \"%s\" tokenizer (tokenizer.ggml.model): " GGUF_AGAIN,
+                        c->arch, v->model->name);
+    }
     return true;
 }
 
@@ -441,22 +446,94 @@ static bool check_merges(struct vocab *v)
     return true;
 }
 
+static bool no_byte(struct vocab *v, unsigned byte)
+{
+    return gguf_bad(v->c, "the vocabulary has no token for the byte 0x%02X: llama.cpp would end on "
+                    "text with it; download the file again, or convert the model again", byte);
+}
+
 /* A SentencePiece tokenizer writes what it has no token for as bytes, and needs them all. */
 static bool check_bytes(struct vocab *v)
 {
     char name[8];
 
-    for (unsigned b = 0; v->model->kind == VOCAB_SPM && b < 256; b++) {
+    for (unsigned b = 0; b < 256; b++) {
         char plain = (char)b;
 
         snprintf(name, sizeof name, "<0x%02X>", b);
         if (text_map_find(&v->map, (inf_text){name, 6}) == TEXT_MAP_NONE &&
             text_map_find(&v->map, (inf_text){&plain, 1}) == TEXT_MAP_NONE) {
-            return gguf_bad(v->c, "the vocabulary has no token for the byte %s: text with it would "
-                            "end llama.cpp; convert the model again", name);
+            return no_byte(v, b);
         }
     }
     return true;
+}
+
+static const char HEX[] = "0123456789abcdef";
+
+static bool read_hex(const char *two, unsigned *out)
+{
+    *out = 0;
+    for (int i = 0; i < 2; i++) {
+        const char *digit = memchr(HEX, two[i] | 0x20, 16);
+
+        if (digit == NULL) {
+            return false;
+        }
+        *out = *out * 16 + (unsigned)(digit - HEX);
+    }
+    return true;
+}
+
+/* The byte that a token of one byte stands for in RWKV's writing (\n, \x0a, a), or -1. */
+static int rwkv_byte(inf_text t)
+{
+    unsigned v = 0;
+
+    if (t.len == 1 && t.data[0] != '\\') {
+        return (unsigned char)t.data[0];
+    }
+    if (t.len == 4 && memcmp(t.data, "\\x", 2) == 0 && read_hex(t.data + 2, &v)) {
+        return (int)v;
+    }
+    if (t.len != 2 || t.data[0] != '\\' || t.data[1] == 'x') {
+        return -1;
+    }
+    switch (t.data[1]) {
+    case 't': return '\t';
+    case 'n': return '\n';
+    case 'r': return '\r';
+    default: return (unsigned char)t.data[1];
+    }
+}
+
+/* RWKV's tokenizer goes on for ever at a byte that begins tokens but is none. */
+static bool check_rwkv_bytes(struct vocab *v)
+{
+    bool found[256] = {false};
+
+    for (size_t i = 0; i < v->n; i++) {
+        int b = rwkv_byte(v->tokens[i]);
+
+        if (b >= 0) {
+            found[b] = true;
+        }
+    }
+    for (unsigned b = 0; b < 256; b++) {
+        if (!found[b]) {
+            return no_byte(v, b);
+        }
+    }
+    return true;
+}
+
+static bool check_coverage(struct vocab *v)
+{
+    switch (v->model->kind) {
+    case VOCAB_SPM: return check_bytes(v);
+    case VOCAB_RWKV: return check_rwkv_bytes(v);
+    default: return true;
+    }
 }
 
 /* ---------------------------------------------------------------- special tokens */
@@ -535,7 +612,7 @@ bool gguf_check_vocab(struct gguf_check *c)
     struct vocab v = {.c = c};
     bool ok = check_types(c) && find_model(&v) &&
               (v.model->kind != VOCAB_BPE || find_splitter(&v)) && load_tokens(&v) &&
-              check_scores(&v) && check_token_types(&v) && check_merges(&v) && check_bytes(&v) &&
+              check_scores(&v) && check_token_types(&v) && check_merges(&v) && check_coverage(&v) &&
               check_added(&v) && check_phi3_tokens(&v);
 
     text_map_free(&v.map);

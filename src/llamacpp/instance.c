@@ -144,7 +144,8 @@ static int32_t count_slots(struct instance *i, const struct instance_options *o,
 
 static int32_t start_engine(struct instance *i, const struct instance_options *o, inf_error *err)
 {
-    struct llama_engine_options options = {.model = i->model,
+    struct llama_engine_options options = {.log = i->context,
+                                           .model = i->model,
                                            .base = o->base,
                                            .n_threads = i->n_threads,
                                            .max_context = o->config->n_ctx,

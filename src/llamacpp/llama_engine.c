@@ -111,8 +111,10 @@ static bool move_slots(struct llama_engine *e, struct llama_context *to)
 static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, inf_error *err)
 {
     struct llama_engine *e = engine;
-    struct llama_context *context = new_context(e, n_slots, n_context, err);
+    struct llama_context *context = NULL;
 
+    guard_log_to(e->options.log);
+    context = new_context(e, n_slots, n_context, err);
     if (!context)
         return error_prefix(err,
                             "no room for %d x %d tokens (%zu MiB of KV cache; lower n_ctx, "
@@ -273,9 +275,11 @@ static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_
                              int32_t n_tokens, inf_error *err)
 {
     struct llama_engine *e = engine;
-    int32_t code = e->native ? decode_native(e, rows, n_rows, n_tokens, err)
-                             : decode_shared(e, rows, n_rows, n_tokens, err);
+    int32_t code = INF_OK;
 
+    guard_log_to(e->options.log);
+    code = e->native ? decode_native(e, rows, n_rows, n_tokens, err)
+                             : decode_shared(e, rows, n_rows, n_tokens, err);
     for (int32_t i = 0; code != INF_OK && i < n_rows; i++)
         engine_truncate(e, rows[i].slot, rows[i].position);
     return code;

@@ -21,6 +21,7 @@
 struct llama_engine;
 
 struct llama_engine_options {
+    inf_context *log;              /* llama.cpp's log lines go there */
     struct llama_model *model;    /* borrowed */
     const struct gguf_model *base; /* borrowed: the model's header */
     int32_t n_threads;

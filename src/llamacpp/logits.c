@@ -72,7 +72,8 @@ static int32_t decode_all(const struct engine *engine, const struct preparation 
 static int32_t compute(const struct logits_task *t, inf_error *err)
 {
     struct llamacpp_provider *p = t->prep->provider;
-    struct llama_engine_options options = {.model = t->instance->model,
+    struct llama_engine_options options = {.log = t->instance->context,
+                                           .model = t->instance->model,
                                            .base = &p->base,
                                            .n_threads = t->instance->n_threads,
                                            .max_slots = 1,

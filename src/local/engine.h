@@ -48,8 +48,8 @@ struct engine_ops {
     /* Empties a slot and removes every trace of values that are not finite from its memory.
      * Others keep what they hold. */
     int32_t (*scrub)(void *engine, int32_t slot, inf_error *err);
-    /* Makes at least this many slots and tokens a slot (up to the limits); what slots hold stays.
-     * On an error everything is as before. */
+    /* Makes n_slots (the same at every call) with room for n_context tokens each, at most the
+     * limit; what slots hold stays. On an error everything is as before. */
     int32_t (*reserve)(void *engine, int32_t n_slots, int32_t n_context, inf_error *err);
 };
 

@@ -29,7 +29,8 @@ struct scheduler {
 
     struct list waiting; /* the worker's from here on */
     struct slots slots;
-    struct engine_row *rows; /* (max_slots) */
+    struct engine_row *rows;   /* (max_slots) */
+    struct sequence **failed;  /* (max_slots) rows of the call that are not finite */
 
     _Atomic int64_t steps, shared_steps, n_rows, requests, prefix_tokens, active, queued;
 };
@@ -185,7 +186,8 @@ static void row_not_finite(struct scheduler *s, struct sequence *q)
     end_sequence(s, q, INF_FINISH_NONE, &err);
 }
 
-static void advance(struct scheduler *s, struct sequence *q, const float *logits)
+/* false: the logits are not finite, and the sequence waits for row_not_finite. */
+static bool advance(struct scheduler *s, struct sequence *q, const float *logits)
 {
     inf_error err = {0};
     int32_t finish = INF_FINISH_NONE;
@@ -199,9 +201,9 @@ static void advance(struct scheduler *s, struct sequence *q, const float *logits
         end_sequence(s, q, finish, &err);
         break;
     case SEQUENCE_NOT_FINITE:
-        row_not_finite(s, q);
-        break;
+        return false;
     }
+    return true;
 }
 
 static int32_t count_adapters(const struct engine_row *rows, int32_t n)
@@ -249,6 +251,7 @@ static void fail_rows(struct scheduler *s, const struct engine_row *rows, int32_
 static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t n_tokens)
 {
     struct engine_row *rows = s->rows;
+    int32_t n_failed = 0;
     inf_error err = {0};
 
     for (int32_t i = 0; i < n; i++) {
@@ -271,9 +274,13 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
 
         if (slots_append(&s->slots, first + i, rows[i].tokens, n_tokens, &err) != INF_OK)
             end_sequence(s, q, INF_FINISH_NONE, &err);
-        else if (rows[i].want_logits)
-            advance(s, q, s->engine.ops->logits(s->engine.impl, i));
+        else if (rows[i].want_logits &&
+                 !advance(s, q, s->engine.ops->logits(s->engine.impl, i)))
+            s->failed[n_failed++] = q;
     }
+    /* Scrubbing loses the logits of this call: only after every row has been read. */
+    for (int32_t i = 0; i < n_failed; i++)
+        row_not_finite(s, s->failed[i]);
 }
 
 /* ------------------------------------------------------------------ one turn */
@@ -426,7 +433,8 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     s->rows = mem_calloc((size_t)engine->limits.max_slots, sizeof *s->rows);
-    code = s->rows ? slots_init(&s->slots, &s->engine, err) : error_no_memory(err);
+    s->failed = mem_calloc((size_t)engine->limits.max_slots, sizeof(struct sequence *));
+    code = s->rows && s->failed ? slots_init(&s->slots, &s->engine, err) : error_no_memory(err);
     if (code == INF_OK && thread_start(&s->thread, "inf-worker", work, s) != 0)
         code = error_set(err, INF_ERROR_STATE, "the system refuses another thread");
     if (code == INF_OK) {
@@ -435,6 +443,7 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
     }
     slots_free(&s->slots);
     mem_free(s->rows);
+    mem_free(s->failed);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
@@ -501,6 +510,7 @@ void scheduler_drain_and_free(struct scheduler *s, struct scheduler_stats *final
         scheduler_get_stats(s, final);
     slots_free(&s->slots);
     mem_free(s->rows);
+    mem_free(s->failed);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);

@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-#define FIRST_SLOTS 4
-#define FIRST_CONTEXT 1024
+#define FIRST_CONTEXT 512
 /* A shorter common prefix than this is computed again rather than copied between slots. */
 #define MIN_PREFIX_TO_COPY 16
 
@@ -21,7 +20,7 @@ static int32_t min_i32(int32_t a, int32_t b)
 int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err)
 {
     const struct engine_limits *l = &engine->limits;
-    int32_t n = min_i32(FIRST_SLOTS, l->max_slots);
+    int32_t n = l->max_slots;
     int32_t n_context = min_i32(FIRST_CONTEXT, l->max_context);
     int32_t code = INF_OK;
 
@@ -47,41 +46,29 @@ void slots_free(struct slots *s)
     s->slot = NULL;
 }
 
-static int32_t reserve(struct slots *s, int32_t n, int32_t n_context, inf_error *err)
-{
-    int32_t code = s->engine->ops->reserve(s->engine->impl, n, n_context, err);
-
-    if (code == INF_OK) {
-        s->n = n;
-        s->n_context = n_context;
-    }
-    return code;
-}
-
-int32_t slots_find_room(struct slots *s)
+int32_t slots_find_room(const struct slots *s)
 {
     for (int32_t i = 0; i < s->n_active; i++) {
         if (!s->slot[i].sequence)
             return i;
     }
-    if (s->n_active < s->n)
-        return s->n_active;
-    if (s->n >= s->engine->limits.max_slots ||
-        reserve(s, min_i32(s->n * 2, s->engine->limits.max_slots), s->n_context, NULL) != INF_OK)
-        return -1;
-    return s->n_active;
+    return s->n_active < s->n ? s->n_active : -1;
 }
 
 int32_t slots_reserve_context(struct slots *s, int32_t n, inf_error *err)
 {
     int32_t n_context = s->n_context;
+    int32_t code = INF_OK;
 
     if (n <= n_context)
         return INF_OK;
     while (n_context < n)
         n_context = n_context > INT32_MAX / 2 ? n : n_context * 2;
     n_context = min_i32(n_context, s->engine->limits.max_context);
-    return reserve(s, s->n, n_context, err);
+    code = s->engine->ops->reserve(s->engine->impl, s->n, n_context, err);
+    if (code == INF_OK)
+        s->n_context = n_context;
+    return code;
 }
 
 static void forget(struct slot *slot)

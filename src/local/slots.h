@@ -24,17 +24,16 @@ struct slot {
 struct slots {
     const struct engine *engine;
     struct slot *slot; /* (max_slots) */
-    int32_t n;         /* reserved in the engine now */
-    int32_t n_context; /* tokens a slot can hold now */
+    int32_t n;         /* slots, all of them reserved in the engine */
+    int32_t n_context; /* tokens a slot can hold now; grows */
     int32_t n_active;  /* slots 0 .. n_active-1 have sequences, but for holes being filled */
 };
 
 int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err);
 void slots_free(struct slots *s);
 
-/* A slot for one more sequence (a hole, or the next one), growing the engine where its limits
- * allow; -1 when all are taken. A failure to grow counts as taken. */
-int32_t slots_find_room(struct slots *s);
+/* A slot for one more sequence: a hole, or the next one; -1 when all are taken. */
+int32_t slots_find_room(const struct slots *s);
 /* Every slot can hold n tokens. */
 int32_t slots_reserve_context(struct slots *s, int32_t n, inf_error *err);
 

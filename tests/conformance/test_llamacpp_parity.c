@@ -39,6 +39,7 @@ static struct logits logits_of(inf_context *context, const char *model, const ch
     config.type = INF_PROVIDER_LLAMACPP;
     config.base_url = model;
     config.adapter_execution = execution;
+    config.n_threads = 1;
     if (inf_provider_create(&provider, context, &config, &err) != INF_OK ||
         (adapter && inf_adapter_load(provider, "x", adapter, NULL, &err) != INF_OK))
         fail_msg("%s: %s", model, err.message);
