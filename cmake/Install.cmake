@@ -1,2 +1,42 @@
 # `make install` and `cmake --install`: library, header, pkg-config file, CMake package, man page,
-# licences, the command.
+# licences, the command. Everything finds itself from where it lies: the tree may be moved.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS inference EXPORT inference-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${INF_STATIC_LIBRARY} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET inference_command)
+    install(TARGETS inference_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(FILES include/inference/inference.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/inference)
+install(FILES docs/inference.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+foreach(folder IN LISTS INF_LLAMA_LICENSES)
+    install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endforeach()
+
+# Paths relative to the .pc file's own, unless the folders were given as absolute ones.
+cmake_path(IS_ABSOLUTE CMAKE_INSTALL_LIBDIR absolute_libdir)
+cmake_path(IS_ABSOLUTE CMAKE_INSTALL_INCLUDEDIR absolute_includedir)
+if(absolute_libdir OR absolute_includedir)
+    set(INF_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+    set(INF_PC_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})
+    set(INF_PC_INCLUDEDIR ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+else()
+    cmake_path(SET pkgconfig_folder ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+    file(RELATIVE_PATH up /${pkgconfig_folder} /)
+    string(REGEX REPLACE "/$" "" up ${up})
+    set(INF_PC_PREFIX "\${pcfiledir}/${up}")
+    set(INF_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+    set(INF_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+configure_file(cmake/inference.pc.in inference.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/inference.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/inference)
+install(EXPORT inference-targets NAMESPACE inference:: DESTINATION ${package_folder})
+configure_package_config_file(cmake/inference-config.cmake.in inference-config.cmake
+    INSTALL_DESTINATION ${package_folder} PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)
+write_basic_package_version_file(inference-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/inference-config.cmake
+              ${PROJECT_BINARY_DIR}/inference-config-version.cmake
+        DESTINATION ${package_folder})

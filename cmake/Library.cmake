@@ -33,6 +33,26 @@ if(NOT SANITIZE AND NOT INF_FUZZ)
     target_link_options(inference PRIVATE -Wl,-z,defs)
 endif()
 
+# The static library is one object: llama.cpp linked in, every symbol but the exported ones made
+# local, so that a program may hold another llama.cpp or an older inference beside it.
+set(INF_STATIC_LIBRARY)
+if(NOT SANITIZE AND NOT INF_FUZZ AND CMAKE_OBJCOPY)
+    set(INF_STATIC_LIBRARY ${PROJECT_BINARY_DIR}/libinference.a)
+    set(object ${PROJECT_BINARY_DIR}/libinference.o)
+    set(symbols ${PROJECT_SOURCE_DIR}/cmake/exported-symbols.txt)
+    add_custom_command(OUTPUT ${INF_STATIC_LIBRARY}
+        COMMAND ${CMAKE_CXX_COMPILER} -r -nostdlib -o ${object} -Wl,--force-group-allocation
+                -Wl,--whole-archive $<TARGET_FILE:inference_internal> -Wl,--no-whole-archive
+                -Wl,--start-group ${INF_LLAMA_ARCHIVES} -Wl,--end-group
+        COMMAND ${CMAKE_OBJCOPY} --keep-global-symbols=${symbols} ${object}
+        COMMAND ${CMAKE_COMMAND} -E rm -f ${INF_STATIC_LIBRARY}
+        COMMAND ${CMAKE_AR} rcs ${INF_STATIC_LIBRARY} ${object}
+        COMMAND ${CMAKE_COMMAND} -E rm -f ${object}
+        DEPENDS inference_internal ${symbols} ${INF_LLAMA_ARCHIVES}
+        COMMENT "Linking libinference.a" VERBATIM)
+    add_custom_target(inference_static ALL DEPENDS ${INF_STATIC_LIBRARY})
+endif()
+
 file(GLOB command_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
 if(command_sources)
     add_executable(inference_command ${command_sources})

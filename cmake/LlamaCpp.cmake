@@ -33,9 +33,10 @@ else()
 endif()
 add_library(llama_cpp INTERFACE IMPORTED GLOBAL)
 target_include_directories(llama_cpp INTERFACE ${llama_prefix}/include)
+set(llama_archives llama ggml ggml-cpu ggml-base)
+list(TRANSFORM llama_archives REPLACE "(.+)" "${llama_prefix}/lib/lib\\1.a")
 target_link_libraries(llama_cpp INTERFACE
-    ${llama_prefix}/lib/libllama.a ${llama_prefix}/lib/libggml.a ${llama_prefix}/lib/libggml-cpu.a
-    ${llama_prefix}/lib/libggml-base.a Threads::Threads ${CMAKE_DL_LIBS} m)
+    ${llama_archives} Threads::Threads ${CMAKE_DL_LIBS} m)
 
 inf_llama_cpp(text "${SANITIZE}" text_prefix)
 add_library(llama_common_text INTERFACE IMPORTED GLOBAL)
@@ -43,4 +44,5 @@ target_include_directories(llama_common_text INTERFACE ${text_prefix}/include/co
 target_link_libraries(llama_common_text INTERFACE
     ${text_prefix}/lib/libllama_common_text.a llama_cpp)
 
+set(INF_LLAMA_ARCHIVES ${text_prefix}/lib/libllama_common_text.a ${llama_archives})
 set(INF_LLAMA_LICENSES ${llama_prefix}/licenses ${text_prefix}/licenses)

@@ -12,9 +12,10 @@
 # --portable: an x86-64-v3 baseline (AVX2, FMA, F16C, BMI2) instead of this machine's own CPU.
 # --source (or LLAMA_CPP_DIR): a llama.cpp checkout instead of the pinned source.
 #
-# The folder's name is a hash of everything that the result depends on: version, flags, compiler, C
-# library, this script and its CMakeLists.txt, and in a native build what the compiler takes this
-# CPU for. It appears by a rename when it is complete, so a build cut short leaves nothing behind.
+# The folder's name is a hash of everything that the result depends on: version, compiler, C library,
+# cmake/llama-cpp/CMakeLists.txt (which has every flag), the options above, and in a native build the
+# features that the compiler finds in this CPU. It appears by a rename when it is complete, so a build
+# cut short leaves nothing behind.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -74,11 +75,12 @@ source_id() {
 key_text() {
     echo "component=$component sanitize=$sanitize portable=$portable type=Release"
     source_id
-    "$cc" --version
-    "$cxx" --version
-    "$cc" -dumpmachine
+    for compiler in "$cc" "$cxx"; do
+        "$compiler" --version | head -n 1 | sed 's/^[^ ]* //' # without the name it was called by
+        "$compiler" -dumpmachine
+    done
     getconf GNU_LIBC_VERSION 2>/dev/null || true
-    cat "$here/llama-cpp.sh" "$here/../cmake/llama-cpp/CMakeLists.txt"
+    cat "$here/../cmake/llama-cpp/CMakeLists.txt"
     [ -n "$portable" ] || native_features
 }
 

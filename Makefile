@@ -1,0 +1,97 @@
+# The front door; CMake does the building. `make help` lists the targets and the variables.
+
+# What a user says is passed on as it is said: a "$" in a prompt is no variable of make's.
+override MODEL := $(value MODEL)
+override PROMPT := $(value PROMPT)
+export MODEL PROMPT
+
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+FUZZ_SECONDS ?= 60
+
+# A build folder for each kind of build, so that none makes another one build everything anew.
+kind := $(if $(filter 1 ON on yes,$(PORTABLE)),-portable)
+kind := $(kind)$(if $(findstring thread,$(SANITIZE)),-tsan)
+kind := $(kind)$(if $(findstring address,$(SANITIZE)),-asan)
+kind := $(kind)$(if $(filter undefined,$(SANITIZE)),-ubsan)
+BUILD := build$(kind)
+
+flags := -DINF_WERROR=ON -DINF_TESTS=ON -DSANITIZE=$(SANITIZE)
+flags += -DPORTABLE=$(if $(findstring -portable,$(kind)),ON,OFF)
+flags += $(if $(LLAMA_CPP_DIR),-DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR)))
+flags += $(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)))
+ifneq ($(origin CC),default)
+flags += -DCMAKE_C_COMPILER=$(CC)
+endif
+ifneq ($(origin CXX),default)
+flags += -DCMAKE_CXX_COMPILER=$(CXX)
+endif
+generator := $(if $(shell command -v ninja),-G Ninja)
+
+# Configuring again takes a second and notices a moved cache, another CPU and new files.
+configure = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(generator)) $(flags) $(2) >$(1).log || { cat $(1).log >&2; rm -f $(1).log; exit 1; }; mv $(1).log $(1)/configure.log
+
+.PHONY: all build run model test test-asan-core fuzz peers install format format-check tidy clean help
+
+all: build
+
+build:
+	@$(call configure,$(BUILD))
+	@cmake --build $(BUILD) -j $(JOBS)
+
+# Base model and both adapters answer the same question at once. MODEL= uses a GGUF of one's own.
+run: build $(if $(MODEL),,model)
+	@INFERENCE=$(BUILD)/inference sh scripts/demo.sh
+
+model:
+	@sh scripts/fetch-model.sh >/dev/null
+
+# Core and parsers under the address and undefined sanitizers first (llama.cpp as it is), then all.
+test: $(if $(SANITIZE),,test-asan-core) build
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+test-asan-core:
+	@$(call configure,build-asan-core,-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
+	@cmake --build build-asan-core -j $(JOBS) --target asan-core
+	@ctest --test-dir build-asan-core --output-on-failure -j $(JOBS) -L asan-core
+comma := ,
+
+fuzz:
+	@$(call configure,build-fuzz,-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DINF_FUZZ=ON -DINF_TESTS=OFF -DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
+	@cmake --build build-fuzz -j $(JOBS) --target fuzz
+	@sh scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+# llama-bench and llama-server of the same source, for the benchmarks.
+peers:
+	@sh scripts/llama-cpp.sh --component peers $(if $(findstring -portable,$(kind)),--portable)
+
+install: build
+	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(abspath $(PREFIX)))
+
+format:
+	@sh scripts/clang-format.sh
+
+format-check:
+	@sh scripts/clang-format.sh --check
+
+tidy: build
+	@find src tests fuzz -name '*.c' -o -name '*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p $(BUILD)
+
+clean:
+	rm -rf build build-*
+
+help:
+	@echo 'make               build/inference and build/libinference.so'
+	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." for your own'
+	@echo 'make test          the test suite, its core and parsers under sanitizers too'
+	@echo 'make model         fetch the small real model into the cache'
+	@echo 'make peers         build llama-bench and llama-server, for benchmarks'
+	@echo 'make fuzz          each fuzz target for FUZZ_SECONDS=60 (clang)'
+	@echo 'make install       library, header, pkg-config, CMake package, man page; PREFIX= DESTDIR='
+	@echo 'make format        clang-format everything; make format-check only looks'
+	@echo 'make tidy          clang-tidy'
+	@echo 'make clean         remove the build folders (the cache outside the tree stays)'
+	@echo
+	@echo 'SANITIZE=address,undefined or thread   instruments everything, llama.cpp too; a folder of its own'
+	@echo 'PORTABLE=1                             for any x86-64-v3 CPU (AVX2) instead of this one'
+	@echo 'LLAMA_CPP_DIR=DIR                      a llama.cpp checkout instead of the pinned source'
+	@echo 'CC= CXX= JOBS=                         compilers, parallel jobs'
