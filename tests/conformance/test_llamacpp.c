@@ -295,10 +295,28 @@ static void test_prefix__same_prompt_again__is_not_computed_again(void **state)
 
 /* ------------------------------------------------------------------ overflow */
 
-/* Four requests, the third under `id` at `scale`; their results. The others must not notice. */
+/* Keeps the worker busy for a while, so that what is started meanwhile begins in one batch. */
+static inf_op *hold_worker(struct bench *b)
+{
+    static int32_t ids[1500];
+    inf_logits_request request;
+    inf_op *op = NULL;
+    inf_error err;
+
+    for (int i = 0; i < 1500; i++)
+        ids[i] = i % 200;
+    inf_logits_request_default(&request, sizeof request);
+    request.token_ids = ids;
+    request.n_token_ids = 1500;
+    assert_int_equal(inf_logits_start(&op, b->provider, &request, NULL, &err), INF_OK);
+    return op;
+}
+
+/* Four requests in one batch, the third under `id` at `scale`; the others must not notice. */
 static void run_four(struct bench *b, const char *prompt, const char *id, float scale, int32_t n,
                      inf_op **ops)
 {
+    inf_op *hold = hold_worker(b);
     inf_error err;
 
     for (int i = 0; i < 4; i++) {
@@ -311,6 +329,8 @@ static void run_four(struct bench *b, const char *prompt, const char *id, float 
     }
     for (int i = 0; i < 4; i++)
         inf_op_wait(ops[i], -1, NULL);
+    assert_int_equal(inf_op_wait(hold, -1, NULL), INF_OK);
+    inf_op_release(hold);
 }
 
 static void release_four(inf_op **ops)
@@ -356,6 +376,7 @@ static void check_overflow(int32_t flash_attention, size_t prompt_len)
     assert_int_equal(inf_provider_unload(b.provider, NULL), INF_OK); /* no prefixes kept */
     run_four(&b, prompt, "bad", 1e38f, 1, harmful);
     assert_int_equal(inf_op_error(harmful[2], NULL), INF_ERROR_NOT_FINITE);
+    assert_true(result_of(harmless[3]).mean_rows == 4 && result_of(harmful[3]).mean_rows == 4);
     for (int i = 0; i < 4; i++) {
         if (i != 2)
             assert_bit_for_bit(harmless[i], harmful[i]);
