@@ -4,7 +4,8 @@
  * temperature, then a draw; temperature 0 is the arg max of the penalised logits.
  *
  * Pure computation on the caller's buffers; one sampler belongs to one sequence and its worker.
- * Deterministic: the same seed and logits give the same tokens on every machine (own generator).
+ * Deterministic: the same seed and logits give the same tokens (a generator of our own; ties go to
+ * the lower token id).
  */
 #ifndef INF_LOCAL_SAMPLING_H
 #define INF_LOCAL_SAMPLING_H
@@ -32,7 +33,7 @@ struct sampling_constraint {
     /* One candidate; used first, on the unconstrained choice, so that the whole vocabulary is only
      * masked when that choice is forbidden. */
     bool (*allows)(void *state, int32_t token);
-    /* false: the token cannot follow (never after apply). */
+    /* Takes a token that it allows. false when out of memory. */
     bool (*accept)(void *state, int32_t token);
     void (*destroy)(void *state);
 };
@@ -44,13 +45,15 @@ int32_t sampler_create(struct sampler **out, const struct sampling_options *opti
                        const struct sampling_constraint *constraint, inf_error *err);
 void sampler_free(struct sampler *s);
 
-/* Tells the penalties of a prompt or generated token; generated ones also go to the constraint. */
-void sampler_accept(struct sampler *s, int32_t token, bool generated);
+/* Tells the penalties of a prompt or generated token; generated ones also go to the constraint.
+ * false when out of memory. */
+bool sampler_accept(struct sampler *s, int32_t token, bool generated);
 
-/*
- * The next token from logits (n_vocab), which are not changed. -1 when a logit is NaN or +inf, or
- * none is finite: the row has failed. The check costs one pass and is fused with the arg max.
- */
+/* What sampler_sample returns instead of a token. */
+#define SAMPLER_NOT_FINITE (-1) /* a logit is NaN or +inf, or none is finite: the row has failed */
+#define SAMPLER_NO_CHOICE (-2)  /* the constraint allows no token of the vocabulary */
+
+/* The next token from logits (n_vocab), which are not changed. */
 int32_t sampler_sample(struct sampler *s, const float *logits);
 
 /* True when every logit is finite or -inf, at least one finite. */

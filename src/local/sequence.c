@@ -79,12 +79,12 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct vocabula
     buffer_init(&s->piece, BUFFER_NO_LIMIT);
     buffer_init(&s->shown, BUFFER_NO_LIMIT);
     code = copy_stop_conditions(s, request);
+    for (int32_t i = 0; i < n_prompt && code == INF_OK; i++)
+        code = sampler_accept(sampler, tokens[i], false) ? INF_OK : INF_ERROR_NO_MEMORY;
     if (code != INF_OK) {
         sequence_free(s);
         return error_no_memory(err);
     }
-    for (int32_t i = 0; i < n_prompt; i++)
-        sampler_accept(sampler, tokens[i], false);
     *out = s;
     return INF_OK;
 }
@@ -138,13 +138,18 @@ enum sequence_state sequence_advance(struct sequence *s, const float *logits, in
 
     *finish = INF_FINISH_NONE;
     error_none(err);
-    if (token < 0)
+    if (token == SAMPLER_NOT_FINITE)
         return SEQUENCE_NOT_FINITE;
+    if (token == SAMPLER_NO_CHOICE) {
+        error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                  "the grammar allows no token of the vocabulary after the text so far; mend the "
+                  "grammar or the JSON schema");
+        return SEQUENCE_ENDED;
+    }
     s->last_token_us = clock_us();
     if (s->first_token_us == 0)
         s->first_token_us = s->last_token_us;
-    sampler_accept(s->sampler, token, true);
-    if (!append_token(s, token) ||
+    if (!sampler_accept(s->sampler, token, true) || !append_token(s, token) ||
         (s->logprobs && !logprob_log_add(s->logprobs, s->vocabulary, logits, token)))
         goto no_memory;
     if (is_stop_token(s, token)) {
