@@ -592,6 +592,13 @@ static json_t *list_targets(const struct peft_adapter *p)
     return list;
 }
 
+static const char *torch_name(const char *name)
+{
+    return strcmp(name, "F32") == 0   ? "float32"
+           : strcmp(name, "F16") == 0 ? "float16"
+                                      : "bfloat16";
+}
+
 static const char *dtype_of(const struct peft_adapter *p)
 {
     const char *name = p->modules[0].a->dtype_name;
@@ -601,7 +608,7 @@ static const char *dtype_of(const struct peft_adapter *p)
             return "mixed";
         }
     }
-    return name;
+    return torch_name(name);
 }
 
 static int32_t largest_rank(const struct peft_adapter *p)
@@ -621,7 +628,7 @@ int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_erro
         "format", "peft", "peft_type", "LORA", "rank", largest_rank(p), "alpha",
         peft_config_alpha(p->config), "scale", (double)p->modules[0].scale, "use_rslora",
         (int)rslora, "dtype", dtype_of(p), "targets", list_targets(p), "n_modules",
-        (json_int_t)p->n_modules, "n_tensors", (json_int_t)safetensors_count(p->weights), "bytes",
+        (json_int_t)p->n_modules, "n_tensors", (json_int_t)safetensors_count(p->weights), "size",
         (json_int_t)safetensors_file_size(p->weights), "base_model", peft_config_base(p->config));
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     bool fits = text && json_object_get(object, "targets") && buffer_append_str(out, text);
