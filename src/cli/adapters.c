@@ -1,0 +1,98 @@
+/* adapters: list, load and unload. In process a load is a check: it ends with the process. */
+#include "cli/commands.h"
+#include "cli/output.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_report(const inf_adapter_report *r, bool json)
+{
+    char line[512];
+    int n = 0;
+
+    if (json) {
+        output_json(report_to_json(r));
+        return;
+    }
+    n = snprintf(line, sizeof line,
+                 "%.*s: %s, rank %d, scale %g, %d modules from %d tensors, %lld bytes\n",
+                 (int)r->id.len, r->id.data, r->format == INF_ADAPTER_PEFT ? "PEFT" : "GGUF",
+                 r->rank, (double)r->scale, r->n_modules, r->n_tensors, (long long)r->bytes);
+    output_write(line, n < (int)sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+static int32_t list(struct session *session, const struct settings *s, inf_error *err)
+{
+    inf_adapter_list *adapters = NULL;
+    int32_t code = inf_adapters(&adapters, session->provider, err);
+
+    for (size_t i = 0; i < inf_adapter_list_count(adapters); i++) {
+        const char *id = inf_adapter_list_id(adapters, i);
+        inf_adapter_report report;
+
+        if (s->json && inf_adapter_list_report(adapters, i, &report, sizeof report) == INF_OK) {
+            output_json(report_to_json(&report));
+        } else {
+            output_write(id, strlen(id));
+            output_write("\n", 1);
+        }
+    }
+    inf_adapter_list_free(adapters);
+    return code;
+}
+
+static int32_t load(struct session *session, const struct settings *s, inf_error *err)
+{
+    inf_adapter_report report;
+    inf_op *op = NULL;
+    int32_t code = session_load_adapter(session, inf_str(s->arguments[1]), &op, err);
+
+    if (code == INF_OK && inf_op_adapter_report(op, &report, sizeof report) == INF_OK)
+        print_report(&report, s->json);
+    inf_op_release(op);
+    return code;
+}
+
+static int check_usage(const struct command *command, const struct settings *s)
+{
+    const char *action = s->n_arguments ? s->arguments[0] : "";
+    bool is_list = strcmp(action, "list") == 0;
+    size_t wanted = is_list ? 1 : 2;
+
+    if (!is_list && strcmp(action, "load") != 0 && strcmp(action, "unload") != 0)
+        return usage_error(command, "list, load or unload, not '%s'", action);
+    if (s->n_arguments < wanted)
+        return usage_error(command, "%s needs %s", action,
+                           action[0] == 'l' ? "ID=PATH" : "an ID");
+    if (s->n_arguments > wanted)
+        return usage_error(command, "'%s' is too much", s->arguments[wanted]);
+    return 0;
+}
+
+int command_adapters(const struct command *command, int argc, char **argv)
+{
+    struct settings s;
+    struct session session = {0};
+    inf_error err = {0};
+    int exit_code = settings_parse(&s, command, argc, argv);
+
+    if (exit_code == 0)
+        exit_code = check_usage(command, &s);
+    if (exit_code != 0) {
+        settings_free(&s);
+        return exit_code < 0 ? 0 : exit_code;
+    }
+    if (session_open(&session, &s, 0, &err) == INF_OK) {
+        if (strcmp(s.arguments[0], "list") == 0)
+            list(&session, &s, &err);
+        else if (strcmp(s.arguments[0], "load") == 0)
+            load(&session, &s, &err);
+        else
+            inf_adapter_unload(session.provider, s.arguments[1], &err);
+    }
+    if (err.code == INF_OK)
+        output_error(&err);
+    session_close(&session, &err);
+    settings_free(&s);
+    return err.code == INF_OK ? 0 : report_error(&err);
+}

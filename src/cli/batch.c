@@ -1,0 +1,263 @@
+/*
+ * batch: a JSON request a line, all in flight at once, a JSON result a line as each ends.
+ *
+ * Threads: the main thread reads and starts, the dispatch thread prints and releases. The lock
+ * guards the count in flight and the list that an interrupt cancels.
+ */
+#include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/request.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct batch;
+
+struct line {
+    struct batch *batch;
+    struct line *previous, *next; /* in flight; guarded by the batch's lock */
+    inf_op *op;
+    json_t *id; /* the line's own, or its number */
+    size_t number;
+};
+
+struct batch {
+    struct session *session;
+    const struct settings *defaults;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct line flying; /* head of the ring */
+    size_t n_flying;
+    bool cancelled;
+};
+
+/* ------------------------------------------------------------------ answers */
+
+static void answer_error(json_t *id, size_t number, const inf_error *err)
+{
+    output_json(json_pack("{s:O, s:I, s:{s:s, s:s, s:i}}", "id", id, "line", (json_int_t)number,
+                          "error", "code", inf_error_name(err->code), "message", err->message,
+                          "http_status", err->http_status));
+}
+
+static void answer_result(const struct line *line, const inf_op *op)
+{
+    json_t *result = result_to_json(op);
+    json_t *object = json_pack("{s:O, s:I}", "id", line->id, "line", (json_int_t)line->number);
+
+    if (object && result)
+        json_object_update(object, result);
+    json_decref(result);
+    output_json(object);
+}
+
+static void cancel_all(struct batch *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->cancelled = true;
+    for (struct line *l = b->flying.next; l != &b->flying; l = l->next)
+        inf_op_cancel(l->op);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void line_free(struct line *line)
+{
+    json_decref(line->id);
+    free(line);
+}
+
+static void line_done(void *user_data, inf_op *op)
+{
+    struct line *line = user_data;
+    struct batch *b = line->batch;
+    inf_error err;
+
+    clear_progress();
+    if (inf_op_error(op, &err) == INF_OK)
+        answer_result(line, op);
+    else
+        answer_error(line->id, line->number, &err);
+    pthread_mutex_lock(&b->lock);
+    line->previous->next = line->next;
+    line->next->previous = line->previous;
+    b->n_flying--;
+    pthread_cond_signal(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    inf_op_release(op);
+    line_free(line);
+}
+
+/* ------------------------------------------------------------------ starting a line */
+
+/* Waits until an operation has ended, or a tenth of a second, to look at interrupts. */
+static void wait_a_moment(struct batch *b)
+{
+    struct timespec soon;
+
+    clock_gettime(CLOCK_REALTIME, &soon);
+    soon.tv_nsec += 100000000;
+    soon.tv_sec += soon.tv_nsec / 1000000000;
+    soon.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&b->changed, &b->lock, &soon);
+}
+
+/* Starts under the lock: line_done, which takes it, then finds the line in the ring. */
+static int32_t start(struct batch *b, struct line *line, const inf_request *request, inf_error *err)
+{
+    inf_callbacks callbacks;
+    int32_t code = INF_OK;
+
+    inf_callbacks_default(&callbacks, sizeof callbacks);
+    callbacks.on_progress = show_progress;
+    callbacks.on_done = line_done;
+    callbacks.user_data = line;
+    pthread_mutex_lock(&b->lock);
+    for (;;) {
+        code = inf_generate_start(&line->op, b->session->provider, request, &callbacks, err);
+        if (code != INF_ERROR_LIMIT || b->n_flying == 0 || interrupted())
+            break;
+        wait_a_moment(b); /* the queue is full: one has to end first */
+    }
+    if (code == INF_OK) {
+        line->previous = b->flying.previous;
+        line->next = &b->flying;
+        line->previous->next = line->next->previous = line;
+        b->n_flying++;
+        if (b->cancelled)
+            inf_op_cancel(line->op);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return code;
+}
+
+static int32_t read_line(struct settings *s, json_t *object, inf_error *err)
+{
+    char why[160] = "";
+
+    if (json_object_get(object, "prompt") && json_object_get(object, "messages"))
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "\"prompt\" and \"messages\" are both there; give one of them");
+    if (!settings_from_json(s, object, why, sizeof why))
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT, "%s", why);
+    return INF_OK;
+}
+
+/* Each line starts from the command line's settings; the lists they borrow are never changed. */
+static int32_t start_object(struct batch *b, struct line *line, json_t *object, inf_error *err)
+{
+    struct settings s = *b->defaults;
+    inf_request request;
+    inf_message message;
+    int32_t code = INF_OK;
+
+    s.memory = NULL;
+    s.n_memory = 0;
+    code = read_line(&s, object, err);
+    if (code == INF_OK)
+        code = request_fill(&request, &message, &s, err);
+    if (code == INF_OK)
+        code = start(b, line, &request, err);
+    settings_free(&s);
+    return code;
+}
+
+static int32_t start_line(struct batch *b, const char *text, size_t len, size_t number,
+                          inf_error *err)
+{
+    struct line *line = calloc(1, sizeof *line);
+    json_error_t why;
+    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    json_t *id = object ? json_object_get(object, "id") : NULL;
+    int32_t code = INF_OK;
+
+    if (!line) {
+        json_decref(object);
+        return command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
+    }
+    line->batch = b;
+    line->number = number;
+    line->id = id ? json_incref(id) : json_integer((json_int_t)number);
+    if (!object)
+        code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "not a JSON object: %s (column %d)",
+                             why.text, why.column);
+    else
+        code = start_object(b, line, object, err);
+    json_decref(object);
+    if (code != INF_OK) {
+        answer_error(line->id, number, err);
+        line_free(line);
+        err->code = INF_OK;
+    }
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ all lines */
+
+static bool is_blank(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!strchr(" \t\r", text[i]) || !text[i])
+            return false;
+    }
+    return true;
+}
+
+static int32_t start_all(struct batch *b, FILE *input, inf_error *err)
+{
+    char *text = NULL;
+    size_t capacity = 0;
+    size_t len = 0;
+    int32_t code = INF_OK;
+
+    for (size_t number = 1; code == INF_OK && !interrupted() && output_flush() &&
+                            input_line(&text, &capacity, &len, input, err);
+         number++) {
+        if (!is_blank(text, len))
+            code = start_line(b, text, len, number, err);
+    }
+    free(text);
+    return code == INF_OK ? err->code : code;
+}
+
+static void wait_for_all(struct batch *b)
+{
+    pthread_mutex_lock(&b->lock);
+    while (b->n_flying) {
+        wait_a_moment(b);
+        if (!b->cancelled && (interrupted() || !output_flush())) {
+            pthread_mutex_unlock(&b->lock);
+            cancel_all(b);
+            pthread_mutex_lock(&b->lock);
+        }
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+int32_t run_batch(struct session *session, const struct settings *s, inf_error *err)
+{
+    struct batch b = {.session = session, .defaults = s};
+    FILE *input = strcmp(s->batch.data, "-") == 0 ? stdin : fopen(s->batch.data, "rbe");
+    int32_t code = INF_OK;
+
+    if (!input)
+        return command_error(err, INF_ERROR_IO, "cannot open %s: %s", s->batch.data,
+                             strerror(errno));
+    b.flying.previous = b.flying.next = &b.flying;
+    pthread_mutex_init(&b.lock, NULL);
+    pthread_cond_init(&b.changed, NULL);
+    code = start_all(&b, input, err);
+    wait_for_all(&b);
+    pthread_cond_destroy(&b.changed);
+    pthread_mutex_destroy(&b.lock);
+    if (input != stdin)
+        fclose(input);
+    if (code == INF_OK && interrupted())
+        code = command_error(err, INF_ERROR_CANCELLED, "interrupted");
+    return code;
+}

@@ -1,0 +1,134 @@
+/* generate: one request, streamed as text or answered as a JSON object. */
+#include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/output.h"
+#include "cli/request.h"
+
+#include <string.h>
+
+enum { BATCH_QUEUE = 1 << 20 }; /* requests that may wait: all lines are to be in flight */
+
+static void print_chunk(void *user_data, inf_op *op, const inf_chunk *chunk)
+{
+    char *last = user_data;
+
+    clear_progress();
+    if (chunk->text.len == 0)
+        return;
+    *last = chunk->text.data[chunk->text.len - 1];
+    if (!output_write(chunk->text.data, chunk->text.len) || !output_flush())
+        inf_op_cancel(op);
+}
+
+static void print_result(const struct settings *s, const inf_op *op, char last)
+{
+    inf_result result;
+
+    inf_op_result(op, &result, sizeof result);
+    if (s->json) {
+        output_json(result_to_json(op));
+        return;
+    }
+    if (s->no_stream && result.text.len) {
+        output_write(result.text.data, result.text.len);
+        last = result.text.data[result.text.len - 1];
+    }
+    if (last != '\n')
+        output_write("\n", 1);
+    output_flush();
+}
+
+static int32_t run_one(struct session *session, const struct settings *s, inf_error *err)
+{
+    inf_request request;
+    inf_message message;
+    inf_callbacks callbacks;
+    inf_op *op = NULL;
+    char last = 0;
+    int32_t code = request_fill(&request, &message, s, err);
+
+    inf_callbacks_default(&callbacks, sizeof callbacks);
+    callbacks.on_progress = show_progress;
+    callbacks.user_data = &last;
+    if (!s->json && !s->no_stream)
+        callbacks.on_token = print_chunk;
+    if (code == INF_OK)
+        code = inf_generate_start(&op, session->provider, &request, &callbacks, err);
+    if (code == INF_OK) {
+        code = session_wait(op, err);
+        clear_progress();
+        if (code == INF_OK || !s->json) /* an error has no result, but its text so far */
+            print_result(s, op, last);
+    }
+    inf_op_release(op);
+    return code;
+}
+
+/* What stands in files, and the prompt behind the options. */
+static int32_t read_inputs(struct settings *s, inf_error *err)
+{
+    int32_t code = input_expand(&s->json_schema, s, err);
+
+    if (code == INF_OK)
+        code = input_expand(&s->grammar, s, err);
+    if (code == INF_OK && s->messages.data)
+        code = input_read(&s->messages, s, s->messages.data, err);
+    if (code == INF_OK && s->n_arguments) {
+        s->prompt = inf_str(s->arguments[0]);
+        if (strcmp(s->arguments[0], "-") == 0)
+            code = input_read(&s->prompt, s, "-", err);
+    }
+    return code;
+}
+
+static int check_usage(const struct command *command, const struct settings *s)
+{
+    bool has_input = s->prompt.data || s->messages.data || s->n_arguments;
+
+    if (s->n_arguments > 1)
+        return usage_error(command, "one PROMPT, not also '%s'; quote it", s->arguments[1]);
+    if (s->batch.data && has_input)
+        return usage_error(command, "with --batch the prompts come from its lines");
+    if (s->prompt.data && s->n_arguments)
+        return usage_error(command, "the prompt is given twice");
+    if (s->messages.data && (s->prompt.data || s->n_arguments))
+        return usage_error(command, "give a PROMPT or --messages, not both");
+    if (!s->batch.data && !has_input)
+        return usage_error(command, "a PROMPT, --messages FILE or --batch FILE is missing");
+    if (s->messages.data && s->chat)
+        return usage_error(command, "--chat is for a PROMPT; --messages are a chat already");
+    if (s->batch.data && s->no_stream)
+        return usage_error(command, "--no-stream does not go with --batch, which never streams");
+    if (s->logprobs.is_set && !s->json && !s->batch.data)
+        return usage_error(command, "--logprobs needs --json to be seen");
+    return 0;
+}
+
+int command_generate(const struct command *command, int argc, char **argv)
+{
+    struct settings s;
+    struct session session = {0};
+    inf_error err = {0};
+    inf_error broken = {0};
+    int exit_code = settings_parse(&s, command, argc, argv);
+
+    if (exit_code == 0)
+        exit_code = check_usage(command, &s);
+    if (exit_code != 0) {
+        settings_free(&s);
+        return exit_code < 0 ? 0 : exit_code;
+    }
+    if (read_inputs(&s, &err) == INF_OK &&
+        session_open(&session, &s, s.batch.data ? BATCH_QUEUE : 0, &err) == INF_OK &&
+        session_load(&session, &s, &err) == INF_OK) {
+        if (s.batch.data)
+            run_batch(&session, &s, &err);
+        else
+            run_one(&session, &s, &err);
+    }
+    session_close(&session, &err);
+    settings_free(&s);
+    if (output_error(&broken) != INF_OK)
+        err = broken; /* what was cancelled for it is no news */
+    return err.code == INF_OK ? 0 : report_error(&err);
+}

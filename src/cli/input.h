@@ -1,0 +1,22 @@
+/* input: files and standard input, byte for byte. */
+#ifndef INF_CLI_INPUT_H
+#define INF_CLI_INPUT_H
+
+#include "cli/options.h"
+
+/* All of a file, or of standard input when path is "-". It lives as long as the settings.
+ * Errors: IO, NO_MEMORY. */
+int32_t input_read(inf_text *out, struct settings *s, const char *path, inf_error *err);
+
+/* "@FILE" becomes the file's bytes; any other text stays. */
+int32_t input_expand(inf_text *text, struct settings *s, inf_error *err);
+
+/* The next line of a stream without its newline, into *line (realloc, freed by the caller).
+ * false at the end; *err has what went wrong, or INF_OK. */
+bool input_line(char **line, size_t *capacity, size_t *len, void *stream, inf_error *err);
+
+/* An error of the command's own. */
+int32_t command_error(inf_error *err, int32_t code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,95 @@
+/* main: finds the command. It uses the library's public header only. */
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+    {"generate", COMMAND_GENERATE, "[options] PROMPT|-\n       inference generate [options] --batch FILE|-",
+     "Generate text from a prompt, or answer a batch of requests",
+     "PROMPT - reads it from standard input, byte for byte. The text is printed as it comes.\n"
+     "A batch line is a JSON object: \"prompt\" or \"messages\", and any option below by its name with\n"
+     "underscores (\"adapter_id\", \"max_tokens\", ...); \"id\" comes back with the answer. Options on\n"
+     "the command line are the defaults of every line.\n",
+     command_generate},
+    {"adapters", COMMAND_ADAPTERS, "[options] list | load ID=PATH | unload ID",
+     "List, load or unload adapters",
+     "For an in-process provider, load checks the adapter against -m MODEL and prints the report;\n"
+     "it is loaded for no longer than the command runs.\n",
+     command_adapters},
+    {"inspect", COMMAND_INSPECT, "[options] PATH",
+     "Print what a GGUF model, a GGUF adapter or a PEFT directory is, as JSON", "",
+     command_inspect},
+    {"tokenize", COMMAND_TOKENIZE, "-m MODEL [options] <TEXT",
+     "Print the tokens of standard input as a JSON array of ids",
+     "With --jsonl: a JSON string a line, an array a line.\n", command_tokenize},
+    {"detokenize", COMMAND_DETOKENIZE, "-m MODEL [options] <IDS",
+     "Print the text of a JSON array of ids from standard input",
+     "With --jsonl: an array a line, a JSON string a line.\n", command_detokenize},
+    {"render", COMMAND_RENDER, "-m MODEL [options] <MESSAGES",
+     "Print chat messages as the model's template renders them",
+     "Standard input is a JSON array of messages, or an object with \"messages\" and further template\n"
+     "variables.\n",
+     command_render},
+    {"logits", COMMAND_LOGITS, "-m MODEL --ids 1,2,3 [options]",
+     "Print the logits behind the last of some tokens",
+     "As {\"top\":[[id,logit],...],\"probe\":[logit,...]}; the KV cache is in f32.\n", command_logits},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static int print_help(void)
+{
+    puts("Usage: inference COMMAND [options]\n\n"
+         "Text generation with language models and LoRA adapters.\n\nCommands:");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        printf("  %-11s %s\n", commands[i].name, commands[i].summary);
+    puts("\n'inference COMMAND --help' lists a command's options; 'inference --version' the version.\n"
+         "Exit codes: 0 fine, 2 usage, and for each kind of error:");
+    for (int32_t code = 1; inf_error_exit_code(code) != 1; code++)
+        printf("  %2d  %s\n", inf_error_exit_code(code), inf_error_text(code));
+    return 0;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static int help(int argc, char **argv)
+{
+    const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
+
+    if (argc > 2 && !command)
+        return usage_error(NULL, "no command '%s'", argv[2]);
+    if (!command)
+        return print_help();
+    options_print_help(command);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command = NULL;
+
+    if (argc < 2)
+        return usage_error(NULL, "a command is missing");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return help(argc, argv);
+    if (strcmp(argv[1], "--version") == 0)
+        return printf("inference %s\n", inf_version_string()) < 0;
+    if (strcmp(argv[1], "--options") == 0) { /* for the check that the documentation has them all */
+        options_print_all(commands, N_COMMANDS);
+        return 0;
+    }
+    command = find_command(argv[1]);
+    if (!command)
+        return usage_error(NULL, "no command '%s'", argv[1]);
+    interrupt_init();
+    return command->run(command, argc - 2, argv + 2);
+}

@@ -1,0 +1,635 @@
+/*
+ * options: the table, and the one way from a text or a JSON value to a setting.
+ */
+#include "cli/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ the table */
+
+enum option_kind {
+    OPTION_SWITCH,  /* bool */
+    OPTION_TEXT,    /* inf_text */
+    OPTION_CHOICE,  /* inf_text, one of "a|b|c" in `argument` */
+    OPTION_JSON,    /* inf_text; in a batch line the value itself may stand there */
+    OPTION_TEXTS,   /* struct text_list, repeatable */
+    OPTION_IDS,     /* struct id_list, "1,2,3" */
+    OPTION_I32,     /* inf_maybe_i32 */
+    OPTION_U64,     /* inf_maybe_u64 */
+    OPTION_F32,     /* inf_maybe_f32 */
+    OPTION_SECONDS, /* struct maybe_ms */
+    OPTION_MS       /* struct maybe_ms */
+};
+
+struct option {
+    char letter;          /* 0: none */
+    const char *name;     /* --name */
+    const char *alias;    /* --alias, or NULL */
+    const char *key;      /* of a batch line; NULL: not there */
+    const char *argument; /* for help; NULL for switches */
+    enum option_kind kind;
+    size_t offset; /* in struct settings */
+    unsigned commands;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct settings, field)
+#define GENERATE COMMAND_GENERATE
+#define LOGITS COMMAND_LOGITS
+#define TEXT_COMMANDS (COMMAND_TOKENIZE | COMMAND_DETOKENIZE | COMMAND_RENDER)
+#define ON_PROVIDER (GENERATE | COMMAND_ADAPTERS | TEXT_COMMANDS | LOGITS)
+#define ON_MODEL (GENERATE | COMMAND_ADAPTERS | LOGITS)
+
+static const struct option options[] = {
+    {'p', "provider", NULL, NULL, "PROVIDER", OPTION_TEXT, AT(provider), ON_PROVIDER,
+     "vllm, ollama, llamacpp or transformers; left out: what -m tells, else $INFERENCE_PROVIDER, "
+     "else vllm"},
+    {'m', "model", NULL, "model", "MODEL", OPTION_TEXT, AT(model), ON_PROVIDER,
+     "a GGUF file (llamacpp), or the name a server has for its model"},
+    {'u', "url", "base-url", NULL, "URL", OPTION_TEXT, AT(url), ON_PROVIDER,
+     "the server; for in-process providers the model, as -m"},
+    {0, "load", NULL, NULL, "ID=PATH", OPTION_TEXTS, AT(load), GENERATE | LOGITS,
+     "load an adapter (PEFT directory or GGUF file) under this id; may be repeated"},
+    {0, "adapter", "adapter-id", "adapter_id", "ID", OPTION_TEXT, AT(adapter), GENERATE | LOGITS,
+     "generate with this loaded adapter"},
+    {0, "adapter-scale", NULL, "adapter_scale", "S", OPTION_F32, AT(adapter_scale),
+     GENERATE | LOGITS, "multiplies the adapter's own scale; default 1"},
+    {0, "prompt", NULL, "prompt", "TEXT", OPTION_TEXT, AT(prompt), GENERATE,
+     "the prompt, instead of PROMPT behind the options"},
+    {0, "messages", NULL, "messages", "FILE", OPTION_JSON, AT(messages), GENERATE,
+     "chat messages: a file with a JSON array, - for standard input"},
+    {0, "template-variables", NULL, "template_variables", "JSON", OPTION_JSON,
+     AT(template_variables), GENERATE, "an object of further variables of the chat template"},
+    {0, "chat", NULL, "chat", NULL, OPTION_SWITCH, AT(chat), GENERATE,
+     "wrap the prompt as a user message through the model's chat template"},
+    {'s', "system", "system-prompt", "system_prompt", "TEXT", OPTION_TEXT, AT(system), GENERATE,
+     "the system prompt"},
+    {'n', "max-tokens", NULL, "max_tokens", "N", OPTION_I32, AT(max_tokens), GENERATE,
+     "at most so many new tokens; default 4096"},
+    {0, "temperature", NULL, "temperature", "T", OPTION_F32, AT(temperature), GENERATE,
+     "0 is greedy; default 0.8"},
+    {0, "top-p", NULL, "top_p", "P", OPTION_F32, AT(top_p), GENERATE, "default 0.95; 1 is off"},
+    {0, "top-k", NULL, "top_k", "K", OPTION_I32, AT(top_k), GENERATE, "default 40; 0 is off"},
+    {0, "min-p", NULL, "min_p", "P", OPTION_F32, AT(min_p), GENERATE, "default 0.05; 0 is off"},
+    {0, "repetition-penalty", NULL, "repetition_penalty", "R", OPTION_F32, AT(repetition_penalty),
+     GENERATE, "of the last 64 tokens; default 1, which is off"},
+    {0, "frequency-penalty", NULL, "frequency_penalty", "F", OPTION_F32, AT(frequency_penalty),
+     GENERATE, "-2 to 2; default 0"},
+    {0, "presence-penalty", NULL, "presence_penalty", "F", OPTION_F32, AT(presence_penalty),
+     GENERATE, "-2 to 2; default 0"},
+    {0, "seed", NULL, "seed", "N", OPTION_U64, AT(seed), GENERATE,
+     "the same seed gives the same text; default: a fresh one"},
+    {0, "stop", NULL, "stop", "TEXT", OPTION_TEXTS, AT(stop), GENERATE,
+     "end before this text; may be repeated"},
+    {0, "stop-token-ids", NULL, "stop_token_ids", "1,2,3", OPTION_IDS, AT(stop_token_ids), GENERATE,
+     "end at one of these tokens"},
+    {0, "ignore-eos", NULL, "ignore_eos", NULL, OPTION_SWITCH, AT(ignore_eos), GENERATE,
+     "go on after an end-of-text token"},
+    {0, "logprobs", NULL, "logprobs", "N", OPTION_I32, AT(logprobs), GENERATE,
+     "with --json: log-probabilities of each token and of N others, 0 to 20"},
+    {0, "json-schema", NULL, "json_schema", "JSON", OPTION_JSON, AT(json_schema), GENERATE,
+     "the text will be JSON of this schema; @FILE reads a file"},
+    {0, "grammar", NULL, "grammar", "GBNF", OPTION_TEXT, AT(grammar), GENERATE,
+     "the text will follow this grammar; @FILE reads a file"},
+    {0, "extra-json", NULL, "extra_json", "JSON", OPTION_JSON, AT(extra_json), GENERATE,
+     "servers: an object of further fields to send"},
+    {0, "extra-headers", NULL, "extra_headers", "LINES", OPTION_TEXT, AT(extra_headers), GENERATE,
+     "servers: further header lines to send"},
+    {0, "timeout", NULL, "timeout", "SECONDS", OPTION_SECONDS, AT(timeout), GENERATE,
+     "the whole request, loading the model included; default 600"},
+    {0, "timeout-ms", NULL, "timeout_ms", "N", OPTION_MS, AT(timeout), GENERATE,
+     "the same in milliseconds"},
+    {0, "batch", NULL, NULL, "FILE", OPTION_TEXT, AT(batch), GENERATE,
+     "a JSON request a line, - for standard input: all in flight at once, a JSON result a line"},
+    {0, "no-stream", NULL, NULL, NULL, OPTION_SWITCH, AT(no_stream), GENERATE,
+     "print the text when it is complete"},
+    {0, "json", NULL, NULL, NULL, OPTION_SWITCH, AT(json),
+     GENERATE | COMMAND_ADAPTERS | COMMAND_INSPECT, "one JSON object a result"},
+    {0, "dtype", NULL, NULL, "auto|float32|float16|bfloat16|q8_0|q4_0", OPTION_CHOICE, AT(dtype),
+     ON_MODEL, "the type of the weights; a GGUF file has its own, so that llamacpp takes auto only"},
+    {0, "device", NULL, NULL, "DEVICE", OPTION_TEXT, AT(device), ON_MODEL,
+     "auto, cpu, or a device of this build such as cuda; default auto"},
+    {0, "gpu-layers", NULL, NULL, "N", OPTION_I32, AT(gpu_layers), ON_MODEL,
+     "layers on the device; default -1, all"},
+    {0, "threads", NULL, NULL, "N", OPTION_I32, AT(threads), ON_MODEL,
+     "compute threads; default: one a physical core"},
+    {0, "ctx", NULL, NULL, "N", OPTION_I32, AT(ctx), ON_MODEL,
+     "tokens in the window of each request; default 4096"},
+    {0, "max-sequences", NULL, NULL, "N", OPTION_I32, AT(max_sequences), ON_MODEL,
+     "requests decoded together, 1 to 64; default 16"},
+    {0, "queue-limit", NULL, NULL, "N", OPTION_I32, AT(queue_limit), ON_MODEL,
+     "requests waiting beyond those; default 1024"},
+    {0, "prefill-chunk", NULL, NULL, "N", OPTION_I32, AT(prefill_chunk), ON_MODEL,
+     "prompt tokens a step while others decode; default 128"},
+    {0, "flash-attention", NULL, NULL, "auto|on|off", OPTION_CHOICE, AT(flash_attention), ON_MODEL,
+     "default auto"},
+    {0, "adapter-execution", NULL, NULL, "auto|shared|native", OPTION_CHOICE,
+     AT(adapter_execution), ON_MODEL,
+     "all adapters in one decode, or the backend's own adapters; default auto"},
+    {0, "kv-budget", NULL, NULL, "MIB", OPTION_U64, AT(kv_budget), ON_MODEL,
+     "at most so much memory for the KV cache, in MiB; default 4096"},
+    {0, "max-adapters", NULL, NULL, "N", OPTION_U64, AT(max_adapters), ON_MODEL,
+     "adapters registered at once; default 0, no limit"},
+    {0, "max-adapter-bytes", NULL, NULL, "N", OPTION_U64, AT(max_adapter_bytes), ON_MODEL,
+     "their bytes in memory; default 0, no limit"},
+    {0, "adapter-overflow", NULL, NULL, "refuse|evict", OPTION_CHOICE, AT(adapter_overflow),
+     ON_MODEL, "beyond these limits a load fails, or evicts the least recently used; default refuse"},
+    {0, "base", NULL, NULL, "MODEL", OPTION_TEXT, AT(base), COMMAND_INSPECT,
+     "a GGUF file: does the adapter fit it?"},
+    {0, "jsonl", NULL, NULL, NULL, OPTION_SWITCH, AT(jsonl), COMMAND_TOKENIZE | COMMAND_DETOKENIZE,
+     "a JSON value a line, in and out"},
+    {0, "no-special", NULL, NULL, NULL, OPTION_SWITCH, AT(no_special), COMMAND_TOKENIZE,
+     "do not add the model's beginning-of-text tokens"},
+    {0, "skip-special", NULL, NULL, NULL, OPTION_SWITCH, AT(skip_special), COMMAND_DETOKENIZE,
+     "leave special tokens out"},
+    {0, "no-generation-prompt", NULL, NULL, NULL, OPTION_SWITCH, AT(no_generation_prompt),
+     COMMAND_RENDER, "end behind the last message"},
+    {0, "ids", NULL, NULL, "1,2,3", OPTION_IDS, AT(ids), LOGITS, "the tokens"},
+    {0, "top", NULL, NULL, "K", OPTION_I32, AT(top), LOGITS,
+     "how many of the largest logits; default 10"},
+    {0, "probe", NULL, NULL, "4,5", OPTION_IDS, AT(probe), LOGITS,
+     "tokens whose logits are wanted"},
+};
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+/* ------------------------------------------------------------------ memory, messages */
+
+void *settings_alloc(struct settings *s, size_t size)
+{
+    void **memory = realloc(s->memory, (s->n_memory + 1) * sizeof *memory);
+    void *block = memory ? malloc(size ? size : 1) : NULL;
+
+    if (memory)
+        s->memory = memory;
+    if (block)
+        s->memory[s->n_memory++] = block;
+    return block;
+}
+
+void settings_free(struct settings *s)
+{
+    for (size_t i = 0; i < s->n_memory; i++)
+        free(s->memory[i]);
+    free(s->memory);
+    memset(s, 0, sizeof *s);
+}
+
+int usage_error(const struct command *command, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("inference: ", stderr);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "; see 'inference %s%s--help'\n", command ? command->name : "",
+            command ? " " : "");
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+/* ------------------------------------------------------------------ setting a value */
+
+static void *field_of(struct settings *s, const struct option *o)
+{
+    return (char *)s + o->offset;
+}
+
+static bool parse_integer(const char *text, int64_t *out)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    return end != text && *end == '\0' && errno == 0;
+}
+
+static bool parse_u64(const char *text, uint64_t *out)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return end != text && *end == '\0' && errno == 0 && !strchr(text, '-');
+}
+
+static bool parse_number(const char *text, double *out)
+{
+    char *end = NULL;
+
+    *out = strtod(text, &end);
+    return end != text && *end == '\0';
+}
+
+static bool set_i32(struct settings *s, const struct option *o, int64_t value)
+{
+    if (value < INT32_MIN || value > INT32_MAX)
+        return false;
+    *(inf_maybe_i32 *)field_of(s, o) = (inf_maybe_i32){true, (int32_t)value};
+    return true;
+}
+
+/* A number of seconds or milliseconds; the library says what is wrong with 0 and less. */
+static bool set_time(struct settings *s, const struct option *o, double value)
+{
+    double ms = o->kind == OPTION_SECONDS ? value * 1000 : value;
+
+    if (!(fabs(ms) < 1e15))
+        return false;
+    *(struct maybe_ms *)field_of(s, o) =
+        (struct maybe_ms){true, ms > 0 && ms < 1 ? 1 : (int64_t)ms};
+    return true;
+}
+
+static bool add_text(struct settings *s, struct text_list *list, inf_text text)
+{
+    inf_text *items = settings_alloc(s, (list->n + 1) * sizeof *items);
+
+    if (!items)
+        return false;
+    if (list->n)
+        memcpy(items, list->items, list->n * sizeof *items);
+    items[list->n] = text;
+    *list = (struct text_list){items, list->n + 1};
+    return true;
+}
+
+static bool is_choice(const struct option *o, inf_text value)
+{
+    for (const char *at = o->argument; at && *at; at = strchr(at, '|') ? strchr(at, '|') + 1 : "") {
+        if (strcspn(at, "|") == value.len && memcmp(at, value.data, value.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool set_ids_from_text(struct settings *s, const struct option *o, const char *text)
+{
+    struct id_list *list = field_of(s, o);
+    int32_t *items = settings_alloc(s, (strlen(text) / 2 + 1) * sizeof *items);
+    size_t n = 0;
+
+    while (items) {
+        char *end = NULL;
+        long long id = 0;
+
+        errno = 0;
+        id = strtoll(text, &end, 10);
+        if (end == text || errno || id < INT32_MIN || id > INT32_MAX)
+            return false;
+        items[n++] = (int32_t)id;
+        if (*end == '\0')
+            break;
+        if (*end != ',')
+            return false;
+        text = end + 1;
+    }
+    *list = (struct id_list){items, n};
+    return items != NULL;
+}
+
+/* false: the text is no value of the option's kind. */
+static bool set_from_text(struct settings *s, const struct option *o, const char *text)
+{
+    void *field = field_of(s, o);
+    int64_t integer = 0;
+    double number = 0;
+
+    switch (o->kind) {
+    case OPTION_SWITCH:
+        *(bool *)field = true;
+        return true;
+    case OPTION_TEXT:
+    case OPTION_JSON:
+        *(inf_text *)field = inf_str(text);
+        return true;
+    case OPTION_CHOICE:
+        *(inf_text *)field = inf_str(text);
+        return is_choice(o, inf_str(text));
+    case OPTION_TEXTS:
+        return add_text(s, field, inf_str(text));
+    case OPTION_IDS:
+        return set_ids_from_text(s, o, text);
+    case OPTION_I32:
+        return parse_integer(text, &integer) && set_i32(s, o, integer);
+    case OPTION_U64:
+        ((inf_maybe_u64 *)field)->is_set = true;
+        return parse_u64(text, &((inf_maybe_u64 *)field)->value);
+    case OPTION_F32:
+        if (!parse_number(text, &number))
+            return false;
+        *(inf_maybe_f32 *)field = (inf_maybe_f32){true, (float)number};
+        return true;
+    case OPTION_SECONDS:
+    case OPTION_MS:
+        return parse_number(text, &number) && set_time(s, o, number);
+    }
+    return false;
+}
+
+static inf_text text_of(const json_t *value)
+{
+    return (inf_text){json_string_value(value), json_string_length(value)};
+}
+
+static bool set_json(struct settings *s, const struct option *o, json_t *value)
+{
+    char *text = NULL;
+    size_t size = 0;
+
+    if (json_is_string(value)) {
+        *(inf_text *)field_of(s, o) = text_of(value);
+        return true;
+    }
+    if (!json_is_object(value) && !json_is_array(value))
+        return false;
+    size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    text = settings_alloc(s, size);
+    if (!text)
+        return false;
+    json_dumpb(value, text, size, JSON_COMPACT);
+    *(inf_text *)field_of(s, o) = (inf_text){text, size};
+    return true;
+}
+
+/* A string or an array of strings. */
+static bool set_texts(struct settings *s, const struct option *o, json_t *value)
+{
+    struct text_list *list = field_of(s, o);
+
+    *list = (struct text_list){0};
+    if (json_is_string(value))
+        return add_text(s, list, text_of(value));
+    if (!json_is_array(value))
+        return false;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        json_t *item = json_array_get(value, i);
+
+        if (!json_is_string(item) || !add_text(s, list, text_of(item)))
+            return false;
+    }
+    return true;
+}
+
+static bool set_ids(struct settings *s, const struct option *o, json_t *value)
+{
+    size_t n = json_array_size(value);
+    int32_t *items = settings_alloc(s, (n ? n : 1) * sizeof *items);
+
+    if (!json_is_array(value) || !items)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        json_t *item = json_array_get(value, i);
+        json_int_t id = json_integer_value(item);
+
+        if (!json_is_integer(item) || id < INT32_MIN || id > INT32_MAX)
+            return false;
+        items[i] = (int32_t)id;
+    }
+    *(struct id_list *)field_of(s, o) = (struct id_list){items, n};
+    return true;
+}
+
+static bool set_from_json(struct settings *s, const struct option *o, json_t *value)
+{
+    void *field = field_of(s, o);
+
+    switch (o->kind) {
+    case OPTION_SWITCH:
+        *(bool *)field = json_is_true(value);
+        return json_is_boolean(value);
+    case OPTION_TEXT:
+    case OPTION_CHOICE:
+        *(inf_text *)field = text_of(value);
+        return json_is_string(value);
+    case OPTION_JSON:
+        return set_json(s, o, value);
+    case OPTION_TEXTS:
+        return set_texts(s, o, value);
+    case OPTION_IDS:
+        return set_ids(s, o, value);
+    case OPTION_I32:
+        return json_is_integer(value) && set_i32(s, o, json_integer_value(value));
+    case OPTION_U64:
+        *(inf_maybe_u64 *)field = (inf_maybe_u64){true, (uint64_t)json_integer_value(value)};
+        return json_is_integer(value) && json_integer_value(value) >= 0;
+    case OPTION_F32:
+        *(inf_maybe_f32 *)field = (inf_maybe_f32){true, (float)json_number_value(value)};
+        return json_is_number(value);
+    case OPTION_SECONDS:
+    case OPTION_MS:
+        return json_is_number(value) && set_time(s, o, json_number_value(value));
+    }
+    return false;
+}
+
+static const char *kind_text(const struct option *o)
+{
+    switch (o->kind) {
+    case OPTION_SWITCH:
+        return "true or false";
+    case OPTION_TEXT:
+        return "a text";
+    case OPTION_CHOICE:
+        return o->argument;
+    case OPTION_JSON:
+        return "JSON";
+    case OPTION_TEXTS:
+        return "a text or a list of texts";
+    case OPTION_IDS:
+        return "a list of token ids";
+    case OPTION_I32:
+        return "a whole number";
+    case OPTION_U64:
+        return "a whole number of 0 or more";
+    case OPTION_F32:
+    case OPTION_SECONDS:
+    case OPTION_MS:
+        break;
+    }
+    return "a number";
+}
+
+/* ------------------------------------------------------------------ the command line */
+
+static bool name_is(const char *name, const char *text, size_t len)
+{
+    return name && strlen(name) == len && memcmp(name, text, len) == 0;
+}
+
+static const struct option *find_flag(const struct command *command, const char *text, size_t len)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+
+        if ((o->commands & command->bit) &&
+            (name_is(o->name, text, len) || name_is(o->alias, text, len)))
+            return o;
+    }
+    return NULL;
+}
+
+static const struct option *find_letter(const struct command *command, char letter)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (options[i].letter == letter && (options[i].commands & command->bit))
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* One option at argv[*at], and its value there or in the next argument. */
+static int parse_option(struct settings *s, const struct command *command, int argc, char **argv,
+                        int *at)
+{
+    const char *argument = argv[*at];
+    bool is_long = argument[1] == '-';
+    size_t len = is_long ? strcspn(argument + 2, "=") : 1;
+    const struct option *o = is_long ? find_flag(command, argument + 2, len)
+                                     : find_letter(command, argument[1]);
+    const char *value = argument + (is_long ? 2 : 1) + len;
+    int shown = (int)((is_long ? 2 : 1) + len);
+
+    if (!o)
+        return usage_error(command, "unknown option %.*s", shown, argument);
+    if (o->kind == OPTION_SWITCH) {
+        if (*value)
+            return usage_error(command, "%.*s takes no value", shown, argument);
+        set_from_text(s, o, "");
+        return 0;
+    }
+    if (*value == '=' && is_long)
+        value++;
+    else if (*value == '\0' && ++*at < argc)
+        value = argv[*at];
+    else if (*value == '\0')
+        return usage_error(command, "%.*s needs a value: %s", shown, argument, o->argument);
+    if (!set_from_text(s, o, value))
+        return usage_error(command, "%.*s takes %s, not '%s'", shown, argument, kind_text(o), value);
+    return 0;
+}
+
+int settings_parse(struct settings *s, const struct command *command, int argc, char **argv)
+{
+    bool only_arguments = false;
+
+    memset(s, 0, sizeof *s);
+    s->arguments = settings_alloc(s, ((size_t)argc + 1) * sizeof *s->arguments);
+    if (!s->arguments)
+        return usage_error(command, "out of memory");
+    for (int at = 0; at < argc; at++) {
+        const char *argument = argv[at];
+
+        if (only_arguments || argument[0] != '-' || argument[1] == '\0') {
+            s->arguments[s->n_arguments++] = argv[at];
+        } else if (strcmp(argument, "--") == 0) {
+            only_arguments = true;
+        } else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
+            options_print_help(command);
+            return -1;
+        } else {
+            int code = parse_option(s, command, argc, argv, &at);
+
+            if (code)
+                return code;
+        }
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ a batch line */
+
+/* A flag's name, with underscores, is as good as the field's. */
+static bool key_is(const char *name, const char *key)
+{
+    if (!name)
+        return false;
+    while (*name && *key && (*name == *key || (*name == '-' && *key == '_'))) {
+        name++;
+        key++;
+    }
+    return *name == *key;
+}
+
+static const struct option *find_key(const char *key)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+
+        if (o->key && (key_is(o->key, key) || key_is(o->name, key) || key_is(o->alias, key)))
+            return o;
+    }
+    return NULL;
+}
+
+bool settings_from_json(struct settings *s, json_t *object, char *why, size_t size)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+
+    if (!json_is_object(object)) {
+        snprintf(why, size, "a batch line is a JSON object");
+        return false;
+    }
+    json_object_foreach (object, key, value) {
+        const struct option *o = strcmp(key, "id") == 0 ? NULL : find_key(key);
+
+        if (strcmp(key, "id") == 0)
+            continue;
+        if (!o) {
+            snprintf(why, size, "unknown key \"%.60s\"", key);
+            return false;
+        }
+        if (json_is_null(value)) /* as if it were not there */
+            continue;
+        if (!set_from_json(s, o, value)) {
+            snprintf(why, size, "\"%s\" takes %s", key, kind_text(o));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ help */
+
+static void print_option(const struct option *o)
+{
+    char flag[80];
+    int n = 0;
+
+    if (o->letter)
+        n = snprintf(flag, sizeof flag, "-%c, --%s", o->letter, o->name);
+    else
+        n = snprintf(flag, sizeof flag, "    --%s", o->name);
+    if (o->argument)
+        n += snprintf(flag + n, sizeof flag - (size_t)n, " %s", o->argument);
+    printf("  %s\n        %s\n", flag, o->help);
+}
+
+void options_print_help(const struct command *command)
+{
+    printf("Usage: inference %s %s\n\n%s.\n%s\nOptions:\n", command->name, command->usage,
+           command->summary, command->details);
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (options[i].commands & command->bit)
+            print_option(&options[i]);
+    }
+    printf("  -h, --help\n        this\n");
+}
+
+void options_print_all(const struct command *commands, size_t n)
+{
+    for (size_t c = 0; c < n; c++) {
+        for (size_t i = 0; i < N_OPTIONS; i++) {
+            if (options[i].commands & commands[c].bit)
+                printf("%s --%s%s%s\n", commands[c].name, options[i].name,
+                       options[i].argument ? " " : "",
+                       options[i].argument ? options[i].argument : "");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+/* output: results on standard output, as text or JSON, and errors on standard error. */
+#include "cli/output.h"
+
+#include "cli/input.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_int write_error; /* errno of the first write that failed */
+
+bool output_write(const char *data, size_t n)
+{
+    int expected = 0;
+
+    if (atomic_load(&write_error))
+        return false;
+    if (n == 0 || fwrite(data, 1, n, stdout) == n)
+        return true;
+    atomic_compare_exchange_strong(&write_error, &expected, errno ? errno : EIO);
+    return false;
+}
+
+bool output_flush(void)
+{
+    int expected = 0;
+
+    if (atomic_load(&write_error))
+        return false;
+    if (fflush(stdout) == 0)
+        return true;
+    atomic_compare_exchange_strong(&write_error, &expected, errno ? errno : EIO);
+    return false;
+}
+
+bool output_json(json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
+                       : NULL;
+    bool ok = false;
+
+    json_decref(value);
+    if (text) {
+        size_t n = strlen(text);
+
+        text[n] = '\n'; /* in place of the NUL: one write, so that lines stay whole */
+        ok = output_write(text, n + 1) && output_flush();
+    }
+    free(text);
+    return ok;
+}
+
+int32_t output_error(inf_error *err)
+{
+    int error = 0;
+
+    output_flush();
+    error = atomic_load(&write_error);
+    if (!error)
+        return INF_OK;
+    return command_error(err, INF_ERROR_IO, "cannot write to standard output: %s",
+                         strerror(error));
+}
+
+int report_error(const inf_error *err)
+{
+    fprintf(stderr, "inference: %s\n", err->message);
+    return inf_error_exit_code(err->code);
+}
+
+/* ------------------------------------------------------------------ JSON */
+
+json_t *text_to_json(inf_text text)
+{
+    return text.data ? json_stringn(text.data, text.len) : json_null();
+}
+
+json_t *ids_to_json(const int32_t *ids, size_t n)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list && i < n; i++) {
+        if (json_array_append_new(list, json_integer(ids[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+/* A token's bytes: a string when they are UTF-8 by themselves, else a list of numbers. */
+static json_t *piece_to_json(inf_text piece)
+{
+    json_t *value = json_stringn(piece.data ? piece.data : "", piece.len);
+
+    if (value)
+        return value;
+    value = json_array();
+    for (size_t i = 0; value && i < piece.len; i++)
+        json_array_append_new(value, json_integer((unsigned char)piece.data[i]));
+    return value;
+}
+
+static json_t *logprobs_to_json(const inf_result *r)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < r->n_logprobs; i++) {
+        const inf_logprob *l = &r->logprobs[i];
+        json_t *top = json_array();
+
+        for (size_t k = 0; k < l->n_top; k++)
+            json_array_append_new(top, json_pack("{s:i, s:o, s:f}", "token_id", l->top[k].token_id,
+                                                 "piece", piece_to_json(l->top[k].piece), "logprob",
+                                                 (double)l->top[k].logprob));
+        json_array_append_new(list, json_pack("{s:i, s:o, s:f, s:o}", "token_id", l->token_id,
+                                              "piece", piece_to_json(l->piece), "logprob",
+                                              (double)l->logprob, "top", top));
+    }
+    return list;
+}
+
+static json_t *timings_to_json(const inf_timings *t)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "queued_us", (json_int_t)t->queued_us,
+                     "prefill_us", (json_int_t)t->prefill_us, "first_token_us",
+                     (json_int_t)t->first_token_us, "decode_us", (json_int_t)t->decode_us,
+                     "total_us", (json_int_t)t->total_us);
+}
+
+json_t *result_to_json(const inf_op *op)
+{
+    inf_result r;
+    json_t *object = NULL;
+
+    if (inf_op_result(op, &r, sizeof r) != INF_OK)
+        return NULL;
+    object = json_pack(
+        "{s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:o, s:I, s:f, s:f, s:I, s:I, s:o}", "text",
+        text_to_json(r.text), "model", text_to_json(r.model), "adapter_id",
+        text_to_json(r.adapter_id), "token_count", (json_int_t)r.token_count, "finish_reason",
+        text_to_json(r.finish_reason), "prompt_tokens", (json_int_t)r.prompt_tokens,
+        "completion_tokens", (json_int_t)r.completion_tokens, "token_ids",
+        ids_to_json(r.token_ids, r.n_token_ids), "steps", (json_int_t)r.steps, "mean_rows",
+        r.mean_rows, "mean_adapters", r.mean_adapters, "adapter_generation",
+        (json_int_t)r.adapter_generation, "prefix_tokens", (json_int_t)r.prefix_tokens, "timings",
+        timings_to_json(&r.timings));
+    if (object && r.n_logprobs)
+        json_object_set_new(object, "logprobs", logprobs_to_json(&r));
+    if (object && r.reasoning.data)
+        json_object_set_new(object, "reasoning", text_to_json(r.reasoning));
+    if (object && r.tool_calls.data)
+        json_object_set_new(object, "tool_calls", text_to_json(r.tool_calls));
+    return object;
+}
+
+json_t *report_to_json(const inf_adapter_report *r)
+{
+    return json_pack("{s:o, s:s?, s:i, s:f, s:i, s:i, s:I, s:I, s:b, s:o}", "id",
+                     text_to_json(r->id), "format",
+                     r->format == INF_ADAPTER_PEFT   ? "peft"
+                     : r->format == INF_ADAPTER_GGUF ? "gguf"
+                                                     : NULL,
+                     "rank", r->rank, "scale", (double)r->scale, "n_modules", r->n_modules,
+                     "n_tensors", r->n_tensors, "bytes", (json_int_t)r->bytes, "generation",
+                     (json_int_t)r->generation, "replaced", (int)r->replaced, "evicted",
+                     text_to_json(r->evicted));
+}

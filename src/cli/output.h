@@ -1,0 +1,31 @@
+/*
+ * output: results on standard output, everything else on standard error.
+ *
+ * Once a write has failed nothing more is written; output_error says so at the end. The dispatch
+ * thread and the main thread may both write: each call takes stdio's own lock.
+ */
+#ifndef INF_CLI_OUTPUT_H
+#define INF_CLI_OUTPUT_H
+
+#include <inference/inference.h>
+#include <jansson.h>
+
+/* false once standard output has failed. */
+bool output_write(const char *data, size_t n);
+/* A compact JSON line. Takes the reference. false also when value is NULL. */
+bool output_json(json_t *value);
+bool output_flush(void);
+/* IO when a write failed, else INF_OK. */
+int32_t output_error(inf_error *err);
+
+/* "inference: <message>" on stderr. Returns the exit code. */
+int report_error(const inf_error *err);
+
+/* Results as JSON; NULL when out of memory. */
+json_t *result_to_json(const inf_op *op);
+json_t *report_to_json(const inf_adapter_report *report);
+/* A string, or null for absent text. */
+json_t *text_to_json(inf_text text);
+json_t *ids_to_json(const int32_t *ids, size_t n);
+
+#endif

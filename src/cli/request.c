@@ -1,0 +1,57 @@
+/* request: a generate request from settings. */
+#include "cli/request.h"
+
+#include "cli/input.h"
+
+static int32_t fill_input(inf_request *r, inf_message *message, const struct settings *s,
+                          inf_error *err)
+{
+    if (s->prompt.data && s->messages.data)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "a prompt and messages are both given; give one of them");
+    if (!s->prompt.data && !s->messages.data)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "nothing to generate from: give a prompt or messages");
+    r->messages_json = s->messages;
+    if (!s->chat || s->messages.data) {
+        r->prompt = s->prompt;
+    } else {
+        *message = (inf_message){inf_str("user"), s->prompt};
+        r->messages = message;
+        r->n_messages = 1;
+    }
+    return INF_OK;
+}
+
+int32_t request_fill(inf_request *r, inf_message *message, const struct settings *s, inf_error *err)
+{
+    inf_request_default(r, sizeof *r);
+    r->template_variables = s->template_variables;
+    r->model = s->model;
+    r->adapter_id = s->adapter;
+    r->adapter_scale = s->adapter_scale;
+    r->system_prompt = s->system;
+    if (s->max_tokens.is_set)
+        r->max_tokens = s->max_tokens;
+    r->temperature = s->temperature;
+    r->top_p = s->top_p;
+    r->top_k = s->top_k;
+    r->min_p = s->min_p;
+    r->repetition_penalty = s->repetition_penalty;
+    r->frequency_penalty = s->frequency_penalty;
+    r->presence_penalty = s->presence_penalty;
+    r->seed = s->seed;
+    r->stop = s->stop.items;
+    r->n_stop = s->stop.n;
+    r->stop_token_ids = s->stop_token_ids.items;
+    r->n_stop_token_ids = s->stop_token_ids.n;
+    r->logprobs = s->logprobs;
+    r->json_schema = s->json_schema;
+    r->grammar = s->grammar;
+    r->extra_json = s->extra_json;
+    r->extra_headers = s->extra_headers;
+    r->ignore_eos = s->ignore_eos;
+    if (s->timeout.is_set)
+        r->timeout_ms = s->timeout.value;
+    return fill_input(r, message, s, err);
+}

@@ -1,0 +1,11 @@
+/* request: a generate request from the settings of a command line or of a batch line. */
+#ifndef INF_CLI_REQUEST_H
+#define INF_CLI_REQUEST_H
+
+#include "cli/options.h"
+
+/* `message` is where --chat puts the prompt. Everything is borrowed from the settings. */
+int32_t request_fill(inf_request *request, inf_message *message, const struct settings *s,
+                     inf_error *err);
+
+#endif

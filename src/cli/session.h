@@ -1,0 +1,37 @@
+/*
+ * session: the context, the provider and the adapters of one run of the command, from its options.
+ */
+#ifndef INF_CLI_SESSION_H
+#define INF_CLI_SESSION_H
+
+#include "cli/options.h"
+
+struct session {
+    inf_context *context;
+    inf_provider *provider;
+    char **loaded; /* (n_loaded) ids that --load loaded */
+    size_t n_loaded;
+};
+
+/* queue_limit: what --queue-limit is when not given, or 0 for the library's default. */
+int32_t session_open(struct session *session, struct settings *s, int32_t queue_limit,
+                     inf_error *err);
+/* A context only. */
+int32_t session_open_context(struct session *session, inf_error *err);
+/* Loads what --load says. */
+int32_t session_load(struct session *session, const struct settings *s, inf_error *err);
+/* Unloads what session_load loaded and closes. Keeps *err, unless it is INF_OK. */
+void session_close(struct session *session, inf_error *err);
+
+/* Waits for an operation, which a signal cancels meanwhile. */
+int32_t session_wait(inf_op *op, inf_error *err);
+
+/* A load with its report. */
+int32_t session_load_adapter(struct session *session, inf_text id_and_path, inf_op **out,
+                             inf_error *err);
+
+/* A bar on stderr while a model loads: for inf_callbacks. Only on a terminal. */
+void show_progress(void *user_data, inf_op *op, float fraction);
+void clear_progress(void);
+
+#endif

@@ -1,0 +1,187 @@
+/* text: tokenize, detokenize and render, from standard input. They need no weights. */
+#include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One input and its output. */
+typedef int32_t (*convert_fn)(struct session *session, struct settings *s, inf_text input,
+                              inf_error *err);
+
+/* ------------------------------------------------------------------ tokenize */
+
+static int32_t tokenize(struct session *session, struct settings *s, inf_text text, inf_error *err)
+{
+    inf_op *op = NULL;
+    const int32_t *ids = NULL;
+    size_t n = 0;
+    int32_t code = inf_tokenize_start(&op, session->provider, text, !s->no_special, NULL, err);
+
+    if (code == INF_OK)
+        code = session_wait(op, err);
+    if (code == INF_OK)
+        code = inf_op_tokens(op, &ids, &n);
+    if (code == INF_OK)
+        output_json(ids_to_json(ids, n));
+    inf_op_release(op);
+    return code;
+}
+
+static int32_t tokenize_json(struct session *session, struct settings *s, inf_text line,
+                             inf_error *err)
+{
+    json_error_t why;
+    json_t *value = json_loadb(line.data, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    int32_t code = INF_OK;
+
+    if (!json_is_string(value))
+        code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "not a JSON string: %s",
+                             value ? "another kind of value" : why.text);
+    else
+        code = tokenize(session, s,
+                        (inf_text){json_string_value(value), json_string_length(value)}, err);
+    json_decref(value);
+    return code;
+}
+
+/* ------------------------------------------------------------------ detokenize */
+
+static int32_t parse_ids(struct settings *s, inf_text text, struct id_list *out, inf_error *err)
+{
+    json_error_t why;
+    json_t *value = json_loadb(text.data, text.len, 0, &why);
+    size_t n = json_array_size(value);
+    int32_t code = INF_OK;
+
+    out->items = settings_alloc(s, (n ? n : 1) * sizeof *out->items);
+    out->n = n;
+    if (!json_is_array(value))
+        code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "not a JSON array of ids: %s",
+                             value ? "another kind of value" : why.text);
+    else if (!out->items)
+        code = command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n && code == INF_OK; i++) {
+        json_t *item = json_array_get(value, i);
+        json_int_t id = json_integer_value(item);
+
+        if (!json_is_integer(item) || id < 0 || id > INT32_MAX)
+            code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "element %zu is no token id", i);
+        else
+            out->items[i] = (int32_t)id;
+    }
+    json_decref(value);
+    return code;
+}
+
+static int32_t detokenize(struct session *session, struct settings *s, inf_text text,
+                          inf_error *err)
+{
+    struct id_list ids;
+    inf_op *op = NULL;
+    inf_text out = {0};
+    int32_t code = parse_ids(s, text, &ids, err);
+
+    if (code == INF_OK)
+        code = inf_detokenize_start(&op, session->provider, ids.items, ids.n, s->skip_special, NULL,
+                                    err);
+    if (code == INF_OK)
+        code = session_wait(op, err);
+    if (code == INF_OK)
+        code = inf_op_text(op, &out);
+    if (code == INF_OK && s->jsonl && !output_json(json_stringn(out.data ? out.data : "", out.len)))
+        code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "the bytes of these tokens are not UTF-8; without --jsonl they are "
+                             "printed as they are");
+    else if (code == INF_OK && !s->jsonl)
+        output_write(out.data, out.len);
+    inf_op_release(op);
+    return code;
+}
+
+/* ------------------------------------------------------------------ render */
+
+static int32_t render(struct session *session, struct settings *s, inf_text messages,
+                      inf_error *err)
+{
+    inf_op *op = NULL;
+    inf_text out = {0};
+    int32_t code = inf_render_start(&op, session->provider, messages, !s->no_generation_prompt,
+                                    NULL, err);
+
+    if (code == INF_OK)
+        code = session_wait(op, err);
+    if (code == INF_OK)
+        code = inf_op_text(op, &out);
+    if (code == INF_OK)
+        output_write(out.data, out.len);
+    inf_op_release(op);
+    return code;
+}
+
+/* ------------------------------------------------------------------ all of them */
+
+static int32_t convert_lines(struct session *session, struct settings *s, convert_fn convert,
+                             inf_error *err)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    size_t len = 0;
+    int32_t code = INF_OK;
+
+    for (size_t number = 1; code == INF_OK && input_line(&line, &capacity, &len, stdin, err);
+         number++) {
+        inf_error failed = {0};
+
+        code = len ? convert(session, s, (inf_text){line, len}, &failed) : INF_OK;
+        if (code != INF_OK)
+            command_error(err, code, "line %zu: %.400s", number, failed.message);
+    }
+    free(line);
+    return code == INF_OK ? err->code : code;
+}
+
+static int run(const struct command *command, int argc, char **argv, convert_fn whole,
+               convert_fn line)
+{
+    struct settings s;
+    struct session session = {0};
+    inf_error err = {0};
+    inf_text input = {0};
+    int exit_code = settings_parse(&s, command, argc, argv);
+
+    if (exit_code == 0 && s.n_arguments)
+        exit_code = usage_error(command, "'%s' is too much; the input comes from standard input",
+                                s.arguments[0]);
+    if (exit_code != 0) {
+        settings_free(&s);
+        return exit_code < 0 ? 0 : exit_code;
+    }
+    if (session_open(&session, &s, 0, &err) == INF_OK) {
+        if (s.jsonl)
+            convert_lines(&session, &s, line, &err);
+        else if (input_read(&input, &s, "-", &err) == INF_OK)
+            whole(&session, &s, input, &err);
+    }
+    if (err.code == INF_OK)
+        output_error(&err);
+    session_close(&session, &err);
+    settings_free(&s);
+    return err.code == INF_OK ? 0 : report_error(&err);
+}
+
+int command_tokenize(const struct command *command, int argc, char **argv)
+{
+    return run(command, argc, argv, tokenize, tokenize_json);
+}
+
+int command_detokenize(const struct command *command, int argc, char **argv)
+{
+    return run(command, argc, argv, detokenize, detokenize);
+}
+
+int command_render(const struct command *command, int argc, char **argv)
+{
+    return run(command, argc, argv, render, render);
+}
