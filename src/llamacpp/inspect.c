@@ -7,6 +7,7 @@
 #include "llamacpp/llamacpp.h"
 #include "llamacpp/lora_weights.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -15,23 +16,28 @@
 
 /* ------------------------------------------------------------------ values */
 
-/* Names as --dtype has them. */
-static const char *dtype_name(int32_t type)
+enum { NAME_SIZE = 32 };
+
+/* A type's name as --dtype has it: "float32", "bfloat16", "q4_0". */
+static void dtype_name(int32_t type, char out[NAME_SIZE])
 {
     const char *name = gguf_weight_type(type)->name;
 
-    if (strcmp(name, "f32") == 0)
-        return "float32";
-    if (strcmp(name, "f16") == 0)
-        return "float16";
-    return strcmp(name, "bf16") == 0 ? "bfloat16" : name;
+    name = strcmp(name, "F32") == 0    ? "float32"
+           : strcmp(name, "F16") == 0  ? "float16"
+           : strcmp(name, "BF16") == 0 ? "bfloat16"
+                                       : name;
+    for (size_t i = 0; i < NAME_SIZE; i++) {
+        out[i] = (char)(i + 1 < NAME_SIZE ? tolower((unsigned char)*name) : 0);
+        name += *name != 0;
+    }
 }
 
 /* The type that most bytes of the file are of. */
-static const char *main_dtype(const struct gguf_file *f)
+static void main_dtype(const struct gguf_file *f, char out[NAME_SIZE])
 {
     uint64_t bytes[256] = {0};
-    int32_t best = -1;
+    int32_t best = 0;
 
     for (size_t i = 0; i < gguf_file_tensor_count(f); i++) {
         const struct gguf_tensor *t = gguf_file_tensor(f, i);
@@ -39,10 +45,10 @@ static const char *main_dtype(const struct gguf_file *f)
         if (t->type < 0 || t->type > 255)
             continue;
         bytes[t->type] += t->size;
-        if (best < 0 || bytes[t->type] > bytes[best])
+        if (bytes[t->type] > bytes[best])
             best = t->type;
     }
-    return best < 0 ? "none" : dtype_name(best);
+    dtype_name(best, out);
 }
 
 static int64_t count_parameters(const struct gguf_file *f)
@@ -84,6 +90,7 @@ static int32_t describe_model(struct buffer *out, const struct gguf_file *f, con
 {
     struct gguf_model m;
     inf_text template;
+    char dtype[NAME_SIZE];
     int32_t code = gguf_model_check(&m, f, err);
 
     if (code != INF_OK)
@@ -91,12 +98,13 @@ static int32_t describe_model(struct buffer *out, const struct gguf_file *f, con
     if (base)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "this is a model, not an adapter; only an adapter is held against a base");
+    main_dtype(f, dtype);
     return dump(
         out,
         json_pack("{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, "
                   "s:b, s:o, s:b}",
                   "kind", "model", "format", "gguf", "architecture", m.architecture, "name",
-                  metadata_text(f, "general.name"), "dtype", main_dtype(f), "size",
+                  metadata_text(f, "general.name"), "dtype", dtype, "size",
                   (json_int_t)gguf_file_size(f), "n_parameters", (json_int_t)count_parameters(f),
                   "n_layer", m.n_layer, "n_embd", m.n_embd, "n_head", m.n_head, "n_head_kv",
                   m.n_head_kv, "head_dim", m.head_dim, "n_ff", m.n_ff, "n_vocab", m.n_vocab,
@@ -156,10 +164,12 @@ static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file 
     size_t n_modules = 0;
     int64_t rank = 0;
     double alpha = 0;
+    char dtype[NAME_SIZE];
     int32_t code = INF_OK;
 
     if (!targets)
         return error_no_memory(err);
+    main_dtype(f, dtype);
     for (size_t i = 0; i < n; i++) {
         const struct gguf_tensor *t = gguf_file_tensor(f, i);
 
@@ -177,7 +187,7 @@ static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file 
                               "kind", "adapter", "format", "gguf", "architecture",
                               metadata_text(f, "general.architecture"), "peft_type", "LORA", "rank",
                               (json_int_t)rank, "alpha", alpha, "scale",
-                              alpha != 0 ? alpha / (double)rank : 1.0, "dtype", main_dtype(f),
+                              alpha != 0 ? alpha / (double)rank : 1.0, "dtype", dtype,
                               "targets", unique_texts(targets, n_modules), "n_modules",
                               (json_int_t)n_modules, "n_tensors", (json_int_t)n, "size",
                               (json_int_t)gguf_file_size(f)),
