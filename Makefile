@@ -3,7 +3,8 @@
 # What a user says is passed on as it is said: a "$" in a prompt is no variable of make's.
 override MODEL := $(value MODEL)
 override PROMPT := $(value PROMPT)
-export MODEL PROMPT
+override ADAPTERS := $(value ADAPTERS)
+export MODEL PROMPT ADAPTERS
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
@@ -74,14 +75,14 @@ format-check:
 	@sh scripts/clang-format.sh --check
 
 tidy: build
-	@find src tests fuzz -name '*.c' -o -name '*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p $(BUILD)
+	@find src tests fuzz examples -name '*.c' -o -name '*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p $(BUILD)
 
 clean:
 	rm -rf build build-*
 
 help:
 	@echo 'make               build/inference and build/libinference.so'
-	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." for your own'
+	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
 	@echo 'make model         fetch the small real model into the cache'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'
