@@ -13,7 +13,7 @@
 #include <ggml-backend.h>
 #include <string.h>
 
-void finish(inf_op *op, const inf_error *err)
+void end_operation(inf_op *op, const inf_error *err)
 {
     op_finish(op, err);
 }
@@ -130,8 +130,9 @@ static int32_t read_header(struct llamacpp_provider *p, inf_error *err)
     if (header_is_read(p))
         return INF_OK;
     if (p->path[0] == '\0')
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "no model is set; set LLAMACPP_MODEL_PATH or give the path of a GGUF file");
+        return error_set(
+            err, INF_ERROR_INVALID_ARGUMENT,
+            "no model is set; set LLAMACPP_MODEL_PATH or give the path of a GGUF file");
     return open_header(p, err);
 }
 
@@ -276,7 +277,7 @@ static void run_load(struct preparation *prep)
         op_progress(op, 1.0f);
     instance_unref(i);
     preparation_free(prep);
-    finish(op, &err);
+    end_operation(op, &err);
 }
 
 static int32_t llamacpp_load(void *impl, inf_op *op, inf_error *err)
@@ -310,7 +311,7 @@ static void run_unload(struct preparation *prep)
     instance_unref(vocabulary);
     instance_unref(i);
     if (!i)
-        finish(op, NULL);
+        end_operation(op, NULL);
 }
 
 static int32_t llamacpp_unload(void *impl, inf_op *op, inf_error *err)
@@ -428,8 +429,8 @@ static int32_t llamacpp_create(void **impl, inf_context *ctx, const inf_provider
 {
     struct registry_limits limits = {.max_adapters = config->max_adapters,
                                      .max_bytes = config->max_adapter_bytes,
-                                     .evict =
-                                         config->adapter_overflow == INF_ADAPTER_OVERFLOW_EVICT};
+                                     .evict = config->adapter_overflow ==
+                                              INF_ADAPTER_OVERFLOW_EVICT};
     struct llamacpp_provider *p = mem_calloc(1, sizeof *p);
     int32_t code = INF_OK;
 

@@ -45,7 +45,7 @@ struct preparation {
     struct job job;
     struct llamacpp_provider *provider;
     inf_op *op;
-    void (*run)(struct preparation *p); /* ends the operation or hands it on; then p is freed */
+    void (*run)(struct preparation *p);     /* ends the operation or hands it on; then p is freed */
     void (*dispose)(struct preparation *p); /* frees what follows; may be NULL */
     const struct adapter *adapter;          /* generate, logits: pinned */
     bool counted;                           /* in provider->in_flight */
@@ -81,7 +81,7 @@ int32_t provider_template(struct llamacpp_provider *p, const struct chat_templat
                           inf_error *err);
 
 /* Ends op with what err holds. */
-void finish(inf_op *op, const inf_error *err);
+void end_operation(inf_op *op, const inf_error *err);
 
 /* The slots of provider_ops, by file. */
 int32_t llamacpp_generate(void *impl, inf_op *op, inf_error *err);
@@ -90,8 +90,8 @@ int32_t llamacpp_adapter_load(void *impl, inf_op *op, const char *id, struct ada
 int32_t llamacpp_adapter_unload(void *impl, inf_op *op, const char *id, inf_error *err);
 int32_t llamacpp_adapters(void *impl, inf_adapter_list *list, inf_error *err);
 int32_t llamacpp_tokenize(void *impl, inf_op *op, inf_text text, bool add_special, inf_error *err);
-int32_t llamacpp_detokenize(void *impl, inf_op *op, const int32_t *ids, size_t n,
-                            bool skip_special, inf_error *err);
+int32_t llamacpp_detokenize(void *impl, inf_op *op, const int32_t *ids, size_t n, bool skip_special,
+                            inf_error *err);
 int32_t llamacpp_render(void *impl, inf_op *op, inf_text messages_json, bool add_generation_prompt,
                         inf_error *err);
 int32_t llamacpp_logits(void *impl, inf_op *op, const inf_logits_request *request, inf_error *err);

@@ -93,8 +93,8 @@ static void run_detokenize(struct preparation *prep)
     end(prep, i, &err);
 }
 
-int32_t llamacpp_detokenize(void *impl, inf_op *op, const int32_t *ids, size_t n,
-                            bool skip_special, inf_error *err)
+int32_t llamacpp_detokenize(void *impl, inf_op *op, const int32_t *ids, size_t n, bool skip_special,
+                            inf_error *err)
 {
     struct preparation *prep = preparation_create(impl, op, run_detokenize, err);
 

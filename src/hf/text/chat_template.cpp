@@ -1,0 +1,315 @@
+/*
+ * chat_template: see the header. Compiling and rendering run on a large stack of their own
+ * (big_stack.h); the syntax tree is guarded (guarded_tree.h) and afterwards only read.
+ */
+#include "hf/text/chat_template.h"
+
+#include "hf/text/big_stack.h"
+#include "hf/text/guarded_tree.h"
+#include "hf/text/json_text.h"
+#include "hf/text/template_source.h"
+#include "hf/text/template_values.h"
+
+extern "C" {
+#include "core/utf8.h"
+}
+
+#include <jinja/parser.h>
+
+#include <new>
+
+using hf_text::stopped;
+
+struct chat_template {
+    std::string source;
+    std::string bos;
+    std::string eos;
+    jinja::program program;
+    size_t n_names = 0; /* variables it sets */
+};
+
+namespace {
+
+/* ------------------------------------------------------------------ errors */
+
+/* Runs `work` on the big stack and turns whatever it throws into an error: "<what>: <why>". */
+template <typename Work> class guarded_run {
+  public:
+    guarded_run(Work &todo, const char *doing, const std::string &text, inf_error *to)
+        : work(todo), what(doing), source(text), err(to)
+    {
+    }
+
+    int32_t run()
+    {
+        if (!hf_text::run_on_big_stack(entry, this))
+            return error_set(err, INF_ERROR_NO_MEMORY, "%s: no thread could be started", what);
+        return code;
+    }
+
+  private:
+    static void entry(void *p)
+    {
+        guarded_run *r = static_cast<guarded_run *>(p);
+
+        try {
+            r->caught();
+        } catch (...) { /* out of memory while the message was put together */
+            r->code = error_no_memory(r->err);
+        }
+    }
+
+    void caught()
+    {
+        try {
+            code = work(err);
+        } catch (const stopped &s) {
+            code = s.code == INF_ERROR_NO_MEMORY ? error_no_memory(err) : fail(s.why);
+        } catch (const std::bad_alloc &) {
+            code = error_no_memory(err);
+        } catch (const std::exception &e) {
+            code = fail(hf_text::readable(source, e.what()));
+        }
+    }
+
+    int32_t fail(const std::string &why)
+    {
+        return error_set(err, INF_ERROR_TEMPLATE, "%s: %s", what, why.c_str());
+    }
+
+    Work &work;
+    const char *what;
+    const std::string &source;
+    inf_error *err;
+    int32_t code = INF_ERROR_BACKEND;
+};
+
+template <typename Work>
+int32_t run_guarded(Work work, const char *what, const std::string &source, inf_error *err)
+{
+    return guarded_run<Work>(work, what, source, err).run();
+}
+
+/* ------------------------------------------------------------------ compiling */
+
+void compile(chat_template &t)
+{
+    std::set<std::string> names;
+
+    if (t.source.empty())
+        return;
+    jinja::lexer_result lexed = jinja::lexer().tokenize(t.source);
+
+    hf_text::check_nesting(lexed);
+    t.program = jinja::parse_from_tokens(lexed);
+    hf_text::guard_tree(t.program, names);
+    t.n_names = names.size();
+}
+
+/* ------------------------------------------------------------------ what is rendered */
+
+/* A request's JSON, parsed. */
+struct input {
+    json_t *given = nullptr;    /* messages_json */
+    json_t *messages = nullptr; /* borrowed from it */
+    json_t *variables = nullptr;
+    inf_text system_prompt = {nullptr, 0};
+    bool add_generation_prompt = false;
+
+    input() = default;
+    ~input()
+    {
+        json_decref(given);
+        json_decref(variables);
+    }
+    input(const input &) = delete;
+    input &operator=(const input &) = delete;
+};
+
+constexpr json_limits LIMITS = {hf_text::MAX_JSON_BYTES, hf_text::MAX_JSON_DEPTH,
+                                hf_text::MAX_JSON_NODES};
+
+int32_t bad(inf_error *err, const char *why)
+{
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s", why);
+}
+
+int32_t check_messages(const json_t *messages, inf_error *err)
+{
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *message = json_array_get(messages, i);
+
+        if (!json_is_object(message))
+            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, (int64_t)i,
+                                    "messages[%zu] is not an object", i);
+        if (!json_is_string(json_object_get(message, "role")))
+            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, (int64_t)i,
+                                    "messages[%zu] has no text \"role\"", i);
+    }
+    return INF_OK;
+}
+
+int32_t parse_messages(input &in, inf_text text, inf_error *err)
+{
+    int32_t code = json_text_parse(&in.given, text, "messages", &LIMITS, err);
+
+    if (code != INF_OK)
+        return code;
+    in.messages = json_is_array(in.given) ? in.given : json_object_get(in.given, "messages");
+    if (!json_is_array(in.messages))
+        return bad(err, "messages: not a JSON array, nor an object with an array \"messages\"");
+    return check_messages(in.messages, err);
+}
+
+int32_t parse_variables(input &in, inf_text text, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (text.data)
+        code = json_text_parse(&in.variables, text, "template variables", &LIMITS, err);
+    if (code == INF_OK && in.variables && !json_is_object(in.variables))
+        return bad(err, "template variables: not a JSON object");
+    if (code == INF_OK &&
+        json_object_size(in.given) + json_object_size(in.variables) > hf_text::MAX_VARIABLES)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "template variables: more than %zu",
+                         hf_text::MAX_VARIABLES);
+    return code;
+}
+
+int32_t check_system_prompt(inf_text text, inf_error *err)
+{
+    if (!text.data)
+        return INF_OK;
+    if (text.len > hf_text::MAX_JSON_BYTES)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "system_prompt: longer than %zu bytes",
+                         hf_text::MAX_JSON_BYTES);
+    return utf8_valid(text.data, text.len) ? INF_OK : bad(err, "system_prompt: not valid UTF-8");
+}
+
+/* ------------------------------------------------------------------ rendering */
+
+jinja::value messages_of(const input &in)
+{
+    jinja::value_array all = jinja::mk_val<jinja::value_array>();
+
+    if (in.system_prompt.data) {
+        jinja::value_object system = jinja::mk_val<jinja::value_object>();
+
+        system->insert("role", jinja::mk_val<jinja::value_string>(std::string("system")));
+        system->insert("content", jinja::mk_val<jinja::value_string>(
+                                      std::string(in.system_prompt.data, in.system_prompt.len)));
+        all->push_back(system);
+    }
+    for (size_t i = 0; i < json_array_size(in.messages); i++)
+        all->push_back(hf_text::value_of(json_array_get(in.messages, i)));
+    return all;
+}
+
+/* What transformers' apply_chat_template passes, in its order of precedence. */
+void set_context(jinja::context &ctx, const chat_template &t, const input &in)
+{
+    hf_text::set_functions(ctx);
+    ctx.set_val("bos_token", jinja::mk_val<jinja::value_string>(t.bos));
+    ctx.set_val("eos_token", jinja::mk_val<jinja::value_string>(t.eos));
+    ctx.set_val("tools", jinja::mk_val<jinja::value_none>());
+    ctx.set_val("documents", jinja::mk_val<jinja::value_none>());
+    if (json_is_object(in.given))
+        hf_text::set_variables(ctx, in.given);
+    hf_text::set_variables(ctx, in.variables);
+    ctx.set_val("messages", messages_of(in));
+    ctx.set_val("add_generation_prompt",
+                jinja::mk_val<jinja::value_bool>(in.add_generation_prompt));
+}
+
+/* Variables that a context starts with: its own constants and those of set_context. */
+constexpr size_t N_OWN_VARIABLES = 16;
+
+std::string execute(const chat_template &t, const input &in)
+{
+    jinja::context ctx(t.source);
+
+    set_context(ctx, t, in);
+    jinja::value_array results = jinja::runtime(ctx).execute(t.program);
+
+    return jinja::runtime::gather_string_parts(results)->val_str.str();
+}
+
+int32_t render(const chat_template &t, const input &in, struct buffer *out, inf_error *err)
+{
+    hf_text::budget limits(t.n_names + json_object_size(in.given) + json_object_size(in.variables) +
+                           N_OWN_VARIABLES);
+    std::string text;
+
+    try {
+        text = execute(t, in);
+    } catch (const hf_text::raised_by_template &) {
+        return error_set(err, INF_ERROR_TEMPLATE, "the chat template refuses the messages: %s",
+                         limits.raised.c_str());
+    }
+    if (text.size() > hf_text::MAX_TEXT_BYTES)
+        hf_text::stop("its text is longer than " + std::to_string(hf_text::MAX_TEXT_BYTES) +
+                      " bytes");
+    if (!utf8_valid(text.data(), text.size()))
+        hf_text::stop("it cuts a character of several bytes in two");
+    return buffer_append(out, text.data(), text.size()) ? INF_OK : error_no_memory(err);
+}
+
+} // namespace
+
+extern "C" {
+
+int32_t chat_template_compile(struct chat_template **out, inf_text source, const char *bos,
+                              const char *eos, inf_error *err)
+{
+    chat_template *t = new (std::nothrow) chat_template;
+    int32_t code = INF_OK;
+
+    *out = nullptr;
+    if (!t)
+        return error_no_memory(err);
+    code = run_guarded(
+        [&](inf_error *) {
+            t->bos = bos ? bos : "";
+            t->eos = eos ? eos : "";
+            t->source = hf_text::prepare_source(source.data ? source.data : "", source.len);
+            try {
+                compile(*t);
+            } catch (...) { /* destroyed here, where the stack is large */
+                t->program = jinja::program();
+                throw;
+            }
+            return (int32_t)INF_OK;
+        },
+        "the chat template cannot be used", t->source, err);
+    if (code == INF_OK)
+        *out = t;
+    else
+        delete t;
+    return code;
+}
+
+void chat_template_free(struct chat_template *t)
+{
+    delete t;
+}
+
+int32_t chat_template_render(const struct chat_template *t, inf_text messages_json,
+                             inf_text system_prompt, inf_text variables_json,
+                             bool add_generation_prompt, struct buffer *out, inf_error *err)
+{
+    input in;
+    int32_t code = parse_messages(in, messages_json, err);
+
+    if (code == INF_OK)
+        code = parse_variables(in, variables_json, err);
+    if (code == INF_OK)
+        code = check_system_prompt(system_prompt, err);
+    if (code != INF_OK)
+        return code;
+    in.system_prompt = system_prompt;
+    in.add_generation_prompt = add_generation_prompt;
+    return run_guarded([&](inf_error *e) { return render(*t, in, out, e); },
+                       "the chat template failed", t->source, err);
+}
+
+} // extern "C"

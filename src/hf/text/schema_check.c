@@ -1,0 +1,592 @@
+/*
+ * schema_check: see the header.
+ */
+#include "hf/text/schema_check.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_NAME 200       /* bytes of a property's name */
+#define MAX_PROPERTIES 128 /* of one object; the converter's work grows with their cube */
+#define MAX_REFS 64        /* a $ref that is a $ref ... */
+#define MAX_COUNT 2000     /* repetitions in a grammar */
+#define MAX_INTEGER 1e15   /* the converter writes 16 digits */
+
+struct checker {
+    const json_t *root;
+    inf_error *err;
+    char path[512]; /* JSON pointer to the schema being checked, cut when too long */
+};
+
+static const char *const annotations[] = {
+    "title",    "description", "$schema", "$id",     "$comment",    "default",    "examples",
+    "readOnly", "writeOnly",   "$defs",   "$anchor", "definitions", "deprecated", NULL};
+
+static bool is_one_of(const char *key, const char *const *list)
+{
+    for (; list && *list; list++) {
+        if (strcmp(key, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool bad(const struct checker *c, const char *key, const char *why)
+{
+    error_set(c->err, INF_ERROR_INVALID_ARGUMENT, "json_schema, at #%s: %s%s%s", c->path,
+              key ? key : "", key ? " " : "", why);
+    return false;
+}
+
+/* Nothing but annotations and the keys of both lists. */
+static bool only(const struct checker *c, const json_t *schema, const char *const *keys)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+
+    json_object_foreach((json_t *)(uintptr_t)schema, key, value)
+    {
+        if (!is_one_of(key, annotations) && !is_one_of(key, keys))
+            return bad(c, key, "cannot be enforced here; leave it out");
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ paths */
+
+static size_t enter(struct checker *c, const char *key)
+{
+    size_t before = strlen(c->path);
+
+    snprintf(c->path + before, sizeof c->path - before, "/%s", key);
+    return before;
+}
+
+static void leave(struct checker *c, size_t before)
+{
+    c->path[before] = '\0';
+}
+
+static bool check_schema(struct checker *c, const json_t *schema);
+
+static bool check_at(struct checker *c, const char *key, const json_t *schema)
+{
+    size_t before = enter(c, key);
+    bool ok = check_schema(c, schema);
+
+    if (ok)
+        leave(c, before);
+    return ok;
+}
+
+static bool check_list(struct checker *c, const char *key, const json_t *list)
+{
+    size_t before = enter(c, key);
+    char index[24];
+
+    if (!json_is_array(list) || json_array_size(list) == 0)
+        return bad(c, NULL, "a list of schemas expected");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        snprintf(index, sizeof index, "%zu", i);
+        if (!check_at(c, index, json_array_get(list, i)))
+            return false;
+    }
+    leave(c, before);
+    return true;
+}
+
+/* ------------------------------------------------------------------ $ref */
+
+/* One step along a pointer. NULL: not there. */
+static const json_t *descend(const json_t *from, const char *name, size_t len)
+{
+    char key[MAX_NAME + 1];
+    char *end = NULL;
+
+    if (len > MAX_NAME)
+        return NULL;
+    memcpy(key, name, len);
+    key[len] = '\0';
+    if (json_is_object(from))
+        return json_object_get(from, key);
+    if (!json_is_array(from) || len == 0 || len > 9 || strspn(key, "0123456789") != len)
+        return NULL;
+    return json_array_get(from, strtoul(key, &end, 10));
+}
+
+static const json_t *resolve(const struct checker *c, const char *ref)
+{
+    const json_t *at = c->root;
+
+    if (strncmp(ref, "#/", 2) != 0)
+        return NULL;
+    for (const char *name = ref + 2; at;) {
+        size_t len = strcspn(name, "/");
+
+        at = descend(at, name, len);
+        if (name[len] == '\0')
+            break;
+        name += len + 1;
+    }
+    return at;
+}
+
+/* The schema that a chain of $ref ends at; NULL: nothing, or a circle. */
+static const json_t *follow(const struct checker *c, const json_t *schema)
+{
+    for (int i = 0; i < MAX_REFS; i++) {
+        const json_t *ref = json_object_get(schema, "$ref");
+
+        if (!ref || !schema)
+            return schema;
+        schema = json_is_string(ref) ? resolve(c, json_string_value(ref)) : NULL;
+    }
+    return NULL;
+}
+
+static bool check_ref(const struct checker *c, const json_t *schema)
+{
+    static const char *const keys[] = {"$ref", NULL};
+
+    if (!only(c, schema, keys))
+        return false;
+    if (!json_is_object(follow(c, schema)))
+        return bad(c, "$ref", "leads to no schema of this document (\"#/...\"), or in a circle");
+    return true;
+}
+
+/* ------------------------------------------------------------------ numbers and counts */
+
+static bool check_counts(const struct checker *c, const json_t *schema, const char *min_key,
+                         const char *max_key)
+{
+    const json_t *min = json_object_get(schema, min_key);
+    const json_t *max = json_object_get(schema, max_key);
+    json_int_t low = min ? json_integer_value(min) : 0;
+
+    if (min && (!json_is_integer(min) || low < 0 || low > MAX_COUNT))
+        return bad(c, min_key, "must be a whole number from 0 to 2000");
+    if (max && (!json_is_integer(max) || json_integer_value(max) < low ||
+                json_integer_value(max) > MAX_COUNT))
+        return bad(c, max_key, "must be a whole number from the minimum to 2000");
+    return true;
+}
+
+/* The bound that `key` or its exclusive form gives; `none` when neither is there. */
+static bool bound(const struct checker *c, const json_t *schema, const char *key,
+                  const char *exclusive_key, double none, double *out)
+{
+    const json_t *plain = json_object_get(schema, key);
+    const json_t *exclusive = json_object_get(schema, exclusive_key);
+    const json_t *value = plain ? plain : exclusive;
+
+    *out = none;
+    if (!value)
+        return true;
+    if (plain && exclusive)
+        return bad(c, exclusive_key, "and the other bound of that side together cannot be used");
+    if (!json_is_number(value) || fabs(json_number_value(value)) > MAX_INTEGER)
+        return bad(c, plain ? key : exclusive_key, "must be a number of at most 15 digits");
+    *out = json_number_value(value);
+    if (plain)
+        *out = none < 0 ? ceil(*out) : floor(*out);
+    else
+        *out = none < 0 ? floor(*out) + 1 : ceil(*out) - 1;
+    return true;
+}
+
+static bool check_integer(const struct checker *c, const json_t *schema)
+{
+    static const char *const keys[] = {
+        "type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", NULL};
+    double min = 0;
+    double max = 0;
+
+    if (!only(c, schema, keys) ||
+        !bound(c, schema, "minimum", "exclusiveMinimum", -INFINITY, &min) ||
+        !bound(c, schema, "maximum", "exclusiveMaximum", INFINITY, &max))
+        return false;
+    return min <= max || bad(c, NULL, "no integer lies between its bounds");
+}
+
+/* ------------------------------------------------------------------ text */
+
+/* Escapes that the converter knows outside of a class. */
+static bool known_escape(const char *s, bool in_class, size_t *len)
+{
+    static const char hex[] = "0123456789abcdefABCDEF";
+    size_t digits = s[1] == 'x' ? 2 : s[1] == 'u' ? 4 : s[1] == 'U' ? 8 : 0;
+
+    *len = 2 + digits;
+    if (s[1] == '\0')
+        return false;
+    if (digits)
+        return strspn(s + 2, hex) >= digits;
+    return strchr(in_class ? "trn\\\"[]-" : "trn\\\"[]-^$.()|{}*+?", s[1]) != NULL;
+}
+
+/* *len: how much of s one step takes. NULL: fine, else what the converter would pass over. */
+static const char *pattern_step(const char *s, bool *in_class, size_t *len)
+{
+    *len = 1;
+    if (*s == '\\')
+        return known_escape(s, *in_class, len) ? NULL : "an escape such as \\d, \\w or \\b";
+    if (*in_class) {
+        *in_class = *s != ']';
+        return NULL;
+    }
+    *in_class = *s == '[';
+    if (*s == '(' && s[1] == '?' && s[2] != ':')
+        return "a group (?...) other than (?:...)";
+    if (*s == '^' || *s == '$')
+        return "an anchor within";
+    if (*s == ']' || *s == '}')
+        return "a ] or } that closes nothing";
+    if (strchr("*+?}", *s) && s[1] == '?')
+        return "a lazy repetition";
+    if (*s == '{') {
+        size_t n = strspn(s + 1, "0123456789,");
+
+        *len = n + 2;
+        if (n == 0 || n > 9 || s[1] == ',' || s[1 + n] != '}')
+            return "a { that is no repetition";
+    }
+    return NULL;
+}
+
+static bool check_pattern(const struct checker *c, const json_t *pattern)
+{
+    const char *s = json_string_value(pattern);
+    size_t n = s ? json_string_length(pattern) : 0;
+    bool in_class = false;
+    char inner[1024];
+
+    if (!s)
+        return bad(c, "pattern", "must be a text");
+    if (n < 2 || s[0] != '^' || s[n - 1] != '$' || strlen(s) != n)
+        return bad(c, "pattern", "must begin with ^ and end with $");
+    if (n - 2 >= sizeof inner)
+        return bad(c, "pattern", "is longer than 1024 bytes");
+    memcpy(inner, s + 1, n - 2);
+    inner[n - 2] = '\0';
+    for (const char *at = inner; *at;) {
+        size_t len = 1;
+        const char *why = pattern_step(at, &in_class, &len);
+
+        if (why) {
+            error_set(c->err, INF_ERROR_INVALID_ARGUMENT,
+                      "json_schema, at #%s: pattern has %s, which cannot be enforced here", c->path,
+                      why);
+            return false;
+        }
+        at += len;
+    }
+    return true;
+}
+
+static bool check_string(const struct checker *c, const json_t *schema)
+{
+    static const char *const with_pattern[] = {"type", "pattern", NULL};
+    static const char *const with_format[] = {"type", "format", NULL};
+    static const char *const plain[] = {"type", "minLength", "maxLength", NULL};
+    static const char *const formats[] = {"uuid",  "uuid1", "uuid2", "uuid3",     "uuid4",
+                                          "uuid5", "date",  "time",  "date-time", NULL};
+    const json_t *pattern = json_object_get(schema, "pattern");
+    const json_t *format = json_object_get(schema, "format");
+
+    if (pattern)
+        return only(c, schema, with_pattern) && check_pattern(c, pattern);
+    if (format && (!json_is_string(format) || !is_one_of(json_string_value(format), formats)))
+        return bad(c, "format", "can be enforced for uuid, date, time and date-time only");
+    if (format)
+        return only(c, schema, with_format);
+    return only(c, schema, plain) && check_counts(c, schema, "minLength", "maxLength");
+}
+
+/* ------------------------------------------------------------------ arrays and objects */
+
+static bool check_array(struct checker *c, const json_t *schema)
+{
+    static const char *const list[] = {"type", "items", "minItems", "maxItems", NULL};
+    static const char *const tuple[] = {"type", "items", "prefixItems", NULL};
+    const json_t *items = json_object_get(schema, "items");
+    const json_t *prefix = json_object_get(schema, "prefixItems");
+
+    if (items && prefix)
+        return bad(c, "prefixItems", "together with items cannot be enforced here");
+    if (json_is_array(items) || prefix)
+        return only(c, schema, tuple) &&
+               check_list(c, items ? "items" : "prefixItems", items ? items : prefix);
+    return only(c, schema, list) && check_counts(c, schema, "minItems", "maxItems") &&
+           (!items || check_at(c, "items", items));
+}
+
+static bool check_required(const struct checker *c, const json_t *required,
+                           const json_t *properties)
+{
+    if (!required)
+        return true;
+    if (!json_is_array(required))
+        return bad(c, "required", "must be a list of names");
+    for (size_t i = 0; i < json_array_size(required); i++) {
+        const char *name = json_string_value(json_array_get(required, i));
+
+        if (!name || !json_object_get(properties, name))
+            return bad(c, "required", "names something that is not among the properties");
+    }
+    return true;
+}
+
+static bool check_properties(struct checker *c, const json_t *properties)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    size_t before = enter(c, "properties");
+
+    if (properties && !json_is_object(properties))
+        return bad(c, NULL, "an object expected");
+    if (json_object_size(properties) > MAX_PROPERTIES)
+        return bad(c, NULL, "more than 128 properties in one object");
+    json_object_foreach((json_t *)(uintptr_t)properties, name, value)
+    {
+        if (strlen(name) > MAX_NAME)
+            return bad(c, NULL, "a property's name is longer than 200 bytes");
+        if (!check_at(c, name, value))
+            return false;
+    }
+    leave(c, before);
+    return true;
+}
+
+static bool check_object(struct checker *c, const json_t *schema)
+{
+    static const char *const keys[] = {"type", "properties", "required", "additionalProperties",
+                                       NULL};
+    const json_t *properties = json_object_get(schema, "properties");
+    const json_t *additional = json_object_get(schema, "additionalProperties");
+
+    if (!only(c, schema, keys) || !check_properties(c, properties) ||
+        !check_required(c, json_object_get(schema, "required"), properties))
+        return false;
+    if (additional && !json_is_boolean(additional))
+        return check_at(c, "additionalProperties", additional);
+    return true;
+}
+
+/* The converter joins the properties of all parts, and nothing else of them. */
+static bool check_all_of(struct checker *c, const json_t *schema)
+{
+    static const char *const keys[] = {"type", "allOf", NULL};
+    const json_t *parts = json_object_get(schema, "allOf");
+    const json_t *type = json_object_get(schema, "type");
+
+    if (!only(c, schema, keys) || !check_list(c, "allOf", parts))
+        return false;
+    if (type && (!json_is_string(type) || strcmp(json_string_value(type), "object") != 0))
+        return bad(c, "allOf", "can be enforced for objects only");
+    for (size_t i = 0; i < json_array_size(parts); i++) {
+        if (!json_is_object(json_object_get(follow(c, json_array_get(parts, i)), "properties")))
+            return bad(c, "allOf", "can be enforced for objects with properties only");
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ any schema */
+
+static bool has_type(const json_t *value, const char *type)
+{
+    if (strcmp(type, "number") == 0)
+        return json_is_number(value);
+    if (strcmp(type, "integer") == 0)
+        return json_is_integer(value);
+    return (strcmp(type, "string") == 0 && json_is_string(value)) ||
+           (strcmp(type, "boolean") == 0 && json_is_boolean(value)) ||
+           (strcmp(type, "null") == 0 && json_is_null(value)) ||
+           (strcmp(type, "array") == 0 && json_is_array(value)) ||
+           (strcmp(type, "object") == 0 && json_is_object(value));
+}
+
+static bool check_values(const struct checker *c, const json_t *schema, const json_t *type)
+{
+    static const char *const keys[] = {"type", "const", "enum", NULL};
+    const json_t *fixed = json_object_get(schema, "const");
+    const json_t *values = json_object_get(schema, "enum");
+
+    if (!only(c, schema, keys))
+        return false;
+    if (fixed && values)
+        return bad(c, "enum", "together with const cannot be enforced here");
+    if (values && (!json_is_array(values) || json_array_size(values) == 0))
+        return bad(c, "enum", "must be a list of values");
+    if (!type)
+        return true;
+    if (fixed && !has_type(fixed, json_string_value(type)))
+        return bad(c, "const", "is not of that type");
+    for (size_t i = 0; i < json_array_size(values); i++) {
+        if (!has_type(json_array_get(values, i), json_string_value(type)))
+            return bad(c, "enum", "has a value that is not of that type");
+    }
+    return true;
+}
+
+static bool check_typed(struct checker *c, const json_t *schema, const char *type)
+{
+    static const char *const bare[] = {"type", NULL};
+
+    if (strcmp(type, "object") == 0)
+        return json_object_get(schema, "allOf") ? check_all_of(c, schema) : check_object(c, schema);
+    if (strcmp(type, "array") == 0)
+        return check_array(c, schema);
+    if (strcmp(type, "string") == 0)
+        return check_string(c, schema);
+    if (strcmp(type, "integer") == 0)
+        return check_integer(c, schema);
+    if (strcmp(type, "number") == 0 || strcmp(type, "boolean") == 0 || strcmp(type, "null") == 0)
+        return only(c, schema, bare);
+    return bad(c, "type", "is none of object, array, string, integer, number, boolean, null");
+}
+
+/* Without "type" the converter takes the first kind that one of its keys speaks of. */
+static bool check_untyped(struct checker *c, const json_t *schema)
+{
+    static const char *const of_object[] = {"properties", "additionalProperties", "required", NULL};
+    static const char *const of_array[] = {"items", "prefixItems", NULL};
+    static const char *const of_string[] = {"pattern", "minLength", "maxLength", "format", NULL};
+    const char *key = NULL;
+    json_t *value = NULL;
+
+    if (json_object_get(schema, "allOf"))
+        return check_all_of(c, schema);
+    json_object_foreach((json_t *)(uintptr_t)schema, key, value)
+    {
+        if (is_one_of(key, of_object))
+            return check_object(c, schema);
+        if (is_one_of(key, of_array))
+            return check_array(c, schema);
+        if (is_one_of(key, of_string))
+            return check_string(c, schema);
+    }
+    return only(c, schema, NULL);
+}
+
+/* ["string", "null"] is a copy of the schema for each; keys of other kinds are then passed over. */
+static bool check_types(struct checker *c, const json_t *schema, const json_t *types)
+{
+    static const char *const kinds[] = {"object", "array",   "string", "integer",
+                                        "number", "boolean", "null",   NULL};
+    static const char *const bare[] = {"type", NULL};
+    const char *complex_type = NULL;
+
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+
+        if (!type || !is_one_of(type, kinds))
+            return bad(c, "type", "has something that is no type");
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(type, json_string_value(json_array_get(types, k))) == 0)
+                return bad(c, "type", "has the same type twice");
+        }
+        if (strcmp(type, "number") != 0 && strcmp(type, "boolean") != 0 &&
+            strcmp(type, "null") != 0) {
+            if (complex_type && !only(c, schema, bare))
+                return bad(c, "type",
+                           "with several such types and further keys cannot be "
+                           "enforced here; use anyOf");
+            complex_type = type;
+        }
+    }
+    if (json_array_size(types) == 0)
+        return bad(c, "type", "must not be an empty list");
+    return complex_type ? check_typed(c, schema, complex_type) : only(c, schema, bare);
+}
+
+static bool check_schema(struct checker *c, const json_t *schema)
+{
+    static const char *const any[] = {"anyOf", NULL};
+    static const char *const one[] = {"oneOf", NULL};
+    const json_t *type = json_object_get(schema, "type");
+
+    if (!json_is_object(schema))
+        return bad(c, NULL, "a schema (an object) expected");
+    if (json_object_get(schema, "$ref"))
+        return check_ref(c, schema);
+    if (json_object_get(schema, "anyOf"))
+        return only(c, schema, any) && check_list(c, "anyOf", json_object_get(schema, "anyOf"));
+    if (json_object_get(schema, "oneOf"))
+        return only(c, schema, one) && check_list(c, "oneOf", json_object_get(schema, "oneOf"));
+    if (type && !json_is_string(type) && !json_is_array(type))
+        return bad(c, "type", "must be a text or a list of texts");
+    if (json_object_get(schema, "const") || json_object_get(schema, "enum"))
+        return json_is_array(type) ? bad(c, "type", "must be one text beside const and enum")
+                                   : check_values(c, schema, type);
+    if (json_is_array(type))
+        return check_types(c, schema, type);
+    return type ? check_typed(c, schema, json_string_value(type)) : check_untyped(c, schema);
+}
+
+/* The next character of the name that the converter gives to the rule of a definition: a run of
+ * what no rule's name can have is one '-'. */
+static char next_of_rule(const char **name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+    size_t run = strcspn(*name, allowed);
+
+    if (run) {
+        *name += run;
+        return '-';
+    }
+    return **name ? *(*name)++ : '\0';
+}
+
+static bool same_rule(const char *a, const char *b)
+{
+    char x = '\0';
+
+    do {
+        x = next_of_rule(&a);
+        if (x != next_of_rule(&b))
+            return false;
+    } while (x);
+    return true;
+}
+
+/* What $ref may lead to. The converter sees only what is referred to; wrong is wrong anyway. */
+static bool check_definitions(struct checker *c, const char *key)
+{
+    const json_t *all = json_object_get(c->root, key);
+    const char *name = NULL;
+    json_t *value = NULL;
+    size_t before = enter(c, key);
+
+    json_object_foreach((json_t *)(uintptr_t)all, name, value)
+    {
+        const char *other = NULL;
+        json_t *unused = NULL;
+
+        if (strlen(name) > MAX_NAME)
+            return bad(c, NULL, "a definition's name is longer than 200 bytes");
+        json_object_foreach((json_t *)(uintptr_t)all, other, unused)
+        {
+            if (other != name && same_rule(name, other))
+                return bad(c, name, "and another definition differ in punctuation only; rename it");
+        }
+        if (!check_at(c, name, value))
+            return false;
+    }
+    leave(c, before);
+    return true;
+}
+
+int32_t schema_check(const json_t *schema, inf_error *err)
+{
+    struct checker c = {.root = schema, .err = err};
+
+    if (check_schema(&c, schema) && check_definitions(&c, "$defs") &&
+        check_definitions(&c, "definitions"))
+        return error_none(err);
+    return INF_ERROR_INVALID_ARGUMENT;
+}

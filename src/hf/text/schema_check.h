@@ -1,0 +1,28 @@
+/*
+ * schema_check: whether everything that a JSON schema says is something its conversion to a grammar
+ * enforces. Knows JSON Schema and what llama.cpp's converter makes of it, nothing of grammars.
+ *
+ * The converter leaves out what it does not know without a word, and follows a $ref to itself until
+ * the stack ends. Here each keyword either takes effect, or is an annotation, or is refused by its
+ * name and place. oneOf is taken as anyOf: nothing is lost where its alternatives exclude each other.
+ * Threads: any.
+ */
+#ifndef INF_HF_TEXT_SCHEMA_CHECK_H
+#define INF_HF_TEXT_SCHEMA_CHECK_H
+
+#include "core/error.h"
+
+#include <jansson.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* INVALID_ARGUMENT with the JSON pointer of what cannot be enforced. */
+int32_t schema_check(const json_t *schema, inf_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

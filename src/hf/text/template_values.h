@@ -1,0 +1,30 @@
+/*
+ * template_values: what a template can name: the variables given with a request, and the functions
+ * that replace the engine's own (range, strftime_now, raise_exception) because those have no bound,
+ * are not safe on several threads, or bury their message.
+ */
+#ifndef INF_HF_TEXT_TEMPLATE_VALUES_H
+#define INF_HF_TEXT_TEMPLATE_VALUES_H
+
+#include "hf/text/limits.h"
+
+#include <jansson.h>
+
+#include <jinja/runtime.h>
+
+namespace hf_text {
+
+/* `json` as the engine's value. */
+jinja::value value_of(const json_t *json);
+
+/* Sets every member of the object `json`, which may be NULL. */
+void set_variables(jinja::context &ctx, const json_t *json);
+
+void set_functions(jinja::context &ctx);
+
+/* What raise_exception throws; its message is in the budget. Not a std::exception. */
+struct raised_by_template {};
+
+} // namespace hf_text
+
+#endif
