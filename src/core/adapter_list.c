@@ -75,8 +75,8 @@ const char *inf_adapter_list_id(const inf_adapter_list *list, size_t index)
     return list && index < list->n ? list->items[index].id.data : NULL;
 }
 
-int32_t inf_adapter_list_report(const inf_adapter_list *list, size_t index,
-                                inf_adapter_report *out, size_t size)
+int32_t inf_adapter_list_report(const inf_adapter_list *list, size_t index, inf_adapter_report *out,
+                                size_t size)
 {
     if (!list || !out || index >= list->n)
         return INF_ERROR_INVALID_ARGUMENT;

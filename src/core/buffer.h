@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define BUFFER_NO_LIMIT ((size_t)-1)
+#define BUFFER_NO_LIMIT ((size_t) - 1)
 
 struct buffer {
     char *data; /* NULL while empty */

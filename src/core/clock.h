@@ -9,6 +9,8 @@ extern "C" {
 #endif
 
 int64_t clock_us(void);
+/* The time `ms` milliseconds from now; INT64_MAX (never) for a negative or an absurd one. */
+int64_t clock_deadline_us(int64_t ms);
 
 #ifdef __cplusplus
 }

@@ -324,8 +324,8 @@ static int32_t read_options(inf_context_options *out, const inf_context_options 
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "delivery: %d is no inf_delivery",
                          out->delivery);
     if (out->preparation_threads < 1 || out->preparation_threads > 64)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "preparation_threads: %d is not in 1..64", out->preparation_threads);
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "preparation_threads: %d is not in 1..64",
+                         out->preparation_threads);
     if (out->log_level < INF_LOG_DEBUG || out->log_level > INF_LOG_ERROR)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "log_level: %d is no inf_log_level",
                          out->log_level);
@@ -370,31 +370,43 @@ static void join_threads(inf_context *ctx)
         pthread_join(ctx->clock, NULL);
 }
 
+static int32_t start_one(pthread_t *out, const char *name, void *(*fn)(void *), inf_context *ctx,
+                         inf_error *err)
+{
+    int code = thread_start(out, name, fn, ctx);
+
+    if (code == 0)
+        return INF_OK;
+    return code == ENOMEM ? error_no_memory(err)
+                          : error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+}
+
 static int32_t start_threads(inf_context *ctx, inf_error *err)
 {
     int32_t wanted = ctx->options.preparation_threads;
+    int32_t code = INF_OK;
 
     ctx->preparation = mem_calloc((size_t)wanted, sizeof *ctx->preparation);
     if (!ctx->preparation)
         return error_no_memory(err);
     while (ctx->n_preparation < wanted) {
-        if (thread_start(&ctx->preparation[ctx->n_preparation], "inf-prepare", preparation_thread,
-                         ctx) != 0)
-            goto refused;
+        code = start_one(&ctx->preparation[ctx->n_preparation], "inf-prepare", preparation_thread,
+                         ctx, err);
+        if (code != INF_OK)
+            return code;
         ctx->n_preparation++;
     }
-    ctx->has_clock = thread_start(&ctx->clock, "inf-clock", clock_thread, ctx) == 0;
+    code = start_one(&ctx->clock, "inf-clock", clock_thread, ctx, err);
+    ctx->has_clock = code == INF_OK;
     if (!ctx->has_clock)
-        goto refused;
+        return code;
     if (ctx->options.delivery == INF_DELIVERY_QUEUE) {
         ctx->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         return ctx->event_fd >= 0 ? INF_OK : error_set_errno(err, errno, "make", "an eventfd");
     }
-    ctx->has_dispatch = thread_start(&ctx->dispatch, "inf-dispatch", dispatch_thread, ctx) == 0;
-    if (ctx->has_dispatch)
-        return INF_OK;
-refused:
-    return error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+    code = start_one(&ctx->dispatch, "inf-dispatch", dispatch_thread, ctx, err);
+    ctx->has_dispatch = code == INF_OK;
+    return code;
 }
 
 void context_ref(inf_context *ctx)
@@ -468,6 +480,7 @@ static void cancel_all(inf_context *ctx)
 {
     pthread_mutex_lock(&ctx->lock);
     ctx->closing = true;
+    pthread_cond_broadcast(&ctx->events_changed); /* who is in inf_context_next leaves */
     for (inf_op *op = ctx->ops; op;) {
         if (op->close_seen) {
             op = op->next;
@@ -481,7 +494,7 @@ static void cancel_all(inf_context *ctx)
         pthread_mutex_lock(&ctx->lock);
         op = ctx->ops;
     }
-    while (ctx->n_ops > 0)
+    while (ctx->n_ops > 0 || ctx->pulling)
         pthread_cond_wait(&ctx->idle, &ctx->lock);
     pthread_mutex_unlock(&ctx->lock);
 }

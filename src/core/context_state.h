@@ -21,11 +21,11 @@ struct inf_context {
     inf_context_options options;
 
     pthread_mutex_t lock;
-    bool closing;     /* no new operations or providers */
-    bool stop;        /* threads end when they have nothing left to do */
-    int64_t n_ops;    /* not yet done */
-    inf_op *ops;      /* these, linked */
-    pthread_cond_t idle; /* n_ops or n_destroying fell to 0 */
+    bool closing;        /* no new operations or providers */
+    bool stop;           /* threads end when they have nothing left to do */
+    int64_t n_ops;       /* not yet done; looks at a provider's inside count too */
+    inf_op *ops;         /* the operations of these, linked */
+    pthread_cond_t idle; /* n_ops or n_destroying fell to 0, or nobody is pulling any more */
 
     struct job *jobs, **jobs_end;
     pthread_cond_t jobs_changed;
@@ -36,9 +36,9 @@ struct inf_context {
     pthread_cond_t events_changed;
     pthread_t dispatch;
     bool has_dispatch;
-    int event_fd;             /* -1 in delivery by callbacks */
-    bool pulling;             /* a thread is in inf_context_next */
-    inf_op **delivered;       /* references given out with the last events */
+    int event_fd;       /* -1 in delivery by callbacks */
+    bool pulling;       /* a thread is in inf_context_next */
+    inf_op **delivered; /* references given out with the last events */
     size_t n_delivered, delivered_capacity;
     struct buffer delivered_text;
 
@@ -79,14 +79,15 @@ struct inf_op {
     size_t text_delivered, reasoning_delivered;
     int64_t n_tokens;
     float progress;
-    bool progress_pending, finished_pending;
+    bool progress_pending;
 
     inf_op *next, *previous; /* the context's list */
     bool listed, close_seen;
     inf_op *next_event;
     bool queued;
-    int64_t deadline_us; /* INT64_MAX: none */
-    size_t heap_index;   /* SIZE_MAX: not in the heap */
+    bool finished_pending; /* DONE is still to be delivered */
+    int64_t deadline_us;   /* INT64_MAX: none */
+    size_t heap_index;     /* SIZE_MAX: not in the heap */
 };
 
 enum op_state { OP_RUNNING = 0, OP_FINISHED = 1, OP_DONE = 2 };
@@ -95,9 +96,9 @@ struct inf_provider {
     _Atomic int32_t refs; /* users, the cache, operations in flight */
     inf_context *context;
     const struct provider_ops *ops;
-    void *impl;      /* guarded by the context's lock */
+    void *impl; /* guarded by the context's lock */
     char *base_url;
-    bool cached;     /* guarded by the context's lock */
+    bool cached; /* guarded by the context's lock */
     inf_provider *next, *previous;
     struct job destroy_job;
 };
@@ -115,6 +116,8 @@ void context_remove_deadline(inf_context *ctx, inf_op *op);
 void context_remove_op(inf_context *ctx, inf_op *op);
 /* Queues op for delivery, if it is not; the queue has a reference. */
 void context_queue_event(inf_context *ctx, inf_op *op);
+/* The same for its last event. The in-flight reference goes with it when callbacks deliver. */
+void context_queue_done(inf_context *ctx, inf_op *op);
 
 void op_request_stop(inf_op *op, int32_t code);
 void op_set_done(inf_op *op);

@@ -24,11 +24,20 @@ inf_context *context_in_callback(void)
     return in_callback;
 }
 
-void context_queue_event(inf_context *ctx, inf_op *op)
+static void signal_fd(inf_context *ctx)
+{
+    uint64_t one = 1;
+
+    while (write(ctx->event_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+static void queue_event(inf_context *ctx, inf_op *op, bool finished)
 {
     bool first = false;
 
     pthread_mutex_lock(&ctx->lock);
+    op->finished_pending |= finished;
     if (!op->queued) {
         op->queued = true;
         op->next_event = NULL;
@@ -39,17 +48,24 @@ void context_queue_event(inf_context *ctx, inf_op *op)
     }
     if (first)
         pthread_cond_signal(&ctx->events_changed);
-    if (first && ctx->event_fd >= 0) {
-        uint64_t one = 1;
-
-        while (write(ctx->event_fd, &one, sizeof one) < 0 && errno == EINTR)
-            ;
-    }
+    if (first && ctx->event_fd >= 0)
+        signal_fd(ctx);
     pthread_mutex_unlock(&ctx->lock);
 }
 
-/* The first operation with something to say, with the queue's reference; the lock is held. */
-static inf_op *take_event(inf_context *ctx)
+void context_queue_event(inf_context *ctx, inf_op *op)
+{
+    queue_event(ctx, op, false);
+}
+
+void context_queue_done(inf_context *ctx, inf_op *op)
+{
+    queue_event(ctx, op, true);
+}
+
+/* The first operation with something to say, with the queue's reference; the lock is held.
+ * *finished: DONE is to be delivered, and its owner appends nothing any more. */
+static inf_op *take_event(inf_context *ctx, bool *finished)
 {
     inf_op *op = ctx->events;
 
@@ -58,80 +74,86 @@ static inf_op *take_event(inf_context *ctx)
         if (!ctx->events)
             ctx->events_end = &ctx->events;
         op->queued = false;
+        *finished = op->finished_pending;
+        op->finished_pending = false;
     }
     return op;
 }
 
-/* What an operation has to say now; text lies in a scratch buffer. */
+/* What an operation has to say now. Its text lies in a scratch buffer, or in the operation's own
+ * buffers when it was not copied. */
 struct news {
     bool progress, token, done;
+    bool more;    /* something had to stay: no room, or no memory */
+    bool starved; /* no memory */
     float fraction;
-    size_t text_at, text_len, reasoning_at, reasoning_len; /* in the scratch buffer */
+    size_t text_at, text_len, reasoning_at, reasoning_len;
     int64_t n_tokens;
 };
 
-/* Appends undelivered text; when memory is short it stays for the next time. */
-static size_t take_text(struct buffer *from, size_t *delivered, struct buffer *scratch, size_t *at)
+/* The undelivered text; how much of it there is, and where it starts. */
+static size_t take_text(const struct buffer *from, size_t *delivered, struct buffer *scratch,
+                        size_t *at, bool *starved)
 {
     size_t n = from->len - *delivered;
 
-    *at = scratch->len;
-    if (n == 0 || !buffer_append(scratch, from->data + *delivered, n))
+    *at = scratch ? scratch->len : *delivered;
+    if (n && scratch && !buffer_append(scratch, from->data + *delivered, n)) {
+        *starved = true;
         return 0;
-    *delivered = from->len;
+    }
+    *delivered += n;
     return n;
 }
 
-/* At most `room` pieces of news, in order; *more: some had to stay. */
-static struct news take_news(inf_op *op, struct buffer *scratch, size_t room, bool *more)
+/* At most `room` (1 or more) pieces of news, in order. scratch NULL: text is not copied, which only
+ * a finished operation allows. */
+static struct news take_news(inf_op *op, struct buffer *scratch, size_t room, bool finished)
 {
     struct news news = {0};
 
     pthread_mutex_lock(&op->lock);
-    news.progress = op->progress_pending && room > 0;
+    news.progress = op->progress_pending;
     news.fraction = op->progress;
-    if (news.progress) {
-        op->progress_pending = false;
-        room--;
-    }
+    op->progress_pending = false;
+    room -= news.progress;
     if (room > 0) {
-        news.text_len = take_text(&op->text, &op->text_delivered, scratch, &news.text_at);
-        news.reasoning_len =
-            take_text(&op->reasoning, &op->reasoning_delivered, scratch, &news.reasoning_at);
+        news.text_len = take_text(&op->text, &op->text_delivered, scratch, &news.text_at,
+                                  &news.starved);
+        news.reasoning_len = take_text(&op->reasoning, &op->reasoning_delivered, scratch,
+                                       &news.reasoning_at, &news.starved);
         news.token = news.text_len || news.reasoning_len;
         news.n_tokens = op->n_tokens;
         room -= news.token;
     }
-    news.done = op->finished_pending && room > 0;
-    *more = op->finished_pending && !news.done;
-    if (news.done)
-        op->finished_pending = false;
+    news.more = op->text_delivered < op->text.len || op->reasoning_delivered < op->reasoning.len;
+    news.done = finished && room > 0 && !news.more;
+    news.more |= finished && !news.done;
     pthread_mutex_unlock(&op->lock);
     return news;
 }
 
-static inf_chunk chunk_of(const struct news *news, const struct buffer *scratch)
+static inf_text piece(const struct buffer *b, size_t at, size_t len)
 {
-    inf_chunk chunk = {.n_tokens = news->n_tokens};
-
-    chunk.text = (inf_text){news->text_len ? scratch->data + news->text_at : "", news->text_len};
-    chunk.reasoning =
-        (inf_text){news->reasoning_len ? scratch->data + news->reasoning_at : "", news->reasoning_len};
-    return chunk;
+    return (inf_text){len ? b->data + at : "", len};
 }
 
 /* ------------------------------------------------------------------ by callbacks */
 
-static void call_back(inf_op *op, struct buffer *scratch)
+static void call_back(inf_op *op, struct buffer *scratch, bool finished)
 {
     const inf_callbacks *c = &op->callbacks;
-    bool more = false;
+    const struct buffer *text = finished ? &op->text : scratch;
+    const struct buffer *reasoning = finished ? &op->reasoning : scratch;
     struct news news;
     inf_chunk chunk;
 
     buffer_clear(scratch);
-    news = take_news(op, scratch, 3, &more);
-    chunk = chunk_of(&news, scratch);
+    /* Short of memory, text stays for the next time; the last time copies nothing. */
+    news = take_news(op, finished ? NULL : scratch, 3, finished);
+    chunk = (inf_chunk){.text = piece(text, news.text_at, news.text_len),
+                        .reasoning = piece(reasoning, news.reasoning_at, news.reasoning_len),
+                        .n_tokens = news.n_tokens};
     in_callback = op->context;
     if (news.progress && c->on_progress)
         c->on_progress(c->user_data, op, news.fraction);
@@ -153,11 +175,12 @@ void *dispatch_thread(void *arg)
     buffer_init(&scratch, BUFFER_NO_LIMIT);
     pthread_mutex_lock(&ctx->lock);
     for (;;) {
-        inf_op *op = take_event(ctx);
+        bool finished = false;
+        inf_op *op = take_event(ctx, &finished);
 
         if (op) {
             pthread_mutex_unlock(&ctx->lock);
-            call_back(op, &scratch);
+            call_back(op, &scratch, finished);
             pthread_mutex_lock(&ctx->lock);
         } else if (ctx->stop) {
             break;
@@ -194,18 +217,22 @@ static void forget_delivered(inf_context *ctx)
     buffer_clear(&ctx->delivered_text);
 }
 
-/* Waits for the first event; the lock is held. */
-static void wait_for_event(inf_context *ctx, int64_t timeout_ms)
+/* Whether there is an event before `end`, and the context is not being closed. */
+static bool wait_for_event(inf_context *ctx, int64_t end)
 {
-    int64_t end = timeout_ms < 0 ? INT64_MAX : clock_us() + timeout_ms * 1000;
     struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
+    bool there = false;
 
+    pthread_mutex_lock(&ctx->lock);
     while (!ctx->events && !ctx->closing && clock_us() < end) {
-        if (timeout_ms < 0)
+        if (end == INT64_MAX)
             pthread_cond_wait(&ctx->events_changed, &ctx->lock);
         else
             pthread_cond_timedwait(&ctx->events_changed, &ctx->lock, &t);
     }
+    there = ctx->events && !ctx->closing;
+    pthread_mutex_unlock(&ctx->lock);
+    return there;
 }
 
 static void drain_fd(inf_context *ctx)
@@ -213,14 +240,6 @@ static void drain_fd(inf_context *ctx)
     uint64_t count = 0;
 
     while (read(ctx->event_fd, &count, sizeof count) < 0 && errno == EINTR)
-        ;
-}
-
-static void signal_fd(inf_context *ctx)
-{
-    uint64_t one = 1;
-
-    while (write(ctx->event_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
 }
 
@@ -240,8 +259,8 @@ static size_t add_events(inf_op *op, const struct news *news, inf_event *events)
         event.progress = 0;
         /* offsets for now */
         event.chunk.text = (inf_text){(const char *)(uintptr_t)news->text_at, news->text_len};
-        event.chunk.reasoning =
-            (inf_text){(const char *)(uintptr_t)news->reasoning_at, news->reasoning_len};
+        event.chunk.reasoning = (inf_text){(const char *)(uintptr_t)news->reasoning_at,
+                                           news->reasoning_len};
         event.chunk.n_tokens = news->n_tokens;
         events[n++] = event;
     }
@@ -255,31 +274,31 @@ static size_t add_events(inf_op *op, const struct news *news, inf_event *events)
 
 static inf_text resolve(const inf_context *ctx, inf_text offset)
 {
-    return (inf_text){offset.len ? ctx->delivered_text.data + (uintptr_t)offset.data : "",
-                      offset.len};
+    return piece(&ctx->delivered_text, (size_t)(uintptr_t)offset.data, offset.len);
 }
 
-static size_t pull(inf_context *ctx, inf_event *events, size_t capacity)
+/* *starved: memory was short; what could not be delivered stays in the queue. */
+static size_t pull(inf_context *ctx, inf_event *events, size_t capacity, bool *starved)
 {
     size_t n = 0;
 
-    while (n < capacity) {
+    /* An operation may turn out to have nothing to say, so there is a second limit. */
+    while (n < capacity && ctx->n_delivered < ctx->delivered_capacity && !*starved) {
+        bool finished = false;
         inf_op *op = NULL;
         struct news news;
-        bool more = false;
 
         pthread_mutex_lock(&ctx->lock);
-        op = take_event(ctx);
+        op = take_event(ctx, &finished);
         pthread_mutex_unlock(&ctx->lock);
         if (!op)
             break;
-        news = take_news(op, &ctx->delivered_text, capacity - n, &more);
-        if (more)
-            context_queue_event(ctx, op);
+        news = take_news(op, &ctx->delivered_text, capacity - n, finished);
+        *starved = news.starved;
+        if (news.more)
+            queue_event(ctx, op, finished);
         n += add_events(op, &news, events + n);
-        ctx->delivered[ctx->n_delivered++] = op; /* at most one for each event, or it had none */
-        if (ctx->n_delivered == ctx->delivered_capacity)
-            break;
+        ctx->delivered[ctx->n_delivered++] = op;
     }
     for (size_t i = 0; i < n; i++) {
         if (events[i].kind == INF_EVENT_TOKEN) {
@@ -290,35 +309,56 @@ static size_t pull(inf_context *ctx, inf_event *events, size_t capacity)
     return n;
 }
 
-static int32_t begin_pull(inf_context *ctx, size_t capacity, int64_t timeout_ms, inf_error *err)
+static int32_t begin_pull(inf_context *ctx, inf_error *err)
 {
     bool busy = false;
+    bool closing = false;
 
     pthread_mutex_lock(&ctx->lock);
     busy = ctx->pulling;
-    ctx->pulling = true;
+    closing = ctx->closing;
+    if (!closing)
+        ctx->pulling = true;
     pthread_mutex_unlock(&ctx->lock);
+    if (closing)
+        return error_set(err, INF_ERROR_STATE, "the context is closed");
     if (busy)
         return error_set(err, INF_ERROR_STATE, "another thread is pulling events already");
-    forget_delivered(ctx);
-    if (!reserve_delivered(ctx, capacity + 1)) {
-        ctx->pulling = false;
-        return error_no_memory(err);
-    }
-    pthread_mutex_lock(&ctx->lock);
-    wait_for_event(ctx, timeout_ms);
-    drain_fd(ctx);
-    pthread_mutex_unlock(&ctx->lock);
     return INF_OK;
 }
 
-static void end_pull(inf_context *ctx)
+/* Whether the context is being closed; it must not be touched afterwards. */
+static bool end_pull(inf_context *ctx)
 {
+    bool closing = false;
+
     pthread_mutex_lock(&ctx->lock);
     ctx->pulling = false;
+    drain_fd(ctx);
     if (ctx->events)
         signal_fd(ctx);
+    closing = ctx->closing;
+    if (closing)
+        pthread_cond_broadcast(&ctx->idle);
     pthread_mutex_unlock(&ctx->lock);
+    return closing;
+}
+
+static int32_t pull_some(inf_context *ctx, inf_event *events, size_t capacity, size_t *n_out,
+                         int64_t timeout_ms, inf_error *err)
+{
+    int64_t end = clock_deadline_us(timeout_ms);
+    bool starved = false;
+
+    do {
+        forget_delivered(ctx);
+        if (!reserve_delivered(ctx, capacity + 1))
+            return error_no_memory(err);
+        if (!wait_for_event(ctx, end))
+            break;
+        *n_out = pull(ctx, events, capacity, &starved);
+    } while (*n_out == 0 && !starved);
+    return *n_out == 0 && starved ? error_no_memory(err) : INF_OK;
 }
 
 int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t capacity, size_t *n_out,
@@ -327,19 +367,23 @@ int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t capacity, s
     int32_t code = INF_OK;
 
     if (!ctx || !events || !capacity || !n_out)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "ctx, events or n_out is NULL, or no room");
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "ctx, events or n_out is NULL, or no room");
     *n_out = 0;
     code = context_check(ctx, true, err);
     if (code != INF_OK)
         return code;
     if (ctx->options.delivery != INF_DELIVERY_QUEUE)
         return error_set(err, INF_ERROR_STATE, "this context delivers by callbacks");
-    code = begin_pull(ctx, capacity, timeout_ms, err);
+    code = begin_pull(ctx, err);
     if (code != INF_OK)
         return code;
-    *n_out = pull(ctx, events, capacity);
-    end_pull(ctx);
-    return error_none(err);
+    code = pull_some(ctx, events, capacity, n_out, timeout_ms, err);
+    if (end_pull(ctx)) {
+        *n_out = 0;
+        return error_set(err, INF_ERROR_STATE, "the context is closed");
+    }
+    return code == INF_OK ? error_none(err) : code;
 }
 
 int inf_context_event_fd(const inf_context *ctx)

@@ -19,7 +19,8 @@ static const struct error_info *error_info(int32_t code)
 {
     static const struct error_info unknown = {"unknown", "unknown error", "RuntimeError", 1};
     static const struct error_info table[] = {
-#define INFO(symbol, value, name, text, python, exit_code) [value] = {name, text, python, exit_code},
+#define INFO(symbol, value, name, text, python, exit_code)                                         \
+    [value] = {name, text, python, exit_code},
         INF_ERROR_TABLE(INFO)
 #undef INFO
     };

@@ -33,7 +33,11 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t count, size_t size)
 {
-    return must_fail() ? NULL : count_live(calloc(count ? count : 1, size ? size : 1));
+    size_t bytes = 0;
+
+    if (must_fail() || !size_mul(count, size, &bytes))
+        return NULL;
+    return count_live(calloc(bytes ? bytes : 1, 1));
 }
 
 void *mem_realloc(void *p, size_t size)

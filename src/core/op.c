@@ -87,9 +87,7 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     op->callbacks = read;
     op->has_callbacks = callbacks != NULL;
     op->started_us = clock_us();
-    op->deadline_us = timeout_ms < 0 || timeout_ms > INT64_MAX / 2000
-                          ? INT64_MAX
-                          : op->started_us + timeout_ms * 1000;
+    op->deadline_us = clock_deadline_us(timeout_ms);
     op->heap_index = SIZE_MAX;
     op->progress = -1;
     buffer_init(&op->text, BUFFER_NO_LIMIT);
@@ -209,8 +207,7 @@ void op_request_stop(inf_op *op, int32_t code)
 
 static bool wants_tokens(const inf_op *op)
 {
-    return op->has_callbacks &&
-           (op->context->event_fd >= 0 || op->callbacks.on_token != NULL);
+    return op->has_callbacks && (op->context->event_fd >= 0 || op->callbacks.on_token != NULL);
 }
 
 int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err)
@@ -247,31 +244,42 @@ void op_progress(inf_op *op, float fraction)
     bool news = false;
 
     pthread_mutex_lock(&op->lock);
-    if (fraction > op->progress && fraction <= 1.0f) {
+    if (fraction >= 0 && fraction > op->progress && fraction <= 1.0f) {
         op->progress = fraction;
-        op->progress_pending = news =
-            op->has_callbacks && (op->context->event_fd >= 0 || op->callbacks.on_progress != NULL);
+        op->progress_pending = news = op->has_callbacks && (op->context->event_fd >= 0 ||
+                                                            op->callbacks.on_progress != NULL);
     }
     pthread_mutex_unlock(&op->lock);
     if (news)
         context_queue_event(op->context, op);
 }
 
-/* Done: whoever waits goes on, the context counts one less, the in-flight reference goes. */
-void op_set_done(inf_op *op)
+/* Whoever waits goes on. */
+static void mark_done(inf_op *op)
 {
     pthread_mutex_lock(&op->lock);
     atomic_store(&op->state, OP_DONE);
     pthread_cond_broadcast(&op->done);
     pthread_mutex_unlock(&op->lock);
+}
+
+/* The context counts one less, and the in-flight reference goes. */
+static void retire(inf_op *op)
+{
     context_remove_op(op->context, op);
     op_unref(op);
+}
+
+void op_set_done(inf_op *op)
+{
+    mark_done(op);
+    retire(op);
 }
 
 void op_finish(inf_op *op, const inf_error *err)
 {
     inf_provider *provider = op->provider;
-    bool by_callbacks = op->has_callbacks && op->context->event_fd < 0;
+    bool dispatched = op->has_callbacks && op->context->event_fd < 0;
 
     pthread_mutex_lock(&op->cancel_lock);
     op->canceller = NULL;
@@ -281,14 +289,18 @@ void op_finish(inf_op *op, const inf_error *err)
     if (err)
         op->error = *err;
     op->provider = NULL;
-    op->finished_pending = op->has_callbacks;
     atomic_store(&op->state, OP_FINISHED);
     pthread_mutex_unlock(&op->lock);
     provider_unref(provider);
+    if (dispatched) {
+        /* From here on it is the dispatch thread's, which retires it. */
+        context_queue_done(op->context, op);
+        return;
+    }
+    mark_done(op); /* before the event: who pulled DONE finds it done */
     if (op->has_callbacks)
-        context_queue_event(op->context, op);
-    if (!by_callbacks)
-        op_set_done(op);
+        context_queue_done(op->context, op);
+    retire(op);
 }
 
 static void finish_stopped(struct job *job)
@@ -343,7 +355,7 @@ bool inf_op_poll(const inf_op *op)
 
 static bool wait_done(inf_op *op, int64_t timeout_ms)
 {
-    int64_t end = timeout_ms > INT64_MAX / 2000 ? -1 : clock_us() + timeout_ms * 1000;
+    int64_t end = clock_deadline_us(timeout_ms);
     struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
     bool done = false;
 
@@ -352,7 +364,7 @@ static bool wait_done(inf_op *op, int64_t timeout_ms)
         done = atomic_load(&op->state) == OP_DONE;
         if (done || timeout_ms == 0)
             break;
-        if (timeout_ms < 0 || end < 0)
+        if (end == INT64_MAX)
             pthread_cond_wait(&op->done, &op->lock);
         else if (clock_us() >= end)
             break;
@@ -382,6 +394,8 @@ int32_t inf_op_error(const inf_op *op, inf_error *err)
 {
     if (!op)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "op is NULL");
+    if (context_check(op->context, false, err) != INF_OK)
+        return INF_ERROR_STATE;
     /* In its own on_done an operation counts as ended. */
     if (atomic_load_explicit(&op->state, memory_order_acquire) == OP_RUNNING)
         return error_set(err, INF_ERROR_STATE, "the operation is still in flight");

@@ -61,8 +61,8 @@ struct op_output {
     inf_adapter_report report; /* adapter load; its texts are set from the two below */
     char *report_id;
     char *report_evicted;
-    struct buffer text;  /* detokenize, render, inspect */
-    int32_t *top_ids;    /* logits */
+    struct buffer text; /* detokenize, render, inspect */
+    int32_t *top_ids;   /* logits */
     float *top;
     size_t n_top;
     float *probe;

@@ -180,12 +180,16 @@ static int32_t check_config(const inf_provider_config *c, inf_error *err)
 /* A server has no use for what is said to a provider in process. */
 static int32_t check_server_config(const inf_provider_config *c, inf_error *err)
 {
-    inf_provider_config defaults;
+    inf_provider_config d;
 
-    inf_provider_config_default(&defaults, sizeof defaults);
-    defaults.type = c->type;
-    defaults.base_url = c->base_url;
-    if (memcmp(&defaults, c, sizeof defaults) == 0)
+    inf_provider_config_default(&d, sizeof d);
+    /* Field by field: the padding of a caller's struct may hold anything. */
+    if (c->n_ctx == d.n_ctx && c->n_gpu_layers == d.n_gpu_layers && c->n_threads == d.n_threads &&
+        c->max_sequences == d.max_sequences && c->queue_limit == d.queue_limit &&
+        c->prefill_chunk == d.prefill_chunk && c->flash_attention == d.flash_attention &&
+        c->adapter_execution == d.adapter_execution && c->kv_budget_bytes == d.kv_budget_bytes &&
+        c->max_adapters == d.max_adapters && c->max_adapter_bytes == d.max_adapter_bytes &&
+        c->adapter_overflow == d.adapter_overflow)
         return INF_OK;
     return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                      "this provider is a server: only type and base_url may be set");
@@ -284,8 +288,8 @@ static int32_t make(inf_provider **out, inf_context *ctx, const inf_provider_con
     return code == INF_OK ? provider_create_with_ops(out, ctx, ops, config, err) : code;
 }
 
-int32_t inf_provider_create(inf_provider **out, inf_context *ctx,
-                            const inf_provider_config *config, inf_error *err)
+int32_t inf_provider_create(inf_provider **out, inf_context *ctx, const inf_provider_config *config,
+                            inf_error *err)
 {
     inf_provider_config read;
     int32_t code = INF_OK;
@@ -413,6 +417,9 @@ int32_t inf_provider_get_for_step(inf_provider **out, inf_context *ctx, inf_text
     if (!out || !ctx || !step_json.data)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "out, ctx or step_json is NULL");
     *out = NULL;
+    code = context_check(ctx, false, err);
+    if (code != INF_OK)
+        return code;
     step = json_loadb(step_json.data, step_json.len, JSON_REJECT_DUPLICATES, &why);
     if (!json_is_object(step))
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "step: not a JSON object%s%s",
@@ -458,25 +465,37 @@ const char *inf_provider_base_url(const inf_provider *provider)
 
 /* ------------------------------------------------------------------ what does no I/O */
 
-/* Keeps the provider's inside alive while fn looks at it: closing waits for operations only, so
- * the caller must not close meanwhile; after it, impl is NULL. */
-static void *impl_of(inf_provider *p)
+/* The provider's inside, which closing leaves alone until end_look; NULL once it is closed. */
+static void *begin_look(inf_provider *p)
 {
     void *impl = NULL;
 
     pthread_mutex_lock(&p->context->lock);
     impl = p->context->closing ? NULL : p->impl;
+    p->context->n_ops += impl != NULL;
     pthread_mutex_unlock(&p->context->lock);
     return impl;
 }
 
+static void end_look(inf_provider *p)
+{
+    pthread_mutex_lock(&p->context->lock);
+    if (--p->context->n_ops == 0)
+        pthread_cond_broadcast(&p->context->idle);
+    pthread_mutex_unlock(&p->context->lock);
+}
+
 int32_t provider_list_adapters(inf_provider *p, inf_adapter_list *list, inf_error *err)
 {
-    void *impl = impl_of(p);
+    void *impl = begin_look(p);
+    int32_t code = INF_OK;
 
     if (!impl)
         return error_set(err, INF_ERROR_STATE, "the context is closed");
-    return p->ops->adapters ? p->ops->adapters(impl, list, err) : INF_OK;
+    if (p->ops->adapters)
+        code = p->ops->adapters(impl, list, err);
+    end_look(p);
+    return code;
 }
 
 int32_t inf_provider_get_stats(inf_provider *provider, inf_provider_stats *stats, size_t size,
@@ -493,10 +512,11 @@ int32_t inf_provider_get_stats(inf_provider *provider, inf_provider_stats *stats
         return code;
     if (!provider->ops->stats)
         return error_set(err, INF_ERROR_UNSUPPORTED, "this provider keeps no statistics");
-    impl = impl_of(provider);
+    impl = begin_look(provider);
     if (!impl)
         return error_set(err, INF_ERROR_STATE, "the context is closed");
     provider->ops->stats(impl, &s);
+    end_look(provider);
     struct_write(stats, size, &s, sizeof s);
     return error_none(err);
 }

@@ -114,8 +114,7 @@ static void take_out(struct registry *r, size_t at)
 
 /* ------------------------------------------------------------------ limits; the lock is held */
 
-static size_t least_recent(const struct registry *r, const struct generation *replaced,
-                           bool *found)
+static size_t least_recent(const struct registry *r, const struct generation *replaced, bool *found)
 {
     size_t best = 0;
 
@@ -144,17 +143,23 @@ static bool fits(const struct registry *r, const struct generation *replaced, si
            (!r->limits.max_bytes || held + bytes <= r->limits.max_bytes);
 }
 
-static int32_t refuse(const struct registry *r, size_t bytes, inf_error *err)
+static int32_t refuse(const struct registry *r, const struct generation *replaced, size_t bytes,
+                      inf_error *err)
 {
-    if (r->limits.max_adapters && r->n >= r->limits.max_adapters)
+    size_t staying = 0;
+
+    for (size_t i = 0; i < r->n; i++)
+        staying += !r->limits.evict || r->items[i]->pins > 0;
+    if (!replaced && r->limits.max_adapters && staying >= r->limits.max_adapters)
         return error_set_detail(err, INF_ERROR_LIMIT, (int64_t)r->limits.max_adapters,
-                                "%llu adapters are registered already; unload some or raise "
+                                "%llu adapters are registered already%s; unload some or raise "
                                 "max_adapters",
-                                (unsigned long long)r->n);
-    return error_set_detail(err, INF_ERROR_LIMIT, (int64_t)r->limits.max_bytes,
-                            "the adapter takes %zu bytes, %lld are in use, and max_adapter_bytes is "
-                            "%llu; unload some or raise it",
-                            bytes, (long long)r->bytes, (unsigned long long)r->limits.max_bytes);
+                                (unsigned long long)r->n, r->limits.evict ? " and in use" : "");
+    return error_set_detail(
+        err, INF_ERROR_LIMIT, (int64_t)r->limits.max_bytes,
+        "the adapter takes %zu bytes, %lld are in use, and max_adapter_bytes is "
+        "%llu; unload some or raise it",
+        bytes, (long long)r->bytes, (unsigned long long)r->limits.max_bytes);
 }
 
 /* Takes the least recently used unpinned ones out, into `victims` (room for all), until `bytes`
@@ -305,7 +310,7 @@ int32_t registry_put(struct registry *r, const char *id, void *payload, size_t b
     if (!reserve_one(r) || (r->limits.evict && !victims))
         code = error_no_memory(err);
     else if (!can_fit(r, old, bytes))
-        code = refuse(r, bytes, err);
+        code = refuse(r, old, bytes, err);
     if (code == INF_OK) {
         if (victims)
             n_victims = evict(r, old, bytes, victims);

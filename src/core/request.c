@@ -13,9 +13,8 @@
 
 void inf_request_default(inf_request *request, size_t size)
 {
-    inf_request defaults = {.struct_size = sizeof defaults,
-                            .max_tokens = {false, 4096},
-                            .timeout_ms = 600000};
+    inf_request defaults = {
+        .struct_size = sizeof defaults, .max_tokens = {false, 4096}, .timeout_ms = 600000};
 
     struct_write(request, size, &defaults, sizeof defaults);
 }
@@ -103,7 +102,8 @@ static int32_t check_sampling(const inf_request *r, inf_error *err)
     if (code == INF_OK)
         code = check_range(r->repetition_penalty, tiny, huge, "repetition_penalty", "above 0", err);
     if (code == INF_OK)
-        code = check_range(r->frequency_penalty, -2, 2, "frequency_penalty", "between -2 and 2", err);
+        code = check_range(r->frequency_penalty, -2, 2, "frequency_penalty", "between -2 and 2",
+                           err);
     if (code == INF_OK)
         code = check_range(r->presence_penalty, -2, 2, "presence_penalty", "between -2 and 2", err);
     if (code == INF_OK)
@@ -141,8 +141,8 @@ static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "max_tokens: %d is not at least 1",
                          r->max_tokens.value);
     if (r->timeout_ms <= 0)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "timeout_ms: %lld is not at least 1", (long long)r->timeout_ms);
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "timeout_ms: %lld is not at least 1",
+                         (long long)r->timeout_ms);
     if (r->json_schema.data && r->grammar.data)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "json_schema and grammar cannot be given together");
@@ -223,26 +223,23 @@ static void take_lists(struct arena *a, inf_request *r)
         if (stop)
             stop[i] = text;
     }
-    r->stop_token_ids =
-        take(a, r->stop_token_ids, r->n_stop_token_ids * sizeof *r->stop_token_ids);
+    r->stop_token_ids = take(a, r->stop_token_ids, r->n_stop_token_ids * sizeof *r->stop_token_ids);
     r->messages = messages;
     r->stop = stop;
 }
 
 static void take_all(struct arena *a, inf_request *r)
 {
-    inf_text *texts[] = {&r->prompt,        &r->messages_json, &r->template_variables,
-                         &r->model,         &r->adapter_id,    &r->system_prompt,
-                         &r->json_schema,   &r->grammar,       &r->extra_json,
-                         &r->extra_headers};
+    inf_text *texts[] = {&r->prompt,     &r->messages_json, &r->template_variables, &r->model,
+                         &r->adapter_id, &r->system_prompt, &r->json_schema,        &r->grammar,
+                         &r->extra_json, &r->extra_headers};
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = take_text(a, *texts[i]);
     take_lists(a, r);
 }
 
-int32_t request_copy(inf_request **out, const inf_request *request, bool in_process,
-                     inf_error *err)
+int32_t request_copy(inf_request **out, const inf_request *request, bool in_process, inf_error *err)
 {
     inf_request r;
     inf_request measured;

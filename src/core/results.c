@@ -9,8 +9,10 @@ static int32_t check(const inf_op *op, const void *out, bool right_kind)
 {
     if (!op || !out || !right_kind)
         return INF_ERROR_INVALID_ARGUMENT;
+    if (context_forked(op->context))
+        return INF_ERROR_STATE;
     return atomic_load_explicit(&op->state, memory_order_acquire) == OP_RUNNING ? INF_ERROR_STATE
-                                                                                 : INF_OK;
+                                                                                : INF_OK;
 }
 
 static inf_text text_of(const struct buffer *b)
@@ -79,9 +81,9 @@ int32_t inf_op_tokens(const inf_op *op, const int32_t **ids, size_t *n)
 
 int32_t inf_op_text(const inf_op *op, inf_text *out)
 {
-    int32_t code = check(op, out,
-                         op && (op->kind == OP_DETOKENIZE || op->kind == OP_RENDER ||
-                                op->kind == OP_INSPECT));
+    int32_t code = check(
+        op, out,
+        op && (op->kind == OP_DETOKENIZE || op->kind == OP_RENDER || op->kind == OP_INSPECT));
 
     if (code == INF_OK)
         *out = text_of(&op->output.text);

@@ -352,8 +352,7 @@ int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const int32_t
 }
 
 int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages_json,
-                         bool add_generation_prompt, const inf_callbacks *callbacks,
-                         inf_error *err)
+                         bool add_generation_prompt, const inf_callbacks *callbacks, inf_error *err)
 {
     inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
