@@ -239,17 +239,19 @@ int32_t llamacpp_generate(void *impl, inf_op *op, inf_error *err)
     int32_t code = INF_OK;
 
     if (p->path[0] == '\0')
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "no model is set; set LLAMACPP_MODEL_PATH or give the path of a GGUF file");
+        return error_set(
+            err, INF_ERROR_INVALID_ARGUMENT,
+            "no model is set; set LLAMACPP_MODEL_PATH or give the path of a GGUF file");
     prep = preparation_create(p, op, run_generate, err);
     if (!prep)
         return INF_ERROR_NO_MEMORY;
     prep->counted = true;
     if (atomic_fetch_add(&p->in_flight, 1) >= limit)
-        code = error_set_detail(err, INF_ERROR_LIMIT, limit,
-                                "%lld requests are in flight already; wait for some to end or raise "
-                                "queue_limit",
-                                (long long)limit);
+        code = error_set_detail(
+            err, INF_ERROR_LIMIT, limit,
+            "%lld requests are in flight already; wait for some to end or raise "
+            "queue_limit",
+            (long long)limit);
     if (code == INF_OK)
         code = pin_adapter(prep, op_request(op)->adapter_id, err);
     if (code != INF_OK) {

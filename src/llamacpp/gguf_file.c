@@ -32,10 +32,10 @@
 
 struct value {
     inf_text key;
-    int32_t kind; /* enum gguf_kind */
-    int32_t item; /* of an array */
-    size_t count; /* of an array, else 1 */
-    const uint8_t *data; /* the value, or the first item */
+    int32_t kind;          /* enum gguf_kind */
+    int32_t item;          /* of an array */
+    size_t count;          /* of an array, else 1 */
+    const uint8_t *data;   /* the value, or the first item */
     const uint8_t **marks; /* text arrays: where texts 0, 16, 32, ... start */
 };
 
@@ -76,9 +76,9 @@ static const size_t kind_size[GGUF_KIND_COUNT] = {
 
 const char *gguf_kind_name(int32_t kind)
 {
-    static const char *const names[GGUF_KIND_COUNT] = {
-        "u8",   "i8",   "u16",   "i16", "u32", "i32", "f32",
-        "bool", "text", "array", "u64", "i64", "f64"};
+    static const char *const names[GGUF_KIND_COUNT] = {"u8",  "i8",  "u16",  "i16",  "u32",
+                                                       "i32", "f32", "bool", "text", "array",
+                                                       "u64", "i64", "f64"};
 
     return kind >= 0 && kind < GGUF_KIND_COUNT ? names[kind] : "unknown";
 }
@@ -392,8 +392,7 @@ static bool read_type(struct cursor *c, struct gguf_tensor *t)
         return bad_tensor(c, t->name, "has rows that are no whole number of quantisation blocks");
     }
     t->type = (int32_t)number;
-    if (!size_mul((size_t)(elements / type->block), type->bytes, &t->size) ||
-        t->size > c->size) {
+    if (!size_mul((size_t)(elements / type->block), type->bytes, &t->size) || t->size > c->size) {
         return bad_tensor(c, t->name, "is larger than the whole file");
     }
     return true;
@@ -500,8 +499,8 @@ static bool check_version(struct cursor *c, uint32_t version)
         error_set(c->err, INF_ERROR_UNSUPPORTED,
                   "GGUF version %" PRIu32 " is newer than what is read here (2 and 3)", version);
     } else {
-        error_set_detail(c->err, INF_ERROR_BAD_FORMAT, 4,
-                         "the GGUF version is %" PRIu32 ": " AGAIN, version);
+        error_set_detail(c->err, INF_ERROR_BAD_FORMAT, 4, "the GGUF version is %" PRIu32 ": " AGAIN,
+                         version);
     }
     return false;
 }
@@ -797,8 +796,8 @@ static int32_t open_part(struct gguf_file *f, const char *first, int32_t i, int3
         if (!parse_part(f, &f->parts[i], &values, &n_values, &map, &local)) {
             code = error_prefix(&local, "%s", path);
         } else if (!split_number(values, &map, "split.no", &no) || no != i) {
-            code = error_set(&local, INF_ERROR_BAD_FORMAT,
-                             "%s is not part %d of the model: " AGAIN, path, (int)i + 1);
+            code = error_set(&local, INF_ERROR_BAD_FORMAT, "%s is not part %d of the model: " AGAIN,
+                             path, (int)i + 1);
         }
     } else if (local.detail == ENOENT) {
         code = error_set_detail(&local, INF_ERROR_IO, ENOENT,
@@ -978,18 +977,33 @@ static bool int_at(int32_t kind, const uint8_t *p, int64_t *out)
     uint64_t wide = 0;
 
     switch (kind) {
-    case GGUF_U8: *out = p[0]; return true;
-    case GGUF_I8: *out = (int8_t)p[0]; return true;
-    case GGUF_U16: *out = (uint16_t)(p[0] | p[1] << 8); return true;
-    case GGUF_I16: *out = (int16_t)(uint16_t)(p[0] | p[1] << 8); return true;
-    case GGUF_U32: *out = load_u32(p); return true;
-    case GGUF_I32: *out = (int32_t)load_u32(p); return true;
-    case GGUF_I64: *out = (int64_t)load_u64(p); return true;
+    case GGUF_U8:
+        *out = p[0];
+        return true;
+    case GGUF_I8:
+        *out = (int8_t)p[0];
+        return true;
+    case GGUF_U16:
+        *out = (uint16_t)(p[0] | p[1] << 8);
+        return true;
+    case GGUF_I16:
+        *out = (int16_t)(uint16_t)(p[0] | p[1] << 8);
+        return true;
+    case GGUF_U32:
+        *out = load_u32(p);
+        return true;
+    case GGUF_I32:
+        *out = (int32_t)load_u32(p);
+        return true;
+    case GGUF_I64:
+        *out = (int64_t)load_u64(p);
+        return true;
     case GGUF_U64:
         wide = load_u64(p);
         *out = (int64_t)wide;
         return wide <= INT64_MAX;
-    default: return false;
+    default:
+        return false;
     }
 }
 

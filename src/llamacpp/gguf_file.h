@@ -44,7 +44,7 @@ struct gguf_tensor {
     const char *name; /* NUL-terminated */
     int32_t type;     /* enum ggml_type */
     int32_t n_dims;
-    int64_t ne[4]; /* fastest first; 1 beyond n_dims; never 0 */
+    int64_t ne[4];    /* fastest first; 1 beyond n_dims; never 0 */
     const void *data; /* within the mapping */
     size_t size;
 };
@@ -69,10 +69,13 @@ int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t 
                               inf_error *err);
 void gguf_file_close(struct gguf_file *f); /* NULL is ignored */
 
+/* The tensors are one array, in the order of the file (of the parts, one after another), and stay
+ * where they are until gguf_file_close: what gguf_file_find returns points into the array that starts
+ * at gguf_file_tensor(f, 0), so that the difference is the tensor's index. NULL: no such tensor. */
 size_t gguf_file_tensor_count(const struct gguf_file *f);
 const struct gguf_tensor *gguf_file_tensor(const struct gguf_file *f, size_t index);
 const struct gguf_tensor *gguf_file_find(const struct gguf_file *f, const char *name); /* hashed */
-size_t gguf_file_size(const struct gguf_file *f); /* bytes of all parts */
+size_t gguf_file_size(const struct gguf_file *f);      /* bytes of all parts */
 size_t gguf_file_alignment(const struct gguf_file *f); /* of tensors, in bytes */
 int32_t gguf_file_part_count(const struct gguf_file *f);
 
@@ -115,8 +118,10 @@ struct gguf_model {
     const struct gguf_file *file; /* borrowed */
     const char *architecture;     /* "llama", ... NUL-terminated */
     int32_t n_layer, n_embd, n_head, n_head_kv, n_ff, n_vocab, n_ctx_train;
-    int32_t head_dim; /* attention.key_length, else n_embd / n_head */
-    bool tied;        /* no output.weight */
+    int32_t head_dim;    /* attention.key_length, else n_embd / n_head */
+    int32_t n_positions; /* of a learned table (GPT-2's): llama.cpp ends the process when a text is
+                            longer; 0: no such table */
+    bool tied;           /* no output.weight */
 };
 
 /*

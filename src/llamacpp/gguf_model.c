@@ -230,12 +230,23 @@ static bool check_generates(struct gguf_check *c)
     const char *what = NULL;
 
     switch (c->arch_bit) {
-    case ARCH_EMBEDDING: what = "an embedding model"; break;
-    case ARCH_ENCODER: what = "an encoder-decoder model"; break;
-    case ARCH_DIFFUSION: what = "a diffusion model"; break;
-    case ARCH_DRAFT: what = "a draft model for speculative decoding"; break;
-    case ARCH_SPEECH: what = "a speech model"; break;
-    default: return true;
+    case ARCH_EMBEDDING:
+        what = "an embedding model";
+        break;
+    case ARCH_ENCODER:
+        what = "an encoder-decoder model";
+        break;
+    case ARCH_DIFFUSION:
+        what = "a diffusion model";
+        break;
+    case ARCH_DRAFT:
+        what = "a draft model for speculative decoding";
+        break;
+    case ARCH_SPEECH:
+        what = "a speech model";
+        break;
+    default:
+        return true;
     }
     error_set(c->err, INF_ERROR_UNSUPPORTED,
               "the architecture \"%s\" is that of %s, which this library does not generate text "
@@ -288,6 +299,17 @@ static bool check_general(struct gguf_check *c)
     return true;
 }
 
+/* The rows of the table of learned positions. */
+static int32_t count_positions(const struct gguf_file *f)
+{
+    const struct gguf_tensor *t = gguf_file_find(f, "position_embd.weight");
+
+    if (t == NULL) {
+        return 0;
+    }
+    return t->ne[1] < INT32_MAX ? (int32_t)t->ne[1] : INT32_MAX;
+}
+
 int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_error *err)
 {
     inf_error local = {0};
@@ -312,6 +334,7 @@ int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_
         .n_vocab = (int32_t)c.n_vocab,
         .n_ctx_train = (int32_t)c.n_ctx,
         .head_dim = (int32_t)c.head_k,
+        .n_positions = count_positions(f),
         .tied = gguf_file_find(f, "output.weight") == NULL,
     };
     return error_none(err);

@@ -14,6 +14,7 @@
 #define MAX_EXPERTS 1024  /* LLAMA_MAX_EXPERTS */
 #define MAX_WIDTH 1048576 /* no model is wider; keeps every product below 2^63 */
 #define MAX_POSITIONS 2147483647
+#define MAX_WINDOW 4194304 /* llama.cpp reserves memory for so many positions, in 32-bit sums */
 
 enum rule_kind {
     RULE_U32,
@@ -61,7 +62,7 @@ static const struct rule rules[] = {
     COUNT("rope.dimension_count", MAX_WIDTH),
     COUNT("rope.dimension_count_swa", MAX_WIDTH),
     COUNT("rope.scaling.original_context_length", MAX_POSITIONS),
-    COUNT("attention.sliding_window", 1073741824),
+    COUNT("attention.sliding_window", MAX_WINDOW),
     {"attention.sliding_window_pattern", RULE_PATTERN, 0, MAX_LAYERS, 0},
     FLOAT("rope.freq_base", 1e-3, 1e30),
     FLOAT("rope.freq_base_swa", 1e-3, 1e30),
@@ -104,12 +105,40 @@ static const struct rule rules[] = {
     COUNT("ssm.time_step_rank", MAX_WIDTH),
     COUNT("ssm.group_count", MAX_WIDTH),
     COUNT("wkv.head_size", 65536),
-    COUNT("shortconv.l_cache", 4096),
+    {"shortconv.l_cache", RULE_U32, 2, 4096, 0},
+    COUNT("experts_per_group", MAX_EXPERTS),
     {"full_attention_interval", RULE_U32, 1, MAX_LAYERS, 0},
     {"num_loops", RULE_U32, 1, MAX_LAYERS, 0},
     {"hrm.layers_per_stack", RULE_U32, 1, MAX_LAYERS, 0},
     {"hrm.h_cycles", RULE_U32, 1, MAX_LAYERS, 0},
     {"hrm.l_cycles", RULE_U32, 1, MAX_LAYERS, 0},
+};
+
+/* Keys without which llama.cpp ends the process in some of the architectures that have no tables
+ * here: there, with a value above 0. */
+static const struct {
+    const char *arch;
+    const char *suffix;
+} needs[] = {
+    {"bailingmoe2", "expert_count"},
+    {"glm4moe", "expert_count"},
+    {"grovemoe", "expert_count"},
+    {"grovemoe", "experts_per_group"},
+    {"hrm_text", "hrm.h_cycles"},
+    {"hrm_text", "hrm.l_cycles"},
+    {"hrm_text", "hrm.layers_per_stack"},
+    {"lfm2", "shortconv.l_cache"},
+    {"lfm2moe", "expert_count"},
+    {"lfm2moe", "shortconv.l_cache"},
+    {"minimax-m3", "attention.indexer.block_size"},
+    {"paddleocr", "rope.dimension_sections"},
+    {"qwen2vl", "rope.dimension_sections"},
+    {"qwen35", "rope.dimension_sections"},
+    {"qwen35moe", "rope.dimension_sections"},
+    {"qwen3vl", "rope.dimension_sections"},
+    {"qwen3vlmoe", "rope.dimension_sections"},
+    {"qwen4exp", "rope.dimension_sections"},
+    {"smallthinker", "expert_count"},
 };
 
 /* ---------------------------------------------------------------- one key */
@@ -172,8 +201,10 @@ static bool check_scalar(struct gguf_check *c, const char *key, int32_t kind, co
     double v = 0;
 
     switch (r->kind) {
-    case RULE_BOOL: return kind == GGUF_BOOL || wrong_kind(c, key, kind, "bool");
-    case RULE_TEXT: return kind == GGUF_TEXT || wrong_kind(c, key, kind, "text");
+    case RULE_BOOL:
+        return kind == GGUF_BOOL || wrong_kind(c, key, kind, "bool");
+    case RULE_TEXT:
+        return kind == GGUF_TEXT || wrong_kind(c, key, kind, "text");
     case RULE_F32:
     case RULE_F32S:
         if (!gguf_get_float(c->f, key, &v) || kind != GGUF_F32) {
@@ -182,7 +213,8 @@ static bool check_scalar(struct gguf_check *c, const char *key, int32_t kind, co
         return check_number(c, key, v, r);
     case RULE_U32:
     case RULE_U32S:
-    case RULE_PATTERN: break;
+    case RULE_PATTERN:
+        break;
     }
     if (!gguf_get_int(c->f, key, &whole) || kind != GGUF_U32) {
         return wrong_kind(c, key, kind, "u32");
@@ -289,8 +321,9 @@ static bool check_experts(struct gguf_check *c)
         return true; /* llama.cpp takes it for a dense model then */
     }
     if (c->n_expert == 0 && (c->n_expert_used != 0 || groups != 0)) {
-        return gguf_bad(c, "%s.expert_used_count is %" PRId64 " in a model without experts: "
-                        GGUF_AGAIN, c->arch, c->n_expert_used);
+        return gguf_bad(
+            c, "%s.expert_used_count is %" PRId64 " in a model without experts: " GGUF_AGAIN,
+            c->arch, c->n_expert_used);
     }
     if (c->n_expert == 0) {
         return true;
@@ -301,8 +334,10 @@ static bool check_experts(struct gguf_check *c)
     }
     if (groups >= c->n_expert ||
         (groups > 1 && (c->n_expert % groups != 0 || used < 1 || used >= groups))) {
-        return gguf_bad(c, "%s.expert_group_count and expert_group_used_count do not fit %" PRId64
-                        " experts: " GGUF_AGAIN, c->arch, c->n_expert);
+        return gguf_bad(c,
+                        "%s.expert_group_count and expert_group_used_count do not fit %" PRId64
+                        " experts: " GGUF_AGAIN,
+                        c->arch, c->n_expert);
     }
     return true;
 }
@@ -322,10 +357,45 @@ static bool check_rope(struct gguf_check *c)
     }
     c->longrope = type.len == 8 && memcmp(type.data, "longrope", 8) == 0;
     if (!ok) {
-        return gguf_bad(c, "%s is \"%.*s\", which is none of none, linear, yarn and longrope: "
-                        GGUF_AGAIN, buf, type.len < 40 ? (int)type.len : 40, type.data);
+        return gguf_bad(
+            c, "%s is \"%.*s\", which is none of none, linear, yarn and longrope: " GGUF_AGAIN, buf,
+            type.len < 40 ? (int)type.len : 40, type.data);
     }
     return true;
+}
+
+/* The parts of a head that turn by time, height and width, and a fourth that is 0: llama.cpp asserts
+ * that one of the three is not, and divides by their sum. */
+static bool check_sections(struct gguf_check *c)
+{
+    char buf[128];
+    const char *key = gguf_arch_key(c, "rope.dimension_sections", buf);
+    int64_t v = 0;
+    int64_t turned = 0;
+    size_t n = 0;
+
+    if (gguf_get_array(c->f, key, &n) && n != 4) {
+        return gguf_bad(c, "%s has %zu items, not 4: " GGUF_AGAIN, key, n);
+    }
+    for (size_t i = 0; gguf_array_int(c->f, key, i, &v) || (i == 0 && gguf_get_int(c->f, key, &v));
+         i++) {
+        turned += i < 3 ? v : 0;
+        if (v < 0 || v > MAX_WIDTH || (i == 3 && v > 0 && turned == 0)) {
+            return gguf_bad(c, "%s holds %" PRId64 ": " GGUF_AGAIN, key, v);
+        }
+    }
+    return true;
+}
+
+static bool check_needs(struct gguf_check *c)
+{
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+        if (strcmp(c->arch, needs[i].arch) == 0 && max_of(c, needs[i].suffix, 0) < 1) {
+            return gguf_bad(c, "%s.%s is missing or 0, which no %s model can be: " GGUF_AGAIN,
+                            c->arch, needs[i].suffix, c->arch);
+        }
+    }
+    return check_sections(c);
 }
 
 /* For every architecture: what llama.cpp asserts before it looks at tensors. */
@@ -344,10 +414,11 @@ static bool check_common(struct gguf_check *c)
         return gguf_bad(c, "%s.nextn_predict_layers leaves no layer: " GGUF_AGAIN, c->arch);
     }
     if (c->n_head > 0 && c->n_head_kv > 0 && c->n_head % c->n_head_kv != 0) {
-        return gguf_bad(c, "%" PRId64 " attention heads cannot share %" PRId64
-                        " key-value heads: " GGUF_AGAIN, c->n_head, c->n_head_kv);
+        return gguf_bad(
+            c, "%" PRId64 " attention heads cannot share %" PRId64 " key-value heads: " GGUF_AGAIN,
+            c->n_head, c->n_head_kv);
     }
-    return check_experts(c) && check_rope(c);
+    return check_experts(c) && check_rope(c) && check_needs(c);
 }
 
 /* What the graphs of our architectures assert about heads and rope. */
@@ -357,27 +428,31 @@ static bool check_heads(struct gguf_check *c)
     const uint32_t square = ARCH_QWEN2 | ARCH_PHI3 | ARCH_GPT2;
 
     if (c->n_head < 1 || c->n_head_kv < 1 || c->n_ff < 1 || c->head_k < 1) {
-        return gguf_bad(c, "the model has %" PRId64 " attention heads, %" PRId64
+        return gguf_bad(c,
+                        "the model has %" PRId64 " attention heads, %" PRId64
                         " key-value heads, a head size of %" PRId64
                         " and a feed-forward length of %" PRId64 ": " GGUF_AGAIN,
                         c->n_head, c->n_head_kv, c->head_k, c->n_ff);
     }
     if (c->head_k != c->head_v || int_of(c, "attention.key_length_swa", c->head_k) != c->head_k ||
         int_of(c, "attention.value_length_swa", c->head_k) != c->head_k) {
-        return gguf_bad(c, "the head sizes of %s models are all the same, here they differ "
-                        "(%" PRId64 " and %" PRId64 "): " GGUF_AGAIN, c->arch, c->head_k,
-                        c->head_v);
+        return gguf_bad(c,
+                        "the head sizes of %s models are all the same, here they differ "
+                        "(%" PRId64 " and %" PRId64 "): " GGUF_AGAIN,
+                        c->arch, c->head_k, c->head_v);
     }
-    if (c->arch_bit != ARCH_GPT2 &&
-        (c->n_rot < 2 || c->n_rot % 2 != 0 || c->n_rot > c->head_k ||
-         int_of(c, "rope.dimension_count_swa", c->n_rot) != c->n_rot ||
-         ((c->arch_bit & all_rotate) != 0 && c->n_rot != c->head_k))) {
-        return gguf_bad(c, "%s.rope.dimension_count is %" PRId64 " with heads of %" PRId64
-                        ": " GGUF_AGAIN, c->arch, c->n_rot, c->head_k);
+    if (c->arch_bit != ARCH_GPT2 && (c->n_rot < 2 || c->n_rot % 2 != 0 || c->n_rot > c->head_k ||
+                                     int_of(c, "rope.dimension_count_swa", c->n_rot) != c->n_rot ||
+                                     ((c->arch_bit & all_rotate) != 0 && c->n_rot != c->head_k))) {
+        return gguf_bad(
+            c, "%s.rope.dimension_count is %" PRId64 " with heads of %" PRId64 ": " GGUF_AGAIN,
+            c->arch, c->n_rot, c->head_k);
     }
     if ((c->arch_bit & square) != 0 && c->n_head * c->head_k != c->n_embd) {
-        return gguf_bad(c, "%" PRId64 " heads of %" PRId64 " are not the embedding length %" PRId64
-                        ": " GGUF_AGAIN, c->n_head, c->head_k, c->n_embd);
+        return gguf_bad(c,
+                        "%" PRId64 " heads of %" PRId64 " are not the embedding length %" PRId64
+                        ": " GGUF_AGAIN,
+                        c->n_head, c->head_k, c->n_embd);
     }
     return true;
 }
@@ -395,19 +470,22 @@ static bool check_known(struct gguf_check *c)
                         c->arch, out, c->n_embd);
     }
     if (int_of(c, "nextn_predict_layers", 0) != 0) {
-        return gguf_bad(c, "%s.nextn_predict_layers is not 0, which %s models do not have: "
-                        GGUF_AGAIN, c->arch, c->arch);
+        return gguf_bad(
+            c, "%s.nextn_predict_layers is not 0, which %s models do not have: " GGUF_AGAIN,
+            c->arch, c->arch);
     }
     if (c->n_expert != 0 && c->arch_bit != ARCH_LLAMA) {
-        return gguf_bad(c, "%s.expert_count is %" PRId64 ", but %s models have no experts: "
-                        GGUF_AGAIN, c->arch, c->n_expert, c->arch);
+        return gguf_bad(
+            c, "%s.expert_count is %" PRId64 ", but %s models have no experts: " GGUF_AGAIN,
+            c->arch, c->n_expert, c->arch);
     }
     return check_heads(c);
 }
 
 bool gguf_check_params(struct gguf_check *c)
 {
-    static const struct rule layers = {"block_count", RULE_U32, 1, MAX_LAYERS, ARCH_ALL | ARCH_OTHER};
+    static const struct rule layers = {"block_count", RULE_U32, 1, MAX_LAYERS,
+                                       ARCH_ALL | ARCH_OTHER};
 
     if (!check_rule(c, &layers)) {
         return false;

@@ -12,8 +12,22 @@
 
 #include "core/memory.h"
 
-enum dim { D_NONE, D_ONE, D_EMBD, D_VOCAB, D_CTX, D_Q, D_KV, D_QKV, D_FF, D_FF2, D_HEAD, D_ROPE,
-           D_EXPERTS, D_CLASSES };
+enum dim {
+    D_NONE,
+    D_ONE,
+    D_EMBD,
+    D_VOCAB,
+    D_CTX,
+    D_Q,
+    D_KV,
+    D_QKV,
+    D_FF,
+    D_FF2,
+    D_HEAD,
+    D_ROPE,
+    D_EXPERTS,
+    D_CLASSES
+};
 
 enum role {
     R_MATRIX, /* multiplied, or looked up in */
@@ -79,10 +93,18 @@ static const struct row layers[] = {
     {"ffn_up.bias", {D_FF}, R_PLAIN, ARCH_GPT2, (uint32_t)ARCH_GPT2 | ARCH_LLAMA, G_DENSE},
     {"ffn_down.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, (uint32_t)ARCH_GPT2 | ARCH_LLAMA, G_DENSE},
     {"ffn_gate_inp.weight", {D_EMBD, D_EXPERTS}, R_MATRIX, ARCH_LLAMA, ARCH_LLAMA, G_EXPERTS},
-    {"ffn_gate_exps.weight", {D_EMBD, D_FF, D_EXPERTS}, R_MATRIX, ARCH_LLAMA, ARCH_LLAMA,
+    {"ffn_gate_exps.weight",
+     {D_EMBD, D_FF, D_EXPERTS},
+     R_MATRIX,
+     ARCH_LLAMA,
+     ARCH_LLAMA,
      G_EXPERTS},
     {"ffn_up_exps.weight", {D_EMBD, D_FF, D_EXPERTS}, R_MATRIX, ARCH_LLAMA, ARCH_LLAMA, G_EXPERTS},
-    {"ffn_down_exps.weight", {D_FF, D_EMBD, D_EXPERTS}, R_MATRIX, ARCH_LLAMA, ARCH_LLAMA,
+    {"ffn_down_exps.weight",
+     {D_FF, D_EMBD, D_EXPERTS},
+     R_MATRIX,
+     ARCH_LLAMA,
+     ARCH_LLAMA,
      G_EXPERTS},
 };
 
@@ -93,19 +115,32 @@ static int64_t size_of(const struct gguf_check *c, enum dim d)
 
     switch (d) {
     case D_NONE:
-    case D_ONE: return 1;
-    case D_EMBD: return c->n_embd;
-    case D_VOCAB: return c->n_vocab;
-    case D_CTX: return c->n_ctx;
-    case D_Q: return q;
-    case D_KV: return kv;
-    case D_QKV: return q + 2 * kv;
-    case D_FF: return c->n_ff;
-    case D_FF2: return 2 * c->n_ff;
-    case D_HEAD: return c->head_k;
-    case D_ROPE: return c->n_rot / 2;
-    case D_EXPERTS: return c->n_expert;
-    case D_CLASSES: return c->n_cls;
+    case D_ONE:
+        return 1;
+    case D_EMBD:
+        return c->n_embd;
+    case D_VOCAB:
+        return c->n_vocab;
+    case D_CTX:
+        return c->n_ctx;
+    case D_Q:
+        return q;
+    case D_KV:
+        return kv;
+    case D_QKV:
+        return q + 2 * kv;
+    case D_FF:
+        return c->n_ff;
+    case D_FF2:
+        return 2 * c->n_ff;
+    case D_HEAD:
+        return c->head_k;
+    case D_ROPE:
+        return c->n_rot / 2;
+    case D_EXPERTS:
+        return c->n_expert;
+    case D_CLASSES:
+        return c->n_cls;
     }
     return 0;
 }
@@ -148,8 +183,10 @@ static bool check_type(struct gguf_check *c, const struct gguf_tensor *t, enum r
     const struct gguf_weight_type *type = gguf_weight_type(t->type);
 
     if (role == R_PLAIN ? t->type != 0 : !type->computes) {
-        return gguf_bad(c, "the tensor %s is of type %s, which llama.cpp cannot compute with there: "
-                        GGUF_AGAIN, t->name, type->name);
+        return gguf_bad(
+            c,
+            "the tensor %s is of type %s, which llama.cpp cannot compute with there: " GGUF_AGAIN,
+            t->name, type->name);
     }
     return true;
 }
@@ -215,13 +252,20 @@ static bool check_row(struct walk *w, const struct row *r, const char *name, boo
 static bool group_applies(const struct gguf_check *c, enum group g, bool fused)
 {
     switch (g) {
-    case G_NONE: return true;
-    case G_FUSED: return fused;
-    case G_SPLIT: return !fused;
-    case G_DENSE: return c->n_expert == 0;
-    case G_EXPERTS: return c->n_expert > 0;
-    case G_LONGROPE: return c->longrope;
-    case G_ROPE: return !c->longrope;
+    case G_NONE:
+        return true;
+    case G_FUSED:
+        return fused;
+    case G_SPLIT:
+        return !fused;
+    case G_DENSE:
+        return c->n_expert == 0;
+    case G_EXPERTS:
+        return c->n_expert > 0;
+    case G_LONGROPE:
+        return c->longrope;
+    case G_ROPE:
+        return !c->longrope;
     }
     return false;
 }
@@ -270,9 +314,10 @@ static bool check_leftover(struct walk *w)
 
     for (size_t i = 0; i < n; i++) {
         if (!w->seen[i]) {
-            return gguf_bad(w->c, "the tensor %s does not belong to a %s model of %" PRId64
-                            " layers: " GGUF_AGAIN, gguf_file_tensor(w->c->f, i)->name,
-                            w->c->arch, w->c->n_layer);
+            return gguf_bad(w->c,
+                            "the tensor %s does not belong to a %s model of %" PRId64
+                            " layers: " GGUF_AGAIN,
+                            gguf_file_tensor(w->c->f, i)->name, w->c->arch, w->c->n_layer);
         }
     }
     return true;

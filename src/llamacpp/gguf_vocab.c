@@ -18,7 +18,15 @@
 #define NO_ID (-1)
 #define TYPE_BYTE 6 /* of tokenizer.ggml.token_type */
 
-enum vocab_kind { VOCAB_SPM, VOCAB_BPE, VOCAB_WPM, VOCAB_UGM, VOCAB_RWKV, VOCAB_PLAMO2, VOCAB_NONE };
+enum vocab_kind {
+    VOCAB_SPM,
+    VOCAB_BPE,
+    VOCAB_WPM,
+    VOCAB_UGM,
+    VOCAB_RWKV,
+    VOCAB_PLAMO2,
+    VOCAB_NONE
+};
 
 /* tokenizer.ggml.model: what llama.cpp makes of it, and its default ids. */
 struct tokenizer_model {
@@ -267,8 +275,10 @@ static bool find_splitter(struct vocab *v)
         if (same(pre, splitters[i].name)) {
             v->pre = splitters[i].flags;
             if ((v->pre & PRE_OWN_MODEL) != 0 && !same(pre, v->model->name)) {
-                return gguf_bad(v->c, "tokenizer.ggml.pre is \"%s\", which does not go with a \"%s\" "
-                                "tokenizer: " GGUF_AGAIN, splitters[i].name, v->model->name);
+                return gguf_bad(v->c,
+                                "tokenizer.ggml.pre is \"%s\", which does not go with a \"%s\" "
+                                "tokenizer: " GGUF_AGAIN,
+                                splitters[i].name, v->model->name);
             }
             return true;
         }
@@ -335,8 +345,8 @@ static bool load_tokens(struct vocab *v)
     bool empty = false;
 
     if (!gguf_texts_begin(c->f, "tokenizer.ggml.tokens", &it)) {
-        return gguf_bad(c, "the key tokenizer.ggml.tokens is missing or no array of texts: "
-                        GGUF_AGAIN);
+        return gguf_bad(
+            c, "the key tokenizer.ggml.tokens is missing or no array of texts: " GGUF_AGAIN);
     }
     v->n = it.left;
     if (v->n < 1 || v->n > MAX_TOKENS) {
@@ -448,8 +458,10 @@ static bool check_merges(struct vocab *v)
 
 static bool no_byte(struct vocab *v, unsigned byte)
 {
-    return gguf_bad(v->c, "the vocabulary has no token for the byte 0x%02X: llama.cpp would end on "
-                    "text with it; download the file again, or convert the model again", byte);
+    return gguf_bad(v->c,
+                    "the vocabulary has no token for the byte 0x%02X: llama.cpp would end on "
+                    "text with it; download the file again, or convert the model again",
+                    byte);
 }
 
 /* A SentencePiece tokenizer writes what it has no token for as bytes, and needs them all. */
@@ -500,10 +512,14 @@ static int rwkv_byte(inf_text t)
         return -1;
     }
     switch (t.data[1]) {
-    case 't': return '\t';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    default: return (unsigned char)t.data[1];
+    case 't':
+        return '\t';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    default:
+        return (unsigned char)t.data[1];
     }
 }
 
@@ -530,9 +546,12 @@ static bool check_rwkv_bytes(struct vocab *v)
 static bool check_coverage(struct vocab *v)
 {
     switch (v->model->kind) {
-    case VOCAB_SPM: return check_bytes(v);
-    case VOCAB_RWKV: return check_rwkv_bytes(v);
-    default: return true;
+    case VOCAB_SPM:
+        return check_bytes(v);
+    case VOCAB_RWKV:
+        return check_rwkv_bytes(v);
+    default:
+        return true;
     }
 }
 
@@ -575,9 +594,9 @@ static bool check_added(struct vocab *v)
         return false;
     }
     if ((add_bos && bos == NO_ID) || (add_eos && eos == NO_ID)) {
-        return gguf_bad(v->c, "%s text is to get an %s token, but the vocabulary has none: "
-                        GGUF_AGAIN, "every", add_bos && bos == NO_ID ? "opening (BOS)"
-                                                                     : "end (EOS)");
+        return gguf_bad(v->c,
+                        "%s text is to get an %s token, but the vocabulary has none: " GGUF_AGAIN,
+                        "every", add_bos && bos == NO_ID ? "opening (BOS)" : "end (EOS)");
     }
     return true;
 }
@@ -600,8 +619,10 @@ static bool check_phi3_tokens(struct vocab *v)
     }
     for (size_t i = 0; phi3 && i < 4; i++) {
         if (text_map_find(&v->map, (inf_text){wanted[i], strlen(wanted[i])}) == TEXT_MAP_NONE) {
-            return gguf_bad(v->c, "the model's name (general.name) is that of a Phi-3, but its "
-                            "vocabulary has no %s, which llama.cpp wants then", wanted[i]);
+            return gguf_bad(v->c,
+                            "the model's name (general.name) is that of a Phi-3, but its "
+                            "vocabulary has no %s, which llama.cpp wants then",
+                            wanted[i]);
         }
     }
     return true;

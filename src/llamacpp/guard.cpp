@@ -85,8 +85,8 @@ struct llama_model *guard_load_model(const char *path, struct llama_model_params
                                      inf_error *err)
 {
     target.last_error[0] = '\0';
-    llama_model *model =
-        caught([&] { return llama_model_load_from_file(path, params); }, (llama_model *)nullptr);
+    llama_model *model = caught([&] { return llama_model_load_from_file(path, params); },
+                                (llama_model *)nullptr);
 
     if (!model)
         failed(err, "cannot load the model", target.last_error);
@@ -97,8 +97,8 @@ struct llama_context *guard_new_context(struct llama_model *model,
                                         struct llama_context_params params, inf_error *err)
 {
     target.last_error[0] = '\0';
-    llama_context *context =
-        caught([&] { return llama_init_from_model(model, params); }, (llama_context *)nullptr);
+    llama_context *context = caught([&] { return llama_init_from_model(model, params); },
+                                    (llama_context *)nullptr);
 
     if (!context)
         failed(err, "cannot make a context", target.last_error);
@@ -114,9 +114,7 @@ int32_t guard_tokenize(const struct llama_vocab *vocab, const char *text, int32_
                        llama_token *tokens, int32_t n_max, bool add_special, bool parse_special)
 {
     return caught(
-        [&] {
-            return llama_tokenize(vocab, text, len, tokens, n_max, add_special, parse_special);
-        },
+        [&] { return llama_tokenize(vocab, text, len, tokens, n_max, add_special, parse_special); },
         (int32_t)INT32_MIN);
 }
 
@@ -133,17 +131,16 @@ size_t guard_get_state(struct llama_context *ctx, void *out, size_t size, int32_
 
 size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size, int32_t slot)
 {
-    return caught(
-        [&] { return llama_state_seq_set_data(ctx, (const uint8_t *)data, size, slot); },
-        (size_t)0);
+    return caught([&] { return llama_state_seq_set_data(ctx, (const uint8_t *)data, size, slot); },
+                  (size_t)0);
 }
 
 struct llama_adapter_lora *guard_load_adapter(struct llama_model *model, FILE *file, inf_error *err)
 {
     target.last_error[0] = '\0';
-    llama_adapter_lora *lora =
-        caught([&] { return llama_adapter_lora_init_from_file_ptr(model, file); },
-               (llama_adapter_lora *)nullptr);
+    llama_adapter_lora *lora = caught(
+        [&] { return llama_adapter_lora_init_from_file_ptr(model, file); },
+        (llama_adapter_lora *)nullptr);
 
     if (!lora)
         failed(err, "refuses the adapter", target.last_error);

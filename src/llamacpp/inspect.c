@@ -67,8 +67,8 @@ static int64_t count_parameters(const struct gguf_file *f)
 static json_t *metadata_text(const struct gguf_file *f, const char *key)
 {
     inf_text text;
-    json_t *value =
-        gguf_get_text(f, key, &text) && text.len ? json_stringn(text.data, text.len) : NULL;
+    json_t *value = gguf_get_text(f, key, &text) && text.len ? json_stringn(text.data, text.len)
+                                                             : NULL;
 
     return value ? value : json_null();
 }
@@ -187,10 +187,9 @@ static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file 
                               "kind", "adapter", "format", "gguf", "architecture",
                               metadata_text(f, "general.architecture"), "peft_type", "LORA", "rank",
                               (json_int_t)rank, "alpha", alpha, "scale",
-                              alpha != 0 ? alpha / (double)rank : 1.0, "dtype", dtype,
-                              "targets", unique_texts(targets, n_modules), "n_modules",
-                              (json_int_t)n_modules, "n_tensors", (json_int_t)n, "size",
-                              (json_int_t)gguf_file_size(f)),
+                              alpha != 0 ? alpha / (double)rank : 1.0, "dtype", dtype, "targets",
+                              unique_texts(targets, n_modules), "n_modules", (json_int_t)n_modules,
+                              "n_tensors", (json_int_t)n, "size", (json_int_t)gguf_file_size(f)),
                     err);
     mem_free(targets);
     return code;
@@ -276,10 +275,11 @@ static int32_t inspect_directory(struct buffer *out, const char *dir, const char
         code = !buffer_printf(&config, "%s/adapter_config.json", dir) ? error_no_memory(err)
                : stat(config.data, &info) == 0
                    ? INF_OK
-                   : error_set(err, INF_ERROR_UNSUPPORTED,
-                               "%s is a Hugging Face checkpoint; this version reads GGUF models and "
-                               "LoRA adapters, so convert it to GGUF",
-                               dir);
+                   : error_set(
+                         err, INF_ERROR_UNSUPPORTED,
+                         "%s is a Hugging Face checkpoint; this version reads GGUF models and "
+                         "LoRA adapters, so convert it to GGUF",
+                         dir);
     }
     buffer_free(&config);
     if (code == INF_OK)

@@ -39,7 +39,8 @@ static bool token_piece(void *impl, int32_t token, bool special, struct buffer *
 int32_t instance_tokenize(const struct instance *i, inf_text text, bool add_special,
                           int32_t **tokens, int32_t *n, inf_error *err)
 {
-    size_t room = text.len + 16; /* no tokenizer gives more tokens than bytes, but for special ones */
+    size_t room = text.len +
+                  16; /* no tokenizer gives more tokens than bytes, but for special ones */
     int32_t *ids = NULL;
 
     if (text.len > (size_t)INT32_MAX / 8)
@@ -128,8 +129,8 @@ static int32_t load_weights(struct instance *i, const struct instance_options *o
 /* How many windows the KV budget holds, at most max_sequences. */
 static int32_t count_slots(struct instance *i, const struct instance_options *o, inf_error *err)
 {
-    uint64_t window =
-        (uint64_t)llama_engine_token_bytes(o->base) * (uint64_t)((o->config->n_ctx + 255) / 256 * 256);
+    uint64_t window = (uint64_t)llama_engine_token_bytes(o->base) *
+                      (uint64_t)((o->config->n_ctx + 255) / 256 * 256);
     uint64_t n = o->config->kv_budget_bytes / (window ? window : 1);
 
     if (n == 0)
@@ -184,8 +185,8 @@ int32_t instance_load(struct instance **out, inf_context *context,
     if (!i)
         return error_no_memory(err);
     i->context = context;
-    i->n_threads =
-        options->config->n_threads > 0 ? options->config->n_threads : default_thread_count();
+    i->n_threads = options->config->n_threads > 0 ? options->config->n_threads
+                                                  : default_thread_count();
     atomic_init(&i->refs, 1);
     guard_start();
     guard_log_to(context);

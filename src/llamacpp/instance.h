@@ -18,8 +18,8 @@ struct instance {
     _Atomic int32_t refs;
     inf_context *context;
     struct llama_model *model;
-    struct llama_engine *engine;   /* NULL: vocabulary only */
-    struct scheduler *scheduler;   /* the same */
+    struct llama_engine *engine; /* NULL: vocabulary only */
+    struct scheduler *scheduler; /* the same */
     struct vocabulary vocabulary;
     int32_t n_threads;
     int32_t n_slots; /* decoded together at most */
@@ -35,7 +35,7 @@ struct instance_options {
     const inf_provider_config *config;
     bool vocabulary_only;
     bool native_adapters;
-    inf_op *op;                /* progress goes to it; loading ends when it is asked to stop */
+    inf_op *op; /* progress goes to it; loading ends when it is asked to stop */
     _Atomic int64_t *kv_bytes;
     void (*freed)(void *arg, const struct scheduler_stats *final);
     void *freed_arg;

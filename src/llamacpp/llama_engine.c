@@ -17,8 +17,8 @@ struct llama_engine {
     struct llama_engine_options options;
     struct llama_context *context; /* NULL until the first reserve */
     ggml_threadpool_t pool;
-    struct lora_eval *eval;          /* shared decode, else NULL */
-    struct native_adapters *native;  /* native decode, else NULL */
+    struct lora_eval *eval;         /* shared decode, else NULL */
+    struct native_adapters *native; /* native decode, else NULL */
     int32_t n_slots, n_context;
     int32_t n_vocab;
     struct llama_batch batch; /* MAX_UBATCH tokens */
@@ -35,8 +35,8 @@ static size_t kv_size(const struct llama_engine *e, int32_t n_slots, int32_t n_c
            (size_t)n_slots * (size_t)n_context;
 }
 
-static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots,
-                                         int32_t n_context, inf_error *err)
+static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots, int32_t n_context,
+                                         inf_error *err)
 {
     struct llama_context_params p = llama_context_default_params();
     struct llama_context *context = NULL;
@@ -234,9 +234,10 @@ static int32_t decode_shared(struct llama_engine *e, const struct engine_row *ro
     lora_eval_begin(e->eval, rows, n_rows, n_tokens);
     code = call_decode(e, err);
     if (!lora_eval_end(e->eval) && code == INF_OK)
-        code = error_set(err, INF_ERROR_BACKEND,
-                         "adapters could not be applied to this model's graph; set adapter_execution "
-                         "to native");
+        code = error_set(
+            err, INF_ERROR_BACKEND,
+            "adapters could not be applied to this model's graph; set adapter_execution "
+            "to native");
     return code;
 }
 
@@ -279,7 +280,7 @@ static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_
 
     guard_log_to(e->options.log);
     code = e->native ? decode_native(e, rows, n_rows, n_tokens, err)
-                             : decode_shared(e, rows, n_rows, n_tokens, err);
+                     : decode_shared(e, rows, n_rows, n_tokens, err);
     for (int32_t i = 0; code != INF_OK && i < n_rows; i++)
         engine_truncate(e, rows[i].slot, rows[i].position);
     return code;

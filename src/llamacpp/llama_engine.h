@@ -22,14 +22,14 @@ struct llama_engine;
 
 struct llama_engine_options {
     inf_context *log;              /* llama.cpp's log lines go there */
-    struct llama_model *model;    /* borrowed */
+    struct llama_model *model;     /* borrowed */
     const struct gguf_model *base; /* borrowed: the model's header */
     int32_t n_threads;
     int32_t max_slots;
     int32_t max_context;
     int32_t flash_attention; /* enum inf_flash_attention */
     bool native_adapters;
-    bool kv_f32;             /* for logits: exact rather than small and fast */
+    bool kv_f32;               /* for logits: exact rather than small and fast */
     _Atomic int64_t *kv_bytes; /* kept up to date; may be NULL */
 };
 

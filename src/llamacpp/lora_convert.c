@@ -357,8 +357,8 @@ bool lora_largest(float *largest, const void *src, int32_t source, size_t n)
 {
 #if defined(__x86_64__)
     if (has_avx2()) {
-        uint32_t bits =
-            source == LORA_SOURCE_F32 ? largest_f32(src, n) : largest_half(src, source, n);
+        uint32_t bits = source == LORA_SOURCE_F32 ? largest_f32(src, n)
+                                                  : largest_half(src, source, n);
         return finish_largest(largest, bits, source);
     }
 #endif

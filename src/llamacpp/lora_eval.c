@@ -283,8 +283,8 @@ void lora_eval_begin(struct lora_eval *e, const struct engine_row *rows, int32_t
     memset(e->touched, 0, e->n_tensors * sizeof *e->touched);
     for (int32_t i = 0; i < n_rows; i++) {
         e->n_by_token = add_run(e->by_token, e->n_by_token, &rows[i], token_row, n_tokens);
-        e->n_by_output =
-            add_run(e->by_output, e->n_by_output, &rows[i], output_row, rows[i].want_logits);
+        e->n_by_output = add_run(e->by_output, e->n_by_output, &rows[i], output_row,
+                                 rows[i].want_logits);
         token_row += n_tokens;
         output_row += rows[i].want_logits;
     }
@@ -306,10 +306,10 @@ bool lora_eval_end(struct lora_eval *e)
 
 static int32_t create_graph(struct lora_eval *e, struct ggml_threadpool *pool, inf_error *err)
 {
-    struct ggml_init_params params = {
-        .mem_size = ggml_tensor_overhead() * 4 + ggml_graph_overhead_custom(8, false) + 1024,
-        .mem_buffer = NULL,
-        .no_alloc = false};
+    struct ggml_init_params params = {.mem_size = ggml_tensor_overhead() * 4 +
+                                                  ggml_graph_overhead_custom(8, false) + 1024,
+                                      .mem_buffer = NULL,
+                                      .no_alloc = false};
     struct ggml_tensor *node = NULL;
 
     e->ggml = ggml_init(params);

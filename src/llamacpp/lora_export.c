@@ -116,8 +116,8 @@ static bool put_b(struct buffer *b, const struct lora_module *m)
     float *to = extend(b, (size_t)m->rank * (size_t)m->n_out);
     for (int32_t o = 0; to && o < m->n_out; o++) {
         for (int32_t r = 0; r < m->rank; r++) {
-            *to++ =
-                m->gain * element(m->bt, m->type, (size_t)r * (size_t)m->padded_out + (size_t)o);
+            *to++ = m->gain *
+                    element(m->bt, m->type, (size_t)r * (size_t)m->padded_out + (size_t)o);
         }
     }
     return to && put_padding(b);

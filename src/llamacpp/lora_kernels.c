@@ -103,8 +103,8 @@ INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor
             __m256 w = load8(m->a, type, row + (size_t)k * (size_t)m->padded_in + i);
 
             for (int32_t r = 0; r < n_rows; r++)
-                acc[r * n_j + k] = _mm256_fmadd_ps(
-                    w, _mm256_loadu_ps(x + (size_t)r * x_stride + i), acc[r * n_j + k]);
+                acc[r * n_j + k] = _mm256_fmadd_ps(w, _mm256_loadu_ps(x + (size_t)r * x_stride + i),
+                                                   acc[r * n_j + k]);
         }
     }
     for (int32_t r = 0; r < n_rows; r++) {

@@ -35,8 +35,8 @@ struct lora_weights {
     size_t n_modules;
     struct lora_module *modules; /* sorted by tensor name, each once */
     int32_t max_rank;
-    size_t bytes;    /* of everything */
-    int32_t format;  /* enum inf_adapter_format */
+    size_t bytes;   /* of everything */
+    int32_t format; /* enum inf_adapter_format */
     int32_t n_tensors;
 };
 

@@ -594,9 +594,7 @@ static json_t *list_targets(const struct peft_adapter *p)
 
 static const char *torch_name(const char *name)
 {
-    return strcmp(name, "F32") == 0   ? "float32"
-           : strcmp(name, "F16") == 0 ? "float16"
-                                      : "bfloat16";
+    return strcmp(name, "F32") == 0 ? "float32" : strcmp(name, "F16") == 0 ? "float16" : "bfloat16";
 }
 
 static const char *dtype_of(const struct peft_adapter *p)

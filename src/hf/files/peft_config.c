@@ -39,6 +39,7 @@ struct targets {
     int32_t kind; /* enum targets_kind */
     char **names; /* LIST */
     size_t n;
+    int64_t cost;            /* of looking through names once, in steps of the budget */
     struct pattern *pattern; /* PATTERN */
 };
 
@@ -66,6 +67,24 @@ static int32_t bad(inf_error *err, const char *key, const char *what)
 }
 
 /* ---------------------------------------------------------------- values */
+
+/* Takes steps from the budget of all matching. Lists are hostile too: 65,536 names or layers, times
+ * a million modules, would take minutes. */
+static int32_t spend(struct peft_config *c, int64_t steps, inf_error *err)
+{
+    c->budget -= steps;
+    if (c->budget >= 0) {
+        return INF_OK;
+    }
+    return error_set(err, INF_ERROR_UNSUPPORTED,
+                     CONFIG_NAME ": its patterns and lists take too long to match; simplify them");
+}
+
+/* Steps for going through n bytes of text, which takes less than a step each. */
+static int64_t steps_of(size_t n)
+{
+    return (int64_t)(n / 16) + 1;
+}
 
 /* Python's truth of a value. */
 static bool is_set(const json_t *v)
@@ -419,13 +438,16 @@ static int32_t rules_find(struct peft_config *c, const struct rules *rules, cons
     for (size_t i = 0; i < rules->n; i++) {
         bool hit = false;
         if (rules->items[i].pattern) {
-            int32_t code =
-                pattern_fullmatch(&hit, rules->items[i].pattern, module, len, &c->budget, err);
+            int32_t code = pattern_fullmatch(&hit, rules->items[i].pattern, module, len, &c->budget,
+                                             err);
             if (code != INF_OK) {
                 return code;
             }
         } else {
-            c->budget--;
+            int32_t code = spend(c, steps_of(rules->items[i].len), err);
+            if (code != INF_OK) {
+                return code;
+            }
             hit = plain_matches(&rules->items[i], module, len);
         }
         if (hit) {
@@ -447,7 +469,11 @@ static int32_t parse_targets(struct peft_config *c, struct targets *out, const j
     }
     if (json_is_array(v)) {
         out->kind = TARGETS_LIST;
-        return get_strings(v, key, false, &out->names, &out->n, err);
+        int32_t code = get_strings(v, key, false, &out->names, &out->n, err);
+        for (size_t i = 0; i < out->n; i++) {
+            out->cost += steps_of(strlen(out->names[i]));
+        }
+        return code;
     }
     if (!json_is_string(v)) {
         return bad(err, key, "a string or a list of strings");
@@ -478,18 +504,19 @@ static bool list_has(const struct targets *t, const char *module)
 static int32_t targets_match(struct peft_config *c, const struct targets *t, const char *module,
                              bool is_output, bool *out, inf_error *err)
 {
+    int32_t code = INF_OK;
+    *out = false;
     switch (t->kind) {
     case TARGETS_LIST:
-        c->budget -= (int64_t)t->n;
-        *out = list_has(t, module);
-        return INF_OK;
+        code = spend(c, t->cost, err);
+        *out = code == INF_OK && list_has(t, module);
+        return code;
     case TARGETS_PATTERN:
         return pattern_fullmatch(out, t->pattern, module, strlen(module), &c->budget, err);
     case TARGETS_ALL_LINEAR:
         *out = !is_output;
         return INF_OK;
     default:
-        *out = false;
         return INF_OK;
     }
 }
@@ -534,12 +561,12 @@ static int32_t parse_layer_lists(struct peft_config *c, const json_t *root, inf_
     int32_t code = get_strings(v, "layers_pattern", true, &c->layer_lists, &c->n_layer_lists, err);
     for (size_t i = 0; code == INF_OK && i < c->n_layer_lists; i++) {
         const char *name = c->layer_lists[i];
-        if (!is_plain(name, strlen(name)) || strpbrk(name, ".-")) {
-            code =
-                error_set(err, INF_ERROR_UNSUPPORTED,
-                          CONFIG_NAME ": layers_pattern \"%.100s\" is not a plain name, which is "
-                                      "not supported",
-                          name);
+        if (name[0] == '\0' || !is_plain(name, strlen(name)) || strpbrk(name, ".-")) {
+            code = error_set(err, INF_ERROR_UNSUPPORTED,
+                             CONFIG_NAME
+                             ": layers_pattern \"%.100s\" is not a plain name, which is "
+                             "not supported",
+                             name);
         }
     }
     return code;
@@ -587,15 +614,16 @@ static int64_t module_layer(const struct peft_config *c, const char *module)
     return -1;
 }
 
-static bool in_layers(const struct peft_config *c, const char *module)
+static int32_t in_layers(struct peft_config *c, const char *module, bool *out, inf_error *err)
 {
-    int64_t layer = module_layer(c, module);
-    for (size_t i = 0; i < c->n_layers; i++) {
-        if (layer >= 0 && c->layers[i] == layer) {
-            return true;
-        }
+    int64_t once = steps_of(strlen(module)), lists = (int64_t)c->n_layer_lists + 1;
+    int32_t code = spend(c, steps_of(c->n_layers) + once * lists, err);
+    int64_t layer = code == INF_OK ? module_layer(c, module) : -1;
+    *out = false;
+    for (size_t i = 0; layer >= 0 && i < c->n_layers && !*out; i++) {
+        *out = c->layers[i] == layer;
     }
-    return false;
+    return code;
 }
 
 /* True when the whole module name is in the list: peft then does not look at the layers. */
@@ -624,11 +652,7 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
     }
     code = targets_match(c, &c->targets, module, is_output, selected, err);
     if (code == INF_OK && *selected && c->has_layers && !list_has_exactly(&c->targets, module)) {
-        *selected = in_layers(c, module);
-    }
-    if (code == INF_OK && c->budget < 0) {
-        code = error_set(err, INF_ERROR_UNSUPPORTED,
-                         CONFIG_NAME ": its targets take too long to match; simplify them");
+        code = in_layers(c, module, selected, err);
     }
     return code;
 }
@@ -788,10 +812,6 @@ int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *r
     int32_t code = rules_find(c, &c->ranks, module, &r, err);
     if (code == INF_OK) {
         code = rules_find(c, &c->alphas, module, &alpha, err);
-    }
-    if (code == INF_OK && c->budget < 0) {
-        code = error_set(err, INF_ERROR_UNSUPPORTED,
-                         CONFIG_NAME ": its patterns take too long to match; simplify them");
     }
     if (code != INF_OK) {
         return code;

@@ -682,7 +682,7 @@ static int32_t open_file(struct safetensors *st, const char *path, inf_error *er
         return error_set(err, INF_ERROR_IO, "cannot read %s: it is not a regular file", path);
     }
     st->size = (uint64_t)info.st_size;
-    return check_size(st, err);
+    return INF_OK;
 }
 
 static int32_t read_header(struct safetensors *st, inf_error *err)
@@ -690,7 +690,10 @@ static int32_t read_header(struct safetensors *st, inf_error *err)
     unsigned char length[LENGTH_BYTES];
     size_t n = 0;
     unsigned char *header = NULL;
-    int32_t code = read_at(st, length, sizeof length, 0, err);
+    int32_t code = check_size(st, err);
+    if (code == INF_OK) {
+        code = read_at(st, length, sizeof length, 0, err);
+    }
     if (code == INF_OK) {
         code = header_length(st, length, &n, err);
     }
