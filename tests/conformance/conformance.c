@@ -347,10 +347,9 @@ static void test_release__last_reference_in_flight__cancels(void **state)
 
 static void test_generate__many_at_once__each_answer_is_that_of_the_request_alone(void **state)
 {
-    static const char *const prompts[] = {"What is gravity?", "Name a colour.",
-                                          "Who wrote Hamlet?", "What is two plus two?",
-                                          "Why is the sky blue?", "Tell me a joke.",
-                                          "What is a river?", "Say hello in French."};
+    static const char *const prompts[] = {
+        "What is gravity?",     "Name a colour.",  "Who wrote Hamlet?", "What is two plus two?",
+        "Why is the sky blue?", "Tell me a joke.", "What is a river?",  "Say hello in French."};
     struct bench b;
     inf_op *alone[8];
     inf_op *together[8];
@@ -366,7 +365,8 @@ static void test_generate__many_at_once__each_answer_is_that_of_the_request_alon
     for (int i = 0; i < 8; i++) {
         inf_request request = greedy(prompts[i], 16, NULL);
 
-        assert_int_equal(inf_generate_start(&together[i], b.provider, &request, NULL, &err), INF_OK);
+        assert_int_equal(inf_generate_start(&together[i], b.provider, &request, NULL, &err),
+                         INF_OK);
     }
     for (int i = 0; i < 8; i++) {
         inf_result a = result_of(alone[i]);
@@ -511,7 +511,8 @@ static void test_adapters__requests_with_four_adapters_at_once__each_as_alone(vo
     for (int i = 0; i < 8; i++) {
         inf_request request = greedy("What is gravity?", 24, ids[i % 4]);
 
-        assert_int_equal(inf_generate_start(&together[i], b.provider, &request, NULL, &err), INF_OK);
+        assert_int_equal(inf_generate_start(&together[i], b.provider, &request, NULL, &err),
+                         INF_OK);
     }
     for (int i = 0; i < 8; i++) {
         inf_result a = result_of(alone[i % 4]);

@@ -13,10 +13,10 @@
 #include <cmocka.h>
 
 struct subject {
-    int32_t type;             /* enum inf_provider_type */
-    const char *base_url;     /* server URL or model path */
-    const char *model;        /* request.model; NULL in process */
-    const char *adapters[4];  /* paths of adapters that fit and change the answer */
+    int32_t type;            /* enum inf_provider_type */
+    const char *base_url;    /* server URL or model path */
+    const char *model;       /* request.model; NULL in process */
+    const char *adapters[4]; /* paths of adapters that fit and change the answer */
     bool in_process;
     bool has_adapters;
 };

@@ -509,7 +509,8 @@ static void test_native__conformance_of_mixed_adapters__each_as_alone(void **sta
     for (int i = 0; i < 8; i++) {
         inf_request request = greedy("What is gravity?", 24, ids[i % 4]);
 
-        assert_int_equal(inf_generate_start(&together[i], b.provider, &request, NULL, &err), INF_OK);
+        assert_int_equal(inf_generate_start(&together[i], b.provider, &request, NULL, &err),
+                         INF_OK);
     }
     for (int i = 0; i < 8; i++) {
         inf_result a = result_of(alone[i % 4]);

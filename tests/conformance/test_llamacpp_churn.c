@@ -73,8 +73,8 @@ static void expect(int32_t code, const inf_error *err)
 static void churn_generate(struct churner *c)
 {
     bool adapted = draw(c, 4) != 0;
-    inf_request request =
-        greedy("Tell me of the sea.", 1 + (int32_t)draw(c, 12), adapted ? random_id(c) : NULL);
+    inf_request request = greedy("Tell me of the sea.", 1 + (int32_t)draw(c, 12),
+                                 adapted ? random_id(c) : NULL);
     inf_callbacks callbacks;
     inf_op *op = NULL;
     inf_error err;

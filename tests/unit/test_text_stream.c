@@ -40,8 +40,12 @@ static void test_text__is_passed_on(void **state)
 {
     (void)state;
     assert_streams(NULL, 0, "Hello, world", "Hello, world", false);
-    assert_streams(NULL, 0, "gr\xC3\xB6\xC3\x9F" "e \xE2\x82\xAC \xF0\x9F\x90\x89",
-                   "gr\xC3\xB6\xC3\x9F" "e \xE2\x82\xAC \xF0\x9F\x90\x89", false);
+    assert_streams(NULL, 0,
+                   "gr\xC3\xB6\xC3\x9F"
+                   "e \xE2\x82\xAC \xF0\x9F\x90\x89",
+                   "gr\xC3\xB6\xC3\x9F"
+                   "e \xE2\x82\xAC \xF0\x9F\x90\x89",
+                   false);
 }
 
 static void test_code_point__is_shown_only_when_it_is_complete(void **state)
@@ -56,8 +60,12 @@ static void test_code_point__is_shown_only_when_it_is_complete(void **state)
     assert_string_equal(out.data, "a");
     assert_true(text_stream_push(s, "\x90", 1, &out, &stopped));
     assert_string_equal(out.data, "a");
-    assert_true(text_stream_push(s, "\x89" "b", 2, &out, &stopped));
-    assert_string_equal(out.data, "a\xF0\x9F\x90\x89" "b");
+    assert_true(text_stream_push(s,
+                                 "\x89"
+                                 "b",
+                                 2, &out, &stopped));
+    assert_string_equal(out.data, "a\xF0\x9F\x90\x89"
+                                  "b");
     buffer_free(&out);
     text_stream_free(s);
 }
@@ -67,15 +75,17 @@ static void test_ill_formed_bytes__become_one_replacement_for_each_maximal_subpa
 {
     (void)state;
 #define FFFD "\xEF\xBF\xBD"
-    assert_streams(NULL, 0, "a\xFF" "b", "a" FFFD "b", false);
+    assert_streams(NULL, 0,
+                   "a\xFF"
+                   "b",
+                   "a" FFFD "b", false);
     assert_streams(NULL, 0, "\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41",
                    FFFD FFFD FFFD FFFD FFFD FFFD FFFD FFFD "A", false);
     assert_streams(NULL, 0, "\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41",
                    FFFD FFFD FFFD FFFD FFFD FFFD FFFD FFFD "A", false);
     assert_streams(NULL, 0, "\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42",
                    FFFD FFFD FFFD FFFD FFFD "A" FFFD FFFD "B", false);
-    assert_streams(NULL, 0, "\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41",
-                   FFFD FFFD FFFD FFFD "A", false);
+    assert_streams(NULL, 0, "\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41", FFFD FFFD FFFD FFFD "A", false);
 }
 
 static void test_truncated_end__becomes_one_replacement(void **state)

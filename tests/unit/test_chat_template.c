@@ -1,0 +1,710 @@
+/*
+ * Specification of chat_template: published templates render as Hugging Face documents them, and
+ * any template, however hostile, gives text or an error in bounded time.
+ */
+#include "hf/text/chat_template.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CORPUS TEST_SOURCE_DIR "/../fuzz/corpus/chat_template/"
+#define TWO "[{\"role\":\"user\",\"content\":\"Hello\"}]"
+#define FOUR                                                                                       \
+    "[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Hello\"},"  \
+    "{\"role\":\"assistant\",\"content\":\"Hi!\"},{\"role\":\"user\",\"content\":\"Bye\"}]"
+#define NO_TEXT ((inf_text){NULL, 0})
+
+/* ------------------------------------------------------------------ helpers */
+
+struct outcome {
+    int32_t code;
+    inf_error err;
+    struct buffer text;
+};
+
+static void release(struct outcome *o)
+{
+    buffer_free(&o->text);
+}
+
+static struct outcome render_all(inf_text source, inf_text messages, const char *system,
+                                 const char *variables, bool prompt)
+{
+    struct outcome o = {0};
+    struct chat_template *t = NULL;
+
+    buffer_init(&o.text, BUFFER_NO_LIMIT);
+    o.code = chat_template_compile(&t, source, "<s>", "</s>", &o.err);
+    if (o.code == INF_OK)
+        o.code = chat_template_render(t, messages, inf_str(system), inf_str(variables), prompt,
+                                      &o.text, &o.err);
+    chat_template_free(t);
+    return o;
+}
+
+static void assert_renders(const char *source, const char *messages, const char *expected)
+{
+    struct outcome o = render_all(inf_str(source), inf_str(messages), NULL, NULL, true);
+
+    if (o.code != INF_OK)
+        fail_msg("%.60s: %s", source, o.err.message);
+    assert_non_null(o.text.data ? o.text.data : "");
+    assert_string_equal(o.text.data ? o.text.data : "", expected);
+    release(&o);
+}
+
+/* A template that cannot be rendered, and what the message says. */
+static void assert_template_error(const char *source, const char *message)
+{
+    struct outcome o = render_all(inf_str(source), inf_str(TWO), NULL, NULL, true);
+
+    if (o.code != INF_ERROR_TEMPLATE)
+        fail_msg("%.60s: %d %s", source, (int)o.code, o.err.message);
+    if (!strstr(o.err.message, message))
+        fail_msg("%.60s: \"%s\" does not say \"%s\"", source, o.err.message, message);
+    assert_int_equal(o.text.len, 0);
+    release(&o);
+}
+
+static void assert_messages_refused(inf_text messages, const char *message)
+{
+    struct outcome o = render_all(inf_str("{{ messages[0].content }}"), messages, NULL, NULL, true);
+
+    assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
+    if (!strstr(o.err.message, message))
+        fail_msg("\"%s\" does not say \"%s\"", o.err.message, message);
+    release(&o);
+}
+
+/* `before` n times, then `middle`, then `after` n times. */
+static char *nested(const char *before, size_t n, const char *middle, const char *after)
+{
+    struct buffer b;
+
+    buffer_init(&b, BUFFER_NO_LIMIT);
+    for (size_t i = 0; i < n; i++)
+        assert_true(buffer_append_str(&b, before));
+    assert_true(buffer_append_str(&b, middle));
+    for (size_t i = 0; i < n; i++)
+        assert_true(buffer_append_str(&b, after));
+    return b.data;
+}
+
+static char *load(const char *name)
+{
+    char path[1024];
+    struct buffer b;
+    char block[4096];
+    size_t n = 0;
+    FILE *file = NULL;
+
+    snprintf(path, sizeof path, "%s%s", CORPUS, name);
+    file = fopen(path, "rb");
+    assert_non_null(file);
+    buffer_init(&b, BUFFER_NO_LIMIT);
+    while ((n = fread(block, 1, sizeof block, file)) > 0)
+        assert_true(buffer_append(&b, block, n));
+    fclose(file);
+    return b.data;
+}
+
+static void assert_published(const char *name, const char *messages, const char *system,
+                             bool prompt, const char *expected)
+{
+    char *source = load(name);
+    struct outcome o = render_all(inf_str(source), inf_str(messages), system, NULL, prompt);
+
+    if (o.code != INF_OK)
+        fail_msg("%s: %s", name, o.err.message);
+    assert_string_equal(o.text.data, expected);
+    release(&o);
+    mem_free(source);
+}
+
+/* ------------------------------------------------------------------ published templates */
+
+static void smollm2_puts_its_own_system_message_first(void **state)
+{
+    (void)state;
+    assert_published("smollm2", TWO, NULL, true,
+                     "<|im_start|>system\n"
+                     "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+                     "<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n");
+}
+
+static void smollm2_takes_the_system_message_given(void **state)
+{
+    (void)state;
+    assert_published("smollm2", FOUR, NULL, false,
+                     "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
+                     "<|im_start|>assistant\nHi!<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n");
+}
+
+static void the_system_prompt_comes_before_the_messages(void **state)
+{
+    (void)state;
+    assert_published("smollm2", TWO, "You are \"terse\".\n", true,
+                     "<|im_start|>system\nYou are \"terse\".\n<|im_end|>\n<|im_start|>user\nHello"
+                     "<|im_end|>\n<|im_start|>assistant\n");
+}
+
+static void qwen3_is_chatml_and_can_think(void **state)
+{
+    (void)state;
+    assert_published("qwen3", FOUR, NULL, true,
+                     "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
+                     "<|im_start|>assistant\nHi!<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n"
+                     "<|im_start|>assistant\n");
+}
+
+static void qwen3_without_thinking_gets_an_empty_thought(void **state)
+{
+    char *source = load("qwen3");
+    struct outcome o = render_all(inf_str(source), inf_str(TWO), NULL,
+                                  "{\"enable_thinking\":false}", true);
+
+    (void)state;
+    assert_int_equal(o.code, INF_OK);
+    assert_string_equal(o.text.data, "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+                                     "<think>\n\n</think>\n\n");
+    release(&o);
+    mem_free(source);
+}
+
+static void qwen3_lists_the_tools_in_the_system_message(void **state)
+{
+    char *source = load("qwen3");
+    struct outcome o = render_all(
+        inf_str(source), inf_str(TWO), NULL,
+        "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"add\",\"n\":2}}]}", true);
+
+    (void)state;
+    assert_int_equal(o.code, INF_OK);
+    assert_non_null(strstr(o.text.data, "<|im_start|>system\n# Tools\n\nYou may call one or more"));
+    assert_non_null(strstr(o.text.data, "<tools>\n{\"type\": \"function\", \"function\": "
+                                        "{\"name\": \"add\", \"n\": 2}}\n</tools>"));
+    release(&o);
+    mem_free(source);
+}
+
+static void llama31_dates_its_system_header(void **state)
+{
+    (void)state;
+    assert_published("llama-3.1", FOUR, NULL, true,
+                     "<s><|start_header_id|>system<|end_header_id|>\n\n"
+                     "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\nBe brief."
+                     "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHello<|eot_id|>"
+                     "<|start_header_id|>assistant<|end_header_id|>\n\nHi!<|eot_id|>"
+                     "<|start_header_id|>user<|end_header_id|>\n\nBye<|eot_id|>"
+                     "<|start_header_id|>assistant<|end_header_id|>\n\n");
+}
+
+static void gemma_calls_the_assistant_model(void **state)
+{
+    (void)state;
+    assert_published(
+        "gemma-2",
+        "[{\"role\":\"user\",\"content\":\" Hello \"},"
+        "{\"role\":\"assistant\",\"content\":\"Hi!\"},"
+        "{\"role\":\"user\",\"content\":\"Bye\"}]",
+        NULL, true,
+        "<s><start_of_turn>user\nHello<end_of_turn>\n<start_of_turn>model\nHi!"
+        "<end_of_turn>\n<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n");
+}
+
+static void gemma_says_that_it_takes_no_system_message(void **state)
+{
+    char *source = load("gemma-2");
+
+    (void)state;
+    struct outcome o = render_all(inf_str(source), inf_str(FOUR), NULL, NULL, true);
+
+    assert_int_equal(o.code, INF_ERROR_TEMPLATE);
+    assert_string_equal(o.err.message,
+                        "the chat template refuses the messages: System role not supported");
+    release(&o);
+    mem_free(source);
+}
+
+static void mistral_puts_the_system_message_into_the_last_turn(void **state)
+{
+    (void)state;
+    assert_published("mistral-nemo", FOUR, NULL, true,
+                     "<s>[INST]Hello[/INST]Hi!</s>[INST]Be brief.\n\nBye[/INST]");
+}
+
+static void phi3_closes_each_turn(void **state)
+{
+    (void)state;
+    assert_published("phi-3.5", FOUR, NULL, true,
+                     "<|system|>\nBe brief.<|end|>\n<|user|>\nHello<|end|>\n<|assistant|>\nHi!"
+                     "<|end|>\n<|user|>\nBye<|end|>\n<|assistant|>\n");
+    assert_published("phi-3.5", TWO, NULL, false, "<|user|>\nHello<|end|>\n</s>");
+}
+
+/* ------------------------------------------------------------------ the language */
+
+static void blocks_trim_as_transformers_sets_them_up(void **state)
+{
+    (void)state;
+    assert_renders("{% if true %}\n  a\n  {% endif %}\nb\r\n{# c #}\nd", "[]", "  a\nb\nd");
+    assert_renders("a{% if true %}b{% endif %}", "[]", "ab");
+    assert_renders("\n{% if true %}b{% endif %}", "[]", "\nb");
+    assert_renders("  {% if true %}b{% endif %}", "[]", "b");
+    assert_renders("a  {%- if true -%}  b  {%- endif -%}  c\n", "[]", "abc");
+}
+
+static void what_transformers_passes_is_there(void **state)
+{
+    (void)state;
+    assert_renders("{{ bos_token }}{{ eos_token }}{{ add_generation_prompt }}"
+                   "{{ tools is none }}{{ documents is none }}{{ nothing is defined }}",
+                   "[]", "<s></s>TrueTrueTrueFalse");
+    assert_renders("{{ strftime_now('%%') }}", "[]", "%");
+}
+
+static void variables_come_with_the_messages_or_beside_them(void **state)
+{
+    struct outcome o = render_all(inf_str("{{ a }}{{ b }}{{ messages | length }}"),
+                                  inf_str("{\"messages\":" TWO ",\"a\":1,\"b\":2}"), NULL,
+                                  "{\"b\":[3,\"x\"]}", true);
+
+    (void)state;
+    assert_int_equal(o.code, INF_OK);
+    assert_string_equal(o.text.data, "1[3, 'x']1");
+    release(&o);
+}
+
+static void statements_and_expressions_work_under_guard(void **state)
+{
+    (void)state;
+    assert_renders("{% for i in range(1, 8, 3) %}{{ i }}{{ ',' if not loop.last }}{% endfor %}",
+                   "[]", "1,4,7");
+    assert_renders("{% for i in range(3, 0, -1) if i != 2 %}{{ i }}{% else %}no{% endfor %}", "[]",
+                   "31");
+    assert_renders(
+        "{% macro m(a, b='y') %}{{ a ~ b }}{% endmacro %}{{ m('x') }}{{ m('x', b='z') }}", "[]",
+        "xyxz");
+    assert_renders("{% macro m() %}<{{ caller() }}>{% endmacro %}{% call m() %}in{% endcall %}",
+                   "[]", "<in>");
+    assert_renders("{% set ns = namespace(n=0) %}{% for i in [1, 2] %}{% set ns.n = ns.n + i %}"
+                   "{% endfor %}{{ ns.n }}",
+                   "[]", "3");
+    assert_renders("{% set x %}a{% if true %}b{% endif %}{% endset %}{{ x | upper }}", "[]", "AB");
+    assert_renders("{% filter upper %}a{{ 'b' }}{% endfilter %}", "[]", "AB");
+    assert_renders("{{ {'a': 1, 'b': [true, none]} | tojson }}", "[]",
+                   "{\"a\": 1, \"b\": [true, null]}");
+    assert_renders("{{ 'a-b-c'.split('-')[::-1] | join('+') }}{{ 'abc'[1:] }}", "[]", "c+b+abc");
+    assert_renders("{{ [3, 1, 2] | sort | join }}{{ ['b', 'a'] | sort | first }}", "[]", "123a");
+    assert_renders("{{ 'aXbX' | replace('X', '--') }}{{ 7 % 4 }}{{ 4 is divisibleby 2 }}", "[]",
+                   "a--b--3True");
+    assert_renders("{% set l = [] %}{% set _ = l.append('x') %}{{ l | length }}", "[]", "1");
+    assert_renders("{{ 'ab' ~ 'cd' | capitalize }}{{ ('ab' ~ 'cd') | capitalize }}", "[]",
+                   "abCdAbcd");
+    assert_renders("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}"
+                   "{% endfor %}",
+                   "[]", "13");
+    assert_renders("", "[]", "");
+}
+
+static void an_error_names_its_line(void **state)
+{
+    (void)state;
+    assert_template_error("a\nb\n{{ 1 1 }}", "line 3: Expected }}");
+    assert_template_error("a\n{{ none + 1 }}", "line 2: ");
+    assert_template_error("\n\n{{ 'x' | nosuch }}", "line 3: Unknown (built-in) filter 'nosuch'");
+    assert_template_error("{% nosuch %}", "Unknown statement: nosuch");
+    assert_template_error("{{ raise_exception('no\nway') }}", "refuses the messages: no way");
+}
+
+static void wrong_sums_are_errors(void **state)
+{
+    (void)state;
+    assert_template_error("{{ 1 / 0 }}", "division by zero");
+    assert_template_error("{{ 1 % 0.0 }}", "division by zero");
+    assert_template_error("{{ 4 is divisibleby 0 }}", "divisibleby");
+    assert_template_error("{{ test_is_divisibleby(4, 0) }}", "divisibleby");
+    assert_template_error("{{ [4] | select('divisibleby', 0) | list }}", "divisibleby");
+    assert_template_error("{{ 9007199254740993 * 3 }}", "2^53");
+    assert_template_error("{{ [9, '10a', 10] | sort }}", "sorted");
+    assert_template_error("{{ 'é'[0] }}", "cuts a character");
+}
+
+/* ------------------------------------------------------------------ hostile templates */
+
+static void deep_nesting_is_an_error(void **state)
+{
+    static const struct {
+        const char *before;
+        const char *middle;
+        const char *after;
+    } deep[] = {
+        {"(", "1", ")"},       {"[", "1", "]"},      {"{1:", "1", "}"},  {"f(", "1", ")"},
+        {"x[", "1", "]"},      {"not ", "1", ""},    {"- ", "1", ""},    {"1 if 1 else ", "1", ""},
+        {"", "x", "|upper"},   {"", "x", ".y"},      {"", "x", "()"},    {"", "1", "+1"},
+        {"", "1", " and 1"},   {"", "1", " is odd"}, {"", "1", " in x"}, {"", "x", "[0]"},
+        {"(not [", "1", "])"}, {"(", "", ""},        {"{", "", ""},      {"", "1", "~1"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
+        /* beyond the source's size, beyond a block's size, beyond the depth of the tree */
+        static const size_t sizes[] = {200000, 15000, 2000, 450};
+
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            char *inner = nested(deep[i].before, sizes[k], deep[i].middle, deep[i].after);
+            struct buffer source;
+
+            buffer_init(&source, BUFFER_NO_LIMIT);
+            assert_true(buffer_printf(&source, "{{ %s }}", inner));
+            assert_template_error(source.data, "cannot be used");
+            buffer_free(&source);
+            mem_free(inner);
+        }
+    }
+}
+
+static void deep_blocks_are_errors(void **state)
+{
+    static const char *const deep[][2] = {
+        {"{% if 1 %}", "{% endif %}"},
+        {"{% for x in y %}", "{% endfor %}"},
+        {"{% macro m() %}", "{% endmacro %}"},
+        {"{% call m() %}", "{% endcall %}"},
+        {"{% filter upper %}", "{% endfilter %}"},
+        {"{% set x %}", "{% endset %}"},
+        {"{% set x|f(a=1) %}", "{% endset %}"},
+        {"{% if 1 %}{% elif 1 %}", "{% endif %}"},
+        {"{% if 1 %}{% else %}", "{% endif %}"},
+        {"{% if 1 %}", ""},
+        {"{% set ", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
+        static const size_t sizes[] = {200000, 7000, 300};
+
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            char *source = nested(deep[i][0], sizes[k], "x", deep[i][1]);
+
+            assert_template_error(source, "cannot be used");
+            mem_free(source);
+        }
+    }
+}
+
+static void a_chain_of_elif_is_nesting(void **state)
+{
+    char *chain = nested("{% elif 1 %}", 5000, "x", "");
+    struct buffer source;
+
+    (void)state;
+    buffer_init(&source, BUFFER_NO_LIMIT);
+    assert_true(buffer_printf(&source, "{%% if 1 %%}%s{%% endif %%}", chain));
+    assert_template_error(source.data, "nested deeper");
+    buffer_free(&source);
+    mem_free(chain);
+}
+
+static void endless_recursion_is_an_error(void **state)
+{
+    (void)state;
+    assert_template_error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "call each other");
+    assert_template_error("{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}",
+                          "call each other");
+    assert_template_error("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}"
+                          "{% endmacro %}{{ a() }}",
+                          "call each other");
+    assert_template_error("{% macro m() %}{% call m() %}{% endcall %}{% endmacro %}{{ m() }}",
+                          "call each other");
+    assert_template_error(
+        "{% macro m() %}{{ caller() }}{% endmacro %}"
+        "{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}",
+        "call each other");
+}
+
+/* Within the time limit and what one operation may take after it, on a slow machine. */
+static void assert_stops(const char *source, const char *message)
+{
+    int64_t start = clock_us();
+
+    assert_template_error(source, message);
+    assert_true(clock_us() - start < (int64_t)40 * 1000000);
+}
+
+static void loops_end(void **state)
+{
+    (void)state;
+    assert_stops("{% for a in range(1000000000) %}{% endfor %}", "range()");
+    assert_stops("{% for a in range(-9223372036854775807, 9223372036854775807) %}{% endfor %}",
+                 "range()");
+    assert_stops("{% for a in range(0, 9223372036854775807, 9223372036854775806) %}{{ a }}"
+                 "{% endfor %}{{ 1/0 }}",
+                 "division");
+    assert_stops("{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+                 "x{% endfor %}{% endfor %}{% endfor %}",
+                 "it ");
+    assert_stops("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+                 "it ");
+}
+
+static void texts_and_lists_do_not_grow_without_bound(void **state)
+{
+    (void)state;
+    assert_stops("{% set ns = namespace(s='x') %}{% for i in range(40) %}"
+                 "{% set ns.s = ns.s + ns.s %}{% endfor %}{{ ns.s }}",
+                 "bytes");
+    assert_stops("{% set ns = namespace(s=['x']) %}{% for i in range(40) %}"
+                 "{% set ns.s = ns.s + ns.s %}{% endfor %}",
+                 "");
+    assert_stops("{% set ns = namespace(s='x') %}{% for i in range(80) %}"
+                 "{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
+                 "parts");
+    assert_stops("{% set ns = namespace(s='x') %}{% for i in range(1000) %}"
+                 "{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s | tojson }}",
+                 "nested deeper");
+    assert_stops("{% set x = 'x' %}{% for i in range(90000) %}{% set x = [x] %}{% endfor %}",
+                 "nested deeper");
+    assert_stops("{{ 'x' * 1099511627776 }}", "bytes");
+    assert_stops("{{ 1099511627776 * 'x' }}", "bytes");
+    assert_stops("{{ 'x' | indent(8000000000, true) }}", "indent");
+    assert_stops("{{ [1] | tojson(indent=2000000000) }}", "indent");
+    assert_stops("{{ ('a' * 700000) | replace('a', 'bb' * 1000) }}", "bytes");
+    assert_stops("{{ ('a' * 700000) | replace('a', 'bb') }}", "take too long");
+    assert_stops("{{ ('a,' * 700000).split(',') }}", "take too long");
+    assert_stops("{{ ('a' * 350000 ~ 'b') in ('a' * 700000) }}", "take too long");
+    assert_stops("{% set s = 'x' * 700000 %}{% set s = s + s + s + s + s + s + s + s %}{% set ns = "
+                 "namespace(l=[]) %}"
+                 "{% for i in range(300) %}{% set ns.l = ns.l + [s[1:]] %}{% endfor %}",
+                 "bytes");
+    assert_stops("{{ 'abc'[0:9223372036854775807:9223372036854775807] }}", "out of range");
+}
+
+static void blank_parts_are_trimmed_in_linear_time(void **state)
+{
+    (void)state;
+    assert_renders("{{ (' ' * 500000) | trim }}.", "[]", ".");
+}
+
+static void nothing_contains_itself(void **state)
+{
+    (void)state;
+    assert_template_error("{% set l = [1] %}{% set _ = l.append(l) %}{{ l }}", "contain itself");
+    assert_template_error("{% set l = [1] %}{% set _ = l | append([[l]]) %}{{ l }}",
+                          "contain itself");
+    assert_template_error("{% set l = [1] %}{% set f = l.append %}{{ f(l) }}", "contain itself");
+    assert_template_error("{% set l = [1] %}{% set _ = l.append(x=l) %}", "contain itself");
+    assert_template_error("{% set l = [1] %}{% set f = l.append %}{% call f(l) %}{% endcall %}",
+                          "macros only");
+    assert_template_error("{% set n = namespace() %}{% set n.n = n %}{{ n | tojson }}",
+                          "contain itself");
+    assert_template_error("{% set n = namespace() %}{% set n.n = {'a': [n]} %}{{ n }}",
+                          "contain itself");
+    assert_template_error("{% set n = namespace() %}{% macro m() %}{% set n.f = caller %}"
+                          "{% endmacro %}{% call m() %}{% endcall %}",
+                          "function");
+}
+
+static void a_source_that_is_no_template_is_an_error(void **state)
+{
+    char *text = nested("x", 300000, "", "");
+    struct outcome o;
+
+    (void)state;
+    assert_template_error(text, "longer than 262144 bytes");
+    mem_free(text);
+    assert_template_error("\xff\xfe{{ 1 }}", "not valid UTF-8");
+    assert_template_error("{{ '\xc3' }}", "not valid UTF-8");
+    assert_template_error("{{", "cannot be used");
+    assert_template_error("{#", "cannot be used");
+    assert_template_error("{{ '\\", "cannot be used");
+    assert_template_error("{{ 99999999999999999999 }}", "cannot be used");
+    assert_template_error("{% break %}", "failed");
+    o = render_all((inf_text){"a\0b", 3}, inf_str("[]"), NULL, NULL, true);
+    assert_int_equal(o.code, INF_OK);
+    assert_int_equal(o.text.len, 3);
+    release(&o);
+}
+
+static void many_variables_are_an_error(void **state)
+{
+    struct buffer source;
+
+    (void)state;
+    buffer_init(&source, BUFFER_NO_LIMIT);
+    for (int i = 0; i < 600; i++)
+        assert_true(buffer_printf(&source, "{%% set v%d = 1 %%}", i));
+    assert_template_error(source.data, "variables");
+    buffer_free(&source);
+}
+
+/* ------------------------------------------------------------------ messages */
+
+static void messages_that_are_not_messages_are_refused(void **state)
+{
+    char *deep = nested("[", 200000, "", "]");
+    char *wide = nested("1,", 600000, "", "");
+
+    (void)state;
+    assert_messages_refused(inf_str(deep), "nested deeper than 128 at byte 128");
+    assert_messages_refused(inf_str(wide), "more than 500000 values");
+    mem_free(deep);
+    mem_free(wide);
+    assert_messages_refused(inf_str(""), "not JSON");
+    assert_messages_refused(NO_TEXT, "not JSON");
+    assert_messages_refused(inf_str("[{]"), "line 1 column");
+    assert_messages_refused(inf_str("[\"\xff\"]"), "not JSON");
+    assert_messages_refused(inf_str("{\"a\":1}"), "array \"messages\"");
+    assert_messages_refused(inf_str("[1]"), "messages[0] is not an object");
+    assert_messages_refused(inf_str("[{\"role\":\"user\"},{\"content\":\"x\"}]"),
+                            "messages[1] has no text \"role\"");
+    assert_messages_refused(inf_str("[{\"role\":\"a\",\"role\":\"b\"}]"), "duplicate");
+}
+
+static void bad_variables_are_refused(void **state)
+{
+    struct outcome o = render_all(inf_str("x"), inf_str("[]"), NULL, "[1]", true);
+
+    (void)state;
+    assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
+    release(&o);
+    o = render_all(inf_str("x"), inf_str("[]"), "\xff", NULL, true);
+    assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
+    release(&o);
+}
+
+static void messages_become_json(void **state)
+{
+    inf_message messages[] = {
+        {{"user", 4}, {"a\"\\\n\x01\xc3\xa9\0z", 9}},
+        {{"assistant", 9}, {"", 0}},
+    };
+    inf_message bad = {{"user", 4}, {"\xff", 1}};
+    struct buffer out;
+    inf_error err;
+
+    (void)state;
+    buffer_init(&out, BUFFER_NO_LIMIT);
+    assert_int_equal(chat_messages_to_json(messages, 2, &out, &err), INF_OK);
+    assert_string_equal(out.data,
+                        "[{\"role\":\"user\",\"content\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\\u0000z\"},"
+                        "{\"role\":\"assistant\",\"content\":\"\"}]");
+    assert_int_equal(chat_messages_to_json(&bad, 1, &out, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_string_equal(err.message, "messages[0]: the content is not valid UTF-8");
+    buffer_clear(&out);
+    assert_int_equal(chat_messages_to_json(NULL, 0, &out, &err), INF_OK);
+    assert_string_equal(out.data, "[]");
+    buffer_free(&out);
+}
+
+static void every_allocation_of_the_json_may_fail(void **state)
+{
+    inf_message message = {{"user", 4}, {"hello", 5}};
+    int32_t code = INF_ERROR_NO_MEMORY;
+
+    (void)state;
+    for (int64_t n = 1; code != INF_OK; n++) {
+        struct buffer out;
+        inf_error err;
+
+        buffer_init(&out, BUFFER_NO_LIMIT);
+        mem_fail_nth(n);
+        code = chat_messages_to_json(&message, 1, &out, &err);
+        mem_fail_nth(0);
+        assert_true(code == INF_OK || code == INF_ERROR_NO_MEMORY);
+        assert_true(code == INF_OK || out.len == 0);
+        assert_true(n < 100);
+        buffer_free(&out);
+    }
+}
+
+/* ------------------------------------------------------------------ threads */
+
+static void *render_many(void *arg)
+{
+    const struct chat_template *t = arg;
+    size_t right = 0;
+
+    for (int i = 0; i < 20; i++) {
+        struct buffer out;
+
+        buffer_init(&out, BUFFER_NO_LIMIT);
+        if (chat_template_render(t, inf_str(TWO), NO_TEXT, NO_TEXT, true, &out, NULL) == INF_OK)
+            right += strcmp(out.data, "user:Hello 1") == 0;
+        buffer_free(&out);
+    }
+    return (void *)right;
+}
+
+static void one_template_renders_on_several_threads(void **state)
+{
+    struct chat_template *t = NULL;
+    pthread_t threads[4];
+
+    (void)state;
+    assert_int_equal(chat_template_compile(&t,
+                                           inf_str("{% set ns = namespace(n=0) %}"
+                                                   "{% for m in messages %}{{ m.role }}:"
+                                                   "{{ m.content }}{% set ns.n = ns.n + 1 %}"
+                                                   "{% endfor %} {{ ns.n }}"),
+                                           NULL, NULL, NULL),
+                     INF_OK);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, render_many, t), 0);
+    for (int i = 0; i < 4; i++) {
+        void *right = NULL;
+
+        pthread_join(threads[i], &right);
+        assert_int_equal((size_t)right, 20);
+    }
+    chat_template_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(smollm2_puts_its_own_system_message_first),
+        cmocka_unit_test(smollm2_takes_the_system_message_given),
+        cmocka_unit_test(the_system_prompt_comes_before_the_messages),
+        cmocka_unit_test(qwen3_is_chatml_and_can_think),
+        cmocka_unit_test(qwen3_without_thinking_gets_an_empty_thought),
+        cmocka_unit_test(qwen3_lists_the_tools_in_the_system_message),
+        cmocka_unit_test(llama31_dates_its_system_header),
+        cmocka_unit_test(gemma_calls_the_assistant_model),
+        cmocka_unit_test(gemma_says_that_it_takes_no_system_message),
+        cmocka_unit_test(mistral_puts_the_system_message_into_the_last_turn),
+        cmocka_unit_test(phi3_closes_each_turn),
+        cmocka_unit_test(blocks_trim_as_transformers_sets_them_up),
+        cmocka_unit_test(what_transformers_passes_is_there),
+        cmocka_unit_test(variables_come_with_the_messages_or_beside_them),
+        cmocka_unit_test(statements_and_expressions_work_under_guard),
+        cmocka_unit_test(an_error_names_its_line),
+        cmocka_unit_test(wrong_sums_are_errors),
+        cmocka_unit_test(deep_nesting_is_an_error),
+        cmocka_unit_test(deep_blocks_are_errors),
+        cmocka_unit_test(a_chain_of_elif_is_nesting),
+        cmocka_unit_test(endless_recursion_is_an_error),
+        cmocka_unit_test(loops_end),
+        cmocka_unit_test(texts_and_lists_do_not_grow_without_bound),
+        cmocka_unit_test(blank_parts_are_trimmed_in_linear_time),
+        cmocka_unit_test(nothing_contains_itself),
+        cmocka_unit_test(a_source_that_is_no_template_is_an_error),
+        cmocka_unit_test(many_variables_are_an_error),
+        cmocka_unit_test(messages_that_are_not_messages_are_refused),
+        cmocka_unit_test(bad_variables_are_refused),
+        cmocka_unit_test(messages_become_json),
+        cmocka_unit_test(every_allocation_of_the_json_may_fail),
+        cmocka_unit_test(one_template_renders_on_several_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

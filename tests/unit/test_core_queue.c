@@ -1,0 +1,544 @@
+/*
+ * queue: delivery by queue, for event loops and language bindings. No library thread calls into the
+ * program; it pulls, and a descriptor says when.
+ */
+#include "fake_backend.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct fake_plan now = {.how = FAKE_NOW, .piece = "piece ", .n_pieces = 3};
+static const struct fake_plan hold = {.how = FAKE_HOLD};
+
+struct bench {
+    inf_context *ctx;
+    inf_provider *p;
+    inf_callbacks callbacks;
+};
+
+static void open_bench(struct bench *b, struct fake_plan plan)
+{
+    b->ctx = open_context(INF_DELIVERY_QUEUE);
+    b->p = open_fake(b->ctx, &fake_ops);
+    fake_plan(b->p, plan);
+    inf_callbacks_default(&b->callbacks, sizeof b->callbacks);
+    b->callbacks.user_data = b;
+}
+
+static void close_bench(struct bench *b)
+{
+    close_all(b->ctx, b->p);
+    assert_int_equal(fake_alive(), 0);
+    assert_int_equal(mem_live(), 0);
+}
+
+static bool readable(const struct bench *b)
+{
+    struct pollfd fd = {.fd = inf_context_event_fd(b->ctx), .events = POLLIN};
+
+    return poll(&fd, 1, 0) == 1;
+}
+
+static inf_event next(struct bench *b)
+{
+    inf_event event;
+    size_t n = 0;
+
+    assert_int_equal(inf_context_next(b->ctx, &event, 1, &n, -1, NULL), INF_OK);
+    assert_int_equal(n, 1);
+    return event;
+}
+
+static size_t nothing_left(struct bench *b)
+{
+    inf_event events[4];
+    size_t n = 99;
+
+    assert_int_equal(inf_context_next(b->ctx, events, 4, &n, 0, NULL), INF_OK);
+    return n;
+}
+
+/* ------------------------------------------------------------------ order and content */
+
+static void events_come_in_order_and_done_comes_last(void **state)
+{
+    struct bench b;
+    inf_event events[8];
+    inf_op *op = NULL;
+    size_t n = 0;
+
+    (void)state;
+    open_bench(&b, hold);
+    op = start(b.p, &b.callbacks);
+    assert_ptr_equal(fake_take(b.p), op);
+    op_progress(op, 0.5f);
+    op_emit(op, "hello ", 6, 1, NULL);
+    op_emit_reasoning(op, "hm", 2, NULL);
+    op_emit(op, "world", 5, 2, NULL);
+    finish(op, INF_OK);
+    assert_int_equal(inf_context_next(b.ctx, events, 8, &n, -1, NULL), INF_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(events[0].kind, INF_EVENT_PROGRESS);
+    assert_true(events[0].progress > 0.4f && events[0].progress < 0.6f);
+    assert_int_equal(events[1].kind, INF_EVENT_TOKEN);
+    assert_int_equal(events[1].chunk.text.len, 11);
+    assert_memory_equal(events[1].chunk.text.data, "hello world", 11);
+    assert_memory_equal(events[1].chunk.reasoning.data, "hm", 2);
+    assert_int_equal(events[1].chunk.n_tokens, 2);
+    assert_int_equal(events[2].kind, INF_EVENT_DONE);
+    for (size_t i = 0; i < n; i++) {
+        assert_ptr_equal(events[i].op, op);
+        assert_ptr_equal(events[i].user_data, &b);
+    }
+    assert_int_equal(nothing_left(&b), 0);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+/* Room for one event at a time: nothing is lost, nothing waits for a later emit. */
+static void one_at_a_time_gives_the_same(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+    inf_event event;
+
+    (void)state;
+    open_bench(&b, hold);
+    op = start(b.p, &b.callbacks);
+    assert_ptr_equal(fake_take(b.p), op);
+    op_progress(op, 0.5f);
+    op_emit(op, "hello", 5, 1, NULL);
+    assert_int_equal(next(&b).kind, INF_EVENT_PROGRESS);
+    event = next(&b); /* the operation is still in flight */
+    assert_int_equal(event.kind, INF_EVENT_TOKEN);
+    assert_memory_equal(event.chunk.text.data, "hello", 5);
+    assert_int_equal(nothing_left(&b), 0);
+    op_progress(op, 1);
+    op_emit(op, "!", 1, 2, NULL);
+    finish(op, INF_ERROR_BACKEND);
+    assert_int_equal(next(&b).kind, INF_EVENT_PROGRESS);
+    event = next(&b);
+    assert_int_equal(event.kind, INF_EVENT_TOKEN);
+    assert_int_equal(event.chunk.text.len, 1);
+    assert_int_equal(next(&b).kind, INF_EVENT_DONE);
+    assert_int_equal(nothing_left(&b), 0);
+    assert_int_equal(inf_op_error(op, NULL), INF_ERROR_BACKEND);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void who_pulled_done_finds_it_done(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, (struct fake_plan){.how = FAKE_LATER});
+    for (int i = 0; i < 1000 / SLOW; i++) {
+        inf_op *op = start(b.p, &b.callbacks);
+        inf_event event = next(&b);
+
+        assert_int_equal(event.kind, INF_EVENT_DONE);
+        assert_true(inf_op_poll(op));
+        assert_int_equal(inf_op_wait(op, 0, NULL), INF_OK);
+        inf_op_release(op);
+    }
+    close_bench(&b);
+}
+
+/* A wait does not need somebody to pull: done is done. */
+static void waiting_works_without_pulling(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_bench(&b, now);
+    op = start(b.p, &b.callbacks);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void operations_without_callbacks_make_no_events(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_bench(&b, now);
+    op = start(b.p, NULL);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    assert_false(readable(&b));
+    assert_int_equal(nothing_left(&b), 0);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+/* The operation is the queue's as long as its event is: released, it is still there to look at. */
+static void an_event_keeps_its_operation(void **state)
+{
+    struct bench b;
+    inf_event event;
+    inf_result result;
+    inf_op *kept = NULL;
+
+    (void)state;
+    open_bench(&b, hold);
+    inf_op_release(start(b.p, &b.callbacks));
+    event = next(&b);
+    assert_int_equal(event.kind, INF_EVENT_DONE);
+    assert_int_equal(inf_op_error(event.op, NULL), INF_ERROR_CANCELLED);
+    kept = inf_op_retain(event.op);
+    assert_int_equal(nothing_left(&b), 0);
+    assert_int_equal(inf_op_result(kept, &result, sizeof result), INF_OK);
+    inf_op_release(kept);
+    close_bench(&b);
+}
+
+/* ------------------------------------------------------------------ waiting and the descriptor */
+
+static void a_pull_waits_as_long_as_it_is_told(void **state)
+{
+    static const int64_t timeouts[] = {0, 1, 30};
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, now);
+    for (size_t i = 0; i < 3; i++) {
+        int64_t before = clock_us();
+        inf_event event;
+        size_t n = 7;
+
+        assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, timeouts[i], NULL), INF_OK);
+        assert_int_equal(n, 0);
+        assert_true(clock_us() - before >= timeouts[i] * 1000);
+    }
+    close_bench(&b);
+}
+
+static void a_pull_with_an_absurd_timeout_waits_for_the_event(void **state)
+{
+    struct bench b;
+    inf_event event;
+    inf_op *op = NULL;
+    size_t n = 0;
+
+    (void)state;
+    open_bench(&b,
+               (struct fake_plan){.how = FAKE_LATER, .pause_us = 3000, .piece = "", .n_pieces = 3});
+    op = start(b.p, &b.callbacks);
+    assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, INT64_MAX, NULL), INF_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(event.kind, INF_EVENT_DONE);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void the_descriptor_is_readable_while_events_wait(void **state)
+{
+    struct bench b;
+    inf_op *a = NULL;
+    inf_op *c = NULL;
+
+    (void)state;
+    open_bench(&b, hold);
+    assert_true(inf_context_event_fd(b.ctx) >= 0);
+    assert_false(readable(&b));
+    a = start(b.p, &b.callbacks);
+    c = start(b.p, &b.callbacks);
+    assert_false(readable(&b));
+    assert_ptr_equal(fake_take(b.p), a);
+    assert_ptr_equal(fake_take(b.p), c);
+    op_emit(a, "x", 1, 1, NULL);
+    assert_true(readable(&b));
+    assert_true(readable(&b));
+    next(&b);
+    assert_false(readable(&b));
+    op_emit(a, "y", 1, 2, NULL);
+    finish(c, INF_OK);
+    next(&b);
+    assert_true(readable(&b)); /* one is left */
+    next(&b);
+    assert_false(readable(&b));
+    finish(a, INF_OK);
+    assert_true(readable(&b));
+    next(&b);
+    assert_false(readable(&b));
+    inf_op_release(a);
+    inf_op_release(c);
+    close_bench(&b);
+}
+
+/* A pull that waits without limit never comes back empty, however the stream and it interleave. */
+static void a_pull_without_limit_brings_something(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, (struct fake_plan){.how = FAKE_LATER, .piece = "x", .n_pieces = 20000 / SLOW});
+    for (int round = 0; round < 5; round++) {
+        inf_op *op = start(b.p, &b.callbacks);
+        inf_event event;
+        size_t len = 0;
+
+        do {
+            event = next(&b);
+            len += event.chunk.text.len;
+        } while (event.kind != INF_EVENT_DONE);
+        assert_int_equal(len, 20000 / SLOW);
+        inf_op_release(op);
+    }
+    close_bench(&b);
+}
+
+/* ------------------------------------------------------------------ many at once */
+
+struct stream {
+    inf_op *op;
+    struct buffer text;
+    int32_t n_done;
+};
+
+static size_t take(struct stream *streams, size_t n_streams, const inf_event *e)
+{
+    struct stream *s = e->user_data;
+
+    assert_true(s >= streams && s < streams + n_streams);
+    assert_ptr_equal(e->op, s->op);
+    assert_int_equal(s->n_done, 0); /* DONE is last */
+    if (e->kind == INF_EVENT_TOKEN)
+        buffer_append(&s->text, e->chunk.text.data, e->chunk.text.len);
+    s->n_done += e->kind == INF_EVENT_DONE;
+    return e->kind == INF_EVENT_DONE;
+}
+
+static void check_many(size_t capacity)
+{
+    enum { N = 100 };
+    struct stream *streams = calloc(N, sizeof *streams);
+    inf_event *events = calloc(capacity, sizeof *events);
+    struct bench b;
+    size_t done = 0;
+
+    open_bench(&b, (struct fake_plan){.how = FAKE_LATER, .piece = "\xc3\xa9", .n_pieces = 50});
+    for (int i = 0; i < N; i++) {
+        buffer_init(&streams[i].text, BUFFER_NO_LIMIT);
+        b.callbacks.user_data = &streams[i];
+        streams[i].op = start(b.p, &b.callbacks);
+    }
+    while (done < N) {
+        size_t n = 0;
+
+        assert_int_equal(inf_context_next(b.ctx, events, capacity, &n, -1, NULL), INF_OK);
+        assert_in_range(n, 1, capacity);
+        for (size_t i = 0; i < n; i++)
+            done += take(streams, N, &events[i]);
+    }
+    assert_int_equal(nothing_left(&b), 0);
+    for (int i = 0; i < N; i++) {
+        inf_result r;
+
+        assert_int_equal(inf_op_result(streams[i].op, &r, sizeof r), INF_OK);
+        assert_int_equal(r.text.len, 100);
+        assert_int_equal(streams[i].text.len, 100);
+        assert_memory_equal(streams[i].text.data, r.text.data, 100);
+        inf_op_release(streams[i].op);
+        buffer_free(&streams[i].text);
+    }
+    free(streams);
+    free(events);
+    close_bench(&b);
+}
+
+static void many_operations_one_event_at_a_time(void **state)
+{
+    (void)state;
+    check_many(1);
+}
+
+static void many_operations_in_batches(void **state)
+{
+    (void)state;
+    check_many(2);
+    check_many(7);
+    check_many(1000);
+}
+
+/* ------------------------------------------------------------------ refusals */
+
+struct puller {
+    pthread_t thread;
+    inf_context *ctx;
+    int32_t code;
+    size_t n;
+};
+
+static void *pull_one(void *arg)
+{
+    struct puller *p = arg;
+    inf_event event;
+
+    p->code = inf_context_next(p->ctx, &event, 1, &p->n, -1, NULL);
+    return NULL;
+}
+
+static bool somebody_pulls(inf_context *ctx)
+{
+    bool pulling = false;
+
+    pthread_mutex_lock(&ctx->lock);
+    pulling = ctx->pulling;
+    pthread_mutex_unlock(&ctx->lock);
+    return pulling;
+}
+
+static void start_puller(struct puller *p, struct bench *b)
+{
+    memset(p, 0, sizeof *p);
+    p->ctx = b->ctx;
+    pthread_create(&p->thread, NULL, pull_one, p);
+    while (!somebody_pulls(b->ctx))
+        nap();
+}
+
+static void a_second_thread_that_pulls_is_refused(void **state)
+{
+    struct bench b;
+    struct puller puller;
+    inf_event event;
+    inf_op *op = NULL;
+    size_t n = 7;
+
+    (void)state;
+    open_bench(&b, hold);
+    op = start(b.p, &b.callbacks);
+    start_puller(&puller, &b);
+    assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, -1, NULL), INF_ERROR_STATE);
+    assert_int_equal(n, 0);
+    finish(fake_take(b.p), INF_OK);
+    pthread_join(puller.thread, NULL);
+    assert_int_equal(puller.code, INF_OK);
+    assert_int_equal(puller.n, 1);
+    assert_int_equal(nothing_left(&b), 0); /* the refused one left nothing behind */
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void wrong_arguments_are_refused(void **state)
+{
+    struct bench b;
+    inf_event event;
+    size_t n = 0;
+
+    (void)state;
+    open_bench(&b, now);
+    assert_int_equal(inf_context_next(NULL, &event, 1, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_next(b.ctx, NULL, 1, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_next(b.ctx, &event, 0, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_next(b.ctx, &event, 1, NULL, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_event_fd(NULL), -1);
+    close_bench(&b);
+}
+
+static void a_context_of_callbacks_has_no_queue(void **state)
+{
+    inf_context *ctx = open_context(INF_DELIVERY_CALLBACKS);
+    inf_event event;
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(inf_context_next(ctx, &event, 1, &n, 0, NULL), INF_ERROR_STATE);
+    assert_int_equal(inf_context_event_fd(ctx), -1);
+    inf_context_close(ctx, NULL);
+}
+
+static void out_of_memory_loses_no_event(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+    inf_event event;
+    size_t n = 0;
+
+    (void)state;
+    open_bench(&b, now);
+    op = start(b.p, &b.callbacks);
+    for (int64_t nth = 1; nth <= 2; nth++) { /* first room for the events, then for their text */
+        mem_fail_nth(nth);
+        assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, -1, NULL), INF_ERROR_NO_MEMORY);
+        assert_int_equal(n, 0);
+        mem_fail_nth(0);
+        assert_true(readable(&b));
+    }
+    event = next(&b);
+    assert_int_equal(event.kind, INF_EVENT_TOKEN);
+    assert_int_equal(event.chunk.text.len, 18);
+    assert_int_equal(next(&b).kind, INF_EVENT_DONE);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+/* ------------------------------------------------------------------ closing */
+
+static void close_drops_what_nobody_pulled(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, now);
+    for (int i = 0; i < 20; i++)
+        inf_op_release(start(b.p, &b.callbacks));
+    next(&b); /* some given out, most not */
+    fake_plan(b.p, hold);
+    inf_op_release(start(b.p, &b.callbacks));
+    close_bench(&b);
+}
+
+static void close_ends_a_pull_that_waits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200 / SLOW; i++) {
+        struct bench b;
+        struct puller puller;
+
+        open_bench(&b, hold);
+        start_puller(&puller, &b);
+        close_bench(&b);
+        pthread_join(puller.thread, NULL);
+        assert_int_equal(puller.code, INF_ERROR_STATE);
+        assert_int_equal(puller.n, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_come_in_order_and_done_comes_last),
+        cmocka_unit_test(one_at_a_time_gives_the_same),
+        cmocka_unit_test(who_pulled_done_finds_it_done),
+        cmocka_unit_test(waiting_works_without_pulling),
+        cmocka_unit_test(operations_without_callbacks_make_no_events),
+        cmocka_unit_test(an_event_keeps_its_operation),
+        cmocka_unit_test(a_pull_waits_as_long_as_it_is_told),
+        cmocka_unit_test(a_pull_with_an_absurd_timeout_waits_for_the_event),
+        cmocka_unit_test(the_descriptor_is_readable_while_events_wait),
+        cmocka_unit_test(a_pull_without_limit_brings_something),
+        cmocka_unit_test(many_operations_one_event_at_a_time),
+        cmocka_unit_test(many_operations_in_batches),
+        cmocka_unit_test(a_second_thread_that_pulls_is_refused),
+        cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(a_context_of_callbacks_has_no_queue),
+        cmocka_unit_test(out_of_memory_loses_no_event),
+        cmocka_unit_test(close_drops_what_nobody_pulled),
+        cmocka_unit_test(close_ends_a_pull_that_waits),
+    };
+
+    return cmocka_run_group_tests_name("core: queue", tests, NULL, NULL);
+}

@@ -1,0 +1,421 @@
+/*
+ * structs: a program built against an older or a newer header meets this library. Defaults write at
+ * most `size` bytes, a shorter struct gets defaults for what it lacks, and an option that this
+ * version does not know is an error, never ignored.
+ */
+#include "fake_backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ------------------------------------------------------------------ defaults */
+
+struct option_struct {
+    const char *name;
+    void (*fill)(void *x, size_t size);
+    size_t size;
+};
+
+#define DEFAULTS_OF(type)                                                                          \
+    static void fill_##type(void *x, size_t size)                                                  \
+    {                                                                                              \
+        inf_##type##_default(x, size);                                                             \
+    }
+DEFAULTS_OF(context_options)
+DEFAULTS_OF(callbacks)
+DEFAULTS_OF(provider_config)
+DEFAULTS_OF(request)
+DEFAULTS_OF(adapter_source)
+DEFAULTS_OF(logits_request)
+
+static const struct option_struct option_structs[] = {
+    {"context_options", fill_context_options, sizeof(inf_context_options)},
+    {"callbacks", fill_callbacks, sizeof(inf_callbacks)},
+    {"provider_config", fill_provider_config, sizeof(inf_provider_config)},
+    {"request", fill_request, sizeof(inf_request)},
+    {"adapter_source", fill_adapter_source, sizeof(inf_adapter_source)},
+    {"logits_request", fill_logits_request, sizeof(inf_logits_request)},
+};
+
+#define N_STRUCTS (sizeof option_structs / sizeof *option_structs)
+
+static void defaults_write_at_most_size_bytes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_STRUCTS; i++) {
+        const struct option_struct *s = &option_structs[i];
+
+        for (size_t size = sizeof size; size <= s->size + 64; size += 4) {
+            unsigned char bytes[1024];
+            size_t written = 0;
+
+            assert_true(s->size + 64 < sizeof bytes);
+            memset(bytes, 0xa5, sizeof bytes);
+            s->fill(bytes, size);
+            memcpy(&written, bytes, sizeof written);
+            assert_int_equal(written, size);
+            for (size_t at = size; at < sizeof bytes; at++)
+                assert_int_equal(bytes[at], 0xa5);
+            for (size_t at = s->size; at < size; at++)
+                assert_int_equal(bytes[at], 0);
+        }
+    }
+}
+
+static void no_room_for_the_size_writes_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_STRUCTS; i++) {
+        unsigned char bytes[16];
+
+        for (size_t size = 0; size < sizeof size; size++) {
+            memset(bytes, 0xa5, sizeof bytes);
+            option_structs[i].fill(bytes, size);
+            for (size_t at = 0; at < sizeof bytes; at++)
+                assert_int_equal(bytes[at], 0xa5);
+        }
+        option_structs[i].fill(NULL, 100);
+    }
+}
+
+static void defaults_of_the_context(void **state)
+{
+    inf_context_options o;
+    inf_callbacks c;
+
+    (void)state;
+    inf_context_options_default(&o, sizeof o);
+    assert_int_equal(o.struct_size, sizeof o);
+    assert_int_equal(o.delivery, INF_DELIVERY_CALLBACKS);
+    assert_int_equal(o.preparation_threads, 1);
+    assert_int_equal(o.log_level, INF_LOG_WARNING);
+    assert_null(o.log);
+    assert_null(o.log_user_data);
+    inf_callbacks_default(&c, sizeof c);
+    assert_true(!c.on_token && !c.on_progress && !c.on_done && !c.user_data);
+}
+
+static void defaults_of_the_provider(void **state)
+{
+    inf_provider_config c;
+
+    (void)state;
+    inf_provider_config_default(&c, sizeof c);
+    assert_int_equal(c.type, 0);
+    assert_null(c.base_url);
+    assert_int_equal(c.n_ctx, 4096);
+    assert_int_equal(c.n_gpu_layers, -1);
+    assert_int_equal(c.n_threads, 0);
+    assert_int_equal(c.max_sequences, 16);
+    assert_int_equal(c.queue_limit, 1024);
+    assert_int_equal(c.prefill_chunk, 128);
+    assert_int_equal(c.flash_attention, INF_FLASH_ATTENTION_AUTO);
+    assert_int_equal(c.adapter_execution, INF_ADAPTERS_AUTO);
+    assert_true(c.kv_budget_bytes == UINT64_C(4) << 30);
+    assert_int_equal(c.max_adapters, 0);
+    assert_int_equal(c.max_adapter_bytes, 0);
+    assert_int_equal(c.adapter_overflow, INF_ADAPTER_OVERFLOW_REFUSE);
+}
+
+static void defaults_of_a_request(void **state)
+{
+    inf_request r;
+    inf_adapter_source s;
+    inf_logits_request l;
+
+    (void)state;
+    inf_request_default(&r, sizeof r);
+    assert_true(!r.prompt.data && !r.messages && !r.messages_json.data && !r.adapter_id.data);
+    assert_false(r.max_tokens.is_set);
+    assert_int_equal(r.max_tokens.value, 4096);
+    assert_true(!r.temperature.is_set && !r.top_p.is_set && !r.top_k.is_set && !r.min_p.is_set);
+    assert_true(!r.repetition_penalty.is_set && !r.seed.is_set && !r.adapter_scale.is_set);
+    assert_true(!r.frequency_penalty.is_set && !r.presence_penalty.is_set && !r.logprobs.is_set);
+    assert_int_equal(r.timeout_ms, 600000);
+    assert_false(r.ignore_eos);
+    inf_adapter_source_default(&s, sizeof s);
+    assert_true(!s.path && !s.config.data && !s.weights.data);
+    inf_logits_request_default(&l, sizeof l);
+    assert_int_equal(l.top, 10);
+    assert_true(!l.token_ids && !l.probe && !l.adapter_id.data);
+}
+
+/* ------------------------------------------------------------------ callers of other versions */
+
+struct bench {
+    inf_context *ctx;
+    inf_provider *p;
+};
+
+/* Gives a struct to the call that reads it; what the call made is undone at once. */
+static int32_t use_context_options(struct bench *b, const void *x, inf_error *err)
+{
+    inf_context *ctx = NULL;
+    int32_t code = inf_context_create(&ctx, x, err);
+
+    (void)b;
+    inf_context_close(ctx, NULL);
+    return code;
+}
+
+static int32_t done(inf_op *const *op, int32_t code)
+{
+    if (code == INF_OK)
+        code = inf_op_wait(*op, -1, NULL);
+    inf_op_release(*op);
+    return code;
+}
+
+static int32_t use_callbacks(struct bench *b, const void *x, inf_error *err)
+{
+    inf_request request = fake_request("hello");
+    inf_op *op = NULL;
+
+    return done(&op, inf_generate_start(&op, b->p, &request, x, err));
+}
+
+static int32_t use_request(struct bench *b, const void *x, inf_error *err)
+{
+    inf_op *op = NULL;
+
+    return done(&op, inf_generate_start(&op, b->p, x, NULL, err));
+}
+
+static int32_t use_adapter_source(struct bench *b, const void *x, inf_error *err)
+{
+    inf_op *op = NULL;
+
+    return done(&op, inf_adapter_load_start(&op, b->p, "id", x, NULL, err));
+}
+
+static int32_t use_logits_request(struct bench *b, const void *x, inf_error *err)
+{
+    inf_op *op = NULL;
+
+    return done(&op, inf_logits_start(&op, b->p, x, NULL, err));
+}
+
+static int32_t use_provider_config(struct bench *b, const void *x, inf_error *err)
+{
+    inf_provider *p = NULL;
+    int32_t code = inf_provider_create(&p, b->ctx, x, err);
+
+    inf_provider_release(p);
+    return code;
+}
+
+union any_struct {
+    size_t struct_size;
+    inf_context_options context_options;
+    inf_callbacks callbacks;
+    inf_provider_config provider_config;
+    inf_request request;
+    inf_adapter_source adapter_source;
+    inf_logits_request logits_request;
+    unsigned char bytes[1024];
+};
+
+static const int32_t one_id[] = {1};
+
+static void make_valid(size_t which, union any_struct *x)
+{
+    memset(x, 0, sizeof *x);
+    option_structs[which].fill(x, option_structs[which].size);
+    if (which == 2)
+        x->provider_config.type = INF_PROVIDER_LLAMACPP;
+    if (which == 3)
+        x->request.prompt = inf_str("hello");
+    if (which == 4)
+        x->adapter_source.path = "somewhere";
+    if (which == 5) {
+        x->logits_request.token_ids = one_id;
+        x->logits_request.n_token_ids = 1;
+    }
+}
+
+static int32_t (*const uses[N_STRUCTS])(struct bench *, const void *, inf_error *) = {
+    use_context_options, use_callbacks,      use_provider_config,
+    use_request,         use_adapter_source, use_logits_request};
+
+/* What is left when a header had fewer fields: the first size that holds what is required. */
+static const size_t oldest[N_STRUCTS] = {
+    sizeof(size_t),
+    sizeof(size_t),
+    offsetof(inf_provider_config, base_url),
+    offsetof(inf_request, messages),
+    offsetof(inf_adapter_source, config),
+    offsetof(inf_logits_request, adapter_id),
+};
+
+static struct bench open_bench(void)
+{
+    struct bench b = {open_context(INF_DELIVERY_CALLBACKS), NULL};
+
+    b.p = open_fake(b.ctx, &fake_ops);
+    return b;
+}
+
+static void a_struct_of_this_version_works(void **state)
+{
+    struct bench b = open_bench();
+
+    (void)state;
+    for (size_t i = 0; i < N_STRUCTS; i++) {
+        union any_struct x;
+
+        make_valid(i, &x);
+        assert_int_equal(uses[i](&b, &x, NULL), INF_OK);
+    }
+    close_all(b.ctx, b.p);
+}
+
+static void a_struct_of_an_older_header_works(void **state)
+{
+    struct bench b = open_bench();
+
+    (void)state;
+    for (size_t i = 0; i < N_STRUCTS; i++) {
+        for (size_t size = oldest[i]; size <= option_structs[i].size; size += 8) {
+            union any_struct x;
+
+            make_valid(i, &x);
+            memset(x.bytes + size, 0xff, sizeof x - size); /* not theirs: never read */
+            x.struct_size = size;
+            assert_int_equal(uses[i](&b, &x, NULL), INF_OK);
+        }
+    }
+    close_all(b.ctx, b.p);
+}
+
+static void a_struct_of_a_newer_header_works_while_it_asks_for_nothing_new(void **state)
+{
+    struct bench b = open_bench();
+
+    (void)state;
+    for (size_t i = 0; i < N_STRUCTS; i++) {
+        union any_struct x;
+
+        make_valid(i, &x);
+        x.struct_size = option_structs[i].size + 40;
+        assert_int_equal(uses[i](&b, &x, NULL), INF_OK);
+    }
+    close_all(b.ctx, b.p);
+}
+
+static void an_option_this_version_does_not_know_is_an_error(void **state)
+{
+    struct bench b = open_bench();
+
+    (void)state;
+    for (size_t i = 0; i < N_STRUCTS; i++) {
+        size_t known = option_structs[i].size;
+
+        for (size_t at = known; at < known + 40; at += 13) {
+            union any_struct x;
+            inf_error err;
+
+            make_valid(i, &x);
+            x.struct_size = known + 40;
+            x.bytes[at] = 1;
+            assert_int_equal(uses[i](&b, &x, &err), INF_ERROR_INVALID_ARGUMENT);
+            assert_non_null(strstr(err.message, option_structs[i].name));
+            assert_int_equal(err.detail, at);
+        }
+    }
+    close_all(b.ctx, b.p);
+}
+
+static void a_struct_that_was_not_filled_is_an_error(void **state)
+{
+    static const size_t wrong[] = {0, 1, sizeof(size_t) - 1};
+    struct bench b = open_bench();
+
+    (void)state;
+    for (size_t i = 0; i < N_STRUCTS; i++) {
+        for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) {
+            union any_struct x;
+            inf_error err;
+
+            make_valid(i, &x);
+            x.struct_size = wrong[w];
+            assert_int_equal(uses[i](&b, &x, &err), INF_ERROR_INVALID_ARGUMENT);
+            assert_non_null(strstr(err.message, "_default"));
+        }
+    }
+    close_all(b.ctx, b.p);
+}
+
+/* A result is read by callers of other versions too. */
+static void results_are_written_up_to_the_size_given(void **state)
+{
+    struct bench b = open_bench();
+    inf_op *op = NULL;
+
+    (void)state;
+    fake_plan(b.p, (struct fake_plan){.how = FAKE_NOW, .piece = "x", .n_pieces = 3});
+    op = start(b.p, NULL);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    for (size_t size = sizeof size; size < sizeof(inf_result) + 32; size += 8) {
+        union {
+            inf_result result;
+            unsigned char bytes[1024];
+        } r;
+
+        memset(&r, 0xa5, sizeof r);
+        assert_int_equal(inf_op_result(op, &r.result, size), INF_OK);
+        assert_int_equal(r.result.struct_size, size);
+        assert_int_equal(r.bytes[size], 0xa5);
+        if (size >= sizeof(inf_result))
+            assert_int_equal(r.result.text.len, 3);
+        if (size > sizeof(inf_result))
+            assert_int_equal(r.bytes[sizeof(inf_result)], 0);
+    }
+    inf_op_release(op);
+    close_all(b.ctx, b.p);
+}
+
+static void the_version_is_the_headers(void **state)
+{
+    char text[32];
+
+    (void)state;
+    snprintf(text, sizeof text, "%d.%d.%d", INF_VERSION_MAJOR, INF_VERSION_MINOR,
+             INF_VERSION_PATCH);
+    assert_string_equal(inf_version_string(), text);
+    assert_int_equal(inf_version(),
+                     INF_VERSION_MAJOR << 16 | INF_VERSION_MINOR << 8 | INF_VERSION_PATCH);
+}
+
+static void absent_and_empty_texts_differ(void **state)
+{
+    (void)state;
+    assert_null(inf_str(NULL).data);
+    assert_int_equal(inf_str(NULL).len, 0);
+    assert_non_null(inf_str("").data);
+    assert_int_equal(inf_str("abc").len, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_write_at_most_size_bytes),
+        cmocka_unit_test(no_room_for_the_size_writes_nothing),
+        cmocka_unit_test(defaults_of_the_context),
+        cmocka_unit_test(defaults_of_the_provider),
+        cmocka_unit_test(defaults_of_a_request),
+        cmocka_unit_test(a_struct_of_this_version_works),
+        cmocka_unit_test(a_struct_of_an_older_header_works),
+        cmocka_unit_test(a_struct_of_a_newer_header_works_while_it_asks_for_nothing_new),
+        cmocka_unit_test(an_option_this_version_does_not_know_is_an_error),
+        cmocka_unit_test(a_struct_that_was_not_filled_is_an_error),
+        cmocka_unit_test(results_are_written_up_to_the_size_given),
+        cmocka_unit_test(the_version_is_the_headers),
+        cmocka_unit_test(absent_and_empty_texts_differ),
+    };
+
+    return cmocka_run_group_tests_name("core: structs", tests, NULL, NULL);
+}
