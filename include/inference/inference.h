@@ -160,10 +160,11 @@ enum inf_delivery {
 
 typedef struct inf_context_options {
     size_t struct_size;
-    int32_t delivery;            /* enum inf_delivery; default callbacks */
-    int32_t preparation_threads; /* threads that read, convert, render and tokenize; 1..64, default 1 */
-    int32_t log_level;           /* lowest level passed to `log`; default INF_LOG_WARNING */
-    inf_log_fn log;              /* NULL (default): nothing is logged */
+    int32_t delivery; /* enum inf_delivery; default callbacks */
+    int32_t
+        preparation_threads; /* threads that read, convert, render and tokenize; 1..64, default 1 */
+    int32_t log_level;       /* lowest level passed to `log`; default INF_LOG_WARNING */
+    inf_log_fn log;          /* NULL (default): nothing is logged */
     void *log_user_data;
 } inf_context_options;
 
@@ -349,7 +350,7 @@ INF_API inf_provider *inf_provider_retain(inf_provider *provider);
  * the background, as soon as its operations are done. */
 INF_API void inf_provider_release(inf_provider *provider);
 
-INF_API int32_t inf_provider_type_of(const inf_provider *provider);    /* enum inf_provider_type */
+INF_API int32_t inf_provider_type_of(const inf_provider *provider); /* enum inf_provider_type */
 INF_API const char *inf_provider_base_url(const inf_provider *provider); /* borrowed; never NULL */
 /* "vllm", ... for a type; NULL for an unknown one. */
 INF_API const char *inf_provider_type_name(int32_t type);
@@ -372,18 +373,18 @@ INF_API int32_t inf_provider_unload(inf_provider *provider, inf_error *err); /* 
 /* What an in-process provider is doing; numbers only grow, but for the marked ones. */
 typedef struct inf_provider_stats {
     size_t struct_size;
-    int64_t steps;            /* decode calls so far */
-    int64_t shared_steps;     /* of these, with rows of more than one request */
-    int64_t rows;             /* rows (tokens) in them */
-    int64_t requests;         /* generate operations that ended */
-    int64_t prefix_tokens;    /* prompt tokens not computed again */
-    int64_t active;           /* now: requests being decoded */
-    int64_t queued;           /* now: requests waiting */
-    int64_t adapters;         /* now: adapters registered */
-    int64_t pins;             /* now: pins on adapters */
-    int64_t adapter_bytes;    /* now: bytes of registered and pinned adapters */
-    int64_t kv_bytes;         /* now: KV cache */
-    bool model_loaded;        /* now */
+    int64_t steps;         /* decode calls so far */
+    int64_t shared_steps;  /* of these, with rows of more than one request */
+    int64_t rows;          /* rows (tokens) in them */
+    int64_t requests;      /* generate operations that ended */
+    int64_t prefix_tokens; /* prompt tokens not computed again */
+    int64_t active;        /* now: requests being decoded */
+    int64_t queued;        /* now: requests waiting */
+    int64_t adapters;      /* now: adapters registered */
+    int64_t pins;          /* now: pins on adapters */
+    int64_t adapter_bytes; /* now: bytes of registered and pinned adapters */
+    int64_t kv_bytes;      /* now: KV cache */
+    bool model_loaded;     /* now */
 } inf_provider_stats;
 /* Never blocks on compute. stats->struct_size bytes are written (set it, or 0 for all). */
 INF_API int32_t inf_provider_get_stats(inf_provider *provider, inf_provider_stats *stats,
@@ -405,31 +406,31 @@ typedef struct inf_request {
     size_t n_messages;
     inf_text messages_json;      /* a JSON array of chat messages, any fields the template knows */
     inf_text template_variables; /* a JSON object of further template variables; with messages */
-    inf_text model;              /* servers: sent as is; in process: ignored, as the reference says */
-    inf_text adapter_id;         /* absent or "": the base model */
-    inf_text system_prompt;      /* with messages it comes first */
-    inf_maybe_i32 max_tokens;    /* unset: 4096; 0 or less is INVALID_ARGUMENT */
-    inf_maybe_f32 temperature;   /* 0: greedy; negative is INVALID_ARGUMENT */
-    inf_maybe_f32 top_p;         /* (0, 1] */
-    inf_maybe_i32 top_k;         /* 0 or -1: all */
-    inf_maybe_f32 min_p;         /* [0, 1] */
+    inf_text model;            /* servers: sent as is; in process: ignored, as the reference says */
+    inf_text adapter_id;       /* absent or "": the base model */
+    inf_text system_prompt;    /* with messages it comes first */
+    inf_maybe_i32 max_tokens;  /* unset: 4096; 0 or less is INVALID_ARGUMENT */
+    inf_maybe_f32 temperature; /* 0: greedy; negative is INVALID_ARGUMENT */
+    inf_maybe_f32 top_p;       /* (0, 1] */
+    inf_maybe_i32 top_k;       /* 0 or -1: all */
+    inf_maybe_f32 min_p;       /* [0, 1] */
     inf_maybe_f32 repetition_penalty; /* > 0; 1: off */
     inf_maybe_f32 frequency_penalty;  /* [-2, 2] */
     inf_maybe_f32 presence_penalty;   /* [-2, 2] */
     inf_maybe_u64 seed;               /* unset: a fresh one */
-    inf_maybe_f32 adapter_scale; /* multiplies the adapter's own scale; unset: 1. Finite */
-    const inf_text *stop;        /* n_stop strings, none empty; they are not in the text */
+    inf_maybe_f32 adapter_scale;      /* multiplies the adapter's own scale; unset: 1. Finite */
+    const inf_text *stop;             /* n_stop strings, none empty; they are not in the text */
     size_t n_stop;
     const int32_t *stop_token_ids;
     size_t n_stop_token_ids;
-    inf_maybe_i32 logprobs;      /* 0..20: log-probabilities of the token and that many others */
-    inf_text json_schema;        /* constrains the output to this JSON schema */
-    inf_text grammar;            /* constrains the output to this GBNF grammar; not with the above */
-    inf_text extra_json;         /* servers: a JSON object of further fields */
-    inf_text extra_headers;      /* servers: "Name: value" lines */
-    int64_t timeout_ms;          /* the whole operation; default 600,000; 0 is INVALID_ARGUMENT */
-    bool ignore_eos;             /* go on after an end-of-text token */
-    uint8_t reserved[7];         /* 0 */
+    inf_maybe_i32 logprobs; /* 0..20: log-probabilities of the token and that many others */
+    inf_text json_schema;   /* constrains the output to this JSON schema */
+    inf_text grammar;       /* constrains the output to this GBNF grammar; not with the above */
+    inf_text extra_json;    /* servers: a JSON object of further fields */
+    inf_text extra_headers; /* servers: "Name: value" lines */
+    int64_t timeout_ms;     /* the whole operation; default 600,000; 0 is INVALID_ARGUMENT */
+    bool ignore_eos;        /* go on after an end-of-text token */
+    uint8_t reserved[7];    /* 0 */
 } inf_request;
 
 INF_API void inf_request_default(inf_request *request, size_t size);
@@ -486,8 +487,8 @@ typedef struct inf_result {
     int64_t prefix_tokens;       /* prompt tokens taken from the KV cache */
     int64_t steps;               /* in process: decode calls this request took part in */
     double mean_rows;            /* mean number of requests in these */
-    double mean_adapters;        /* mean number of different adapters (generation, scale) in these */
-    int32_t finish;              /* enum inf_finish */
+    double mean_adapters; /* mean number of different adapters (generation, scale) in these */
+    int32_t finish;       /* enum inf_finish */
     int32_t reserved;
 } inf_result;
 
@@ -515,9 +516,9 @@ INF_API int32_t inf_op_result(const inf_op *op, inf_result *out, size_t size);
 /* Where an adapter comes from: a path, or bytes. */
 typedef struct inf_adapter_source {
     size_t struct_size;
-    const char *path;  /* PEFT directory or GGUF file */
-    inf_text config;   /* with weights: adapter_config.json (PEFT) */
-    inf_text weights;  /* adapter_model.safetensors, or a GGUF adapter (then no config) */
+    const char *path; /* PEFT directory or GGUF file */
+    inf_text config;  /* with weights: adapter_config.json (PEFT) */
+    inf_text weights; /* adapter_model.safetensors, or a GGUF adapter (then no config) */
 } inf_adapter_source;
 
 INF_API void inf_adapter_source_default(inf_adapter_source *source, size_t size);

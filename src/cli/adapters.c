@@ -62,8 +62,7 @@ static int check_usage(const struct command *command, const struct settings *s)
     if (!is_list && strcmp(action, "load") != 0 && strcmp(action, "unload") != 0)
         return usage_error(command, "list, load or unload, not '%s'", action);
     if (s->n_arguments < wanted)
-        return usage_error(command, "%s needs %s", action,
-                           action[0] == 'l' ? "ID=PATH" : "an ID");
+        return usage_error(command, "%s needs %s", action, action[0] == 'l' ? "ID=PATH" : "an ID");
     if (s->n_arguments > wanted)
         return usage_error(command, "'%s' is too much", s->arguments[wanted]);
     return 0;

@@ -6,11 +6,14 @@
 #include <string.h>
 
 static const struct command commands[] = {
-    {"generate", COMMAND_GENERATE, "[options] PROMPT|-\n       inference generate [options] --batch FILE|-",
+    {"generate", COMMAND_GENERATE,
+     "[options] PROMPT|-\n       inference generate [options] --batch FILE|-",
      "Generate text from a prompt, or answer a batch of requests",
      "PROMPT - reads it from standard input, byte for byte. The text is printed as it comes.\n"
-     "A batch line is a JSON object: \"prompt\" or \"messages\", and any option below by its name with\n"
-     "underscores (\"adapter_id\", \"max_tokens\", ...); \"id\" comes back with the answer. Options on\n"
+     "A batch line is a JSON object: \"prompt\" or \"messages\", and any option below by its name "
+     "with\n"
+     "underscores (\"adapter_id\", \"max_tokens\", ...); \"id\" comes back with the answer. "
+     "Options on\n"
      "the command line are the defaults of every line.\n",
      command_generate},
     {"adapters", COMMAND_ADAPTERS, "[options] list | load ID=PATH | unload ID",
@@ -29,12 +32,14 @@ static const struct command commands[] = {
      "With --jsonl: an array a line, a JSON string a line.\n", command_detokenize},
     {"render", COMMAND_RENDER, "-m MODEL [options] <MESSAGES",
      "Print chat messages as the model's template renders them",
-     "Standard input is a JSON array of messages, or an object with \"messages\" and further template\n"
+     "Standard input is a JSON array of messages, or an object with \"messages\" and further "
+     "template\n"
      "variables.\n",
      command_render},
     {"logits", COMMAND_LOGITS, "-m MODEL --ids 1,2,3 [options]",
      "Print the logits behind the last of some tokens",
-     "As {\"top\":[[id,logit],...],\"probe\":[logit,...]}; the KV cache is in f32.\n", command_logits},
+     "As {\"top\":[[id,logit],...],\"probe\":[logit,...]}; the KV cache is in f32.\n",
+     command_logits},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -44,7 +49,8 @@ static int print_help(void)
          "Text generation with language models and LoRA adapters.\n\nCommands:");
     for (size_t i = 0; i < N_COMMANDS; i++)
         printf("  %-11s %s\n", commands[i].name, commands[i].summary);
-    puts("\n'inference COMMAND --help' lists a command's options; 'inference --version' the version.\n"
+    puts("\n'inference COMMAND --help' lists a command's options; 'inference --version' the "
+         "version.\n"
          "Exit codes: 0 fine, 2 usage, and for each kind of error:");
     for (int32_t code = 1; inf_error_exit_code(code) != 1; code++)
         printf("  %2d  %s\n", inf_error_exit_code(code), inf_error_text(code));

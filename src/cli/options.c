@@ -112,7 +112,8 @@ static const struct option options[] = {
     {0, "json", NULL, NULL, NULL, OPTION_SWITCH, AT(json),
      GENERATE | COMMAND_ADAPTERS | COMMAND_INSPECT, "one JSON object a result"},
     {0, "dtype", NULL, NULL, "auto|float32|float16|bfloat16|q8_0|q4_0", OPTION_CHOICE, AT(dtype),
-     ON_MODEL, "the type of the weights; a GGUF file has its own, so that llamacpp takes auto only"},
+     ON_MODEL,
+     "the type of the weights; a GGUF file has its own, so that llamacpp takes auto only"},
     {0, "device", NULL, NULL, "DEVICE", OPTION_TEXT, AT(device), ON_MODEL,
      "auto, cpu, or a device of this build such as cuda; default auto"},
     {0, "gpu-layers", NULL, NULL, "N", OPTION_I32, AT(gpu_layers), ON_MODEL,
@@ -129,9 +130,8 @@ static const struct option options[] = {
      "prompt tokens a step while others decode; default 128"},
     {0, "flash-attention", NULL, NULL, "auto|on|off", OPTION_CHOICE, AT(flash_attention), ON_MODEL,
      "default auto"},
-    {0, "adapter-execution", NULL, NULL, "auto|shared|native", OPTION_CHOICE,
-     AT(adapter_execution), ON_MODEL,
-     "all adapters in one decode, or the backend's own adapters; default auto"},
+    {0, "adapter-execution", NULL, NULL, "auto|shared|native", OPTION_CHOICE, AT(adapter_execution),
+     ON_MODEL, "all adapters in one decode, or the backend's own adapters; default auto"},
     {0, "kv-budget", NULL, NULL, "MIB", OPTION_U64, AT(kv_budget), ON_MODEL,
      "at most so much memory for the KV cache, in MiB; default 4096"},
     {0, "max-adapters", NULL, NULL, "N", OPTION_U64, AT(max_adapters), ON_MODEL,
@@ -139,7 +139,8 @@ static const struct option options[] = {
     {0, "max-adapter-bytes", NULL, NULL, "N", OPTION_U64, AT(max_adapter_bytes), ON_MODEL,
      "their bytes in memory; default 0, no limit"},
     {0, "adapter-overflow", NULL, NULL, "refuse|evict", OPTION_CHOICE, AT(adapter_overflow),
-     ON_MODEL, "beyond these limits a load fails, or evicts the least recently used; default refuse"},
+     ON_MODEL,
+     "beyond these limits a load fails, or evicts the least recently used; default refuse"},
     {0, "base", NULL, NULL, "MODEL", OPTION_TEXT, AT(base), COMMAND_INSPECT,
      "a GGUF file: does the adapter fit it?"},
     {0, "jsonl", NULL, NULL, NULL, OPTION_SWITCH, AT(jsonl), COMMAND_TOKENIZE | COMMAND_DETOKENIZE,
@@ -241,8 +242,8 @@ static bool set_time(struct settings *s, const struct option *o, double value)
 
     if (!(fabs(ms) < 1e15))
         return false;
-    *(struct maybe_ms *)field_of(s, o) =
-        (struct maybe_ms){true, ms > 0 && ms < 1 ? 1 : (int64_t)ms};
+    *(struct maybe_ms *)field_of(s, o) = (struct maybe_ms){true,
+                                                           ms > 0 && ms < 1 ? 1 : (int64_t)ms};
     return true;
 }
 
@@ -510,7 +511,8 @@ static int parse_option(struct settings *s, const struct command *command, int a
     else if (*value == '\0')
         return usage_error(command, "%.*s needs a value: %s", shown, argument, o->argument);
     if (!set_from_text(s, o, value))
-        return usage_error(command, "%.*s takes %s, not '%s'", shown, argument, kind_text(o), value);
+        return usage_error(command, "%.*s takes %s, not '%s'", shown, argument, kind_text(o),
+                           value);
     return 0;
 }
 
@@ -576,7 +578,8 @@ bool settings_from_json(struct settings *s, json_t *object, char *why, size_t si
         snprintf(why, size, "a batch line is a JSON object");
         return false;
     }
-    json_object_foreach (object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         const struct option *o = strcmp(key, "id") == 0 ? NULL : find_key(key);
 
         if (strcmp(key, "id") == 0)

@@ -60,8 +60,7 @@ int32_t output_error(inf_error *err)
     error = atomic_load(&write_error);
     if (!error)
         return INF_OK;
-    return command_error(err, INF_ERROR_IO, "cannot write to standard output: %s",
-                         strerror(error));
+    return command_error(err, INF_ERROR_IO, "cannot write to standard output: %s", strerror(error));
 }
 
 int report_error(const inf_error *err)
@@ -137,16 +136,16 @@ json_t *result_to_json(const inf_op *op)
 
     if (inf_op_result(op, &r, sizeof r) != INF_OK)
         return NULL;
-    object = json_pack(
-        "{s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:o, s:I, s:f, s:f, s:I, s:I, s:o}", "text",
-        text_to_json(r.text), "model", text_to_json(r.model), "adapter_id",
-        text_to_json(r.adapter_id), "token_count", (json_int_t)r.token_count, "finish_reason",
-        text_to_json(r.finish_reason), "prompt_tokens", (json_int_t)r.prompt_tokens,
-        "completion_tokens", (json_int_t)r.completion_tokens, "token_ids",
-        ids_to_json(r.token_ids, r.n_token_ids), "steps", (json_int_t)r.steps, "mean_rows",
-        r.mean_rows, "mean_adapters", r.mean_adapters, "adapter_generation",
-        (json_int_t)r.adapter_generation, "prefix_tokens", (json_int_t)r.prefix_tokens, "timings",
-        timings_to_json(&r.timings));
+    object = json_pack("{s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:o, s:I, s:f, s:f, s:I, s:I, s:o}",
+                       "text", text_to_json(r.text), "model", text_to_json(r.model), "adapter_id",
+                       text_to_json(r.adapter_id), "token_count", (json_int_t)r.token_count,
+                       "finish_reason", text_to_json(r.finish_reason), "prompt_tokens",
+                       (json_int_t)r.prompt_tokens, "completion_tokens",
+                       (json_int_t)r.completion_tokens, "token_ids",
+                       ids_to_json(r.token_ids, r.n_token_ids), "steps", (json_int_t)r.steps,
+                       "mean_rows", r.mean_rows, "mean_adapters", r.mean_adapters,
+                       "adapter_generation", (json_int_t)r.adapter_generation, "prefix_tokens",
+                       (json_int_t)r.prefix_tokens, "timings", timings_to_json(&r.timings));
     if (object && r.n_logprobs)
         json_object_set_new(object, "logprobs", logprobs_to_json(&r));
     if (object && r.reasoning.data)
@@ -158,13 +157,12 @@ json_t *result_to_json(const inf_op *op)
 
 json_t *report_to_json(const inf_adapter_report *r)
 {
-    return json_pack("{s:o, s:s?, s:i, s:f, s:i, s:i, s:I, s:I, s:b, s:o}", "id",
-                     text_to_json(r->id), "format",
-                     r->format == INF_ADAPTER_PEFT   ? "peft"
-                     : r->format == INF_ADAPTER_GGUF ? "gguf"
-                                                     : NULL,
-                     "rank", r->rank, "scale", (double)r->scale, "n_modules", r->n_modules,
-                     "n_tensors", r->n_tensors, "bytes", (json_int_t)r->bytes, "generation",
-                     (json_int_t)r->generation, "replaced", (int)r->replaced, "evicted",
-                     text_to_json(r->evicted));
+    return json_pack(
+        "{s:o, s:s?, s:i, s:f, s:i, s:i, s:I, s:I, s:b, s:o}", "id", text_to_json(r->id), "format",
+        r->format == INF_ADAPTER_PEFT   ? "peft"
+        : r->format == INF_ADAPTER_GGUF ? "gguf"
+                                        : NULL,
+        "rank", r->rank, "scale", (double)r->scale, "n_modules", r->n_modules, "n_tensors",
+        r->n_tensors, "bytes", (json_int_t)r->bytes, "generation", (json_int_t)r->generation,
+        "replaced", (int)r->replaced, "evicted", text_to_json(r->evicted));
 }

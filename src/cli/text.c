@@ -40,8 +40,8 @@ static int32_t tokenize_json(struct session *session, struct settings *s, inf_te
         code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "not a JSON string: %s",
                              value ? "another kind of value" : why.text);
     else
-        code = tokenize(session, s,
-                        (inf_text){json_string_value(value), json_string_length(value)}, err);
+        code = tokenize(session, s, (inf_text){json_string_value(value), json_string_length(value)},
+                        err);
     json_decref(value);
     return code;
 }

@@ -34,8 +34,8 @@ struct engine_ops {
      * On an error every row's slot holds what it held before; the engine stays usable. A row whose
      * values overflow is no error: its logits say so, and no other row is touched.
      */
-    int32_t (*decode)(void *engine, const struct engine_row *rows, int32_t n_rows,
-                      int32_t n_tokens, inf_error *err);
+    int32_t (*decode)(void *engine, const struct engine_row *rows, int32_t n_rows, int32_t n_tokens,
+                      inf_error *err);
     /* The logits (n_vocab) of a row of the last decode that wanted them; valid until the next. */
     const float *(*logits)(void *engine, int32_t row);
     /* Keeps the first n tokens of a slot. Returns how many were kept: n, or 0 where the model

@@ -121,8 +121,8 @@ bool logprob_log_finish(const struct logprob_log *log, struct op_output *output)
         for (size_t j = 0; j < n_top; j++) {
             const struct entry *a = e + 1 + j;
 
-            top[i * n_top + j] =
-                (inf_alternative){a->token, a->logprob, {pieces + a->piece_offset, a->piece_len}};
+            top[i * n_top + j] = (inf_alternative){
+                a->token, a->logprob, {pieces + a->piece_offset, a->piece_len}};
         }
     }
     output->logprobs = items;

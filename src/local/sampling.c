@@ -182,8 +182,7 @@ static float largest(const float *logits, int32_t n)
 
 float logits_logprob(const float *logits, int32_t n_vocab, int32_t token)
 {
-    return (float)((double)logits[token] -
-                   log_sum_exp(logits, n_vocab, largest(logits, n_vocab)));
+    return (float)((double)logits[token] - log_sum_exp(logits, n_vocab, largest(logits, n_vocab)));
 }
 
 void logits_top(const float *logits, int32_t n_vocab, int32_t n, int32_t *ids, float *logprobs)

@@ -29,8 +29,8 @@ struct scheduler {
 
     struct list waiting; /* the worker's from here on */
     struct slots slots;
-    struct engine_row *rows;   /* (max_slots) */
-    struct sequence **failed;  /* (max_slots) rows of the call that are not finite */
+    struct engine_row *rows;  /* (max_slots) */
+    struct sequence **failed; /* (max_slots) rows of the call that are not finite */
 
     _Atomic int64_t steps, shared_steps, n_rows, requests, prefix_tokens, active, queued;
 };
@@ -175,10 +175,11 @@ static void row_not_finite(struct scheduler *s, struct sequence *q)
         return;
     }
     if (q->adapter)
-        error_set(&err, INF_ERROR_NOT_FINITE,
-                  "adapter '%s' overflows: its logits are NaN or infinite; lower its scale or train "
-                  "it again",
-                  q->adapter->id);
+        error_set(
+            &err, INF_ERROR_NOT_FINITE,
+            "adapter '%s' overflows: its logits are NaN or infinite; lower its scale or train "
+            "it again",
+            q->adapter->id);
     else
         error_set(&err, INF_ERROR_NOT_FINITE,
                   "the model's logits are NaN or infinite; the model file is damaged or its "
@@ -274,8 +275,7 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
 
         if (slots_append(&s->slots, first + i, rows[i].tokens, n_tokens, &err) != INF_OK)
             end_sequence(s, q, INF_FINISH_NONE, &err);
-        else if (rows[i].want_logits &&
-                 !advance(s, q, s->engine.ops->logits(s->engine.impl, i)))
+        else if (rows[i].want_logits && !advance(s, q, s->engine.ops->logits(s->engine.impl, i)))
             s->failed[n_failed++] = q;
     }
     /* Scrubbing loses the logits of this call: only after every row has been read. */
@@ -415,8 +415,8 @@ static void *work(void *arg)
 
 /* ------------------------------------------------------------------ from other threads */
 
-int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
-                         int32_t prefill_chunk, inf_error *err)
+int32_t scheduler_create(struct scheduler **out, const struct engine *engine, int32_t prefill_chunk,
+                         inf_error *err)
 {
     struct scheduler *s = mem_calloc(1, sizeof *s);
     int32_t code = INF_OK;

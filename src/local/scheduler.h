@@ -34,8 +34,8 @@ struct scheduler_task {
 
 /* Starts the worker. prefill_chunk: prompt tokens a step while others decode. STATE when no thread
  * can be had, NO_MEMORY. */
-int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
-                         int32_t prefill_chunk, inf_error *err);
+int32_t scheduler_create(struct scheduler **out, const struct engine *engine, int32_t prefill_chunk,
+                         inf_error *err);
 
 /* Hands a sequence over. */
 void scheduler_submit(struct scheduler *s, struct sequence *sequence);

@@ -170,7 +170,8 @@ static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n,
 }
 
 /* Brings the best prefix into slot `index` and keeps what was there where that costs little. */
-static int32_t bring_prefix(struct slots *s, const struct sequence *q, int32_t index, inf_error *err)
+static int32_t bring_prefix(struct slots *s, const struct sequence *q, int32_t index,
+                            inf_error *err)
 {
     int32_t length = 0;
     int32_t source = best_source(s, q, index, &length);

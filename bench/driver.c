@@ -1,0 +1,256 @@
+/*
+ * driver: the library under measurement. Reads a command a line, answers with a JSON line, so that
+ * bench/run.py can interleave its runs with a peer's.
+ *
+ *     driver MODEL.gguf [THREADS]
+ *
+ *     register N PREFIX K       adapters a0 .. a<N-1> from PREFIX0 .. PREFIX<K-1>, in turn
+ *     generate N A T P          N requests at once, T tokens each, prompts of P tokens; request i has
+ *                               adapter a<i mod A> (A 0: none)
+ *     prefill P I               the prompt's time: P tokens under adapter a<I> (-1: none)
+ *     first I                   time to the first token of a 16-token prompt under a<I>
+ *     load PATH                 loads and unloads PATH once
+ *     stall PATH N              one stream decodes while PATH is loaded N times: the longest gap
+ *                               between two tokens with and without
+ */
+#include <inference/inference.h>
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAX_REQUESTS = 64 };
+
+static inf_context *context;
+static inf_provider *model;
+static uint32_t salt; /* makes prompts differ, so that no prefix is reused */
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void check(int32_t code, const inf_error *err)
+{
+    if (code == INF_OK)
+        return;
+    fprintf(stderr, "driver: %s\n", err->message);
+    exit(1);
+}
+
+/* A prompt of n tokens: each " the" and the like is one token of every vocabulary measured here;
+ * the first ones differ from call to call. */
+static char *make_prompt(int n)
+{
+    static const char *const words[] = {" the", " of", " and",  " to",
+                                        " in",  " is", " that", " for"};
+    char *text = malloc((size_t)n * 8 + 1);
+    uint32_t x = ++salt * 2654435761u;
+
+    text[0] = '\0';
+    for (int i = 0; i < n; i++) {
+        strcat(text, words[x >> 29]);
+        x = x * 1664525u + 1013904223u;
+    }
+    return text;
+}
+
+static inf_op *start(int adapter, int tokens, int prompt, const inf_callbacks *callbacks)
+{
+    char *text = make_prompt(prompt);
+    char id[32];
+    inf_request request;
+    inf_op *op = NULL;
+    inf_error err;
+
+    snprintf(id, sizeof id, "a%d", adapter);
+    inf_request_default(&request, sizeof request);
+    request.prompt = inf_str(text);
+    if (adapter >= 0)
+        request.adapter_id = inf_str(id);
+    request.max_tokens = (inf_maybe_i32){true, tokens};
+    request.temperature = (inf_maybe_f32){true, 0};
+    request.ignore_eos = true;
+    check(inf_generate_start(&op, model, &request, callbacks, &err), &err);
+    free(text);
+    return op;
+}
+
+static inf_result finish(inf_op *op)
+{
+    inf_result r;
+    inf_error err;
+
+    check(inf_op_wait(op, -1, &err), &err);
+    inf_op_result(op, &r, sizeof r);
+    inf_op_release(op); /* only numbers are used */
+    return r;
+}
+
+static void do_register(int n, const char *prefix, int k)
+{
+    double begin = now();
+    inf_error err;
+
+    for (int i = 0; i < n; i++) {
+        char id[32];
+        char path[4200];
+
+        snprintf(id, sizeof id, "a%d", i);
+        snprintf(path, sizeof path, "%s%d", prefix, i % k);
+        check(inf_adapter_load(model, id, path, NULL, &err), &err);
+    }
+    printf("{\"ms\":%.3f}\n", (now() - begin) * 1e3);
+}
+
+static void do_generate(int n, int adapters, int tokens, int prompt)
+{
+    inf_op *ops[MAX_REQUESTS];
+    double begin = now();
+    double rows = 0;
+    double different = 0;
+    int64_t made = 0;
+
+    for (int i = 0; i < n; i++)
+        ops[i] = start(adapters ? i % adapters : -1, tokens, prompt, NULL);
+    for (int i = 0; i < n; i++) {
+        inf_result r = finish(ops[i]);
+
+        made += r.completion_tokens;
+        rows += r.mean_rows / n;
+        different += r.mean_adapters / n;
+    }
+    printf("{\"tokens\":%lld,\"seconds\":%.6f,\"mean_rows\":%.2f,\"mean_adapters\":%.2f}\n",
+           (long long)made, now() - begin, rows, different);
+}
+
+static void do_prefill(int prompt, int adapter)
+{
+    inf_result r = finish(start(adapter, 1, prompt, NULL));
+
+    printf("{\"prompt_tokens\":%lld,\"prefix_tokens\":%lld,\"ms\":%.3f}\n",
+           (long long)r.prompt_tokens, (long long)r.prefix_tokens,
+           (double)r.timings.prefill_us / 1e3);
+}
+
+static void do_first(int adapter)
+{
+    inf_result r = finish(start(adapter, 1, 16, NULL));
+
+    printf("{\"ms\":%.3f,\"prompt_tokens\":%lld}\n", (double)r.timings.first_token_us / 1e3,
+           (long long)r.prompt_tokens);
+}
+
+static void do_load(const char *path)
+{
+    double begin = now();
+    inf_error err;
+
+    check(inf_adapter_load(model, "loaded", path, NULL, &err), &err);
+    printf("{\"ms\":%.3f}\n", (now() - begin) * 1e3);
+    check(inf_adapter_unload(model, "loaded", &err), &err);
+}
+
+struct gaps {
+    double last, longest, sum;
+    int n;
+};
+
+static void note_gap(void *user_data, inf_op *op, const inf_chunk *chunk)
+{
+    struct gaps *g = user_data;
+    double t = now();
+
+    (void)op;
+    (void)chunk;
+    if (g->last > 0) {
+        g->longest = t - g->last > g->longest ? t - g->last : g->longest;
+        g->sum += t - g->last;
+        g->n++;
+    }
+    g->last = t;
+}
+
+static struct gaps stream(const char *path, int loads)
+{
+    struct gaps g = {0};
+    inf_callbacks callbacks;
+    inf_op *op = NULL;
+    inf_error err;
+
+    inf_callbacks_default(&callbacks, sizeof callbacks);
+    callbacks.on_token = note_gap;
+    callbacks.user_data = &g;
+    op = start(-1, 200, 16, &callbacks);
+    for (int i = 0; i < loads; i++)
+        check(inf_adapter_load(model, "loaded", path, NULL, &err), &err);
+    finish(op);
+    if (loads)
+        check(inf_adapter_unload(model, "loaded", &err), &err);
+    return g;
+}
+
+static void do_stall(const char *path, int loads)
+{
+    struct gaps quiet = stream(path, 0);
+    struct gaps busy = stream(path, loads);
+
+    printf("{\"mean_ms\":%.3f,\"longest_ms\":%.3f,\"mean_loading_ms\":%.3f,"
+           "\"longest_loading_ms\":%.3f}\n",
+           quiet.sum / quiet.n * 1e3, quiet.longest * 1e3, busy.sum / busy.n * 1e3,
+           busy.longest * 1e3);
+}
+
+static bool answer(const char *line)
+{
+    char path[4096];
+    int a = 0;
+    int b = 0;
+    int c = 0;
+    int d = 0;
+
+    if (sscanf(line, "register %d %4095s %d", &a, path, &b) == 3)
+        do_register(a, path, b);
+    else if (sscanf(line, "generate %d %d %d %d", &a, &b, &c, &d) == 4 && a <= MAX_REQUESTS)
+        do_generate(a, b, c, d);
+    else if (sscanf(line, "prefill %d %d", &a, &b) == 2)
+        do_prefill(a, b);
+    else if (sscanf(line, "first %d", &a) == 1)
+        do_first(a);
+    else if (sscanf(line, "load %4095s", path) == 1)
+        do_load(path);
+    else if (sscanf(line, "stall %4095s %d", path, &a) == 2)
+        do_stall(path, a);
+    else
+        return false;
+    fflush(stdout);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    inf_provider_config config;
+    inf_error err;
+    char line[8192];
+
+    if (argc < 2)
+        return fprintf(stderr, "usage: driver MODEL.gguf [THREADS]\n"), 2;
+    check(inf_context_create(&context, NULL, &err), &err);
+    inf_provider_config_default(&config, sizeof config);
+    config.type = INF_PROVIDER_LLAMACPP;
+    config.base_url = argv[1];
+    config.n_threads = argc > 2 ? atoi(argv[2]) : 0;
+    check(inf_provider_create(&model, context, &config, &err), &err);
+    check(inf_provider_load(model, &err), &err);
+    while (fgets(line, sizeof line, stdin)) {
+        if (!answer(line))
+            return fprintf(stderr, "driver: not understood: %s", line), 2;
+    }
+    inf_provider_release(model);
+    return inf_context_close(context, NULL);
+}
