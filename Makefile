@@ -37,7 +37,7 @@ all: build
 
 build:
 	@$(call configure,$(BUILD))
-	@cmake --build $(BUILD) -j $(JOBS)
+	@sh scripts/build.sh $(BUILD) $(JOBS)
 
 # Base model and both adapters answer the same question at once. MODEL= uses a GGUF of one's own.
 run: build $(if $(MODEL),,model)
@@ -52,13 +52,13 @@ test: $(if $(SANITIZE),,test-asan-core) build
 
 test-asan-core:
 	@$(call configure,build-asan-core,-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
-	@cmake --build build-asan-core -j $(JOBS) --target asan-core
+	@sh scripts/build.sh build-asan-core $(JOBS) asan-core
 	@ctest --test-dir build-asan-core --output-on-failure -j $(JOBS) -L asan-core
 comma := ,
 
 fuzz:
 	@$(call configure,build-fuzz,-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DINF_FUZZ=ON -DINF_TESTS=OFF -DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
-	@cmake --build build-fuzz -j $(JOBS) --target fuzz
+	@sh scripts/build.sh build-fuzz $(JOBS) fuzz
 	@sh scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
 # llama-bench and llama-server of the same source, for the benchmarks.

@@ -106,22 +106,12 @@ unpack() {
     source_dir=$work/unpacked/vendor/llama.cpp
 }
 
-# run_logged: the command's output to the log; its [done/total] lines to the progress line.
+# run_logged COMMAND...: ends the script with the log's tail when the command fails.
 run_logged() {
     rm -f "$work/status"
-    { "$@" 2>&1 && echo 0 >"$work/status"; } | while IFS= read -r line; do
-        printf '%s\n' "$line" >>"$work/log"
-        case $line in
-        "["[0-9]*/[0-9]*"] "*)
-            count=${line#"["}
-            count=${count%%"]"*}
-            progress "building llama.cpp ($component${sanitize:+, $sanitize})" \
-                "${count%/*}" "${count#*/}"
-            ;;
-        esac
-    done
+    { "$@" 2>&1 && echo 0 >"$work/status"; } |
+        watch_build "building llama.cpp ($component${sanitize:+, $sanitize})" "$work/log"
     if [ ! -f "$work/status" ]; then
-        progress_end
         cp "$work/log" "$cache/failed.log"
         tail -n 30 "$work/log" >&2
         die "llama.cpp did not build; the whole log is $cache/failed.log"
