@@ -4,7 +4,8 @@
 override MODEL := $(value MODEL)
 override PROMPT := $(value PROMPT)
 override ADAPTERS := $(value ADAPTERS)
-export MODEL PROMPT ADAPTERS
+override PREFIX := $(value PREFIX)
+export MODEL PROMPT ADAPTERS PREFIX
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
@@ -18,8 +19,7 @@ BUILD := build$(kind)
 
 flags := -DINF_WERROR=ON -DINF_TESTS=ON -DSANITIZE=$(SANITIZE)
 flags += -DPORTABLE=$(if $(findstring -portable,$(kind)),ON,OFF)
-flags += $(if $(LLAMA_CPP_DIR),-DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR)))
-flags += $(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)))
+flags += -DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR))
 ifneq ($(origin CC),default)
 flags += -DCMAKE_C_COMPILER=$(CC)
 endif
@@ -66,7 +66,8 @@ peers:
 	@sh scripts/llama-cpp.sh --component peers $(if $(findstring -portable,$(kind)),--portable)
 
 install: build
-	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(abspath $(PREFIX)))
+	@case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac; \
+	    cmake --install $(BUILD) $${PREFIX:+--prefix "$$PREFIX"}
 
 format:
 	@sh scripts/clang-format.sh
