@@ -15,7 +15,7 @@
 # The folder's name is a hash of everything that the result depends on: version, compiler, C library,
 # cmake/llama-cpp/CMakeLists.txt (which has every flag), the options above, and in a native build the
 # features that the compiler finds in this CPU. It appears by a rename when it is complete, so a build
-# cut short leaves nothing behind.
+# cut short leaves nothing behind; a list of its files' sizes tells a copy that was cut short later.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -118,8 +118,18 @@ run_logged() {
     fi
 }
 
+sizes() {
+    (cd "$1" && find . -type f ! -name sizes.txt -exec ls -l {} + | awk '{ print $5, $NF }' | LC_ALL=C sort)
+}
+
+good() {
+    [ -f "$prefix/key.txt" ] || return 1
+    [ ! -f "$prefix/sizes.txt" ] || [ "$(sizes "$prefix")" = "$(cat "$prefix/sizes.txt")" ]
+}
+
 build() {
-    [ ! -d "$prefix" ] || return 0 # another process built it while this one waited for the lock
+    ! good || return 0 # another process built it while this one waited for the lock
+    [ ! -e "$prefix" ] || say "$prefix is damaged, building it again"
     rm -rf "$work"
     mkdir -p "$work"
     trap 'rm -rf "$work"' EXIT
@@ -136,6 +146,9 @@ build() {
     run_logged cmake --install "$work/build"
     progress_end
     key_text >"$work/out/key.txt"
+    sizes "$work/out" >"$work/sizes.txt"
+    mv "$work/sizes.txt" "$work/out/sizes.txt"
+    rm -rf "$prefix"
     mv "$work/out" "$prefix"
     rm -rf "$work"
     trap - EXIT
@@ -146,5 +159,5 @@ unpack_locked() {
     unpack
 }
 
-[ -d "$prefix" ] || with_lock "$cache/$name.lock" build
+good || with_lock "$cache/$name.lock" build
 printf '%s\n' "$prefix"

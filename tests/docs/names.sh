@@ -47,7 +47,7 @@ done
 
 sed -nE 's/^([a-z][a-z-]*):.*/\1/p' Makefile | sort -u >"$scratch/targets"
 awk '/^```/ { code = !code; next } { print (code ? "`" : " ") $0 }' $documents |
-    grep -oE '`(make|\./run)( [A-Z_]+=[^ `]*)* [a-z][a-z-]*' | sed 's/.* //' | sort -u >"$scratch/named"
+    grep -oE '`(make|\./run)( [A-Z_]+=("[^"]*"|[^ `"]*))* [a-z][a-z-]*' | sed 's/.* //' | sort -u >"$scratch/named"
 while read -r target; do
     grep -qx -e "$target" "$scratch/targets" || fail "a document names make $target, which the Makefile lacks"
 done <"$scratch/named"
