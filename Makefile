@@ -31,7 +31,7 @@ generator := $(if $(shell command -v ninja),-G Ninja)
 # Configuring again takes a second and notices a moved cache, another CPU and new files.
 configure = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(generator)) $(flags) $(2) >$(1).log || { cat $(1).log >&2; rm -f $(1).log; exit 1; }; mv $(1).log $(1)/configure.log
 
-.PHONY: all build run model test test-asan-core fuzz peers install format format-check tidy clean help
+.PHONY: all build run model test test-asan-core fuzz peers bench install format format-check tidy clean help
 
 all: build
 
@@ -61,9 +61,14 @@ fuzz:
 	@sh scripts/build.sh build-fuzz $(JOBS) fuzz
 	@sh scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
-# llama-bench and llama-server of the same source, for the benchmarks.
+# llama-bench, llama-server and llama-quantize of the same source, for the benchmarks.
 peers:
 	@sh scripts/llama-cpp.sh --component peers $(if $(findstring -portable,$(kind)),--portable)
+
+# SECTIONS=one,eight,... only these tables; ROUNDS=7.
+bench: build model
+	@cmake --build $(BUILD) -j $(JOBS) --target bench
+	@sh scripts/bench.sh $(BUILD)
 
 install: build
 	@case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac; \
@@ -86,6 +91,7 @@ help:
 	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
 	@echo 'make model         fetch the small real model into the cache'
+	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'
 	@echo 'make fuzz          each fuzz target for FUZZ_SECONDS=60 (clang)'
 	@echo 'make install       library, header, pkg-config, CMake package, man page; PREFIX= DESTDIR='
