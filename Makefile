@@ -67,7 +67,7 @@ peers:
 
 # SECTIONS=one,eight,... only these tables; ROUNDS=7.
 bench: build model
-	@cmake --build $(BUILD) -j $(JOBS) --target bench
+	@sh scripts/build.sh $(BUILD) $(JOBS) bench
 	@sh scripts/bench.sh $(BUILD)
 
 install: build
