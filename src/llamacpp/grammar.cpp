@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <ctime>
 #include <llama.h>
 #include <new>
 #include <string>
@@ -52,6 +53,7 @@ struct grammar_state {
     std::vector<token_kind> kinds;
     std::vector<llama_token_data> candidates;
     utf8_state text;
+    bool too_slow = false;
 
     grammar_state() = default;
     ~grammar_state()
@@ -101,15 +103,46 @@ bool is_possible(const grammar_state *g, llama_token token)
 {
     utf8_state s = g->text;
 
+    if (g->too_slow)
+        return false;
     if (g->kinds[(size_t)token] == PLAIN)
         return g->text.missing == 0;
     return g->kinds[(size_t)token] == NOT_ASCII && follows(g->vocab, token, s);
 }
 
+/* An ambiguous grammar may double the matcher's work with each letter. The step that takes too long
+ * is the last one, so that the others that decode are not held up for longer. */
+class stopwatch {
+  public:
+    explicit stopwatch(grammar_state *g) : g_(g), start_(now())
+    {
+    }
+    ~stopwatch()
+    {
+        g_->too_slow = g_->too_slow || now() - start_ > 0.5;
+    }
+    stopwatch(const stopwatch &) = delete;
+    stopwatch &operator=(const stopwatch &) = delete;
+
+  private:
+    /* Seconds that this thread has computed, not those that it waited for a processor. */
+    static double now()
+    {
+        timespec t = {};
+
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    }
+
+    grammar_state *g_;
+    double start_;
+};
+
 /* What the matcher leaves of the candidates: -INFINITY is forbidden. */
 void mask(grammar_state *g)
 {
     llama_token_data_array array = {g->candidates.data(), g->candidates.size(), -1, false};
+    stopwatch watch(g);
 
     llama_sampler_apply(g->matcher, &array);
 }
@@ -119,6 +152,8 @@ void apply(void *state, float *logits, int32_t n_vocab)
     grammar_state *g = static_cast<grammar_state *>(state);
 
     try {
+        if (g->too_slow)
+            throw std::bad_alloc();
         g->candidates.resize((size_t)n_vocab);
         for (int32_t i = 0; i < n_vocab; i++)
             g->candidates[(size_t)i] = {i, logits[i], 0.0f};
@@ -127,7 +162,7 @@ void apply(void *state, float *logits, int32_t n_vocab)
             logits[i] = g->candidates[(size_t)i].logit > -INFINITY && is_possible(g, i)
                             ? g->candidates[(size_t)i].logit
                             : -INFINITY;
-    } catch (...) { /* out of memory: nothing is allowed, and the request ends */
+    } catch (...) { /* out of memory or time: nothing is allowed, and the request ends */
         for (int32_t i = 0; i < n_vocab; i++)
             logits[i] = -INFINITY;
     }
@@ -153,6 +188,8 @@ bool accept(void *state, int32_t token)
     grammar_state *g = static_cast<grammar_state *>(state);
 
     try {
+        stopwatch watch(g);
+
         llama_sampler_accept(g->matcher, token);
     } catch (...) {
         return false;

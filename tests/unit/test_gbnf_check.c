@@ -280,8 +280,44 @@ static void test_gbnf_check__repeated_empty_rules__are_refused_at_once(void **st
     (void)state;
     assert_refuses("root ::= d\na ::= | \"a\"\nb ::= | a{0,2000}\nc ::= | b{0,2000}\n"
                    "d ::= | c{0,2000}\n",
-                   "ways");
-    assert_refuses("root ::= c{2000}\na ::= \"a\"?\nb ::= a{2000}\nc ::= b{2000}\n", "ways");
+                   "in a row");
+    assert_refuses("root ::= c{9}\na ::= \"a\"?\nb ::= a{9}\nc ::= b{9}\n", "in a row");
+}
+
+/* One digit of [0-9]*{2000} may be that of any of the copies: 2000^3 steps for each. */
+static void test_gbnf_check__long_rows_of_what_may_be_empty__are_refused(void **state)
+{
+    char *row = repeated("root ::= \"a\" ", "[0-9]* ", 257, "\"b\"");
+    char *fits = repeated("root ::= \"a\" ", "[0-9]* ", 200, "\"b\"");
+
+    (void)state;
+    assert_refuses("root ::= [0-9]*{2000}?", "256 parts in a row");
+    assert_refuses("root ::= \"a\" [0-9]*{2000}", "256 parts in a row");
+    assert_refuses("root ::= \"a\" b{2000}\nb ::= [0-9]?", "256 parts in a row");
+    assert_refuses("root ::= \"a\" b{20}\nb ::= c{20}\nc ::= [0-9]?", "256 parts in a row");
+    assert_refuses(row, "256 parts in a row");
+    assert_takes(fits, "a12b");
+    assert_takes("root ::= \"a\" [0-9]{0,2000} \"b\"", "a1b");
+    assert_takes("root ::= ws rest\nrest ::= \",\" root |\nws ::= \" \"*", " , ,");
+    free(row);
+    free(fits);
+}
+
+/* Each a may be that of either alternative: 2^n. The matcher stops. */
+static void test_grammar__ambiguous_without_end__allows_nothing_in_the_end(void **state)
+{
+    char text[64];
+    inf_error err = {0};
+    int64_t before = clock_us();
+
+    (void)state;
+    memset(text, 'a', 60);
+    strcpy(text + 60, "b");
+    assert_takes("root ::= \"a\" root \"x\" | \"a\" root \"y\" | \"b\"", "aabxy");
+    assert_int_equal(grammar_match(inf_str("root ::= \"a\" root \"x\" | \"a\" root \"y\" | \"b\""),
+                                   inf_str(text), &err),
+                     MATCH_NOT);
+    assert_true(clock_us() - before < 90 * 1000000);
 }
 
 /* Many rules that nothing begins with, each with many ways: llama.cpp walks all of them. */
@@ -375,7 +411,9 @@ int main(void)
         cmocka_unit_test(test_gbnf_check__endless_repetition_of_nothing__is_refused),
         cmocka_unit_test(test_gbnf_check__exponential_rules__are_refused_at_once),
         cmocka_unit_test(test_gbnf_check__repeated_empty_rules__are_refused_at_once),
+        cmocka_unit_test(test_gbnf_check__long_rows_of_what_may_be_empty__are_refused),
         cmocka_unit_test(test_gbnf_check__many_rules_of_many_ways__are_refused),
+        cmocka_unit_test(test_grammar__ambiguous_without_end__allows_nothing_in_the_end),
         cmocka_unit_test(test_gbnf_check__large_grammars__are_bounded),
         cmocka_unit_test(test_gbnf_check__out_of_memory__is_said_and_nothing_is_kept),
         cmocka_unit_test(test_grammar__bytes_that_are_not_utf8__are_not_allowed),
