@@ -220,8 +220,12 @@ AVX2 static void apply_f32_avx2(const struct lora_module *m, float scale, const 
 
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+    bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+
+#if !defined(__clang__) || __clang_major__ >= 18 /* older ones do not know it; AVX2 implies it */
+    has = has && __builtin_cpu_supports("f16c");
+#endif
+    return has;
 }
 
 void lora_apply(const struct lora_module *m, float scale, const float *x, size_t x_stride, float *y,
