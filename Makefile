@@ -4,7 +4,8 @@
 override MODEL := $(value MODEL)
 override PROMPT := $(value PROMPT)
 override ADAPTERS := $(value ADAPTERS)
-export MODEL PROMPT ADAPTERS
+override PREFIX := $(value PREFIX)
+export MODEL PROMPT ADAPTERS PREFIX
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
@@ -18,8 +19,7 @@ BUILD := build$(kind)
 
 flags := -DINF_WERROR=ON -DINF_TESTS=ON -DSANITIZE=$(SANITIZE)
 flags += -DPORTABLE=$(if $(findstring -portable,$(kind)),ON,OFF)
-flags += $(if $(LLAMA_CPP_DIR),-DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR)))
-flags += $(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)))
+flags += -DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR))
 ifneq ($(origin CC),default)
 flags += -DCMAKE_C_COMPILER=$(CC)
 endif
@@ -37,7 +37,7 @@ all: build
 
 build:
 	@$(call configure,$(BUILD))
-	@cmake --build $(BUILD) -j $(JOBS)
+	@sh scripts/build.sh $(BUILD) $(JOBS)
 
 # Base model and both adapters answer the same question at once. MODEL= uses a GGUF of one's own.
 run: build $(if $(MODEL),,model)
@@ -52,13 +52,13 @@ test: $(if $(SANITIZE),,test-asan-core) build
 
 test-asan-core:
 	@$(call configure,build-asan-core,-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
-	@cmake --build build-asan-core -j $(JOBS) --target asan-core
+	@sh scripts/build.sh build-asan-core $(JOBS) asan-core
 	@ctest --test-dir build-asan-core --output-on-failure -j $(JOBS) -L asan-core
 comma := ,
 
 fuzz:
 	@$(call configure,build-fuzz,-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DINF_FUZZ=ON -DINF_TESTS=OFF -DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
-	@cmake --build build-fuzz -j $(JOBS) --target fuzz
+	@sh scripts/build.sh build-fuzz $(JOBS) fuzz
 	@sh scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
 # llama-bench, llama-server and llama-quantize of the same source, for the benchmarks.
@@ -67,11 +67,12 @@ peers:
 
 # SECTIONS=one,eight,... only these tables; ROUNDS=7.
 bench: build model
-	@cmake --build $(BUILD) -j $(JOBS) --target bench
+	@sh scripts/build.sh $(BUILD) $(JOBS) bench
 	@sh scripts/bench.sh $(BUILD)
 
 install: build
-	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(abspath $(PREFIX)))
+	@case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac; \
+	    cmake --install $(BUILD) $${PREFIX:+--prefix "$$PREFIX"}
 
 format:
 	@sh scripts/clang-format.sh

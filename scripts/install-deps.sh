@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install what the build needs and this Debian machine lacks. With everything present it only asks
 # dpkg, in milliseconds. `scripts/install-deps.sh [GROUP]...`; groups beyond the build's own:
+#   bench  Python's venv, for `make bench`
 #   fuzz   clang, for `make fuzz`
 #   tidy   clang-tidy, for `make tidy`
 set -eu
@@ -13,9 +14,10 @@ packages='build-essential cmake ninja-build pkgconf libjansson-dev libcmocka-dev
 ca-certificates'
 for group in "$@"; do
     case $group in
+    bench) packages="$packages python3-venv" ;;
     fuzz) packages="$packages clang" ;;
     tidy) packages="$packages clang-tidy" ;;
-    *) die "install-deps: no group $group (fuzz, tidy)" ;;
+    *) die "install-deps: no group $group (bench, fuzz, tidy)" ;;
     esac
 done
 
