@@ -103,5 +103,5 @@ help:
 	@echo 'SANITIZE=address,undefined or thread   instruments everything, llama.cpp too; a folder of its own'
 	@echo 'PORTABLE=1                             for any x86-64-v3 CPU (AVX2) instead of this one'
 	@echo 'LLAMA_CPP_DIR=DIR                      a llama.cpp checkout instead of the pinned source'
-	@echo 'CC= CXX=                               compilers; a folder of its own
+	@echo 'CC= CXX=                               compilers; a folder of its own'
 	@echo 'JOBS=                                  parallel jobs'

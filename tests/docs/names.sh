@@ -49,6 +49,9 @@ done
 sed -nE 's/^([a-z][a-z-]*):.*/\1/p' Makefile | sort -u >"$scratch/targets"
 awk '/^```/ { code = !code; next } { print (code ? "`" : " ") $0 }' $documents |
     grep -oE '`(make|\./run)( [A-Z_]+=("[^"]*"|[^ `"]*))* [a-z][a-z-]*' | sed 's/.* //' | sort -u >"$scratch/named"
+make -s help | sed -nE 's/^make ([a-z-]+) .*/\1/p' >"$scratch/helped" || fail "make help fails"
+[ "$(wc -l <"$scratch/helped")" -gt 5 ] || fail "make help lists hardly any targets"
+cat "$scratch/helped" >>"$scratch/named"
 while read -r target; do
     grep -qx -e "$target" "$scratch/targets" || fail "a document names make $target, which the Makefile lacks"
 done <"$scratch/named"
