@@ -15,17 +15,18 @@ kind := $(if $(filter 1 ON on yes,$(PORTABLE)),-portable)
 kind := $(kind)$(if $(findstring thread,$(SANITIZE)),-tsan)
 kind := $(kind)$(if $(findstring address,$(SANITIZE)),-asan)
 kind := $(kind)$(if $(filter undefined,$(SANITIZE)),-ubsan)
-BUILD := build$(kind)
+# A compiler named on the command line too: CMake forgets its options when the compiler changes. One of
+# the environment counts when a folder is made.
+named := $(strip $(foreach name,CC CXX,$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+compiler := $(if $(named),-$(subst +,p,$(notdir $(firstword $($(firstword $(named)))))))
+BUILD := build$(kind)$(compiler)
+ASAN_CORE := build-asan-core$(compiler)
 
 flags := -DINF_WERROR=ON -DINF_TESTS=ON -DSANITIZE=$(SANITIZE)
 flags += -DPORTABLE=$(if $(findstring -portable,$(kind)),ON,OFF)
 flags += -DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR))
-ifneq ($(origin CC),default)
-flags += -DCMAKE_C_COMPILER=$(CC)
-endif
-ifneq ($(origin CXX),default)
-flags += -DCMAKE_CXX_COMPILER=$(CXX)
-endif
+flags += $(if $(filter CC,$(named)),-DCMAKE_C_COMPILER=$(CC))
+flags += $(if $(filter CXX,$(named)),-DCMAKE_CXX_COMPILER=$(CXX))
 generator := $(if $(shell command -v ninja),-G Ninja)
 
 # Configuring again takes a second and notices a moved cache, another CPU and new files.
@@ -51,9 +52,9 @@ test: $(if $(SANITIZE),,test-asan-core) build
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 test-asan-core:
-	@$(call configure,build-asan-core,-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
-	@sh scripts/build.sh build-asan-core $(JOBS) asan-core
-	@ctest --test-dir build-asan-core --output-on-failure -j $(JOBS) -L asan-core
+	@$(call configure,$(ASAN_CORE),-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
+	@sh scripts/build.sh $(ASAN_CORE) $(JOBS) asan-core
+	@ctest --test-dir $(ASAN_CORE) --output-on-failure -j $(JOBS) -L asan-core
 comma := ,
 
 fuzz:
@@ -102,4 +103,5 @@ help:
 	@echo 'SANITIZE=address,undefined or thread   instruments everything, llama.cpp too; a folder of its own'
 	@echo 'PORTABLE=1                             for any x86-64-v3 CPU (AVX2) instead of this one'
 	@echo 'LLAMA_CPP_DIR=DIR                      a llama.cpp checkout instead of the pinned source'
-	@echo 'CC= CXX= JOBS=                         compilers, parallel jobs'
+	@echo 'CC= CXX=                               compilers; a folder of its own
+	@echo 'JOBS=                                  parallel jobs'
