@@ -43,7 +43,7 @@ struct sse {
     struct buffer line; /* a line that a feed cut, so far */
     struct buffer data; /* the event's data so far, each field with an LF behind it */
     struct buffer type; /* the event's type */
-    bool started;       /* the BOM is behind us */
+    unsigned char bom;  /* of the BOM's bytes, how many came; 3: it is behind us */
     bool after_cr;      /* a LF that comes next belongs to the CR before it */
     bool has_data;
 };

@@ -51,6 +51,8 @@ char *url_without(const char *base, const char *path);
 
 /* localhost, *.localhost, 127.0.0.0/8, ::1 and ::ffff:127.0.0.0/104. */
 bool url_is_loopback(const char *url);
+/* localhost and *.localhost, in any case: names that need no lookup. */
+bool url_is_local_name(const char *host, size_t n);
 
 /* For messages: without user, password, query and fragment, cut to fit. Returns out. */
 char *url_display(char *out, size_t size, const char *url);
