@@ -198,8 +198,9 @@ static int32_t check_server_config(const inf_provider_config *c, inf_error *err)
         c->max_adapters == d.max_adapters && c->max_adapter_bytes == d.max_adapter_bytes &&
         c->adapter_overflow == d.adapter_overflow)
         return INF_OK;
-    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                     "this provider is a server: what is said of a model in process may not be set");
+    return error_set(
+        err, INF_ERROR_INVALID_ARGUMENT,
+        "this provider is a server: what is said of a model in process may not be set");
 }
 
 /* And the other way round. */
@@ -305,8 +306,7 @@ static int32_t make(inf_provider **out, inf_context *ctx, const inf_provider_con
         return error_set(err, INF_ERROR_UNSUPPORTED, "%s", hint);
     code = check_config(config, err);
     if (code == INF_OK)
-        code = ops->in_process ? check_local_config(config, err)
-                               : check_server_config(config, err);
+        code = ops->in_process ? check_local_config(config, err) : check_server_config(config, err);
     return code == INF_OK ? provider_create_with_ops(out, ctx, ops, config, err) : code;
 }
 

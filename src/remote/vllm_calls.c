@@ -187,10 +187,11 @@ int32_t vllm_same_bytes(const struct generation *g, inf_error *err)
         return INF_OK; /* only the server sees it */
     adapter_files_digest(&now, g->path);
     if (!now.known)
-        return error_set(err, INF_ERROR_STATE,
-                         "the server lost adapter '%s', and %s, from where it was loaded, cannot be "
-                         "read any more; load it again",
-                         g->id, g->path);
+        return error_set(
+            err, INF_ERROR_STATE,
+            "the server lost adapter '%s', and %s, from where it was loaded, cannot be "
+            "read any more; load it again",
+            g->id, g->path);
     if (memcmp(now.words, g->digest.words, sizeof now.words) != 0)
         return error_set(err, INF_ERROR_STATE,
                          "the server lost adapter '%s', and the files in %s have changed since it "

@@ -129,9 +129,8 @@ static void judge(struct load *l, size_t i, bool several)
     if (result == CALL_OK || call->error.code == INF_ERROR_CANCELLED)
         l->loaded |= UINT64_C(1) << i; /* cancelled: it may have happened */
     if (result == CALL_SAID) {
-        struct server_answer a = {.status = call->status,
-                                  .body = call->body,
-                                  .body_len = call->body_len};
+        struct server_answer a = {
+            .status = call->status, .body = call->body, .body_len = call->body_len};
 
         l->taken = l->taken || server_error_is_name_taken(&a);
         vllm_refusal(v, call, i, ROUTE_LOAD, g->name, g->path, l->task->op, &why);
@@ -327,9 +326,8 @@ static int32_t load_on(struct vllm *v, struct calls *calls, size_t i, struct gen
         code = vllm_post(v, calls, UINT64_C(1) << i, load_route, g->name, g->path, LOAD_MS, err);
     if (code != INF_OK)
         return code;
-    a = (struct server_answer){.status = call->status,
-                               .body = call->body,
-                               .body_len = call->body_len};
+    a = (struct server_answer){
+        .status = call->status, .body = call->body, .body_len = call->body_len};
     if (vllm_call_result(call) == CALL_UNKNOWN && vllm_is_listed(v, i, g->name) == CALL_OK)
         return INF_OK;
     /* Taken: it is there after all; with several API servers behind an address only one knows. */

@@ -142,8 +142,8 @@ void vllm_retire(struct vllm *v, struct generation *g)
     struct task *t = task_make(v, TASK_UNLOAD);
 
     if (!t) {
-        context_log(v->context, INF_LOG_WARNING,
-                    "out of memory: adapter '%s' stays loaded as '%s'", g->id, g->name);
+        context_log(v->context, INF_LOG_WARNING, "out of memory: adapter '%s' stays loaded as '%s'",
+                    g->id, g->name);
         return;
     }
     t->generation = g;
