@@ -39,6 +39,9 @@ MODEL = LIVE / "fixtures" / "model"
 ADAPTERS = LIVE / "fixtures" / "adapters"
 PORT = int(os.environ.get("INF_LIVE_PORT") or 18100)
 MODEL_NAME = "smol"
+# Compute threads of a server. Two that wait for each other by spinning are a hundred times slower
+# than one where something else runs, too.
+THREADS = os.environ.get("INF_LIVE_THREADS") or "1"
 API_KEY = "live-test-key"
 START_SECONDS = 300  # a cold vLLM on two busy cores; 30 to 60 otherwise
 STOP_SECONDS = 20
@@ -65,7 +68,8 @@ SERVERS = {
                 "HOME": str(LIVE / "ollama")}, "/api/version"),
 }
 VLLM_ENVIRONMENT = {
-    "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CACHE_ROOT": str(LIVE / "vllm-cache"),
+    "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": THREADS,
+    "VLLM_CACHE_ROOT": str(LIVE / "vllm-cache"),
     "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1",
     "TRITON_CACHE_DIR": str(LIVE / "vllm-cache/triton"),
     "TORCHINDUCTOR_CACHE_DIR": str(LIVE / "vllm-cache/inductor"),
@@ -256,7 +260,7 @@ def make_ollama_model():
     name, binary = "ollama", LIVE / "ollama/bin/ollama"
     gguf = CACHE / "inference/models/SmolLM2-135M-Instruct.Q4_1.gguf"
     # A small window, so that a prompt beyond it is soon written.
-    modelfile = f"FROM {gguf}\nPARAMETER num_ctx 2048\n"
+    modelfile = f"FROM {gguf}\nPARAMETER num_ctx 1024\nPARAMETER num_thread {THREADS}\n"
     written = LIVE / "ollama/Modelfile"
     if written.exists() and written.read_text() == modelfile and have_ollama_model():
         return
