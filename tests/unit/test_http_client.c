@@ -477,7 +477,8 @@ static void test_http__localhost__needs_no_lookup(void **state)
 static void test_http__unknown_host__connection_error_that_names_it(void **state)
 {
     /* A label longer than 63 bytes: no name server is asked. */
-    static const char host[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid";
+    static const char host[] =
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid";
     struct bench b;
     struct call call;
     char url[128];
