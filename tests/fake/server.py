@@ -14,6 +14,8 @@ standard input; at its end the server ends.
     {"do":"state"}                        names loaded, requests seen
     {"do":"set","routes":false,...}       what the server is like (see Server.__init__)
     {"do":"next","path":P,"act":A,...}    the next request of path P is answered with A (see act())
+    {"do":"look"}                         the same, and the requests are kept
+    {"do":"forget"}                       adapters and caches are gone, connections are not
     {"do":"restart"}                      as a killed server that was started again
     {"do":"die"} {"do":"rise"}            the two halves of it
     {"do":"replay","file":F}              the next requests get F's answers, byte for byte
@@ -63,6 +65,8 @@ class Recorded:
                     self.add(exchange)
 
     def add(self, exchange):
+        if "response" not in exchange:  # a note between two of them
+            return
         raw = b"".join(bytes_of(p) for p in exchange["response"])
         head, _, body = raw.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 ") or exchange.get("end", "complete") != "complete":
@@ -81,7 +85,7 @@ class Recorded:
             if (e["path"] == path and e["status"] == status and says in e["body"] and
                     isinstance(e["asked"], dict) and where(e["asked"])):
                 return e
-        raise SystemExit("no recorded answer of %s with %d %r" % (path, status, says))
+        raise LookupError("no recorded answer of %s with %d %r" % (path, status, says))
 
 
 def events(body):
@@ -208,7 +212,7 @@ class Server:
                 if request is None:
                     break
                 self.handle(c, *request)
-        except (OSError, Gone, ValueError):
+        except (OSError, Gone):
             pass
         finally:
             with self.lock:
@@ -258,6 +262,7 @@ class Server:
                     c.send(a["piece"].encode("latin-1"))
                     time.sleep(a.get("pause", 0))
             if a.get("then") == "reset":
+                time.sleep(0.05)  # what was sent is to arrive
                 c.reset()
             elif a.get("then") == "hang":
                 time.sleep(a.get("seconds", 30))
@@ -529,7 +534,7 @@ class Server:
                 self.acts.append(order)
         elif do == "replay":
             with open(order["file"], encoding="utf-8") as f:
-                self.replay = json.load(f)["exchanges"]
+                self.replay = [e for e in json.load(f)["exchanges"] if "response" in e]
         elif do == "die":
             self.die()
         elif do == "rise":
