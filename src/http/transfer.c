@@ -204,13 +204,17 @@ static int timer_wanted(CURLM *multi, long ms, void *arg)
 
 bool shards_run(struct http_client *c)
 {
-    bool any = c->kicked != NULL;
+    struct shard *kicked = c->kicked;
+    bool any = kicked != NULL;
 
-    while (c->kicked) {
-        struct shard *s = c->kicked;
+    /* Those kicked meanwhile come in the next round: a transfer that always has more to read must
+     * not keep the thread. */
+    c->kicked = NULL;
+    while (kicked) {
+        struct shard *s = kicked;
         int running = 0;
 
-        c->kicked = s->next_kicked;
+        kicked = s->next_kicked;
         s->kicked = false;
         if (!s->multi)
             continue;
@@ -419,7 +423,8 @@ static bool set_up(struct transfer *t, struct http_exchange *x, uint64_t now)
     SET(CURLOPT_HTTPHEADER, headers_list(x->headers ? x->headers : c->no_headers));
     SET(CURLOPT_PROXY, x->proxy->url ? x->proxy->url : "");
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms < 1000000000 ? connect_ms : 1000000000));
-    SET(CURLOPT_BUFFERSIZE, x->callbacks->on_data ? STREAM_BUFFER : BODY_BUFFER);
+    /* Refused by a handle that still has a buffer, as some HTTP/2 streams leave it: it serves. */
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, x->callbacks->on_data ? STREAM_BUFFER : BODY_BUFFER);
     SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     /* HTTP/2 only where TLS tells that the server has it; then requests wait for the connection
      * that they can share instead of opening one each. */
