@@ -18,7 +18,14 @@ eval "$(sh "$scripts/servers.sh" env)"
 INF_LIVE_OWNER=$$
 INF_LIVE_MINUTES=${INF_LIVE_MINUTES:-120}
 export INF_LIVE_OWNER INF_LIVE_MINUTES
-trap 'sh "$scripts/servers.sh" stop' EXIT
+ours=
+for server in "$@"; do
+    case $server in
+    vllm) ours="$ours vllm vllm-locked vllm-replica" ;;
+    *) ours="$ours $server" ;;
+    esac
+done
+trap 'sh "$scripts/servers.sh" stop $ours' EXIT
 trap 'exit 130' INT TERM HUP
 
 if [ "$build" = --record ]; then
@@ -27,7 +34,7 @@ if [ "$build" = --record ]; then
 fi
 
 # Servers of earlier runs may have another program's adapters, or other settings.
-sh "$scripts/servers.sh" stop
+sh "$scripts/servers.sh" stop $ours
 failed=0
 for server in "$@"; do
     case $server in
@@ -35,6 +42,6 @@ for server in "$@"; do
     *) sh "$scripts/servers.sh" start "$server" ;;
     esac
     "$build/tests/live/live-$server" || failed=1
-    sh "$scripts/servers.sh" stop
+    sh "$scripts/servers.sh" stop $ours
 done
 exit $failed
