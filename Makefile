@@ -31,7 +31,7 @@ generator := $(if $(shell command -v ninja),-G Ninja)
 # Configuring again takes a second and notices a moved cache, another CPU and new files.
 configure = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(generator)) $(flags) $(2) >$(1).log || { cat $(1).log >&2; rm -f $(1).log; exit 1; }; mv $(1).log $(1)/configure.log
 
-.PHONY: all build run model test test-asan-core fuzz peers install format format-check tidy clean help
+.PHONY: all build run model test test-asan-core test-live fuzz peers install format format-check tidy clean help
 
 all: build
 
@@ -55,6 +55,11 @@ test-asan-core:
 	@cmake --build build-asan-core -j $(JOBS) --target asan-core
 	@ctest --test-dir build-asan-core --output-on-failure -j $(JOBS) -L asan-core
 comma := ,
+
+# On the real vLLM and Ollama, installed into the cache first. LIVE="vllm" or "ollama": only that one.
+test-live: build
+	@cmake --build $(BUILD) -j $(JOBS) --target live-tests
+	@sh tests/live/run_live.sh $(BUILD) $(LIVE)
 
 fuzz:
 	@$(call configure,build-fuzz,-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DINF_FUZZ=ON -DINF_TESTS=OFF -DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
@@ -84,6 +89,7 @@ help:
 	@echo 'make               build/inference and build/libinference.so'
 	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
+	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm or ollama'
 	@echo 'make model         fetch the small real model into the cache'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'
 	@echo 'make fuzz          each fuzz target for FUZZ_SECONDS=60 (clang)'

@@ -49,20 +49,20 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def vllm(port, *more):
+def vllm(port, window, *more):
     return [str(LIVE / "vllm-venv/bin/python"), "-m", "vllm.entrypoints.openai.api_server",
             "--model", str(MODEL), "--served-model-name", MODEL_NAME, "--host", "127.0.0.1",
             "--port", str(port), "--dtype", "float32", "--enable-lora", "--max-loras", "8",
-            "--max-lora-rank", "16", "--max-model-len", "2048", *more]
+            "--max-lora-rank", "16", "--max-model-len", str(window), *more]
 
 
 # NAME: (port, command, environment, path that answers 200 when it is up)
 DYNAMIC = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
 SERVERS = {
-    "vllm": (PORT, vllm(PORT), DYNAMIC, "/health"),
-    "vllm-replica": (PORT + 1, vllm(PORT + 1), DYNAMIC, "/health"),
-    # No adapters at run time, and a key.
-    "vllm-locked": (PORT + 2, vllm(PORT + 2, "--api-key", API_KEY), {}, "/health"),
+    "vllm": (PORT, vllm(PORT, 4096), DYNAMIC, "/health"),
+    "vllm-replica": (PORT + 1, vllm(PORT + 1, 4096), DYNAMIC, "/health"),
+    # No adapters at run time, a key, and a window below the default max_tokens.
+    "vllm-locked": (PORT + 2, vllm(PORT + 2, 2048, "--api-key", API_KEY), {}, "/health"),
     "ollama": (PORT + 3, [str(LIVE / "ollama/bin/ollama"), "serve"],
                {"OLLAMA_HOST": f"127.0.0.1:{PORT + 3}", "OLLAMA_MODELS": str(LIVE / "ollama/models"),
                 "HOME": str(LIVE / "ollama")}, "/api/version"),

@@ -32,6 +32,7 @@ GIVE_UP = 120  # seconds without a byte, unless the step says otherwise
 MODEL = servers.MODEL_NAME
 GRAVITY = [{"role": "user", "content": "What is gravity?"}]
 STORY = [{"role": "user", "content": "Tell me a long story about a fox and a crow."}]
+YES = [{"role": "user", "content": "Say only: yes"}]
 LONG = [{"role": "user", "content": "one two three four five " * 1200}]
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12},
                                            "age": {"type": "integer"}},
@@ -155,8 +156,8 @@ VLLM = {
     "chat-system": [chat([{"role": "system", "content": "Answer in one word."}] + GRAVITY)],
     "chat-stop": [chat(stop=["vity"], max_tokens=20)],
     "chat-stop-token-ids": [chat(stop_token_ids=[314], max_tokens=20)],
-    "chat-ends": [chat([{"role": "user", "content": "Say only: yes"}], max_tokens=100)],
-    "chat-ignore-eos": [chat([{"role": "user", "content": "Say only: yes"}], max_tokens=30,
+    "chat-ends": [chat(YES, max_tokens=100)],
+    "chat-ignore-eos": [chat(YES, max_tokens=30,
                              ignore_eos=True)],
     "chat-sampling": [chat(temperature=0.8, top_p=0.9, top_k=40, min_p=0.05, seed=7,
                            repetition_penalty=1.1, frequency_penalty=0.5, presence_penalty=0.5)],
@@ -165,13 +166,12 @@ VLLM = {
     "chat-json-schema": [chat(response_format=schema_of(SCHEMA), max_tokens=40)],
     "chat-wide": [chat(response_format=schema_of(ONLY_WIDE), max_tokens=80)],
     "chat-unknown-field": [chat(no_such_field=1)],
-    "chat-max-tokens-left-out": [chat([{"role": "user", "content": "Say only: yes"}],
-                                      max_tokens=...)],
+    "chat-max-tokens-left-out": [chat(YES, max_tokens=...)],
     "stream": [chat(stream=True)],
     "stream-usage": [stream()],
     "stream-64": [stream(STORY, max_tokens=64, ignore_eos=True)],
     "stream-stop": [stream(stop=["vity"], max_tokens=20)],
-    "stream-ends": [stream([{"role": "user", "content": "Say only: yes"}], max_tokens=100)],
+    "stream-ends": [stream(YES, max_tokens=100)],
     "stream-logprobs": [stream(logprobs=True, top_logprobs=3)],
     "stream-json-schema": [stream(response_format=schema_of(SCHEMA), max_tokens=40)],
     "stream-wide": [stream(response_format=schema_of(ONLY_WIDE), max_tokens=80)],
@@ -179,8 +179,7 @@ VLLM = {
                                     logprobs=True, top_logprobs=1)],
     "stream-two-choices": [stream(n=2, temperature=0.5)],
     "stream-cancelled": [stream(STORY, max_tokens=1000, cut_after=6), chat()],
-    "error-max-tokens-too-large": [chat(max_tokens=4096), chat(max_tokens=..., stop=["G"])],
-    "error-stream-max-tokens-too-large": [stream(max_tokens=4096)],
+    "error-max-tokens-too-large": [chat(max_tokens=5000), stream(max_tokens=5000)],
     "error-prompt-too-long": [chat(LONG), stream(LONG), chat(LONG, max_tokens=...)],
     "error-unknown-model": [chat(model="nobody"), stream(model="nobody")],
     "error-no-messages": [chat([]), chat(messages=...)],
@@ -231,6 +230,10 @@ VLLM = {
     "locked-wrong-key": [chat(server=LOCKED, headers=[("Authorization", "Bearer wrong")])],
     "locked-key": [chat(server=LOCKED, headers=KEY),
                    get("/v1/models", server=LOCKED, headers=KEY)],
+    # 4096 is the library's default, 2048 this server's window.
+    "locked-max-tokens-beyond-window": [
+        stream(max_tokens=4096, server=LOCKED, headers=KEY, messages=YES),
+        stream(max_tokens=..., server=LOCKED, headers=KEY, messages=YES)],
     "locked-load": [post("/v1/load_lora_adapter", {"lora_name": "r0", "lora_path": "/adapters/r0"},
                          headers=KEY, server=LOCKED),
                     post("/v1/unload_lora_adapter", {"lora_name": "r0"}, headers=KEY,
@@ -246,7 +249,7 @@ OLLAMA = {
     "chat-system": [native([{"role": "system", "content": "Answer in one word."}] + GRAVITY,
                            stream=False)],
     "chat-stop": [native(stream=False, options={"stop": ["vity"], "num_predict": 20})],
-    "chat-ends": [native([{"role": "user", "content": "Say only: yes"}], stream=False,
+    "chat-ends": [native(YES, stream=False,
                          options={"num_predict": 100})],
     "chat-sampling": [native(stream=False, options={
         "temperature": 0.8, "top_p": 0.9, "top_k": 40, "min_p": 0.05, "seed": 7,
@@ -257,7 +260,7 @@ OLLAMA = {
     "stream": [native()],
     "stream-64": [native(STORY, options={"num_predict": 64})],
     "stream-stop": [native(options={"stop": ["vity"], "num_predict": 20})],
-    "stream-ends": [native([{"role": "user", "content": "Say only: yes"}],
+    "stream-ends": [native(YES,
                            options={"num_predict": 100})],
     "stream-logprobs": [native(logprobs=True, top_logprobs=3)],
     "stream-logprobs-only": [native(logprobs=True, top_logprobs=0)],
@@ -293,7 +296,7 @@ OLLAMA = {
     "v1-stream": [chat(stream=True)],
     "v1-stream-usage": [stream()],
     "v1-stream-stop": [stream(stop=["vity"], max_tokens=20)],
-    "v1-stream-ends": [stream([{"role": "user", "content": "Say only: yes"}], max_tokens=100)],
+    "v1-stream-ends": [stream(YES, max_tokens=100)],
     "v1-stream-logprobs": [stream(logprobs=True, top_logprobs=3)],
     "v1-stream-wide": [stream(response_format=schema_of(ONLY_WIDE), max_tokens=100)],
     "v1-stream-cancelled": [stream(STORY, max_tokens=1000, cut_after=6)],
