@@ -174,8 +174,10 @@ static void test_load__name_taken_by_somebody_else__is_an_error_that_says_how_to
     open_bench(&b, NULL);
     expect_load_error(&b, "x", vllm.adapters[0], INF_ERROR_STATE, "inference adapters unload");
     expect_load_error(&b, "smol", vllm.adapters[0], INF_ERROR_INVALID_ARGUMENT, "base model");
-    fake_do(&server, "{\"do\":\"set\",\"listed\":false}");
-    expect_load_error(&b, "x", vllm.adapters[0], INF_ERROR_HTTP_STATUS, "already been loaded");
+    /* one that the list does not show is found out by the server's refusal */
+    fake_do(&server, "{\"do\":\"set\",\"listed\":false,\"adapters\":{\"w\":\"%s\"}}",
+            vllm.adapters[2]);
+    expect_load_error(&b, "w", vllm.adapters[0], INF_ERROR_HTTP_STATUS, "already been loaded");
     assert_int_equal(count_adapters(&b), 0);
     close_bench(&b);
 }
