@@ -134,6 +134,7 @@ struct http_client {
     uv_async_t wake;
     uv_timer_t clock; /* for the earliest exchange in the heap */
     uv_timer_t idle_timer;
+    uint64_t idle_ms; /* how long an idle shard keeps its connections; tests shorten it */
     bool stopped;
     struct http_exchange *exchanges;
     struct http_exchange **heap;

@@ -314,7 +314,7 @@ void shards_close_idle(struct http_client *c)
 
         if (!s->multi || s->active > 0)
             continue;
-        if (now >= s->idle_since + IDLE_MS)
+        if (now >= s->idle_since + c->idle_ms)
             close_shard(s);
         else
             open = true;
@@ -531,7 +531,7 @@ void transfer_end(struct http_exchange *x)
     if (--s->active == 0) {
         s->idle_since = uv_now(&c->loop);
         if (!uv_is_active((uv_handle_t *)&c->idle_timer))
-            uv_timer_start(&c->idle_timer, on_idle_timer, IDLE_MS, IDLE_MS / 3);
+            uv_timer_start(&c->idle_timer, on_idle_timer, c->idle_ms, c->idle_ms / 3 + 1);
     }
     keep_transfer(c, t);
 }

@@ -697,5 +697,6 @@ int main(void)
         TEST(test_timeout__connecting__named_and_repeated),
     };
 
+    setenv("no_proxy", "*", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
