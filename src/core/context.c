@@ -301,8 +301,8 @@ void context_remove_op(inf_context *ctx, inf_op *op)
 
 /* ------------------------------------------------------------------ extras */
 
-int32_t context_extra(void **out, inf_context *ctx, const struct context_extra *kind,
-                      inf_error *err)
+int32_t context_get_extra(void **out, inf_context *ctx, const struct context_extra *kind,
+                          inf_error *err)
 {
     size_t i = 0;
     int32_t code = INF_OK;

@@ -43,8 +43,8 @@ struct context_extra {
     void *(*acquire)(void *object);
     void (*release)(void *object);
 };
-int32_t context_extra(void **out, inf_context *ctx, const struct context_extra *kind,
-                      inf_error *err);
+int32_t context_get_extra(void **out, inf_context *ctx, const struct context_extra *kind,
+                          inf_error *err);
 
 /* True in a child forked after the library was used: its threads do not exist here. */
 bool context_forked(const inf_context *ctx);

@@ -260,7 +260,7 @@ int32_t http_client_get(struct http_client **out, inf_context *ctx, inf_error *e
 {
     static const struct context_extra kind = {create, acquire, release};
     void *c = NULL;
-    int32_t code = context_extra(&c, ctx, &kind, err);
+    int32_t code = context_get_extra(&c, ctx, &kind, err);
 
     *out = c;
     return code;
