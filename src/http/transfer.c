@@ -10,6 +10,7 @@
 #include "core/memory.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -377,12 +378,14 @@ static struct transfer *make_transfer(struct http_client *c)
     struct transfer *t = mem_calloc(1, sizeof *t);
     CURL *easy = t ? curl_easy_init() : NULL;
     bool ok = easy != NULL;
+    char agent[64];
 
     if (!ok) {
         mem_free(t);
         return NULL;
     }
     t->easy = easy;
+    snprintf(agent, sizeof agent, "inference/%s", inf_version_string());
 #define SET(option, value) ok = ok && curl_easy_setopt(easy, option, value) == CURLE_OK
     SET(CURLOPT_PRIVATE, t);
     SET(CURLOPT_NOSIGNAL, 1L);
@@ -391,7 +394,7 @@ static struct transfer *make_transfer(struct http_client *c)
 #else
     SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-    SET(CURLOPT_USERAGENT, "inference");
+    SET(CURLOPT_USERAGENT, agent);
     SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, t);
