@@ -128,15 +128,18 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
     struct transfer *t = NULL;
 
     (void)unused;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
     if (what == CURL_POLL_REMOVE) {
-        if (w)
+        /* Kept in sight only when close_socket is sure to be told of its end: see open_socket. */
+        if (w && t && t->exchange && t->exchange->head_bytes > 0)
             w->idle = true;
+        else
+            drop_watch(c, fd);
         return 0;
     }
     if (!w)
         w = make_watch(c, fd);
     if (!w) {
-        curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
         if (t && t->exchange) {
             error_no_memory(&t->exchange->error);
             deadline_set(c, t->exchange, 0);
@@ -149,17 +152,41 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
     return 0;
 }
 
+/*
+ * libcurl (7.88) closes a socket that did not get connected without telling anyone. The next one,
+ * for the next address of the host, then often has the same number, and libcurl, which thinks that
+ * number is still watched, does not ask again. So what was wanted of the old one is wanted of it.
+ */
+static void take_over_watch(struct transfer *t, int fd)
+{
+    struct http_client *c = t->shard->client;
+    struct watch *old = (size_t)fd < c->n_watches ? c->watches[fd] : NULL;
+    struct shard *shard = old ? old->shard : NULL;
+    int events = old && !old->idle ? old->events : 0;
+    struct watch *w = NULL;
+
+    drop_watch(c, fd);
+    if (events == 0)
+        return;
+    w = make_watch(c, fd);
+    if (!w)
+        return; /* as good as a packet lost: the connect timeout ends it */
+    w->shard = shard;
+    look_for(w, events);
+}
+
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct transfer *t = arg;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 
     (void)purpose;
-    if (fd < 0)
+    if (fd < 0) {
         t->open_error = errno;
-    /* libcurl closes some of its attempts to connect without saying so. */
-    drop_watch(t->shard->client, fd);
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+        return CURL_SOCKET_BAD;
+    }
+    take_over_watch(t, fd);
+    return fd;
 }
 
 static int close_socket(void *arg, curl_socket_t fd)

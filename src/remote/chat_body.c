@@ -152,21 +152,50 @@ static int32_t check_extra(enum chat_body_kind kind, struct json_span extra, con
     return INF_OK;
 }
 
-static int32_t check_messages(const inf_request *r, struct json_span *out, inf_error *err)
+/* Ollama takes any role and makes something of it. */
+static int32_t check_role(enum chat_body_kind kind, inf_text role, inf_error *err)
+{
+    static const char *const known[] = {"system", "user", "assistant", "tool"};
+
+    if (kind == CHAT_BODY_VLLM)
+        return INF_OK; /* its chat template says what it knows */
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (role.len == strlen(known[i]) && memcmp(role.data, known[i], role.len) == 0)
+            return INF_OK;
+    }
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                     "messages: Ollama would take the role '%.*s' in silence; roles are system, "
+                     "user, assistant and tool",
+                     (int)(role.len < 64 ? role.len : 64), role.data);
+}
+
+static int32_t check_json_role(enum chat_body_kind kind, struct json_span role, inf_error *err)
+{
+    return check_role(kind, (inf_text){role.data + 1, role.len - 2}, err);
+}
+
+static int32_t check_messages(enum chat_body_kind kind, const inf_request *r, struct json_span *out,
+                              inf_error *err)
 {
     struct json_span message;
     struct json_walk w;
     size_t n = 0;
+    int32_t code = INF_OK;
 
     *out = (struct json_span){NULL, 0};
-    if (!r->messages_json.data)
-        return INF_OK;
+    for (size_t i = 0; i < r->n_messages && code == INF_OK; i++)
+        code = check_role(kind, r->messages[i].role, err);
+    if (!r->messages_json.data || code != INF_OK)
+        return code;
     if (!json_scan(out, r->messages_json.data, r->messages_json.len) || !json_walk_array(&w, *out))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json: is not a JSON array");
     for (; json_next_item(&w, &message); n++) {
         if (!json_is_object(message) || !json_is_string(json_member(message, "role")))
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "messages_json: message %zu is no object with a \"role\"", n + 1);
+        code = check_json_role(kind, json_member(message, "role"), err);
+        if (code != INF_OK)
+            return code;
     }
     if (n == 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json: holds no message");
@@ -300,7 +329,7 @@ int32_t chat_body_write(struct buffer *out, enum chat_body_kind kind, const inf_
     int32_t code = check_fields(kind, request, err);
 
     if (code == INF_OK)
-        code = check_messages(request, &p.messages, err);
+        code = check_messages(kind, request, &p.messages, err);
     if (code == INF_OK)
         code = check_object(request->extra_json, "extra_json", &p.extra, err);
     if (code == INF_OK)

@@ -84,29 +84,24 @@ static bool is_stopped(const struct task *t)
     return t->op && op_stop_code(t->op) != INF_OK && !(t->kind == TASK_UNLOAD && t->generation);
 }
 
-static void run(struct task *t, inf_error *err)
+static int32_t run(struct task *t, inf_error *err)
 {
-    if (is_stopped(t)) {
-        op_stop_error(t->op, err);
-        return;
-    }
+    if (is_stopped(t))
+        return op_stop_error(t->op, err);
     switch (t->kind) {
     case TASK_LOAD:
-        vllm_run_load(t, err);
-        return;
+        return vllm_run_load(t, err);
     case TASK_UNLOAD:
-        vllm_run_unload(t, err);
-        return;
+        return vllm_run_unload(t, err);
     case TASK_LOAD_AGAIN:
-        vllm_run_load_again(t, err);
-        return;
+        return vllm_run_load_again(t, err);
+    case TASK_LIST:
+        return run_list(t, err);
     case TASK_REVIVE:
         vllm_run_revive(t);
-        return;
-    case TASK_LIST:
-        run_list(t, err);
-        return;
+        break;
     }
+    return INF_OK;
 }
 
 void vllm_run_task(struct task *t)
@@ -116,7 +111,8 @@ void vllm_run_task(struct task *t)
     inf_error err = {0};
     inf_op *op = NULL;
 
-    run(t, &err);
+    if (run(t, &err) == INF_OK)
+        error_none(&err); /* what failed on the way did not matter */
     pthread_mutex_lock(&v->lock);
     v->running = NULL;
     waiting = t->waiting;

@@ -16,12 +16,16 @@ enum { LINE_MAX_LEN = 1 << 22 };
 
 static void run_server(const char *kind, const int in[2], const int out[2])
 {
+    const char *transcripts = getenv("INFERENCE_TRANSCRIPTS");
+
+    if (!transcripts)
+        transcripts = TEST_SOURCE_DIR "/live/transcripts";
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     for (int fd = 3; fd < 256; fd++)
         close(fd);
-    execlp("python3", "python3", TEST_SOURCE_DIR "/fake/server.py", kind,
-           TEST_SOURCE_DIR "/live/transcripts", (char *)NULL);
+    execlp("python3", "python3", TEST_SOURCE_DIR "/fake/server.py", kind, transcripts,
+           (char *)NULL);
     _exit(127);
 }
 

@@ -14,6 +14,8 @@ standard input; at its end the server ends.
     {"do":"state"}                        names loaded, requests seen
     {"do":"set","routes":false,...}       what the server is like (see Server.__init__)
     {"do":"next","path":P,"act":A,...}    the next request of path P is answered with A (see act())
+    {"do":"look"}                         the same, and the requests are kept
+    {"do":"forget"}                       adapters and caches are gone, connections are not
     {"do":"restart"}                      as a killed server that was started again
     {"do":"die"} {"do":"rise"}            the two halves of it
     {"do":"replay","file":F}              the next requests get F's answers, byte for byte
@@ -63,6 +65,8 @@ class Recorded:
                     self.add(exchange)
 
     def add(self, exchange):
+        if "response" not in exchange:  # a note between two of them
+            return
         raw = b"".join(bytes_of(p) for p in exchange["response"])
         head, _, body = raw.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 ") or exchange.get("end", "complete") != "complete":
@@ -76,12 +80,20 @@ class Recorded:
         self.exchanges.append({"path": exchange["request"]["path"], "asked": asked, "head": head,
                                "status": int(head.split()[1]), "body": body})
 
-    def find(self, path, status, says=b"", where=lambda asked: True):
+    def find(self, path, status, says=b"", where=lambda exchange: True):
         for e in self.exchanges:
             if (e["path"] == path and e["status"] == status and says in e["body"] and
-                    isinstance(e["asked"], dict) and where(e["asked"])):
+                    isinstance(e["asked"], dict) and where(e)):
                 return e
-        raise SystemExit("no recorded answer of %s with %d %r" % (path, status, says))
+        raise LookupError("no recorded answer of %s with %d %r" % (path, status, says))
+
+
+def plain_stream(exchange):
+    """A stream of one answer with several chunks of text, the counts, and nothing else."""
+    asked = exchange["asked"]
+    return (asked.get("stream") and asked.get("n", 1) == 1 and not asked.get("logprobs") and
+            exchange["body"].count(b"\"content\":") > 3 and
+            any(e.get("usage") and not e["choices"] for e in events(exchange["body"])))
 
 
 def events(body):
@@ -185,7 +197,7 @@ class Server:
             open_now = list(self.connections)
         for connection in open_now:
             try:
-                connection.reset()
+                connection.sock.shutdown(socket.SHUT_RDWR)  # wakes who reads from it
             except OSError:
                 pass
         self.forget()
@@ -208,7 +220,7 @@ class Server:
                 if request is None:
                     break
                 self.handle(c, *request)
-        except (OSError, Gone, ValueError):
+        except (OSError, Gone):
             pass
         finally:
             with self.lock:
@@ -255,9 +267,10 @@ class Server:
             c.send(a["text"].encode("latin-1"))
             if a.get("repeat"):
                 for _ in range(a["repeat"]):
-                    c.send(a["piece"].encode("latin-1"))
+                    c.send(a["piece"].encode("latin-1") * a.get("times", 1))
                     time.sleep(a.get("pause", 0))
             if a.get("then") == "reset":
+                time.sleep(0.05)  # what was sent is to arrive
                 c.reset()
             elif a.get("then") == "hang":
                 time.sleep(a.get("seconds", 30))
@@ -376,8 +389,7 @@ class Server:
         yield last
 
     def stream_chat(self, c, asked, model, weights, limit, counts):
-        recorded = self.recorded.find("/v1/chat/completions", 200, b"data: [DONE]",
-                                      lambda a: a.get("stream"))
+        recorded = self.recorded.find("/v1/chat/completions", 200, b"data: [DONE]", plain_stream)
         with self.lock:
             self.running += 1
         try:
@@ -495,8 +507,9 @@ class Server:
             recorded = self.recorded.find("/api/chat", 404, b"not found")
             return c.answer(recorded, lambda body: json.dumps(
                 {"error": "model '%s' not found" % asked["model"]}).encode())
-        recorded = self.recorded.find("/api/chat", 200, b"\"done\":false",
-                                      lambda a: "format" not in a and not a.get("logprobs"))
+        recorded = self.recorded.find(
+            "/api/chat", 200, b"\"done\":false",
+            lambda e: "format" not in e["asked"] and not e["asked"].get("logprobs"))
         lines = [json.loads(l) for l in recorded["body"].decode().split("\n") if l]
         middle, last = lines[0], lines[-1]
         options = asked.get("options", {})
@@ -529,7 +542,7 @@ class Server:
                 self.acts.append(order)
         elif do == "replay":
             with open(order["file"], encoding="utf-8") as f:
-                self.replay = json.load(f)["exchanges"]
+                self.replay = [e for e in json.load(f)["exchanges"] if "response" in e]
         elif do == "die":
             self.die()
         elif do == "rise":

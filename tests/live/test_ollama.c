@@ -85,7 +85,8 @@ static void test_cancel__100_streams__leave_the_server_idle(void **state)
         inf_op_release(ops[i]);
     }
     after = first_token_seconds(&b);
-    print_message("first token: %.2f s before, %.2f s after 100 cancelled streams\n", before, after);
+    print_message("first token: %.2f s before, %.2f s after 100 cancelled streams\n", before,
+                  after);
     assert_true(after < 10 * before + 10);
     close_bench(&b);
 }

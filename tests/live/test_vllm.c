@@ -66,7 +66,8 @@ static double distance(const inf_result *a, const inf_result *b)
 
 /* vLLM's prefix cache knows an adapter by name and path: with the same of both it answers from the
  * old one's keys and values. */
-static void test_replace__new_bytes_at_the_same_path__answers_are_those_of_a_fresh_load(void **state)
+static void test_replace__new_bytes_at_the_same_path__answers_are_those_of_a_fresh_load(
+    void **state)
 {
     struct bench b;
     char *folder = live_copy("r0");
