@@ -32,7 +32,7 @@ generator := $(if $(shell command -v ninja),-G Ninja)
 # Configuring again takes a second and notices a moved cache, another CPU and new files.
 configure = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(generator)) $(flags) $(2) >$(1).log || { cat $(1).log >&2; rm -f $(1).log; exit 1; }; mv $(1).log $(1)/configure.log
 
-.PHONY: all build run model test test-asan-core fuzz peers bench install format format-check tidy clean help
+.PHONY: all build run model test test-asan-core test-live fuzz peers bench install format format-check tidy clean help
 
 all: build
 
@@ -56,6 +56,11 @@ test-asan-core:
 	@sh scripts/build.sh $(ASAN_CORE) $(JOBS) asan-core
 	@ctest --test-dir $(ASAN_CORE) --output-on-failure -j $(JOBS) -L asan-core
 comma := ,
+
+# On the real vLLM and Ollama, installed into the cache first. LIVE="vllm" or "ollama": only that one.
+test-live: build
+	@cmake --build $(BUILD) -j $(JOBS) --target live-tests
+	@sh tests/live/run_live.sh $(BUILD) $(LIVE)
 
 fuzz:
 	@$(call configure,build-fuzz,-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DINF_FUZZ=ON -DINF_TESTS=OFF -DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
@@ -91,6 +96,7 @@ help:
 	@echo 'make               build/inference and build/libinference.so'
 	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
+	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm or ollama'
 	@echo 'make model         fetch the small real model into the cache'
 	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'

@@ -4,20 +4,22 @@
 #   bench  Python's venv, for `make bench`
 #   fuzz   clang, for `make fuzz`
 #   tidy   clang-tidy, for `make tidy`
+#   test   an HTTP/2 server and the openssl command, for `make test`
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 # pip fetches llama.cpp's source and the small model. binutils and util-linux (flock) come along.
-packages='build-essential cmake ninja-build pkgconf libjansson-dev libcmocka-dev python3 python3-pip
-ca-certificates'
+packages='build-essential cmake ninja-build pkgconf libjansson-dev libcurl4-openssl-dev libuv1-dev
+libcmocka-dev python3 python3-pip ca-certificates'
 for group in "$@"; do
     case $group in
     bench) packages="$packages python3-venv" ;;
     fuzz) packages="$packages clang" ;;
     tidy) packages="$packages clang-tidy" ;;
-    *) die "install-deps: no group $group (bench, fuzz, tidy)" ;;
+    test) packages="$packages nghttp2-server openssl" ;;
+    *) die "install-deps: no group $group (bench, fuzz, test, tidy)" ;;
     esac
 done
 

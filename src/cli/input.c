@@ -66,8 +66,11 @@ static int32_t read_stream(inf_text *out, struct settings *s, FILE *stream, cons
     char *kept = NULL;
 
     while (data) {
-        size_t n = fread(data + len, 1, capacity - len, stream);
+        size_t n = 0;
 
+        interrupt_reading(true);
+        n = fread(data + len, 1, capacity - len, stream);
+        interrupt_reading(false);
         len += n;
         if (n == 0)
             break;
@@ -121,7 +124,9 @@ bool input_line(char **line, size_t *capacity, size_t *len, void *stream, inf_er
 
     err->code = INF_OK;
     errno = 0;
+    interrupt_reading(true);
     n = getline(line, capacity, stream);
+    interrupt_reading(false);
     if (n < 0) {
         if (!feof(stream))
             read_failed(err, "a line");

@@ -299,6 +299,39 @@ void context_remove_op(inf_context *ctx, inf_op *op)
     pthread_mutex_unlock(&ctx->lock);
 }
 
+/* ------------------------------------------------------------------ extras */
+
+int32_t context_get_extra(void **out, inf_context *ctx, const struct context_extra *kind,
+                          inf_error *err)
+{
+    size_t i = 0;
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    pthread_mutex_lock(&ctx->extras_lock);
+    while (i < CONTEXT_EXTRAS && ctx->extras[i].kind && ctx->extras[i].kind != kind)
+        i++;
+    if (ctx->extras_closed || i == CONTEXT_EXTRAS)
+        code = error_set(err, INF_ERROR_STATE, "the context is closed");
+    else if (!ctx->extras[i].kind)
+        code = kind->create(&ctx->extras[i].object, ctx, err);
+    if (code == INF_OK) {
+        ctx->extras[i].kind = kind;
+        *out = kind->acquire(ctx->extras[i].object);
+    }
+    pthread_mutex_unlock(&ctx->extras_lock);
+    return code;
+}
+
+static void close_extras(inf_context *ctx)
+{
+    pthread_mutex_lock(&ctx->extras_lock);
+    ctx->extras_closed = true;
+    pthread_mutex_unlock(&ctx->extras_lock);
+    for (size_t i = 0; i < CONTEXT_EXTRAS && ctx->extras[i].kind; i++)
+        ctx->extras[i].kind->release(ctx->extras[i].object);
+}
+
 /* ------------------------------------------------------------------ life */
 
 void inf_context_options_default(inf_context_options *options, size_t size)
@@ -345,6 +378,7 @@ static void init_cond(pthread_cond_t *cond)
 static void init_locks(inf_context *ctx)
 {
     pthread_mutex_init(&ctx->lock, NULL);
+    pthread_mutex_init(&ctx->extras_lock, NULL);
     init_cond(&ctx->idle);
     init_cond(&ctx->jobs_changed);
     init_cond(&ctx->events_changed);
@@ -425,6 +459,7 @@ void context_unref(inf_context *ctx)
     pthread_cond_destroy(&ctx->events_changed);
     pthread_cond_destroy(&ctx->deadlines_changed);
     pthread_mutex_destroy(&ctx->lock);
+    pthread_mutex_destroy(&ctx->extras_lock);
     buffer_free(&ctx->delivered_text);
     mem_free(ctx->delivered);
     mem_free(ctx->deadlines);
@@ -522,6 +557,7 @@ int32_t inf_context_close(inf_context *ctx, inf_error *err)
         return error_set(err, INF_ERROR_STATE, "a context cannot be closed in a callback");
     cancel_all(ctx);
     providers_close(ctx);
+    close_extras(ctx);
     join_threads(ctx);
     drop_events(ctx);
     context_unref(ctx);

@@ -32,6 +32,20 @@ bool context_withdraw(inf_context *ctx, struct job *job);
 /* pthread_create with all signals blocked and a name of at most 15 bytes. 0 or an errno. */
 int thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg);
 
+/*
+ * Something another folder keeps with the context: made by the first call for its kind, shared by
+ * all later ones, given back by inf_context_close after the last provider. `acquire` adds a
+ * reference for the caller, `release` gives one back; the context holds the first one.
+ * STATE once the context has given it back.
+ */
+struct context_extra {
+    int32_t (*create)(void **out, inf_context *ctx, inf_error *err);
+    void *(*acquire)(void *object);
+    void (*release)(void *object);
+};
+int32_t context_get_extra(void **out, inf_context *ctx, const struct context_extra *kind,
+                          inf_error *err);
+
 /* True in a child forked after the library was used: its threads do not exist here. */
 bool context_forked(const inf_context *ctx);
 

@@ -15,6 +15,8 @@
 
 #include <stdatomic.h>
 
+#define CONTEXT_EXTRAS 4
+
 struct inf_context {
     _Atomic int32_t refs; /* the handle, each operation, each provider */
     int32_t fork_generation;
@@ -50,6 +52,13 @@ struct inf_context {
 
     inf_provider *providers; /* not yet destroyed, linked */
     int32_t n_destroying;
+
+    pthread_mutex_t extras_lock; /* guards these; outermost, held while one is made */
+    struct {
+        const struct context_extra *kind;
+        void *object;
+    } extras[CONTEXT_EXTRAS];
+    bool extras_closed;
 };
 
 struct inf_op {

@@ -152,6 +152,11 @@ cat "$work/base" >>"$work/out"
 check 'r["adapter_id"] == "a" and r["token_ids"] == lines[1]["token_ids"]' 'scale 0 is the base model'
 greedy --json --adapter "" hi
 check 'r["adapter_id"] is None' 'an empty id is no adapter'
+greedy --json --load "a=$adapter-1" --load "a=$adapter-0" --load "b=$adapter-1" --adapter a hi
+mv "$work/out" "$work/replaced"
+greedy --json --load "a=$adapter-0" --adapter a hi
+cat "$work/replaced" >>"$work/out"
+check 'r["token_ids"] == lines[1]["token_ids"] and lines[1]["adapter_generation"] == 2' 'the later of one id'
 expect_error 8 "b=$adapter-0" generate -m "$model" --load "a=b=$adapter-0" --adapter a hi
 expect_error 3 "adapter 'x' is not loaded" generate --threads 1 -m "$model" --load "a=$adapter-0" --adapter x hi
 expect_error 8 'none' generate --threads 1 -m "$model" --load "a=$work/none" hi
@@ -184,6 +189,26 @@ for wrong in "--ctx 0" "--ctx 15" "--ctx -5" "--max-sequences 0" "--max-sequence
     "--queue-limit -1" "--prefill-chunk 0"; do
     expect_error 3 '.' generate --threads 1 -m "$model" $wrong hi
 done
+
+# ---- a bar while the model loads: on a terminal only (the others here see none), gone in the end; a
+# load that is over at once may have none
+python3 -c '
+import os, pty, subprocess, sys
+ours, theirs = pty.openpty()
+process = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs)
+os.close(theirs)
+shown = b""
+try:
+    while True:
+        piece = os.read(ours, 4096)
+        if not piece:
+            break
+        shown += piece
+except OSError:
+    pass
+good = not shown or (b"loading [" in shown and shown.endswith(b"\r\033[K"))
+sys.exit(not (good and process.returncode == 0 and b"loading" not in process.stdout))' \
+    "$INFERENCE" generate -m "$model" --threads 1 -n 1 hi || fail 'the bar on a terminal'
 
 # ---- usage
 expect_usage 'a PROMPT, --messages FILE or --batch FILE is missing' generate --threads 1 -m "$model"

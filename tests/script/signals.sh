@@ -14,6 +14,14 @@ def start(*arguments, stdin=subprocess.DEVNULL):
     return subprocess.Popen([command, *arguments], stdin=stdin, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE)
 
+def wait_until_ready(process): # it blocks the signals first of all
+    for _ in range(3000):
+        with open("/proc/%d/status" % process.pid) as status:
+            blocked = [int(line.split()[1], 16) for line in status if line.startswith("SigBlk")]
+        if blocked and blocked[0] >> (signal.SIGINT - 1) & 1:
+            return
+        time.sleep(0.01)
+
 def expect(name, holds, process, out, err):
     global failures
     if not holds:
@@ -37,7 +45,7 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 # as a JSON object: nothing comes out
 p = start("generate", "-m", model, "--json", *LONG, "hi")
-time.sleep(0.3)
+wait_until_ready(p)
 p.send_signal(signal.SIGINT)
 out, err = p.communicate(timeout=100)
 if p.returncode != 0: # it may have been done before
@@ -60,7 +68,7 @@ expect("batch", p.returncode == 15 and err.count(b"\n") == 1 and
 for arguments in (("tokenize", "-m", model), ("generate", "-m", model, "-"),
                   ("generate", "-m", model, "--batch", "-")):
     p = start(*arguments, stdin=subprocess.PIPE)
-    time.sleep(0.3)
+    wait_until_ready(p)
     p.send_signal(signal.SIGINT)
     try:
         p.wait(timeout=20)

@@ -298,7 +298,7 @@ static void test_gbnf_check__long_rows_of_what_may_be_empty__are_refused(void **
     assert_refuses(row, "256 parts in a row");
     assert_takes(fits, "a12b");
     assert_takes("root ::= \"a\" [0-9]{0,2000} \"b\"", "a1b");
-    assert_takes("root ::= ws rest\nrest ::= \",\" root |\nws ::= \" \"*", " , ,");
+    assert_takes("root ::= ws rest\nrest ::= | \",\" root\nws ::= \" \"*", " , ,");
     free(row);
     free(fits);
 }

@@ -574,6 +574,31 @@ static void test_json_schema__many_optional_properties__are_taken(void **state)
     free(schema);
 }
 
+static void test_json_schema__out_of_memory__is_said_and_nothing_is_kept(void **state)
+{
+    inf_text schema = inf_str("{\"properties\":{\"a\":{\"pattern\":\"^[a-z]+$\"},\"b\":{\"$ref\":"
+                              "\"#/$defs/b\"}},\"$defs\":{\"b\":{\"type\":\"integer\"}}}");
+    int64_t live = mem_live();
+
+    (void)state;
+    for (int64_t nth = 1;; nth++) {
+        struct buffer grammar;
+        inf_error err = {0};
+        int32_t code = INF_OK;
+
+        buffer_init(&grammar, BUFFER_NO_LIMIT);
+        mem_fail_nth(nth);
+        code = json_schema_to_grammar(schema, &grammar, &err);
+        mem_fail_nth(0);
+        buffer_free(&grammar);
+        assert_int_equal(mem_live(), live);
+        if (code == INF_OK)
+            break;
+        assert_int_equal(code, INF_ERROR_NO_MEMORY);
+        assert_true(nth < 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,6 +627,7 @@ int main(void)
         cmocka_unit_test(test_json_schema__what_is_no_schema__is_refused),
         cmocka_unit_test(test_json_schema__deep_or_large_schemas__are_bounded),
         cmocka_unit_test(test_json_schema__many_optional_properties__are_taken),
+        cmocka_unit_test(test_json_schema__out_of_memory__is_said_and_nothing_is_kept),
     };
 
     return cmocka_run_group_tests(tests, grammar_match_open, grammar_match_close);

@@ -1,0 +1,117 @@
+/* failure: what went wrong, as an inf_error. I/O thread only. */
+#include "http/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+char *failure_what(char *out, size_t size, const struct http_exchange *x)
+{
+    char url[200];
+
+    snprintf(out, size, "%s %s", x->method, url_display(url, sizeof url, x->url_text));
+    return out;
+}
+
+static const char *reason(int32_t status)
+{
+    static const struct {
+        int32_t status;
+        const char *reason;
+    } known[] = {{400, " Bad Request"},         {401, " Unauthorized"},
+                 {403, " Forbidden"},           {404, " Not Found"},
+                 {405, " Method Not Allowed"},  {407, " Proxy Authentication Required"},
+                 {408, " Request Timeout"},     {409, " Conflict"},
+                 {413, " Content Too Large"},   {422, " Unprocessable Content"},
+                 {429, " Too Many Requests"},   {500, " Internal Server Error"},
+                 {501, " Not Implemented"},     {502, " Bad Gateway"},
+                 {503, " Service Unavailable"}, {504, " Gateway Timeout"}};
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (known[i].status == status)
+            return known[i].reason;
+    }
+    return "";
+}
+
+int32_t failure_of_status(inf_error *err, const struct http_exchange *x)
+{
+    char what[240];
+    char to[200];
+
+    failure_what(what, sizeof what, x);
+    if (x->status >= 300 && x->status < 400 && x->location)
+        error_set(err, INF_ERROR_HTTP_STATUS,
+                  "%s: %d, a redirect to %s, which is not followed; use the URL that it points to",
+                  what, x->status, url_display(to, sizeof to, x->location));
+    else
+        error_set(err, INF_ERROR_HTTP_STATUS, "%s: %d%s", what, x->status, reason(x->status));
+    err->http_status = x->status;
+    return err->code;
+}
+
+static int32_t not_connected(inf_error *err, const char *what, const struct http_exchange *x)
+{
+    long number = 0;
+
+    if (x->transfer->open_error == EMFILE || x->transfer->open_error == ENFILE)
+        return error_set_detail(err, INF_ERROR_LIMIT, x->transfer->open_error,
+                                "%s: no file descriptor is left for a connection; raise the limit "
+                                "(ulimit -n), or run fewer requests at once",
+                                what);
+    curl_easy_getinfo(x->transfer->easy, CURLINFO_OS_ERRNO, &number);
+    if (number > 0)
+        return error_set_detail(err, INF_ERROR_CONNECTION, number,
+                                "%s: no connection: %s; check that the server runs and that the "
+                                "URL is right",
+                                what, strerror((int)number));
+    return error_set(err, INF_ERROR_CONNECTION, "%s: no connection: %s", what, x->transfer->error);
+}
+
+/* libcurl's own words, or its words for the code. */
+static const char *words(const struct http_exchange *x, CURLcode result)
+{
+    return x->transfer->error[0] ? x->transfer->error : curl_easy_strerror(result);
+}
+
+int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLcode result)
+{
+    char what[240];
+    long number = 0;
+
+    failure_what(what, sizeof what, x);
+    switch (result) {
+    case CURLE_OUT_OF_MEMORY:
+        return error_no_memory(err);
+    case CURLE_COULDNT_CONNECT:
+        return not_connected(err, what, x);
+    case CURLE_OPERATION_TIMEDOUT:
+        return error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
+                                "%s: no connection within %lld ms", what, (long long)x->connect_ms);
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return error_set(err, INF_ERROR_CONNECTION,
+                         "%s: the server's certificate is not trusted: %s; CURL_CA_BUNDLE or "
+                         "SSL_CERT_FILE may name the file of its authority",
+                         what, words(x, result));
+    case CURLE_SSL_CACERT_BADFILE:
+        return error_set(err, INF_ERROR_CONNECTION,
+                         "%s: the certificates cannot be read: %s; check CURL_CA_BUNDLE, "
+                         "SSL_CERT_FILE and SSL_CERT_DIR",
+                         what, words(x, result));
+    case CURLE_GOT_NOTHING:
+        return error_set(err, INF_ERROR_CONNECTION,
+                         "%s: the server closed the connection without an answer", what);
+    case CURLE_PARTIAL_FILE:
+        return error_set(err, INF_ERROR_PROTOCOL, "%s: the answer ended before it was complete: %s",
+                         what, words(x, result));
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return error_set(err, INF_ERROR_PROTOCOL, "%s: the answer is no proper HTTP: %s", what,
+                         words(x, result));
+    default:
+        curl_easy_getinfo(x->transfer->easy, CURLINFO_OS_ERRNO, &number);
+        return error_set_detail(err, INF_ERROR_CONNECTION, number, "%s: the connection failed: %s",
+                                what, words(x, result));
+    }
+}

@@ -1,0 +1,220 @@
+/*
+ * internal: what the files of the HTTP client share.
+ *
+ * Everything here belongs to the I/O thread but for what is said to be constant or atomic. Other
+ * threads reach an exchange through the client's queue of signalled ones only. The one lock,
+ * signal_lock, guards that queue and whether it is still read; nothing is called with it held but
+ * uv_async_send.
+ */
+#ifndef INF_HTTP_INTERNAL_H
+#define INF_HTTP_INTERNAL_H
+
+#include "core/buffer.h"
+#include "http/environment.h"
+#include "http/http.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#define HTTP_NEVER UINT64_MAX
+
+static inline uint64_t http_earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+struct lookup;
+struct shard;
+
+enum phase {
+    PHASE_NEW,
+    PHASE_LOOKUP,   /* waits for a host's addresses */
+    PHASE_TRANSFER, /* libcurl has it: connecting, sending, waiting for the answer */
+    PHASE_BODY,     /* the first byte of a 2xx body came */
+    PHASE_DRAIN,    /* the owner has enough */
+    PHASE_BACKOFF,  /* waits before it is tried again */
+    PHASE_DONE
+};
+
+enum signal { SIGNAL_START = 1, SIGNAL_CANCEL = 2 };
+
+struct http_exchange {
+    _Atomic int32_t refs; /* the handle, the client until done, the queue of signalled ones */
+    uint32_t signals;     /* enum signal; not 0 while queued; guarded by signal_lock */
+    struct http_exchange *next_signalled;
+
+    /* Constant. */
+    struct http_client *client;
+    const struct http_callbacks *callbacks;
+    void *owner;
+    int64_t connect_ms, silence_ms, total_ms;
+    int32_t retry, max_retries;
+    size_t body_max;
+    struct url url; /* into url_text */
+    const char *url_text;
+    const struct proxy *proxy;
+
+    struct http_headers *headers;
+    char *body;
+    size_t body_len;
+
+    enum phase phase;
+    int32_t attempts;
+    bool sent, delivered, enough;
+    struct http_exchange *next, *previous; /* the client's list of those not done */
+    uint64_t total_due, connect_due, last_byte;
+    uint64_t due; /* when to look at it again */
+    size_t heap_index;
+    struct transfer *transfer;
+    struct lookup *lookup; /* the one it waits for */
+    struct http_exchange *next_waiter, *previous_waiter;
+    struct curl_slist resolved[2]; /* CURLOPT_RESOLVE of this attempt; data from mem_* */
+    bool has_literal;              /* some host of it needs no lookup */
+
+    /* The answer of the last attempt. */
+    int32_t status;
+    bool head_done;
+    size_t head_bytes;
+    size_t drained;
+    int64_t retry_after_ms; /* -1: not said */
+    char *location;
+    struct buffer answer;
+    inf_error error; /* what a callback or a check made of it */
+    char content_type[64];
+    char method[]; /* and the URL's text behind it */
+};
+
+/* An easy handle and what its callbacks need; kept for the next exchange. */
+struct transfer {
+    CURL *easy;
+    struct transfer *next;
+    struct http_exchange *exchange;
+    struct shard *shard;
+    int open_error;   /* errno of a socket that could not be opened */
+    bool may_resolve; /* there is a host that libcurl needs no thread for */
+    char error[CURL_ERROR_SIZE];
+};
+
+/*
+ * A multi handle. libcurl walks through all connections of a multi for some things, so that many
+ * small ones are faster than one large one; the first with room is taken, so that connections are
+ * found again. One that was idle for a while is closed, and its connections with it.
+ */
+struct shard {
+    struct http_client *client;
+    CURLM *multi; /* NULL: closed */
+    uv_timer_t timer;
+    struct shard *next_kicked;
+    bool kicked; /* libcurl wants to run now */
+    int active;
+    uint64_t idle_since;
+};
+
+/* A socket under libuv's eyes. It stays there while the connection is idle: the next request on it
+ * then needs no system call for that. */
+struct watch {
+    uv_poll_t poll;
+    struct shard *shard;
+    int fd;
+    int events; /* what libuv looks for; 0: nothing */
+    bool idle;  /* libcurl did not ask for it */
+};
+
+struct http_client {
+    _Atomic int32_t users;  /* the last one ends it */
+    _Atomic int32_t blocks; /* what keeps the memory: the users together, each exchange */
+    inf_context *ctx;
+    struct environment environment; /* constant */
+    struct http_headers *no_headers;
+    pthread_t thread;
+    _Atomic bool stopping;
+    pthread_mutex_t signal_lock;
+    bool listening; /* the queue is read */
+    struct http_exchange *signalled, **signalled_end;
+
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t clock; /* for the earliest exchange in the heap */
+    uv_timer_t idle_timer;
+    uint64_t idle_ms; /* how long an idle shard keeps its connections; tests shorten it */
+    bool stopped;
+    struct http_exchange *exchanges;
+    struct http_exchange **heap;
+    size_t n_heap, heap_capacity;
+    uint64_t clock_due;
+    struct shard **shards;
+    size_t n_shards;
+    struct shard *kicked;
+    struct transfer *spare;
+    size_t n_spare;
+    struct watch **watches;
+    size_t n_watches;
+    struct lookup *lookups;
+    size_t n_lookups;
+    uint64_t random;
+};
+
+/* client.c */
+/* Queues a signal (enum signal) for the I/O thread; false when that reads none any more. */
+bool client_signal(struct http_exchange *x, uint32_t signal);
+/* Runs what callbacks and signals have left to do; every libuv callback ends with it. */
+void client_settle(struct http_client *c);
+uint64_t client_random(struct http_client *c);
+void client_unref_block(struct http_client *c);
+
+/* deadline.c: the exchanges ordered by `due` */
+int32_t deadline_add(struct http_client *c, struct http_exchange *x, inf_error *err);
+void deadline_set(struct http_client *c, struct http_exchange *x, uint64_t due);
+void deadline_remove(struct http_client *c, struct http_exchange *x);
+/* Starts libuv's timer for the earliest. */
+void deadline_arm(struct http_client *c);
+
+/* exchange.c */
+void exchange_begin(struct http_exchange *x);
+void exchange_cancelled(struct http_exchange *x);
+void exchange_due(struct http_exchange *x);
+void exchange_unref(struct http_exchange *x);
+/* Looks again for the addresses it needs, then goes on; err: the lookup failed. */
+void exchange_resolved(struct http_exchange *x, const inf_error *err);
+/* The transfer is over; the exchange still has it. */
+void exchange_over(struct http_exchange *x, CURLcode result);
+
+/* answer.c */
+void exchange_forget_answer(struct http_exchange *x);
+bool exchange_is_good(const struct http_exchange *x); /* 2xx */
+/* From libcurl: false ends the transfer. */
+bool exchange_header(struct http_exchange *x, const char *line, size_t n);
+bool exchange_body(struct http_exchange *x, const char *data, size_t n);
+
+/* transfer.c */
+int32_t transfer_start(struct http_exchange *x, inf_error *err);
+/* Takes the transfer from the exchange, ending it when it is not over; notes x->sent. */
+void transfer_end(struct http_exchange *x);
+void transfers_free(struct http_client *c);
+bool shards_run(struct http_client *c);
+void shards_close(struct http_client *c);
+void shards_close_idle(struct http_client *c);
+
+/* resolver.c */
+/* *addresses: "1.2.3.4,[::1]", valid until the loop goes on; NULL: x waits, and is told by
+ * exchange_resolved. */
+int32_t resolver_find(const char **addresses, struct http_exchange *x, const char *host, size_t n,
+                      inf_error *err);
+void resolver_leave(struct http_exchange *x);
+void resolver_close(struct http_client *c); /* asks lookups to end */
+void resolver_free(struct http_client *c);
+
+/* failure.c */
+/* "POST http://host/path" */
+char *failure_what(char *out, size_t size, const struct http_exchange *x);
+int32_t failure_of_status(inf_error *err, const struct http_exchange *x);
+/* What libcurl says, while the exchange still has its transfer. */
+int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLcode result);
+
+/* headers.c */
+struct curl_slist *headers_list(struct http_headers *h);
+bool http_is_token(const char *s);
+
+#endif

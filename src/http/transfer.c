@@ -1,0 +1,540 @@
+/*
+ * transfer: libcurl under libuv's loop. Easy handles are kept for the next exchange; sockets and
+ * timers of the multi handles are watched by libuv. I/O thread only.
+ *
+ * Inside libcurl's callbacks nothing may call back into its multi handles: exchanges only note what
+ * is to be done, and client_settle does it.
+ */
+#include "http/internal.h"
+
+#include "core/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SHARD_TRANSFERS 256
+#define SPARE_MAX 256
+#define STREAM_BUFFER 4096L /* tokens come in small pieces, and streams are many */
+#define BODY_BUFFER 16384L
+#define IDLE_MS 30000
+
+/* ------------------------------------------------------------------ sockets */
+
+static void free_watch(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+static void drop_watch(struct http_client *c, int fd)
+{
+    struct watch *w = fd >= 0 && (size_t)fd < c->n_watches ? c->watches[fd] : NULL;
+
+    if (!w)
+        return;
+    c->watches[fd] = NULL;
+    uv_poll_stop(&w->poll);
+    uv_close((uv_handle_t *)&w->poll, free_watch);
+}
+
+static struct watch *make_watch(struct http_client *c, int fd)
+{
+    struct watch *w = NULL;
+
+    if ((size_t)fd >= c->n_watches) {
+        size_t n = (size_t)fd + 64 + c->n_watches / 2;
+        struct watch **grown = mem_realloc(c->watches, n * sizeof(struct watch *));
+
+        if (!grown)
+            return NULL;
+        for (size_t i = c->n_watches; i < n; i++)
+            grown[i] = NULL;
+        c->watches = grown;
+        c->n_watches = n;
+    }
+    w = mem_calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    if (uv_poll_init(&c->loop, &w->poll, fd) != 0) {
+        mem_free(w);
+        return NULL;
+    }
+    w->fd = fd;
+    w->poll.data = w;
+    c->watches[fd] = w;
+    return w;
+}
+
+static void read_messages(struct shard *s)
+{
+    CURLMsg *message = NULL;
+    int left = 0;
+
+    while ((message = curl_multi_info_read(s->multi, &left))) {
+        struct transfer *t = NULL;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        exchange_over(t->exchange, message->data.result);
+    }
+}
+
+static void look_for(struct watch *w, int events);
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+    struct watch *w = poll->data;
+    struct shard *s = w->shard;
+    int fd = w->fd;
+    int running = 0;
+    int mask = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
+               (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+
+    if (w->idle) {
+        /* The server closed a kept connection, or talks out of turn: libcurl finds out when it
+         * wants to use it. */
+        look_for(w, 0);
+        return;
+    }
+    if (status < 0) {
+        /* libuv has stopped looking. libcurl learns of the error by reading and writing. */
+        w->events = 0;
+        mask = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+    }
+    curl_multi_socket_action(s->multi, fd, mask, &running);
+    read_messages(s);
+    client_settle(s->client);
+}
+
+/* libuv forgets and adds the descriptor whenever told, so it is told only what is new. */
+static void look_for(struct watch *w, int events)
+{
+    if (w->events == events)
+        return;
+    w->events = events;
+    if (events == 0)
+        uv_poll_stop(&w->poll);
+    else
+        uv_poll_start(&w->poll, events, on_socket);
+}
+
+static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
+{
+    struct shard *s = arg;
+    struct http_client *c = s->client;
+    struct watch *w = (size_t)fd < c->n_watches ? c->watches[fd] : NULL;
+    struct transfer *t = NULL;
+
+    (void)unused;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
+    if (what == CURL_POLL_REMOVE) {
+        /* Kept in sight only when close_socket is sure to be told of its end: see open_socket. */
+        if (w && t && t->exchange && t->exchange->head_bytes > 0)
+            w->idle = true;
+        else
+            drop_watch(c, fd);
+        return 0;
+    }
+    if (!w)
+        w = make_watch(c, fd);
+    if (!w) {
+        if (t && t->exchange) {
+            error_no_memory(&t->exchange->error);
+            deadline_set(c, t->exchange, 0);
+        }
+        return 0;
+    }
+    w->shard = s;
+    w->idle = false;
+    look_for(w, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
+    return 0;
+}
+
+/*
+ * libcurl (7.88) closes a socket that did not get connected without telling anyone. The next one,
+ * for the next address of the host, then often has the same number, and libcurl, which thinks that
+ * number is still watched, does not ask again. So what was wanted of the old one is wanted of it.
+ */
+static void take_over_watch(struct transfer *t, int fd)
+{
+    struct http_client *c = t->shard->client;
+    struct watch *old = (size_t)fd < c->n_watches ? c->watches[fd] : NULL;
+    struct shard *shard = old ? old->shard : NULL;
+    int events = old && !old->idle ? old->events : 0;
+    struct watch *w = NULL;
+
+    drop_watch(c, fd);
+    if (events == 0)
+        return;
+    w = make_watch(c, fd);
+    if (!w)
+        return; /* as good as a packet lost: the connect timeout ends it */
+    w->shard = shard;
+    look_for(w, events);
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *t = arg;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+    (void)purpose;
+    if (fd < 0) {
+        t->open_error = errno;
+        return CURL_SOCKET_BAD;
+    }
+    take_over_watch(t, fd);
+    return fd;
+}
+
+static int close_socket(void *arg, curl_socket_t fd)
+{
+    drop_watch(arg, fd);
+    return close(fd);
+}
+
+/* ------------------------------------------------------------------ shards */
+
+static void kick(struct shard *s)
+{
+    if (s->kicked)
+        return;
+    s->kicked = true;
+    s->next_kicked = s->client->kicked;
+    s->client->kicked = s;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct shard *s = timer->data;
+
+    kick(s);
+    client_settle(s->client);
+}
+
+static int timer_wanted(CURLM *multi, long ms, void *arg)
+{
+    struct shard *s = arg;
+
+    (void)multi;
+    if (ms > 0) {
+        uv_timer_start(&s->timer, on_timer, (uint64_t)ms, 0);
+        return 0;
+    }
+    uv_timer_stop(&s->timer);
+    if (ms == 0)
+        kick(s);
+    return 0;
+}
+
+bool shards_run(struct http_client *c)
+{
+    struct shard *kicked = c->kicked;
+    bool any = kicked != NULL;
+
+    /* Those kicked meanwhile come in the next round: a transfer that always has more to read must
+     * not keep the thread. */
+    c->kicked = NULL;
+    while (kicked) {
+        struct shard *s = kicked;
+        int running = 0;
+
+        kicked = s->next_kicked;
+        s->kicked = false;
+        if (!s->multi)
+            continue;
+        curl_multi_socket_action(s->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        read_messages(s);
+    }
+    return any;
+}
+
+static bool open_shard(struct shard *s)
+{
+    CURLM *multi = s->multi ? s->multi : curl_multi_init();
+
+    if (s->multi || !multi)
+        return s->multi != NULL;
+    s->multi = multi;
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, s);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, s);
+    curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)SHARD_TRANSFERS);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)SHARD_TRANSFERS);
+    return true;
+}
+
+static struct shard *find_shard(struct http_client *c)
+{
+    struct shard **grown = NULL;
+    struct shard *s = NULL;
+
+    for (size_t i = 0; i < c->n_shards; i++) {
+        if (c->shards[i]->active < SHARD_TRANSFERS)
+            return open_shard(c->shards[i]) ? c->shards[i] : NULL;
+    }
+    grown = mem_realloc(c->shards, (c->n_shards + 1) * sizeof(struct shard *));
+    if (!grown)
+        return NULL;
+    c->shards = grown;
+    s = mem_calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->client = c;
+    uv_timer_init(&c->loop, &s->timer);
+    s->timer.data = s;
+    c->shards[c->n_shards++] = s;
+    return open_shard(s) ? s : NULL;
+}
+
+static void close_shard(struct shard *s)
+{
+    if (s->multi)
+        curl_multi_cleanup(s->multi);
+    s->multi = NULL;
+    uv_timer_stop(&s->timer);
+}
+
+static void on_idle_timer(uv_timer_t *timer)
+{
+    shards_close_idle(timer->data);
+}
+
+void shards_close_idle(struct http_client *c)
+{
+    uint64_t now = uv_now(&c->loop);
+    bool open = false;
+
+    for (size_t i = 0; i < c->n_shards; i++) {
+        struct shard *s = c->shards[i];
+
+        if (!s->multi || s->active > 0)
+            continue;
+        if (now >= s->idle_since + c->idle_ms)
+            close_shard(s);
+        else
+            open = true;
+    }
+    if (!open)
+        uv_timer_stop(&c->idle_timer);
+}
+
+static void free_shard(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+/* Every transfer has ended. Descriptors of the last connections are closed here. */
+void shards_close(struct http_client *c)
+{
+    for (size_t i = 0; i < c->n_shards; i++) {
+        close_shard(c->shards[i]);
+        uv_close((uv_handle_t *)&c->shards[i]->timer, free_shard);
+    }
+    mem_free(c->shards);
+    c->shards = NULL;
+    c->n_shards = 0;
+    c->kicked = NULL;
+    for (size_t fd = 0; fd < c->n_watches; fd++)
+        drop_watch(c, (int)fd);
+    mem_free(c->watches);
+    c->watches = NULL;
+    c->n_watches = 0;
+}
+
+/* ------------------------------------------------------------------ easy handles */
+
+static size_t on_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+
+    return exchange_header(t->exchange, line, n * size) ? n * size : 0;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+
+    return exchange_body(t->exchange, data, n * size) ? n * size : 0;
+}
+
+/* libcurl is about to find a host's address itself, with a thread if it is no literal: an error. */
+static int on_resolve(void *resolver, void *reserved, void *arg)
+{
+    struct transfer *t = arg;
+
+    (void)resolver;
+    (void)reserved;
+    return t->may_resolve ? 0 : 1;
+}
+
+static struct transfer *make_transfer(struct http_client *c)
+{
+    struct transfer *t = mem_calloc(1, sizeof *t);
+    CURL *easy = t ? curl_easy_init() : NULL;
+    bool ok = easy != NULL;
+    char agent[64];
+
+    if (!ok) {
+        mem_free(t);
+        return NULL;
+    }
+    t->easy = easy;
+    snprintf(agent, sizeof agent, "inference/%s", inf_version_string());
+#define SET(option, value) ok = ok && curl_easy_setopt(easy, option, value) == CURLE_OK
+    SET(CURLOPT_PRIVATE, t);
+    SET(CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    SET(CURLOPT_USERAGENT, agent);
+    SET(CURLOPT_ERRORBUFFER, t->error);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, t);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, t);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    SET(CURLOPT_CLOSESOCKETDATA, c);
+    SET(CURLOPT_RESOLVER_START_FUNCTION, on_resolve);
+    SET(CURLOPT_RESOLVER_START_DATA, t);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
+    SET(CURLOPT_TCP_KEEPALIVE, 1L);
+    SET(CURLOPT_NOPROXY, "");
+    if (c->environment.ca_file)
+        SET(CURLOPT_CAINFO, c->environment.ca_file);
+    if (c->environment.ca_folder)
+        SET(CURLOPT_CAPATH, c->environment.ca_folder);
+    if (!ok) {
+        curl_easy_cleanup(easy);
+        mem_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+static bool set_method(CURL *easy, const struct http_exchange *x)
+{
+    bool post = strcmp(x->method, "POST") == 0;
+    bool ok = true;
+
+    if (post || x->body) {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_len);
+        SET(CURLOPT_POSTFIELDS, x->body ? x->body : "");
+    } else if (strcmp(x->method, "HEAD") == 0) {
+        SET(CURLOPT_NOBODY, 1L);
+    } else {
+        SET(CURLOPT_HTTPGET, 1L);
+    }
+    SET(CURLOPT_CUSTOMREQUEST,
+        post || strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0 ? NULL : x->method);
+    return ok;
+}
+
+static bool set_up(struct transfer *t, struct http_exchange *x, uint64_t now)
+{
+    CURL *easy = t->easy;
+    struct http_client *c = x->client;
+    bool fresh = x->retry == HTTP_RETRY_UNSENT;
+    uint64_t connect_ms = x->connect_due > now ? x->connect_due - now : 1;
+    bool ok = set_method(easy, x);
+
+    SET(CURLOPT_URL, x->url_text);
+    SET(CURLOPT_HTTPHEADER, headers_list(x->headers ? x->headers : c->no_headers));
+    SET(CURLOPT_PROXY, x->proxy->url ? x->proxy->url : "");
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms < 1000000000 ? connect_ms : 1000000000));
+    /* Refused by a handle that still has a buffer, as some HTTP/2 streams leave it: it serves. */
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, x->callbacks->on_data ? STREAM_BUFFER : BODY_BUFFER);
+    SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    /* HTTP/2 only where TLS tells that the server has it; then requests wait for the connection
+     * that they can share instead of opening one each. */
+    SET(CURLOPT_HTTP_VERSION, (long)(x->url.tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    SET(CURLOPT_PIPEWAIT, x->url.tls && !fresh ? 1L : 0L);
+    SET(CURLOPT_RESOLVE, x->resolved[0].data ? &x->resolved[0] : NULL);
+    return ok;
+}
+#undef SET
+
+static void keep_transfer(struct http_client *c, struct transfer *t)
+{
+    t->exchange = NULL;
+    t->shard = NULL;
+    if (c->n_spare >= SPARE_MAX) {
+        curl_easy_cleanup(t->easy);
+        mem_free(t);
+        return;
+    }
+    t->next = c->spare;
+    c->spare = t;
+    c->n_spare++;
+}
+
+void transfers_free(struct http_client *c)
+{
+    while (c->spare) {
+        struct transfer *t = c->spare;
+
+        c->spare = t->next;
+        curl_easy_cleanup(t->easy);
+        mem_free(t);
+    }
+    c->n_spare = 0;
+}
+
+int32_t transfer_start(struct http_exchange *x, inf_error *err)
+{
+    struct http_client *c = x->client;
+    struct shard *s = find_shard(c);
+    struct transfer *t = s ? c->spare : NULL;
+
+    if (t) {
+        c->spare = t->next;
+        c->n_spare--;
+    } else if (s) {
+        t = make_transfer(c);
+    }
+    if (!t)
+        return error_no_memory(err);
+    t->exchange = x;
+    t->shard = s;
+    t->open_error = 0;
+    t->error[0] = '\0';
+    t->may_resolve = x->has_literal;
+    if (!set_up(t, x, uv_now(&c->loop)) || curl_multi_add_handle(s->multi, t->easy) != CURLM_OK) {
+        keep_transfer(c, t);
+        return error_no_memory(err);
+    }
+    x->transfer = t;
+    s->active++;
+    kick(s);
+    return INF_OK;
+}
+
+void transfer_end(struct http_exchange *x)
+{
+    struct transfer *t = x->transfer;
+    struct shard *s = t->shard;
+    struct http_client *c = x->client;
+    long sent = 0;
+
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
+    x->sent = x->sent || sent > 0;
+    curl_multi_remove_handle(s->multi, t->easy);
+    x->transfer = NULL;
+    if (--s->active == 0) {
+        s->idle_since = uv_now(&c->loop);
+        if (!uv_is_active((uv_handle_t *)&c->idle_timer))
+            uv_timer_start(&c->idle_timer, on_idle_timer, c->idle_ms, c->idle_ms / 3 + 1);
+    }
+    keep_transfer(c, t);
+}
