@@ -29,17 +29,18 @@ else()
     set(INF_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
     set(INF_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
-# What a program that takes the static library needs besides: the pkg-config modules among INF_NEEDS.
-set(INF_PC_REQUIRES)
+# What a program that takes the static library needs besides: the libraries of the pkg-config modules
+# among INF_NEEDS. By name, not as Requires.private, which would ask for everything that a static
+# libcurl needs.
+set(INF_PC_LIBS)
 set(INF_STATIC_NEEDS)
 foreach(need IN LISTS INF_NEEDS)
     if(need MATCHES "^PkgConfig::(.+)$")
-        set(module ${CMAKE_MATCH_1})
-        list(APPEND INF_PC_REQUIRES ${${module}_MODULE_NAME})
-        list(APPEND INF_STATIC_NEEDS ${${module}_LIBRARIES})
+        list(APPEND INF_STATIC_NEEDS ${${CMAKE_MATCH_1}_LIBRARIES})
     endif()
 endforeach()
-list(JOIN INF_PC_REQUIRES ", " INF_PC_REQUIRES)
+list(TRANSFORM INF_STATIC_NEEDS PREPEND -l OUTPUT_VARIABLE INF_PC_LIBS)
+list(JOIN INF_PC_LIBS " " INF_PC_LIBS)
 configure_file(cmake/inference.pc.in inference.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/inference.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

@@ -522,6 +522,8 @@ static void test_adapters__requests_with_four_adapters_at_once__each_as_alone(vo
         load(&b, ids[i], subject->adapters[i]);
         alone[i] = run(&b, &request);
     }
+    if (subject->in_process) /* so that all eight wait for the model, and then start together */
+        assert_int_equal(inf_provider_unload(b.provider, &err), INF_OK);
     for (int i = 0; i < 8; i++) {
         inf_request request = greedy("What is gravity?", 24, ids[i % 4]);
 
