@@ -3,6 +3,7 @@
  */
 #include "core/error.h"
 #include "core/provider.h"
+#include "remote/remote.h"
 
 #ifdef INF_WITH_LLAMACPP
 #include "llamacpp/llamacpp.h"
@@ -19,13 +20,9 @@ const struct provider_ops *backend_ops(int32_t type, const char **hint)
         return NULL;
 #endif
     case INF_PROVIDER_VLLM:
-        *hint = "the vllm provider is not part of this version; use llamacpp with a GGUF model "
-                "(-p llamacpp, or INFERENCE_PROVIDER=llamacpp and LLAMACPP_MODEL_PATH)";
-        return NULL;
+        return &vllm_provider_ops;
     case INF_PROVIDER_OLLAMA:
-        *hint = "the ollama provider is not part of this version; use llamacpp with a GGUF model "
-                "(-p llamacpp, or INFERENCE_PROVIDER=llamacpp and LLAMACPP_MODEL_PATH)";
-        return NULL;
+        return &ollama_provider_ops;
     default:
         *hint = "the transformers provider is not part of this version; convert the checkpoint to "
                 "GGUF and use llamacpp, which takes PEFT adapters as they are";

@@ -294,12 +294,23 @@ enum inf_adapter_overflow {
     INF_ADAPTER_OVERFLOW_EVICT = 1   /* the least recently used unpinned one makes room */
 };
 
+/* Whether an adapter directory is checked here before its path goes to a server, which takes NaN
+ * weights and names that match nothing: format, every weight, and names and shapes where the base
+ * model's directory can be read. A path that only the server can read is sent as it is. */
+enum inf_adapter_check {
+    INF_ADAPTER_CHECK_AUTO = 0, /* when the server is on this machine */
+    INF_ADAPTER_CHECK_ALWAYS = 1,
+    INF_ADAPTER_CHECK_NEVER = 2
+};
+
 /* An explicit configuration. Fields marked (in process) are INVALID_ARGUMENT when changed from
- * their default for a provider that does not run in process. */
+ * their default for a provider that does not run in process, those marked (servers) for one that
+ * does. */
 typedef struct inf_provider_config {
     size_t struct_size;
     int32_t type;         /* enum inf_provider_type; required */
-    const char *base_url; /* server URL, or model path (in process); NULL: the environment */
+    const char *base_url; /* server URL, or model path (in process); NULL: the environment. vllm:
+                             several URLs with commas between them are replicas, used as one */
 
     /* in process */
     int32_t n_ctx;              /* window of each request, tokens; default 4096, at least 16 */
@@ -316,6 +327,14 @@ typedef struct inf_provider_config {
     uint64_t max_adapter_bytes; /* their bytes in memory; 0 (default): no limit */
     int32_t adapter_overflow;   /* enum inf_adapter_overflow */
     int32_t reserved;           /* 0 */
+
+    /* servers */
+    const char *api_key; /* sent as a bearer token; NULL: VLLM_API_KEY, or "ollama"; "": none */
+    const char *headers; /* "Name: value" lines, sent with every request; NULL: none */
+    int64_t connect_timeout_ms; /* for a connection, TLS too; default 5,000 */
+    int64_t silence_timeout_ms; /* between bytes of an answer's body; default 60,000 */
+    int32_t max_retries;        /* of a generation of which nothing has come; 0..10, default 2 */
+    int32_t adapter_check;      /* enum inf_adapter_check */
 } inf_provider_config;
 
 INF_API void inf_provider_config_default(inf_provider_config *config, size_t size);
@@ -555,8 +574,9 @@ INF_API int32_t inf_adapter_load(inf_provider *provider, const char *id, const c
 /* The report of a done load. STATE while in flight, INVALID_ARGUMENT for another kind of op. */
 INF_API int32_t inf_op_adapter_report(const inf_op *op, inf_adapter_report *out, size_t size);
 
-/* Hides the id at once; done when requests in flight on it have ended and its memory is back.
- * NOT_FOUND for an id that is not loaded. */
+/* Hides the id at once; done when requests in flight on it have ended and its memory is back, or the
+ * server confirmed. NOT_FOUND for an id that is not loaded; a vLLM server is asked about one that
+ * this provider did not load, and its 404 is HTTP_STATUS. */
 INF_API int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const char *id,
                                          const inf_callbacks *callbacks, inf_error *err);
 INF_API int32_t inf_adapter_unload(inf_provider *provider, const char *id, inf_error *err);
@@ -571,10 +591,22 @@ INF_API int32_t inf_adapter_list_report(const inf_adapter_list *list, size_t ind
                                         inf_adapter_report *out, size_t size);
 INF_API void inf_adapter_list_free(inf_adapter_list *list);
 
+/*
+ * What the servers list, asked now, beside what this provider tracks: a JSON array (inf_op_text) of
+ *     {"name", "id", "path", "tracked", "on_server", "server"}
+ * name: on the server; id: the adapter id it serves here, null for one that this provider did not
+ * load; on_server false: tracked, and the server does not list it. In process and for servers
+ * without adapters: UNSUPPORTED. Errors of the operation: CONNECTION, TIMEOUT, HTTP_STATUS,
+ * PROTOCOL, NO_MEMORY, CANCELLED.
+ */
+INF_API int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
+                                          const inf_callbacks *callbacks, inf_error *err);
+
 /* ---------------------------------------------- text and numbers (in process; else UNSUPPORTED) */
 
 /* Tokens of a text. add_special: the model's beginning-of-text tokens too, and special tokens
- * written in the text are recognised either way. Needs no weights. */
+ * written in the text are recognised either way. INVALID_ARGUMENT for text that is not UTF-8. Needs
+ * no weights. */
 INF_API int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text,
                                    bool add_special, const inf_callbacks *callbacks,
                                    inf_error *err);
@@ -592,7 +624,7 @@ INF_API int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const
 INF_API int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages_json,
                                  bool add_generation_prompt, const inf_callbacks *callbacks,
                                  inf_error *err);
-/* The text of a done detokenize, render or inspect; borrowed from op. */
+/* The text of a done detokenize, render, inspect or server_adapters; borrowed from op. */
 INF_API int32_t inf_op_text(const inf_op *op, inf_text *out);
 
 typedef struct inf_logits_request {

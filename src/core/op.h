@@ -32,7 +32,8 @@ enum op_kind {
     OP_DETOKENIZE,
     OP_RENDER,
     OP_LOGITS,
-    OP_INSPECT
+    OP_INSPECT,
+    OP_SERVER_ADAPTERS
 };
 
 /* What the owner writes before op_finish and readers read after: no lock needed. Each pointer is
@@ -61,7 +62,7 @@ struct op_output {
     inf_adapter_report report; /* adapter load; its texts are set from the two below */
     char *report_id;
     char *report_evicted;
-    struct buffer text; /* detokenize, render, inspect */
+    struct buffer text; /* detokenize, render, inspect, server adapters */
     int32_t *top_ids;   /* logits */
     float *top;
     size_t n_top;

@@ -140,7 +140,10 @@ void inf_provider_config_default(inf_provider_config *config, size_t size)
                                     .max_sequences = 16,
                                     .queue_limit = 1024,
                                     .prefill_chunk = 128,
-                                    .kv_budget_bytes = UINT64_C(4) << 30};
+                                    .kv_budget_bytes = UINT64_C(4) << 30,
+                                    .connect_timeout_ms = 5000,
+                                    .silence_timeout_ms = 60000,
+                                    .max_retries = 2};
 
     struct_write(config, size, &defaults, sizeof defaults);
 }
@@ -169,7 +172,11 @@ static int32_t check_config(const inf_provider_config *c, inf_error *err)
                   {"adapter_execution", c->adapter_execution, 0, INF_ADAPTERS_NATIVE},
                   {"adapter_overflow", c->adapter_overflow, 0, INF_ADAPTER_OVERFLOW_EVICT},
                   {"kv_budget_bytes", c->kv_budget_bytes > 0, 1, 1},
-                  {"reserved", c->reserved, 0, 0}};
+                  {"reserved", c->reserved, 0, 0},
+                  {"connect_timeout_ms", c->connect_timeout_ms, 1, INT32_MAX},
+                  {"silence_timeout_ms", c->silence_timeout_ms, 1, INT32_MAX},
+                  {"max_retries", c->max_retries, 0, 10},
+                  {"adapter_check", c->adapter_check, 0, INF_ADAPTER_CHECK_NEVER}};
     int32_t code = INF_OK;
 
     for (size_t i = 0; i < sizeof checks / sizeof *checks && code == INF_OK; i++)
@@ -191,8 +198,23 @@ static int32_t check_server_config(const inf_provider_config *c, inf_error *err)
         c->max_adapters == d.max_adapters && c->max_adapter_bytes == d.max_adapter_bytes &&
         c->adapter_overflow == d.adapter_overflow)
         return INF_OK;
+    return error_set(
+        err, INF_ERROR_INVALID_ARGUMENT,
+        "this provider is a server: what is said of a model in process may not be set");
+}
+
+/* And the other way round. */
+static int32_t check_local_config(const inf_provider_config *c, inf_error *err)
+{
+    inf_provider_config d;
+
+    inf_provider_config_default(&d, sizeof d);
+    if (!c->api_key && !c->headers && c->connect_timeout_ms == d.connect_timeout_ms &&
+        c->silence_timeout_ms == d.silence_timeout_ms && c->max_retries == d.max_retries &&
+        c->adapter_check == d.adapter_check)
+        return INF_OK;
     return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                     "this provider is a server: only type and base_url may be set");
+                     "this provider runs in process: what is said of a server may not be set");
 }
 
 /* ------------------------------------------------------------------ making */
@@ -283,8 +305,8 @@ static int32_t make(inf_provider **out, inf_context *ctx, const inf_provider_con
     if (!ops)
         return error_set(err, INF_ERROR_UNSUPPORTED, "%s", hint);
     code = check_config(config, err);
-    if (code == INF_OK && !ops->in_process)
-        code = check_server_config(config, err);
+    if (code == INF_OK)
+        code = ops->in_process ? check_local_config(config, err) : check_server_config(config, err);
     return code == INF_OK ? provider_create_with_ops(out, ctx, ops, config, err) : code;
 }
 

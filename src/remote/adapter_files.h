@@ -1,0 +1,34 @@
+/*
+ * adapter_files: an adapter directory as this machine sees it, before its path goes to a server:
+ * its full path, which bytes it holds, whether its weights are sound and fit the base model.
+ *
+ * Blocking file I/O: for the provider's control thread. Stateless.
+ */
+#ifndef INF_REMOTE_ADAPTER_FILES_H
+#define INF_REMOTE_ADAPTER_FILES_H
+
+#include "core/error.h"
+#include "remote/adapter_names.h"
+
+/* A relative path that exists here is made absolute; any other is copied as it is: it may be one
+ * that only the server knows. Errors: NO_MEMORY, IO. */
+int32_t adapter_files_path(char **out, const char *path, inf_error *err);
+
+/* True when this machine can read an adapter there. */
+bool adapter_files_readable(const char *dir);
+
+/* Of adapter_config.json and every weight file, names and bytes; not known when the directory
+ * cannot be read. It tells apart what changed, not what was forged. */
+void adapter_files_digest(struct files_digest *out, const char *dir);
+
+/*
+ * The adapter's format and every weight; with the base model's directory (NULL, or one that cannot
+ * be read, or has no safetensors: left out) names and shapes too. report: rank, scale, modules,
+ * tensors and bytes are filled in. A PEFT feature that our own reader does not know is the server's
+ * to judge, but its weights must be finite. Errors: BAD_FORMAT, MISMATCH, NOT_FINITE, each with the
+ * tensor's name; IO, NO_MEMORY.
+ */
+int32_t adapter_files_check(const char *dir, const char *base_dir, inf_adapter_report *report,
+                            inf_error *err);
+
+#endif

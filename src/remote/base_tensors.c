@@ -1,0 +1,168 @@
+/* base_tensors: see the header. */
+#include "remote/base_tensors.h"
+
+#include "core/buffer.h"
+#include "core/memory.h"
+#include "hf/files/safetensors.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SHARDS_MAX = 1024 };
+
+struct base_tensors {
+    struct safetensors **shards;
+    size_t n;
+};
+
+static bool is_shard(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 12 && strcmp(name + n - 12, ".safetensors") == 0 &&
+           strncmp(name, "adapter_", 8) != 0;
+}
+
+static int32_t add_shard(struct base_tensors *b, const char *dir, const char *name, inf_error *err)
+{
+    struct safetensors **grown = mem_realloc(b->shards, (b->n + 1) * sizeof(struct safetensors *));
+    struct buffer path;
+    int32_t code = INF_OK;
+
+    if (!grown)
+        return error_no_memory(err);
+    b->shards = grown;
+    buffer_init(&path, PATH_MAX + 512);
+    if (!buffer_append_str(&path, dir) || !buffer_append_str(&path, "/") ||
+        !buffer_append_str(&path, name))
+        code = error_no_memory(err);
+    if (code == INF_OK)
+        code = safetensors_open(&b->shards[b->n], path.data, err);
+    if (code == INF_OK)
+        b->n++;
+    buffer_free(&path);
+    return code;
+}
+
+int32_t base_tensors_open(struct base_tensors **out, const char *dir, inf_error *err)
+{
+    struct base_tensors *b = mem_calloc(1, sizeof *b);
+    DIR *handle = b ? opendir(dir) : NULL;
+    const struct dirent *entry = NULL;
+    int32_t code = b ? INF_OK : error_no_memory(err);
+
+    *out = NULL;
+    while (handle && code == INF_OK && (entry = readdir(handle)) != NULL) {
+        if (is_shard(entry->d_name))
+            code = b->n < SHARDS_MAX ? add_shard(b, dir, entry->d_name, err) : INF_ERROR_LIMIT;
+    }
+    if (handle)
+        closedir(handle);
+    if (code == INF_OK && b->n > 0) {
+        *out = b;
+        return INF_OK;
+    }
+    base_tensors_close(b);
+    /* A checkpoint we cannot read whole tells nothing about the adapter. */
+    return code == INF_ERROR_NO_MEMORY ? code : INF_OK;
+}
+
+void base_tensors_close(struct base_tensors *b)
+{
+    if (!b)
+        return;
+    for (size_t i = 0; i < b->n; i++)
+        safetensors_close(b->shards[i]);
+    mem_free(b->shards);
+    mem_free(b);
+}
+
+/* ------------------------------------------------------------------ finding a module */
+
+/* The part of a module's name from its numbered layer on, which checkpoints and classes agree on
+ * when what stands before it differs: "model.layers.0.q" and "language_model.layers.0.q". */
+static const char *tail_of(const char *module)
+{
+    for (const char *at = strchr(module, '.'); at; at = strchr(at + 1, '.')) {
+        if (at[1] >= '0' && at[1] <= '9') {
+            const char *begin = at;
+
+            while (begin > module && begin[-1] != '.')
+                begin--;
+            return begin;
+        }
+    }
+    return module;
+}
+
+/* The tensor's name is the module's, whole or from its tail on, with the ending. */
+static bool names(const char *tensor, const char *module, const char *ending)
+{
+    size_t n = strlen(tensor);
+    size_t m = strlen(module);
+    size_t e = strlen(ending);
+    const char *at = n >= m + e ? tensor + n - m - e : NULL;
+
+    return at && memcmp(at, module, m) == 0 && strcmp(at + m, ending) == 0 &&
+           (at == tensor || at[-1] == '.');
+}
+
+/* The module's weight; *packed: it is there in another form. */
+static const struct safetensors_tensor *find(const struct base_tensors *b, const char *module,
+                                             bool *packed)
+{
+    static const char *const forms[] = {".qweight", ".weight_packed", ".weight_scale", ".scales"};
+    const char *tail = tail_of(module);
+
+    for (size_t s = 0; s < b->n; s++) {
+        for (size_t i = 0; i < safetensors_count(b->shards[s]); i++) {
+            const struct safetensors_tensor *t = safetensors_at(b->shards[s], i);
+
+            if (names(t->name, tail, ".weight"))
+                return t;
+            for (size_t k = 0; k < sizeof forms / sizeof *forms; k++)
+                *packed = *packed || names(t->name, tail, forms[k]);
+        }
+    }
+    return NULL;
+}
+
+static bool is_output(const char *module)
+{
+    size_t n = strlen(module);
+
+    return n >= 7 && strcmp(module + n - 7, "lm_head") == 0;
+}
+
+/* A checkpoint may hold its experts as one tensor, which an adapter names one by one. */
+static bool is_expert(const char *module)
+{
+    return strstr(module, ".experts") != NULL;
+}
+
+int32_t base_tensors_check(const struct base_tensors *b, const char *module, int64_t n_out,
+                           int64_t n_in, const char *tensor, inf_error *err)
+{
+    bool packed = false;
+    const struct safetensors_tensor *t = find(b, module, &packed);
+
+    if (!t && (packed || is_output(module) || is_expert(module)))
+        return INF_OK;
+    if (!t)
+        return error_set(err, INF_ERROR_MISMATCH,
+                         "tensor %s: the server's base model has no module %s; vLLM would take the "
+                         "adapter and not use this part of it",
+                         tensor, module);
+    /* Two dimensions of 16 or 32 bits are a plain weight; GPT-2's are the other way round. */
+    if (t->n_dims != 2 || t->dtype == SAFETENSORS_OTHER ||
+        (t->shape[0] == n_out && t->shape[1] == n_in) ||
+        (t->shape[0] == n_in && t->shape[1] == n_out))
+        return INF_OK;
+    return error_set(err, INF_ERROR_MISMATCH,
+                     "tensor %s: the adapter is for a module of %lld to %lld, but %s of the "
+                     "server's base model goes from %lld to %lld",
+                     tensor, (long long)n_in, (long long)n_out, module, (long long)t->shape[1],
+                     (long long)t->shape[0]);
+}

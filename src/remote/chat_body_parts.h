@@ -1,0 +1,29 @@
+/* chat_body_parts: what the files that write a chat request share. Not for others. */
+#ifndef INF_REMOTE_CHAT_BODY_PARTS_H
+#define INF_REMOTE_CHAT_BODY_PARTS_H
+
+#include "core/buffer.h"
+#include "core/error.h"
+#include "remote/json_scan.h"
+
+/* A request's JSON texts, scanned; absent when it has none. */
+struct chat_body_parts {
+    inf_text model;
+    bool with_max_tokens;
+    struct json_span messages, extra, schema, variables;
+};
+
+/* `key` is what stands before the value: ",\"seed\":". false: out of memory. */
+bool chat_body_text(struct buffer *out, const char *key, inf_text text);
+bool chat_body_i64(struct buffer *out, const char *key, int64_t value);
+bool chat_body_float(struct buffer *out, const char *key, inf_maybe_f32 value); /* when set */
+bool chat_body_stops(struct buffer *out, const inf_request *r);
+bool chat_body_messages(struct buffer *out, const inf_request *r, const struct chat_body_parts *p);
+
+/* INVALID_ARGUMENT for a key that the request, or the library, has for itself. */
+int32_t chat_body_check_key(struct json_span key, inf_error *err);
+
+int32_t chat_body_write_ollama(struct buffer *out, const inf_request *r,
+                               const struct chat_body_parts *p, inf_error *err);
+
+#endif

@@ -1,0 +1,383 @@
+/* chat_stream: see the header. */
+#include "remote/chat_stream.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "remote/server_error.h"
+
+#include <string.h>
+
+void chat_stream_init(struct chat_stream *s, int32_t dialect, const struct chat_sink *sink,
+                      void *owner)
+{
+    *s = (struct chat_stream){.dialect = dialect, .sink = sink, .owner = owner};
+    buffer_init(&s->scratch, CHAT_EVENT_MAX);
+    buffer_init(&s->joined, (size_t)4 * CHAT_EVENT_MAX);
+    buffer_init(&s->pieces, (size_t)16 * CHAT_LOGPROBS_MAX);
+}
+
+void chat_stream_free(struct chat_stream *s)
+{
+    buffer_free(&s->scratch);
+    buffer_free(&s->joined);
+    chat_tools_free(s);
+    chat_logprobs_free(s);
+}
+
+static int32_t broken(inf_error *err, const char *why)
+{
+    return error_set(err, INF_ERROR_PROTOCOL, "the server's answer breaks the protocol: %s", why);
+}
+
+/* ------------------------------------------------------------------ text */
+
+static int32_t give(struct chat_stream *s, bool reasoning, const char *text, size_t len,
+                    inf_error *err)
+{
+    if (len > CHAT_TEXT_MAX - s->text_len)
+        return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TEXT_MAX,
+                                "the server's text is longer than %d bytes; ask for fewer tokens",
+                                CHAT_TEXT_MAX);
+    s->text_len += len;
+    if (len == 0)
+        return INF_OK;
+    return reasoning ? s->sink->reasoning(s->owner, text, len, err)
+                     : s->sink->text(s->owner, text, len, s->completion_tokens, err);
+}
+
+/* The contents of a string that needs no decoding; false: it has an escape. */
+static bool plain(struct json_span string)
+{
+    return !memchr(string.data, '\\', string.len);
+}
+
+static int32_t take_string(struct chat_stream *s, bool reasoning, struct json_span string,
+                           inf_error *err)
+{
+    struct text_join *join = reasoning ? &s->reasoning_join : &s->text_join;
+    const char *text = string.data + 1;
+    size_t len = string.len - 2;
+
+    if (len == 0)
+        return INF_OK;
+    s->text_chunks++;
+    if (!plain(string)) {
+        buffer_clear(&s->scratch);
+        if (!scan_unescape(&s->scratch, string))
+            return error_no_memory(err);
+        text = s->scratch.data;
+        len = s->scratch.len;
+    }
+    if (text_join_is_whole(join, text, len))
+        return give(s, reasoning, text, len, err);
+    buffer_clear(&s->joined);
+    if (!text_join_push(join, text, len, &s->joined))
+        return error_no_memory(err);
+    return give(s, reasoning, s->joined.data, s->joined.len, err);
+}
+
+static int32_t take_text(struct chat_stream *s, bool reasoning, struct json_span value,
+                         inf_error *err)
+{
+    if (scan_is_none(value))
+        return INF_OK;
+    if (!scan_is_string(value))
+        return broken(err, reasoning ? "the reasoning is no string" : "the content is no string");
+    return take_string(s, reasoning, value, err);
+}
+
+static int32_t flush(struct chat_stream *s, bool reasoning, inf_error *err)
+{
+    buffer_clear(&s->joined);
+    if (!text_join_end(reasoning ? &s->reasoning_join : &s->text_join, &s->joined))
+        return error_no_memory(err);
+    return give(s, reasoning, s->joined.data, s->joined.len, err);
+}
+
+/* ------------------------------------------------------------------ what both dialects share */
+
+static const struct {
+    const char *word;
+    int32_t finish;
+} finishes[] = {{"stop", INF_FINISH_STOP},
+                {"length", INF_FINISH_LENGTH},
+                {"tool_calls", INF_FINISH_TOOL_CALLS},
+                {"function_call", INF_FINISH_TOOL_CALLS},
+                {"content_filter", INF_FINISH_CONTENT_FILTER}};
+
+static void set_finish(struct chat_stream *s, const char *word)
+{
+    size_t n = strlen(word);
+
+    s->finished = true;
+    s->finish = INF_FINISH_OTHER;
+    for (size_t i = 0; i < sizeof finishes / sizeof *finishes; i++) {
+        if (strcmp(finishes[i].word, word) == 0)
+            s->finish = finishes[i].finish;
+    }
+    if (n >= sizeof s->finish_reason)
+        n = sizeof s->finish_reason - 1;
+    memcpy(s->finish_reason, word, n);
+    s->finish_reason[n] = '\0';
+}
+
+static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_error *err)
+{
+    char word[sizeof s->finish_reason] = "";
+
+    if (scan_is_none(reason))
+        return INF_OK;
+    if (!scan_is_string(reason))
+        return broken(err, "the finish reason is no string");
+    buffer_clear(&s->scratch);
+    buffer_clear(&s->joined);
+    /* Cut to what fits, then made whole code points. */
+    if (!scan_unescape(&s->scratch, reason) ||
+        !text_join_push(&(struct text_join){{0}, 0}, s->scratch.data ? s->scratch.data : "",
+                        s->scratch.len < 40 ? s->scratch.len : 40, &s->joined))
+        return error_no_memory(err);
+    if (s->joined.len)
+        memcpy(word, s->joined.data, s->joined.len);
+    if (strcmp(word, "error") == 0 || strcmp(word, "abort") == 0)
+        return error_set(err, INF_ERROR_BACKEND,
+                         "the server gave the request up in the middle (finish reason \"%s\"); its "
+                         "log says why",
+                         word);
+    set_finish(s, word);
+    return INF_OK;
+}
+
+static int32_t take_count(int64_t *count, struct json_span value, inf_error *err)
+{
+    if (scan_is_none(value))
+        return INF_OK;
+    if (!scan_integer(value, count) || *count < 0)
+        return broken(err, "a token count is no whole number");
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ /v1/chat/completions */
+
+static int32_t take_usage(struct chat_stream *s, struct json_span usage, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (scan_is_none(usage))
+        return INF_OK;
+    if (!scan_is_object(usage))
+        return broken(err, "the usage is no object");
+    code = take_count(&s->prompt_tokens, scan_member(usage, "prompt_tokens"), err);
+    if (code == INF_OK)
+        code = take_count(&s->completion_tokens, scan_member(usage, "completion_tokens"), err);
+    s->has_usage = true;
+    return code;
+}
+
+static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_error *err)
+{
+    struct json_span content = {0}, reasoning = {0}, tools = {0};
+    struct json_span key, value;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    if (scan_is_none(delta))
+        return INF_OK;
+    if (!scan_object(&w, delta))
+        return broken(err, "a delta is no object");
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, "content"))
+            content = value;
+        else if (scan_equals(key, "tool_calls"))
+            tools = value;
+        else if ((scan_equals(key, "reasoning") || scan_equals(key, "reasoning_content")) &&
+                 (scan_is_none(reasoning) || !scan_is_none(value)))
+            reasoning = value; /* older servers say it under both names: once is enough */
+    }
+    code = take_text(s, true, reasoning, err);
+    if (code == INF_OK)
+        code = take_text(s, false, content, err);
+    return code == INF_OK && !scan_is_none(tools) ? chat_tools_add(s, tools, err) : code;
+}
+
+static int32_t take_logprobs(struct chat_stream *s, struct json_span logprobs, inf_error *err)
+{
+    if (scan_is_none(logprobs))
+        return INF_OK;
+    if (!scan_is_object(logprobs))
+        return broken(err, "the log-probabilities are no object");
+    logprobs = scan_member(logprobs, "content");
+    return scan_is_none(logprobs) ? INF_OK : chat_logprobs_add(s, logprobs, err);
+}
+
+static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_error *err)
+{
+    struct json_span delta = {0}, logprobs = {0}, finish = {0}, index = {0};
+    struct json_span key, value;
+    struct json_walk w;
+    int64_t number = 0;
+    int32_t code = INF_OK;
+
+    if (!scan_object(&w, choice))
+        return broken(err, "a choice is no object");
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, "delta") || scan_equals(key, "message"))
+            delta = value;
+        else if (scan_equals(key, "logprobs"))
+            logprobs = value;
+        else if (scan_equals(key, "finish_reason"))
+            finish = value;
+        else if (scan_equals(key, "index"))
+            index = value;
+    }
+    if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
+        return broken(err, "it holds more answers than the one that was asked for");
+    code = take_delta(s, delta, err);
+    if (code == INF_OK)
+        code = take_logprobs(s, logprobs, err);
+    return code == INF_OK ? take_finish(s, finish, err) : code;
+}
+
+static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_error *err)
+{
+    struct json_span choices = {0}, usage = {0}, error = {0}, object = {0};
+    struct json_span key, value;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    scan_object(&w, chunk);
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, "choices"))
+            choices = value;
+        else if (scan_equals(key, "usage"))
+            usage = value;
+        else if (scan_equals(key, "error"))
+            error = value;
+        else if (scan_equals(key, "object"))
+            object = value;
+    }
+    if (!scan_is_none(error) || scan_equals(object, "error"))
+        return server_error_in_stream(chunk, err);
+    if (!scan_array(&w, choices) && scan_is_none(usage))
+        return server_error_in_stream(chunk, err);
+    code = take_usage(s, usage, err); /* first: the text goes out with the count it brings */
+    while (code == INF_OK && scan_next_item(&w, &value))
+        code = take_choice(s, value, err);
+    return code;
+}
+
+/* ------------------------------------------------------------------ Ollama's /api/chat */
+
+static int32_t take_message(struct chat_stream *s, struct json_span message, inf_error *err)
+{
+    struct json_span tools = scan_member(message, "tool_calls");
+    int32_t code = INF_OK;
+
+    if (!scan_is_none(message) && !scan_is_object(message))
+        return broken(err, "the message is no object");
+    code = take_text(s, true, scan_member(message, "thinking"), err);
+    if (code == INF_OK)
+        code = take_text(s, false, scan_member(message, "content"), err);
+    return code == INF_OK && !scan_is_none(tools) ? chat_tools_add(s, tools, err) : code;
+}
+
+static int32_t take_last(struct chat_stream *s, struct json_span line, inf_error *err)
+{
+    struct json_span reason = scan_member(line, "done_reason");
+    int32_t code = take_count(&s->prompt_tokens, scan_member(line, "prompt_eval_count"), err);
+
+    if (code == INF_OK)
+        code = take_count(&s->completion_tokens, scan_member(line, "eval_count"), err);
+    if (code == INF_OK)
+        code = take_finish(s, reason, err);
+    if (code != INF_OK)
+        return code;
+    s->has_usage = true;
+    s->done = true;
+    if (!s->finished)
+        return broken(err, "the last line has no done_reason");
+    if (s->n_tool_calls && s->finish == INF_FINISH_STOP)
+        set_finish(s, "tool_calls"); /* as /v1 says it */
+    return INF_OK;
+}
+
+static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error *err)
+{
+    struct json_span error = scan_member(line, "error");
+    struct json_span message = scan_member(line, "message");
+    struct json_span done = scan_member(line, "done");
+    struct json_span logprobs = scan_member(line, "logprobs");
+    int32_t code = INF_OK;
+
+    if (!scan_is_none(error) || (scan_is_none(message) && scan_is_none(done)))
+        return server_error_in_stream(line, err);
+    code = take_message(s, message, err);
+    if (code == INF_OK && !scan_is_none(logprobs))
+        code = chat_logprobs_add(s, logprobs, err);
+    return code == INF_OK && scan_is_true(done) ? take_last(s, line, err) : code;
+}
+
+/* ------------------------------------------------------------------ in and out */
+
+int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, inf_error *err)
+{
+    struct json_span value;
+
+    if (s->done)
+        return broken(err, "something follows its end");
+    if (len == 6 && memcmp(data, "[DONE]", 6) == 0 && s->dialect == CHAT_COMPLETIONS) {
+        s->done = true;
+        return s->finished ? INF_OK : chat_stream_end(s, err);
+    }
+    if (!scan_json(&value, data, len))
+        return error_set(err, INF_ERROR_PROTOCOL,
+                         "the server's answer breaks the protocol: no JSON: %.*s",
+                         len < 120 ? (int)len : 120, data);
+    if (!scan_is_object(value))
+        return broken(err, "a chunk is no JSON object");
+    return s->dialect == CHAT_OLLAMA ? take_line(s, value, err) : take_chunk(s, value, err);
+}
+
+int32_t chat_stream_end(struct chat_stream *s, inf_error *err)
+{
+    int32_t code = flush(s, true, err);
+
+    if (code == INF_OK)
+        code = flush(s, false, err);
+    if (code != INF_OK)
+        return code;
+    if (!s->finished)
+        return error_set(err, INF_ERROR_PROTOCOL,
+                         "the stream ended before its finish reason; the text so far is kept");
+    if (!s->done && !s->has_usage)
+        return error_set(err, INF_ERROR_PROTOCOL,
+                         "the stream ended before the token counts; the text so far is kept");
+    return INF_OK;
+}
+
+int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool wants_logprobs,
+                         inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    out->prompt_tokens = s->prompt_tokens;
+    out->completion_tokens = s->completion_tokens;
+    /* An interrupted native stream has told no count: each of its chunks is a token at least. */
+    if (!s->has_usage)
+        out->completion_tokens = s->text_chunks;
+    if (s->finished) {
+        out->finish = s->finish;
+        mem_free(out->finish_reason);
+        out->finish_reason = mem_strdup(s->finish_reason);
+        if (!out->finish_reason)
+            return error_no_memory(err);
+    }
+    if (s->n_tool_calls && !out->tool_calls)
+        code = chat_tools_json(&out->tool_calls, s, err);
+    if (code == INF_OK && s->n_logprobs && !out->logprobs)
+        code = chat_logprobs_fill(s, out, err);
+    if (code == INF_OK && wants_logprobs && s->finished && s->text_chunks && !s->n_logprobs)
+        code = error_set(err, INF_ERROR_UNSUPPORTED,
+                         "the server sent no log-probabilities, although the request asked for "
+                         "them; leave logprobs unset, or use a newer server");
+    return code;
+}

@@ -1,0 +1,459 @@
+/*
+ * ollama: the provider of an Ollama server. The first request asks GET /api/version: an Ollama gets its
+ * native /api/chat, which takes every option and can be told not to cut a long prompt; any other
+ * server behind that URL gets /v1/chat/completions. Requests that come meanwhile wait for the answer.
+ *
+ * Ollama has no adapters: an adapter_id is logged and ignored, the adapter slots are not there.
+ *
+ * Threads: everything after the start runs on the client's I/O thread. ollama->lock guards what is
+ * known of the server, the waiting requests and each request's `sending`; under it http_start,
+ * http_cancel and context_submit are called, which never call back. op_finish never is.
+ */
+#include "core/context.h"
+#include "core/memory.h"
+#include "http/url.h"
+#include "remote/chat_body.h"
+#include "remote/chat_call.h"
+#include "remote/remote.h"
+#include "remote/server_error.h"
+
+#include <string.h>
+
+enum server_kind { KIND_UNKNOWN, KIND_OLLAMA, KIND_OTHER };
+
+enum { VERSION_MS = 30000 };
+
+struct request;
+
+struct ollama {
+    inf_context *context;
+    struct http_client *client;
+    struct server server;
+    struct server_times times;
+
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t answered;
+    enum server_kind kind;
+    bool asking;
+    struct http_exchange *question;
+    struct request *waiting, **waiting_end;
+};
+
+struct request {
+    struct ollama *ollama;
+    inf_op *op;
+    struct http_headers *headers; /* of its own, when it has extra headers; else NULL */
+    struct chat_call call;
+    bool sending;
+    struct request *next;
+    struct job finish_job;
+};
+
+/* ------------------------------------------------------------------ the end */
+
+static void request_free(struct request *r)
+{
+    chat_call_free(&r->call);
+    http_headers_unref(r->headers);
+    mem_free(r);
+}
+
+/* No lock is held. */
+static void finish(struct request *r, const struct http_outcome *outcome, inf_error *err)
+{
+    const inf_request *asked = op_request(r->op);
+    inf_op *op = r->op;
+    inf_error stopped;
+
+    if (err->code != INF_OK && op_stop_error(op, &stopped) != INF_OK)
+        *err = stopped;
+    chat_call_fill(&r->call, outcome, err);
+    op_output(op)->model = mem_strndup(asked->model.data ? asked->model.data : "",
+                                       asked->model.len);
+    if (!op_output(op)->model && err->code == INF_OK)
+        error_no_memory(err);
+    op_set_canceller(op, NULL, NULL);
+    request_free(r);
+    op_finish(op, err); /* last: the provider may be gone after it */
+}
+
+static void finish_stopped(struct job *job)
+{
+    struct request *r = (struct request *)(void *)((char *)job -
+                                                   offsetof(struct request, finish_job));
+    inf_error err;
+
+    op_stop_error(r->op, &err);
+    finish(r, NULL, &err);
+}
+
+static void request_done(struct chat_call *call, const struct http_outcome *outcome,
+                         const inf_error *how)
+{
+    struct request *r = (struct request *)(void *)((char *)call - offsetof(struct request, call));
+    struct ollama *o = r->ollama;
+    inf_error err = *how;
+
+    pthread_mutex_lock(&o->lock);
+    r->sending = false;
+    pthread_mutex_unlock(&o->lock);
+    if (err.code == INF_ERROR_HTTP_STATUS && outcome->head.status >= 400) {
+        struct server_answer a = {.provider = INF_PROVIDER_OLLAMA,
+                                  .route = ROUTE_CHAT,
+                                  .status = outcome->head.status,
+                                  .url = o->server.shown,
+                                  .name = op_request(r->op)->model.data,
+                                  .body = outcome->body,
+                                  .body_len = outcome->body_len};
+
+        server_error(&a, &err);
+    }
+    finish(r, outcome, &err);
+}
+
+/* ------------------------------------------------------------------ sending */
+
+static int32_t write_body(struct buffer *body, const struct request *r, enum server_kind kind,
+                          inf_error *err)
+{
+    const inf_request *asked = op_request(r->op);
+
+    buffer_init(body, CHAT_BODY_MAX);
+    return chat_body_write(body, kind == KIND_OLLAMA ? CHAT_BODY_OLLAMA : CHAT_BODY_PLAIN, asked,
+                           asked->model, true, err);
+}
+
+/* The lock is held; the kind is known. */
+static int32_t send_locked(struct request *r, struct buffer *body, inf_error *err)
+{
+    struct ollama *o = r->ollama;
+    bool native = o->kind == KIND_OLLAMA;
+    char *url = native ? url_join(o->server.root, "/api/chat")
+                       : url_join(o->server.base, "/chat/completions");
+    struct chat_request c = {.client = o->client,
+                             .url = url,
+                             .headers = r->headers ? r->headers : o->server.headers,
+                             .times = o->times,
+                             .dialect = native ? CHAT_OLLAMA : CHAT_COMPLETIONS};
+    int32_t code = url ? chat_call_start(&r->call, &c, body, err) : error_no_memory(err);
+
+    mem_free(url);
+    if (code != INF_OK)
+        return code;
+    r->sending = true;
+    if (op_stop_code(r->op) != INF_OK)
+        http_cancel(r->call.exchange);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ which server it is */
+
+/* An answer of GET /api/version; false: it does not tell. */
+static bool tell_kind(enum server_kind *out, const struct http_outcome *outcome)
+{
+    struct json_span whole;
+    int32_t status = outcome->head.status;
+
+    *out = KIND_OTHER;
+    if (outcome->error->code == INF_OK) {
+        if (scan_json(&whole, outcome->body ? outcome->body : "", outcome->body_len) &&
+            scan_is_string(scan_member(whole, "version")))
+            *out = KIND_OLLAMA;
+        return true;
+    }
+    return outcome->error->code == INF_ERROR_HTTP_STATUS && (status == 404 || status == 405);
+}
+
+static void send_or_finish(struct request *r, enum server_kind kind)
+{
+    struct ollama *o = r->ollama;
+    struct buffer body;
+    inf_error err = {0};
+    int32_t code = write_body(&body, r, kind, &err);
+
+    pthread_mutex_lock(&o->lock);
+    if (code == INF_OK)
+        code = op_stop_code(r->op) == INF_OK ? send_locked(r, &body, &err)
+                                             : op_stop_error(r->op, &err);
+    pthread_mutex_unlock(&o->lock);
+    buffer_free(&body);
+    if (code != INF_OK)
+        finish(r, NULL, &err);
+}
+
+static void why_not(const struct ollama *o, const struct http_outcome *outcome, inf_error *err)
+{
+    struct server_answer a = {.provider = INF_PROVIDER_OLLAMA,
+                              .route = ROUTE_VERSION,
+                              .status = outcome->head.status,
+                              .url = o->server.shown,
+                              .body = outcome->body,
+                              .body_len = outcome->body_len};
+
+    *err = *outcome->error;
+    if (err->code == INF_ERROR_HTTP_STATUS && a.status >= 400)
+        server_error(&a, err);
+}
+
+static void question_done(void *owner, const struct http_outcome *outcome)
+{
+    struct ollama *o = owner;
+    enum server_kind kind = KIND_UNKNOWN;
+    bool told = tell_kind(&kind, outcome);
+    struct http_exchange *question = NULL;
+    struct request *waiting = NULL;
+    inf_error err = {0};
+
+    if (!told)
+        why_not(o, outcome, &err);
+    pthread_mutex_lock(&o->lock);
+    if (told)
+        o->kind = kind;
+    waiting = o->waiting;
+    o->waiting = NULL;
+    o->waiting_end = &o->waiting;
+    question = o->question;
+    o->question = NULL;
+    o->asking = false;
+    pthread_cond_broadcast(&o->answered);
+    pthread_mutex_unlock(&o->lock);
+    http_exchange_release(question);
+    /* o lives as long as one of these is in flight, and is not looked at after the last. */
+    while (waiting) {
+        struct request *r = waiting;
+        inf_error mine = err;
+
+        waiting = r->next;
+        if (told)
+            send_or_finish(r, kind);
+        else
+            finish(r, NULL, &mine);
+    }
+}
+
+static const struct http_callbacks question_callbacks = {.on_done = question_done};
+
+/* The lock is held. */
+static int32_t ask_kind(struct ollama *o, inf_error *err)
+{
+    char *url = url_join(o->server.root, "/api/version");
+    struct http_request q;
+    int32_t code = INF_OK;
+
+    if (!url)
+        return error_no_memory(err);
+    http_request_default(&q);
+    q.method = "GET";
+    q.url = url;
+    q.headers = o->server.headers;
+    q.connect_ms = o->times.connect_ms;
+    q.silence_ms = o->times.silence_ms;
+    q.total_ms = VERSION_MS;
+    q.retry = HTTP_RETRY_GENERATION; /* asking twice changes nothing */
+    q.max_retries = o->times.max_retries;
+    q.callbacks = &question_callbacks;
+    q.owner = o;
+    code = http_start(&o->question, o->client, &q, err);
+    o->asking = code == INF_OK;
+    mem_free(url);
+    return code;
+}
+
+/* ------------------------------------------------------------------ cancel and timeout */
+
+static bool leave_waiting(struct ollama *o, const struct request *r)
+{
+    for (struct request **at = &o->waiting; *at; at = &(*at)->next) {
+        if (*at != r)
+            continue;
+        *at = r->next;
+        if (!*at)
+            o->waiting_end = at;
+        return true;
+    }
+    return false;
+}
+
+static void cancel(void *owner, inf_op *op)
+{
+    struct request *r = owner;
+    struct ollama *o = r->ollama;
+
+    (void)op;
+    pthread_mutex_lock(&o->lock);
+    if (r->sending) {
+        http_cancel(r->call.exchange);
+    } else if (leave_waiting(o, r)) {
+        r->finish_job.run = finish_stopped;
+        context_submit(o->context, &r->finish_job);
+    }
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* ------------------------------------------------------------------ the start */
+
+/* What no server would take is refused at once; what this one does not take, when it is known. */
+static int32_t check_request(const struct request *r, enum server_kind kind, struct buffer *body,
+                             inf_error *err)
+{
+    inf_error ignored;
+    int32_t code = INF_OK;
+
+    if (kind != KIND_UNKNOWN)
+        return write_body(body, r, kind, err);
+    code = write_body(body, r, KIND_OLLAMA, err);
+    buffer_free(body);
+    if (code == INF_OK)
+        return INF_OK;
+    if (write_body(body, r, KIND_OTHER, &ignored) == INF_OK)
+        code = INF_OK;
+    buffer_free(body);
+    return code;
+}
+
+/* The lock is held. */
+static int32_t send_or_wait(struct request *r, struct buffer *body, inf_error *err)
+{
+    struct ollama *o = r->ollama;
+    int32_t code = INF_OK;
+
+    if (o->kind != KIND_UNKNOWN && body->data)
+        return send_locked(r, body, err);
+    if (o->kind != KIND_UNKNOWN) { /* it became known since the check */
+        code = write_body(body, r, o->kind, err);
+        return code == INF_OK ? send_locked(r, body, err) : code;
+    }
+    if (!o->asking)
+        code = ask_kind(o, err);
+    if (code == INF_OK && op_stop_code(r->op) != INF_OK) {
+        r->finish_job.run = finish_stopped;
+        context_submit(o->context, &r->finish_job);
+    } else if (code == INF_OK) {
+        *o->waiting_end = r;
+        o->waiting_end = &r->next;
+    }
+    return code;
+}
+
+static int32_t start(struct request *r, inf_error *err)
+{
+    struct ollama *o = r->ollama;
+    inf_op *op = r->op;
+    enum server_kind kind = KIND_UNKNOWN;
+    struct buffer body;
+    int32_t code = INF_OK;
+
+    if (op_request(op)->extra_headers.len)
+        code = server_headers(&r->headers, &o->server, op_request(op)->extra_headers, err);
+    if (code != INF_OK)
+        return code;
+    pthread_mutex_lock(&o->lock);
+    kind = o->kind;
+    pthread_mutex_unlock(&o->lock);
+    code = check_request(r, kind, &body, err);
+    if (code == INF_OK) {
+        op_set_canceller(op, cancel, r);
+        pthread_mutex_lock(&o->lock);
+        code = send_or_wait(r, &body, err);
+        pthread_mutex_unlock(&o->lock);
+        if (code != INF_OK)
+            op_set_canceller(op, NULL, NULL);
+    }
+    buffer_free(&body);
+    return code;
+}
+
+static int32_t generate(void *impl, inf_op *op, inf_error *err)
+{
+    struct ollama *o = impl;
+    inf_context *context = o->context;
+    inf_text adapter = op_request(op)->adapter_id;
+    struct request *r = mem_calloc(1, sizeof *r);
+    inf_error mine = {0};
+    int32_t code = INF_OK;
+
+    if (!r)
+        return error_no_memory(err);
+    if (adapter.data)
+        context_log(context, INF_LOG_WARNING,
+                    "Ollama has no adapters: adapter_id '%.*s' is ignored, the base model answers",
+                    (int)(adapter.len < 256 ? adapter.len : 256), adapter.data);
+    r->ollama = o;
+    r->op = op;
+    chat_call_init(&r->call, op, request_done);
+    code = start(r, &mine);
+    if (code == INF_OK)
+        return INF_OK;
+    request_free(r);
+    if (err)
+        *err = mine;
+    return code;
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void free_ollama(struct ollama *o)
+{
+    server_close(&o->server);
+    http_client_release(o->client);
+    pthread_cond_destroy(&o->answered);
+    pthread_mutex_destroy(&o->lock);
+    mem_free(o);
+}
+
+static int32_t open_server(struct ollama *o, const inf_provider_config *config, inf_error *err)
+{
+    struct url_list urls;
+    int32_t code = url_list_parse(&urls, config->base_url, err);
+
+    if (code != INF_OK)
+        return code;
+    if (urls.n > 1)
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "base_url: several servers at once are for vllm; give one Ollama");
+    else
+        code = server_open(&o->server, urls.urls[0], config->api_key ? config->api_key : "ollama",
+                           config->headers, err);
+    url_list_free(&urls);
+    return code;
+}
+
+static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *config,
+                      inf_error *err)
+{
+    struct ollama *o = mem_calloc(1, sizeof *o);
+    int32_t code = INF_OK;
+
+    if (!o)
+        return error_no_memory(err);
+    o->context = ctx;
+    o->times = (struct server_times){config->connect_timeout_ms, config->silence_timeout_ms,
+                                     config->max_retries};
+    o->waiting_end = &o->waiting;
+    pthread_mutex_init(&o->lock, NULL);
+    pthread_cond_init(&o->answered, NULL);
+    code = open_server(o, config, err);
+    if (code == INF_OK)
+        code = http_client_get(&o->client, ctx, err);
+    if (code != INF_OK) {
+        free_ollama(o);
+        return code;
+    }
+    *impl = o;
+    return INF_OK;
+}
+
+static void destroy(void *impl)
+{
+    struct ollama *o = impl;
+
+    pthread_mutex_lock(&o->lock);
+    http_cancel(o->question);
+    while (o->asking)
+        pthread_cond_wait(&o->answered, &o->lock);
+    pthread_mutex_unlock(&o->lock);
+    free_ollama(o);
+}
+
+const struct provider_ops ollama_provider_ops = {
+    .type = INF_PROVIDER_OLLAMA, .create = create, .destroy = destroy, .generate = generate};

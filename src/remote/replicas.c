@@ -1,0 +1,96 @@
+/* replicas: see the header. */
+#include "remote/replicas.h"
+
+enum { FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 30000 };
+
+static bool was_tried(uint64_t tried, size_t i)
+{
+    return tried >> i & 1;
+}
+
+static size_t pick_live(const struct replicas *r, const struct generation *g, uint64_t tried)
+{
+    size_t best = REPLICA_NONE;
+
+    for (size_t k = 0; k < r->n; k++) {
+        size_t i = (r->next + k) % r->n;
+
+        if (r->items[i].dead || was_tried(tried, i) || (g && !g->loaded[i]))
+            continue;
+        if (best == REPLICA_NONE || r->items[i].busy < r->items[best].busy)
+            best = i;
+    }
+    return best;
+}
+
+static bool any_live(const struct replicas *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (!r->items[i].dead)
+            return true;
+    }
+    return false;
+}
+
+size_t replicas_pick(struct replicas *r, const struct generation *g, uint64_t tried)
+{
+    size_t best = pick_live(r, g, tried);
+
+    if (best == REPLICA_NONE && !any_live(r)) {
+        for (size_t i = 0; i < r->n; i++) {
+            if (!was_tried(tried, i) &&
+                (best == REPLICA_NONE || r->items[i].retry_us < r->items[best].retry_us))
+                best = i;
+        }
+    }
+    /* A live one that lacks the adapter gets it when it says so. */
+    if (best == REPLICA_NONE && g)
+        best = pick_live(r, NULL, tried);
+    if (best != REPLICA_NONE)
+        r->next = (best + 1) % r->n;
+    return best;
+}
+
+bool replicas_more(const struct replicas *r, uint64_t tried)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->n; i++)
+        n += !r->items[i].dead && !was_tried(tried, i);
+    return n > 1;
+}
+
+void replicas_failed(struct replicas *r, size_t i, int64_t now_us)
+{
+    struct replica *one = &r->items[i];
+    int64_t wait_ms = FIRST_WAIT_MS;
+
+    if (r->n == 1)
+        return;
+    for (int32_t k = 0; k < one->failures && wait_ms < LONGEST_WAIT_MS; k++)
+        wait_ms *= 2;
+    if (wait_ms > LONGEST_WAIT_MS)
+        wait_ms = LONGEST_WAIT_MS;
+    one->dead = true;
+    one->failures++;
+    one->retry_us = now_us + wait_ms * 1000;
+}
+
+void replicas_alive(struct replicas *r, size_t i)
+{
+    r->items[i].dead = false;
+    r->items[i].failures = 0;
+}
+
+size_t replicas_due(struct replicas *r, int64_t now_us)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        struct replica *one = &r->items[i];
+
+        if (one->dead && !one->reviving && now_us >= one->retry_us) {
+            one->reviving = true;
+            return i;
+        }
+    }
+    return REPLICA_NONE;
+}

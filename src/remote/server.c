@@ -1,0 +1,271 @@
+/* server: see the header. */
+#include "remote/server.h"
+
+#include "core/buffer.h"
+#include "core/memory.h"
+#include "http/url.h"
+
+#include <string.h>
+
+enum { LINE_MAX_LEN = 16 * 1024 };
+
+/* ------------------------------------------------------------------ headers */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* One "Name: value" of len bytes. */
+static int32_t add_line(struct http_headers *h, const char *line, size_t len, inf_error *err)
+{
+    const char *colon = NULL;
+    char *copy = NULL;
+    char *value = NULL;
+    int32_t code = INF_OK;
+
+    while (len && is_blank(line[len - 1]))
+        len--;
+    if (len == 0)
+        return INF_OK;
+    colon = memchr(line, ':', len);
+    if (!colon || len > LINE_MAX_LEN || memchr(line, '\0', len))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "extra_headers: a line is not \"Name: value\"");
+    copy = mem_strndup(line, len);
+    if (!copy)
+        return error_no_memory(err);
+    value = copy + (colon - line);
+    *value++ = '\0';
+    while (is_blank(*value))
+        value++;
+    code = http_headers_add(h, copy, value, err);
+    mem_free(copy);
+    return code;
+}
+
+static int32_t add_lines(struct http_headers *h, inf_text lines, inf_error *err)
+{
+    const char *at = lines.data;
+    const char *end = at ? at + lines.len : at;
+    int32_t code = INF_OK;
+
+    while (at < end && code == INF_OK) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline ? newline : end;
+
+        code = add_line(h, at, (size_t)(stop - at), err);
+        at = newline ? newline + 1 : end;
+    }
+    return code;
+}
+
+static int32_t add_key(struct http_headers *h, const char *key, inf_error *err)
+{
+    struct buffer value;
+    int32_t code = INF_OK;
+
+    if (!key || !*key)
+        return INF_OK;
+    buffer_init(&value, LINE_MAX_LEN);
+    if (!buffer_append_str(&value, "Bearer ") || !buffer_append_str(&value, key))
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "api_key: is too long");
+    if (code == INF_OK)
+        code = http_headers_add(h, "Authorization", value.data, err);
+    buffer_free(&value);
+    return code;
+}
+
+int32_t server_headers(struct http_headers **out, const struct server *s, inf_text lines,
+                       inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    if (lines.len == 0) {
+        *out = http_headers_ref(s->headers);
+        return INF_OK;
+    }
+    code = http_headers_create(out, err);
+    if (code == INF_OK)
+        code = http_headers_add_all(*out, s->headers, err);
+    if (code == INF_OK)
+        code = add_lines(*out, lines, err);
+    if (code != INF_OK) {
+        http_headers_unref(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+/* ------------------------------------------------------------------ the address */
+
+static int32_t set_urls(struct server *s, const char *url, inf_error *err)
+{
+    struct url parts;
+    int32_t code = url_parse(&parts, url, err);
+
+    if (code != INF_OK)
+        return code;
+    s->base = parts.path_len == 0 ? url_join(url, "/v1") : mem_strdup(url);
+    s->root = s->base ? url_without(s->base, "/v1") : NULL;
+    if (!s->base || !s->root)
+        return error_no_memory(err);
+    url_display(s->shown, sizeof s->shown, s->base);
+    s->loopback = url_is_loopback(s->base);
+    return INF_OK;
+}
+
+int32_t server_open(struct server *s, const char *url, const char *key, const char *headers,
+                    inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    *s = (struct server){0};
+    code = set_urls(s, url, err);
+    if (code == INF_OK)
+        code = http_headers_create(&s->headers, err);
+    if (code == INF_OK)
+        code = http_headers_add(s->headers, "Content-Type", "application/json", err);
+    if (code == INF_OK)
+        code = add_key(s->headers, key, err);
+    if (code == INF_OK)
+        code = add_lines(s->headers, inf_str(headers), err);
+    if (code != INF_OK)
+        server_close(s);
+    return code;
+}
+
+void server_close(struct server *s)
+{
+    http_headers_unref(s->headers);
+    mem_free(s->base);
+    mem_free(s->root);
+    *s = (struct server){0};
+}
+
+/* ------------------------------------------------------------------ calls */
+
+int32_t calls_init(struct calls *c, size_t n, inf_error *err)
+{
+    *c = (struct calls){.n = n};
+    c->items = mem_calloc(n, sizeof *c->items);
+    if (!c->items)
+        return error_no_memory(err);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->changed, NULL);
+    for (size_t i = 0; i < n; i++)
+        c->items[i].calls = c;
+    return INF_OK;
+}
+
+void calls_reset(struct calls *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        http_exchange_release(c->items[i].exchange);
+        mem_free(c->items[i].body);
+        c->items[i] = (struct call){.calls = c};
+    }
+}
+
+void calls_free(struct calls *c)
+{
+    if (!c->items)
+        return;
+    calls_reset(c);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->changed);
+    mem_free(c->items);
+    c->items = NULL;
+}
+
+/* On the I/O thread. */
+static void call_done(void *owner, const struct http_outcome *outcome)
+{
+    struct call *call = owner;
+    struct calls *c = call->calls;
+
+    pthread_mutex_lock(&c->lock);
+    call->error = *outcome->error;
+    call->status = outcome->head.status;
+    call->sent = outcome->sent;
+    if (outcome->body) {
+        call->body = mem_strndup(outcome->body, outcome->body_len);
+        call->body_len = call->body ? outcome->body_len : 0;
+    }
+    if (outcome->body && !call->body)
+        error_no_memory(&call->error);
+    call->done = true;
+    c->n_running--;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static const struct http_callbacks call_callbacks = {.on_done = call_done};
+
+static int32_t start(struct calls *c, struct call *call, struct http_client *client,
+                     const struct server *s, const struct server_times *times, const char *path,
+                     const char *body, int64_t total_ms)
+{
+    struct http_request r;
+    char *url = url_join(s->base, path);
+    char *copy = body ? mem_strdup(body) : NULL;
+    int32_t code = INF_OK;
+
+    http_request_default(&r);
+    r.method = body ? "POST" : "GET";
+    r.url = url;
+    r.headers = s->headers;
+    r.body = copy;
+    r.body_len = copy ? strlen(copy) : 0;
+    r.connect_ms = times->connect_ms;
+    r.silence_ms = times->silence_ms;
+    r.total_ms = total_ms;
+    r.retry = HTTP_RETRY_UNSENT;
+    r.callbacks = &call_callbacks;
+    r.owner = call;
+    pthread_mutex_lock(&c->lock);
+    if (!url || (body && !copy))
+        code = error_no_memory(&call->error);
+    else
+        code = http_start(&call->exchange, client, &r, &call->error);
+    call->started = true;
+    if (code == INF_OK) {
+        c->n_running++;
+        if (c->cancelled)
+            http_cancel(call->exchange);
+    } else {
+        call->done = true;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (code != INF_OK)
+        mem_free(copy);
+    mem_free(url);
+    return code;
+}
+
+void calls_start(struct calls *c, size_t i, struct http_client *client, const struct server *s,
+                 const struct server_times *times, const char *path, const char *body,
+                 int64_t total_ms)
+{
+    start(c, &c->items[i], client, s, times, path, body, total_ms);
+}
+
+void calls_wait(struct calls *c)
+{
+    pthread_mutex_lock(&c->lock);
+    while (c->n_running > 0)
+        pthread_cond_wait(&c->changed, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void calls_cancel(struct calls *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->cancelled = true;
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->items[i].started && !c->items[i].done)
+            http_cancel(c->items[i].exchange);
+    }
+    pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,352 @@
+/* server_error: see the header. */
+#include "remote/server_error.h"
+
+#include "core/memory.h"
+#include "remote/text_join.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { SAID_MAX = 300 };
+
+/* ------------------------------------------------------------------ what it said */
+
+/* What was found in a body; texts are cut, always NUL-terminated, whole code points. */
+struct said {
+    char text[SAID_MAX + 1];
+    char param[64];
+    int64_t code;
+    bool json;
+};
+
+static void set_text(char *out, size_t size, const char *text, size_t len)
+{
+    struct text_join join = {{0}, 0};
+    struct buffer whole;
+    size_t n = 0;
+
+    buffer_init(&whole, BUFFER_NO_LIMIT);
+    /* What does not fit is not even looked at; a code point cut there is left out, and error_set
+     * mends what the replacements then push over the edge. */
+    if (text_join_push(&join, text, len < size ? len : size - 1, &whole))
+        n = whole.len < size ? whole.len : size - 1;
+    if (n)
+        memcpy(out, whole.data, n);
+    out[n] = '\0';
+    buffer_free(&whole);
+}
+
+static void set_string(char *out, size_t size, struct json_span string)
+{
+    struct buffer text;
+
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    if (scan_is_string(string) && scan_unescape(&text, string))
+        set_text(out, size, text.data ? text.data : "", text.len);
+    buffer_free(&text);
+}
+
+static void add_text(struct said *s, const char *text)
+{
+    size_t n = strlen(s->text);
+
+    snprintf(s->text + n, sizeof s->text - n, "%s", text);
+}
+
+/* FastAPI's list of what is wrong with a body: [{"loc":["body","x"],"msg":"..."}]. */
+static void read_details(struct said *s, struct json_span list)
+{
+    struct json_span item, part;
+    struct json_walk w, loc;
+
+    scan_array(&w, list);
+    while (scan_next_item(&w, &item)) {
+        char text[128] = "";
+
+        add_text(s, s->text[0] ? "; " : "");
+        scan_array(&loc, scan_member(item, "loc"));
+        while (scan_next_item(&loc, &part)) {
+            set_string(text, sizeof text, part);
+            add_text(s, text);
+            add_text(s, text[0] ? ": " : "");
+        }
+        text[0] = '\0';
+        set_string(text, sizeof text, scan_member(item, "msg"));
+        add_text(s, text);
+    }
+}
+
+static void read_object(struct said *s, struct json_span object)
+{
+    struct json_span error = scan_member(object, "error");
+    struct json_span detail = scan_member(object, "detail");
+    struct json_span from = scan_is_object(error) ? error : object;
+
+    set_string(s->param, sizeof s->param, scan_member(from, "param"));
+    if (!scan_integer(scan_member(from, "code"), &s->code))
+        s->code = 0;
+    if (scan_is_string(error))
+        set_string(s->text, sizeof s->text, error);
+    else if (scan_is_string(scan_member(from, "message")))
+        set_string(s->text, sizeof s->text, scan_member(from, "message"));
+    else if (scan_is_string(detail))
+        set_string(s->text, sizeof s->text, detail);
+    else if (scan_is_array(detail))
+        read_details(s, detail);
+    else if (scan_is_object(error))
+        set_string(s->text, sizeof s->text, scan_member(error, "type"));
+}
+
+static bool looks_like_html(const char *body, size_t len)
+{
+    while (len && strchr(" \t\r\n", *body) && *body) {
+        body++;
+        len--;
+    }
+    return len && *body == '<';
+}
+
+static void read_body(struct said *s, const char *body, size_t len)
+{
+    struct json_span value;
+
+    memset(s, 0, sizeof *s);
+    s->json = len && scan_json(&value, body, len);
+    if (s->json && scan_is_object(value))
+        read_object(s, value);
+    else if (s->json && scan_is_string(value))
+        set_string(s->text, sizeof s->text, value);
+    else if (looks_like_html(body, len))
+        snprintf(s->text, sizeof s->text, "(a page of HTML)");
+    else if (len)
+        set_text(s->text, sizeof s->text, body, len);
+    /* Trailing line ends of plain texts. */
+    for (size_t n = strlen(s->text); n && strchr(" \r\n", s->text[n - 1]); n--)
+        s->text[n - 1] = '\0';
+}
+
+static bool says(const struct said *s, const char *words)
+{
+    return strcasestr(s->text, words) != NULL;
+}
+
+/* ------------------------------------------------------------------ what it means */
+
+/* The prompt fits, what max_tokens asks for beyond it does not. */
+static bool max_tokens_too_large(const struct said *s)
+{
+    if (strcmp(s->param, "max_tokens") == 0 || strcmp(s->param, "max_completion_tokens") == 0)
+        return says(s, "max_model_len") || says(s, "context length") || says(s, "too large") ||
+               says(s, "greater than");
+    return (says(s, "max_tokens") || says(s, "max_completion_tokens") ||
+            says(s, "in the completion")) &&
+           (says(s, "max_model_len") || says(s, "maximum context length") || says(s, "too large"));
+}
+
+static bool prompt_too_long(const struct said *s)
+{
+    if (max_tokens_too_large(s))
+        return false;
+    return says(s, "exceeds the context length") || says(s, "maximum context length") ||
+           says(s, "longer than the maximum model length") ||
+           says(s, "exceeds the maximum model length");
+}
+
+static bool routes_missing(const struct server_answer *a, const struct said *s)
+{
+    return (a->route == ROUTE_LOAD || a->route == ROUTE_UNLOAD) &&
+           (a->status == 404 || a->status == 405) &&
+           (s->text[0] == '\0' || strcasecmp(s->text, "Not Found") == 0 ||
+            says(s, "page not found") || says(s, "Method Not Allowed") || says(s, "page of HTML"));
+}
+
+static const char *provider_name(const struct server_answer *a)
+{
+    return a->provider == INF_PROVIDER_OLLAMA ? "Ollama" : "vLLM";
+}
+
+/* The number behind "rank " in "LoRA rank 64 is greater than max_lora_rank 16". */
+static int rank_of(const struct said *s)
+{
+    const char *at = strcasestr(s->text, "rank ");
+    int rank = 0;
+
+    return at && sscanf(at + 5, "%d", &rank) == 1 && rank > 0 ? rank : 0;
+}
+
+/* What to do about a refused load, or NULL. */
+static const char *load_hint(char *out, size_t size, const struct server_answer *a,
+                             const struct said *s)
+{
+    const char *name = a->name ? a->name : "";
+    const char *path = a->path ? a->path : "";
+
+    if (says(s, "max_lora_rank"))
+        snprintf(out, size, "start the server with --max-lora-rank %d or more", rank_of(s));
+    else if (says(s, "already been loaded"))
+        snprintf(out, size,
+                 "this program did not load it; unload it with 'inference adapters unload -p vllm "
+                 "-u %s %s', or choose another id",
+                 a->url, name);
+    else if (says(s, "conflicts with a served base model"))
+        snprintf(out, size, "the base model has that name; choose another id");
+    else if (says(s, "No adapter found"))
+        snprintf(out, size,
+                 "the server finds no adapter at %s: the path is one on the server's machine and "
+                 "must hold adapter_config.json",
+                 path);
+    else if (says(s, "DoRA"))
+        snprintf(out, size, "train the adapter without use_dora");
+    else if (says(s, "ALLOWED_PATH_PREFIXES") || says(s, "path prefix") || says(s, "not allowed"))
+        snprintf(out, size,
+                 "start the server with VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES set to a directory "
+                 "that holds %s",
+                 path);
+    else if (says(s, "max_loras") || says(s, "max_cpu_loras"))
+        snprintf(out, size, "start the server with a larger --max-loras or --max-cpu-loras");
+    else
+        return NULL;
+    return out;
+}
+
+static const char *chat_hint(char *out, size_t size, const struct server_answer *a,
+                             const struct said *s)
+{
+    const char *name = a->name ? a->name : "";
+
+    if (a->status == 404 && a->provider == INF_PROVIDER_OLLAMA && says(s, "not found"))
+        snprintf(out, size, "get it with 'ollama pull %s' or 'ollama create %s'", name, name);
+    else if (a->status == 404 && says(s, "does not exist"))
+        snprintf(out, size,
+                 "-m takes a name that the server serves, and an adapter has to be loaded first");
+    else if (a->status == 404 && !s->json)
+        snprintf(out, size, "is the base URL right? It usually ends in /v1");
+    else if (max_tokens_too_large(s))
+        snprintf(out, size, "lower max_tokens, or leave it unset");
+    else
+        return NULL;
+    return out;
+}
+
+static const char *hint(char *out, size_t size, const struct server_answer *a, const struct said *s)
+{
+    if (a->status == 401 || a->status == 403)
+        return a->provider == INF_PROVIDER_OLLAMA
+                   ? "set api_key to the server's key"
+                   : "set VLLM_API_KEY, or api_key, to the key the server was started with";
+    if (routes_missing(a, s))
+        return a->provider == INF_PROVIDER_OLLAMA
+                   ? "Ollama has no adapters"
+                   : "its LoRA routes are off: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
+                     "and --enable-lora";
+    if (a->status == 429 || a->status == 503)
+        return "it is busy; try again later or send fewer requests at once";
+    switch (a->route) {
+    case ROUTE_LOAD:
+        return load_hint(out, size, a, s);
+    case ROUTE_CHAT:
+        return chat_hint(out, size, a, s);
+    default:
+        return NULL;
+    }
+}
+
+static const char *doing(const struct server_answer *a, char *out, size_t size)
+{
+    const char *name = a->name ? a->name : "";
+
+    switch (a->route) {
+    case ROUTE_LOAD:
+        snprintf(out, size, " to load adapter '%.64s'", name);
+        return out;
+    case ROUTE_UNLOAD:
+        snprintf(out, size, " to unload adapter '%.64s'", name);
+        return out;
+    case ROUTE_MODELS:
+        return " to list its models";
+    case ROUTE_VERSION:
+        return " to tell its version";
+    default:
+        return "";
+    }
+}
+
+static int32_t fill(inf_error *err, int32_t code, int32_t status)
+{
+    if (err)
+        err->http_status = status;
+    return code;
+}
+
+int32_t server_error(const struct server_answer *a, inf_error *err)
+{
+    char what[96], room[400];
+    struct said s;
+    const char *advice = NULL;
+
+    read_body(&s, a->body, a->body_len);
+    if (a->route == ROUTE_CHAT && prompt_too_long(&s))
+        return fill(err,
+                    error_set(err, INF_ERROR_CONTEXT_FULL,
+                              "the prompt does not fit the server's window: %s", s.text),
+                    a->status);
+    advice = hint(room, sizeof room, a, &s);
+    error_set(err, INF_ERROR_HTTP_STATUS, "%s at %s refused%s with %d%s%s%s%s", provider_name(a),
+              a->url, doing(a, what, sizeof what), a->status, s.text[0] ? ": " : "", s.text,
+              advice ? "; " : "", advice ? advice : "");
+    return fill(err, INF_ERROR_HTTP_STATUS, a->status);
+}
+
+int32_t server_error_in_stream(struct json_span object, inf_error *err)
+{
+    struct said s;
+    int32_t status = 0;
+
+    read_body(&s, object.data, object.len);
+    if (!s.text[0])
+        return error_set(err, INF_ERROR_PROTOCOL,
+                         "the server's answer breaks the protocol: neither a chunk nor an error: "
+                         "%.*s",
+                         object.len < 120 ? (int)object.len : 120, object.data);
+    status = s.code >= 400 && s.code < 600 ? (int32_t)s.code : 0;
+    if (prompt_too_long(&s))
+        return fill(err,
+                    error_set(err, INF_ERROR_CONTEXT_FULL,
+                              "the prompt does not fit the server's window: %s", s.text),
+                    status);
+    return fill(
+        err,
+        error_set(err, INF_ERROR_BACKEND, "the server failed while it was answering: %s", s.text),
+        status);
+}
+
+bool server_error_is_max_tokens(const struct server_answer *a)
+{
+    struct said s;
+
+    if (a->status != 400 && a->status != 422)
+        return false;
+    read_body(&s, a->body, a->body_len);
+    return max_tokens_too_large(&s);
+}
+
+bool server_error_is_unknown_model(const struct server_answer *a)
+{
+    struct said s;
+
+    if (a->status != 404)
+        return false;
+    read_body(&s, a->body, a->body_len);
+    return s.json && (says(&s, "does not exist") || strcmp(s.param, "model") == 0);
+}
+
+bool server_error_is_name_taken(const struct server_answer *a)
+{
+    struct said s;
+
+    if (a->status != 400 && a->status != 409)
+        return false;
+    read_body(&s, a->body, a->body_len);
+    return says(&s, "already been loaded");
+}

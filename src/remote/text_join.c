@@ -1,0 +1,143 @@
+/* text_join: see the header. */
+#include "remote/text_join.h"
+
+#include "core/utf8.h"
+
+#include <string.h>
+
+static const char replacement[] = "\xef\xbf\xbd";
+
+static bool in_range(char c, unsigned char low, unsigned char high)
+{
+    return (unsigned char)c >= low && (unsigned char)c <= high;
+}
+
+/* Three bytes that stand for half of a surrogate pair. */
+static bool is_half(const char *s, size_t n, unsigned char low, unsigned char high)
+{
+    return n >= 3 && in_range(s[0], 0xed, 0xed) && in_range(s[1], low, high) &&
+           in_range(s[2], 0x80, 0xbf);
+}
+
+static bool is_high(const char *s, size_t n)
+{
+    return is_half(s, n, 0xa0, 0xaf);
+}
+
+static bool is_low(const char *s, size_t n)
+{
+    return is_half(s, n, 0xb0, 0xbf);
+}
+
+static unsigned half_value(const char *s)
+{
+    return ((unsigned char)s[1] & 0xfu) << 6 | ((unsigned char)s[2] & 0x3fu);
+}
+
+static void join_halves(char out[4], const char *high, const char *low)
+{
+    unsigned c = 0x10000 + (half_value(high) << 10) + (half_value(low) & 0x3ff);
+
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+}
+
+/* How many bytes at s are the beginning of a sequence that more bytes could complete; 0: none. The
+ * halves of surrogate pairs count as sequences of three bytes. */
+static size_t beginning(const char *s, size_t n)
+{
+    unsigned char c = (unsigned char)s[0];
+    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = c == 0xf4 ? 0x8f : 0xbf;
+    size_t whole = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : 4;
+    size_t k = 1;
+
+    if (c < 0xc2 || c > 0xf4)
+        return 0;
+    if (n > 1 && whole > 2 && in_range(s[1], low, high))
+        k++;
+    if (k == 2 && n > 2 && whole > 3 && in_range(s[2], 0x80, 0xbf))
+        k++;
+    return k;
+}
+
+/* Nothing more is known about the bytes at s, and more could make them a code point. */
+static bool must_wait(const char *s, size_t n)
+{
+    if (is_high(s, n))
+        return n == 3 ||
+               (n < 6 && in_range(s[3], 0xed, 0xed) && (n == 4 || in_range(s[4], 0xb0, 0xbf)));
+    return n < 4 && beginning(s, n) == n;
+}
+
+/* Appends the code point at s, or U+FFFD for what is none; *used: the bytes it took. */
+static bool append_one(struct buffer *out, const char *s, size_t n, size_t *used)
+{
+    char joined[4];
+
+    *used = utf8_sequence(s, n);
+    if (*used)
+        return buffer_append(out, s, *used);
+    if (is_high(s, n) && is_low(s + 3, n - 3)) {
+        join_halves(joined, s, s + 3);
+        *used = 6;
+        return buffer_append(out, joined, 4);
+    }
+    *used = is_high(s, n) || is_low(s, n) ? 3 : beginning(s, n);
+    if (!*used)
+        *used = 1;
+    return buffer_append(out, replacement, 3);
+}
+
+/* Appends code points until `n` bytes are used, or the rest must wait; *done: bytes used. */
+static bool append_all(struct buffer *out, const char *s, size_t n, bool last, size_t *done)
+{
+    size_t used = 0;
+
+    for (*done = 0; *done < n; *done += used) {
+        if (!last && must_wait(s + *done, n - *done))
+            return true;
+        if (!append_one(out, s + *done, n - *done, &used))
+            return false;
+    }
+    return true;
+}
+
+bool text_join_is_whole(const struct text_join *j, const char *piece, size_t len)
+{
+    return j->n_held == 0 && utf8_valid(piece, len);
+}
+
+static bool join(struct text_join *j, const char *piece, size_t len, bool last, struct buffer *out)
+{
+    size_t before = out->len;
+    size_t used = 0;
+    struct buffer all;
+    bool ok = true;
+
+    buffer_init(&all, BUFFER_NO_LIMIT);
+    ok = buffer_append(&all, j->held, j->n_held) && buffer_append(&all, piece, len) &&
+         append_all(out, all.data, all.len, last, &used);
+    if (ok) {
+        j->n_held = all.len - used;
+        memcpy(j->held, all.data + used, j->n_held);
+    } else {
+        out->len = before;
+    }
+    buffer_free(&all);
+    return ok;
+}
+
+bool text_join_push(struct text_join *j, const char *piece, size_t len, struct buffer *out)
+{
+    if (text_join_is_whole(j, piece, len))
+        return buffer_append(out, piece, len);
+    return join(j, piece, len, false, out);
+}
+
+bool text_join_end(struct text_join *j, struct buffer *out)
+{
+    return j->n_held == 0 || join(j, "", 0, true, out);
+}

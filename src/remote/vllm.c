@@ -1,0 +1,85 @@
+/*
+ * vllm: the provider of vLLM servers: its table of slots, and how it is made and unmade. What it does
+ * is in vllm_generate.c, vllm_adapters.c and vllm_tasks.c; vllm_state.h says which thread does what.
+ */
+#include "core/memory.h"
+#include "http/url.h"
+#include "remote/remote.h"
+#include "remote/vllm_state.h"
+
+#include <stdlib.h>
+
+static void free_vllm(struct vllm *v)
+{
+    for (size_t i = 0; i < v->replicas.n; i++)
+        server_close(&v->replicas.items[i].server);
+    adapter_names_free(&v->names);
+    http_client_release(v->client);
+    pthread_cond_destroy(&v->tasks_changed);
+    pthread_mutex_destroy(&v->lock);
+    mem_free(v);
+}
+
+static int32_t open_servers(struct vllm *v, const inf_provider_config *config, inf_error *err)
+{
+    const char *key = config->api_key ? config->api_key : getenv("VLLM_API_KEY");
+    struct url_list urls;
+    int32_t code = url_list_parse(&urls, config->base_url, err);
+
+    if (code != INF_OK)
+        return code;
+    for (size_t i = 0; i < urls.n && code == INF_OK; i++) {
+        if (i == REPLICAS_MAX)
+            code = error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, REPLICAS_MAX,
+                                    "base_url: more than %d servers", REPLICAS_MAX);
+        else
+            code = server_open(&v->replicas.items[i].server, urls.urls[i], key, config->headers,
+                               err);
+        if (code == INF_OK)
+            v->replicas.n++;
+    }
+    url_list_free(&urls);
+    return code;
+}
+
+static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *config,
+                      inf_error *err)
+{
+    struct vllm *v = mem_calloc(1, sizeof *v);
+    int32_t code = INF_OK;
+
+    if (!v)
+        return error_no_memory(err);
+    v->context = ctx;
+    v->times = (struct server_times){config->connect_timeout_ms, config->silence_timeout_ms,
+                                     config->max_retries};
+    v->adapter_check = config->adapter_check;
+    v->tasks_end = &v->tasks;
+    pthread_mutex_init(&v->lock, NULL);
+    pthread_cond_init(&v->tasks_changed, NULL);
+    adapter_names_init(&v->names);
+    code = open_servers(v, config, err);
+    if (code == INF_OK)
+        code = http_client_get(&v->client, ctx, err);
+    if (code != INF_OK) {
+        free_vllm(v);
+        return code;
+    }
+    *impl = v;
+    return INF_OK;
+}
+
+static void destroy(void *impl)
+{
+    control_stop(impl);
+    free_vllm(impl);
+}
+
+const struct provider_ops vllm_provider_ops = {.type = INF_PROVIDER_VLLM,
+                                               .create = create,
+                                               .destroy = destroy,
+                                               .generate = vllm_generate,
+                                               .adapter_load = vllm_adapter_load,
+                                               .adapter_unload = vllm_adapter_unload,
+                                               .adapters = vllm_adapters,
+                                               .server_adapters = vllm_server_adapters};

@@ -1,0 +1,397 @@
+/*
+ * vllm_generate: a request to vLLM, from its start to op_finish. One attempt at a time; an attempt that
+ * gave nothing to the operation may be followed by another: on another replica when one is dead or
+ * busy, without max_tokens when only its default was too large, after loading an adapter again that
+ * the server lost.
+ */
+#include "remote/vllm_state.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "http/url.h"
+#include "remote/chat_body.h"
+#include "remote/server_error.h"
+
+static struct server *server_of(struct request *r)
+{
+    return &r->vllm->replicas.items[r->replica].server;
+}
+
+/* What goes as "model": the adapter's name on the servers, else the model. */
+static inf_text model_of(const struct request *r)
+{
+    const inf_request *asked = op_request(r->op);
+
+    if (r->generation)
+        return inf_str(r->generation->name);
+    return asked->adapter_id.data ? asked->adapter_id : asked->model;
+}
+
+/* ------------------------------------------------------------------ an attempt */
+
+/* The lock is held; r->replica is chosen and not yet counted as busy. */
+static int32_t send_locked(struct request *r, struct buffer *body, inf_error *err)
+{
+    struct vllm *v = r->vllm;
+    struct server *server = server_of(r);
+    char *url = url_join(server->base, "/chat/completions");
+    struct chat_request c = {.client = v->client,
+                             .url = url,
+                             .headers = r->headers ? r->headers : server->headers,
+                             .times = v->times,
+                             .dialect = CHAT_COMPLETIONS};
+    int32_t code = INF_OK;
+
+    if (!url)
+        return error_no_memory(err);
+    /* While another replica could take it, that comes before trying this one again. */
+    if (replicas_more(&v->replicas, r->tried))
+        c.times.max_retries = 0;
+    code = chat_call_start(&r->call, &c, body, err);
+    mem_free(url);
+    if (code != INF_OK)
+        return code;
+    r->sending = true;
+    r->epoch = r->generation ? r->generation->epoch[r->replica] : 0;
+    v->replicas.items[r->replica].busy++;
+    if (op_stop_code(r->op) != INF_OK)
+        http_cancel(r->call.exchange);
+    return INF_OK;
+}
+
+/* Lets a dead replica be tried whose time has come. The lock is held. */
+static void revive_due(struct vllm *v)
+{
+    size_t i = v->replicas.n > 1 ? replicas_due(&v->replicas, clock_us()) : REPLICA_NONE;
+    struct task *t = NULL;
+
+    if (i == REPLICA_NONE)
+        return;
+    t = control_start(v, NULL) == INF_OK ? task_make(v, TASK_REVIVE) : NULL;
+    if (!t) {
+        v->replicas.items[i].reviving = false; /* the next request tries once more */
+        return;
+    }
+    t->replica = i;
+    control_add(v, t);
+}
+
+static int32_t write_body(struct buffer *body, const struct request *r, inf_error *err)
+{
+    buffer_init(body, CHAT_BODY_MAX);
+    if (chat_body_write(body, CHAT_BODY_VLLM, op_request(r->op), model_of(r),
+                        !r->without_max_tokens, err) == INF_OK)
+        return INF_OK;
+    buffer_free(body);
+    return err->code;
+}
+
+/* Another attempt: on r->replica, or with `elsewhere` on one that was not tried. An error: there
+ * is none. */
+static int32_t send_again(struct request *r, bool elsewhere, inf_error *err)
+{
+    struct vllm *v = r->vllm;
+    struct buffer body;
+    int32_t code = write_body(&body, r, err);
+
+    if (code != INF_OK)
+        return code;
+    pthread_mutex_lock(&v->lock);
+    if (elsewhere) {
+        size_t i = replicas_pick(&v->replicas, r->generation, r->tried);
+
+        if (i == REPLICA_NONE)
+            code = INF_ERROR_CONNECTION;
+        else
+            r->replica = i;
+    }
+    if (code == INF_OK)
+        code = op_stop_code(r->op) == INF_OK ? send_locked(r, &body, err) : op_stop_code(r->op);
+    pthread_mutex_unlock(&v->lock);
+    buffer_free(&body);
+    return code;
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void request_free(struct request *r)
+{
+    chat_call_free(&r->call);
+    http_headers_unref(r->headers);
+    mem_free(r);
+}
+
+/* What the operation says of the model and the adapter, whatever the end. */
+static bool name_output(struct request *r)
+{
+    const inf_request *asked = op_request(r->op);
+    struct op_output *out = op_output(r->op);
+
+    out->model = mem_strndup(asked->model.data ? asked->model.data : "", asked->model.len);
+    if (asked->adapter_id.data)
+        out->adapter_id = mem_strndup(asked->adapter_id.data, asked->adapter_id.len);
+    if (r->generation)
+        out->adapter_generation = r->generation->number;
+    return out->model && (out->adapter_id || !asked->adapter_id.data);
+}
+
+/* Nothing of it is in flight any more, and no lock is held. */
+static void finish(struct request *r, const struct http_outcome *outcome, inf_error *err)
+{
+    struct vllm *v = r->vllm;
+    inf_op *op = r->op;
+    inf_error stopped;
+
+    if (err->code == INF_ERROR_CANCELLED && op_stop_error(op, &stopped) != INF_OK)
+        *err = stopped;
+    chat_call_fill(&r->call, outcome, err);
+    if (!name_output(r) && err->code == INF_OK)
+        error_no_memory(err);
+    pthread_mutex_lock(&v->lock);
+    if (r->generation)
+        vllm_unpin(v, r->generation);
+    pthread_mutex_unlock(&v->lock);
+    op_set_canceller(op, NULL, NULL);
+    request_free(r);
+    op_finish(op, err); /* last: the provider may be gone after it */
+}
+
+/* ------------------------------------------------------------------ what follows an attempt */
+
+static struct server_answer answer_of(struct request *r, const struct http_outcome *outcome)
+{
+    return (struct server_answer){.provider = INF_PROVIDER_VLLM,
+                                  .route = ROUTE_CHAT,
+                                  .status = outcome->head.status,
+                                  .url = server_of(r)->shown,
+                                  .name = model_of(r).data,
+                                  .body = outcome->body,
+                                  .body_len = outcome->body_len};
+}
+
+/* The replica gave no answer at all. */
+static bool is_unreachable(const struct http_outcome *outcome)
+{
+    return outcome->error->code == INF_ERROR_CONNECTION ||
+           (outcome->error->code == INF_ERROR_TIMEOUT && !outcome->sent);
+}
+
+static bool is_busy_answer(const struct http_outcome *outcome)
+{
+    int32_t status = outcome->head.status;
+
+    return outcome->error->code == INF_ERROR_HTTP_STATUS &&
+           (status == 408 || status == 409 || status == 429 || status >= 500);
+}
+
+/* The lock is held. */
+static int32_t make_load(struct request *r, struct task **out, inf_error *err)
+{
+    struct vllm *v = r->vllm;
+    int32_t code = control_start(v, err);
+
+    if (code != INF_OK)
+        return code;
+    *out = task_make(v, TASK_LOAD_AGAIN);
+    if (!*out)
+        return error_no_memory(err);
+    (*out)->generation = r->generation;
+    (*out)->replica = r->replica;
+    (*out)->epoch = r->epoch;
+    control_add(v, *out);
+    return INF_OK;
+}
+
+/* A task that loads the adapter again, for this request too. */
+static int32_t wait_for_load(struct request *r, inf_error *err)
+{
+    struct vllm *v = r->vllm;
+    struct task *t = NULL;
+    int32_t code = INF_OK;
+
+    pthread_mutex_lock(&v->lock);
+    for (t = v->tasks; t; t = t->next) {
+        if (t->kind == TASK_LOAD_AGAIN && t->generation == r->generation &&
+            t->replica == r->replica && t->epoch == r->epoch)
+            break;
+    }
+    if (op_stop_code(r->op) != INF_OK)
+        code = op_stop_error(r->op, err);
+    else if (!t)
+        code = make_load(r, &t, err);
+    if (code == INF_OK) {
+        r->next_waiting = t->waiting;
+        t->waiting = r;
+    }
+    pthread_mutex_unlock(&v->lock);
+    return code;
+}
+
+/* INF_OK when another attempt is under way; *err is how the request ends otherwise. */
+static int32_t try_further(struct request *r, const struct http_outcome *outcome, inf_error *err)
+{
+    struct server_answer a = answer_of(r, outcome);
+    inf_error why = *err;
+    bool many = r->vllm->replicas.n > 1;
+
+    if (many && (is_unreachable(outcome) || is_busy_answer(outcome))) {
+        r->tried |= UINT64_C(1) << r->replica;
+        if (send_again(r, true, &why) == INF_OK)
+            return INF_OK;
+    } else if (r->generation && !r->loaded_again && server_error_is_unknown_model(&a)) {
+        r->loaded_again = true;
+        return wait_for_load(r, err);
+    } else if (!op_request(r->op)->max_tokens.is_set && !r->without_max_tokens &&
+               server_error_is_max_tokens(&a)) {
+        r->without_max_tokens = true;
+        if (send_again(r, false, &why) == INF_OK)
+            return INF_OK;
+        *err = why;
+        return why.code;
+    }
+    if (outcome->error->code == INF_ERROR_HTTP_STATUS && outcome->head.status >= 400)
+        return server_error(&a, err);
+    return err->code;
+}
+
+static void attempt_done(struct chat_call *call, const struct http_outcome *outcome,
+                         const inf_error *how)
+{
+    struct request *r = (struct request *)(void *)((char *)call - offsetof(struct request, call));
+    struct vllm *v = r->vllm;
+    inf_error err = *how;
+
+    pthread_mutex_lock(&v->lock);
+    r->sending = false;
+    v->replicas.items[r->replica].busy--;
+    if (is_unreachable(outcome))
+        replicas_failed(&v->replicas, r->replica, clock_us());
+    pthread_mutex_unlock(&v->lock);
+    if (err.code != INF_OK && err.code != INF_ERROR_CANCELLED && !outcome->delivered &&
+        op_stop_code(r->op) == INF_OK && try_further(r, outcome, &err) == INF_OK)
+        return;
+    finish(r, outcome, &err);
+}
+
+void vllm_request_continue(struct request *r, const inf_error *err)
+{
+    inf_error mine = *err;
+
+    if (mine.code == INF_OK && send_again(r, false, &mine) == INF_OK)
+        return;
+    if (op_stop_code(r->op) != INF_OK)
+        op_stop_error(r->op, &mine);
+    finish(r, NULL, &mine);
+}
+
+/* ------------------------------------------------------------------ cancel and timeout */
+
+static void finish_stopped(struct job *job)
+{
+    struct request *r = (struct request *)(void *)((char *)job -
+                                                   offsetof(struct request, finish_job));
+    inf_error err;
+
+    op_stop_error(r->op, &err);
+    finish(r, NULL, &err);
+}
+
+/* Takes r out of the task it waits in. The lock is held. */
+static bool leave_list(struct task *t, const struct request *r)
+{
+    for (struct request **at = t ? &t->waiting : NULL; at && *at; at = &(*at)->next_waiting) {
+        if (*at == r) {
+            *at = r->next_waiting;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void cancel(void *owner, inf_op *op)
+{
+    struct request *r = owner;
+    struct vllm *v = r->vllm;
+    bool waited = false;
+
+    (void)op;
+    pthread_mutex_lock(&v->lock);
+    if (r->sending) {
+        http_cancel(r->call.exchange);
+    } else {
+        waited = leave_list(v->running, r);
+        for (struct task *t = v->tasks; t && !waited; t = t->next)
+            waited = leave_list(t, r);
+    }
+    if (waited) {
+        r->finish_job.run = finish_stopped;
+        context_submit(v->context, &r->finish_job);
+    }
+    pthread_mutex_unlock(&v->lock);
+}
+
+/* ------------------------------------------------------------------ the start */
+
+/* Finds what the adapter id means now, and pins it. The lock is held. */
+static int32_t pin_adapter(struct request *r, inf_error *err)
+{
+    struct vllm *v = r->vllm;
+    inf_text id = op_request(r->op)->adapter_id;
+
+    if (!id.data)
+        return INF_OK;
+    r->generation = adapter_names_find(&v->names, id.data, id.len);
+    if (r->generation) {
+        r->generation->pins++;
+        return INF_OK;
+    }
+    if (adapter_names_is_going(&v->names, id.data, id.len))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "adapter '%.*s' is being unloaded; load it again to use it", (int)id.len,
+                         id.data);
+    return INF_OK; /* sent as it is: the server may have it from somewhere else */
+}
+
+int32_t vllm_generate(void *impl, inf_op *op, inf_error *err)
+{
+    struct vllm *v = impl;
+    struct request *r = mem_calloc(1, sizeof *r);
+    struct buffer body;
+    inf_error mine = {0};
+    int32_t code = INF_OK;
+
+    if (!r)
+        return error_no_memory(err);
+    r->vllm = v;
+    r->op = op;
+    chat_call_init(&r->call, op, attempt_done);
+    buffer_init(&body, CHAT_BODY_MAX);
+    if (op_request(op)->extra_headers.len)
+        code = server_headers(&r->headers, server_of(r), op_request(op)->extra_headers, &mine);
+    pthread_mutex_lock(&v->lock);
+    if (code == INF_OK)
+        code = pin_adapter(r, &mine);
+    pthread_mutex_unlock(&v->lock);
+    if (code == INF_OK)
+        code = write_body(&body, r, &mine);
+    if (code == INF_OK) {
+        op_set_canceller(op, cancel, r);
+        pthread_mutex_lock(&v->lock);
+        revive_due(v);
+        r->replica = replicas_pick(&v->replicas, r->generation, 0);
+        code = send_locked(r, &body, &mine);
+        pthread_mutex_unlock(&v->lock);
+        if (code == INF_OK)
+            return INF_OK;
+        op_set_canceller(op, NULL, NULL);
+    }
+    buffer_free(&body);
+    pthread_mutex_lock(&v->lock);
+    if (r->generation)
+        vllm_unpin(v, r->generation);
+    pthread_mutex_unlock(&v->lock);
+    request_free(r);
+    if (err)
+        *err = mine;
+    return code;
+}
