@@ -1,6 +1,7 @@
 /*
  * http_server: the server of the HTTP benchmarks, a process of its own: one thread, epoll. Answers
- * every request with 64 tokens as server-sent events, a write each. Prints its port.
+ * every request with 64 tokens as server-sent events, a write each, then the finish reason and the
+ * usage as vLLM sends them; a request that asks for no stream gets one JSON object. Prints its port.
  *
  *     http_server [PAUSE_US]     waits so long between the tokens of a stream (0: as fast as it goes)
  *
@@ -38,10 +39,18 @@ static int active[MAX_FD], n_active;
 static int poller, pause_us;
 static char token[512];
 static size_t token_len;
+static char whole[2048];
+static size_t whole_len;
 
 static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                            "Transfer-Encoding: chunked\r\n\r\n";
-static const char tail[] = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
+static char tail[1024];
+static size_t tail_len;
+
+#define CHUNK_START                                                                                \
+    "data: {\"id\":\"chatcmpl-0123456789abcdef0123456789abcdef\",\"object\":"                      \
+    "\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"base\",\"choices\":["
+#define USAGE "\"usage\":{\"prompt_tokens\":16,\"completion_tokens\":64,\"total_tokens\":80}"
 
 static int64_t now_us(void)
 {
@@ -53,13 +62,48 @@ static int64_t now_us(void)
 
 static void make_token(void)
 {
-    static const char event[] =
-        "data: {\"id\":\"chatcmpl-0123456789abcdef0123456789abcdef\",\"object\":"
-        "\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"base\",\"choices\":[{"
-        "\"index\":0,"
-        "\"delta\":{\"content\":\" word\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+    static const char event[] = CHUNK_START
+        "{\"index\":0,\"delta\":{\"content\":\" "
+        "word\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+
+    static const char end[] = CHUNK_START
+        "{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n" CHUNK_START "]," USAGE
+        "}\n\ndata: [DONE]\n\n";
 
     token_len = (size_t)snprintf(token, sizeof token, "%zx\r\n%s\r\n", sizeof event - 1, event);
+    tail_len = (size_t)snprintf(tail, sizeof tail, "%zx\r\n%s\r\n0\r\n\r\n", sizeof end - 1, end);
+}
+
+/* Everything at once: 64 times " word". */
+static void make_whole(void)
+{
+    char text[TOKENS * 5 + 1];
+    char json[sizeof text + 512];
+    int n = 0;
+
+    for (int i = 0; i < TOKENS; i++)
+        memcpy(text + (size_t)i * 5, " word", 6);
+    n = snprintf(json, sizeof json,
+                 "{\"id\":\"chatcmpl-0123456789abcdef0123456789abcdef\",\"object\":"
+                 "\"chat.completion\",\"created\":1764000000,\"model\":\"base\",\"choices\":[{"
+                 "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%s\"},"
+                 "\"finish_reason\":\"length\"}]," USAGE "}",
+                 text);
+    whole_len = (size_t)snprintf(whole, sizeof whole,
+                                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                 "Content-Length: %d\r\n\r\n%s",
+                                 n, json);
+}
+
+static bool asks_for_a_stream(const char *request)
+{
+    const char *field = strstr(request, "\"stream\"");
+
+    if (!field)
+        return false;
+    field += strlen("\"stream\"");
+    field += strspn(field, ": ");
+    return *field == 't';
 }
 
 static void drop(int fd)
@@ -80,7 +124,7 @@ static void release(void)
     for (int fd = 0; fd < MAX_FD; fd++) {
         if (streams[fd] && streams[fd]->idle) {
             streams[fd]->idle = false;
-            say(fd, tail, sizeof tail - 1);
+            say(fd, tail, tail_len);
         }
     }
 }
@@ -92,6 +136,10 @@ static void answer(int fd)
     if (strstr(s->request, " /release ")) {
         release();
         say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38);
+        return;
+    }
+    if (!strstr(s->request, " /idle ") && !asks_for_a_stream(s->request)) {
+        say(fd, whole, whole_len);
         return;
     }
     say(fd, head, sizeof head - 1);
@@ -165,7 +213,7 @@ static int write_tokens(void)
             say(fd, token, token_len);
             s->next += pause_us;
             if (--s->left == 0) {
-                say(fd, tail, sizeof tail - 1);
+                say(fd, tail, tail_len);
                 continue;
             }
         }
@@ -193,6 +241,7 @@ int main(int argc, char **argv)
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     make_token();
+    make_whole();
     poller = epoll_create1(EPOLL_CLOEXEC);
     if (bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 4096) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0)

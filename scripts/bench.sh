@@ -1,7 +1,8 @@
 #!/bin/sh
 # Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
 # built from the same llama.cpp source with the same flags: llama-bench, llama-server, and
-# llama-cpp-python in a virtual environment of its own. SECTIONS and ROUNDS pass through.
+# llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
+# bench/run.py, and http for bench/http.py) and ROUNDS pass through.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +30,7 @@ install_python_peer() {
     python3 -m venv "$venv.tmp" >"$venv.log" 2>&1 &&
         CMAKE_ARGS="-DGGML_NATIVE=ON -DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF
             -DCMAKE_C_FLAGS='$no_amx' -DCMAKE_CXX_FLAGS='$no_amx'" \
-            "$venv.tmp/bin/python" -m pip install --quiet "$archive" >>"$venv.log" 2>&1 &&
+            "$venv.tmp/bin/python" -m pip install --quiet "$archive" openai >>"$venv.log" 2>&1 &&
         mv "$venv.tmp" "$venv"
 }
 no_amx=
@@ -43,6 +44,11 @@ else
     say "llama-cpp-python cannot be installed ($venv.log): its row is left out"
 fi
 
-exec python3 "$here/../bench/run.py" --build "$build" --peers "$peers" --model "$model" \
-    --bf16 "$bf16" ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
-    ${python:+--python "$python"}
+if [ "${SECTIONS:-}" != http ]; then
+    python3 "$here/../bench/run.py" --build "$build" --peers "$peers" --model "$model" \
+        --bf16 "$bf16" ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
+        ${python:+--python "$python"}
+fi
+case ${SECTIONS:-http} in
+http) python3 "$here/../bench/http.py" "$build" "${ROUNDS:-7}" $python ;;
+esac

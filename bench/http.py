@@ -1,24 +1,21 @@
 #!/usr/bin/env python3
-"""The HTTP client's CPU time, latency and memory beside a bare libcurl loop.
+"""The HTTP client's CPU time, latency and memory beside a bare libcurl loop, and the vllm provider's
+beside the openai package's AsyncOpenAI.
 
-usage: bench/http_cpu.py BUILD [RUNS]     BUILD: a configured build folder; RUNS: 7
+usage: bench/http.py BUILD [RUNS [PYTHON]]     BUILD: where `make bench` built; RUNS: 7
+                                               PYTHON: one that has openai, for the first table
 
-Builds the server and the driver, runs each kind RUNS times in turn, prints medians with their
-spread, and the ratios. The last table needs a descriptor limit above 10,000 for each process
-(`ulimit -n`).
+Runs each kind RUNS times in turn, prints medians with their spread, and the ratios. The last table
+needs a descriptor limit above 10,000 for each process (`ulimit -n`).
 """
 import json, os, statistics, subprocess, sys
 
 here = os.path.dirname(os.path.abspath(__file__))
 build = os.path.abspath(sys.argv[1])
 runs = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+python = sys.argv[3] if len(sys.argv) > 3 else None
 server_program = os.path.join(build, "bench", "bench-http-server")
 client_program = os.path.join(build, "bench", "bench-http-client")
-
-
-def compile_all():
-    subprocess.check_call(["cmake", "--build", build, "--target", "bench-http-server", "bench-http-client"],
-                          stdout=subprocess.DEVNULL)
 
 
 class Server:
@@ -56,7 +53,29 @@ def table(title, kinds, what, pause_us, numbers, field):
                   f"   {medians[kind] / medians['bare']:.2f} of bare, {medians[kind] - medians['bare']:+.1f}")
 
 
-compile_all()
+def beside_openai():
+    """CPU a request: ours streaming, openai's streaming and not."""
+    commands = {"ours, streamed": [os.path.join(build, "bench", "bench-chat-client"), 1500, 32]}
+    for kind in ("stream", "whole"):
+        commands[f"openai, {kind}"] = [python, os.path.join(here, "openai_client.py"), 300, 32, kind]
+    results = {name: [] for name in commands}
+    with Server(0) as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        for _ in range(runs):
+            for name, command in commands.items():
+                words = [*command[:-2], url, *command[-2:]] if name.startswith("ours") else \
+                    [*command[:2], url, *command[2:]]
+                out = subprocess.check_output([str(w) for w in words], text=True)
+                results[name].append(json.loads(out)["cpu_us"])
+    ours = statistics.median(results["ours, streamed"])
+    print("\nCPU, us a request of 64 tokens, 32 in flight, through the public API")
+    for name, values in results.items():
+        print(f"  {name:15} {statistics.median(values):9.1f}   ({min(values):.1f} .. {max(values):.1f})"
+              f"   {statistics.median(values) / ours:.1f} of ours")
+
+
+if python:
+    beside_openai()
 table("CPU, us a request of 64 tokens, a packet each, 32 in flight", ["ours", "ours-bytes", "bare"],
       "cpu", 1000, (1500, 32), ["cpu_us"])
 table("CPU, us a request of 64 tokens, as fast as they come, 32 in flight", ["ours", "ours-bytes", "bare"],
