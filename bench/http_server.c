@@ -160,7 +160,7 @@ static void hear(int fd)
     ssize_t n = recv(fd, s->request + s->used, REQUEST_MAX - 1 - s->used, 0);
     char *end = NULL;
     char *length = NULL;
-    size_t whole = 0;
+    size_t wanted = 0;
 
     if (n <= 0) {
         if (n == 0 || errno != EAGAIN)
@@ -173,8 +173,8 @@ static void hear(int fd)
     if (!end)
         return;
     length = strcasestr(s->request, "content-length:");
-    whole = (size_t)(end + 4 - s->request) + (length ? strtoul(length + 15, NULL, 10) : 0);
-    if (s->used < whole)
+    wanted = (size_t)(end + 4 - s->request) + (length ? strtoul(length + 15, NULL, 10) : 0);
+    if (s->used < wanted)
         return;
     answer(fd);
     s->used = 0;
