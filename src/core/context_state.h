@@ -36,6 +36,7 @@ struct inf_context {
 
     inf_op *events, **events_end; /* operations with something to deliver */
     pthread_cond_t events_changed;
+    enum { DISPATCHER_WAKEFUL, DISPATCHER_NAPS } dispatcher; /* see dispatch.c */
     pthread_t dispatch;
     bool has_dispatch;
     int event_fd;       /* -1 in delivery by callbacks */

@@ -15,6 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* How long text may collect while chunks come faster than that; below what anybody sees. */
+#define NAP_US 200
+
 void *dispatch_thread(void *arg);
 
 static _Thread_local inf_context *in_callback;
@@ -32,6 +35,14 @@ static void signal_fd(inf_context *ctx)
         ;
 }
 
+/* Whether an event that was queued just now must wake somebody; first: it is alone in the queue. */
+static bool must_wake(const inf_context *ctx, bool first, bool finished)
+{
+    if (ctx->dispatcher == DISPATCHER_NAPS)
+        return finished;
+    return first;
+}
+
 static void queue_event(inf_context *ctx, inf_op *op, bool finished)
 {
     bool first = false;
@@ -46,7 +57,7 @@ static void queue_event(inf_context *ctx, inf_op *op, bool finished)
         ctx->events_end = &op->next_event;
         op_ref(op);
     }
-    if (first)
+    if (must_wake(ctx, first, finished))
         pthread_cond_signal(&ctx->events_changed);
     if (first && ctx->event_fd >= 0)
         signal_fd(ctx);
@@ -167,10 +178,34 @@ static void call_back(inf_op *op, struct buffer *scratch, bool finished)
     op_unref(op);
 }
 
+/*
+ * Waits until there is something to do; the lock is held. Waking a thread costs several times what
+ * handing a chunk over does, so where chunks come so fast that the last wait was a short one
+ * (*busy), the thread naps instead: text collects meanwhile without waking it, an operation's end
+ * does wake it.
+ */
+static void wait_for_work(inf_context *ctx, bool *busy)
+{
+    int64_t from = clock_us();
+    int64_t end = from + NAP_US;
+    struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
+
+    if (*busy) {
+        ctx->dispatcher = DISPATCHER_NAPS;
+        pthread_cond_timedwait(&ctx->events_changed, &ctx->lock, &t);
+        *busy = ctx->events != NULL;
+    } else {
+        pthread_cond_wait(&ctx->events_changed, &ctx->lock);
+        *busy = clock_us() - from < NAP_US;
+    }
+    ctx->dispatcher = DISPATCHER_WAKEFUL;
+}
+
 void *dispatch_thread(void *arg)
 {
     inf_context *ctx = arg;
     struct buffer scratch;
+    bool busy = false;
 
     buffer_init(&scratch, BUFFER_NO_LIMIT);
     pthread_mutex_lock(&ctx->lock);
@@ -185,7 +220,7 @@ void *dispatch_thread(void *arg)
         } else if (ctx->stop) {
             break;
         } else {
-            pthread_cond_wait(&ctx->events_changed, &ctx->lock);
+            wait_for_work(ctx, &busy);
         }
     }
     pthread_mutex_unlock(&ctx->lock);
