@@ -91,9 +91,11 @@ class Recorded:
 def plain_stream(exchange):
     """A stream of one answer with several chunks of text, the counts, and nothing else."""
     asked = exchange["asked"]
-    return (asked.get("stream") and asked.get("n", 1) == 1 and not asked.get("logprobs") and
-            exchange["body"].count(b"\"content\":") > 3 and
-            any(e.get("usage") and not e["choices"] for e in events(exchange["body"])))
+    if not asked.get("stream") or asked.get("n", 1) != 1 or asked.get("logprobs"):
+        return False
+    shapes = events(exchange["body"])
+    texts = [e for e in shapes if e.get("choices") and e["choices"][0]["delta"].get("content")]
+    return len(texts) > 2 and any(e.get("usage") and not e["choices"] for e in shapes)
 
 
 def events(body):
