@@ -361,8 +361,8 @@ int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool want
 
     out->prompt_tokens = s->prompt_tokens;
     out->completion_tokens = s->completion_tokens;
-    /* An interrupted native stream has told no count: each of its chunks is a token at least. */
-    if (!s->has_usage)
+    /* A stream cut short may have told no count: each of its chunks was a token at least. */
+    if (!s->has_usage && !s->finished)
         out->completion_tokens = s->text_chunks;
     if (s->finished) {
         out->finish = s->finish;
