@@ -113,6 +113,9 @@ static int check_usage(const struct command *command, const struct settings *s)
         return usage_error(command, "list, load or unload, not '%s'", action);
     if (s->n_arguments < wanted)
         return usage_error(command, "%s needs %s", action, action[0] == 'l' ? "ID=PATH" : "an ID");
+    if (action[0] == 'l' && !is_list && !is_id_and_path(s->arguments[1]))
+        return usage_error(command, "'%s' is not ID=PATH, such as pirate=adapters/pirate",
+                           s->arguments[1]);
     if (s->n_arguments > wanted)
         return usage_error(command, "'%s' is too much", s->arguments[wanted]);
     return 0;
