@@ -127,14 +127,13 @@ CROWD = []
 
 
 def crowd(name):
-    """More requests than Ollama's queue holds (512)."""
+    """More requests than Ollama's queue holds (512) while it loads the model."""
     body = native(STORY, options={"num_predict": 2000})["body"].encode()
-    for _ in range(530):
+    for _ in range(560):
         connection = socket.create_connection(("127.0.0.1", servers.SERVERS[name][0]))
         connection.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
                            b"application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         CROWD.append(connection)
-    time.sleep(2)
 
 
 def disperse(_):
@@ -313,7 +312,7 @@ OLLAMA = {
                                  native(stream=False)],
     "v1-worker-killed-mid-stream": [stream(STORY, max_tokens=1000, during=(5, kill_worker),
                                            give_up=30), chat()],
-    "error-queue-full": [crowd, native(stream=False), chat(), disperse],
+    "error-queue-full": [restart, crowd, chat(give_up=10), native(stream=False, give_up=10), disperse],
     "killed-mid-stream": [native(STORY, options={"num_predict": 1000}, during=(5, kill))],
 }
 
