@@ -4,7 +4,8 @@
 override MODEL := $(value MODEL)
 override PROMPT := $(value PROMPT)
 override ADAPTERS := $(value ADAPTERS)
-export MODEL PROMPT ADAPTERS
+override PREFIX := $(value PREFIX)
+export MODEL PROMPT ADAPTERS PREFIX
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
@@ -14,30 +15,30 @@ kind := $(if $(filter 1 ON on yes,$(PORTABLE)),-portable)
 kind := $(kind)$(if $(findstring thread,$(SANITIZE)),-tsan)
 kind := $(kind)$(if $(findstring address,$(SANITIZE)),-asan)
 kind := $(kind)$(if $(filter undefined,$(SANITIZE)),-ubsan)
-BUILD := build$(kind)
+# A compiler named on the command line too: CMake forgets its options when the compiler changes. One of
+# the environment counts when a folder is made.
+named := $(strip $(foreach name,CC CXX,$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+compiler := $(if $(named),-$(subst +,p,$(notdir $(firstword $($(firstword $(named)))))))
+BUILD := build$(kind)$(compiler)
+ASAN_CORE := build-asan-core$(compiler)
 
 flags := -DINF_WERROR=ON -DINF_TESTS=ON -DSANITIZE=$(SANITIZE)
 flags += -DPORTABLE=$(if $(findstring -portable,$(kind)),ON,OFF)
-flags += $(if $(LLAMA_CPP_DIR),-DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR)))
-flags += $(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)))
-ifneq ($(origin CC),default)
-flags += -DCMAKE_C_COMPILER=$(CC)
-endif
-ifneq ($(origin CXX),default)
-flags += -DCMAKE_CXX_COMPILER=$(CXX)
-endif
+flags += -DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR))
+flags += $(if $(filter CC,$(named)),-DCMAKE_C_COMPILER=$(CC))
+flags += $(if $(filter CXX,$(named)),-DCMAKE_CXX_COMPILER=$(CXX))
 generator := $(if $(shell command -v ninja),-G Ninja)
 
 # Configuring again takes a second and notices a moved cache, another CPU and new files.
 configure = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(generator)) $(flags) $(2) >$(1).log || { cat $(1).log >&2; rm -f $(1).log; exit 1; }; mv $(1).log $(1)/configure.log
 
-.PHONY: all build run model test test-asan-core test-live fuzz peers install format format-check tidy clean help
+.PHONY: all build run model test test-asan-core test-live fuzz peers bench install format format-check tidy clean help
 
 all: build
 
 build:
 	@$(call configure,$(BUILD))
-	@cmake --build $(BUILD) -j $(JOBS)
+	@sh scripts/build.sh $(BUILD) $(JOBS)
 
 # Base model and both adapters answer the same question at once. MODEL= uses a GGUF of one's own.
 run: build $(if $(MODEL),,model)
@@ -51,9 +52,9 @@ test: $(if $(SANITIZE),,test-asan-core) build
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 test-asan-core:
-	@$(call configure,build-asan-core,-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
-	@cmake --build build-asan-core -j $(JOBS) --target asan-core
-	@ctest --test-dir build-asan-core --output-on-failure -j $(JOBS) -L asan-core
+	@$(call configure,$(ASAN_CORE),-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
+	@sh scripts/build.sh $(ASAN_CORE) $(JOBS) asan-core
+	@ctest --test-dir $(ASAN_CORE) --output-on-failure -j $(JOBS) -L asan-core
 comma := ,
 
 # On the real vLLM and Ollama, installed into the cache first. LIVE="vllm" or "ollama": only that one.
@@ -63,15 +64,21 @@ test-live: build
 
 fuzz:
 	@$(call configure,build-fuzz,-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DINF_FUZZ=ON -DINF_TESTS=OFF -DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
-	@cmake --build build-fuzz -j $(JOBS) --target fuzz
+	@sh scripts/build.sh build-fuzz $(JOBS) fuzz
 	@sh scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
-# llama-bench and llama-server of the same source, for the benchmarks.
+# llama-bench, llama-server and llama-quantize of the same source, for the benchmarks.
 peers:
 	@sh scripts/llama-cpp.sh --component peers $(if $(findstring -portable,$(kind)),--portable)
 
+# SECTIONS=one,eight,... only these tables; ROUNDS=7.
+bench: build model
+	@sh scripts/build.sh $(BUILD) $(JOBS) bench
+	@sh scripts/bench.sh $(BUILD)
+
 install: build
-	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(abspath $(PREFIX)))
+	@case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac; \
+	    cmake --install $(BUILD) $${PREFIX:+--prefix "$$PREFIX"}
 
 format:
 	@sh scripts/clang-format.sh
@@ -91,6 +98,7 @@ help:
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
 	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm or ollama'
 	@echo 'make model         fetch the small real model into the cache'
+	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'
 	@echo 'make fuzz          each fuzz target for FUZZ_SECONDS=60 (clang)'
 	@echo 'make install       library, header, pkg-config, CMake package, man page; PREFIX= DESTDIR='
@@ -101,4 +109,5 @@ help:
 	@echo 'SANITIZE=address,undefined or thread   instruments everything, llama.cpp too; a folder of its own'
 	@echo 'PORTABLE=1                             for any x86-64-v3 CPU (AVX2) instead of this one'
 	@echo 'LLAMA_CPP_DIR=DIR                      a llama.cpp checkout instead of the pinned source'
-	@echo 'CC= CXX= JOBS=                         compilers, parallel jobs'
+	@echo 'CC= CXX=                               compilers; a folder of its own
+	@echo 'JOBS=                                  parallel jobs'

@@ -7,6 +7,7 @@
  *     register N PREFIX K       adapters a0 .. a<N-1> from PREFIX0 .. PREFIX<K-1>, in turn
  *     generate N A T P          N requests at once, T tokens each, prompts of P tokens; request i has
  *                               adapter a<i mod A> (A 0: none)
+ *     decode T                  one stream's decode speed over T tokens
  *     prefill P I               the prompt's time: P tokens under adapter a<I> (-1: none)
  *     first I                   time to the first token of a 16-token prompt under a<I>
  *     load PATH                 loads and unloads PATH once
@@ -129,6 +130,14 @@ static void do_generate(int n, int adapters, int tokens, int prompt)
            (long long)made, now() - begin, rows, different);
 }
 
+/* From the first token to the last; the first comes out of the prefill. */
+static void do_decode(int tokens)
+{
+    inf_result r = finish(start(-1, tokens + 1, 2, NULL));
+
+    printf("{\"tokens_per_second\":%.3f}\n", (double)tokens / (double)r.timings.decode_us * 1e6);
+}
+
 static void do_prefill(int prompt, int adapter)
 {
     inf_result r = finish(start(adapter, 1, prompt, NULL));
@@ -218,6 +227,8 @@ static bool answer(const char *line)
         do_register(a, path, b);
     else if (sscanf(line, "generate %d %d %d %d", &a, &b, &c, &d) == 4 && a <= MAX_REQUESTS)
         do_generate(a, b, c, d);
+    else if (sscanf(line, "decode %d", &a) == 1)
+        do_decode(a);
     else if (sscanf(line, "prefill %d %d", &a, &b) == 2)
         do_prefill(a, b);
     else if (sscanf(line, "first %d", &a) == 1)

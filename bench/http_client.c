@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -439,6 +440,9 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+    /* Or every sleep until a request is due would last 50 us longer; the bare loop's timer has no
+     * such slack. */
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     parse = strcmp(argv[1], "ours") == 0;
     port = atoi(argv[3]);

@@ -37,6 +37,36 @@ progress_end() {
     progress_quarter=
 }
 
+# watch_build TITLE LOG [show]: reads a build's output. Steps ("[3/7] ..." of ninja, "[ 42%] ..." of
+# make) become the progress line, everything goes to LOG; with "show" what is neither a step nor
+# chatter, a compiler's words, goes to stderr too.
+watch_build() {
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >>"$2"
+        case $line in
+        "["*"] Re-checking globbed"* | "ninja: no work to do."* | "ninja: Entering directory"*) ;;
+        "[100%] Built target"* | "["*"%] Built target"* | "Consolidate compiler generated "*) ;;
+        "Scanning dependencies of "* | *"make["*"]: Entering directory"* | *"make["*"]: Leaving directory"*) ;;
+        "["[0-9]*/[0-9]*"] "*)
+            count=${line#"["}
+            count=${count%%"]"*}
+            progress "$1" "${count%/*}" "${count#*/}"
+            ;;
+        "["*[0-9]"%] "*)
+            count=${line%%"%"*}
+            progress "$1" "${count##*[!0-9]}" 100
+            ;;
+        *)
+            if [ "${3:-}" = show ]; then
+                [ ! -t 2 ] || printf '\r\033[K' >&2
+                printf '%s\n' "$line" >&2
+            fi
+            ;;
+        esac
+    done
+    progress_end
+}
+
 sha256_of() {
     sha256sum "$1" | cut -d' ' -f1
 }

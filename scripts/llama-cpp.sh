@@ -15,7 +15,7 @@
 # The folder's name is a hash of everything that the result depends on: version, compiler, C library,
 # cmake/llama-cpp/CMakeLists.txt (which has every flag), the options above, and in a native build the
 # features that the compiler finds in this CPU. It appears by a rename when it is complete, so a build
-# cut short leaves nothing behind.
+# cut short leaves nothing behind; a list of its files' sizes tells a copy that was cut short later.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -106,30 +106,30 @@ unpack() {
     source_dir=$work/unpacked/vendor/llama.cpp
 }
 
-# run_logged: the command's output to the log; its [done/total] lines to the progress line.
+# run_logged COMMAND...: ends the script with the log's tail when the command fails.
 run_logged() {
     rm -f "$work/status"
-    { "$@" 2>&1 && echo 0 >"$work/status"; } | while IFS= read -r line; do
-        printf '%s\n' "$line" >>"$work/log"
-        case $line in
-        "["[0-9]*/[0-9]*"] "*)
-            count=${line#"["}
-            count=${count%%"]"*}
-            progress "building llama.cpp ($component${sanitize:+, $sanitize})" \
-                "${count%/*}" "${count#*/}"
-            ;;
-        esac
-    done
+    { "$@" 2>&1 && echo 0 >"$work/status"; } |
+        watch_build "building llama.cpp ($component${sanitize:+, $sanitize})" "$work/log"
     if [ ! -f "$work/status" ]; then
-        progress_end
         cp "$work/log" "$cache/failed.log"
         tail -n 30 "$work/log" >&2
         die "llama.cpp did not build; the whole log is $cache/failed.log"
     fi
 }
 
+sizes() {
+    (cd "$1" && find . -type f ! -name sizes.txt -exec ls -l {} + | awk '{ print $5, $NF }' | LC_ALL=C sort)
+}
+
+good() {
+    [ -f "$prefix/key.txt" ] || return 1
+    [ ! -f "$prefix/sizes.txt" ] || [ "$(sizes "$prefix")" = "$(cat "$prefix/sizes.txt")" ]
+}
+
 build() {
-    [ ! -d "$prefix" ] || return 0 # another process built it while this one waited for the lock
+    ! good || return 0 # another process built it while this one waited for the lock
+    [ ! -e "$prefix" ] || say "$prefix is damaged, building it again"
     rm -rf "$work"
     mkdir -p "$work"
     trap 'rm -rf "$work"' EXIT
@@ -146,6 +146,9 @@ build() {
     run_logged cmake --install "$work/build"
     progress_end
     key_text >"$work/out/key.txt"
+    sizes "$work/out" >"$work/sizes.txt"
+    mv "$work/sizes.txt" "$work/out/sizes.txt"
+    rm -rf "$prefix"
     mv "$work/out" "$prefix"
     rm -rf "$work"
     trap - EXIT
@@ -156,5 +159,5 @@ unpack_locked() {
     unpack
 }
 
-[ -d "$prefix" ] || with_lock "$cache/$name.lock" build
+good || with_lock "$cache/$name.lock" build
 printf '%s\n' "$prefix"

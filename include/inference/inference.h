@@ -605,7 +605,8 @@ INF_API int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
 /* ---------------------------------------------- text and numbers (in process; else UNSUPPORTED) */
 
 /* Tokens of a text. add_special: the model's beginning-of-text tokens too, and special tokens
- * written in the text are recognised either way. Needs no weights. */
+ * written in the text are recognised either way. INVALID_ARGUMENT for text that is not UTF-8. Needs
+ * no weights. */
 INF_API int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text,
                                    bool add_special, const inf_callbacks *callbacks,
                                    inf_error *err);

@@ -20,15 +20,19 @@ static void print_chunk(void *user_data, inf_op *op, const inf_chunk *chunk)
         inf_op_cancel(op);
 }
 
+/* After an error: the text so far, if any, as a line; as JSON nothing. */
 static void print_result(const struct settings *s, const inf_op *op, char last)
 {
     inf_result result;
 
     inf_op_result(op, &result, sizeof result);
     if (s->json) {
-        output_json(result_to_json(op));
+        if (inf_op_error(op, NULL) == INF_OK)
+            output_json(result_to_json(op));
         return;
     }
+    if (result.text.len == 0 && inf_op_error(op, NULL) != INF_OK)
+        return;
     if (s->no_stream && result.text.len) {
         output_write(result.text.data, result.text.len);
         last = result.text.data[result.text.len - 1];
@@ -57,8 +61,7 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
     if (code == INF_OK) {
         code = session_wait(op, err);
         clear_progress();
-        if (code == INF_OK || !s->json) /* an error has no result, but its text so far */
-            print_result(s, op, last);
+        print_result(s, op, last);
     }
     inf_op_release(op);
     return code;

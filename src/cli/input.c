@@ -9,6 +9,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The length of the UTF-8 sequence at s, or 0. */
+static size_t sequence(const unsigned char *s)
+{
+    size_t n = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
+
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) ||
+        (*s == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return n;
+}
+
+void make_one_line(char *text)
+{
+    while (*text) {
+        size_t n = sequence((const unsigned char *)text);
+
+        if (n == 0)
+            *text = '?';
+        else if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            *text = ' ';
+        text += n ? n : 1;
+    }
+}
+
 int32_t command_error(inf_error *err, int32_t code, const char *format, ...)
 {
     va_list args;
@@ -18,6 +46,7 @@ int32_t command_error(inf_error *err, int32_t code, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_one_line(err->message);
     return code;
 }
 
@@ -37,8 +66,11 @@ static int32_t read_stream(inf_text *out, struct settings *s, FILE *stream, cons
     char *kept = NULL;
 
     while (data) {
-        size_t n = fread(data + len, 1, capacity - len, stream);
+        size_t n = 0;
 
+        interrupt_reading(true);
+        n = fread(data + len, 1, capacity - len, stream);
+        interrupt_reading(false);
         len += n;
         if (n == 0)
             break;
@@ -92,7 +124,9 @@ bool input_line(char **line, size_t *capacity, size_t *len, void *stream, inf_er
 
     err->code = INF_OK;
     errno = 0;
+    interrupt_reading(true);
     n = getline(line, capacity, stream);
+    interrupt_reading(false);
     if (n < 0) {
         if (!feof(stream))
             read_failed(err, "a line");

@@ -15,6 +15,10 @@ int32_t input_expand(inf_text *text, struct settings *s, inf_error *err);
  * false at the end; *err has what went wrong, or INF_OK. */
 bool input_line(char **line, size_t *capacity, size_t *len, void *stream, inf_error *err);
 
+/* Controls become spaces, what is not UTF-8 question marks: what is quoted in a message may be
+ * anything, and a buffer may end within a letter. */
+void make_one_line(char *text);
+
 /* An error of the command's own. */
 int32_t command_error(inf_error *err, int32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_AT_ONCE = 15 }; /* as a cancelled operation */
@@ -11,7 +12,7 @@ enum { EXIT_AT_ONCE = 15 }; /* as a cancelled operation */
 static pthread_t main_thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards watched */
 static inf_op *watched;
-static atomic_bool came;
+static atomic_bool came, reading;
 
 static void make_set(sigset_t *set)
 {
@@ -21,21 +22,26 @@ static void make_set(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
+/* Once one came, a read is ended again and again: the main thread may just be about to begin it. */
 static void *wait_for_signals(void *arg)
 {
+    static const struct timespec soon = {.tv_nsec = 20000000};
     sigset_t set;
-    int number = 0;
 
+    (void)arg;
     make_set(&set);
-    while (sigwait(&set, &number) == 0) {
-        if (atomic_exchange(&came, true))
-            _exit(EXIT_AT_ONCE);
-        pthread_mutex_lock(&lock);
-        inf_op_cancel(watched);
-        pthread_mutex_unlock(&lock);
-        pthread_kill(main_thread, SIGUSR1); /* ends a read from standard input */
+    for (;;) {
+        if ((atomic_load(&came) ? sigtimedwait(&set, NULL, &soon) : sigwaitinfo(&set, NULL)) > 0) {
+            if (atomic_exchange(&came, true))
+                _exit(EXIT_AT_ONCE);
+            pthread_mutex_lock(&lock);
+            inf_op_cancel(watched);
+            pthread_mutex_unlock(&lock);
+        }
+        if (atomic_load(&came) && atomic_load(&reading))
+            pthread_kill(main_thread, SIGUSR1);
     }
-    return arg;
+    return NULL;
 }
 
 static void do_nothing(int number)
@@ -68,6 +74,11 @@ void interrupt_watch(inf_op *op)
     if (atomic_load(&came))
         inf_op_cancel(op);
     pthread_mutex_unlock(&lock);
+}
+
+void interrupt_reading(bool now)
+{
+    atomic_store(&reading, now);
 }
 
 bool interrupted(void)

@@ -14,6 +14,8 @@
 void interrupt_init(void);
 /* The operation to cancel from now on; NULL: none. Cancels it at once when a signal came before. */
 void interrupt_watch(inf_op *op);
+/* The main thread is about to read, or has read: a signal ends the read. */
+void interrupt_reading(bool reading);
 /* True once a signal came. */
 bool interrupted(void);
 

@@ -8,9 +8,9 @@ static json_t *to_json(const inf_logits *l)
     json_t *probe = json_array();
 
     for (size_t i = 0; i < l->n_top; i++)
-        json_array_append_new(top, json_pack("[i, f]", l->top_ids[i], (double)l->top[i]));
+        json_array_append_new(top, json_pack("[i, o]", l->top_ids[i], number_to_json(l->top[i])));
     for (size_t i = 0; i < l->n_probe; i++)
-        json_array_append_new(probe, json_real((double)l->probe[i]));
+        json_array_append_new(probe, number_to_json(l->probe[i]));
     return json_pack("{s:o, s:o}", "top", top, "probe", probe);
 }
 

@@ -1,6 +1,7 @@
 /* main: finds the command. It uses the library's public header only. */
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -78,6 +79,16 @@ static int help(int argc, char **argv)
     return 0;
 }
 
+/* Help that could not be written is an error too. */
+static int finish(int exit_code)
+{
+    inf_error err;
+
+    if (exit_code != 0 || output_error(&err) == INF_OK)
+        return exit_code;
+    return report_error(&err);
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command = NULL;
@@ -86,16 +97,18 @@ int main(int argc, char **argv)
         return usage_error(NULL, "a command is missing");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0)
-        return help(argc, argv);
-    if (strcmp(argv[1], "--version") == 0)
-        return printf("inference %s\n", inf_version_string()) < 0;
+        return finish(help(argc, argv));
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("inference %s\n", inf_version_string());
+        return finish(0);
+    }
     if (strcmp(argv[1], "--options") == 0) { /* for the check that the documentation has them all */
         options_print_all(commands, N_COMMANDS);
-        return 0;
+        return finish(0);
     }
     command = find_command(argv[1]);
     if (!command)
         return usage_error(NULL, "no command '%s'", argv[1]);
     interrupt_init();
-    return command->run(command, argc - 2, argv + 2);
+    return finish(command->run(command, argc - 2, argv + 2));
 }

@@ -3,6 +3,8 @@
  */
 #include "cli/options.h"
 
+#include "cli/input.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -19,6 +21,7 @@ enum option_kind {
     OPTION_CHOICE,  /* inf_text, one of "a|b|c" in `argument` */
     OPTION_JSON,    /* inf_text; in a batch line the value itself may stand there */
     OPTION_TEXTS,   /* struct text_list, repeatable */
+    OPTION_PAIRS,   /* the same, each ID=PATH */
     OPTION_IDS,     /* struct id_list, "1,2,3" */
     OPTION_I32,     /* inf_maybe_i32 */
     OPTION_U64,     /* inf_maybe_u64 */
@@ -54,7 +57,7 @@ static const struct option options[] = {
      "a GGUF file (llamacpp), or the name a server has for its model"},
     {'u', "url", "base-url", NULL, "URL", OPTION_TEXT, AT(url), ON_PROVIDER,
      "the server; for in-process providers the model, as -m"},
-    {0, "load", NULL, NULL, "ID=PATH", OPTION_TEXTS, AT(load), GENERATE | LOGITS,
+    {0, "load", NULL, NULL, "ID=PATH", OPTION_PAIRS, AT(load), GENERATE | LOGITS,
      "load an adapter (PEFT directory or GGUF file) under this id; may be repeated"},
     {0, "adapter", "adapter-id", "adapter_id", "ID", OPTION_TEXT, AT(adapter), GENERATE | LOGITS,
      "generate with this loaded adapter"},
@@ -183,14 +186,15 @@ void settings_free(struct settings *s)
 
 int usage_error(const struct command *command, const char *format, ...)
 {
+    char line[400];
     va_list args;
 
     va_start(args, format);
-    fputs("inference: ", stderr);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "; see 'inference %s%s--help'\n", command ? command->name : "",
-            command ? " " : "");
+    vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    make_one_line(line);
+    fprintf(stderr, "inference: %s; see 'inference %s%s--help'\n", line,
+            command ? command->name : "", command ? " " : "");
     return EXIT_USAGE;
 }
 
@@ -294,6 +298,13 @@ static bool set_ids_from_text(struct settings *s, const struct option *o, const 
     return items != NULL;
 }
 
+bool is_id_and_path(const char *text)
+{
+    const char *equals = strchr(text, '=');
+
+    return equals && equals != text && equals[1];
+}
+
 /* false: the text is no value of the option's kind. */
 static bool set_from_text(struct settings *s, const struct option *o, const char *text)
 {
@@ -312,6 +323,10 @@ static bool set_from_text(struct settings *s, const struct option *o, const char
     case OPTION_CHOICE:
         *(inf_text *)field = inf_str(text);
         return is_choice(o, inf_str(text));
+    case OPTION_PAIRS:
+        if (!is_id_and_path(text))
+            return false;
+        return add_text(s, field, inf_str(text));
     case OPTION_TEXTS:
         return add_text(s, field, inf_str(text));
     case OPTION_IDS:
@@ -410,6 +425,7 @@ static bool set_from_json(struct settings *s, const struct option *o, json_t *va
         return json_is_string(value);
     case OPTION_JSON:
         return set_json(s, o, value);
+    case OPTION_PAIRS:
     case OPTION_TEXTS:
         return set_texts(s, o, value);
     case OPTION_IDS:
@@ -440,6 +456,8 @@ static const char *kind_text(const struct option *o)
         return o->argument;
     case OPTION_JSON:
         return "JSON";
+    case OPTION_PAIRS:
+        return "ID=PATH, such as pirate=adapters/pirate";
     case OPTION_TEXTS:
         return "a text or a list of texts";
     case OPTION_IDS:
@@ -569,8 +587,19 @@ static const struct option *find_key(const char *key)
     return NULL;
 }
 
+/* The first option that sets the same: a request's field may have two names. */
+static size_t field_number(const struct option *o)
+{
+    size_t i = 0;
+
+    while (options[i].offset != o->offset)
+        i++;
+    return i;
+}
+
 bool settings_from_json(struct settings *s, json_t *object, char *why, size_t size)
 {
+    bool seen[N_OPTIONS] = {false};
     const char *key = NULL;
     json_t *value = NULL;
 
@@ -590,6 +619,11 @@ bool settings_from_json(struct settings *s, json_t *object, char *why, size_t si
         }
         if (json_is_null(value)) /* as if it were not there */
             continue;
+        if (seen[field_number(o)]) {
+            snprintf(why, size, "\"%s\" says again what another key says", key);
+            return false;
+        }
+        seen[field_number(o)] = true;
         if (!set_from_json(s, o, value)) {
             snprintf(why, size, "\"%s\" takes %s", key, kind_text(o));
             return false;

@@ -96,6 +96,9 @@ void settings_free(struct settings *s);
  */
 bool settings_from_json(struct settings *s, json_t *object, char *why, size_t size);
 
+/* Whether it is ID=PATH, neither part empty. */
+bool is_id_and_path(const char *text);
+
 /* Memory that lives as long as the settings; NULL when out of memory. */
 void *settings_alloc(struct settings *s, size_t size);
 

@@ -4,6 +4,7 @@
 #include "cli/input.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ bool output_json(json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
                        : NULL;
+    int expected = 0;
     bool ok = false;
 
     json_decref(value);
@@ -47,6 +49,8 @@ bool output_json(json_t *value)
 
         text[n] = '\n'; /* in place of the NUL: one write, so that lines stay whole */
         ok = output_write(text, n + 1) && output_flush();
+    } else {
+        atomic_compare_exchange_strong(&write_error, &expected, ENOMEM);
     }
     free(text);
     return ok;
@@ -65,7 +69,11 @@ int32_t output_error(inf_error *err)
 
 int report_error(const inf_error *err)
 {
-    fprintf(stderr, "inference: %s\n", err->message);
+    char line[sizeof err->message];
+
+    memcpy(line, err->message, sizeof line);
+    make_one_line(line);
+    fprintf(stderr, "inference: %s\n", line);
     return inf_error_exit_code(err->code);
 }
 
@@ -102,6 +110,12 @@ static json_t *piece_to_json(inf_text piece)
     return value;
 }
 
+/* JSON has no infinity: null. */
+json_t *number_to_json(float value)
+{
+    return isfinite(value) ? json_real((double)value) : json_null();
+}
+
 static json_t *logprobs_to_json(const inf_result *r)
 {
     json_t *list = json_array();
@@ -111,12 +125,12 @@ static json_t *logprobs_to_json(const inf_result *r)
         json_t *top = json_array();
 
         for (size_t k = 0; k < l->n_top; k++)
-            json_array_append_new(top, json_pack("{s:i, s:o, s:f}", "token_id", l->top[k].token_id,
+            json_array_append_new(top, json_pack("{s:i, s:o, s:o}", "token_id", l->top[k].token_id,
                                                  "piece", piece_to_json(l->top[k].piece), "logprob",
-                                                 (double)l->top[k].logprob));
-        json_array_append_new(list, json_pack("{s:i, s:o, s:f, s:o}", "token_id", l->token_id,
+                                                 number_to_json(l->top[k].logprob)));
+        json_array_append_new(list, json_pack("{s:i, s:o, s:o, s:o}", "token_id", l->token_id,
                                               "piece", piece_to_json(l->piece), "logprob",
-                                              (double)l->logprob, "top", top));
+                                              number_to_json(l->logprob), "top", top));
     }
     return list;
 }

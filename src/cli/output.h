@@ -12,7 +12,8 @@
 
 /* false once standard output has failed. */
 bool output_write(const char *data, size_t n);
-/* A compact JSON line. Takes the reference. false also when value is NULL. */
+/* A compact JSON line. Takes the reference. value NULL: there was no memory for it; as a failed
+ * write. */
 bool output_json(json_t *value);
 bool output_flush(void);
 /* IO when a write failed, else INF_OK. */
@@ -26,6 +27,8 @@ json_t *result_to_json(const inf_op *op);
 json_t *report_to_json(const inf_adapter_report *report);
 /* A string, or null for absent text. */
 json_t *text_to_json(inf_text text);
+/* null for what is not finite. */
+json_t *number_to_json(float value);
 json_t *ids_to_json(const int32_t *ids, size_t n);
 
 #endif

@@ -56,7 +56,8 @@ static bool ends_with(inf_text text, const char *ending)
     return text.len >= n && strcasecmp(text.data + text.len - n, ending) == 0;
 }
 
-/* What -m tells: a file or a name in .gguf is llama.cpp's, a directory is a checkpoint. */
+/* What -m tells: a file or a name in .gguf is llama.cpp's, a directory is a checkpoint. A path that
+ * leads nowhere is a file that is missing. */
 static const char *type_of_model(inf_text model)
 {
     struct stat info;
@@ -65,7 +66,10 @@ static const char *type_of_model(inf_text model)
         return NULL;
     if (stat(model.data, &info) == 0)
         return S_ISDIR(info.st_mode) ? "transformers" : "llamacpp";
-    return ends_with(model, ".gguf") ? "llamacpp" : NULL;
+    return ends_with(model, ".gguf") || *model.data == '/' || strncmp(model.data, "./", 2) == 0 ||
+                   strncmp(model.data, "../", 3) == 0
+               ? "llamacpp"
+               : NULL;
 }
 
 static const char *type_name(const struct settings *s)

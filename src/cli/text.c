@@ -81,6 +81,7 @@ static int32_t detokenize(struct session *session, struct settings *s, inf_text 
     struct id_list ids;
     inf_op *op = NULL;
     inf_text out = {0};
+    json_t *string = NULL;
     int32_t code = parse_ids(s, text, &ids, err);
 
     if (code == INF_OK)
@@ -90,11 +91,15 @@ static int32_t detokenize(struct session *session, struct settings *s, inf_text 
         code = session_wait(op, err);
     if (code == INF_OK)
         code = inf_op_text(op, &out);
-    if (code == INF_OK && s->jsonl && !output_json(json_stringn(out.data ? out.data : "", out.len)))
+    if (code == INF_OK && s->jsonl)
+        string = json_stringn(out.data ? out.data : "", out.len);
+    if (string)
+        output_json(string);
+    else if (code == INF_OK && s->jsonl)
         code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "the bytes of these tokens are not UTF-8; without --jsonl they are "
                              "printed as they are");
-    else if (code == INF_OK && !s->jsonl)
+    else if (code == INF_OK)
         output_write(out.data, out.len);
     inf_op_release(op);
     return code;

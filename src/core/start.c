@@ -334,6 +334,8 @@ int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text, 
 
     if (code == INF_OK && !text.data)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text is NULL");
+    if (code == INF_OK && !utf8_valid(text.data, text.len)) /* tokenizers would replace the bytes */
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text: is not valid UTF-8");
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->tokenize, "tokenizing", OP_TOKENIZE, callbacks,
                      NO_TIMEOUT, err);

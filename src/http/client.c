@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #define SETTLE_ROUNDS 16
+#define IDLE_MS 30000
 
 static _Thread_local const struct http_client *current;
 
@@ -225,6 +226,7 @@ static int32_t create(void **out, inf_context *ctx, inf_error *err)
     atomic_init(&c->blocks, 1);
     c->ctx = ctx;
     c->clock_due = HTTP_NEVER;
+    c->idle_ms = IDLE_MS;
     c->random = (uint64_t)clock_us() * UINT64_C(0x9e3779b97f4a7c15) | 1;
     pthread_mutex_init(&c->signal_lock, NULL);
     c->signalled_end = &c->signalled;

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* CURLE_TOO_LARGE, which old headers do not have: a line of the head beyond what libcurl takes. */
+#define TOO_LARGE 100
+
 char *failure_what(char *out, size_t size, const struct http_exchange *x)
 {
     char url[200];
@@ -80,6 +83,8 @@ int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLc
     long number = 0;
 
     failure_what(what, sizeof what, x);
+    if ((int)result == TOO_LARGE)
+        result = CURLE_WEIRD_SERVER_REPLY;
     switch (result) {
     case CURLE_OUT_OF_MEMORY:
         return error_no_memory(err);

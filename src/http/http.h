@@ -41,7 +41,8 @@ struct http_client;
 struct http_exchange;
 struct http_headers;
 
-/* The context's client, with a reference. Errors: STATE (closing, threads refused), NO_MEMORY. */
+/* The context's client, with a reference. Errors: STATE (closing, threads refused), NO_MEMORY,
+ * INVALID_ARGUMENT (a proxy variable that is no proxy). */
 int32_t http_client_get(struct http_client **out, inf_context *ctx, inf_error *err);
 /* NULL is ignored. The last reference ends every exchange with CANCELLED, waits for their on_done
  * and ends the I/O thread; it must not be given back on that thread. The context holds one until

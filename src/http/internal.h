@@ -20,6 +20,11 @@
 
 #define HTTP_NEVER UINT64_MAX
 
+static inline uint64_t http_earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 struct lookup;
 struct shard;
 
@@ -71,7 +76,6 @@ struct http_exchange {
     /* The answer of the last attempt. */
     int32_t status;
     bool head_done;
-    bool body_cut;
     size_t head_bytes;
     size_t drained;
     int64_t retry_after_ms; /* -1: not said */
@@ -134,6 +138,7 @@ struct http_client {
     uv_async_t wake;
     uv_timer_t clock; /* for the earliest exchange in the heap */
     uv_timer_t idle_timer;
+    uint64_t idle_ms; /* how long an idle shard keeps its connections; tests shorten it */
     bool stopped;
     struct http_exchange *exchanges;
     struct http_exchange **heap;
@@ -173,11 +178,15 @@ void exchange_due(struct http_exchange *x);
 void exchange_unref(struct http_exchange *x);
 /* Looks again for the addresses it needs, then goes on; err: the lookup failed. */
 void exchange_resolved(struct http_exchange *x, const inf_error *err);
+/* The transfer is over; the exchange still has it. */
+void exchange_over(struct http_exchange *x, CURLcode result);
+
+/* answer.c */
+void exchange_forget_answer(struct http_exchange *x);
+bool exchange_is_good(const struct http_exchange *x); /* 2xx */
 /* From libcurl: false ends the transfer. */
 bool exchange_header(struct http_exchange *x, const char *line, size_t n);
 bool exchange_body(struct http_exchange *x, const char *data, size_t n);
-/* The transfer is over; the exchange still has it. */
-void exchange_over(struct http_exchange *x, CURLcode result);
 
 /* transfer.c */
 int32_t transfer_start(struct http_exchange *x, inf_error *err);

@@ -10,6 +10,7 @@
 #include "core/memory.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -314,7 +315,7 @@ void shards_close_idle(struct http_client *c)
 
         if (!s->multi || s->active > 0)
             continue;
-        if (now >= s->idle_since + IDLE_MS)
+        if (now >= s->idle_since + c->idle_ms)
             close_shard(s);
         else
             open = true;
@@ -377,12 +378,14 @@ static struct transfer *make_transfer(struct http_client *c)
     struct transfer *t = mem_calloc(1, sizeof *t);
     CURL *easy = t ? curl_easy_init() : NULL;
     bool ok = easy != NULL;
+    char agent[64];
 
     if (!ok) {
         mem_free(t);
         return NULL;
     }
     t->easy = easy;
+    snprintf(agent, sizeof agent, "inference/%s", inf_version_string());
 #define SET(option, value) ok = ok && curl_easy_setopt(easy, option, value) == CURLE_OK
     SET(CURLOPT_PRIVATE, t);
     SET(CURLOPT_NOSIGNAL, 1L);
@@ -391,7 +394,7 @@ static struct transfer *make_transfer(struct http_client *c)
 #else
     SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-    SET(CURLOPT_USERAGENT, "inference");
+    SET(CURLOPT_USERAGENT, agent);
     SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, t);
@@ -531,7 +534,7 @@ void transfer_end(struct http_exchange *x)
     if (--s->active == 0) {
         s->idle_since = uv_now(&c->loop);
         if (!uv_is_active((uv_handle_t *)&c->idle_timer))
-            uv_timer_start(&c->idle_timer, on_idle_timer, IDLE_MS, IDLE_MS / 3);
+            uv_timer_start(&c->idle_timer, on_idle_timer, c->idle_ms, c->idle_ms / 3 + 1);
     }
     keep_transfer(c, t);
 }

@@ -15,12 +15,17 @@
 #define MAX_REPEAT 2000     /* llama.cpp's own limit */
 #define MAX_RULES 65536     /* with the groups */
 #define MAX_ELEMENTS 500000 /* after repetitions are written out */
-#define MAX_VISITS 1000000  /* rules entered while left recursion is looked for */
+#define MAX_WAYS 10000      /* to begin a rule: each is a stack of the matcher */
+#define MAX_IN_A_ROW 256 /* parts that may all be empty: the matcher's work grows with their cube */
+#define MAX_VISITS 10000000 /* rules that llama.cpp enters while it looks for left recursion */
 
 /* A reference to a rule, or something that matches at least one character (rule -1). */
 struct item {
     int32_t rule;
-    bool optional; /* ?, *, {0,n} */
+    int32_t copies; /* that its repetitions make of it, 1 for none */
+    int32_t serial; /* copies in a row that may be empty though the thing itself may not */
+    bool optional;  /* ?, *, {0,n} */
+    bool endless;   /* *, +, {n,} */
 };
 
 enum mark { NEW, ENTERED, DONE };
@@ -32,8 +37,10 @@ struct rule {
     struct item *items; /* alternatives, each ended by rule -2 */
     size_t n_items, cap;
     bool defined, may_be_empty;
+    bool plainly_empty; /* an alternative has nothing in it: all that llama.cpp looks at */
     enum mark mark;
-    int64_t visits; /* of rules, when llama.cpp looks for left recursion from here */
+    int64_t ways;     /* to begin it, and rules entered on the way; an upper bound */
+    int64_t in_a_row; /* parts at its beginning that may all be empty */
 };
 
 struct parser {
@@ -236,13 +243,14 @@ struct last {
     int64_t size;
     int64_t weight; /* what llama.cpp limits together with the repetitions */
     int32_t rule;   /* CHARACTER, a rule, or END_OF_ALTERNATIVE for nothing */
-    bool optional;
+    int32_t copies, serial;
+    bool optional, endless;
 };
 
 static bool parse_quoted(struct parser *p, char closing, struct last *last)
 {
     p->at++;
-    *last = (struct last){0, 1, END_OF_ALTERNATIVE, false};
+    *last = (struct last){0, 1, END_OF_ALTERNATIVE, 1, 1, false, false};
     if (closing == ']' && at(p, '^'))
         p->at++;
     while (!at(p, closing)) {
@@ -287,7 +295,7 @@ static bool parse_token(struct parser *p, struct last *last)
     if (start[1] == '[' ? !is_token_id(start + 1, len - 2)
                         : p->is_token && !p->is_token(p->arg, start, len))
         return bad(p, "what stands in <> is not one token of the model; <[id]> names it by number");
-    *last = (struct last){1, 1, CHARACTER, false};
+    *last = (struct last){1, 1, CHARACTER, 1, 1, false, false};
     return true;
 }
 
@@ -345,7 +353,12 @@ static bool repeat(struct parser *p, int32_t rule, struct last *last)
         return bad(p, "nothing before * + ? or {");
     if (!parse_times(p, &min, &max, &endless))
         return false;
+    if (endless && last->optional)
+        return bad(p, "an endless repetition of what may be empty");
     copies = (endless ? min : max) + 1;
+    if (last->optional)
+        last->serial = (int32_t)(last->serial * copies < MAX_ELEMENTS ? last->serial * copies
+                                                                      : MAX_ELEMENTS);
     times = !endless && max > 0 ? max : min > 0 ? min : 1;
     last->weight *= times;
     if (last->weight > MAX_REPEAT)
@@ -355,6 +368,11 @@ static bool repeat(struct parser *p, int32_t rule, struct last *last)
         return false;
     last->size = last->size * min + 1;
     last->optional = last->optional || min == 0;
+    last->endless = last->endless || endless;
+    last->copies = (int32_t)(last->copies * copies < MAX_ELEMENTS ? last->copies * copies
+                                                                  : MAX_ELEMENTS);
+    if (!endless && max == 0) /* nothing is left of it */
+        last->rule = END_OF_ALTERNATIVE;
     return true;
 }
 
@@ -378,7 +396,7 @@ static bool parse_group(struct parser *p, struct last *last)
         return bad(p, "( without )");
     p->at++;
     p->depth--;
-    *last = (struct last){1, p->n_symbols - before, group, false};
+    *last = (struct last){1, p->n_symbols - before, group, 1, 1, false, false};
     return true;
 }
 
@@ -387,7 +405,7 @@ static bool parse_reference(struct parser *p, struct last *last)
     const char *name = p->at;
     size_t len = skip_word(p);
 
-    *last = (struct last){1, 1, 0, false};
+    *last = (struct last){1, 1, 0, 1, 1, false, false};
     return named_rule(p, name, len, &last->rule);
 }
 
@@ -405,7 +423,7 @@ static bool parse_symbol(struct parser *p, struct last *last, bool *none)
         return parse_group(p, last);
     if (c == '.') {
         p->at++;
-        *last = (struct last){1, 1, CHARACTER, false};
+        *last = (struct last){1, 1, CHARACTER, 1, 1, false, false};
         return true;
     }
     if (is_word(c))
@@ -416,7 +434,7 @@ static bool parse_symbol(struct parser *p, struct last *last, bool *none)
 
 static bool parse_sequence(struct parser *p, int32_t rule, bool in_group)
 {
-    struct last last = {0, 1, END_OF_ALTERNATIVE, false};
+    struct last last = {0, 1, END_OF_ALTERNATIVE, 1, 1, false, false};
     bool none = false;
 
     for (;;) {
@@ -425,7 +443,7 @@ static bool parse_sequence(struct parser *p, int32_t rule, bool in_group)
         if (none && more(p) && strchr("*+?{", *p->at) && *p->at != '\0')
             return bad(p, "nothing before * + ? or {");
         if (none)
-            return add_item(p, rule, (struct item){END_OF_ALTERNATIVE, false}) &&
+            return add_item(p, rule, (struct item){END_OF_ALTERNATIVE, 1, 1, false, false}) &&
                    add_size(p, rule, 1);
         if (!add_size(p, rule, last.size))
             return false;
@@ -436,7 +454,9 @@ static bool parse_sequence(struct parser *p, int32_t rule, bool in_group)
             skip_space(p, in_group);
         }
         if (last.rule != END_OF_ALTERNATIVE &&
-            !add_item(p, rule, (struct item){last.rule, last.optional}))
+            !add_item(
+                p, rule,
+                (struct item){last.rule, last.copies, last.serial, last.optional, last.endless}))
             return false;
     }
 }
@@ -525,10 +545,22 @@ static bool rule_may_be_empty(const struct parser *p, const struct rule *r)
     return false;
 }
 
+static bool is_plainly_empty(const struct rule *r)
+{
+    for (size_t i = 0; i < r->n_items; i++) {
+        if (r->items[i].rule == END_OF_ALTERNATIVE &&
+            (i == 0 || r->items[i - 1].rule == END_OF_ALTERNATIVE))
+            return true;
+    }
+    return false;
+}
+
 static void find_empty_rules(struct parser *p)
 {
     bool changed = true;
 
+    for (size_t i = 0; i < p->n_rules; i++)
+        p->rules[i].plainly_empty = is_plainly_empty(&p->rules[i]);
     while (changed) {
         changed = false;
         for (size_t i = p->n_rules; i-- > 0;) { /* groups come after the rule they are in */
@@ -538,6 +570,23 @@ static void find_empty_rules(struct parser *p)
                 r->may_be_empty = changed = true;
         }
     }
+}
+
+/* llama.cpp takes these for left recursion. */
+static bool check_repetitions(struct parser *p)
+{
+    for (size_t i = 0; i < p->n_rules; i++) {
+        const struct rule *r = &p->rules[i];
+
+        for (size_t k = 0; k < r->n_items; k++) {
+            struct item item = r->items[k];
+
+            p->at = r->name;
+            if (item.endless && item.rule >= 0 && p->rules[item.rule].plainly_empty)
+                return bad(p, "an endless repetition of what may be empty");
+        }
+    }
+    return true;
 }
 
 static bool left_recursive(struct parser *p, const struct rule *r)
@@ -555,22 +604,74 @@ struct frame {
     bool beginning; /* everything so far in this alternative may be empty */
 };
 
+/* The ways that an item adds to those of the rule that may begin with it: through each of its
+ * copies, when one may be empty. */
+static void add_ways(struct parser *p, struct rule *r, struct item item)
+{
+    const struct rule *begun = &p->rules[item.rule];
+
+    r->ways += (begun->ways + 1) * (begun->may_be_empty ? item.copies : item.serial);
+}
+
+/* How many parts in a row the item is, as far as they may be empty. */
+static int64_t parts(const struct parser *p, struct item item)
+{
+    const struct rule *r = item.rule >= 0 ? &p->rules[item.rule] : NULL;
+    int64_t inside = r && r->in_a_row > 1 ? r->in_a_row : 1;
+
+    return inside * (r && r->may_be_empty ? item.copies : item.serial);
+}
+
+/* The longest row from any item on, in `longest`; returns that from a beginning. */
+static int64_t count_rows(const struct parser *p, const struct rule *r, int64_t *longest)
+{
+    int64_t row = 0;
+    int64_t first = 0;
+
+    *longest = 0;
+    for (size_t i = r->n_items; i-- > 0;) {
+        if (r->items[i].rule == END_OF_ALTERNATIVE) {
+            first = row > first ? row : first; /* of the alternative behind */
+            row = 0;
+            continue;
+        }
+        row = parts(p, r->items[i]) + (item_may_be_empty(p, r->items[i]) ? row : 0);
+        *longest = row > *longest ? row : *longest;
+    }
+    return row > first ? row : first;
+}
+
+static bool finish(struct parser *p, struct frame *stack, size_t *depth)
+{
+    struct rule *r = &p->rules[stack[--*depth].rule];
+    int64_t longest = 0;
+
+    r->mark = DONE;
+    r->in_a_row = count_rows(p, r, &longest);
+    p->at = r->name;
+    if (r->in_a_row > MAX_IN_A_ROW)
+        return bad(p, "more than 256 parts in a row that may all be empty");
+    if (r->ways > MAX_WAYS)
+        return bad(p, "more than 10000 ways to begin this rule");
+    if (*depth > 0) { /* the item that led here is the one before */
+        struct frame *f = &stack[*depth - 1];
+
+        add_ways(p, &p->rules[f->rule], p->rules[f->rule].items[f->item - 1]);
+    }
+    return true;
+}
+
 static bool step(struct parser *p, struct frame *stack, size_t *depth)
 {
     struct frame *f = &stack[*depth - 1];
     struct rule *r = &p->rules[f->rule];
     struct item item = {0};
 
-    if (f->item == r->n_items) {
-        r->mark = DONE;
-        (*depth)--;
-        p->at = r->name;
-        if (*depth > 0)
-            p->rules[stack[*depth - 1].rule].visits += r->visits;
-        return r->visits <= MAX_VISITS || bad(p, "too many ways to begin this rule");
-    }
+    if (f->item == r->n_items)
+        return finish(p, stack, depth);
     item = r->items[f->item++];
     if (item.rule < 0 || !f->beginning) {
+        r->ways += f->beginning ? item.serial : 0; /* a character, or nothing */
         f->beginning = item.rule == END_OF_ALTERNATIVE || (f->beginning && item.optional);
         return true;
     }
@@ -578,11 +679,36 @@ static bool step(struct parser *p, struct frame *stack, size_t *depth)
     if (p->rules[item.rule].mark == ENTERED)
         return left_recursive(p, &p->rules[item.rule]);
     if (p->rules[item.rule].mark == DONE) {
-        r->visits += p->rules[item.rule].visits;
+        add_ways(p, r, item);
     } else {
         p->rules[item.rule].mark = ENTERED;
-        p->rules[item.rule].visits = 1;
         stack[(*depth)++] = (struct frame){item.rule, 0, true};
+    }
+    return true;
+}
+
+/* llama.cpp looks from rules that no other begins with, and from its own, one a copy. */
+static bool check_visits(struct parser *p)
+{
+    int64_t visits = 0;
+
+    for (size_t i = 0; i < p->n_rules; i++) {
+        const struct rule *r = &p->rules[i];
+        int64_t longest = 0;
+
+        p->at = r->name;
+        count_rows(p, r, &longest);
+        if (longest > MAX_IN_A_ROW)
+            return bad(p, "more than 256 parts in a row that may all be empty");
+        visits += r->ways;
+        for (size_t k = 0; k < r->n_items; k++) {
+            struct item item = r->items[k];
+
+            if (item.rule >= 0 && (item.copies > 1 || item.optional))
+                visits += item.copies * (p->rules[item.rule].ways + 1);
+        }
+        if (visits > MAX_VISITS)
+            return bad(p, "the rules up to here begin in too many ways");
     }
     return true;
 }
@@ -600,7 +726,6 @@ static bool check_beginnings(struct parser *p)
         if (p->rules[i].mark != NEW)
             continue;
         p->rules[i].mark = ENTERED;
-        p->rules[i].visits = 1;
         stack[depth++] = (struct frame){(int32_t)i, 0, true};
         while (ok && depth > 0)
             ok = step(p, stack, &depth);
@@ -625,7 +750,7 @@ static bool check(struct parser *p)
     if (!check_defined(p))
         return false;
     find_empty_rules(p);
-    return check_beginnings(p);
+    return check_repetitions(p) && check_beginnings(p) && check_visits(p);
 }
 
 int32_t gbnf_check(inf_text grammar, bool (*is_token)(void *arg, const char *text, size_t len),

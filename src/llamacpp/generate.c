@@ -110,6 +110,8 @@ static int32_t make_constraint(const struct instance *i, const inf_request *r,
     }
     if (code == INF_OK)
         code = grammar_constraint_create(out, i->vocabulary.impl, text, err);
+    if (code == INF_ERROR_INVALID_ARGUMENT && grammar.len) /* a grammar that the user never saw */
+        error_prefix(err, "json_schema: it cannot be enforced");
     buffer_free(&grammar);
     return code;
 }

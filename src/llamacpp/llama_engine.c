@@ -41,7 +41,8 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
     struct llama_context_params p = llama_context_default_params();
     struct llama_context *context = NULL;
 
-    p.n_ctx = (uint32_t)n_slots * (uint32_t)n_context;
+    /* llama.cpp rounds a window to so many cells itself, with a warning for each context. */
+    p.n_ctx = (uint32_t)n_slots * (uint32_t)(((int64_t)n_context + 255) / 256 * 256);
     p.n_batch = p.n_ubatch = MAX_UBATCH;
     p.n_seq_max = (uint32_t)n_slots;
     p.n_threads = p.n_threads_batch = e->options.n_threads;

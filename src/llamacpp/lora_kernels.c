@@ -67,6 +67,7 @@ void lora_apply_portable(const struct lora_module *m, float scale, const float *
 /* ------------------------------------------------------------------ AVX2, FMA, F16C */
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
@@ -218,10 +219,23 @@ AVX2 static void apply_f32_avx2(const struct lora_module *m, float scale, const 
     apply_all(m, LORA_F32, scale, x, x_stride, y, y_stride, n_rows, h);
 }
 
+/* clang 14 knows no name for it, and asking the CPU is slow in a virtual machine: once. */
+static bool has_f16c(void)
+{
+    static _Atomic int32_t answer; /* 0: not asked yet, 1: no, 2: yes */
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+
+    if (answer == 0)
+        answer = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) ? 2 : 1;
+    return answer == 2;
+}
+
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 void lora_apply(const struct lora_module *m, float scale, const float *x, size_t x_stride, float *y,

@@ -54,6 +54,18 @@ int32_t llamacpp_tokenize(void *impl, inf_op *op, inf_text text, bool add_specia
 
 /* ------------------------------------------------------------------ detokenize */
 
+/* As generated text is made. llama_detokenize takes the space before some punctuation away, for
+ * some models. */
+static int32_t join_pieces(const struct instance *i, const struct preparation *prep,
+                           struct buffer *out, inf_error *err)
+{
+    for (size_t k = 0; k < prep->n_ids; k++) {
+        if (!i->vocabulary.piece(i->vocabulary.impl, prep->ids[k], !prep->flag, out))
+            return error_no_memory(err);
+    }
+    return INF_OK;
+}
+
 static int32_t detokenize(const struct instance *i, const struct preparation *prep,
                           struct buffer *out, inf_error *err)
 {
@@ -66,6 +78,8 @@ static int32_t detokenize(const struct instance *i, const struct preparation *pr
                                     "token %d is outside the vocabulary of %d tokens", prep->ids[k],
                                     i->vocabulary.n_vocab);
     }
+    if (llama_vocab_type(i->vocabulary.impl) == LLAMA_VOCAB_TYPE_BPE)
+        return join_pieces(i, prep, out, err);
     if (prep->n_ids > (size_t)INT32_MAX / 256)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "too many tokens to detokenize");
     room += (int32_t)prep->n_ids * 8;

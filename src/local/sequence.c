@@ -142,8 +142,8 @@ enum sequence_state sequence_advance(struct sequence *s, const float *logits, in
         return SEQUENCE_NOT_FINITE;
     if (token == SAMPLER_NO_CHOICE) {
         error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                  "the grammar allows no token of the vocabulary after the text so far; mend the "
-                  "grammar or the JSON schema");
+                  "the grammar allows no token of the vocabulary after the text so far, or has too "
+                  "many ways to follow it; mend the grammar or the JSON schema");
         return SEQUENCE_ENDED;
     }
     s->last_token_us = clock_us();

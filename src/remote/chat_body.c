@@ -59,7 +59,7 @@ static int32_t check_object(inf_text text, const char *field, struct json_span *
     *out = (struct json_span){NULL, 0};
     if (!text.data)
         return INF_OK;
-    if (!json_scan(out, text.data, text.len) || !json_is_object(*out))
+    if (!scan_json(out, text.data, text.len) || !scan_is_object(*out))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s: is not a JSON object", field);
     return INF_OK;
 }
@@ -96,7 +96,7 @@ static const struct {
 int32_t chat_body_check_key(struct json_span key, inf_error *err)
 {
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
-        if (!json_equals(key, owned[i].key))
+        if (!scan_equals(key, owned[i].key))
             continue;
         if (owned[i].instead)
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
@@ -116,7 +116,7 @@ static bool constrains(struct json_span key)
                                         "format"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (json_equals(key, names[i]))
+        if (scan_equals(key, names[i]))
             return true;
     }
     return false;
@@ -130,8 +130,8 @@ static int32_t check_extra(enum chat_body_kind kind, struct json_span extra, con
     struct json_walk w, rest;
     int32_t code = INF_OK;
 
-    json_walk_object(&w, extra);
-    while (json_next_member(&w, &key, &value)) {
+    scan_object(&w, extra);
+    while (scan_next_member(&w, &key, &value)) {
         code = chat_body_check_key(key, err);
         if (code != INF_OK)
             return code;
@@ -140,10 +140,10 @@ static int32_t check_extra(enum chat_body_kind kind, struct json_span extra, con
                              "extra_json: %.*s contradicts json_schema or grammar", (int)key.len,
                              key.data);
         for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++) {
-            if (kind == CHAT_BODY_PLAIN && json_equals(key, dropped[i]))
+            if (kind == CHAT_BODY_PLAIN && scan_equals(key, dropped[i]))
                 return unsupported(err, kind, dropped[i]);
         }
-        for (rest = w; json_next_member(&rest, &other, &ignored);) {
+        for (rest = w; scan_next_member(&rest, &other, &ignored);) {
             if (other.len == key.len && memcmp(other.data, key.data, key.len) == 0)
                 return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                                  "extra_json: %.*s stands there twice", (int)key.len, key.data);
@@ -187,13 +187,13 @@ static int32_t check_messages(enum chat_body_kind kind, const inf_request *r, st
         code = check_role(kind, r->messages[i].role, err);
     if (!r->messages_json.data || code != INF_OK)
         return code;
-    if (!json_scan(out, r->messages_json.data, r->messages_json.len) || !json_walk_array(&w, *out))
+    if (!scan_json(out, r->messages_json.data, r->messages_json.len) || !scan_array(&w, *out))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json: is not a JSON array");
-    for (; json_next_item(&w, &message); n++) {
-        if (!json_is_object(message) || !json_is_string(json_member(message, "role")))
+    for (; scan_next_item(&w, &message); n++) {
+        if (!scan_is_object(message) || !scan_is_string(scan_member(message, "role")))
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "messages_json: message %zu is no object with a \"role\"", n + 1);
-        code = check_json_role(kind, json_member(message, "role"), err);
+        code = check_json_role(kind, scan_member(message, "role"), err);
         if (code != INF_OK)
             return code;
     }
@@ -206,7 +206,7 @@ static int32_t check_messages(enum chat_body_kind kind, const inf_request *r, st
 
 bool chat_body_text(struct buffer *out, const char *key, inf_text text)
 {
-    return buffer_append_str(out, key) && json_write_string(out, text.data, text.len);
+    return buffer_append_str(out, key) && write_json_string(out, text.data, text.len);
 }
 
 bool chat_body_i64(struct buffer *out, const char *key, int64_t value)
@@ -216,7 +216,7 @@ bool chat_body_i64(struct buffer *out, const char *key, int64_t value)
 
 bool chat_body_float(struct buffer *out, const char *key, inf_maybe_f32 value)
 {
-    return !value.is_set || (buffer_append_str(out, key) && json_write_float(out, value.value));
+    return !value.is_set || (buffer_append_str(out, key) && write_json_float(out, value.value));
 }
 
 bool chat_body_stops(struct buffer *out, const inf_request *r)
@@ -287,8 +287,8 @@ static bool write_extra(struct buffer *out, struct json_span extra)
     struct json_walk w;
     bool ok = true;
 
-    json_walk_object(&w, extra);
-    while (ok && json_next_member(&w, &key, &value))
+    scan_object(&w, extra);
+    while (ok && scan_next_member(&w, &key, &value))
         ok = buffer_append(out, ",", 1) && buffer_append(out, key.data, key.len) &&
              buffer_append(out, ":", 1) && buffer_append(out, value.data, value.len);
     return ok;

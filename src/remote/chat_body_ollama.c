@@ -13,7 +13,7 @@
 static bool is_one_of(struct json_span key, const char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (json_equals(key, names[i]))
+        if (scan_equals(key, names[i]))
             return true;
     }
     return false;
@@ -35,12 +35,12 @@ static bool append_span(struct buffer *out, struct json_span v)
 /* The base64 of a data URL, as it stands in the JSON text; absent for anything else. */
 static struct json_span image_data(struct json_span part)
 {
-    struct json_span url = json_member(part, "image_url");
+    struct json_span url = scan_member(part, "image_url");
     const char *comma = NULL;
 
-    if (json_is_object(url))
-        url = json_member(url, "url");
-    if (!json_is_string(url) || url.len < 8 || memcmp(url.data, "\"data:", 6) != 0)
+    if (scan_is_object(url))
+        url = scan_member(url, "url");
+    if (!scan_is_string(url) || url.len < 8 || memcmp(url.data, "\"data:", 6) != 0)
         return (struct json_span){NULL, 0};
     comma = memchr(url.data, ',', url.len);
     if (!comma || comma - url.data < 7 || memcmp(comma - 7, ";base64", 7) != 0)
@@ -60,13 +60,13 @@ static int32_t write_parts(struct buffer *out, struct json_span parts, size_t nu
 
     buffer_init(&images, out->limit);
     ok = buffer_append_str(out, ",\"content\":\"");
-    for (json_walk_array(&w, parts); code == INF_OK && ok && json_next_item(&w, &part);) {
-        struct json_span text = json_member(part, "text");
+    for (scan_array(&w, parts); code == INF_OK && ok && scan_next_item(&w, &part);) {
+        struct json_span text = scan_member(part, "text");
         struct json_span image = image_data(part);
 
-        if (json_equals(json_member(part, "type"), "text") && json_is_string(text))
+        if (scan_equals(scan_member(part, "type"), "text") && scan_is_string(text))
             ok = buffer_append(out, text.data + 1, text.len - 2);
-        else if (json_equals(json_member(part, "type"), "image_url") && image.data)
+        else if (scan_equals(scan_member(part, "type"), "image_url") && image.data)
             ok = buffer_append_str(&images, images.len ? ",\"" : "\"") &&
                  append_span(&images, image) && buffer_append(&images, "\"", 1);
         else
@@ -91,13 +91,13 @@ static int32_t write_arguments(struct buffer *out, struct json_span arguments, s
     struct buffer text;
     int32_t code = INF_OK;
 
-    if (json_is_object(arguments))
+    if (scan_is_object(arguments))
         return append_span(out, arguments) ? INF_OK : error_no_memory(err);
     buffer_init(&text, out->limit);
-    if (json_is_string(arguments) && !json_unescape(&text, arguments))
+    if (scan_is_string(arguments) && !scan_unescape(&text, arguments))
         code = error_no_memory(err);
-    else if (!json_is_string(arguments) || !text.data || !json_scan(&inside, text.data, text.len) ||
-             !json_is_object(inside))
+    else if (!scan_is_string(arguments) || !text.data || !scan_json(&inside, text.data, text.len) ||
+             !scan_is_object(inside))
         code = bad_message(err, number, "a tool call's arguments are no JSON object");
     else
         code = append_span(out, inside) ? INF_OK : error_no_memory(err);
@@ -113,21 +113,21 @@ static int32_t write_calls(struct buffer *out, struct json_span calls, size_t nu
     int32_t code = INF_OK;
     bool first = true;
 
-    if (!json_walk_array(&w, calls))
+    if (!scan_array(&w, calls))
         return bad_message(err, number, "\"tool_calls\" is no array");
     if (!buffer_append_str(out, ",\"tool_calls\":["))
         return error_no_memory(err);
-    for (; code == INF_OK && json_next_item(&w, &call); first = false) {
-        struct json_span function = json_member(call, "function");
-        struct json_span name = json_member(function, "name");
+    for (; code == INF_OK && scan_next_item(&w, &call); first = false) {
+        struct json_span function = scan_member(call, "function");
+        struct json_span name = scan_member(function, "name");
 
-        if (!json_is_string(name))
+        if (!scan_is_string(name))
             return bad_message(err, number, "a tool call has no function name");
         if (!buffer_append_str(out,
                                first ? "{\"function\":{\"name\":" : ",{\"function\":{\"name\":") ||
             !append_span(out, name) || !buffer_append_str(out, ",\"arguments\":"))
             return error_no_memory(err);
-        code = write_arguments(out, json_member(function, "arguments"), number, err);
+        code = write_arguments(out, scan_member(function, "arguments"), number, err);
         if (code == INF_OK && !buffer_append_str(out, "}}"))
             code = error_no_memory(err);
     }
@@ -141,13 +141,13 @@ static struct json_span name_of_call(struct json_span messages, struct json_span
     struct json_span message, call;
     struct json_walk w, calls;
 
-    for (json_walk_array(&w, messages); json_next_item(&w, &message);) {
-        json_walk_array(&calls, json_member(message, "tool_calls"));
-        while (json_next_item(&calls, &call)) {
-            struct json_span own = json_member(call, "id");
+    for (scan_array(&w, messages); scan_next_item(&w, &message);) {
+        scan_array(&calls, scan_member(message, "tool_calls"));
+        while (scan_next_item(&calls, &call)) {
+            struct json_span own = scan_member(call, "id");
 
             if (own.data && own.len == id.len && memcmp(own.data, id.data, id.len) == 0)
-                found = json_member(json_member(call, "function"), "name");
+                found = scan_member(scan_member(call, "function"), "name");
         }
     }
     return found;
@@ -155,17 +155,17 @@ static struct json_span name_of_call(struct json_span messages, struct json_span
 
 static bool write_key(struct buffer *out, const char *key, struct json_span value)
 {
-    return json_is_none(value) || (buffer_append_str(out, key) && append_span(out, value));
+    return scan_is_none(value) || (buffer_append_str(out, key) && append_span(out, value));
 }
 
 static bool write_tool_name(struct buffer *out, struct json_span message, struct json_span all)
 {
-    struct json_span id = json_member(message, "tool_call_id");
-    struct json_span name = json_member(message, "tool_name");
+    struct json_span id = scan_member(message, "tool_call_id");
+    struct json_span name = scan_member(message, "tool_name");
 
-    if (json_is_none(name) && json_equals(json_member(message, "role"), "tool"))
-        name = json_member(message, "name");
-    if (json_is_none(name) && id.data)
+    if (scan_is_none(name) && scan_equals(scan_member(message, "role"), "tool"))
+        name = scan_member(message, "name");
+    if (scan_is_none(name) && id.data)
         name = name_of_call(all, id);
     return write_key(out, ",\"tool_name\":", name);
 }
@@ -178,8 +178,8 @@ static int32_t check_message(struct json_span message, size_t number, inf_error 
     struct json_span key, value;
     struct json_walk w;
 
-    for (json_walk_object(&w, message); json_next_member(&w, &key, &value);) {
-        if (!json_is_none(value) && !is_one_of(key, known, sizeof known / sizeof *known))
+    for (scan_object(&w, message); scan_next_member(&w, &key, &value);) {
+        if (!scan_is_none(value) && !is_one_of(key, known, sizeof known / sizeof *known))
             return bad_message(err, number, "it holds a key that Ollama would ignore");
     }
     return INF_OK;
@@ -188,29 +188,29 @@ static int32_t check_message(struct json_span message, size_t number, inf_error 
 static int32_t write_message(struct buffer *out, struct json_span message, struct json_span all,
                              size_t number, inf_error *err)
 {
-    struct json_span content = json_member(message, "content");
-    struct json_span calls = json_member(message, "tool_calls");
-    struct json_span thinking = json_member(message, "thinking");
+    struct json_span content = scan_member(message, "content");
+    struct json_span calls = scan_member(message, "tool_calls");
+    struct json_span thinking = scan_member(message, "thinking");
     int32_t code = check_message(message, number, err);
     bool ok = code == INF_OK && buffer_append_str(out, "{\"role\":") &&
-              append_span(out, json_member(message, "role"));
+              append_span(out, scan_member(message, "role"));
 
-    if (code == INF_OK && json_is_array(content))
+    if (code == INF_OK && scan_is_array(content))
         code = write_parts(out, content, number, err);
-    else if (code == INF_OK && json_is_string(content))
+    else if (code == INF_OK && scan_is_string(content))
         ok = ok && write_key(out, ",\"content\":", content);
-    else if (code == INF_OK && (!json_is_none(content) || json_is_none(calls)))
+    else if (code == INF_OK && (!scan_is_none(content) || scan_is_none(calls)))
         code = bad_message(err, number, "its \"content\" is no text");
-    if (code == INF_OK && !json_is_none(calls))
+    if (code == INF_OK && !scan_is_none(calls))
         code = write_calls(out, calls, number, err);
     if (code != INF_OK)
         return code;
-    if (json_is_none(thinking))
-        thinking = json_member(message, "reasoning");
-    if (json_is_none(thinking))
-        thinking = json_member(message, "reasoning_content");
+    if (scan_is_none(thinking))
+        thinking = scan_member(message, "reasoning");
+    if (scan_is_none(thinking))
+        thinking = scan_member(message, "reasoning_content");
     ok = ok && write_key(out, ",\"thinking\":", thinking) &&
-         write_key(out, ",\"images\":", json_member(message, "images")) &&
+         write_key(out, ",\"images\":", scan_member(message, "images")) &&
          write_tool_name(out, message, all) && buffer_append(out, "}", 1);
     return ok ? INF_OK : error_no_memory(err);
 }
@@ -227,7 +227,7 @@ static int32_t write_messages(struct buffer *out, const inf_request *r,
     without.messages = (struct json_span){NULL, 0};
     if (!buffer_append_str(out, ",\"messages\":[") || !chat_body_messages(out, r, &without))
         return error_no_memory(err);
-    for (json_walk_array(&w, p->messages); code == INF_OK && json_next_item(&w, &message); n++) {
+    for (scan_array(&w, p->messages); code == INF_OK && scan_next_item(&w, &message); n++) {
         if ((n || r->system_prompt.data) && !buffer_append(out, ",", 1))
             return error_no_memory(err);
         code = write_message(out, message, p->messages, n + 1, err);
@@ -269,9 +269,9 @@ static int32_t write_more_options(struct buffer *out, struct json_span options, 
     struct json_span key, value;
     struct json_walk w;
 
-    if (!json_is_none(options) && !json_is_object(options))
+    if (!scan_is_none(options) && !scan_is_object(options))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "extra_json: \"options\" is no object");
-    for (json_walk_object(&w, options); json_next_member(&w, &key, &value);) {
+    for (scan_object(&w, options); scan_next_member(&w, &key, &value);) {
         if (chat_body_check_key(key, err) != INF_OK)
             return INF_ERROR_INVALID_ARGUMENT;
         if (!is_one_of(key, known, sizeof known / sizeof *known))
@@ -290,7 +290,7 @@ static int32_t write_more_options(struct buffer *out, struct json_span options, 
 /* What /v1 calls reasoning_effort is "think" here, and "none" is false. */
 static bool write_effort(struct buffer *out, struct json_span effort)
 {
-    if (json_equals(effort, "none"))
+    if (scan_equals(effort, "none"))
         return buffer_append_str(out, ",\"think\":false");
     return write_key(out, ",\"think\":", effort);
 }
@@ -298,15 +298,15 @@ static bool write_effort(struct buffer *out, struct json_span effort)
 /* /v1's response_format: {"type":"json_object"}, or one with a schema. */
 static int32_t write_format(struct buffer *out, struct json_span format, inf_error *err)
 {
-    struct json_span type = json_member(format, "type");
-    struct json_span schema = json_member(json_member(format, "json_schema"), "schema");
+    struct json_span type = scan_member(format, "type");
+    struct json_span schema = scan_member(scan_member(format, "json_schema"), "schema");
     bool ok = true;
 
-    if (json_equals(type, "json_object"))
+    if (scan_equals(type, "json_object"))
         ok = buffer_append_str(out, ",\"format\":\"json\"");
-    else if (json_equals(type, "json_schema") && json_is_object(schema))
+    else if (scan_equals(type, "json_schema") && scan_is_object(schema))
         ok = write_key(out, ",\"format\":", schema);
-    else if (!json_equals(type, "text"))
+    else if (!scan_equals(type, "text"))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "extra_json: \"response_format\" is of no type that Ollama knows");
     return ok ? INF_OK : error_no_memory(err);
@@ -319,14 +319,14 @@ static int32_t write_extra(struct buffer *out, struct json_span extra, inf_error
     struct json_span key, value;
     struct json_walk w;
 
-    for (json_walk_object(&w, extra); json_next_member(&w, &key, &value);) {
+    for (scan_object(&w, extra); scan_next_member(&w, &key, &value);) {
         bool ok = true;
 
-        if (json_equals(key, "options"))
+        if (scan_equals(key, "options"))
             continue;
-        if (json_equals(key, "reasoning_effort")) {
+        if (scan_equals(key, "reasoning_effort")) {
             ok = write_effort(out, value);
-        } else if (json_equals(key, "response_format")) {
+        } else if (scan_equals(key, "response_format")) {
             if (write_format(out, value, err) != INF_OK)
                 return err ? err->code : INF_ERROR_INVALID_ARGUMENT;
         } else if (!is_one_of(key, known, sizeof known / sizeof *known)) {
@@ -353,12 +353,12 @@ int32_t chat_body_write_ollama(struct buffer *out, const inf_request *r,
     if (code != INF_OK)
         return code;
     ok = ok && buffer_append_str(out, ",\"stream\":true") &&
-         (json_member(p->extra, "truncate").data ||
+         (scan_member(p->extra, "truncate").data ||
           buffer_append_str(out, ",\"truncate\":false")) &&
-         (json_member(p->extra, "shift").data || buffer_append_str(out, ",\"shift\":false")) &&
+         (scan_member(p->extra, "shift").data || buffer_append_str(out, ",\"shift\":false")) &&
          write_options(out, r, p);
     if (ok)
-        code = write_more_options(out, json_member(p->extra, "options"), err);
+        code = write_more_options(out, scan_member(p->extra, "options"), err);
     if (ok && code == INF_OK && r->logprobs.is_set)
         ok = chat_body_i64(out, ",\"logprobs\":true,\"top_logprobs\":", r->logprobs.value);
     if (ok && code == INF_OK && p->schema.data)

@@ -48,15 +48,15 @@ static int32_t add_piece(struct chat_stream *s, struct json_span bytes, struct j
     struct json_walk w;
     int64_t value = 0;
 
-    if (!json_walk_array(&w, bytes)) {
-        if (!json_is_string(token))
+    if (!scan_array(&w, bytes)) {
+        if (!scan_is_string(token))
             return broken(err);
-        return json_unescape(&s->pieces, token) ? INF_OK : error_no_memory(err);
+        return scan_unescape(&s->pieces, token) ? INF_OK : error_no_memory(err);
     }
-    while (json_next_item(&w, &item)) {
+    while (scan_next_item(&w, &item)) {
         char byte = 0;
 
-        if (!json_integer(item, &value) || value < 0 || value > 255)
+        if (!scan_integer(item, &value) || value < 0 || value > 255)
             return broken(err);
         byte = (char)(unsigned char)value;
         if (!buffer_append(&s->pieces, &byte, 1))
@@ -72,9 +72,9 @@ static int32_t add_token(struct chat_stream *s, struct json_span entry, bool alt
     double logprob = 0;
     int32_t code = INF_OK;
 
-    if (!json_is_object(entry) || !json_real(json_member(entry, "logprob"), &logprob))
+    if (!scan_is_object(entry) || !scan_real(scan_member(entry, "logprob"), &logprob))
         return broken(err);
-    code = add_piece(s, json_member(entry, "bytes"), json_member(entry, "token"), err);
+    code = add_piece(s, scan_member(entry, "bytes"), scan_member(entry, "token"), err);
     if (code != INF_OK)
         return code;
     e.len = s->pieces.len - e.offset;
@@ -88,12 +88,12 @@ int32_t chat_logprobs_add(struct chat_stream *s, struct json_span entries, inf_e
     struct json_walk w, tops;
     int32_t code = INF_OK;
 
-    if (!json_walk_array(&w, entries))
+    if (!scan_array(&w, entries))
         return broken(err);
-    while (code == INF_OK && json_next_item(&w, &entry)) {
+    while (code == INF_OK && scan_next_item(&w, &entry)) {
         code = add_token(s, entry, false, err);
-        json_walk_array(&tops, json_member(entry, "top_logprobs"));
-        while (code == INF_OK && json_next_item(&tops, &other))
+        scan_array(&tops, scan_member(entry, "top_logprobs"));
+        while (code == INF_OK && scan_next_item(&tops, &other))
             code = add_token(s, other, true, err);
     }
     return code;

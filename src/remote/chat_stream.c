@@ -63,7 +63,7 @@ static int32_t take_string(struct chat_stream *s, bool reasoning, struct json_sp
     s->text_chunks++;
     if (!plain(string)) {
         buffer_clear(&s->scratch);
-        if (!json_unescape(&s->scratch, string))
+        if (!scan_unescape(&s->scratch, string))
             return error_no_memory(err);
         text = s->scratch.data;
         len = s->scratch.len;
@@ -79,9 +79,9 @@ static int32_t take_string(struct chat_stream *s, bool reasoning, struct json_sp
 static int32_t take_text(struct chat_stream *s, bool reasoning, struct json_span value,
                          inf_error *err)
 {
-    if (json_is_none(value))
+    if (scan_is_none(value))
         return INF_OK;
-    if (!json_is_string(value))
+    if (!scan_is_string(value))
         return broken(err, reasoning ? "the reasoning is no string" : "the content is no string");
     return take_string(s, reasoning, value, err);
 }
@@ -125,14 +125,14 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
 {
     char word[sizeof s->finish_reason] = "";
 
-    if (json_is_none(reason))
+    if (scan_is_none(reason))
         return INF_OK;
-    if (!json_is_string(reason))
+    if (!scan_is_string(reason))
         return broken(err, "the finish reason is no string");
     buffer_clear(&s->scratch);
     buffer_clear(&s->joined);
     /* Cut to what fits, then made whole code points. */
-    if (!json_unescape(&s->scratch, reason) ||
+    if (!scan_unescape(&s->scratch, reason) ||
         !text_join_push(&(struct text_join){{0}, 0}, s->scratch.data ? s->scratch.data : "",
                         s->scratch.len < 40 ? s->scratch.len : 40, &s->joined))
         return error_no_memory(err);
@@ -149,9 +149,9 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
 
 static int32_t take_count(int64_t *count, struct json_span value, inf_error *err)
 {
-    if (json_is_none(value))
+    if (scan_is_none(value))
         return INF_OK;
-    if (!json_integer(value, count) || *count < 0)
+    if (!scan_integer(value, count) || *count < 0)
         return broken(err, "a token count is no whole number");
     return INF_OK;
 }
@@ -162,13 +162,13 @@ static int32_t take_usage(struct chat_stream *s, struct json_span usage, inf_err
 {
     int32_t code = INF_OK;
 
-    if (json_is_none(usage))
+    if (scan_is_none(usage))
         return INF_OK;
-    if (!json_is_object(usage))
+    if (!scan_is_object(usage))
         return broken(err, "the usage is no object");
-    code = take_count(&s->prompt_tokens, json_member(usage, "prompt_tokens"), err);
+    code = take_count(&s->prompt_tokens, scan_member(usage, "prompt_tokens"), err);
     if (code == INF_OK)
-        code = take_count(&s->completion_tokens, json_member(usage, "completion_tokens"), err);
+        code = take_count(&s->completion_tokens, scan_member(usage, "completion_tokens"), err);
     s->has_usage = true;
     return code;
 }
@@ -180,33 +180,33 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_err
     struct json_walk w;
     int32_t code = INF_OK;
 
-    if (json_is_none(delta))
+    if (scan_is_none(delta))
         return INF_OK;
-    if (!json_walk_object(&w, delta))
+    if (!scan_object(&w, delta))
         return broken(err, "a delta is no object");
-    while (json_next_member(&w, &key, &value)) {
-        if (json_equals(key, "content"))
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, "content"))
             content = value;
-        else if (json_equals(key, "tool_calls"))
+        else if (scan_equals(key, "tool_calls"))
             tools = value;
-        else if ((json_equals(key, "reasoning") || json_equals(key, "reasoning_content")) &&
-                 (json_is_none(reasoning) || !json_is_none(value)))
+        else if ((scan_equals(key, "reasoning") || scan_equals(key, "reasoning_content")) &&
+                 (scan_is_none(reasoning) || !scan_is_none(value)))
             reasoning = value; /* older servers say it under both names: once is enough */
     }
     code = take_text(s, true, reasoning, err);
     if (code == INF_OK)
         code = take_text(s, false, content, err);
-    return code == INF_OK && !json_is_none(tools) ? chat_tools_add(s, tools, err) : code;
+    return code == INF_OK && !scan_is_none(tools) ? chat_tools_add(s, tools, err) : code;
 }
 
 static int32_t take_logprobs(struct chat_stream *s, struct json_span logprobs, inf_error *err)
 {
-    if (json_is_none(logprobs))
+    if (scan_is_none(logprobs))
         return INF_OK;
-    if (!json_is_object(logprobs))
+    if (!scan_is_object(logprobs))
         return broken(err, "the log-probabilities are no object");
-    logprobs = json_member(logprobs, "content");
-    return json_is_none(logprobs) ? INF_OK : chat_logprobs_add(s, logprobs, err);
+    logprobs = scan_member(logprobs, "content");
+    return scan_is_none(logprobs) ? INF_OK : chat_logprobs_add(s, logprobs, err);
 }
 
 static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_error *err)
@@ -217,19 +217,19 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
     int64_t number = 0;
     int32_t code = INF_OK;
 
-    if (!json_walk_object(&w, choice))
+    if (!scan_object(&w, choice))
         return broken(err, "a choice is no object");
-    while (json_next_member(&w, &key, &value)) {
-        if (json_equals(key, "delta") || json_equals(key, "message"))
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, "delta") || scan_equals(key, "message"))
             delta = value;
-        else if (json_equals(key, "logprobs"))
+        else if (scan_equals(key, "logprobs"))
             logprobs = value;
-        else if (json_equals(key, "finish_reason"))
+        else if (scan_equals(key, "finish_reason"))
             finish = value;
-        else if (json_equals(key, "index"))
+        else if (scan_equals(key, "index"))
             index = value;
     }
-    if (!json_is_none(index) && (!json_integer(index, &number) || number != 0))
+    if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
         return broken(err, "it holds more answers than the one that was asked for");
     code = take_delta(s, delta, err);
     if (code == INF_OK)
@@ -244,23 +244,23 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
     struct json_walk w;
     int32_t code = INF_OK;
 
-    json_walk_object(&w, chunk);
-    while (json_next_member(&w, &key, &value)) {
-        if (json_equals(key, "choices"))
+    scan_object(&w, chunk);
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, "choices"))
             choices = value;
-        else if (json_equals(key, "usage"))
+        else if (scan_equals(key, "usage"))
             usage = value;
-        else if (json_equals(key, "error"))
+        else if (scan_equals(key, "error"))
             error = value;
-        else if (json_equals(key, "object"))
+        else if (scan_equals(key, "object"))
             object = value;
     }
-    if (!json_is_none(error) || json_equals(object, "error"))
+    if (!scan_is_none(error) || scan_equals(object, "error"))
         return server_error_in_stream(chunk, err);
-    if (!json_walk_array(&w, choices) && json_is_none(usage))
+    if (!scan_array(&w, choices) && scan_is_none(usage))
         return server_error_in_stream(chunk, err);
     code = take_usage(s, usage, err); /* first: the text goes out with the count it brings */
-    while (code == INF_OK && json_next_item(&w, &value))
+    while (code == INF_OK && scan_next_item(&w, &value))
         code = take_choice(s, value, err);
     return code;
 }
@@ -269,24 +269,24 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
 
 static int32_t take_message(struct chat_stream *s, struct json_span message, inf_error *err)
 {
-    struct json_span tools = json_member(message, "tool_calls");
+    struct json_span tools = scan_member(message, "tool_calls");
     int32_t code = INF_OK;
 
-    if (!json_is_none(message) && !json_is_object(message))
+    if (!scan_is_none(message) && !scan_is_object(message))
         return broken(err, "the message is no object");
-    code = take_text(s, true, json_member(message, "thinking"), err);
+    code = take_text(s, true, scan_member(message, "thinking"), err);
     if (code == INF_OK)
-        code = take_text(s, false, json_member(message, "content"), err);
-    return code == INF_OK && !json_is_none(tools) ? chat_tools_add(s, tools, err) : code;
+        code = take_text(s, false, scan_member(message, "content"), err);
+    return code == INF_OK && !scan_is_none(tools) ? chat_tools_add(s, tools, err) : code;
 }
 
 static int32_t take_last(struct chat_stream *s, struct json_span line, inf_error *err)
 {
-    struct json_span reason = json_member(line, "done_reason");
-    int32_t code = take_count(&s->prompt_tokens, json_member(line, "prompt_eval_count"), err);
+    struct json_span reason = scan_member(line, "done_reason");
+    int32_t code = take_count(&s->prompt_tokens, scan_member(line, "prompt_eval_count"), err);
 
     if (code == INF_OK)
-        code = take_count(&s->completion_tokens, json_member(line, "eval_count"), err);
+        code = take_count(&s->completion_tokens, scan_member(line, "eval_count"), err);
     if (code == INF_OK)
         code = take_finish(s, reason, err);
     if (code != INF_OK)
@@ -302,18 +302,18 @@ static int32_t take_last(struct chat_stream *s, struct json_span line, inf_error
 
 static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error *err)
 {
-    struct json_span error = json_member(line, "error");
-    struct json_span message = json_member(line, "message");
-    struct json_span done = json_member(line, "done");
-    struct json_span logprobs = json_member(line, "logprobs");
+    struct json_span error = scan_member(line, "error");
+    struct json_span message = scan_member(line, "message");
+    struct json_span done = scan_member(line, "done");
+    struct json_span logprobs = scan_member(line, "logprobs");
     int32_t code = INF_OK;
 
-    if (!json_is_none(error) || (json_is_none(message) && json_is_none(done)))
+    if (!scan_is_none(error) || (scan_is_none(message) && scan_is_none(done)))
         return server_error_in_stream(line, err);
     code = take_message(s, message, err);
-    if (code == INF_OK && !json_is_none(logprobs))
+    if (code == INF_OK && !scan_is_none(logprobs))
         code = chat_logprobs_add(s, logprobs, err);
-    return code == INF_OK && json_is_true(done) ? take_last(s, line, err) : code;
+    return code == INF_OK && scan_is_true(done) ? take_last(s, line, err) : code;
 }
 
 /* ------------------------------------------------------------------ in and out */
@@ -328,11 +328,11 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
         s->done = true;
         return s->finished ? INF_OK : chat_stream_end(s, err);
     }
-    if (!json_scan(&value, data, len))
+    if (!scan_json(&value, data, len))
         return error_set(err, INF_ERROR_PROTOCOL,
                          "the server's answer breaks the protocol: no JSON: %.*s",
                          len < 120 ? (int)len : 120, data);
-    if (!json_is_object(value))
+    if (!scan_is_object(value))
         return broken(err, "a chunk is no JSON object");
     return s->dialect == CHAT_OLLAMA ? take_line(s, value, err) : take_chunk(s, value, err);
 }
@@ -361,8 +361,8 @@ int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool want
 
     out->prompt_tokens = s->prompt_tokens;
     out->completion_tokens = s->completion_tokens;
-    /* An interrupted native stream has told no count: each of its chunks is a token at least. */
-    if (!s->has_usage)
+    /* A stream cut short may have told no count: each of its chunks was a token at least. */
+    if (!s->has_usage && !s->finished)
         out->completion_tokens = s->text_chunks;
     if (s->finished) {
         out->finish = s->finish;

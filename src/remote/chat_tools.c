@@ -64,19 +64,19 @@ static int32_t find_call(struct tool_call **out, struct chat_stream *s, int64_t 
 /* Text whose code points a piece may have cut is put together at the end, in chat_tools_json. */
 static int32_t append_string(struct buffer *out, struct json_span value, inf_error *err)
 {
-    if (json_is_none(value))
+    if (scan_is_none(value))
         return INF_OK;
-    if (!json_is_string(value))
+    if (!scan_is_string(value))
         return broken(err);
     if (value.len > CHAT_TOOLS_MAX - out->len)
         return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TOOLS_MAX,
                                 "a tool call is longer than %d bytes", CHAT_TOOLS_MAX);
-    return json_unescape(out, value) ? INF_OK : error_no_memory(err);
+    return scan_unescape(out, value) ? INF_OK : error_no_memory(err);
 }
 
 static int32_t append_arguments(struct buffer *out, struct json_span value, inf_error *err)
 {
-    if (!json_is_object(value) && !json_is_array(value))
+    if (!scan_is_object(value) && !scan_is_array(value))
         return append_string(out, value, err);
     if (value.len > CHAT_TOOLS_MAX - out->len)
         return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TOOLS_MAX,
@@ -86,25 +86,25 @@ static int32_t append_arguments(struct buffer *out, struct json_span value, inf_
 
 static int32_t add_one(struct chat_stream *s, struct json_span piece, inf_error *err)
 {
-    struct json_span function = json_member(piece, "function");
-    struct json_span id = json_member(piece, "id");
-    struct json_span place = json_member(piece, "index");
+    struct json_span function = scan_member(piece, "function");
+    struct json_span id = scan_member(piece, "id");
+    struct json_span place = scan_member(piece, "index");
     struct tool_call *call = NULL;
     int64_t index = (int64_t)s->n_tool_calls;
     int32_t code = INF_OK;
 
-    if (!json_is_object(piece) || (!json_is_none(function) && !json_is_object(function)))
+    if (!scan_is_object(piece) || (!scan_is_none(function) && !scan_is_object(function)))
         return broken(err);
     /* Native calls come whole: each is one of its own, whatever number it has. */
-    if (s->dialect == CHAT_COMPLETIONS && !json_is_none(place) && !json_integer(place, &index))
+    if (s->dialect == CHAT_COMPLETIONS && !scan_is_none(place) && !scan_integer(place, &index))
         return broken(err);
     code = find_call(&call, s, index, err);
     if (code == INF_OK && call->id.len == 0)
         code = append_string(&call->id, id, err);
     if (code == INF_OK)
-        code = append_string(&call->name, json_member(function, "name"), err);
+        code = append_string(&call->name, scan_member(function, "name"), err);
     if (code == INF_OK)
-        code = append_arguments(&call->arguments, json_member(function, "arguments"), err);
+        code = append_arguments(&call->arguments, scan_member(function, "arguments"), err);
     return code;
 }
 
@@ -114,9 +114,9 @@ int32_t chat_tools_add(struct chat_stream *s, struct json_span calls, inf_error 
     struct json_walk w;
     int32_t code = INF_OK;
 
-    if (!json_walk_array(&w, calls))
+    if (!scan_array(&w, calls))
         return broken(err);
-    while (code == INF_OK && json_next_item(&w, &piece))
+    while (code == INF_OK && scan_next_item(&w, &piece))
         code = add_one(s, piece, err);
     return code;
 }
@@ -132,7 +132,7 @@ static bool write_text(struct buffer *out, const struct buffer *text)
     buffer_init(&whole, BUFFER_NO_LIMIT);
     ok = text_join_push(&join, text->data ? text->data : "", text->len, &whole) &&
          text_join_end(&join, &whole) &&
-         json_write_string(out, whole.data ? whole.data : "", whole.len);
+         write_json_string(out, whole.data ? whole.data : "", whole.len);
     buffer_free(&whole);
     return ok;
 }

@@ -219,7 +219,7 @@ static const char *skip_value(const char *at, const char *end)
     return at;
 }
 
-bool json_scan(struct json_span *out, const char *text, size_t len)
+bool scan_json(struct json_span *out, const char *text, size_t len)
 {
     const char *end = text + len;
     const char *begin = skip_space(text, end);
@@ -244,12 +244,12 @@ static bool walk(struct json_walk *w, struct json_span v, char opening)
     return true;
 }
 
-bool json_walk_object(struct json_walk *w, struct json_span object)
+bool scan_object(struct json_walk *w, struct json_span object)
 {
     return walk(w, object, '{');
 }
 
-bool json_walk_array(struct json_walk *w, struct json_span array)
+bool scan_array(struct json_walk *w, struct json_span array)
 {
     return walk(w, array, '[');
 }
@@ -274,7 +274,7 @@ static void take_value(struct json_walk *w, struct json_span *value)
     w->at = behind;
 }
 
-bool json_next_member(struct json_walk *w, struct json_span *key, struct json_span *value)
+bool scan_next_member(struct json_walk *w, struct json_span *key, struct json_span *value)
 {
     const char *begin = NULL;
 
@@ -290,7 +290,7 @@ bool json_next_member(struct json_walk *w, struct json_span *key, struct json_sp
     return w->at != NULL;
 }
 
-bool json_next_item(struct json_walk *w, struct json_span *item)
+bool scan_next_item(struct json_walk *w, struct json_span *item)
 {
     if (!at_element(w))
         return false;
@@ -298,46 +298,46 @@ bool json_next_item(struct json_walk *w, struct json_span *item)
     return w->at != NULL;
 }
 
-struct json_span json_member(struct json_span object, const char *name)
+struct json_span scan_member(struct json_span object, const char *name)
 {
     struct json_span found = {NULL, 0};
     struct json_span key, value;
     struct json_walk w;
 
-    json_walk_object(&w, object);
-    while (json_next_member(&w, &key, &value)) {
-        if (json_equals(key, name))
+    scan_object(&w, object);
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, name))
             found = value;
     }
     return found;
 }
 
-bool json_is_object(struct json_span v)
+bool scan_is_object(struct json_span v)
 {
     return v.data && *v.data == '{';
 }
 
-bool json_is_array(struct json_span v)
+bool scan_is_array(struct json_span v)
 {
     return v.data && *v.data == '[';
 }
 
-bool json_is_string(struct json_span v)
+bool scan_is_string(struct json_span v)
 {
     return v.data && *v.data == '"';
 }
 
-bool json_is_number(struct json_span v)
+bool scan_is_number(struct json_span v)
 {
     return v.data && (*v.data == '-' || (*v.data >= '0' && *v.data <= '9'));
 }
 
-bool json_is_true(struct json_span v)
+bool scan_is_true(struct json_span v)
 {
     return v.data && *v.data == 't';
 }
 
-bool json_is_none(struct json_span v)
+bool scan_is_none(struct json_span v)
 {
     return !v.data || *v.data == 'n';
 }
@@ -399,7 +399,7 @@ static size_t read_escape(char out[4], const char **at, const char *end)
     return 1;
 }
 
-bool json_unescape(struct buffer *out, struct json_span string)
+bool scan_unescape(struct buffer *out, struct json_span string)
 {
     const char *at = string.data + 1;
     const char *end = string.data + string.len - 1;
@@ -421,12 +421,12 @@ bool json_unescape(struct buffer *out, struct json_span string)
     return true;
 }
 
-bool json_equals(struct json_span string, const char *text)
+bool scan_equals(struct json_span string, const char *text)
 {
     const char *at = NULL;
     const char *end = NULL;
 
-    if (!json_is_string(string))
+    if (!scan_is_string(string))
         return false;
     at = string.data + 1;
     end = string.data + string.len - 1;
@@ -448,12 +448,12 @@ bool json_equals(struct json_span string, const char *text)
 
 /* ------------------------------------------------------------------ numbers */
 
-bool json_integer(struct json_span v, int64_t *out)
+bool scan_integer(struct json_span v, int64_t *out)
 {
-    bool negative = json_is_number(v) && *v.data == '-';
+    bool negative = scan_is_number(v) && *v.data == '-';
     uint64_t sum = 0;
 
-    if (!json_is_number(v))
+    if (!scan_is_number(v))
         return false;
     for (size_t i = negative; i < v.len; i++) {
         unsigned digit = (unsigned)(v.data[i] - '0');
@@ -481,15 +481,15 @@ static const char *read_digits(const char *at, const char *end, uint64_t *digits
     return at;
 }
 
-bool json_real(struct json_span v, double *out)
+bool scan_real(struct json_span v, double *out)
 {
     const char *end = v.data + v.len;
     const char *at = v.data;
-    bool negative = json_is_number(v) && *at == '-';
+    bool negative = scan_is_number(v) && *at == '-';
     uint64_t digits = 0;
     int64_t exponent = 0;
 
-    if (!json_is_number(v))
+    if (!scan_is_number(v))
         return false;
     at = read_digits(at + negative, end, &digits, &exponent, 0);
     if (at < end && *at == '.')
@@ -516,7 +516,7 @@ bool json_real(struct json_span v, double *out)
 
 /* ------------------------------------------------------------------ writing */
 
-bool json_write_string(struct buffer *out, const char *text, size_t len)
+bool write_json_string(struct buffer *out, const char *text, size_t len)
 {
     size_t plain = 0;
 
@@ -542,7 +542,7 @@ bool json_write_string(struct buffer *out, const char *text, size_t len)
     return buffer_append(out, text + plain, len - plain) && buffer_append(out, "\"", 1);
 }
 
-bool json_write_float(struct buffer *out, float value)
+bool write_json_float(struct buffer *out, float value)
 {
     char text[32];
     int digits = 6;

@@ -29,46 +29,46 @@ struct json_span {
 
 /* *out is the one value that the text holds, white space around it; false when it holds something
  * else, or nests deeper than JSON_SCAN_MAX_DEPTH. */
-bool json_scan(struct json_span *out, const char *text, size_t len);
+bool scan_json(struct json_span *out, const char *text, size_t len);
 
 /* The members of a scanned object, or the items of a scanned array, one a call. */
 struct json_walk {
     const char *at, *end;
 };
 /* Of something else than an object (array): a walk that is over at once, and false. */
-bool json_walk_object(struct json_walk *w, struct json_span object);
-bool json_walk_array(struct json_walk *w, struct json_span array);
-bool json_next_member(struct json_walk *w, struct json_span *key, struct json_span *value);
-bool json_next_item(struct json_walk *w, struct json_span *item);
+bool scan_object(struct json_walk *w, struct json_span object);
+bool scan_array(struct json_walk *w, struct json_span array);
+bool scan_next_member(struct json_walk *w, struct json_span *key, struct json_span *value);
+bool scan_next_item(struct json_walk *w, struct json_span *item);
 
 /* The last member of that name; absent when there is none. */
-struct json_span json_member(struct json_span object, const char *name);
+struct json_span scan_member(struct json_span object, const char *name);
 
-bool json_is_object(struct json_span v);
-bool json_is_array(struct json_span v);
-bool json_is_string(struct json_span v);
-bool json_is_number(struct json_span v);
-bool json_is_true(struct json_span v);
+bool scan_is_object(struct json_span v);
+bool scan_is_array(struct json_span v);
+bool scan_is_string(struct json_span v);
+bool scan_is_number(struct json_span v);
+bool scan_is_true(struct json_span v);
 /* Absent or null. */
-bool json_is_none(struct json_span v);
+bool scan_is_none(struct json_span v);
 
 /* The string (a scanned one, with its quotes) is that text. Compares what it means. */
-bool json_equals(struct json_span string, const char *text);
+bool scan_equals(struct json_span string, const char *text);
 
 /* Appends what a scanned string means; surrogates that are alone become three bytes (ED Ax/Bx xx).
  * false: out of memory or beyond the buffer's limit. */
-bool json_unescape(struct buffer *out, struct json_span string);
+bool scan_unescape(struct buffer *out, struct json_span string);
 
 /* A whole number of a scanned value; false for anything else, a fraction and what does not fit. */
-bool json_integer(struct json_span v, int64_t *out);
+bool scan_integer(struct json_span v, int64_t *out);
 /* A number, whatever the locale; false for anything else. Huge ones are infinite. */
-bool json_real(struct json_span v, double *out);
+bool scan_real(struct json_span v, double *out);
 
 /* ------------------------------------------------------------------ writing */
 
 /* Appends text as a JSON string, quotes included. The text is UTF-8. */
-bool json_write_string(struct buffer *out, const char *text, size_t len);
+bool write_json_string(struct buffer *out, const char *text, size_t len);
 /* The shortest number that reads back as this float, whatever the locale. Finite. */
-bool json_write_float(struct buffer *out, float value);
+bool write_json_float(struct buffer *out, float value);
 
 #endif

@@ -22,11 +22,11 @@ static bool copy_string(char **out, struct json_span value)
     bool ok = true;
 
     *out = NULL;
-    if (!json_is_string(value))
+    if (!scan_is_string(value))
         return true;
     buffer_init(&raw, BUFFER_NO_LIMIT);
     buffer_init(&text, BUFFER_NO_LIMIT);
-    ok = json_unescape(&raw, value) &&
+    ok = scan_unescape(&raw, value) &&
          text_join_push(&join, raw.data ? raw.data : "", raw.len, &text) &&
          text_join_end(&join, &text);
     buffer_free(&raw);
@@ -58,7 +58,7 @@ static int32_t add(struct model_list *list, struct json_span item, inf_error *er
     struct model_entry e = {0};
     struct model_entry *grown = NULL;
 
-    if (!json_is_object(item) || !json_is_string(json_member(item, "id")))
+    if (!scan_is_object(item) || !scan_is_string(scan_member(item, "id")))
         return broken(err);
     if (list->n == MODEL_LIST_MAX)
         return error_set_detail(err, INF_ERROR_LIMIT, MODEL_LIST_MAX,
@@ -69,9 +69,9 @@ static int32_t add(struct model_list *list, struct json_span item, inf_error *er
             return error_no_memory(err);
         list->items = grown;
     }
-    if (!copy_string(&e.id, json_member(item, "id")) || !e.id ||
-        !copy_string(&e.parent, json_member(item, "parent")) ||
-        !copy_string(&e.root, json_member(item, "root"))) {
+    if (!copy_string(&e.id, scan_member(item, "id")) || !e.id ||
+        !copy_string(&e.parent, scan_member(item, "parent")) ||
+        !copy_string(&e.root, scan_member(item, "root"))) {
         free_entry(&e);
         return error_no_memory(err);
     }
@@ -86,9 +86,9 @@ int32_t model_list_parse(struct model_list *out, const char *body, size_t len, i
     int32_t code = INF_OK;
 
     *out = (struct model_list){NULL, 0};
-    if (!len || !json_scan(&whole, body, len) || !json_walk_array(&w, json_member(whole, "data")))
+    if (!len || !scan_json(&whole, body, len) || !scan_array(&w, scan_member(whole, "data")))
         return broken(err);
-    while (code == INF_OK && json_next_item(&w, &item))
+    while (code == INF_OK && scan_next_item(&w, &item))
         code = add(out, item, err);
     if (code != INF_OK)
         model_list_free(out);

@@ -156,8 +156,8 @@ static bool tell_kind(enum server_kind *out, const struct http_outcome *outcome)
 
     *out = KIND_OTHER;
     if (outcome->error->code == INF_OK) {
-        if (json_scan(&whole, outcome->body ? outcome->body : "", outcome->body_len) &&
-            json_is_string(json_member(whole, "version")))
+        if (scan_json(&whole, outcome->body ? outcome->body : "", outcome->body_len) &&
+            scan_is_string(scan_member(whole, "version")))
             *out = KIND_OLLAMA;
         return true;
     }

@@ -42,7 +42,7 @@ static void set_string(char *out, size_t size, struct json_span string)
     struct buffer text;
 
     buffer_init(&text, BUFFER_NO_LIMIT);
-    if (json_is_string(string) && json_unescape(&text, string))
+    if (scan_is_string(string) && scan_unescape(&text, string))
         set_text(out, size, text.data ? text.data : "", text.len);
     buffer_free(&text);
 }
@@ -60,42 +60,42 @@ static void read_details(struct said *s, struct json_span list)
     struct json_span item, part;
     struct json_walk w, loc;
 
-    json_walk_array(&w, list);
-    while (json_next_item(&w, &item)) {
+    scan_array(&w, list);
+    while (scan_next_item(&w, &item)) {
         char text[128] = "";
 
         add_text(s, s->text[0] ? "; " : "");
-        json_walk_array(&loc, json_member(item, "loc"));
-        while (json_next_item(&loc, &part)) {
+        scan_array(&loc, scan_member(item, "loc"));
+        while (scan_next_item(&loc, &part)) {
             set_string(text, sizeof text, part);
             add_text(s, text);
             add_text(s, text[0] ? ": " : "");
         }
         text[0] = '\0';
-        set_string(text, sizeof text, json_member(item, "msg"));
+        set_string(text, sizeof text, scan_member(item, "msg"));
         add_text(s, text);
     }
 }
 
 static void read_object(struct said *s, struct json_span object)
 {
-    struct json_span error = json_member(object, "error");
-    struct json_span detail = json_member(object, "detail");
-    struct json_span from = json_is_object(error) ? error : object;
+    struct json_span error = scan_member(object, "error");
+    struct json_span detail = scan_member(object, "detail");
+    struct json_span from = scan_is_object(error) ? error : object;
 
-    set_string(s->param, sizeof s->param, json_member(from, "param"));
-    if (!json_integer(json_member(from, "code"), &s->code))
+    set_string(s->param, sizeof s->param, scan_member(from, "param"));
+    if (!scan_integer(scan_member(from, "code"), &s->code))
         s->code = 0;
-    if (json_is_string(error))
+    if (scan_is_string(error))
         set_string(s->text, sizeof s->text, error);
-    else if (json_is_string(json_member(from, "message")))
-        set_string(s->text, sizeof s->text, json_member(from, "message"));
-    else if (json_is_string(detail))
+    else if (scan_is_string(scan_member(from, "message")))
+        set_string(s->text, sizeof s->text, scan_member(from, "message"));
+    else if (scan_is_string(detail))
         set_string(s->text, sizeof s->text, detail);
-    else if (json_is_array(detail))
+    else if (scan_is_array(detail))
         read_details(s, detail);
-    else if (json_is_object(error))
-        set_string(s->text, sizeof s->text, json_member(error, "type"));
+    else if (scan_is_object(error))
+        set_string(s->text, sizeof s->text, scan_member(error, "type"));
 }
 
 static bool looks_like_html(const char *body, size_t len)
@@ -112,10 +112,10 @@ static void read_body(struct said *s, const char *body, size_t len)
     struct json_span value;
 
     memset(s, 0, sizeof *s);
-    s->json = len && json_scan(&value, body, len);
-    if (s->json && json_is_object(value))
+    s->json = len && scan_json(&value, body, len);
+    if (s->json && scan_is_object(value))
         read_object(s, value);
-    else if (s->json && json_is_string(value))
+    else if (s->json && scan_is_string(value))
         set_string(s->text, sizeof s->text, value);
     else if (looks_like_html(body, len))
         snprintf(s->text, sizeof s->text, "(a page of HTML)");
@@ -133,16 +133,7 @@ static bool says(const struct said *s, const char *words)
 
 /* ------------------------------------------------------------------ what it means */
 
-static bool prompt_too_long(const struct said *s)
-{
-    if (says(s, "in the completion") || strncmp(s->param, "max_", 4) == 0)
-        return false;
-    return says(s, "exceeds the context length") || says(s, "maximum context length") ||
-           says(s, "longer than the maximum model length") ||
-           says(s, "exceeds the maximum model length");
-}
-
-/* Set by one request too large for what is left: the prompt fits, max_tokens does not. */
+/* The prompt fits, what max_tokens asks for beyond it does not. */
 static bool max_tokens_too_large(const struct said *s)
 {
     if (strcmp(s->param, "max_tokens") == 0 || strcmp(s->param, "max_completion_tokens") == 0)
@@ -151,6 +142,15 @@ static bool max_tokens_too_large(const struct said *s)
     return (says(s, "max_tokens") || says(s, "max_completion_tokens") ||
             says(s, "in the completion")) &&
            (says(s, "max_model_len") || says(s, "maximum context length") || says(s, "too large"));
+}
+
+static bool prompt_too_long(const struct said *s)
+{
+    if (max_tokens_too_large(s))
+        return false;
+    return says(s, "exceeds the context length") || says(s, "maximum context length") ||
+           says(s, "longer than the maximum model length") ||
+           says(s, "exceeds the maximum model length");
 }
 
 static bool routes_missing(const struct server_answer *a, const struct said *s)

@@ -1,6 +1,6 @@
 /*
  * text_join: bytes that come in pieces, made whole code points. A sequence cut in two by the pieces
- * is put together; so are the halves of a surrogate pair (three bytes each, as json_unescape
+ * is put together; so are the halves of a surrogate pair (three bytes each, as scan_unescape
  * gives them). What never becomes a code point ends as U+FFFD, one for each maximal part of a
  * sequence. Not thread-safe: its owner guards it.
  */

@@ -90,9 +90,9 @@ static bool write_body(struct buffer *body, const char *name, const char *path)
 {
     buffer_init(body, 64 * 1024);
     return buffer_append_str(body, "{\"lora_name\":") &&
-           json_write_string(body, name, strlen(name)) &&
+           write_json_string(body, name, strlen(name)) &&
            (!path || (buffer_append_str(body, ",\"lora_path\":") &&
-                      json_write_string(body, path, strlen(path)))) &&
+                      write_json_string(body, path, strlen(path)))) &&
            buffer_append_str(body, "}");
 }
 

@@ -10,7 +10,7 @@
 static bool add_text(struct buffer *out, const char *key, const char *text)
 {
     return buffer_append_str(out, key) &&
-           (text ? json_write_string(out, text, strlen(text)) : buffer_append_str(out, "null"));
+           (text ? write_json_string(out, text, strlen(text)) : buffer_append_str(out, "null"));
 }
 
 /* One adapter: its name on the server, the id it serves here, if it is one of ours. */

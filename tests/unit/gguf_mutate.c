@@ -879,7 +879,8 @@ struct bytes gguf_mutate(const uint8_t *good, size_t size, struct rng *r, char w
         more[0] = '\0';
         change_document(d, r, more);
         if (more[0] != '\0' && at + strlen(more) + 3 < 200) {
-            snprintf(what + at, 200 - at, "%s%s", at > 0 ? "; " : "", more);
+            strcat(what, at > 0 ? "; " : "");
+            strcat(what, more);
         }
     }
     b = document_write(d);

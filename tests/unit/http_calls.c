@@ -103,14 +103,14 @@ static void wait_for(struct call *call, bool (*ready)(const struct call *, size_
     bool there = false;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 20;
+    until.tv_sec += 60;
     pthread_mutex_lock(&call->lock);
     while (!ready(call, n) && pthread_cond_timedwait(&call->changed, &call->lock, &until) == 0)
         ;
     there = ready(call, n);
     pthread_mutex_unlock(&call->lock);
     if (!there)
-        fail_msg("nothing happened for 20 s");
+        fail_msg("nothing happened for 60 s");
 }
 
 static bool is_done(const struct call *call, size_t n)

@@ -35,7 +35,7 @@ extern const struct http_callbacks stream_callbacks, whole_callbacks;
 void call_init(struct call *call, const char *url, bool stream);
 void call_set_body(struct call *call, const char *body);
 void call_start(struct call *call, struct http_client *client);
-/* Waits for on_done; fails the test after 20 s. */
+/* Waits for on_done; fails the test after 60 s. */
 void call_wait(struct call *call);
 void call_wait_data(struct call *call, size_t bytes);
 void call_free(struct call *call);

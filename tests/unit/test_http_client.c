@@ -890,5 +890,6 @@ int main(void)
         cmocka_unit_test(test_http__out_of_memory_anywhere__an_error_and_no_leak),
     };
 
+    setenv("no_proxy", "*", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

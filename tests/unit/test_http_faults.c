@@ -660,6 +660,23 @@ static void test_timeout__connecting__named_and_repeated(void **state)
     still_serves(b);
 }
 
+static void test_timeout__tls_handshake_that_never_ends__counts_as_connecting(void **state)
+{
+    struct bench *b = *state;
+    struct call call;
+    char url[64];
+
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", server_port(b->server));
+    call_init(&call, url, true);
+    call.request.connect_ms = 150;
+    call_run(&call, b->client);
+    assert_int_equal(call.error.code, INF_ERROR_TIMEOUT);
+    assert_int_equal(call.error.detail, 150);
+    assert_false(call.sent);
+    call_free(&call);
+    still_serves(b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_bench, close_bench)
 
 int main(void)
@@ -695,7 +712,9 @@ int main(void)
         TEST(test_timeout__silence_before_the_body__not_counted),
         TEST(test_timeout__a_byte_at_a_time__the_whole_time_ends_it),
         TEST(test_timeout__connecting__named_and_repeated),
+        TEST(test_timeout__tls_handshake_that_never_ends__counts_as_connecting),
     };
 
+    setenv("no_proxy", "*", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,11 @@
  */
 #include "hf/text/schema_check.h"
 
+#include "core/memory.h"
+#include "hf/text/schema_pattern.h"
+#include "hf/text/schema_refs.h"
+#include "hf/text/schema_rewrite.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,12 +19,13 @@
 #define MAX_PROPERTIES 128 /* of one object; the converter's work grows with their cube */
 #define MAX_REFS 64        /* a $ref that is a $ref ... */
 #define MAX_COUNT 2000     /* repetitions in a grammar */
-#define MAX_INTEGER 1e15   /* the converter writes 16 digits */
+#define MAX_INTEGER 1e15   /* and more; the converter writes 16 digits */
 
 struct checker {
-    const json_t *root;
+    json_t *root;
     inf_error *err;
-    char path[512]; /* JSON pointer to the schema being checked, cut when too long */
+    struct schema_list targets; /* of every $ref, to be checked too */
+    char path[512];             /* JSON pointer to the schema being checked, cut when too long */
 };
 
 static const char *const annotations[] = {
@@ -71,9 +77,9 @@ static void leave(struct checker *c, size_t before)
     c->path[before] = '\0';
 }
 
-static bool check_schema(struct checker *c, const json_t *schema);
+static bool check_schema(struct checker *c, json_t *schema);
 
-static bool check_at(struct checker *c, const char *key, const json_t *schema)
+static bool check_at(struct checker *c, const char *key, json_t *schema)
 {
     size_t before = enter(c, key);
     bool ok = check_schema(c, schema);
@@ -101,54 +107,21 @@ static bool check_list(struct checker *c, const char *key, const json_t *list)
 
 /* ------------------------------------------------------------------ $ref */
 
-/* One step along a pointer. NULL: not there. */
-static const json_t *descend(const json_t *from, const char *name, size_t len)
-{
-    char key[MAX_NAME + 1];
-    char *end = NULL;
-
-    if (len > MAX_NAME)
-        return NULL;
-    memcpy(key, name, len);
-    key[len] = '\0';
-    if (json_is_object(from))
-        return json_object_get(from, key);
-    if (!json_is_array(from) || len == 0 || len > 9 || strspn(key, "0123456789") != len)
-        return NULL;
-    return json_array_get(from, strtoul(key, &end, 10));
-}
-
-static const json_t *resolve(const struct checker *c, const char *ref)
-{
-    const json_t *at = c->root;
-
-    if (strncmp(ref, "#/", 2) != 0)
-        return NULL;
-    for (const char *name = ref + 2; at;) {
-        size_t len = strcspn(name, "/");
-
-        at = descend(at, name, len);
-        if (name[len] == '\0')
-            break;
-        name += len + 1;
-    }
-    return at;
-}
-
 /* The schema that a chain of $ref ends at; NULL: nothing, or a circle. */
-static const json_t *follow(const struct checker *c, const json_t *schema)
+static json_t *follow(const struct checker *c, json_t *schema)
 {
     for (int i = 0; i < MAX_REFS; i++) {
         const json_t *ref = json_object_get(schema, "$ref");
 
-        if (!ref || !schema)
+        if (!ref)
             return schema;
-        schema = json_is_string(ref) ? resolve(c, json_string_value(ref)) : NULL;
+        schema = schema_resolve(c->root, ref);
     }
     return NULL;
 }
 
-static bool check_ref(const struct checker *c, const json_t *schema)
+/* Where it leads is checked later, once. */
+static bool check_ref(struct checker *c, json_t *schema)
 {
     static const char *const keys[] = {"$ref", NULL};
 
@@ -156,7 +129,11 @@ static bool check_ref(const struct checker *c, const json_t *schema)
         return false;
     if (!json_is_object(follow(c, schema)))
         return bad(c, "$ref", "leads to no schema of this document (\"#/...\"), or in a circle");
-    return true;
+    if (schema_list_number(&c->targets, schema_resolve(c->root, json_object_get(schema, "$ref"))) !=
+        SIZE_MAX)
+        return true;
+    error_no_memory(c->err);
+    return false;
 }
 
 /* ------------------------------------------------------------------ numbers and counts */
@@ -176,116 +153,55 @@ static bool check_counts(const struct checker *c, const json_t *schema, const ch
     return true;
 }
 
-/* The bound that `key` or its exclusive form gives; `none` when neither is there. */
-static bool bound(const struct checker *c, const json_t *schema, const char *key,
-                  const char *exclusive_key, double none, double *out)
+static bool check_bound(const struct checker *c, const json_t *schema, const char *key,
+                        const char *exclusive_key)
 {
     const json_t *plain = json_object_get(schema, key);
     const json_t *exclusive = json_object_get(schema, exclusive_key);
     const json_t *value = plain ? plain : exclusive;
 
-    *out = none;
-    if (!value)
-        return true;
     if (plain && exclusive)
         return bad(c, exclusive_key, "and the other bound of that side together cannot be used");
-    if (!json_is_number(value) || fabs(json_number_value(value)) > MAX_INTEGER)
-        return bad(c, plain ? key : exclusive_key, "must be a number of at most 15 digits");
-    *out = json_number_value(value);
-    if (plain)
-        *out = none < 0 ? ceil(*out) : floor(*out);
-    else
-        *out = none < 0 ? floor(*out) + 1 : ceil(*out) - 1;
-    return true;
+    return !value || (json_is_number(value) && fabs(json_number_value(value)) < MAX_INTEGER) ||
+           bad(c, plain ? key : exclusive_key, "must be a number of at most 15 digits");
 }
 
 static bool check_integer(const struct checker *c, const json_t *schema)
 {
     static const char *const keys[] = {
         "type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", NULL};
-    double min = 0;
-    double max = 0;
+    json_int_t low = 0;
+    json_int_t high = 0;
 
-    if (!only(c, schema, keys) ||
-        !bound(c, schema, "minimum", "exclusiveMinimum", -INFINITY, &min) ||
-        !bound(c, schema, "maximum", "exclusiveMaximum", INFINITY, &max))
-        return false;
-    return min <= max || bad(c, NULL, "no integer lies between its bounds");
+    return only(c, schema, keys) && check_bound(c, schema, "minimum", "exclusiveMinimum") &&
+           check_bound(c, schema, "maximum", "exclusiveMaximum") &&
+           (schema_integer_bounds(schema, &low, &high) ||
+            bad(c, NULL, "no integer lies between its bounds"));
 }
 
 /* ------------------------------------------------------------------ text */
 
-/* Escapes that the converter knows outside of a class. */
-static bool known_escape(const char *s, bool in_class, size_t *len)
-{
-    static const char hex[] = "0123456789abcdefABCDEF";
-    size_t digits = s[1] == 'x' ? 2 : s[1] == 'u' ? 4 : s[1] == 'U' ? 8 : 0;
-
-    *len = 2 + digits;
-    if (s[1] == '\0')
-        return false;
-    if (digits)
-        return strspn(s + 2, hex) >= digits;
-    return strchr(in_class ? "trn\\\"[]-" : "trn\\\"[]-^$.()|{}*+?", s[1]) != NULL;
-}
-
-/* *len: how much of s one step takes. NULL: fine, else what the converter would pass over. */
-static const char *pattern_step(const char *s, bool *in_class, size_t *len)
-{
-    *len = 1;
-    if (*s == '\\')
-        return known_escape(s, *in_class, len) ? NULL : "an escape such as \\d, \\w or \\b";
-    if (*in_class) {
-        *in_class = *s != ']';
-        return NULL;
-    }
-    *in_class = *s == '[';
-    if (*s == '(' && s[1] == '?' && s[2] != ':')
-        return "a group (?...) other than (?:...)";
-    if (*s == '^' || *s == '$')
-        return "an anchor within";
-    if (*s == ']' || *s == '}')
-        return "a ] or } that closes nothing";
-    if (strchr("*+?}", *s) && s[1] == '?')
-        return "a lazy repetition";
-    if (*s == '{') {
-        size_t n = strspn(s + 1, "0123456789,");
-
-        *len = n + 2;
-        if (n == 0 || n > 9 || s[1] == ',' || s[1 + n] != '}')
-            return "a { that is no repetition";
-    }
-    return NULL;
-}
-
 static bool check_pattern(const struct checker *c, const json_t *pattern)
 {
-    const char *s = json_string_value(pattern);
-    size_t n = s ? json_string_length(pattern) : 0;
-    bool in_class = false;
-    char inner[1024];
+    struct buffer text;
+    const char *why = NULL;
+    bool ok = false;
 
-    if (!s)
+    if (!json_is_string(pattern))
         return bad(c, "pattern", "must be a text");
-    if (n < 2 || s[0] != '^' || s[n - 1] != '$' || strlen(s) != n)
-        return bad(c, "pattern", "must begin with ^ and end with $");
-    if (n - 2 >= sizeof inner)
-        return bad(c, "pattern", "is longer than 1024 bytes");
-    memcpy(inner, s + 1, n - 2);
-    inner[n - 2] = '\0';
-    for (const char *at = inner; *at;) {
-        size_t len = 1;
-        const char *why = pattern_step(at, &in_class, &len);
-
-        if (why) {
-            error_set(c->err, INF_ERROR_INVALID_ARGUMENT,
-                      "json_schema, at #%s: pattern has %s, which cannot be enforced here", c->path,
-                      why);
-            return false;
-        }
-        at += len;
-    }
-    return true;
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    ok = schema_pattern_rewrite(json_string_value(pattern), json_string_length(pattern), &text,
+                                &why);
+    buffer_free(&text);
+    if (ok)
+        return true;
+    if (why)
+        error_set(c->err, INF_ERROR_INVALID_ARGUMENT,
+                  "json_schema, at #%s: pattern has %s, which cannot be enforced here", c->path,
+                  why);
+    else
+        error_no_memory(c->err);
+    return false;
 }
 
 static bool check_string(const struct checker *c, const json_t *schema)
@@ -313,7 +229,7 @@ static bool check_array(struct checker *c, const json_t *schema)
 {
     static const char *const list[] = {"type", "items", "minItems", "maxItems", NULL};
     static const char *const tuple[] = {"type", "items", "prefixItems", NULL};
-    const json_t *items = json_object_get(schema, "items");
+    json_t *items = json_object_get(schema, "items");
     const json_t *prefix = json_object_get(schema, "prefixItems");
 
     if (items && prefix)
@@ -355,6 +271,8 @@ static bool check_properties(struct checker *c, const json_t *properties)
     {
         if (strlen(name) > MAX_NAME)
             return bad(c, NULL, "a property's name is longer than 200 bytes");
+        if (strcmp(name, "*") == 0) /* the converter's name for all others */
+            return bad(c, NULL, "a property named * cannot be enforced here");
         if (!check_at(c, name, value))
             return false;
     }
@@ -367,14 +285,34 @@ static bool check_object(struct checker *c, const json_t *schema)
     static const char *const keys[] = {"type", "properties", "required", "additionalProperties",
                                        NULL};
     const json_t *properties = json_object_get(schema, "properties");
-    const json_t *additional = json_object_get(schema, "additionalProperties");
+    json_t *additional = json_object_get(schema, "additionalProperties");
 
     if (!only(c, schema, keys) || !check_properties(c, properties) ||
         !check_required(c, json_object_get(schema, "required"), properties))
         return false;
-    if (additional && !json_is_boolean(additional))
-        return check_at(c, "additionalProperties", additional);
-    return true;
+    if (!additional || json_is_false(additional))
+        return true;
+    if (json_object_size(properties) > 0) /* the names that its grammar allows are not all JSON */
+        return bad(c, "additionalProperties", "together with properties can only be false");
+    return json_is_true(additional) || check_at(c, "additionalProperties", additional);
+}
+
+static json_t *properties_of(const struct checker *c, const json_t *parts, size_t index)
+{
+    return json_object_get(follow(c, json_array_get(parts, index)), "properties");
+}
+
+static bool have_a_common_name(json_t *a, json_t *b)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+
+    json_object_foreach(a, name, value)
+    {
+        if (json_object_get(b, name))
+            return true;
+    }
+    return false;
 }
 
 /* The converter joins the properties of all parts, and nothing else of them. */
@@ -389,8 +327,12 @@ static bool check_all_of(struct checker *c, const json_t *schema)
     if (type && (!json_is_string(type) || strcmp(json_string_value(type), "object") != 0))
         return bad(c, "allOf", "can be enforced for objects only");
     for (size_t i = 0; i < json_array_size(parts); i++) {
-        if (!json_is_object(json_object_get(follow(c, json_array_get(parts, i)), "properties")))
+        if (!json_is_object(properties_of(c, parts, i)))
             return bad(c, "allOf", "can be enforced for objects with properties only");
+        for (size_t k = 0; k < i; k++) {
+            if (have_a_common_name(properties_of(c, parts, i), properties_of(c, parts, k)))
+                return bad(c, "allOf", "has a property in two of its parts");
+        }
     }
     return true;
 }
@@ -504,7 +446,7 @@ static bool check_types(struct checker *c, const json_t *schema, const json_t *t
     return complex_type ? check_typed(c, schema, complex_type) : only(c, schema, bare);
 }
 
-static bool check_schema(struct checker *c, const json_t *schema)
+static bool check_schema(struct checker *c, json_t *schema)
 {
     static const char *const any[] = {"anyOf", NULL};
     static const char *const one[] = {"oneOf", NULL};
@@ -528,32 +470,6 @@ static bool check_schema(struct checker *c, const json_t *schema)
     return type ? check_typed(c, schema, json_string_value(type)) : check_untyped(c, schema);
 }
 
-/* The next character of the name that the converter gives to the rule of a definition: a run of
- * what no rule's name can have is one '-'. */
-static char next_of_rule(const char **name)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
-    size_t run = strcspn(*name, allowed);
-
-    if (run) {
-        *name += run;
-        return '-';
-    }
-    return **name ? *(*name)++ : '\0';
-}
-
-static bool same_rule(const char *a, const char *b)
-{
-    char x = '\0';
-
-    do {
-        x = next_of_rule(&a);
-        if (x != next_of_rule(&b))
-            return false;
-    } while (x);
-    return true;
-}
-
 /* What $ref may lead to. The converter sees only what is referred to; wrong is wrong anyway. */
 static bool check_definitions(struct checker *c, const char *key)
 {
@@ -564,16 +480,8 @@ static bool check_definitions(struct checker *c, const char *key)
 
     json_object_foreach((json_t *)(uintptr_t)all, name, value)
     {
-        const char *other = NULL;
-        json_t *unused = NULL;
-
         if (strlen(name) > MAX_NAME)
             return bad(c, NULL, "a definition's name is longer than 200 bytes");
-        json_object_foreach((json_t *)(uintptr_t)all, other, unused)
-        {
-            if (other != name && same_rule(name, other))
-                return bad(c, name, "and another definition differ in punctuation only; rename it");
-        }
         if (!check_at(c, name, value))
             return false;
     }
@@ -581,12 +489,27 @@ static bool check_definitions(struct checker *c, const char *key)
     return true;
 }
 
-int32_t schema_check(const json_t *schema, inf_error *err)
+/* A $ref may lead into what is an annotation elsewhere. The list grows meanwhile. */
+static bool check_targets(struct checker *c)
 {
-    struct checker c = {.root = schema, .err = err};
+    for (size_t i = 0; i < c->targets.n; i++) {
+        if (!check_at(c, "(what a $ref leads to)", c->targets.items[i]))
+            return false;
+    }
+    return true;
+}
 
-    if (check_schema(&c, schema) && check_definitions(&c, "$defs") &&
-        check_definitions(&c, "definitions"))
+int32_t schema_check(json_t *schema, inf_error *err)
+{
+    inf_error failed = {0};
+    struct checker c = {.root = schema, .err = &failed};
+    bool ok = check_schema(&c, schema) && check_definitions(&c, "$defs") &&
+              check_definitions(&c, "definitions") && check_targets(&c);
+
+    schema_list_free(&c.targets);
+    if (ok)
         return error_none(err);
-    return INF_ERROR_INVALID_ARGUMENT;
+    if (err)
+        *err = failed;
+    return failed.code;
 }

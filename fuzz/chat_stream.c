@@ -1,0 +1,144 @@
+/*
+ * libFuzzer target: chat answers. Input: one line with the dialect's digit, then an event a line. The
+ * promises: whatever comes, the text that goes out is UTF-8; an error says why; and what jansson
+ * reads, our own scanner reads, with the same strings and counts (jansson refuses more: bytes
+ * that are no UTF-8, lone surrogates, numbers too large).
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "core/memory.h"
+#include "core/utf8.h"
+#include "remote/chat_stream.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void demand(bool holds)
+{
+    if (!holds) {
+        abort();
+    }
+}
+
+static int32_t take_text(void *owner, const char *text, size_t len, int64_t n, inf_error *err)
+{
+    (void)owner;
+    (void)n;
+    (void)err;
+    demand(len > 0 && utf8_valid(text, len));
+    return INF_OK;
+}
+
+static int32_t take_reasoning(void *owner, const char *text, size_t len, inf_error *err)
+{
+    return take_text(owner, text, len, 0, err);
+}
+
+static const struct chat_sink sink = {take_text, take_reasoning};
+
+static void same_string(struct json_span ours, const json_t *theirs)
+{
+    struct buffer text;
+
+    demand(scan_is_string(ours));
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    demand(scan_unescape(&text, ours));
+    demand(text.len == json_string_length(theirs));
+    demand(text.len == 0 || memcmp(text.data, json_string_value(theirs), text.len) == 0);
+    buffer_free(&text);
+}
+
+/* Both readings of a value say the same. */
+static void same(struct json_span ours, json_t *theirs)
+{
+    struct json_walk w;
+    struct json_span item, key;
+    int64_t n = 0;
+    size_t i = 0;
+
+    switch (json_typeof(theirs)) {
+    case JSON_STRING:
+        same_string(ours, theirs);
+        break;
+    case JSON_INTEGER:
+        if (scan_integer(ours, &n)) { /* -2^63 alone is beyond ours */
+            demand(n == json_integer_value(theirs));
+        }
+        break;
+    case JSON_ARRAY:
+        demand(scan_array(&w, ours));
+        while (scan_next_item(&w, &item)) {
+            same(item, json_array_get(theirs, i++));
+        }
+        demand(i == json_array_size(theirs));
+        break;
+    case JSON_OBJECT:
+        demand(scan_object(&w, ours));
+        while (scan_next_member(&w, &key, &item)) {
+            i++;
+        }
+        demand(i >= json_object_size(theirs));
+        break;
+    case JSON_REAL:
+        demand(scan_is_number(ours));
+        break;
+    default:
+        demand(scan_is_none(ours) == (json_typeof(theirs) == JSON_NULL));
+        demand(scan_is_true(ours) == (json_typeof(theirs) == JSON_TRUE));
+        break;
+    }
+}
+
+static void compare(const char *line, size_t len)
+{
+    struct json_span ours;
+    json_t *theirs = json_loadb(line, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+
+    if (theirs && scan_json(&ours, line, len)) { /* deeper than ours goes */
+        same(ours, theirs);
+    }
+    json_decref(theirs);
+}
+
+static void free_output(struct op_output *o)
+{
+    mem_free(o->finish_reason);
+    mem_free(o->tool_calls);
+    mem_free(o->logprobs);
+    mem_free(o->logprobs_block);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *at = (const char *)data;
+    const char *end = at + size;
+    struct chat_stream stream;
+    struct op_output out = {0};
+    inf_error err = {0};
+    int32_t code = INF_OK;
+
+    if (size == 0) {
+        return 0;
+    }
+    chat_stream_init(&stream, *at == '1' ? CHAT_OLLAMA : CHAT_COMPLETIONS, &sink, NULL);
+    for (at++; at < end && code == INF_OK; at++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t len = (size_t)((stop ? stop : end) - at);
+
+        compare(at, len);
+        code = chat_stream_event(&stream, at, len, &err);
+        at += len;
+    }
+    if (code == INF_OK) {
+        code = chat_stream_end(&stream, &err);
+    }
+    demand(code == INF_OK || (err.code == code && err.message[0] && !strchr(err.message, '\n')));
+    chat_stream_fill(&stream, &out, false, NULL);
+    demand(!out.tool_calls || utf8_valid(out.tool_calls, strlen(out.tool_calls)));
+    free_output(&out);
+    chat_stream_free(&stream);
+    return 0;
+}

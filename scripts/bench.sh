@@ -1,0 +1,48 @@
+#!/bin/sh
+# Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
+# built from the same llama.cpp source with the same flags: llama-bench, llama-server, and
+# llama-cpp-python in a virtual environment of its own. SECTIONS and ROUNDS pass through.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+
+build=$1
+peers=$(sh "$here/llama-cpp.sh" --component peers)
+model=$(sh "$here/fetch-model.sh")
+bf16=${model%.Q4_1.gguf}.BF16.gguf
+
+# The same weights with 16 bits each; what matters for speed is their size.
+if [ ! -f "$bf16" ]; then
+    say "writing the model in BF16"
+    "$peers/bin/llama-quantize" --allow-requantize "$model" "$bf16.tmp" BF16 >/dev/null 2>&1 ||
+        die "llama-quantize cannot write $bf16"
+    mv "$bf16.tmp" "$bf16"
+fi
+
+venv=$(cache_dir)/bench-python
+archive=$(cache_dir)/llama.cpp/llama_cpp_python-0.3.36.tar.gz
+install_python_peer() {
+    [ ! -x "$venv/bin/python" ] || return 0
+    say "installing llama-cpp-python, once"
+    rm -rf "$venv.tmp"
+    python3 -m venv "$venv.tmp" >"$venv.log" 2>&1 &&
+        CMAKE_ARGS="-DGGML_NATIVE=ON -DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF
+            -DCMAKE_C_FLAGS='$no_amx' -DCMAKE_CXX_FLAGS='$no_amx'" \
+            "$venv.tmp/bin/python" -m pip install --quiet "$archive" >>"$venv.log" 2>&1 &&
+        mv "$venv.tmp" "$venv"
+}
+no_amx=
+for flag in -mno-amx-tile -mno-amx-int8 -mno-amx-bf16; do
+    if cc $flag -E -x c /dev/null >/dev/null 2>&1; then no_amx="$no_amx $flag"; fi
+done
+python=
+if install_python_peer; then
+    python=$venv/bin/python
+else
+    say "llama-cpp-python cannot be installed ($venv.log): its row is left out"
+fi
+
+exec python3 "$here/../bench/run.py" --build "$build" --peers "$peers" --model "$model" \
+    --bf16 "$bf16" ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
+    ${python:+--python "$python"}

@@ -1,0 +1,162 @@
+#!/bin/sh
+# What `make install` leaves is enough: programs outside the tree are built against it with pkg-config,
+# with CMake and with the compiler alone, shared and static, and run. The prefix has a space in its name,
+# everything is installed twice, then moved. $INFERENCE is the command of the build folder.
+set -eu
+
+build=$(dirname "$INFERENCE")
+cc=${INFERENCE_CC:-cc}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+unset LD_LIBRARY_PATH PKG_CONFIG_PATH DESTDIR CMAKE_PREFIX_PATH
+
+step() {
+    echo "--- $*"
+}
+
+# quietly COMMAND...: shows what it says when it fails.
+quietly() {
+    "$@" >log 2>&1 || {
+        cat log >&2
+        exit 1
+    }
+}
+
+# The programs print the version and make a provider.
+cat >consumer.c <<'PROGRAM'
+#include <inference/inference.h>
+#include <stdio.h>
+
+int main(void)
+{
+    inf_context *context = NULL;
+    inf_provider *provider = NULL;
+    inf_error err;
+
+    if (inf_context_create(&context, NULL, &err) ||
+        (inf_provider_get(&provider, context, "LlamaCpp", "model.gguf", &err) && err.code != INF_ERROR_UNSUPPORTED))
+        return printf("%s\n", err.message), 1;
+    printf("inference %s\n", inf_version_string());
+    inf_provider_release(provider);
+    return inf_context_close(context, NULL);
+}
+PROGRAM
+wanted=$("$INFERENCE" --version)
+
+# runs PROGRAM [LIBRARY-FOLDER]
+runs() {
+    step "run $1"
+    said=$(LD_LIBRARY_PATH=${2:-} "./$1")
+    [ "$said" = "$wanted" ] || {
+        echo "$1 printed '$said', not '$wanted'" >&2
+        exit 1
+    }
+}
+
+# ---- install, install again, stage, move
+
+step "install, twice"
+quietly cmake --install "$build" --prefix "$scratch/first place"
+(cd "first place" && find . ! -type d -exec ls -l {} + | sed 's/.* //' | sort) >files-once
+quietly cmake --install "$build" --prefix "$scratch/first place"
+(cd "first place" && find . ! -type d -exec ls -l {} + | sed 's/.* //' | sort) >files-twice
+diff -u files-once files-twice
+
+step "stage"
+quietly env DESTDIR="$scratch/stage" cmake --install "$build" --prefix /opt/inference
+[ -x stage/opt/inference/bin/inference ]
+
+mv "first place" "a prefix"
+prefix="$scratch/a prefix"
+lib=$(dirname "$(find "$prefix" -name libinference.so)")
+mv stage/opt/inference plain # without a space
+
+step "what is there"
+for file in bin/inference include/inference/inference.h share/man/man1/inference.1; do
+    [ -s "$prefix/$file" ] || { echo "$file is not installed" >&2 && exit 1; }
+done
+[ "$("$prefix/bin/inference" --version)" = "$wanted" ]
+licences=$(find "$prefix/share/doc" -name 'LICENSE*')
+echo "$licences" | grep -q '/LICENSE$'
+if [ "$("$prefix/bin/inference" generate -p llamacpp x 2>&1 | grep -c 'this build has no')" = 0 ]; then
+    echo "$licences" | grep -q llama # what is linked in
+fi
+if grep -rlF "$scratch" "$prefix" plain; then
+    echo "these files name the folder they were installed to" >&2
+    exit 1
+fi
+
+step "the man page"
+if command -v man >/dev/null 2>&1; then
+    MANROFFSEQ='' man --warnings -E UTF-8 -l "$prefix/share/man/man1/inference.1" >page 2>complaints
+    [ ! -s complaints ] || { cat complaints >&2 && exit 1; }
+    grep -q 'EXIT STATUS' page
+fi
+
+# ---- the compiler alone
+
+step "cc, shared and static"
+"$cc" consumer.c -I "$prefix/include" -L "$lib" -linference -o alone
+runs alone "$lib"
+archive="$lib/libinference.a"
+if [ -f "$archive" ]; then
+    private=$(sed -n 's/^Libs.private: //p' "$lib/pkgconfig/inference.pc")
+    requires=$(sed -n 's/^Requires.private: //p' "$lib/pkgconfig/inference.pc" | tr -d ',')
+    "$cc" consumer.c -I "$prefix/include" "$archive" $(pkg-config --libs $requires) $private -o alone-static
+    runs alone-static
+    ! ldd alone-static | grep -q libinference
+fi
+
+# ---- pkg-config
+
+for place in "$prefix" "$scratch/plain"; do
+    step "pkg-config in $place"
+    PKG_CONFIG_PATH=$(dirname "$(find "$place" -name inference.pc)")
+    export PKG_CONFIG_PATH
+    [ "$(pkg-config --modversion inference)" = "${wanted#inference }" ]
+    eval "\"$cc\" consumer.c $(pkg-config --cflags --libs inference) -o packaged"
+    runs packaged "$(dirname "$PKG_CONFIG_PATH")"
+    if [ -f "$archive" ]; then
+        # The linker takes the shared library where it finds both.
+        mkdir -p away
+        mv "${PKG_CONFIG_PATH%/pkgconfig}"/libinference.so* away
+        eval "\"$cc\" consumer.c $(pkg-config --cflags --static --libs inference) -o packaged-static"
+        mv away/* "${PKG_CONFIG_PATH%/pkgconfig}"
+        runs packaged-static
+        ! ldd packaged-static | grep -q libinference
+    fi
+done
+
+# ---- CMake
+
+cat >CMakeLists.txt <<'LISTS'
+cmake_minimum_required(VERSION 3.22)
+project(consumer C)
+find_package(inference 0.1 REQUIRED)
+add_executable(found consumer.c)
+target_link_libraries(found inference::inference)
+if(TARGET inference::inference_static)
+    add_executable(found-static consumer.c)
+    target_link_libraries(found-static inference::inference_static)
+endif()
+LISTS
+step "CMake"
+quietly cmake -S . -B tree "-DCMAKE_PREFIX_PATH=$prefix" -DCMAKE_C_COMPILER="$cc"
+quietly cmake --build tree
+runs tree/found
+if [ -f "$archive" ]; then
+    runs tree/found-static
+    ! ldd tree/found-static | grep -q libinference
+fi
+
+# ---- the program of the README, compiled as it says
+
+step "the program of the README"
+sed -n '/^```c$/,/^```$/p' "$INFERENCE_SOURCE_DIR/README.md" | sed '/^```/d' >hello.c
+[ -s hello.c ]
+eval "\"$cc\" -std=c11 -Wall -Wextra -Werror hello.c $(pkg-config --cflags --libs inference) -o hello"
+if [ -n "${INFERENCE_TEST_MODEL:-}" ]; then
+    LD_LIBRARY_PATH=$lib ./hello "$INFERENCE_TEST_MODEL" "$INFERENCE_SOURCE_DIR/adapters/json" >said
+    [ "$(wc -c <said)" -gt 20 ] || { cat said >&2 && exit 1; }
+fi

@@ -1,0 +1,123 @@
+#!/bin/sh
+# The cache of built llama.cpp (scripts/llama-cpp.sh): two builds at once, a build that is killed, a
+# library cut short, a cache that comes from another CPU or compiler. The source is a stand-in of empty
+# files, so that a build takes a second. $INFERENCE_SOURCE_DIR is the tree.
+set -eu
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+XDG_CACHE_HOME=$scratch/cache
+export XDG_CACHE_HOME
+unset LLAMA_CPP_DIR
+
+fail() {
+    echo "$*" >&2
+    cat "$scratch"/*.err >&2 || true
+    exit 1
+}
+
+# ---- a source tree with the files that the component "text" compiles, and compilers to tamper with
+
+source=$scratch/source
+for file in $(sed -n 's/.*\${common}\/\([a-z/-]*\.\(cpp\|h\)\).*/\1/p' "$INFERENCE_SOURCE_DIR/cmake/llama-cpp/CMakeLists.txt") \
+    json.h json-schema.h json-schema-to-grammar.h unicode.h; do
+    mkdir -p "$source/common/$(dirname "$file")"
+    : >"$source/common/$file"
+done
+mkdir -p "$source/include" "$source/ggml/include" "$source/src" "$source/tools" "$source/vendor" "$source/cmake"
+: >"$source/include/llama.h"
+: >"$source/CMakeLists.txt"
+
+# CPU adds a feature to what -march=native means, VERSION changes the compiler's; a file "slow" makes it wait.
+for name in cc c++; do
+    cat >"$scratch/$name" <<COMPILER
+#!/bin/sh
+case "\$*" in
+*--version*) echo "\$0 \${VERSION:-1}"; exit ;;
+*-E*-v*) echo " cc1 -mavx2 \${CPU:-}" >&2; exit ;;
+*.cpp.o*) [ ! -e "$scratch/slow" ] || { : >"$scratch/started"; sleep 5; } ;;
+esac
+exec $(command -v "$name") "\$@"
+COMPILER
+    chmod +x "$scratch/$name"
+done
+
+# cached OUT: runs the script; what it prints is in OUT, what it says in OUT.err.
+cached() {
+    sh "$INFERENCE_SOURCE_DIR/scripts/llama-cpp.sh" --component text --source "$source" \
+        --cc "$scratch/cc" --cxx "$scratch/c++" --jobs 1 >"$scratch/$1" 2>"$scratch/$1.err"
+}
+said() {
+    cat "$scratch/$1"
+}
+is_whole() {
+    [ -f "$1/lib/libllama_common_text.a" ] && [ -f "$1/include/common/json.h" ] && [ -f "$1/key.txt" ]
+}
+
+# ---- built once
+
+cached first || fail "the first build failed"
+prefix=$(said first)
+is_whole "$prefix" || fail "the first build left no library in '$prefix'"
+cached second
+[ "$(said second)" = "$prefix" ] && [ ! -s "$scratch/second.err" ] || fail "a second call built again"
+
+# ---- two at once
+
+rm -rf "$prefix"
+cached one &
+one=$!
+cached two || fail "one of two builds at once failed"
+wait $one || fail "one of two builds at once failed"
+[ "$(said one)" = "$prefix" ] && [ "$(said two)" = "$prefix" ] && is_whole "$prefix" ||
+    fail "two builds at once gave something else"
+[ "$(cat "$scratch/one.err" "$scratch/two.err" | grep -c ', once')" = 1 ] || fail "two builds at once both built"
+
+# ---- killed. By KILL the compiler lives on, and keeps the lock until it ends.
+
+for signal in TERM KILL; do
+    rm -rf "$prefix" "$scratch/started"
+    : >"$scratch/slow"
+    setsid sh -c 'echo $$ >"$1" && exec sh "$2/scripts/llama-cpp.sh" --component text --source "$3" \
+        --cc "$4/cc" --cxx "$4/c++" --jobs 1' sh "$scratch/pid" "$INFERENCE_SOURCE_DIR" "$source" "$scratch" \
+        >/dev/null 2>"$scratch/killed.err" &
+    waited=0
+    while [ ! -e "$scratch/started" ]; do
+        waited=$((waited + 1))
+        [ $waited -lt 600 ] || fail "the build to be killed does not start"
+        sleep 0.1
+    done
+    kill -s $signal -- "-$(cat "$scratch/pid")"
+    wait $! 2>/dev/null || true
+    rm "$scratch/slow"
+    [ ! -e "$prefix" ] || fail "a build killed by $signal left $prefix"
+    cached again || fail "the build after one killed by $signal failed"
+    [ "$(said again)" = "$prefix" ] && is_whole "$prefix" || fail "the build after $signal is not whole"
+done
+[ -z "$(find "$XDG_CACHE_HOME" -name '*.tmp')" ] || fail "a build left its work folder"
+
+# ---- damaged
+
+: >"$prefix/lib/libllama_common_text.a"
+cached mended || fail "the build after a damage failed"
+grep -q damaged "$scratch/mended.err" && [ -s "$prefix/lib/libllama_common_text.a" ] ||
+    fail "a library cut short was not built again"
+rm "$prefix/key.txt"
+cached mended && is_whole "$prefix" || fail "an incomplete folder was not built again"
+
+# ---- another CPU, another compiler, another source
+
+CPU=-mamx-tile cached other
+[ "$(said other)" != "$prefix" ] || fail "what another CPU's build made was used"
+VERSION=2 cached other
+[ "$(said other)" != "$prefix" ] || fail "what another compiler made was used"
+echo '// changed' >>"$source/common/json.cpp"
+cached other
+[ "$(said other)" != "$prefix" ] || fail "what another source made was used"
+is_whole "$prefix" || fail "the first build is gone"
+
+# ---- one that fails says so
+
+echo 'this is no C++' >"$source/common/json.cpp"
+! cached broken || fail "a source that does not compile gave a library"
+grep -q 'did not build' "$scratch/broken.err" || fail "a failed build does not say so"

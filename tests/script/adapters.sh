@@ -1,0 +1,136 @@
+#!/bin/sh
+# `inference adapters` and `inference inspect`: what is loaded, what a file is, whether it fits.
+. "${0%/*}/lib.sh"
+
+llama=$fixtures/llama
+
+# ---- adapters
+expect_output '' adapters list -m "$model"
+expect_output '' adapters list -m "$model" --json
+expect_output 'a: PEFT, rank 2, scale 4, 2 modules from 4 tensors, 1280 bytes
+' adapters load -m "$model" "a=$adapter-0"
+expect_ok adapters load -m "$model" --json "a=$adapter-0"
+check 'r["id"] == "a" and r["format"] == "peft" and r["rank"] == 2 and r["scale"] == 4 and r["n_modules"] == 2 and r["n_tensors"] == 4 and r["bytes"] > 0 and r["generation"] == 1 and r["replaced"] is False and r["evicted"] is None'
+expect_error 4 "adapter 'a' is not loaded" adapters unload -m "$model" a
+expect_error 8 'none' adapters load -m "$model" "a=$work/none"
+expect_error 10 'tensor|layers' adapters load -m "$model" "a=$INFERENCE_SOURCE_DIR/adapters/pirate"
+expect_error 9 '.' adapters load -m "$model" "a=$INFERENCE_SOURCE_DIR/README.md"
+expect_error 3 'LLAMACPP_MODEL_PATH' adapters load -p llamacpp "a=$adapter-0"
+expect_error 5 'vllm' adapters list
+long=$(printf '%0300d' 0)
+expect_error 3 'adapter id' adapters load -m "$model" "$long=$adapter-0"
+expect_error 3 'adapter id' adapters load -m "$model" "a	b=$adapter-0"
+expect_ok adapters load -m "$model" "Grüße, Welt=$adapter-0"
+expect_error 12 'max_adapter_bytes' adapters load -m "$model" --max-adapter-bytes 1279 "a=$adapter-0"
+expect_ok adapters load -m "$model" --max-adapter-bytes 1280 "a=$adapter-0"
+expect_usage "list, load or unload, not ''" adapters
+expect_usage "list, load or unload, not 'show'" adapters show
+expect_usage 'load needs ID=PATH' adapters load -m "$model"
+expect_usage 'unload needs an ID' adapters unload -m "$model"
+expect_usage "'a' is not ID=PATH" adapters load -m "$model" a
+expect_usage "'=b' is not ID=PATH" adapters load -m "$model" =b
+expect_usage "'x' is too much" adapters list x
+expect_usage "'b' is too much" adapters unload a b
+
+# ---- a GGUF adapter: the same numbers as the PEFT directory that it was made of
+cat >"$work/convert.py" <<'PYTHON'
+import json, struct, sys
+folder, target, n_head = sys.argv[1], sys.argv[2], int(sys.argv[3])
+data = open(folder + "/adapter_model.safetensors", "rb").read()
+start = 8 + struct.unpack("<Q", data[:8])[0]
+tensors = []
+for name, info in sorted(json.loads(data[8:start]).items()):
+    if name == "__metadata__":
+        continue
+    begin, end = info["data_offsets"]
+    assert info["dtype"] == "BF16"
+    rows, width = info["shape"]
+    half = struct.unpack("<%dH" % (rows * width), data[start + begin:start + end])
+    values = [struct.unpack("<f", struct.pack("<I", h << 16))[0] for h in half]
+    table = [values[i * width:(i + 1) * width] for i in range(rows)]
+    part = name.split(".")
+    layer, module, side = part[part.index("layers") + 1], part[-3], part[-2][-1].lower()
+    if module == "q_proj" and side == "b": # GGUF has the two halves of each head's rows interleaved
+        size = rows // n_head
+        table = [table[h * size + (i % 2) * (size // 2) + i // 2] for h in range(n_head) for i in range(size)]
+    tensors.append(("blk.%s.attn_%s.weight.lora_%s" % (layer, module[0], side), width, rows,
+                    struct.pack("<%df" % (rows * width), *[v for row in table for v in row])))
+def text(s):
+    return struct.pack("<Q", len(s)) + s.encode()
+keys = [("general.architecture", 8, text("llama")), ("general.type", 8, text("adapter")),
+        ("adapter.type", 8, text("lora")), ("adapter.lora.alpha", 6, struct.pack("<f", 8))]
+out = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+for key, kind, value in keys:
+    out += text(key) + struct.pack("<I", kind) + value
+offset = 0
+for name, width, rows, values in tensors:
+    out += text(name) + struct.pack("<IQQIQ", 2, width, rows, 0, offset)
+    offset += (len(values) + 31) // 32 * 32
+out += b"\0" * (-len(out) % 32)
+for _, _, _, values in tensors:
+    out += values + b"\0" * (-len(values) % 32)
+open(target, "wb").write(out)
+PYTHON
+python3 "$work/convert.py" "$adapter-0" "$work/lora.gguf" 4 || fail 'no GGUF adapter could be made'
+expect_ok inspect --json "$work/lora.gguf" --base "$model"
+check 'r["kind"] == "adapter" and r["format"] == "gguf" and r["rank"] == 2 and r["alpha"] == 8 and r["fits"] is True and r["architecture"] == "llama"'
+expect_ok inspect --json "$work/lora.gguf" --base "$fixtures/qwen2/base.gguf"
+check 'r["fits"] is False and r["reason"]'
+expect_ok adapters load -m "$model" --json "g=$work/lora.gguf"
+check 'r["format"] == "gguf" and r["rank"] == 2 and r["scale"] == 4 and r["n_modules"] == 2 and r["n_tensors"] == 4'
+expect_ok logits -m "$model" --threads 1 --ids 5,6,7 --top 288 --load "a=$adapter-0" --adapter a
+mv "$work/out" "$work/peft"
+expect_ok logits -m "$model" --threads 1 --ids 5,6,7 --top 288 --load "a=$work/lora.gguf" --adapter a
+cat "$work/peft" >>"$work/out"
+check 'all(abs(dict(map(tuple, r["top"]))[i] - x) < 1e-3 for i, x in lines[1]["top"])' 'GGUF and PEFT differ'
+expect_error 10 . adapters load -m "$fixtures/qwen2/base.gguf" "g=$work/lora.gguf"
+expect_error 5 'LoRA adapter, not a model' generate -m "$work/lora.gguf" hi
+expect_error 9 . adapters load -m "$model" "g=$model"
+expect_error 5 'LoRA adapter, not a model' inspect "$adapter-0" --base "$work/lora.gguf"
+size=$(wc -c <"$work/lora.gguf")
+for part in 0 3 4 24 60 $((size / 2)) $((size - 1)); do
+    head -c "$part" "$work/lora.gguf" >"$work/cut.gguf"
+    expect_error 9 . adapters load -m "$model" "g=$work/cut.gguf"
+done
+
+# Every damaged or unsupported PEFT directory of the fixtures: one line, an error of its class.
+for folder in "$peft"/*/; do
+    name=$(basename "$folder")
+    run adapters load -m "$llama/base.gguf" "a=$folder"
+    case $name:$status in
+    ok*:0) [ ! -s "$work/err" ] || fail "$name: something on standard error" ;;
+    ok*:10) ;; # sound, and for another model
+    ok*) fail "$name: exit code $status" ;;
+    *:3 | *:5 | *:8 | *:9 | *:10 | *:11) is_error "$status" . "$name" ;;
+    *) fail "$name: exit code $status" ;;
+    esac
+done
+
+# ---- inspect
+expect_ok inspect --json "$model"
+check 'r["kind"] == "model" and r["format"] == "gguf" and r["architecture"] == "llama" and r["dtype"] == "float32" and r["n_layer"] == 1 and r["n_vocab"] == 288 and r["size"] > 100000 and r["chat_template"] is True'
+expect_ok inspect "$model"
+python3 -c 'import json, sys; sys.exit(json.load(open(sys.argv[1]))["kind"] != "model")' "$work/out" ||
+    fail 'inspect is not JSON'
+[ "$(wc -l <"$work/out")" -gt 10 ] || fail 'inspect is for people: a line a fact'
+expect_ok inspect --json "$adapter-0"
+check 'r["kind"] == "adapter" and r["format"] == "peft" and r["rank"] == 2 and r["alpha"] == 8 and r["targets"] == ["q_proj", "v_proj"] and r["dtype"] == "bfloat16" and r["size"] > 0 and "fits" not in r'
+expect_ok inspect --json "$adapter-0" --base "$model"
+check 'r["fits"] is True and "reason" not in r'
+expect_ok inspect --json --base "$llama/base.gguf" "$INFERENCE_SOURCE_DIR/adapters/pirate"
+check 'r["fits"] is False and "tensor" in r["reason"]'
+for name in llama mistral qwen2 qwen3 gemma2 gemma3 phi3 smollm3 gpt2; do
+    expect_ok inspect --json "$fixtures/$name/base.gguf"
+    mv "$work/out" "$work/architecture"
+    expect_ok inspect --json "$fixtures/$name/adapter" --base "$fixtures/$name/base.gguf"
+    cat "$work/architecture" >>"$work/out"
+    check 'r["fits"] is True and lines[1]["kind"] == "model" and lines[1]["architecture"]' "$name"
+done
+expect_error 8 'none' inspect "$work/none"
+expect_error 8 'none' inspect "$adapter-0" --base "$work/none"
+expect_error 9 '.' inspect "$INFERENCE_SOURCE_DIR/README.md"
+expect_error 9 '.' inspect "$adapter-0" --base "$INFERENCE_SOURCE_DIR/README.md"
+expect_usage 'PATH is missing' inspect
+expect_usage 'one PATH at a time' inspect "$model" "$model"
+
+finish

@@ -1,0 +1,147 @@
+#!/bin/sh
+# `inference generate --batch`: a request a line, all in flight at once, an answer a line.
+. "${0%/*}/lib.sh"
+
+# batch FILE-CONTENT ARGUMENT...: through a file and through standard input.
+batch() {
+    printf '%s\n' "$1" >"$work/batch"
+    shift
+    expect_ok generate -m "$model" --threads 1 --batch "$work/batch" "$@"
+}
+
+# ---- ids, numbers, order
+batch '{"prompt":"hi","max_tokens":3,"id":"first"}
+
+{"prompt":"hi","max_tokens":2}
+{"prompt":"hi","max_tokens":1,"id":{"any":["value",null]}}
+{"prompt":"hi","max_tokens":1,"id":null}'
+check '{l["line"]: l["id"] for l in lines} == {1: "first", 3: 3, 4: {"any": ["value", None]}, 5: None}'
+check '{l["line"]: l["completion_tokens"] for l in lines} == {1: 3, 3: 2, 4: 1, 5: 1}'
+check 'all(l["model"].endswith("base.gguf") and l["finish_reason"] == "length" for l in lines)'
+printf '{"prompt":"hi","max_tokens":1}' >"$work/batch" # no newline at the end
+input=$work/batch
+expect_ok generate -m "$model" --threads 1 --batch -
+check 'len(lines) == 1 and r["id"] == 1 and r["line"] == 1'
+input=/dev/null
+expect_output '' generate -m "$model" --batch -
+printf '\n  \r\n\t\n' >"$work/batch"
+expect_output '' generate -m "$model" --batch "$work/batch"
+printf '{"prompt":"hi","max_tokens":1}\r\n' >"$work/batch"
+expect_ok generate -m "$model" --threads 1 --batch "$work/batch"
+check 'r["completion_tokens"] == 1'
+
+# ---- errors are answers, each by itself
+batch 'not json
+[1]
+{"max_tokens":3}
+{"prompt":"hi","no_such_key":1}
+{"prompt":"hi","max_tokens":"3"}
+{"prompt":"hi","max_tokens":0,"id":"zero"}
+{"prompt":"hi","temperature":-1}
+{"prompt":"hi","adapter_id":"none"}
+{"prompt":"hi","messages":[]}
+{"prompt":"hi","max_tokens":3,"max_tokens":4}
+{"prompt":"hi","adapter":"a","adapter_id":"b"}
+{"prompt":"hi","timeout":1,"timeout_ms":1}
+{"prompt":"hi","max_tokens":1.5}
+{"prompt":"hi","seed":-1}
+{"prompt":"hi","stop":[1]}
+{"prompt":"hi","stop_token_ids":"1"}
+{"prompt":"hi","ignore_eos":1}
+{"prompt":"hi","json_schema":{"multipleOf":1}}
+{"prompt":"hi","grammar":"root ::="}
+{"prompt":"","max_tokens":1}
+{"messages":[{"role":"user"}],"max_tokens":1}
+{"prompt":"hi","load":"a=b"}
+{"prompt":"hi","batch":"x"}
+{"prompt":"hi","max_tokens":1}'
+check 'sorted(l["line"] for l in lines) == list(range(1, 25))'
+check 'all(set(l) == {"id", "line", "error"} and set(l["error"]) == {"code", "message", "http_status"} for l in lines if l["line"] not in (19, 21, 24))'
+check 'all(l["error"]["code"] in ("invalid_argument", "template") and l["error"]["http_status"] == 0 and l["error"]["message"] and "\n" not in l["error"]["message"] for l in lines if "error" in l)'
+check '[l["id"] for l in lines if l["line"] == 6] == ["zero"]'
+check 'all(word in l["error"]["message"] for l in lines for line, word in {
+    1: "not a JSON object", 2: "a JSON object", 3: "nothing to generate from", 4: "no_such_key",
+    5: "max_tokens\" takes a whole number", 6: "max_tokens", 7: "temperature", 8: "none",
+    9: "both there", 10: "duplicate", 11: "says again", 12: "says again", 13: "a whole number",
+    14: "of 0 or more", 15: "list of texts", 16: "list of token ids", 17: "true or false",
+    18: "multipleOf", 20: "prompt is empty", 22: "unknown key", 23: "unknown key"}.items()
+    if line == l["line"])'
+# A key that fills the message must not cut a letter in two: the answer is JSON all the same.
+batch "$(python3 -c 'print(*("{\"prompt\":\"hi\",\"%s%s\":1}" % ("x" * n, "\u00e9" * 300) for n in range(4)), sep="\n")')"
+check 'len(lines) == 4 and all("unknown key" in l["error"]["message"] for l in lines)'
+printf '{"prompt":"\377","max_tokens":1}\n{"prompt":"a\\u0000b","max_tokens":1}\n' >"$work/batch"
+expect_ok generate -m "$model" --threads 1 --batch "$work/batch"
+check '{l["line"]: "error" in l for l in lines} == {1: True, 2: False}' 'bytes that are no UTF-8'
+
+# ---- the command line's options are the defaults, and every key has its effect
+batch '{"prompt":"hi"}
+{"prompt":"hi","max_tokens":2,"temperature":0}
+{"prompt":"hi","max_tokens":null}' -n 5 --seed 3 --temperature 0.9
+check '{l["line"]: l["completion_tokens"] for l in lines} == {1: 5, 2: 2, 3: 5}'
+check '[l["token_ids"] for l in lines if l["line"] == 1] == [l["token_ids"] for l in lines if l["line"] == 3]'
+batch '{"prompt":"hi","temperature":0,"max_tokens":8}
+{"prompt":"hi","temperature":0.0,"top_k":1,"max-tokens":8}
+{"prompt":"hi","temperature":0,"max_tokens":8,"stop":["h","zz"]}
+{"prompt":"hi","temperature":0,"max_tokens":8,"stop":"h"}
+{"prompt":"hi","temperature":0,"max_tokens":8,"logprobs":1}
+{"prompt":"hi","max_tokens":20,"json_schema":{"enum":["red"]}}
+{"prompt":"hi","max_tokens":20,"json_schema":"{\"enum\":[\"red\"]}"}
+{"prompt":"hi","max_tokens":20,"grammar":"root ::= \"x\""}
+{"prompt":"hi","max_tokens":4,"ignore_eos":true,"grammar":"root ::= \"x\""}
+{"messages":[{"role":"user","content":"hi"}],"max_tokens":1}
+{"messages":[{"role":"user","content":"hi"}],"max_tokens":1,"system_prompt":"Be very brief."}
+{"prompt":"hi","chat":true,"max_tokens":1}
+{"messages":[{"role":"user","content":"hi"}],"max_tokens":1,"template_variables":{"x":1}}
+{"prompt":"hi","timeout":0.000001}
+{"prompt":"hi","timeout_ms":1000000,"max_tokens":1,"min_p":0.1,"top_p":0.9,"repetition_penalty":1.1,"frequency_penalty":0.1,"presence_penalty":0.1,"seed":7,"stop_token_ids":[5]}
+{"prompt":"hi","model":"ignored","max_tokens":1}
+{"prompt":"hi","extra_json":{"a":1},"max_tokens":1}
+{"prompt":"hi","extra_headers":"A: b","max_tokens":1}'
+check 'all(test(l) for l in lines for line, test in {
+    1: lambda r: r["completion_tokens"] == 8,
+    2: lambda r: r["completion_tokens"] == 8,
+    3: lambda r: r["finish_reason"] == "stop" and "h" not in r["text"],
+    4: lambda r: r["finish_reason"] == "stop" and "h" not in r["text"],
+    5: lambda r: len(r["logprobs"]) == 8,
+    6: lambda r: r["text"] == "\"red\"",
+    7: lambda r: r["text"] == "\"red\"",
+    8: lambda r: r["text"] == "x",
+    9: lambda r: r["text"] == "x" and r["completion_tokens"] == 4,
+    10: lambda r: r["prompt_tokens"] > 10,
+    11: lambda r: r["prompt_tokens"] > 20,
+    12: lambda r: r["prompt_tokens"] > 10,
+    13: lambda r: r["completion_tokens"] == 1,
+    14: lambda r: r["error"]["code"] == "timeout",
+    15: lambda r: r["completion_tokens"] == 1,
+    16: lambda r: r["model"] != "ignored",
+    17: lambda r: r["error"]["code"] == "unsupported" and "extra_json" in r["error"]["message"],
+    18: lambda r: r["error"]["code"] == "unsupported" and "extra_headers" in r["error"]["message"]}.items() if line == l["line"])'
+check 'len(lines) == 18'
+
+# ---- all in flight at once, base and adapters in the same steps
+batch "$(for id in '' a b c '' a b c; do
+    printf '{"prompt":"hi","max_tokens":200,"ignore_eos":true,"adapter_id":"%s"}\n' "$id"
+done)" \
+    --load "a=$adapter-0" --load "b=$adapter-1" --load "c=$adapter-2" --temperature 0
+check 'len(lines) == 8 and all("error" not in l for l in lines)'
+check 'max(l["mean_rows"] for l in lines) > 4 and max(l["mean_adapters"] for l in lines) > 2'
+check 'all(a["token_ids"] == b["token_ids"] for a in lines for b in lines if a["adapter_id"] == b["adapter_id"])'
+check 'len({str(l["token_ids"]) for l in lines}) == 4 == len({l["adapter_id"] for l in lines})'
+
+# More lines than may wait: all get an answer.
+python3 -c 'print("{\"prompt\":\"hi\",\"max_tokens\":1}\n" * 300)' >"$work/batch"
+expect_ok generate -m "$model" --threads 1 --max-sequences 2 --queue-limit 3 --batch "$work/batch"
+check 'len(lines) == 300 and all("error" not in l for l in lines)'
+
+# ---- what fails as a whole
+expect_error 8 'cannot open .*/none' generate -m "$model" --batch "$work/none"
+expect_error 8 'directory' generate -m "$model" --batch "$work"
+batch '{"prompt":"hi"}
+{"prompt":"hi"}'
+sed -i 's/base/none/' "$work/batch"
+"$INFERENCE" generate -m "$work/none.gguf" --batch "$work/batch" >"$work/out" 2>"$work/err"
+status=$?
+check 'len(lines) == 2 and all(l["error"]["code"] == "io" for l in lines)' 'a missing model'
+[ "$status" -eq 0 ] || fail 'a missing model answers every line'
+
+finish

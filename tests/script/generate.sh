@@ -1,0 +1,242 @@
+#!/bin/sh
+# `inference generate`, flag by flag, on a random model of one layer.
+. "${0%/*}/lib.sh"
+
+greedy() {
+    expect_ok generate --threads 1 -m "$model" --temperature 0 -n 8 "$@"
+}
+
+# ---- the text, the object, the stream
+greedy hi
+cp "$work/out" "$work/streamed"
+greedy --no-stream hi
+cmp -s "$work/out" "$work/streamed" || fail "--no-stream prints another text"
+greedy --json hi
+check 'set(r) >= {"text", "model", "adapter_id", "token_count", "finish_reason", "prompt_tokens", "completion_tokens", "token_ids", "steps", "mean_rows", "mean_adapters", "timings"}'
+check 'len(lines) == 1 and r["adapter_id"] is None and r["model"].endswith("one-layer/base.gguf")'
+check 'r["completion_tokens"] == 8 == len(r["token_ids"]) and r["finish_reason"] == "length"'
+check 'r["token_count"] == r["prompt_tokens"] + 8 and r["steps"] == 8 and r["mean_rows"] == 1'
+check 'r["text"] + "\n" == open(sys.argv[1][:-3] + "streamed", encoding="utf-8").read()'
+greedy --json --no-stream hi
+check 'r["completion_tokens"] == 8'
+
+# ---- what is read: arguments, -, files
+printf 'hi' >"$work/hi"
+for prompt in "hi" "-- hi" "--prompt hi" "--prompt=hi"; do
+    greedy $prompt
+    cmp -s "$work/out" "$work/streamed" || fail "$prompt: another text"
+done
+input=$work/hi
+greedy -
+cmp -s "$work/out" "$work/streamed" || fail "-: another text"
+# Byte for byte: NUL, newlines at the end.
+for bytes in 'a\000b' 'a\n\n' '\303\251' 'a\r\nb'; do
+    printf "$bytes" >"$work/bytes"
+    input=$work/bytes
+    expect_ok generate --threads 1 -m "$model" -n 1 --json -
+    mv "$work/out" "$work/generated"
+    expect_ok tokenize -m "$model"
+    cat "$work/generated" >>"$work/out"
+    check 'lines[1]["prompt_tokens"] == len(lines[0])' "$bytes"
+done
+printf 'a\377' >"$work/bytes"
+expect_error 3 'prompt: is not valid UTF-8' generate -m "$model" -n 1 -
+input=/dev/null
+expect_error 3 'prompt is empty' generate --threads 1 -m "$model" -n 1 -
+expect_error 3 'prompt is empty' generate --threads 1 -m "$model" -n 1 ""
+
+# ---- chat
+greedy --json --chat "hi"
+mv "$work/out" "$work/chat"
+printf '[{"role":"user","content":"hi"}]' >"$work/messages"
+greedy --json --messages "$work/messages"
+cat "$work/chat" >>"$work/out"
+check 'r["token_ids"] == lines[1]["token_ids"] and r["prompt_tokens"] > 10'
+input=$work/messages
+greedy --json --messages -
+cat "$work/chat" >>"$work/out"
+check 'r["token_ids"] == lines[1]["token_ids"]'
+input=/dev/null
+greedy --json --chat -s "Be brief." "hi"
+cat "$work/chat" >>"$work/out"
+check 'r["prompt_tokens"] > lines[1]["prompt_tokens"]' 'a system prompt'
+greedy --json --system-prompt "Be brief." "hi"
+mv "$work/out" "$work/system"
+greedy --json "Be brief.
+
+hi"
+cat "$work/system" >>"$work/out"
+check 'r["token_ids"] == lines[1]["token_ids"]' 'a system prompt goes before a plain prompt'
+expect_ok generate --threads 1 -m "$model" -n 1 --chat --template-variables '{"x":1}' hi
+expect_error 3 'template variables: not a JSON object' generate --threads 1 -m "$model" -n 1 --chat --template-variables '[1]' hi
+expect_error 3 'template_variables' generate --threads 1 -m "$model" -n 1 --template-variables '{}' hi
+printf '{"role":' >"$work/bad"
+expect_error 3 'messages.*not JSON' generate --threads 1 -m "$model" -n 1 --messages "$work/bad"
+printf '[{"content":"x"}]' >"$work/bad"
+expect_error 3 'role' generate --threads 1 -m "$model" -n 1 --messages "$work/bad"
+
+# ---- sampling
+for flags in "--temperature 0.7 --seed 5" "--top-k 3 --seed 5" "--top-p 0.5 --seed 5" \
+    "--min-p 0.2 --seed 5" "--seed 18446744073709551615" "--repetition-penalty 1.3 --seed 5" \
+    "--frequency-penalty 0.5 --seed 5" "--presence-penalty -0.5 --seed 5"; do
+    expect_ok generate --threads 1 -m "$model" -n 12 $flags hi
+    cp "$work/out" "$work/once"
+    expect_ok generate --threads 1 -m "$model" -n 12 $flags hi
+    cmp -s "$work/out" "$work/once" || fail "$flags: the same seed gives another text"
+done
+expect_ok generate --threads 1 -m "$model" -n 24 --top-k 1 hi
+expect_ok generate --threads 1 -m "$model" -n 24 --top-k 1 --repetition-penalty 5 --json hi
+check 'len(set(r["token_ids"])) == len(r["token_ids"]) > 9' 'a strong penalty leaves no repetition'
+expect_ok generate --threads 1 -m "$model" -n 24 --json hi
+mv "$work/out" "$work/once"
+expect_ok generate --threads 1 -m "$model" -n 24 --json hi
+cat "$work/once" >>"$work/out"
+check 'r["token_ids"] != lines[1]["token_ids"]' 'without a seed texts differ'
+for wrong in "--temperature -1" "--temperature nan" "--temperature inf" "--temperature 1e300" \
+    "--top-p 0" "--top-p 1.1" "--min-p 2" "--min-p -0.1" "--top-k -2" "--repetition-penalty 0" \
+    "--frequency-penalty 2.5" "--presence-penalty -3" "--logprobs 21 --json" \
+    "--logprobs -1 --json" "-n 0" "-n -1" "--adapter-scale nan" "--stop-token-ids 999999" \
+    "--stop-token-ids -1" "--timeout 0" "--timeout -1" "--timeout-ms 0"; do
+    field=$(printf %s "$wrong" | sed 's/^--*//; s/ .*//; s/^n$/max_tokens/; s/^timeout$/timeout_ms/; y/-/_/')
+    expect_error 3 "$field" generate --threads 1 -m "$model" $wrong hi
+done
+
+# ---- where it ends
+greedy --json hi
+token=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["token_ids"][3])' "$work/out")
+greedy --json --stop-token-ids "250,$token" hi
+check "r['finish_reason'] == 'stop' and r['token_ids'][-1] == $token and $token not in r['token_ids'][:-1]"
+greedy --json --stop h hi
+check 'r["finish_reason"] == "stop" and "h" not in r["text"]' '--stop'
+greedy --json --stop zzz --stop he hi
+check 'r["finish_reason"] == "stop" and "he" not in r["text"]' 'the second --stop'
+greedy --json --stop zzz hi
+check 'r["finish_reason"] == "length"' 'a --stop that does not come'
+expect_error 3 'stop' generate --threads 1 -m "$model" --stop "" hi
+expect_ok generate --threads 1 -m "$model" --json -n 10 --grammar 'root ::= "a"' hi
+check 'r["finish_reason"] == "stop" and r["text"] == "a"'
+expect_ok generate --threads 1 -m "$model" --json -n 10 --ignore-eos --grammar 'root ::= "a"' hi
+check 'r["finish_reason"] == "length" and r["text"] == "a" and r["completion_tokens"] == 10'
+expect_ok generate --threads 1 -m "$model" --json --ctx 64 --ignore-eos --temperature 0 hi
+check 'r["finish_reason"] == "length" and r["token_count"] == 64' 'the window ends it'
+expect_error 13 'window n_ctx 16' generate --threads 1 -m "$model" --ctx 16 "one two three four five six seven"
+expect_error 16 'timed? ?out|timeout' generate --threads 1 -m "$model" --timeout 0.000001 hi
+
+# ---- constraints, log-probabilities
+expect_ok generate --threads 1 -m "$model" -n 200 --json --seed 1 --json-schema '{"type":"object","properties":{"n":{"type":"integer","minimum":1,"maximum":20}},"required":["n"]}' hi
+check 'r["finish_reason"] == "stop" and 1 <= json.loads(r["text"])["n"] <= 20'
+printf '{"enum":["red","blue"]}' >"$work/schema"
+expect_ok generate --threads 1 -m "$model" -n 20 --json --json-schema "@$work/schema" hi
+check 'json.loads(r["text"]) in ("red", "blue")'
+printf 'root ::= "x" [0-9]{3}\n' >"$work/grammar"
+expect_ok generate --threads 1 -m "$model" -n 20 --json --grammar "@$work/grammar" hi
+check '__import__("re").fullmatch("x[0-9]{3}", r["text"])'
+expect_error 3 'grammar, line 1' generate --threads 1 -m "$model" --grammar 'root ::= (' hi
+expect_error 3 'json_schema' generate --threads 1 -m "$model" --json-schema '{"multipleOf":1}' hi
+expect_error 3 'grammar.*json_schema|json_schema.*grammar' \
+    generate --threads 1 -m "$model" --json-schema '{}' --grammar 'root ::= "a"' hi
+expect_error 8 'cannot open .*/none' generate --threads 1 -m "$model" --grammar "@$work/none" hi
+greedy --json --logprobs 2 hi
+check 'len(r["logprobs"]) == 8 and all(len(l["top"]) == 2 and l["logprob"] <= 0 and l["top"][0]["token_id"] == l["token_id"] for l in r["logprobs"])'
+greedy --json --logprobs 0 hi
+check 'len(r["logprobs"]) == 8 and r["logprobs"][0]["top"] == []'
+
+# ---- adapters
+greedy --json hi
+mv "$work/out" "$work/base"
+greedy --json --load "a=$adapter-0" --load "b=$adapter-1" --adapter b hi
+cat "$work/base" >>"$work/out"
+check 'r["adapter_id"] == "b" and r["adapter_generation"] == 2 and r["mean_adapters"] == 1 and r["token_ids"] != lines[1]["token_ids"]'
+greedy --json --load "a=$adapter-0" --adapter-id a --adapter-scale 0 hi
+cat "$work/base" >>"$work/out"
+check 'r["adapter_id"] == "a" and r["token_ids"] == lines[1]["token_ids"]' 'scale 0 is the base model'
+greedy --json --adapter "" hi
+check 'r["adapter_id"] is None' 'an empty id is no adapter'
+greedy --json --load "a=$adapter-1" --load "a=$adapter-0" --load "b=$adapter-1" --adapter a hi
+mv "$work/out" "$work/replaced"
+greedy --json --load "a=$adapter-0" --adapter a hi
+cat "$work/replaced" >>"$work/out"
+check 'r["token_ids"] == lines[1]["token_ids"] and lines[1]["adapter_generation"] == 2' 'the later of one id'
+expect_error 8 "b=$adapter-0" generate -m "$model" --load "a=b=$adapter-0" --adapter a hi
+expect_error 3 "adapter 'x' is not loaded" generate --threads 1 -m "$model" --load "a=$adapter-0" --adapter x hi
+expect_error 8 'none' generate --threads 1 -m "$model" --load "a=$work/none" hi
+for wrong in nothing "=$adapter-0" "a="; do
+    expect_usage "--load takes ID=PATH" generate --threads 1 -m "$model" --load "$wrong" hi
+done
+
+# ---- the model and its settings
+expect_ok generate -m "$model" -n 2 -p LlamaCpp --dtype auto --device cpu --threads 1 --ctx 128 \
+    --gpu-layers 0 --max-sequences 2 --queue-limit 4 --prefill-chunk 16 --flash-attention off \
+    --adapter-execution shared --kv-budget 64 --max-adapters 3 --max-adapter-bytes 1000000 \
+    --adapter-overflow evict hi
+expect_ok generate -u "$model" -p llamacpp --threads 1 -n 2 hi
+LLAMACPP_MODEL_PATH=$model INFERENCE_PROVIDER=llamacpp
+export LLAMACPP_MODEL_PATH INFERENCE_PROVIDER
+expect_ok generate -n 2 hi
+unset LLAMACPP_MODEL_PATH
+expect_error 3 'LLAMACPP_MODEL_PATH' generate -n 2 hi
+unset INFERENCE_PROVIDER
+expect_error 5 '--dtype float16' generate --threads 1 -m "$model" --dtype float16 hi
+expect_error 5 '--device cuda' generate --threads 1 -m "$model" --device cuda hi
+expect_error 3 'contradict' generate --threads 1 -m "$model" --device cpu --gpu-layers 3 hi
+expect_error 3 'both name the model' generate --threads 1 -m "$model" -u "$model" hi
+expect_error 3 'nonesuch.*vllm.*ollama.*llamacpp.*transformers' generate -p nonesuch -m "$model" hi
+expect_error 5 'vllm' generate hi
+expect_error 5 'ollama' generate -p ollama hi
+expect_error 5 'transformers' generate -m "$fixtures" hi
+expect_error 12 'raise max_adapters' generate --threads 1 -m "$model" --max-adapters 1 --load "a=$adapter-0" --load "b=$adapter-1" hi
+for wrong in "--ctx 0" "--ctx 15" "--ctx -5" "--max-sequences 0" "--max-sequences 65" "--threads -1" \
+    "--queue-limit -1" "--prefill-chunk 0"; do
+    expect_error 3 '.' generate --threads 1 -m "$model" $wrong hi
+done
+
+# ---- a bar while the model loads: on a terminal only (the others here see none), gone in the end; a
+# load that is over at once may have none
+python3 -c '
+import os, pty, subprocess, sys
+ours, theirs = pty.openpty()
+process = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs)
+os.close(theirs)
+shown = b""
+try:
+    while True:
+        piece = os.read(ours, 4096)
+        if not piece:
+            break
+        shown += piece
+except OSError:
+    pass
+good = not shown or (b"loading [" in shown and shown.endswith(b"\r\033[K"))
+sys.exit(not (good and process.returncode == 0 and b"loading" not in process.stdout))' \
+    "$INFERENCE" generate -m "$model" --threads 1 -n 1 hi || fail 'the bar on a terminal'
+
+# ---- usage
+expect_usage 'a PROMPT, --messages FILE or --batch FILE is missing' generate --threads 1 -m "$model"
+expect_usage "one PROMPT, not also 'b'" generate --threads 1 -m "$model" a b
+expect_usage 'the prompt is given twice' generate --threads 1 -m "$model" --prompt a b
+expect_usage 'not both' generate --threads 1 -m "$model" --messages "$work/messages" a
+expect_usage '--chat is for a PROMPT' generate --threads 1 -m "$model" --messages "$work/messages" --chat
+expect_usage 'with --batch' generate --threads 1 -m "$model" --batch - a
+expect_usage 'does not go with --batch' generate --threads 1 -m "$model" --batch - --no-stream
+expect_usage '--logprobs needs --json' generate --threads 1 -m "$model" --logprobs 1 a
+expect_usage 'unknown option --no-such' generate --no-such a
+expect_usage 'unknown option -x' generate -x a
+expect_usage '--json takes no value' generate --json=1 a
+expect_usage '--top-k needs a value' generate a --top-k
+expect_usage "-n takes a whole number, not 'x'" generate -n x a
+expect_usage "takes a whole number" generate -n 99999999999 a
+expect_usage "takes a whole number" generate -n 1.5 a
+expect_usage "takes a number" generate --temperature warm a
+expect_usage "takes a whole number of 0 or more" generate --seed -1 a
+expect_usage "takes a whole number of 0 or more" generate --seed 18446744073709551616 a
+expect_usage "takes a list of token ids" generate --stop-token-ids 1,,2 a
+expect_usage "takes a number" generate --timeout nan a
+expect_usage "takes auto" generate --dtype int3 a
+expect_usage "takes auto" generate --flash-attention maybe a
+expect_usage "unknown option --ids" generate --ids 1 a
+expect_usage 'a command is missing'
+expect_usage "no command 'produce'" produce
+expect_usage "no command" ''
+expect_usage "unknown option" generate "--$(printf 'a\nb\377')" a
+
+finish

@@ -1,0 +1,23 @@
+/*
+ * grammar_match: whether a text follows a grammar, as llama.cpp's matcher says through
+ * grammar_constraint. The vocabulary is that of a fixture, in which every byte is a token.
+ */
+#ifndef TEST_GRAMMAR_MATCH_H
+#define TEST_GRAMMAR_MATCH_H
+
+#include "core/error.h"
+
+enum match {
+    MATCH_REFUSED,    /* grammar_constraint_create failed; err says why */
+    MATCH_NOT,        /* some byte of the text is not allowed */
+    MATCH_UNFINISHED, /* allowed, but more has to follow */
+    MATCH_WHOLE
+};
+
+/* Loads the vocabulary; for cmocka's group functions. */
+int grammar_match_open(void **state);
+int grammar_match_close(void **state);
+
+enum match grammar_match(inf_text grammar, inf_text text, inf_error *err);
+
+#endif

@@ -1,0 +1,307 @@
+/* adapter_names, replicas, model_list and adapter_files: bookkeeping and files, no server. */
+#include "core/memory.h"
+#include "remote/adapter_files.h"
+#include "remote/adapter_names.h"
+#include "remote/model_list.h"
+#include "remote/replicas.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PEFT TEST_SOURCE_DIR "/fixtures/peft/"
+#define ADAPTER TEST_SOURCE_DIR "/parity/fixtures/one-layer/adapter-0"
+
+/* ------------------------------------------------------------------ names */
+
+static void expect_name(const struct adapter_names *a, const char *id, const char *want)
+{
+    char name[NAME_MAX_LEN + 1];
+
+    adapter_names_choose(name, a, id);
+    assert_string_equal(name, want);
+}
+
+static void test_names__each_is_given_once(void **state)
+{
+    struct adapter_names a;
+
+    (void)state;
+    adapter_names_init(&a);
+    expect_name(&a, "x", "x");
+    assert_true(name_set_add(&a.used, "x"));
+    expect_name(&a, "x", "x@2");
+    assert_true(name_set_add(&a.used, "x@2"));
+    assert_true(name_set_add(&a.used, "x@4"));
+    expect_name(&a, "x", "x@3");
+    expect_name(&a, "y", "y");
+    name_set_remove(&a.used, "x");
+    expect_name(&a, "x", "x");
+    adapter_names_free(&a);
+}
+
+static void test_names__longest_id__still_gets_a_fresh_name(void **state)
+{
+    struct adapter_names a;
+    char id[257], name[NAME_MAX_LEN + 1];
+
+    (void)state;
+    memset(id, 'i', 256);
+    id[256] = '\0';
+    adapter_names_init(&a);
+    name_set_add(&a.used, id);
+    adapter_names_choose(name, &a, id);
+    assert_int_equal(strlen(name), 258);
+    adapter_names_free(&a);
+}
+
+static void test_generations__replace_hide_and_drop(void **state)
+{
+    struct adapter_names a;
+    struct generation *first = NULL, *second = NULL, *old = NULL;
+
+    (void)state;
+    adapter_names_init(&a);
+    first = generation_make("x", "x", "/p");
+    second = generation_make("x", "x@2", "/p");
+    adapter_names_commit(&a, first, &old);
+    assert_null(old);
+    adapter_names_commit(&a, second, &old);
+    assert_ptr_equal(old, first);
+    assert_int_equal(second->report.replaced, 1);
+    assert_true(second->number > first->number);
+    assert_ptr_equal(adapter_names_find(&a, "x", 1), second);
+    assert_null(adapter_names_find(&a, "xx", 2));
+    assert_ptr_equal(adapter_names_by_name(&a, "x"), first);
+    assert_false(adapter_names_is_going(&a, "x", 1));
+    second->current = false;
+    assert_true(adapter_names_is_going(&a, "x", 1));
+    adapter_names_drop(&a, first);
+    adapter_names_drop(&a, second);
+    assert_false(adapter_names_is_going(&a, "x", 1));
+    adapter_names_free(&a);
+}
+
+/* ------------------------------------------------------------------ replicas */
+
+static void test_replicas__least_busy_live_one_that_has_it(void **state)
+{
+    static struct replicas r;
+    struct generation g = {.loaded = {true, true, false}};
+
+    (void)state;
+    memset(&r, 0, sizeof r);
+    r.n = 3;
+    r.items[0].busy = 2;
+    r.items[1].busy = 1;
+    assert_int_equal(replicas_pick(&r, NULL, 0), 2);
+    assert_int_equal(replicas_pick(&r, &g, 0), 1);
+    assert_int_equal(replicas_pick(&r, &g, 2), 0);
+    replicas_failed(&r, 1, 1000);
+    assert_int_equal(replicas_pick(&r, &g, 0), 0);
+    assert_true(replicas_more(&r, 0));
+    assert_false(replicas_more(&r, 1));
+    assert_int_equal(replicas_pick(&r, NULL, 7), REPLICA_NONE);
+}
+
+static void test_replicas__equals_take_turns(void **state)
+{
+    static struct replicas r;
+    size_t seen[2] = {0, 0};
+
+    (void)state;
+    memset(&r, 0, sizeof r);
+    r.n = 2;
+    for (int i = 0; i < 10; i++)
+        seen[replicas_pick(&r, NULL, 0)]++;
+    assert_int_equal(seen[0], 5);
+}
+
+static void test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them(void **state)
+{
+    static struct replicas r;
+    int64_t now = 0, last = 0;
+
+    (void)state;
+    memset(&r, 0, sizeof r);
+    r.n = 2;
+    for (int i = 0; i < 12; i++) {
+        replicas_failed(&r, 0, now);
+        assert_true(r.items[0].retry_us - now >= last && r.items[0].retry_us - now <= 30000000);
+        last = r.items[0].retry_us - now;
+        assert_int_equal(replicas_due(&r, r.items[0].retry_us - 1), REPLICA_NONE);
+        now = r.items[0].retry_us;
+        assert_int_equal(replicas_due(&r, now), 0);
+        assert_int_equal(replicas_due(&r, now), REPLICA_NONE); /* one is at it */
+        r.items[0].reviving = false;
+    }
+    replicas_alive(&r, 0);
+    assert_false(r.items[0].dead);
+    replicas_failed(&r, 0, now);
+    replicas_failed(&r, 1, now + 1);
+    assert_int_equal(replicas_pick(&r, NULL, 0), 0); /* none lives: the one due first */
+    r.n = 1;
+    r.items[0].dead = false;
+    replicas_failed(&r, 0, now);
+    assert_false(r.items[0].dead); /* a single server is never given up */
+}
+
+/* ------------------------------------------------------------------ the list of models */
+
+static void test_models__base_and_adapters(void **state)
+{
+    const char *body =
+        "{\"object\":\"list\",\"data\":[{\"id\":\"smol\",\"root\":\"/"
+        "m\",\"parent\":null,\"max_model_len\""
+        ":2048},{\"id\":\"a\\u0031\",\"root\":\"/p\",\"parent\":\"smol\"},{\"id\":\"bare\"}]}";
+    struct model_list list;
+    inf_error err;
+
+    (void)state;
+    assert_int_equal(model_list_parse(&list, body, strlen(body), &err), INF_OK);
+    assert_int_equal(list.n, 3);
+    assert_string_equal(model_list_base(&list)->id, "smol");
+    assert_string_equal(model_list_find(&list, "a1")->parent, "smol");
+    assert_null(model_list_find(&list, "bare")->root);
+    assert_null(model_list_find(&list, "nobody"));
+    model_list_free(&list);
+}
+
+static void test_models__something_else__is_a_protocol_error(void **state)
+{
+    static const char *const wrong[] = {
+        "", "{}", "[]", "{\"data\":{}}", "{\"data\":[1]}", "{\"data\":[{\"id\":1}]}", "<html>"};
+    struct model_list list;
+    inf_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(model_list_parse(&list, wrong[i], strlen(wrong[i]), &err),
+                         INF_ERROR_PROTOCOL);
+    assert_int_equal(list.n, 0);
+}
+
+/* ------------------------------------------------------------------ files */
+
+static void run(const char *format, const char *a, const char *b)
+{
+    char command[1024];
+
+    snprintf(command, sizeof command, format, a, b);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_digest__changes_with_the_bytes_and_with_nothing_else(void **state)
+{
+    char dir[] = "/tmp/inference-digest-XXXXXX";
+    struct files_digest a, b;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    run("cp %s/* %s/", ADAPTER, dir);
+    adapter_files_digest(&a, dir);
+    assert_true(a.known);
+    run("touch %s/adapter_config.json; echo hello > %s/README.md", dir, dir);
+    adapter_files_digest(&b, dir);
+    assert_memory_equal(a.words, b.words, sizeof a.words);
+    run("printf x >> %s/adapter_model.safetensors%s", dir, "");
+    adapter_files_digest(&b, dir);
+    assert_memory_not_equal(a.words, b.words, sizeof a.words);
+    run("rm -r %s%s", dir, "");
+    adapter_files_digest(&b, dir);
+    assert_false(b.known);
+}
+
+static void checked(const char *dir, const char *base, int32_t code, const char *says)
+{
+    inf_adapter_report report = {0};
+    inf_error err = {0};
+
+    assert_int_equal(adapter_files_check(dir, base, &report, &err), code);
+    if (!strstr(err.message, says))
+        fail_msg("'%s' does not say '%s'", err.message, says);
+    if (code == INF_OK && *says == '\0')
+        assert_true(report.rank > 0 || report.n_modules == 0);
+}
+
+static void test_check__sound_damaged_and_not_finite(void **state)
+{
+    (void)state;
+    checked(ADAPTER, NULL, INF_OK, "");
+    checked(PEFT "ok-rslora-bf16", NULL, INF_OK, "");
+    checked(PEFT "nan-weight", NULL, INF_ERROR_NOT_FINITE, "lora_");
+    checked(PEFT "nan-bf16", NULL, INF_ERROR_NOT_FINITE, "lora_");
+    checked(PEFT "inf-f16", NULL, INF_ERROR_NOT_FINITE, "lora_");
+    checked(PEFT "truncated", NULL, INF_ERROR_BAD_FORMAT, "truncated");
+    /* what our own reader does not do is for the server to judge */
+    checked(PEFT "dora-vectors", NULL, INF_OK, "");
+    checked(PEFT "bias-all", NULL, INF_OK, "");
+}
+
+static void test_check__against_a_base__names_and_shapes(void **state)
+{
+    char base[] = "/tmp/inference-base-XXXXXX";
+    char path[128];
+    FILE *f = NULL;
+    const char *right =
+        "{\"model.layers.0.self_attn.q_proj.weight\":{\"dtype\":\"F16\",\"shape\":[1,1],"
+        "\"data_offsets\":[0,2]}}";
+    uint64_t n = strlen(right);
+
+    (void)state;
+    assert_non_null(mkdtemp(base));
+    checked(ADAPTER, base, INF_OK, ""); /* nothing there: nothing is told */
+    snprintf(path, sizeof path, "%s/model.safetensors", base);
+    f = fopen(path, "wb");
+    fwrite(&n, 8, 1, f);
+    fwrite(right, 1, n, f);
+    fwrite("\0\0", 1, 2, f);
+    fclose(f);
+    checked(ADAPTER, base, INF_ERROR_MISMATCH, "lora_A");
+    run("rm -r %s%s", base, "");
+}
+
+static void test_path__relative_ones_that_exist__become_absolute(void **state)
+{
+    char *out = NULL;
+    char here[1024];
+
+    (void)state;
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(TEST_SOURCE_DIR), 0);
+    assert_int_equal(adapter_files_path(&out, "./unit", NULL), INF_OK);
+    assert_string_equal(out, TEST_SOURCE_DIR "/unit");
+    mem_free(out);
+    assert_int_equal(adapter_files_path(&out, "org/name-on-the-hub", NULL), INF_OK);
+    assert_string_equal(out, "org/name-on-the-hub");
+    mem_free(out);
+    assert_int_equal(adapter_files_path(&out, "/only/there", NULL), INF_OK);
+    assert_string_equal(out, "/only/there");
+    mem_free(out);
+    assert_int_equal(chdir(here), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names__each_is_given_once),
+        cmocka_unit_test(test_names__longest_id__still_gets_a_fresh_name),
+        cmocka_unit_test(test_generations__replace_hide_and_drop),
+        cmocka_unit_test(test_replicas__least_busy_live_one_that_has_it),
+        cmocka_unit_test(test_replicas__equals_take_turns),
+        cmocka_unit_test(test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them),
+        cmocka_unit_test(test_models__base_and_adapters),
+        cmocka_unit_test(test_models__something_else__is_a_protocol_error),
+        cmocka_unit_test(test_digest__changes_with_the_bytes_and_with_nothing_else),
+        cmocka_unit_test(test_check__sound_damaged_and_not_finite),
+        cmocka_unit_test(test_check__against_a_base__names_and_shapes),
+        cmocka_unit_test(test_path__relative_ones_that_exist__become_absolute),
+    };
+
+    return cmocka_run_group_tests_name("remote: names, replicas, files", tests, NULL, NULL);
+}
