@@ -4,6 +4,7 @@
 #   bench  Python's venv, for `make bench`
 #   fuzz   clang, for `make fuzz`
 #   tidy   clang-tidy, for `make tidy`
+#   test-live   virtual environments, for `make test-live`
 #   test   an HTTP/2 server and the openssl command, for `make test`
 set -eu
 
