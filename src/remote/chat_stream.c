@@ -124,6 +124,7 @@ static void set_finish(struct chat_stream *s, const char *word)
 static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_error *err)
 {
     char word[sizeof s->finish_reason] = "";
+    size_t n = 0;
 
     if (scan_is_none(reason))
         return INF_OK;
@@ -131,13 +132,15 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
         return broken(err, "the finish reason is no string");
     buffer_clear(&s->scratch);
     buffer_clear(&s->joined);
-    /* Cut to what fits, then made whole code points. */
     if (!scan_unescape(&s->scratch, reason) ||
         !text_join_push(&(struct text_join){{0}, 0}, s->scratch.data ? s->scratch.data : "",
-                        s->scratch.len < 40 ? s->scratch.len : 40, &s->joined))
+                        s->scratch.len, &s->joined))
         return error_no_memory(err);
-    if (s->joined.len)
-        memcpy(word, s->joined.data, s->joined.len);
+    n = s->joined.len < sizeof word ? s->joined.len : sizeof word - 1;
+    while (n && n < s->joined.len && ((unsigned char)s->joined.data[n] & 0xc0) == 0x80)
+        n--; /* cut between code points */
+    if (n)
+        memcpy(word, s->joined.data, n);
     if (strcmp(word, "error") == 0 || strcmp(word, "abort") == 0)
         return error_set(err, INF_ERROR_BACKEND,
                          "the server gave the request up in the middle (finish reason \"%s\"); its "
