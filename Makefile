@@ -58,7 +58,8 @@ test-asan-core:
 comma := ,
 
 # On the real vLLM and Ollama, installed into the cache first. LIVE="vllm" or "ollama": only that one.
-test-live: build
+test-live:
+	@$(call configure,$(BUILD))
 	@cmake --build $(BUILD) -j $(JOBS) --target live-tests
 	@sh tests/live/run_live.sh $(BUILD) $(LIVE)
 

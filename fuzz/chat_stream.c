@@ -23,18 +23,22 @@ static void demand(bool holds)
     }
 }
 
+/* owner: a buffer that collects what came. */
 static int32_t take_text(void *owner, const char *text, size_t len, int64_t n, inf_error *err)
 {
-    (void)owner;
     (void)n;
     (void)err;
     demand(len > 0 && utf8_valid(text, len));
+    demand(buffer_append(owner, "t", 1) && buffer_append(owner, text, len));
     return INF_OK;
 }
 
 static int32_t take_reasoning(void *owner, const char *text, size_t len, inf_error *err)
 {
-    return take_text(owner, text, len, 0, err);
+    (void)err;
+    demand(len > 0 && utf8_valid(text, len));
+    demand(buffer_append(owner, "r", 1) && buffer_append(owner, text, len));
+    return INF_OK;
 }
 
 static const struct chat_sink sink = {take_text, take_reasoning};
@@ -115,7 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *at = (const char *)data;
     const char *end = at + size;
-    struct chat_stream stream;
+    struct chat_stream stream, slow; /* the second reads every chunk as a whole */
+    struct buffer text, slow_text;
     struct op_output out = {0};
     inf_error err = {0};
     int32_t code = INF_OK;
@@ -123,13 +128,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    chat_stream_init(&stream, *at == '1' ? CHAT_OLLAMA : CHAT_COMPLETIONS, &sink, NULL);
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    buffer_init(&slow_text, BUFFER_NO_LIMIT);
+    chat_stream_init(&stream, *at == '1' ? CHAT_OLLAMA : CHAT_COMPLETIONS, &sink, &text);
+    chat_stream_init(&slow, stream.dialect, &sink, &slow_text);
     for (at++; at < end && code == INF_OK; at++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         size_t len = (size_t)((stop ? stop : end) - at);
 
         compare(at, len);
         code = chat_stream_event(&stream, at, len, &err);
+        buffer_clear(&slow.frame);
+        demand(chat_stream_event(&slow, at, len, NULL) == code);
+        demand(text.len == slow_text.len);
+        demand(text.len == 0 || memcmp(text.data, slow_text.data, text.len) == 0);
+        demand(stream.finished == slow.finished && stream.text_chunks == slow.text_chunks &&
+               stream.has_usage == slow.has_usage && stream.n_logprobs == slow.n_logprobs);
         at += len;
     }
     if (code == INF_OK) {
@@ -140,5 +154,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     demand(!out.tool_calls || utf8_valid(out.tool_calls, strlen(out.tool_calls)));
     free_output(&out);
     chat_stream_free(&stream);
+    chat_stream_free(&slow);
+    buffer_free(&text);
+    buffer_free(&slow_text);
     return 0;
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what the build needs and this Debian machine lacks. With everything present it only asks
 # dpkg, in milliseconds. `scripts/install-deps.sh [GROUP]...`; groups beyond the build's own:
-#   bench  Python's venv, for `make bench`
+#   bench  Python's venv, for `make bench`; test-live: the same
 #   fuzz   clang, for `make fuzz`
 #   tidy   clang-tidy, for `make tidy`
 #   test   an HTTP/2 server and the openssl command, for `make test`
@@ -15,11 +15,11 @@ packages='build-essential cmake ninja-build pkgconf libjansson-dev libcurl4-open
 libcmocka-dev python3 python3-pip ca-certificates'
 for group in "$@"; do
     case $group in
-    bench) packages="$packages python3-venv" ;;
+    bench | test-live) packages="$packages python3-venv" ;;
     fuzz) packages="$packages clang" ;;
     tidy) packages="$packages clang-tidy" ;;
     test) packages="$packages nghttp2-server openssl" ;;
-    *) die "install-deps: no group $group (bench, fuzz, test, tidy)" ;;
+    *) die "install-deps: no group $group (bench, fuzz, test, test-live, tidy)" ;;
     esac
 done
 

@@ -544,6 +544,8 @@ INF_API void inf_adapter_source_default(inf_adapter_source *source, size_t size)
 
 enum inf_adapter_format { INF_ADAPTER_PEFT = 1, INF_ADAPTER_GGUF = 2 };
 
+/* Of a server's adapter, rank to n_tensors and bytes (those of the weights' file) are told where this
+ * machine has read it, and are 0 elsewhere. */
 typedef struct inf_adapter_report {
     size_t struct_size;
     uint64_t generation; /* grows with every load of the provider, from 1 */

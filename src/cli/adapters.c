@@ -14,17 +14,67 @@ static void print_report(const inf_adapter_report *r, bool json)
         output_json(report_to_json(r));
         return;
     }
-    n = snprintf(line, sizeof line,
-                 "%.*s: %s, rank %d, scale %g, %d modules from %d tensors, %lld bytes\n",
-                 (int)r->id.len, r->id.data, r->format == INF_ADAPTER_PEFT ? "PEFT" : "GGUF",
-                 r->rank, (double)r->scale, r->n_modules, r->n_tensors, (long long)r->bytes);
+    if (r->n_modules == 0) /* a server's: this machine has not read it */
+        n = snprintf(line, sizeof line, "%.*s: loaded by the server\n", (int)r->id.len, r->id.data);
+    else
+        n = snprintf(line, sizeof line,
+                     "%.*s: %s, rank %d, scale %g, %d modules from %d tensors, %lld bytes\n",
+                     (int)r->id.len, r->id.data, r->format == INF_ADAPTER_GGUF ? "GGUF" : "PEFT",
+                     r->rank, (double)r->scale, r->n_modules, r->n_tensors, (long long)r->bytes);
     output_write(line, n < (int)sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+/* One adapter a line: its name, whose it is, where it came from. */
+static void print_server_adapter(json_t *entry, bool json)
+{
+    static const char *const whose[] = {"on the server", "tracked", "tracked, lost by the server"};
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    const char *path = json_string_value(json_object_get(entry, "path"));
+    bool tracked = json_is_true(json_object_get(entry, "tracked"));
+    bool on_server = json_is_true(json_object_get(entry, "on_server"));
+
+    if (json) {
+        output_json(json_incref(entry));
+        return;
+    }
+    output_write(name ? name : "", name ? strlen(name) : 0);
+    output_write("\t", 1);
+    path = path ? path : "";
+    name = whose[!tracked ? 0 : on_server ? 1 : 2];
+    output_write(name, strlen(name));
+    output_write("\t", 1);
+    output_write(path, strlen(path));
+    output_write("\n", 1);
+}
+
+/* What the servers have, asked now: another process's adapters too. UNSUPPORTED: the provider is no
+ * server with adapters, and nothing was printed. */
+static int32_t list_servers(struct session *session, const struct settings *s, inf_error *err)
+{
+    inf_text text = {NULL, 0};
+    inf_op *op = NULL;
+    json_t *all = NULL;
+    int32_t code = inf_server_adapters_start(&op, session->provider, NULL, err);
+
+    if (code == INF_OK)
+        code = session_wait(op, err);
+    if (code == INF_OK && inf_op_text(op, &text) == INF_OK)
+        all = json_loadb(text.data, text.len, 0, NULL);
+    for (size_t i = 0; i < json_array_size(all); i++)
+        print_server_adapter(json_array_get(all, i), s->json);
+    json_decref(all);
+    inf_op_release(op);
+    return code;
 }
 
 static int32_t list(struct session *session, const struct settings *s, inf_error *err)
 {
     inf_adapter_list *adapters = NULL;
-    int32_t code = inf_adapters(&adapters, session->provider, err);
+    int32_t code = list_servers(session, s, err);
+
+    if (code != INF_ERROR_UNSUPPORTED)
+        return code;
+    code = inf_adapters(&adapters, session->provider, err);
 
     for (size_t i = 0; i < inf_adapter_list_count(adapters); i++) {
         const char *id = inf_adapter_list_id(adapters, i);

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* Of a chunk without its text; a longer one is read as a whole every time. */
+#define FRAME_MAX 2048
+
 void chat_stream_init(struct chat_stream *s, int32_t dialect, const struct chat_sink *sink,
                       void *owner)
 {
@@ -14,12 +17,14 @@ void chat_stream_init(struct chat_stream *s, int32_t dialect, const struct chat_
     buffer_init(&s->scratch, CHAT_EVENT_MAX);
     buffer_init(&s->joined, (size_t)4 * CHAT_EVENT_MAX);
     buffer_init(&s->pieces, (size_t)16 * CHAT_LOGPROBS_MAX);
+    buffer_init(&s->frame, FRAME_MAX);
 }
 
 void chat_stream_free(struct chat_stream *s)
 {
     buffer_free(&s->scratch);
     buffer_free(&s->joined);
+    buffer_free(&s->frame);
     chat_tools_free(s);
     chat_logprobs_free(s);
 }
@@ -94,6 +99,50 @@ static int32_t flush(struct chat_stream *s, bool reasoning, inf_error *err)
     return give(s, reasoning, s->joined.data, s->joined.len, err);
 }
 
+/* ------------------------------------------------------------------ chunks like the last one
+
+ * Most chunks of a stream differ in their text alone. What stood around the text of the last chunk
+ * that said nothing else is kept, its frame; a chunk with the same bytes around a string without an
+ * escape is that same JSON with another text, and need not be read again. */
+
+static void learn_frame(struct chat_stream *s, const char *data, size_t len, struct json_span text)
+{
+    size_t before = (size_t)(text.data + 1 - data);
+    size_t after = (size_t)(data + len - (text.data + text.len - 1));
+
+    buffer_clear(&s->frame); /* without memory or room there is no frame */
+    if (plain(text) && buffer_append(&s->frame, data, before) &&
+        buffer_append(&s->frame, data + len - after, after))
+        s->frame_before = before;
+    else
+        buffer_clear(&s->frame);
+}
+
+/* Needs an escape in JSON, or ends the string. */
+static bool is_bare(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == '"' || text[i] == '\\')
+            return false;
+    }
+    return true;
+}
+
+/* *text is the content's string, quotes included. */
+static bool fits_frame(const struct chat_stream *s, const char *data, size_t len,
+                       struct json_span *text)
+{
+    size_t before = s->frame_before;
+    size_t after = s->frame.len - before;
+
+    if (s->frame.len == 0 || len < s->frame.len ||
+        memcmp(data + len - after, s->frame.data + before, after) != 0 ||
+        memcmp(data, s->frame.data, before) != 0)
+        return false;
+    *text = (struct json_span){data + before - 1, len - s->frame.len + 2};
+    return is_bare(text->data + 1, text->len - 2);
+}
+
 /* ------------------------------------------------------------------ what both dialects share */
 
 static const struct {
@@ -124,6 +173,7 @@ static void set_finish(struct chat_stream *s, const char *word)
 static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_error *err)
 {
     char word[sizeof s->finish_reason] = "";
+    size_t n = 0;
 
     if (scan_is_none(reason))
         return INF_OK;
@@ -131,13 +181,15 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
         return broken(err, "the finish reason is no string");
     buffer_clear(&s->scratch);
     buffer_clear(&s->joined);
-    /* Cut to what fits, then made whole code points. */
     if (!scan_unescape(&s->scratch, reason) ||
         !text_join_push(&(struct text_join){{0}, 0}, s->scratch.data ? s->scratch.data : "",
-                        s->scratch.len < 40 ? s->scratch.len : 40, &s->joined))
+                        s->scratch.len, &s->joined))
         return error_no_memory(err);
-    if (s->joined.len)
-        memcpy(word, s->joined.data, s->joined.len);
+    n = s->joined.len < sizeof word ? s->joined.len : sizeof word - 1;
+    while (n && n < s->joined.len && ((unsigned char)s->joined.data[n] & 0xc0) == 0x80)
+        n--; /* cut between code points */
+    if (n)
+        memcpy(word, s->joined.data, n);
     if (strcmp(word, "error") == 0 || strcmp(word, "abort") == 0)
         return error_set(err, INF_ERROR_BACKEND,
                          "the server gave the request up in the middle (finish reason \"%s\"); its "
@@ -193,6 +245,8 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_err
                  (scan_is_none(reasoning) || !scan_is_none(value)))
             reasoning = value; /* older servers say it under both names: once is enough */
     }
+    if (scan_is_none(reasoning) && scan_is_none(tools) && scan_is_string(content))
+        s->only_text = content;
     code = take_text(s, true, reasoning, err);
     if (code == INF_OK)
         code = take_text(s, false, content, err);
@@ -232,6 +286,8 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
     if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
         return broken(err, "it holds more answers than the one that was asked for");
     code = take_delta(s, delta, err);
+    if (!scan_is_none(logprobs) || !scan_is_none(finish))
+        s->only_text = (struct json_span){0};
     if (code == INF_OK)
         code = take_logprobs(s, logprobs, err);
     return code == INF_OK ? take_finish(s, finish, err) : code;
@@ -242,6 +298,7 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
     struct json_span choices = {0}, usage = {0}, error = {0}, object = {0};
     struct json_span key, value;
     struct json_walk w;
+    int n_choices = 0;
     int32_t code = INF_OK;
 
     scan_object(&w, chunk);
@@ -260,8 +317,24 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
     if (!scan_array(&w, choices) && scan_is_none(usage))
         return server_error_in_stream(chunk, err);
     code = take_usage(s, usage, err); /* first: the text goes out with the count it brings */
-    while (code == INF_OK && scan_next_item(&w, &value))
+    while (code == INF_OK && scan_next_item(&w, &value)) {
         code = take_choice(s, value, err);
+        n_choices++;
+    }
+    if (!scan_is_none(usage) || n_choices != 1)
+        s->only_text = (struct json_span){0};
+    return code;
+}
+
+static int32_t take_completions(struct chat_stream *s, const char *data, size_t len,
+                                struct json_span chunk, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    s->only_text = (struct json_span){0};
+    code = take_chunk(s, chunk, err);
+    if (code == INF_OK && s->only_text.data)
+        learn_frame(s, data, len, s->only_text);
     return code;
 }
 
@@ -328,13 +401,16 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
         s->done = true;
         return s->finished ? INF_OK : chat_stream_end(s, err);
     }
+    if (fits_frame(s, data, len, &value))
+        return take_string(s, false, value, err);
     if (!scan_json(&value, data, len))
         return error_set(err, INF_ERROR_PROTOCOL,
                          "the server's answer breaks the protocol: no JSON: %.*s",
                          len < 120 ? (int)len : 120, data);
     if (!scan_is_object(value))
         return broken(err, "a chunk is no JSON object");
-    return s->dialect == CHAT_OLLAMA ? take_line(s, value, err) : take_chunk(s, value, err);
+    return s->dialect == CHAT_OLLAMA ? take_line(s, value, err)
+                                     : take_completions(s, data, len, value, err);
 }
 
 int32_t chat_stream_end(struct chat_stream *s, inf_error *err)
@@ -361,8 +437,8 @@ int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool want
 
     out->prompt_tokens = s->prompt_tokens;
     out->completion_tokens = s->completion_tokens;
-    /* An interrupted native stream has told no count: each of its chunks is a token at least. */
-    if (!s->has_usage)
+    /* A stream cut short may have told no count: each of its chunks was a token at least. */
+    if (!s->has_usage && !s->finished)
         out->completion_tokens = s->text_chunks;
     if (s->finished) {
         out->finish = s->finish;

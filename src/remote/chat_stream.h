@@ -53,9 +53,12 @@ struct chat_stream {
     void *owner;
 
     struct text_join text_join, reasoning_join;
-    struct buffer scratch; /* a string as it is read */
-    struct buffer joined;  /* the code points of it */
-    size_t text_len;       /* bytes given out, reasoning too */
+    struct buffer scratch;      /* a string as it is read */
+    struct buffer joined;       /* the code points of it */
+    struct buffer frame;        /* of the last chunk that was nothing but text; empty: none */
+    size_t frame_before;        /* of its bytes, those before the text */
+    struct json_span only_text; /* the text of the chunk being read, while it says nothing else */
+    size_t text_len;            /* bytes given out, reasoning too */
 
     bool finished; /* the finish reason came */
     bool done;     /* [DONE], or the native line that says so: nothing follows */

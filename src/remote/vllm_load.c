@@ -284,6 +284,23 @@ static int32_t commit(struct load *l, inf_error *err)
     return INF_OK;
 }
 
+/* Names of ours that it still has and nobody needs: of a load that was cancelled while the server was
+ * at it, of an unload that did not reach it. */
+static void unload_leftovers(struct vllm *v, struct calls *calls, size_t i,
+                             const struct model_list *list)
+{
+    for (size_t k = 0; k < list->n; k++) {
+        const char *name = list->items[k].id;
+        bool leftover = false;
+
+        pthread_mutex_lock(&v->lock);
+        leftover = name_set_has(&v->names.ours, name) && !adapter_names_by_name(&v->names, name);
+        pthread_mutex_unlock(&v->lock);
+        if (leftover)
+            vllm_post(v, calls, UINT64_C(1) << i, unload_route, name, NULL, CLEAN_UP_MS, NULL);
+    }
+}
+
 int32_t vllm_run_load(struct task *t, inf_error *err)
 {
     struct vllm *v = t->vllm;
@@ -293,8 +310,10 @@ int32_t vllm_run_load(struct task *t, inf_error *err)
 
     if (code == INF_OK)
         code = vllm_ask_models(v, &t->calls, &l.asked, lists, err);
-    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++)
+    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
+        unload_leftovers(v, &t->calls, i, &lists[i]);
         code = check_name(v, &lists[i], i, t->id, err);
+    }
     if (code == INF_OK)
         code = prepare(t, lists, &l.generation, err);
     if (code == INF_OK)
@@ -392,22 +411,6 @@ static int32_t load_missing(struct vllm *v, struct calls *calls, size_t i,
             mark_loaded(v, g, i);
     }
     return code;
-}
-
-/* Names of ours that it still has and nobody needs. */
-static void unload_leftovers(struct vllm *v, struct calls *calls, size_t i,
-                             const struct model_list *list)
-{
-    for (size_t k = 0; k < list->n; k++) {
-        const char *name = list->items[k].id;
-        bool leftover = false;
-
-        pthread_mutex_lock(&v->lock);
-        leftover = name_set_has(&v->names.ours, name) && !adapter_names_by_name(&v->names, name);
-        pthread_mutex_unlock(&v->lock);
-        if (leftover)
-            vllm_post(v, calls, UINT64_C(1) << i, unload_route, name, NULL, CLEAN_UP_MS, NULL);
-    }
 }
 
 void vllm_run_revive(struct task *t)

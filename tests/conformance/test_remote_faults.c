@@ -273,8 +273,8 @@ static void test_status__busy__is_tried_again_as_often_as_configured(void **stat
     struct ended e;
 
     (void)state;
-    answer(CHAT, busy, "");
-    answer(CHAT, busy, "");
+    answer(CHAT, busy, ",\"then\":\"keep\"");
+    answer(CHAT, busy, ",\"then\":\"keep\"");
     e = request_once(2, 60000, 20000);
     assert_int_equal(e.err.code, INF_OK);
     assert_int_equal(e.finish, INF_FINISH_LENGTH);

@@ -307,6 +307,63 @@ static void test_load_and_unload__answer_lost__is_settled_by_the_list(void **sta
     close_bench(&b);
 }
 
+static void test_load__cancelled_while_the_server_is_at_it__leaves_nothing_for_long(void **state)
+{
+    struct bench b;
+    inf_adapter_source source;
+    inf_op *op = NULL, *queued = NULL;
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":0.4}");
+    open_bench(&b, NULL);
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = vllm.adapters[0];
+    assert_int_equal(inf_adapter_load_start(&op, b.provider, "x", &source, NULL, &err), INF_OK);
+    assert_int_equal(inf_adapter_load_start(&queued, b.provider, "y", &source, NULL, &err), INF_OK);
+    usleep(150000);
+    inf_op_cancel(queued); /* its turn has not come */
+    inf_op_cancel(op);
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_ERROR_CANCELLED);
+    assert_int_equal(inf_op_wait(queued, -1, &err), INF_ERROR_CANCELLED);
+    assert_int_equal(count_adapters(&b), 0);
+    usleep(600000); /* the server finishes what nobody wants any more */
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":0}");
+    load(&b, "z", vllm.adapters[1]);
+    assert_false(fake_has_adapter(&server, "x"));
+    assert_false(fake_has_adapter(&server, "y"));
+    load(&b, "x", vllm.adapters[1]);
+    assert_true(fake_has_adapter(&server, "x@2")); /* "x" was used */
+    inf_op_release(op);
+    inf_op_release(queued);
+    close_bench(&b);
+}
+
+static void test_close__with_everything_in_flight__ends_it(void **state)
+{
+    struct bench b;
+    inf_adapter_source source;
+    inf_request request = greedy("Count.", 1900, "x");
+    inf_op *ops[6];
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, NULL);
+    load(&b, "x", vllm.adapters[0]);
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":0.3}");
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = vllm.adapters[1];
+    assert_int_equal(inf_generate_start(&ops[0], b.provider, &request, NULL, &err), INF_OK);
+    assert_int_equal(inf_adapter_load_start(&ops[1], b.provider, "x", &source, NULL, &err), INF_OK);
+    assert_int_equal(inf_adapter_load_start(&ops[2], b.provider, "y", &source, NULL, &err), INF_OK);
+    assert_int_equal(inf_adapter_unload_start(&ops[3], b.provider, "x", NULL, &err), INF_OK);
+    assert_int_equal(inf_adapter_unload_start(&ops[4], b.provider, "nobody", NULL, &err), INF_OK);
+    assert_int_equal(inf_server_adapters_start(&ops[5], b.provider, NULL, &err), INF_OK);
+    for (int i = 0; i < 6; i++)
+        inf_op_release(ops[i]);
+    close_bench(&b);
+}
+
 /* ------------------------------------------------------------------ a server that was restarted */
 
 static void test_generate__server_restarted__the_adapter_is_loaded_again_once(void **state)
@@ -761,6 +818,8 @@ int main(void)
         SERVED(test_unload__unknown_id__is_the_servers_404),
         SERVED(test_unload__server_forgot_it__is_a_404_and_not_tracked_afterwards),
         SERVED(test_load_and_unload__answer_lost__is_settled_by_the_list),
+        SERVED(test_load__cancelled_while_the_server_is_at_it__leaves_nothing_for_long),
+        SERVED(test_close__with_everything_in_flight__ends_it),
         SERVED(test_generate__server_restarted__the_adapter_is_loaded_again_once),
         SERVED(test_generate__restarted_and_the_files_changed__says_so),
         SERVED(test_generate__untracked_adapter__is_sent_as_it_is),

@@ -18,7 +18,8 @@ standard input; at its end the server ends.
     {"do":"forget"}                       adapters and caches are gone, connections are not
     {"do":"restart"}                      as a killed server that was started again
     {"do":"die"} {"do":"rise"}            the two halves of it
-    {"do":"replay","file":F}              the next requests get F's answers, byte for byte
+    {"do":"replay","file":F,"index":I}    the next POST gets F's answer I, byte for byte; the command's
+                                          answer says what is in it ("expected"; null: no chat)
 """
 
 import base64
@@ -91,14 +92,49 @@ class Recorded:
 def plain_stream(exchange):
     """A stream of one answer with several chunks of text, the counts, and nothing else."""
     asked = exchange["asked"]
-    return (asked.get("stream") and asked.get("n", 1) == 1 and not asked.get("logprobs") and
-            exchange["body"].count(b"\"content\":") > 3 and
-            any(e.get("usage") and not e["choices"] for e in events(exchange["body"])))
+    if not asked.get("stream") or asked.get("n", 1) != 1 or asked.get("logprobs"):
+        return False
+    shapes = events(exchange["body"])
+    texts = [e for e in shapes if e.get("choices") and e["choices"][0]["delta"].get("content")]
+    return len(texts) > 2 and any(e.get("usage") and not e["choices"] for e in shapes)
 
 
 def events(body):
     return [json.loads(line[6:]) for line in body.decode().split("\n")
             if line.startswith("data: ") and line != "data: [DONE]"]
+
+
+def expected(exchange):
+    """What a recorded chat answer says, read with another parser than the one that is tested."""
+    reader = Recorded.__new__(Recorded)
+    reader.exchanges = []
+    reader.add(exchange)
+    if not reader.exchanges or exchange["request"]["method"] != "POST":
+        return None
+    path, status, body = (reader.exchanges[0][k] for k in ("path", "status", "body"))
+    if path not in ("/api/chat", "/v1/chat/completions"):
+        return None
+    told = {"status": status, "text": "", "finish": None, "prompt": 0, "completion": 0,
+            "logprobs": 0, "choices": 1, "error": False}
+    if status != 200:
+        return told
+    if b"data: " in body:
+        pieces = events(body)
+    else:
+        pieces = [json.loads(line) for line in body.decode().split("\n") if line]
+    for piece in pieces:
+        told["error"] = told["error"] or "error" in piece
+        for choice in piece.get("choices", [piece] if "message" in piece else []):
+            told["choices"] = max(told["choices"], choice.get("index", 0) + 1)
+            said = choice.get("delta") or choice.get("message") or {}
+            told["text"] += said.get("content") or ""
+            told["finish"] = choice.get("finish_reason") or choice.get("done_reason") or told["finish"]
+            logprobs = choice.get("logprobs") or []
+            told["logprobs"] += len(logprobs if isinstance(logprobs, list) else logprobs["content"])
+        usage = piece.get("usage") or {}
+        told["prompt"] = usage.get("prompt_tokens", piece.get("prompt_eval_count", told["prompt"]))
+        told["completion"] = usage.get("completion_tokens", piece.get("eval_count", told["completion"]))
+    return told
 
 
 class Connection:
@@ -235,7 +271,7 @@ class Server:
     def handle(self, c, method, path, headers, body):
         with self.lock:
             self.log.append({"path": path, "body": body.decode("utf-8", "replace"), "headers": headers})
-            replay = self.replay.pop(0) if self.replay else None
+            replay = self.replay.pop(0) if self.replay and method == "POST" else None
             act = next((a for a in self.acts if a["path"] == path), None)
             if act:
                 self.acts.remove(act)
@@ -542,7 +578,11 @@ class Server:
                 self.acts.append(order)
         elif do == "replay":
             with open(order["file"], encoding="utf-8") as f:
-                self.replay = [e for e in json.load(f)["exchanges"] if "response" in e]
+                exchanges = [e for e in json.load(f)["exchanges"] if "response" in e]
+            chosen = exchanges[order["index"]] if order["index"] < len(exchanges) else None
+            told = expected(chosen) if chosen else None
+            self.replay = [chosen] if told else []
+            return {"expected": told, "last": chosen is None}
         elif do == "die":
             self.die()
         elif do == "rise":

@@ -104,9 +104,11 @@ int live_http(const char *base, const char *path, const char *body, char **answe
 
 /* ------------------------------------------------------------------ vLLM's state */
 
-/* The next "id" of the list of models that has a parent, which is an adapter; NULL at the end. */
+/* The next model of the list that has a parent, which is an adapter; NULL at the end. */
 static const char *next_adapter(const char *at, char *id, size_t size)
 {
+    static const char is_model[] = "\",\"object\":\"model\",";
+
     while ((at = strstr(at, "{\"id\":\"")) != NULL) {
         const char *end = NULL;
         const char *parent = NULL;
@@ -115,6 +117,8 @@ static const char *next_adapter(const char *at, char *id, size_t size)
         end = strchr(at, '"');
         parent = strstr(at, "\"parent\":");
         assert_true(end && (size_t)(end - at) < size);
+        if (strncmp(end, is_model, sizeof is_model - 1) != 0)
+            continue; /* a permission */
         memcpy(id, at, (size_t)(end - at));
         id[end - at] = '\0';
         if (parent && parent[strlen("\"parent\":")] == '"')

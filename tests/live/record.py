@@ -123,26 +123,6 @@ def kill_worker(name):
     sys.exit(f"{name}: no worker process found")
 
 
-CROWD = []
-
-
-def crowd(name):
-    """More requests than Ollama's queue holds (512)."""
-    body = native(STORY, options={"num_predict": 2000})["body"].encode()
-    for _ in range(530):
-        connection = socket.create_connection(("127.0.0.1", servers.SERVERS[name][0]))
-        connection.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-                           b"application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        CROWD.append(connection)
-    time.sleep(2)
-
-
-def disperse(_):
-    while CROWD:
-        CROWD.pop().close()
-    time.sleep(2)
-
-
 # ---------------------------------------------------------------- the cases
 
 LOCKED = "vllm-locked"
@@ -313,7 +293,6 @@ OLLAMA = {
                                  native(stream=False)],
     "v1-worker-killed-mid-stream": [stream(STORY, max_tokens=1000, during=(5, kill_worker),
                                            give_up=30), chat()],
-    "error-queue-full": [crowd, native(stream=False), chat(), disperse],
     "killed-mid-stream": [native(STORY, options={"num_predict": 1000}, during=(5, kill))],
 }
 
@@ -416,8 +395,7 @@ def record(server, version, case, steps):
         name = server
         if callable(step):
             step(name)
-            if not step.__name__.startswith(("crowd", "disperse")):
-                exchanges.append({"event": step.__name__})
+            exchanges.append({"event": step.__name__})
             continue
         name = step["server"] or server
         pieces, end = talk(step, name)

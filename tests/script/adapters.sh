@@ -16,7 +16,8 @@ expect_error 8 'none' adapters load -m "$model" "a=$work/none"
 expect_error 10 'tensor|layers' adapters load -m "$model" "a=$INFERENCE_SOURCE_DIR/adapters/pirate"
 expect_error 9 '.' adapters load -m "$model" "a=$INFERENCE_SOURCE_DIR/README.md"
 expect_error 3 'LLAMACPP_MODEL_PATH' adapters load -p llamacpp "a=$adapter-0"
-expect_error 17 'no connection' adapters list -u http://127.0.0.1:9/v1
+expect_error 17 '127.0.0.1:1' adapters list -u http://127.0.0.1:1
+expect_error 5 'ollama' adapters load -p ollama -u http://127.0.0.1:1 "a=$adapter-0"
 long=$(printf '%0300d' 0)
 expect_error 3 'adapter id' adapters load -m "$model" "$long=$adapter-0"
 expect_error 3 'adapter id' adapters load -m "$model" "a	b=$adapter-0"

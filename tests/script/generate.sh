@@ -181,8 +181,8 @@ expect_error 5 '--device cuda' generate --threads 1 -m "$model" --device cuda hi
 expect_error 3 'contradict' generate --threads 1 -m "$model" --device cpu --gpu-layers 3 hi
 expect_error 3 'both name the model' generate --threads 1 -m "$model" -u "$model" hi
 expect_error 3 'nonesuch.*vllm.*ollama.*llamacpp.*transformers' generate -p nonesuch -m "$model" hi
-expect_error 17 'no connection' generate -u http://127.0.0.1:9/v1 hi
-expect_error 17 'no connection' generate -p ollama -u http://127.0.0.1:9/v1 hi
+expect_error 17 '127.0.0.1:1' generate -u http://127.0.0.1:1 hi
+expect_error 17 '127.0.0.1:1' generate -p ollama -u http://127.0.0.1:1 hi
 expect_error 5 'transformers' generate -m "$fixtures" hi
 expect_error 12 'raise max_adapters' generate --threads 1 -m "$model" --max-adapters 1 --load "a=$adapter-0" --load "b=$adapter-1" hi
 for wrong in "--ctx 0" "--ctx 15" "--ctx -5" "--max-sequences 0" "--max-sequences 65" "--threads -1" \

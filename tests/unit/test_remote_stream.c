@@ -4,6 +4,7 @@
  */
 #include "core/memory.h"
 #include "core/op.h"
+#include "core/utf8.h"
 #include "remote/chat_stream.h"
 
 #include <setjmp.h>
@@ -135,6 +136,25 @@ static void test_completions__finish_reasons__are_mapped(void **state)
     expect_finish("function_call", INF_FINISH_TOOL_CALLS);
     expect_finish("content_filter", INF_FINISH_CONTENT_FILTER);
     expect_finish("repetition", INF_FINISH_OTHER);
+}
+
+static void test_completions__a_long_finish_reason__is_cut_between_code_points(void **state)
+{
+    struct op_output out = {0};
+    char text[1024] = "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"x";
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        strcat(text, i % 2 ? "é" : "\xff");
+    strcat(text, "\"}]}");
+    begin(CHAT_COMPLETIONS);
+    good(text);
+    good("[DONE]");
+    assert_int_equal(chat_stream_fill(&stream, &out, false, &err), INF_OK);
+    assert_true(strlen(out.finish_reason) >= 60 && strlen(out.finish_reason) < 64);
+    assert_true(utf8_valid(out.finish_reason, strlen(out.finish_reason)));
+    free_output(&out);
+    chat_stream_free(&stream);
 }
 
 static void test_completions__abort_and_error__are_no_success(void **state)
@@ -455,6 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_completions__an_answer_of_vllm__text_counts_and_finish),
         cmocka_unit_test(test_completions__finish_reasons__are_mapped),
+        cmocka_unit_test(test_completions__a_long_finish_reason__is_cut_between_code_points),
         cmocka_unit_test(test_completions__abort_and_error__are_no_success),
         cmocka_unit_test(test_completions__reasoning__under_both_names_and_once),
         cmocka_unit_test(test_completions__tool_calls__are_put_together_by_index),

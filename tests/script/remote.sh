@@ -1,0 +1,67 @@
+#!/bin/sh
+# The command with -p vllm and -p ollama, against the fake servers (tests/fake/server.py).
+. "${0%/*}/lib.sh"
+unset VLLM_API_KEY
+
+# serve KIND: a fake server; $url is where. It ends when descriptor 7 or 8 is closed.
+serve() {
+    python3 "$INFERENCE_SOURCE_DIR/tests/fake/server.py" "$1" "$INFERENCE_SOURCE_DIR/tests/live/transcripts" \
+        <"$work/orders-$1" >"$work/port-$1" &
+}
+mkfifo "$work/orders-vllm" "$work/orders-ollama"
+serve vllm
+exec 7>"$work/orders-vllm"
+serve ollama
+exec 8>"$work/orders-ollama"
+for kind in vllm ollama; do
+    for _ in $(seq 200); do [ -s "$work/port-$kind" ] || sleep 0.05; done
+done
+vllm=http://127.0.0.1:$(head -n 1 "$work/port-vllm")/v1
+ollama=http://127.0.0.1:$(head -n 1 "$work/port-ollama")/v1
+
+# ---- generate
+for server in "vllm $vllm" "ollama $ollama"; do
+    set -- -p "${server% *}" -u "${server#* }" -m smol
+    expect_ok generate "$@" -n 6 --temperature 0 --json hi
+    check 'r["model"] == "smol" and r["adapter_id"] is None and r["completion_tokens"] == 6 and r["finish_reason"] == "length"'
+    cp "$work/out" "$work/whole"
+    expect_ok generate "$@" -n 6 --temperature 0 hi
+    python3 -c 'import json,sys; sys.exit(json.load(open(sys.argv[1]))["text"].rstrip("\n") != open(sys.argv[2]).read().rstrip("\n"))' \
+        "$work/whole" "$work/out" || fail "streamed text of $server"
+    expect_ok generate "$@" -n 6 --temperature 0.7 --top-p 0.9 --top-k 5 --min-p 0.1 --repetition-penalty 1.1 \
+        --seed 3 --stop zzz -s 'Be brief.' --logprobs 1 --timeout 20 --no-stream --json hi
+    check 'len(r["logprobs"]) == 6'
+    printf '%s\n' '{"prompt":"hi","max_tokens":3}' '{"prompt":"hi","max_tokens":2,"id":"b"}' >"$work/batch"
+    expect_ok generate "$@" --batch "$work/batch"
+    check '{l["id"]: l["completion_tokens"] for l in lines} == {1: 3, "b": 2}'
+done
+expect_error 18 'does not exist' generate -p vllm -u "$vllm" -m nobody hi
+expect_error 18 'ollama pull nobody' generate -p ollama -u "$ollama" -m nobody hi
+expect_error 5 'ignore_eos' generate -p ollama -u "$ollama" -m smol --ignore-eos hi
+INFERENCE_PROVIDER=ollama OLLAMA_BASE_URL=$ollama
+export INFERENCE_PROVIDER OLLAMA_BASE_URL
+expect_ok generate -m smol -n 2 hi
+unset INFERENCE_PROVIDER OLLAMA_BASE_URL
+
+# ---- adapters
+set -- -p vllm -u "$vllm"
+expect_output 'a: PEFT, rank 2, scale 4, 2 modules from 4 tensors, 976 bytes
+' adapters load "$@" "a=$adapter-0"
+expect_output "a	on the server	$adapter-0
+" adapters list "$@"
+expect_ok adapters list "$@" --json
+check 'r["name"] == "a" and r["tracked"] is False and r["on_server"] is True'
+expect_error 6 'inference adapters unload' adapters load "$@" "a=$adapter-1"
+expect_ok generate "$@" -m smol --adapter a -n 3 --json hi
+check 'r["adapter_id"] == "a" and r["model"] == "smol"'
+expect_output '' adapters unload "$@" a
+expect_error 18 'cannot be found' adapters unload "$@" a
+expect_ok generate "$@" -m smol --load "b=$adapter-1" --adapter b -n 3 --json hi
+expect_output '' adapters list "$@" # generate took back what it loaded
+expect_error 11 'lora_' adapters load "$@" "c=$peft/nan-weight"
+expect_error 18 '/nowhere' adapters load "$@" "c=/nowhere"
+expect_output '' adapters list -p ollama -u "$ollama"
+
+exec 7>&- 8>&-
+wait
+finish
