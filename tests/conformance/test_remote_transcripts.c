@@ -62,6 +62,10 @@ static void replay(struct bench *b, const char *file, const json_t *want)
     } else if (json_is_true(json_object_get(want, "error"))) { /* in the middle of a stream */
         assert_int_equal(code, INF_ERROR_BACKEND);
         assert_int_equal(r.text.len, strlen(string_of(want, "text")));
+    } else if (!json_is_string(
+                   json_object_get(want, "finish"))) { /* what Ollama's /v1 makes of it */
+        assert_int_equal(code, INF_ERROR_PROTOCOL);
+        assert_int_equal(r.text.len, strlen(string_of(want, "text")));
     } else if (number_of(want, "choices") > 1) {
         assert_int_equal(code, INF_ERROR_PROTOCOL); /* nobody asked for two */
     } else {
