@@ -2,7 +2,7 @@
 # Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
 # built from the same llama.cpp source with the same flags: llama-bench, llama-server, and
 # llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
-# bench/run.py, and http for bench/http.py) and ROUNDS pass through.
+# bench/run.py, and http for bench/servers.py) and ROUNDS pass through.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -50,5 +50,5 @@ if [ "${SECTIONS:-}" != http ]; then
         ${python:+--python "$python"}
 fi
 case ${SECTIONS:-http} in
-http) python3 "$here/../bench/http.py" "$build" "${ROUNDS:-7}" $python ;;
+http) python3 "$here/../bench/servers.py" "$build" "${ROUNDS:-7}" $python ;;
 esac

@@ -2,7 +2,7 @@
 """The HTTP client's CPU time, latency and memory beside a bare libcurl loop, and the vllm provider's
 beside the openai package's AsyncOpenAI.
 
-usage: bench/http.py BUILD [RUNS [PYTHON]]     BUILD: where `make bench` built; RUNS: 7
+usage: bench/servers.py BUILD [RUNS [PYTHON]]     BUILD: where `make bench` built; RUNS: 7
                                                PYTHON: one that has openai, for the first table
 
 Runs each kind RUNS times in turn, prints medians with their spread, and the ratios. The last table
