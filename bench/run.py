@@ -22,6 +22,7 @@ import urllib.request
 
 TOKENS = 64
 PROMPT = 16
+CURVE_TOKENS = 16
 
 
 def spread(values, digits=1):
@@ -196,7 +197,7 @@ def curve(o):
                 values = {n: [] for n in columns}
                 for _ in range(o.rounds):
                     for n in columns:
-                        values[n].append(d.total(requests, n))
+                        values[n].append(d.total(requests, n, CURVE_TOKENS))
                 cells = [f"{statistics.median(values[0]):.0f}"]
                 cells += [f"{statistics.median(values[n]):.0f} ({ratio(values[n], values[0]):.2f})"
                           if n in values else "" for n in counts]
@@ -213,7 +214,7 @@ def prefill(o):
             d.ask("register", 1, adapters(o, model, rank, 1), 1)
             base, adapted = [], []
             d.ask("prefill", 512, 0)
-            for _ in range(o.rounds * 3):
+            for _ in range(o.rounds):
                 base.append(d.ask("prefill", 512, -1)["ms"])
                 adapted.append(d.ask("prefill", 512, 0)["ms"])
             d.close()
