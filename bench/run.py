@@ -143,11 +143,11 @@ def one_stream(o):
     for name, model in o.models:
         d = Driver(o, model)
         ours, theirs = {"decode": [], "prefill": []}, {"decode": [], "prefill": []}
-        d.ask("prefill", 512, -1)
         for _ in range(o.rounds):
             answer = d.ask("decode", 128)
             ours["decode"].append(answer["tokens_per_second"])
             theirs["decode"].append(llama_bench(o, model, 0, 128))
+            d.ask("prefill", 512, -1)  # llama-bench warms up too
             answer = d.ask("prefill", 512, -1)
             ours["prefill"].append(answer["prompt_tokens"] / answer["ms"] * 1e3)
             theirs["prefill"].append(llama_bench(o, model, 512, 0))
