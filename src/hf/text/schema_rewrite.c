@@ -194,9 +194,9 @@ json_t *schema_rewrite(json_t *schema)
 {
     struct rewriter w = {.root = schema};
     json_t *document = reference(&w, schema);
-    json_t *definitions = json_object();
+    json_t *definitions = document ? json_object() : NULL;
 
-    if (!document || json_object_set_new(document, "$defs", definitions) != 0 ||
+    if (!definitions || json_object_set_new(document, "$defs", definitions) != 0 ||
         !rewrite_targets(&w, definitions)) {
         json_decref(document);
         document = NULL;
