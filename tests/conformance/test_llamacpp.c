@@ -339,6 +339,20 @@ static void release_four(inf_op **ops)
         inf_op_release(ops[i]);
 }
 
+/* The same, again from the start until one batch had all four: on a busy machine one may come late. */
+static void run_four_together(struct bench *b, const char *prompt, float scale, inf_op **ops)
+{
+    for (int attempt = 0; attempt < 50; attempt++) {
+        run_four(b, prompt, "bad", scale, 1, ops);
+        if (result_of(ops[0]).mean_rows == 4 && result_of(ops[1]).mean_rows == 4 &&
+            result_of(ops[3]).mean_rows == 4)
+            return;
+        release_four(ops);
+        assert_int_equal(inf_provider_unload(b->provider, NULL), INF_OK); /* no prefixes kept */
+    }
+    fail_msg("four requests never shared a batch");
+}
+
 static void assert_bit_for_bit(const inf_op *a, const inf_op *b)
 {
     inf_result x = result_of(a);
@@ -371,12 +385,11 @@ static void check_overflow(int32_t flash_attention, size_t prompt_len)
     load(&b, "fine", subject->adapters[0]);
     load(&b, "bad", subject->adapters[1]);
     /* One token: the failing row ends at the same step as the harmless one in its place. */
-    run_four(&b, prompt, "bad", 1.0f, 1, harmless);
+    run_four_together(&b, prompt, 1.0f, harmless);
     assert_int_equal(inf_op_error(harmless[2], NULL), INF_OK);
     assert_int_equal(inf_provider_unload(b.provider, NULL), INF_OK); /* no prefixes kept */
-    run_four(&b, prompt, "bad", 1e38f, 1, harmful);
+    run_four_together(&b, prompt, 1e38f, harmful);
     assert_int_equal(inf_op_error(harmful[2], NULL), INF_ERROR_NOT_FINITE);
-    assert_true(result_of(harmless[3]).mean_rows == 4 && result_of(harmful[3]).mean_rows == 4);
     for (int i = 0; i < 4; i++) {
         if (i != 2)
             assert_bit_for_bit(harmless[i], harmful[i]);
