@@ -139,7 +139,6 @@ static void run_logits(struct preparation *prep)
         code = check_ids(i, prep, &err);
     if (code == INF_OK) {
         *t = (struct logits_task){.task = {.run = run_task}, .prep = prep, .instance = i};
-        op_set_canceller(op, NULL, NULL); /* from here the task looks at the stop code itself */
         scheduler_run_task(i->scheduler, &t->task);
         return;
     }

@@ -40,6 +40,8 @@ static void run_preparation(struct job *job)
     struct preparation *p = (struct preparation *)(void *)job;
     inf_error err = {0};
 
+    /* Out of the queue, p can be freed at any time: cancelling is a matter of the stop code now. */
+    op_set_canceller(p->op, NULL, NULL);
     /* The provider lives on through the operation; what p pins goes before the operation ends, so
      * that whoever waits for it finds nothing pinned. */
     if (op_stop_error(p->op, &err) != INF_OK) {
