@@ -33,7 +33,9 @@
  *   INF_ERROR_INVALID_ARGUMENT: an option is never ignored in silence.
  * - Any function may be called from any thread. Functions that block say so; a blocking function
  *   called inside a callback is INF_ERROR_STATE at once.
- * - Freeing functions accept NULL. In a forked child only they work; all else is INF_ERROR_STATE.
+ * - Freeing functions accept NULL. In a forked child nothing else works on what was made before the
+ *   fork: INF_ERROR_STATE. A new context may be made there, if no thread was inside the library when
+ *   the process forked.
  */
 #ifndef INFERENCE_INFERENCE_H
 #define INFERENCE_INFERENCE_H
@@ -573,7 +575,8 @@ INF_API int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, con
 /* From a path; blocks. report may be NULL; its texts are absent (use the operation for them). */
 INF_API int32_t inf_adapter_load(inf_provider *provider, const char *id, const char *path,
                                  inf_adapter_report *report, inf_error *err);
-/* The report of a done load. STATE while in flight, INVALID_ARGUMENT for another kind of op. */
+/* The report of a done load. STATE while in flight, INVALID_ARGUMENT for another kind of op; the
+ * load's own error when it failed. */
 INF_API int32_t inf_op_adapter_report(const inf_op *op, inf_adapter_report *out, size_t size);
 
 /* Hides the id at once; done when requests in flight on it have ended and its memory is back, or the

@@ -244,8 +244,9 @@ static bool set_time(struct settings *s, const struct option *o, double value)
 {
     double ms = o->kind == OPTION_SECONDS ? value * 1000 : value;
 
-    if (!(fabs(ms) < 1e15))
+    if (isnan(ms))
         return false;
+    ms = fmax(fmin(ms, 1e15), -1e15); /* 30,000 years are as good as more */
     *(struct maybe_ms *)field_of(s, o) = (struct maybe_ms){true,
                                                            ms > 0 && ms < 1 ? 1 : (int64_t)ms};
     return true;
@@ -433,6 +434,8 @@ static bool set_from_json(struct settings *s, const struct option *o, json_t *va
     case OPTION_I32:
         return json_is_integer(value) && set_i32(s, o, json_integer_value(value));
     case OPTION_U64:
+        if (json_is_string(value)) /* from 2^63 on no JSON number of jansson's holds it */
+            return set_from_text(s, o, json_string_value(value));
         *(inf_maybe_u64 *)field = (inf_maybe_u64){true, (uint64_t)json_integer_value(value)};
         return json_is_integer(value) && json_integer_value(value) >= 0;
     case OPTION_F32:

@@ -258,6 +258,22 @@ static int32_t remember(struct session *session, const inf_op *op, inf_error *er
     return INF_OK;
 }
 
+/* A load that took another adapter's place, or made others go, is no secret. */
+static void tell_of_others(const inf_op *op)
+{
+    inf_adapter_report report;
+
+    if (inf_op_adapter_report(op, &report, sizeof report) != INF_OK)
+        return;
+    if (report.replaced)
+        fprintf(stderr,
+                "inference: warning: --load: '%.*s' was loaded before; the later one counts\n",
+                (int)report.id.len, report.id.data);
+    if (report.evicted.len)
+        fprintf(stderr, "inference: warning: --load: made room for '%.*s' by unloading %.*s\n",
+                (int)report.id.len, report.id.data, (int)report.evicted.len, report.evicted.data);
+}
+
 int32_t session_load(struct session *session, const struct settings *s, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -268,6 +284,8 @@ int32_t session_load(struct session *session, const struct settings *s, inf_erro
         code = session_load_adapter(session, s->load.items[i], &op, err);
         if (code == INF_OK)
             code = remember(session, op, err);
+        if (code == INF_OK)
+            tell_of_others(op);
         inf_op_release(op);
     }
     return code;
@@ -288,8 +306,10 @@ void session_close(struct session *session, inf_error *err)
 
     clear_progress();
     for (size_t i = 0; i < session->n_loaded; i++) {
-        if (!named_again(session, i) &&
-            inf_adapter_unload(session->provider, session->loaded[i], &failed) != INF_OK &&
+        if (named_again(session, i))
+            continue;
+        inf_adapter_unload(session->provider, session->loaded[i], &failed);
+        if (failed.code != INF_OK && failed.code != INF_ERROR_NOT_FOUND && /* evicted */
             err->code == INF_OK)
             *err = failed;
     }

@@ -171,7 +171,6 @@ static int32_t check_config(const inf_provider_config *c, inf_error *err)
                   {"flash_attention", c->flash_attention, 0, INF_FLASH_ATTENTION_OFF},
                   {"adapter_execution", c->adapter_execution, 0, INF_ADAPTERS_NATIVE},
                   {"adapter_overflow", c->adapter_overflow, 0, INF_ADAPTER_OVERFLOW_EVICT},
-                  {"kv_budget_bytes", c->kv_budget_bytes > 0, 1, 1},
                   {"reserved", c->reserved, 0, 0},
                   {"connect_timeout_ms", c->connect_timeout_ms, 1, INT32_MAX},
                   {"silence_timeout_ms", c->silence_timeout_ms, 1, INT32_MAX},
@@ -181,6 +180,8 @@ static int32_t check_config(const inf_provider_config *c, inf_error *err)
 
     for (size_t i = 0; i < sizeof checks / sizeof *checks && code == INF_OK; i++)
         code = check_int(checks[i].field, checks[i].value, checks[i].low, checks[i].high, err);
+    if (code == INF_OK && c->kv_budget_bytes == 0)
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "kv_budget_bytes: 0 holds no request");
     return code;
 }
 

@@ -143,6 +143,8 @@ static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
     if (r->timeout_ms <= 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "timeout_ms: %lld is not at least 1",
                          (long long)r->timeout_ms);
+    if (r->adapter_scale.is_set && !r->adapter_id.len)
+        return invalid(err, "adapter_scale", "there is no adapter_id whose scale it could be");
     if (r->json_schema.data && r->grammar.data)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "json_schema and grammar cannot be given together");

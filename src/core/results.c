@@ -61,6 +61,8 @@ int32_t inf_op_adapter_report(const inf_op *op, inf_adapter_report *out, size_t 
 
     if (code != INF_OK)
         return code;
+    if (op->error.code != INF_OK)
+        return op->error.code;
     r = op->output.report;
     r.id = inf_str(op->output.report_id);
     r.evicted = inf_str(op->output.report_evicted);

@@ -396,6 +396,9 @@ static int32_t check_logits(const inf_logits_request *r, inf_error *err)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "token_ids: give at least one");
     if (r->top < 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "top: %d is negative", r->top);
+    if (r->adapter_scale.is_set && !r->adapter_id.len)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "adapter_scale: there is no adapter_id whose scale it could be");
     if (r->n_probe && !r->probe)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "probe is NULL and n_probe is not 0");
     if (r->reserved)

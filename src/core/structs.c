@@ -13,7 +13,7 @@ int32_t struct_read(void *dst, size_t known, const void *src, const char *name, 
     if (!src)
         return INF_OK;
     memcpy(&given, src, sizeof given);
-    if (given < sizeof given)
+    if (given < sizeof given || given % sizeof given) /* no version's size */
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "%s: struct_size is %zu; fill the struct with its _default function", name,
                          given);

@@ -67,14 +67,30 @@ static int32_t tokenize_prompt(struct llamacpp_provider *p, const struct instanc
 
 static int32_t check_prompt(const struct llamacpp_provider *p, int32_t n, inf_error *err)
 {
+    int32_t window = gguf_model_window(&p->base, p->config.n_ctx);
+
     if (n == 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the prompt is empty");
-    if (n >= p->config.n_ctx)
+    if (n < window)
+        return INF_OK;
+    if (window < p->config.n_ctx)
         return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
-                                "the prompt has %d tokens and the window n_ctx %d, which must hold "
-                                "one more; shorten the prompt or raise n_ctx",
-                                n, p->config.n_ctx);
-    return INF_OK;
+                                "the prompt has %d tokens and the model %d learned positions, "
+                                "which must hold one more; shorten the prompt",
+                                n, window);
+    return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
+                            "the prompt has %d tokens and the window n_ctx %d, which must hold "
+                            "one more; shorten the prompt or raise n_ctx",
+                            n, window);
+}
+
+static void warn_of_long_prompt(const struct llamacpp_provider *p, int32_t n)
+{
+    if (n > p->base.n_ctx_train)
+        context_log(p->context, INF_LOG_WARNING,
+                    "the prompt has %d tokens and the model was trained on %d; the answer may be "
+                    "poor",
+                    n, p->base.n_ctx_train);
 }
 
 /* ------------------------------------------------------------------ the sampler */
@@ -184,12 +200,14 @@ static int32_t make_sequence(struct preparation *prep, const struct instance *i,
         code = check_prompt(p, n, err);
     }
     if (code == INF_OK)
+        warn_of_long_prompt(p, n);
+    if (code == INF_OK)
         code = make_sampler(i, r, &sampler, err);
     if (code != INF_OK) {
         mem_free(tokens);
         return code;
     }
-    room = p->config.n_ctx - n;
+    room = gguf_model_window(&p->base, p->config.n_ctx) - n;
     prep->adapter = NULL; /* the sequence takes the pin over */
     code = sequence_create(out, prep->op, &i->vocabulary, tokens, n,
                            r->max_tokens.value < room ? r->max_tokens.value : room, sampler,

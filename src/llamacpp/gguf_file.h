@@ -133,5 +133,7 @@ struct gguf_model {
  * n_head, n_head_kv, n_ff and head_dim are 0 where an architecture has none.
  */
 int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_error *err);
+/* The tokens a request may have when n_ctx are asked for: a table of positions has an end. */
+int32_t gguf_model_window(const struct gguf_model *m, int32_t n_ctx);
 
 #endif

@@ -339,3 +339,8 @@ int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_
     };
     return error_none(err);
 }
+
+int32_t gguf_model_window(const struct gguf_model *m, int32_t n_ctx)
+{
+    return m->n_positions > 0 && m->n_positions < n_ctx ? m->n_positions : n_ctx;
+}

@@ -197,10 +197,12 @@ static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file 
 
 /* ------------------------------------------------------------------ an adapter and its base */
 
-/* Puts "fits" and "reason" at the end of the object in out. */
+/* Puts "fits" and "reason" at the end of the object in out; nothing there yet: a PEFT adapter of a
+ * kind that is refused whatever the base. */
 static int32_t add_fit(struct buffer *out, bool fits, const char *reason, inf_error *err)
 {
-    json_t *object = json_loadb(out->data, out->len, 0, NULL);
+    json_t *object = out->len ? json_loadb(out->data, out->len, 0, NULL)
+                              : json_pack("{s:s, s:s}", "kind", "adapter", "format", "peft");
 
     buffer_clear(out);
     if (object) {
@@ -218,6 +220,13 @@ static int32_t add_misfit(struct buffer *out, inf_error *err)
 
     error_none(err);
     return add_fit(out, false, reason.message, err);
+}
+
+/* A sound file that the provider refuses. */
+static bool is_misfit(int32_t code)
+{
+    return code == INF_ERROR_MISMATCH || code == INF_ERROR_UNSUPPORTED ||
+           code == INF_ERROR_NOT_FINITE;
 }
 
 /* Loads the adapter for the base, as the provider would, and forgets it. */
@@ -239,7 +248,7 @@ static int32_t describe_fit(struct buffer *out, const char *path, const char *ba
         code = lora_weights_load(&weights, &source, &model, NULL, &report, err);
         if (code == INF_OK)
             code = add_fit(out, true, NULL, err);
-        else if (code == INF_ERROR_MISMATCH || code == INF_ERROR_UNSUPPORTED)
+        else if (is_misfit(code))
             code = add_misfit(out, err);
     }
     lora_weights_free(weights);
@@ -284,6 +293,10 @@ static int32_t inspect_directory(struct buffer *out, const char *dir, const char
     buffer_free(&config);
     if (code == INF_OK)
         code = describe_peft(out, dir, err);
+    if (base && is_misfit(code)) {
+        buffer_clear(out);
+        return add_misfit(out, err);
+    }
     return code == INF_OK && base ? describe_fit(out, dir, base, err) : code;
 }
 

@@ -129,15 +129,16 @@ static int32_t load_weights(struct instance *i, const struct instance_options *o
 /* How many windows the KV budget holds, at most max_sequences. */
 static int32_t count_slots(struct instance *i, const struct instance_options *o, inf_error *err)
 {
+    int32_t tokens = gguf_model_window(o->base, o->config->n_ctx);
     uint64_t window = (uint64_t)llama_engine_token_bytes(o->base) *
-                      (uint64_t)((o->config->n_ctx + 255) / 256 * 256);
+                      (uint64_t)((tokens + 255) / 256 * 256);
     uint64_t n = o->config->kv_budget_bytes / (window ? window : 1);
 
     if (n == 0)
         return error_set_detail(err, INF_ERROR_LIMIT, (int64_t)window,
                                 "one window of %d tokens takes %llu MiB of KV cache and the budget "
                                 "is %llu MiB; lower n_ctx or raise kv_budget_bytes",
-                                o->config->n_ctx, (unsigned long long)(window >> 20),
+                                tokens, (unsigned long long)(window >> 20),
                                 (unsigned long long)(o->config->kv_budget_bytes >> 20));
     i->n_slots = n < (uint64_t)o->config->max_sequences ? (int32_t)n : o->config->max_sequences;
     return INF_OK;
@@ -145,14 +146,15 @@ static int32_t count_slots(struct instance *i, const struct instance_options *o,
 
 static int32_t start_engine(struct instance *i, const struct instance_options *o, inf_error *err)
 {
-    struct llama_engine_options options = {.log = i->context,
-                                           .model = i->model,
-                                           .base = o->base,
-                                           .n_threads = i->n_threads,
-                                           .max_context = o->config->n_ctx,
-                                           .flash_attention = o->config->flash_attention,
-                                           .native_adapters = o->native_adapters,
-                                           .kv_bytes = o->kv_bytes};
+    struct llama_engine_options options = {
+        .log = i->context,
+        .model = i->model,
+        .base = o->base,
+        .n_threads = i->n_threads,
+        .max_context = gguf_model_window(o->base, o->config->n_ctx),
+        .flash_attention = o->config->flash_attention,
+        .native_adapters = o->native_adapters,
+        .kv_bytes = o->kv_bytes};
     struct engine engine;
     int32_t code = count_slots(i, o, err);
 

@@ -116,6 +116,13 @@ static void run_task(struct scheduler_task *task)
 
 static int32_t check_ids(const struct instance *i, const struct preparation *prep, inf_error *err)
 {
+    const struct llamacpp_provider *p = prep->provider;
+    int32_t window = gguf_model_window(&p->base, p->config.n_ctx);
+
+    if (prep->n_ids > (size_t)window) /* n_ctx was checked at the call */
+        return error_set_detail(err, INF_ERROR_CONTEXT_FULL, (int64_t)prep->n_ids,
+                                "%zu tokens do not fit the model's %d learned positions",
+                                prep->n_ids, window);
     for (size_t k = 0; k < prep->n_ids + prep->n_probe; k++) {
         int32_t id = k < prep->n_ids ? prep->ids[k] : prep->probe[k - prep->n_ids];
 

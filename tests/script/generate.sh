@@ -120,6 +120,15 @@ check 'r["finish_reason"] == "length" and r["text"] == "a" and r["completion_tok
 expect_ok generate --threads 1 -m "$model" --json --ctx 64 --ignore-eos --temperature 0 hi
 check 'r["finish_reason"] == "length" and r["token_count"] == 64' 'the window ends it'
 expect_error 13 'window n_ctx 16' generate --threads 1 -m "$model" --ctx 16 "one two three four five six seven"
+# A table of 64 learned positions is the window, whatever n_ctx says.
+gpt2=$fixtures/gpt2/base.gguf
+expect_ok generate --threads 1 -m "$gpt2" --json -n 100 --ignore-eos hi
+check 'r["finish_reason"] == "length" and r["token_count"] == 64' 'the last position ends it'
+expect_error 13 '64 learned positions' generate --threads 1 -m "$gpt2" "$(printf 'ab%.0s' $(seq 40))"
+# Beyond the training of a model with rotary positions: an answer, and a warning.
+run generate --threads 1 -m "$fixtures/llama/base.gguf" -n 1 "$(printf 'ab%.0s' $(seq 300))"
+[ "$status" -eq 0 ] && grep -q 'warning: .* trained on 512' "$work/err" && [ "$(wc -l <"$work/err")" -eq 1 ] ||
+    fail 'a prompt beyond the training context'
 expect_error 16 'timed? ?out|timeout' generate --threads 1 -m "$model" --timeout 0.000001 hi
 
 # ---- constraints, log-probabilities
@@ -152,11 +161,19 @@ cat "$work/base" >>"$work/out"
 check 'r["adapter_id"] == "a" and r["token_ids"] == lines[1]["token_ids"]' 'scale 0 is the base model'
 greedy --json --adapter "" hi
 check 'r["adapter_id"] is None' 'an empty id is no adapter'
-greedy --json --load "a=$adapter-1" --load "a=$adapter-0" --load "b=$adapter-1" --adapter a hi
+run generate --threads 1 -m "$model" --temperature 0 -n 8 --json --load "a=$adapter-1" \
+    --load "a=$adapter-0" --load "b=$adapter-1" --adapter a hi
+[ "$status" -eq 0 ] && grep -q "warning: --load: 'a' was loaded before" "$work/err" ||
+    fail 'one id twice is not said'
 mv "$work/out" "$work/replaced"
 greedy --json --load "a=$adapter-0" --adapter a hi
 cat "$work/replaced" >>"$work/out"
 check 'r["token_ids"] == lines[1]["token_ids"] and lines[1]["adapter_generation"] == 2' 'the later of one id'
+run generate --threads 1 -m "$model" -n 1 --max-adapters 1 --adapter-overflow evict \
+    --load "a=$adapter-0" --load "b=$adapter-1" --adapter b hi
+[ "$status" -eq 0 ] && grep -q "made room for 'b' by unloading a" "$work/err" ||
+    fail 'an eviction is not said'
+expect_error 3 'adapter_scale: there is no adapter_id' generate -m "$model" --adapter-scale 0.5 hi
 expect_error 8 "b=$adapter-0" generate -m "$model" --load "a=b=$adapter-0" --adapter a hi
 expect_error 3 "adapter 'x' is not loaded" generate --threads 1 -m "$model" --load "a=$adapter-0" --adapter x hi
 expect_error 8 'none' generate --threads 1 -m "$model" --load "a=$work/none" hi
@@ -165,6 +182,12 @@ for wrong in nothing "=$adapter-0" "a="; do
 done
 
 # ---- the model and its settings
+expect_error 3 'kv_budget_bytes: 0' generate -m "$model" --kv-budget 0 hi
+expect_ok generate --threads 1 -m "$model" -n 1 --timeout 1e20 hi
+expect_error 3 '"messages" is no variable' generate --threads 1 -m "$model" --chat \
+    --template-variables '{"messages":[]}' hi
+expect_error 3 '"add_generation_prompt" is set by the call' generate --threads 1 -m "$model" --chat \
+    --template-variables '{"add_generation_prompt":false}' hi
 expect_ok generate -m "$model" -n 2 -p LlamaCpp --dtype auto --device cpu --threads 1 --ctx 128 \
     --gpu-layers 0 --max-sequences 2 --queue-limit 4 --prefill-chunk 16 --flash-attention off \
     --adapter-execution shared --kv-budget 64 --max-adapters 3 --max-adapter-bytes 1000000 \

@@ -580,6 +580,12 @@ static void bad_variables_are_refused(void **state)
     o = render_all(inf_str("x"), inf_str("[]"), "\xff", NULL, true);
     assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
     release(&o);
+    o = render_all(inf_str("x"), inf_str("[]"), NULL, "{\"messages\":[]}", true);
+    assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
+    release(&o);
+    o = render_all(inf_str("x"), inf_str("[]"), NULL, "{\"add_generation_prompt\":true}", true);
+    assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
+    release(&o);
 }
 
 static void messages_become_json(void **state)

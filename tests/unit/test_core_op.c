@@ -1303,6 +1303,7 @@ static void loading_and_unloading_reports(void **state)
     struct bench b;
     inf_adapter_source source;
     inf_adapter_report report;
+    inf_op *failed = NULL;
     inf_provider_stats stats;
     inf_op *op = NULL;
 
@@ -1320,6 +1321,12 @@ static void loading_and_unloading_reports(void **state)
     assert_null(report.evicted.data);
     inf_op_release(op);
     assert_int_equal(inf_adapter_load(b.p, "pirate", "missing", &report, NULL), INF_ERROR_IO);
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = "missing";
+    assert_int_equal(inf_adapter_load_start(&failed, b.p, "pirate", &source, NULL, NULL), INF_OK);
+    inf_op_wait(failed, -1, NULL);
+    assert_int_equal(inf_op_adapter_report(failed, &report, sizeof report), INF_ERROR_IO);
+    inf_op_release(failed);
     assert_int_equal(inf_adapter_load(b.p, "pirate", "another", &report, NULL), INF_OK);
     assert_int_equal(report.generation, 2);
     assert_int_equal(report.replaced, 1);

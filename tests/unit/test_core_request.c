@@ -80,6 +80,7 @@ static int32_t many_ids[65];
     X(presence_below, r->presence_penalty = SET(f32, -2.1f), "presence_penalty")                   \
     X(scale_nan, r->adapter_scale = SET(f32, NAN), "adapter_scale")                                \
     X(scale_infinite, r->adapter_scale = SET(f32, -INFINITY), "adapter_scale")                     \
+    X(scale_of_nothing, r->adapter_scale = SET(f32, 1), "no adapter_id")                           \
     X(stop_empty, (r->stop = &bad_stops[0], r->n_stop = 1), "stop")                                \
     X(stop_absent, (r->stop = &bad_stops[1], r->n_stop = 1), "stop")                               \
     X(stop_not_utf8, (r->stop = &bad_stops[2], r->n_stop = 1), "stop")                             \
@@ -206,7 +207,6 @@ static void the_edges_of_every_range_are_accepted(void **state)
     r.repetition_penalty = SET(f32, 0.01f);
     r.frequency_penalty = SET(f32, -2);
     r.presence_penalty = SET(f32, 2);
-    r.adapter_scale = SET(f32, -3);
     r.seed = SET(u64, UINT64_MAX);
     r.logprobs = SET(i32, 20);
     r.stop = &stop;
@@ -215,6 +215,12 @@ static void the_edges_of_every_range_are_accepted(void **state)
     r.adapter_id = inf_str("");
     assert_int_equal(inf_generate(&op, provider, &r, NULL), INF_OK);
     inf_op_release(op);
+    assert_int_equal(inf_adapter_load(provider, "edge", "somewhere", NULL, NULL), INF_OK);
+    r.adapter_id = inf_str("edge");
+    r.adapter_scale = SET(f32, -3);
+    assert_int_equal(inf_generate(&op, provider, &r, NULL), INF_OK);
+    inf_op_release(op);
+    assert_int_equal(inf_adapter_unload(provider, "edge", NULL), INF_OK);
 }
 
 static void values_that_are_not_set_are_not_looked_at(void **state)
@@ -420,6 +426,9 @@ static void text_and_number_calls_check_what_they_are_given(void **state)
     l.top = -1;
     assert_int_equal(inf_logits_start(&op, provider, &l, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
     l.top = 0;
+    l.adapter_scale = SET(f32, 1);
+    assert_int_equal(inf_logits_start(&op, provider, &l, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
+    l.adapter_scale.is_set = false;
     l.reserved = 1;
     assert_int_equal(inf_logits_start(&op, provider, &l, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
     assert_null(op);

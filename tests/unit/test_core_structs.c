@@ -331,7 +331,7 @@ static void an_option_this_version_does_not_know_is_an_error(void **state)
 
 static void a_struct_that_was_not_filled_is_an_error(void **state)
 {
-    static const size_t wrong[] = {0, 1, sizeof(size_t) - 1};
+    static const size_t wrong[] = {0, 1, sizeof(size_t) - 1, sizeof(size_t) + 4};
     struct bench b = open_bench();
 
     (void)state;

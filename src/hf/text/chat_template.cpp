@@ -161,6 +161,18 @@ int32_t parse_messages(input &in, inf_text text, inf_error *err)
     return check_messages(in.messages, err);
 }
 
+/* The call sets these two; another value for them would be ignored. */
+int32_t check_own_names(const input &in, inf_error *err)
+{
+    if (json_object_get(in.variables, "messages"))
+        return bad(err, "template variables: \"messages\" is no variable; give them as messages");
+    if (json_object_get(in.variables, "add_generation_prompt") ||
+        (json_is_object(in.given) && json_object_get(in.given, "add_generation_prompt")))
+        return bad(err, "template variables: \"add_generation_prompt\" is set by the call: true "
+                        "to generate, an argument to render");
+    return INF_OK;
+}
+
 int32_t parse_variables(input &in, inf_text text, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -173,7 +185,7 @@ int32_t parse_variables(input &in, inf_text text, inf_error *err)
         json_object_size(in.given) + json_object_size(in.variables) > hf_text::MAX_VARIABLES)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "template variables: more than %zu",
                          hf_text::MAX_VARIABLES);
-    return code;
+    return code == INF_OK ? check_own_names(in, err) : code;
 }
 
 int32_t check_system_prompt(inf_text text, inf_error *err)

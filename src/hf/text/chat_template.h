@@ -27,7 +27,8 @@ void chat_template_free(struct chat_template *t);
 /*
  * messages_json: a JSON array of messages, or an object with "messages" and more template
  * variables. variables_json: a JSON object of further variables, or absent. Appends to `out`.
- * system_prompt: absent, or a system message put before the messages.
+ * system_prompt: absent, or a system message put before the messages. "add_generation_prompt" is
+ * no variable: it is the argument.
  * Errors: INVALID_ARGUMENT (not such JSON: says where), TEMPLATE (also raise_exception, limits,
  * time), NO_MEMORY. `out` is then as it was.
  */
