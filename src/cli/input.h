@@ -23,4 +23,9 @@ void make_one_line(char *text);
 int32_t command_error(inf_error *err, int32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* As in core/error.h. */
+#ifdef __clang_analyzer__
+#define command_error(err, code, ...) (command_error(err, code, __VA_ARGS__), (code))
+#endif
+
 #endif

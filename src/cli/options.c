@@ -647,7 +647,7 @@ static void print_option(const struct option *o)
     else
         n = snprintf(flag, sizeof flag, "    --%s", o->name);
     if (o->argument)
-        n += snprintf(flag + n, sizeof flag - (size_t)n, " %s", o->argument);
+        snprintf(flag + n, sizeof flag - (size_t)n, " %s", o->argument);
     printf("  %s\n        %s\n", flag, o->help);
 }
 

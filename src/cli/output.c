@@ -100,9 +100,9 @@ json_t *ids_to_json(const int32_t *ids, size_t n)
 /* A token's bytes: a string when they are UTF-8 by themselves, else a list of numbers. */
 static json_t *piece_to_json(inf_text piece)
 {
-    json_t *value = json_stringn(piece.data ? piece.data : "", piece.len);
+    json_t *value = piece.data ? json_stringn(piece.data, piece.len) : json_string("");
 
-    if (value)
+    if (value || !piece.data)
         return value;
     value = json_array();
     for (size_t i = 0; value && i < piece.len; i++)

@@ -10,6 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef error_set /* what an analyzer is told elsewhere; here they are made */
+#undef error_set_detail
+#undef error_set_errno
+#undef error_no_memory
+
 struct error_info {
     const char *name, *text, *python;
     int32_t exit_code;

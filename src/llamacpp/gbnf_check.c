@@ -124,7 +124,7 @@ static bool named_rule(struct parser *p, const char *name, size_t len, int32_t *
 {
     size_t b = hash(name, len) % p->n_buckets;
 
-    for (; p->buckets[b]; b = (b + 1) % p->n_buckets) {
+    for (; p->rules && p->buckets[b]; b = (b + 1) % p->n_buckets) {
         const struct rule *r = &p->rules[p->buckets[b] - 1];
 
         if (r->name_len == len && memcmp(r->name, name, len) == 0) {
@@ -484,6 +484,7 @@ static bool parse_rule(struct parser *p)
         return bad(p, "the name of a rule expected");
     if (!named_rule(p, name, len, &rule))
         return false;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): named_rule made it */
     if (p->rules[rule].defined)
         return bad(p, "this rule is defined twice");
     p->rules[rule].defined = true;
@@ -517,6 +518,7 @@ static bool check_defined(struct parser *p)
     }
     if (!named_rule(p, "root", 4, &root))
         return false;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): named_rule made it */
     if (!p->rules[root].defined) {
         error_set(p->err, INF_ERROR_INVALID_ARGUMENT,
                   "grammar: no rule 'root'; the text begins with it");

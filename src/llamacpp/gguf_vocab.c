@@ -632,6 +632,7 @@ bool gguf_check_vocab(struct gguf_check *c)
 {
     struct vocab v = {.c = c};
     bool ok = check_types(c) && find_model(&v) &&
+              /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): find_model found it */
               (v.model->kind != VOCAB_BPE || find_splitter(&v)) && load_tokens(&v) &&
               check_scores(&v) && check_token_types(&v) && check_merges(&v) && check_coverage(&v) &&
               check_added(&v) && check_phi3_tokens(&v);

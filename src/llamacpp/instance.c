@@ -9,6 +9,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,6 +75,7 @@ int32_t default_thread_count(void)
         char path[96];
         int first = cpu;
         int32_t k = 0;
+        char line[64];
         FILE *f = NULL;
 
         if (!CPU_ISSET((size_t)cpu, &allowed))
@@ -82,8 +84,8 @@ int32_t default_thread_count(void)
                  cpu);
         f = fopen(path, "re");
         if (f) {
-            if (fscanf(f, "%d", &first) != 1)
-                first = cpu;
+            if (fgets(line, sizeof line, f)) /* "0-1", "0,32" */
+                first = (int)strtol(line, NULL, 10);
             fclose(f);
         }
         while (k < n && seen[k] != first)

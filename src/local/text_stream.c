@@ -49,7 +49,7 @@ void text_stream_free(struct text_stream *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->n_stop; i++)
+    for (size_t i = 0; s->stop && i < s->n_stop; i++)
         mem_free((char *)s->stop[i].data);
     mem_free(s->stop);
     buffer_free(&s->held);

@@ -55,7 +55,7 @@ static void test_cancel__100_streams__leave_the_server_idle(void **state)
     inf_op *ops[N];
     inf_callbacks callbacks;
     inf_error err;
-    double before = 0, after = 0, start = live_seconds();
+    double before = 0, after = 0, start = 0;
     int streaming = 0;
 
     (void)state;

@@ -721,7 +721,7 @@ static void change_pair(struct document *d, struct rng *r, char what[200])
 {
     struct pair *p = NULL;
     struct pair *other = NULL;
-    struct pair swap = {0};
+    struct pair swap;
 
     if (d->n_pairs == 0 || d->n_pairs + 1 >= MAX_ITEMS) {
         return;

@@ -184,7 +184,7 @@ static int how_many(void)
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < (rlim_t)(2 * n + 200))
+    if (limit.rlim_cur < 2 * (rlim_t)n + 200)
         n = ((int)limit.rlim_cur - 200) / 2;
     return n;
 }
