@@ -599,7 +599,7 @@ static void test_request__logprobs__come_back(void **state)
 static void test_request__adapter_scale__is_unsupported(void **state)
 {
     struct bench b;
-    inf_request request = greedy("hi", 4, NULL);
+    inf_request request = greedy("hi", 4, "x");
     inf_op *op = NULL;
     inf_error err;
 
