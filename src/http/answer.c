@@ -13,7 +13,6 @@
 
 #define HEAD_MAX ((size_t)64 << 10)
 #define LOCATION_MAX 1024
-#define DRAIN_MS 1000
 #define DRAIN_MAX ((size_t)64 << 10)
 
 void exchange_forget_answer(struct http_exchange *x)
@@ -225,6 +224,18 @@ static void first_byte(struct http_exchange *x)
                  http_earlier(x->total_due, uv_now(&x->client->loop) + (uint64_t)x->silence_ms));
 }
 
+/* Nothing may call libcurl here, and on_done may free what it works with: told a little later. */
+static void had_enough(struct http_exchange *x)
+{
+    struct http_client *c = x->client;
+
+    x->enough = true;
+    x->error = (inf_error){0};
+    atomic_fetch_add_explicit(&x->refs, 1, memory_order_relaxed);
+    x->next_enough = c->enough;
+    c->enough = x;
+}
+
 bool exchange_body(struct http_exchange *x, const char *data, size_t n)
 {
     int32_t code = INF_OK;
@@ -245,10 +256,7 @@ bool exchange_body(struct http_exchange *x, const char *data, size_t n)
     x->delivered = true;
     code = x->callbacks->on_data(x->owner, data, n, &x->error);
     if (code == HTTP_ENOUGH) {
-        x->enough = true;
-        x->phase = PHASE_DRAIN;
-        x->error = (inf_error){0};
-        deadline_set(x->client, x, http_earlier(x->total_due, x->last_byte + DRAIN_MS));
+        had_enough(x);
         return true;
     }
     return code == INF_OK || owner_failed(x, code);

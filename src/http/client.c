@@ -97,6 +97,7 @@ void client_settle(struct http_client *c)
     for (int round = 0; more && round < SETTLE_ROUNDS; round++) {
         more = take_signals(c);
         more = shards_run(c) || more;
+        more = exchanges_tell_enough(c) || more;
     }
     if (more && !c->stopped)
         uv_async_send(&c->wake);

@@ -11,6 +11,8 @@
 #define BACKOFF_MS 500
 #define BACKOFF_MAX_MS 8000
 #define RETRY_AFTER_MAX_MS 60000
+#define DRAIN_MS 1000
+#define DRAINING_MAX 64
 
 /* ------------------------------------------------------------------ starting, on any thread */
 
@@ -169,26 +171,75 @@ static void unlink_exchange(struct http_exchange *x)
         x->next->previous = x->previous;
 }
 
-static void finish(struct http_exchange *x, const inf_error *err)
+/* on_done, once. */
+static void tell(struct http_exchange *x, const inf_error *err)
 {
     struct http_outcome outcome = {
         .error = err,
         .head = {.status = x->status, .content_type = x->content_type},
         .body = x->answer.data ? x->answer.data : "",
         .body_len = x->answer.len,
+        .sent = x->sent,
         .delivered = x->delivered,
         .attempts = x->attempts,
     };
 
-    leave(x);
-    outcome.sent = x->sent;
-    unlink_exchange(x);
-    x->phase = PHASE_DONE;
+    x->told = true;
     x->callbacks->on_done(x->owner, &outcome);
+}
+
+static void finish(struct http_exchange *x, const inf_error *err)
+{
+    leave(x);
+    unlink_exchange(x);
+    if (x->phase == PHASE_DRAIN)
+        x->client->n_draining--;
+    x->phase = PHASE_DONE;
+    if (!x->told)
+        tell(x, err);
     mem_free(x->body);
     x->body = NULL;
     buffer_free(&x->answer);
     exchange_unref(x); /* the client's */
+}
+
+/*
+ * The owner is told at once. What the server has yet to send is read away, so that the connection can
+ * be used again: for a while, and only so many at a time; otherwise the connection is closed.
+ */
+static void end_early(struct http_exchange *x)
+{
+    struct http_client *c = x->client;
+    const inf_error none = {0};
+
+    if (x->phase == PHASE_DONE)
+        return;
+    if (c->n_draining >= DRAINING_MAX) {
+        finish(x, &none);
+        return;
+    }
+    c->n_draining++;
+    x->phase = PHASE_DRAIN;
+    deadline_set(c, x, uv_now(&c->loop) + DRAIN_MS);
+    x->sent = true;
+    tell(x, &none);
+}
+
+bool exchanges_tell_enough(struct http_client *c)
+{
+    struct http_exchange *x = c->enough;
+    bool any = false;
+
+    c->enough = NULL;
+    while (x) {
+        struct http_exchange *next = x->next_enough;
+
+        any = any || x->phase != PHASE_DONE;
+        end_early(x);
+        exchange_unref(x);
+        x = next;
+    }
+    return any;
 }
 
 void exchange_cancelled(struct http_exchange *x)
@@ -387,10 +438,10 @@ void exchange_due(struct http_exchange *x)
     uint64_t now = uv_now(&c->loop);
     inf_error err = {0};
 
-    if (x->error.code != INF_OK) {
-        err = x->error;
+    if (x->phase == PHASE_DRAIN) {
         finish(x, &err);
-    } else if (x->phase == PHASE_DRAIN) {
+    } else if (x->error.code != INF_OK) {
+        err = x->error;
         finish(x, &err);
     } else if (now >= x->total_due) {
         timed_out(x);
@@ -414,10 +465,10 @@ void exchange_over(struct http_exchange *x, CURLcode result)
 {
     inf_error err = {0};
 
-    if (x->error.code != INF_OK)
-        err = x->error;
-    else if (x->enough)
+    if (x->enough)
         error_none(&err);
+    else if (x->error.code != INF_OK)
+        err = x->error;
     else if (x->head_done && !exchange_is_good(x))
         failure_of_status(&err, x);
     else if (result != CURLE_OK)

@@ -113,9 +113,9 @@ struct http_callbacks {
      * ends the exchange with the code it returns and what it wrote to err. */
     int32_t (*on_head)(void *owner, const struct http_head *head, inf_error *err);
     /* Bytes of a 2xx body as they come (at least one; the buffer is lent). NULL: whole-body mode.
-     * Returns INF_OK; HTTP_ENOUGH when the owner has all it needs: the exchange then ends well, at
-     * the end of the answer or a second later, with nothing more delivered; or ends it with an
-     * error as on_head does. */
+     * Returns INF_OK; HTTP_ENOUGH when the owner has all it needs: the exchange then ends well at
+     * once, with nothing more delivered (what the server has yet to say is read away for up to a
+     * second, so that its connection can be used again); or ends it with an error as on_head does. */
     int32_t (*on_data)(void *owner, const char *data, size_t len, inf_error *err);
     /* Exactly once, last, whatever happened. What `outcome` points to is gone afterwards. */
     void (*on_done)(void *owner, const struct http_outcome *outcome);

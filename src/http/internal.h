@@ -33,7 +33,7 @@ enum phase {
     PHASE_LOOKUP,   /* waits for a host's addresses */
     PHASE_TRANSFER, /* libcurl has it: connecting, sending, waiting for the answer */
     PHASE_BODY,     /* the first byte of a 2xx body came */
-    PHASE_DRAIN,    /* the owner has enough */
+    PHASE_DRAIN,    /* the owner had enough and was told the end; the rest is read away */
     PHASE_BACKOFF,  /* waits before it is tried again */
     PHASE_DONE
 };
@@ -62,8 +62,11 @@ struct http_exchange {
 
     enum phase phase;
     int32_t attempts;
-    bool sent, delivered, enough;
+    bool sent, delivered;
+    bool enough;                           /* the owner wants nothing more of the body */
+    bool told;                             /* on_done was called */
     struct http_exchange *next, *previous; /* the client's list of those not done */
+    struct http_exchange *next_enough;     /* the client's list of owners to be told; a reference */
     uint64_t total_due, connect_due, last_byte;
     uint64_t due; /* when to look at it again */
     size_t heap_index;
@@ -141,6 +144,8 @@ struct http_client {
     uint64_t idle_ms; /* how long an idle shard keeps its connections; tests shorten it */
     bool stopped;
     struct http_exchange *exchanges;
+    struct http_exchange *enough; /* owners to be told, once libcurl has returned */
+    size_t n_draining;
     struct http_exchange **heap;
     size_t n_heap, heap_capacity;
     uint64_t clock_due;
@@ -180,6 +185,8 @@ void exchange_unref(struct http_exchange *x);
 void exchange_resolved(struct http_exchange *x, const inf_error *err);
 /* The transfer is over; the exchange still has it. */
 void exchange_over(struct http_exchange *x, CURLcode result);
+/* Tells the owners that have enough; whether there was one that was not told yet. */
+bool exchanges_tell_enough(struct http_client *c);
 
 /* answer.c */
 void exchange_forget_answer(struct http_exchange *x);

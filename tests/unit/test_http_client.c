@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -257,20 +258,94 @@ static bool endless(struct server_conn *conn, const struct server_request *r, vo
     return false;
 }
 
-static void test_http__enough_and_the_server_lingers__ends_well_within_a_second_or_so(void **state)
+static void run_until_enough(struct bench *b)
 {
+    struct call call;
+
+    call_init(&call, server_url(b->server, "/"), true);
+    call.answer_data = HTTP_ENOUGH;
+    call_run(&call, b->client);
+    assert_int_equal(call.error.code, INF_OK);
+    assert_int_equal(call.datas, 1);
+    assert_int_equal(call.dones, 1);
+    assert_true(call.sent && call.delivered);
+    http_cancel(call.exchange); /* too late to mean anything */
+    call_free(&call);
+}
+
+static void test_http__enough_and_the_server_lingers__the_connection_is_closed_later(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, endless, NULL);
+    run_until_enough(&b);
+    assert_true(server_wait_closed(b.server, 1));
+    close_bench(&b);
+}
+
+static void test_http__enough_and_the_client_closes__the_rest_is_given_up(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, endless, NULL);
+    for (int i = 0; i < 80; i++) /* more than are read away at once */
+        run_until_enough(&b);
+    close_client(&b);
+    server_stop(b.server);
+    assert_int_equal(mem_live(), 0);
+}
+
+struct lingering {
+    sem_t told, ended;
+};
+
+/* Ends its first answer only when the client's owner has been told that it is over. */
+static bool end_once_told(struct server_conn *conn, const struct server_request *r, void *arg)
+{
+    struct lingering *l = arg;
+
+    if (r->number > 1) {
+        conn_answer(conn, 200, "", "next");
+        return true;
+    }
+    conn_begin_stream(conn);
+    conn_chunk(conn, "enough");
+    sem_wait(&l->told);
+    conn_chunk(conn, "more that nobody wants");
+    conn_end_stream(conn);
+    sem_post(&l->ended);
+    return true;
+}
+
+static void test_http__enough__told_at_once_and_the_rest_is_read_away(void **state)
+{
+    struct lingering l;
     struct bench b;
     struct call call;
 
     (void)state;
-    open_bench(&b, endless, NULL);
+    sem_init(&l.told, 0, 0);
+    sem_init(&l.ended, 0, 0);
+    open_bench(&b, end_once_told, &l);
     call_init(&call, server_url(b.server, "/"), true);
     call.answer_data = HTTP_ENOUGH;
     call_run(&call, b.client);
     assert_int_equal(call.error.code, INF_OK);
+    sem_post(&l.told);
+    sem_wait(&l.ended);
     assert_int_equal(call.datas, 1);
     call_free(&call);
+    sleep_ms(200); /* its end is to arrive */
+    call_init(&call, server_url(b.server, "/"), false);
+    call_run(&call, b.client);
+    assert_string_equal(call.body, "next");
+    call_free(&call);
+    assert_int_equal(server_connections(b.server), 1); /* still there: it was told before its end */
     close_bench(&b);
+    sem_destroy(&l.told);
+    sem_destroy(&l.ended);
 }
 
 static void test_http__enough_and_the_answer_ends__connection_reused(void **state)
@@ -868,7 +943,9 @@ int main(void)
         cmocka_unit_test(test_http__bad_request__refused_at_the_start),
         cmocka_unit_test(test_http__stream__head_then_bytes_then_done),
         cmocka_unit_test(test_http__owner_stops__its_error_ends_the_exchange),
-        cmocka_unit_test(test_http__enough_and_the_server_lingers__ends_well_within_a_second_or_so),
+        cmocka_unit_test(test_http__enough_and_the_server_lingers__the_connection_is_closed_later),
+        cmocka_unit_test(test_http__enough_and_the_client_closes__the_rest_is_given_up),
+        cmocka_unit_test(test_http__enough__told_at_once_and_the_rest_is_read_away),
         cmocka_unit_test(test_http__enough_and_the_answer_ends__connection_reused),
         cmocka_unit_test(test_http__requests_in_turn__one_connection),
         cmocka_unit_test(test_http__kept_connection_was_closed__asked_again_on_a_new_one),
