@@ -19,6 +19,7 @@ static const struct {
                {"socks4a://", 1080, false}, {"socks5://", 1080, true}, {"socks5h://", 1080, false},
                {"socks://", 1080, true}};
 
+/* A value that is no proxy is only noted: most URLs do not need it. */
 static int32_t parse_proxy(struct proxy *p, const char *variable, const char *value, inf_error *err)
 {
     const char *rest = strstr(value, "://");
@@ -34,13 +35,13 @@ static int32_t parse_proxy(struct proxy *p, const char *variable, const char *va
     } else {
         rest = value;
     }
+    p->broken = variable;
     if (i == sizeof schemes / sizeof *schemes || strlen(rest) > sizeof as_http - 16)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "%s: not a proxy; it should look like http://host:3128", variable);
+        return INF_OK;
     snprintf(as_http, sizeof as_http, "http://%s", rest);
     if (url_parse(&u, as_http, NULL) != INF_OK)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "%s: not a proxy; it should look like http://host:3128", variable);
+        return INF_OK;
+    p->broken = NULL;
     p->url = mem_strdup(value);
     if (!p->url)
         return error_no_memory(err);
@@ -189,12 +190,21 @@ bool environment_excluded(const char *no_proxy, const char *host, size_t n)
     return false;
 }
 
-const struct proxy *environment_proxy(const struct environment *e, const struct url *u)
+int32_t environment_proxy(const struct proxy **out, const struct environment *e,
+                          const struct url *u, inf_error *err)
 {
     static const struct proxy none = {0};
     const struct proxy *p = u->tls ? &e->https : &e->http;
 
-    if (!p->url || environment_excluded(e->no_proxy, u->host, u->host_len))
-        return &none;
-    return p;
+    *out = &none;
+    if (environment_excluded(e->no_proxy, u->host, u->host_len))
+        return INF_OK;
+    if (p->broken)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "%s: not a proxy; it should look like http://host:3128, or name the host "
+                         "%.*s in no_proxy",
+                         p->broken, (int)u->host_len, u->host);
+    if (p->url)
+        *out = p;
+    return INF_OK;
 }

@@ -8,8 +8,9 @@
 #include "http/url.h"
 
 struct proxy {
-    char *url;      /* as curl takes it; NULL: none */
-    char host[256]; /* to look up; "" when it is an address or a local name */
+    char *url;          /* as curl takes it; NULL: none */
+    const char *broken; /* the variable whose value is no proxy; NULL: it is one */
+    char host[256];     /* to look up; "" when it is an address or a local name */
     uint16_t port;
     bool local_lookup; /* socks4, socks5: the target's name is looked up here */
 };
@@ -20,12 +21,14 @@ struct environment {
     char *ca_file, *ca_folder;
 };
 
-/* INVALID_ARGUMENT when a proxy variable is no proxy; its message names it without secrets. */
+/* Errors: NO_MEMORY. A variable that is no proxy matters to who needs it: see environment_proxy. */
 int32_t environment_read(struct environment *e, inf_error *err);
 void environment_free(struct environment *e);
 
-/* The proxy for this URL; one whose url is NULL: none. */
-const struct proxy *environment_proxy(const struct environment *e, const struct url *u);
+/* The proxy for this URL; one whose url is NULL: none. INVALID_ARGUMENT when this URL would go
+ * through one and the variable's value is none; the message names the variable, without secrets. */
+int32_t environment_proxy(const struct proxy **out, const struct environment *e,
+                          const struct url *u, inf_error *err);
 /* Whether a no_proxy list (NULL: empty) names the host. */
 bool environment_excluded(const char *no_proxy, const char *host, size_t n);
 

@@ -63,6 +63,7 @@ void exchange_unref(struct http_exchange *x)
 static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
                              const struct http_request *r, inf_error *err)
 {
+    const struct proxy *proxy = NULL;
     struct url parsed;
     int32_t code = url_parse(&parsed, r->url, err);
     size_t method = strlen(r->method) + 1;
@@ -70,6 +71,8 @@ static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
     struct http_exchange *x = NULL;
     char *text = NULL;
 
+    if (code == INF_OK)
+        code = environment_proxy(&proxy, &c->environment, &parsed, err);
     if (code != INF_OK)
         return code;
     x = mem_calloc(1, sizeof *x + method + url);
@@ -90,7 +93,7 @@ static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
     x->retry = r->retry;
     x->max_retries = r->max_retries;
     x->body_max = r->body_max;
-    x->proxy = environment_proxy(&c->environment, &x->url);
+    x->proxy = proxy;
     x->headers = r->headers ? http_headers_ref(r->headers) : NULL;
     x->heap_index = SIZE_MAX;
     x->retry_after_ms = -1;

@@ -41,8 +41,7 @@ struct http_client;
 struct http_exchange;
 struct http_headers;
 
-/* The context's client, with a reference. Errors: STATE (closing, threads refused), NO_MEMORY,
- * INVALID_ARGUMENT (a proxy variable that is no proxy). */
+/* The context's client, with a reference. Errors: STATE (closing, threads refused), NO_MEMORY. */
 int32_t http_client_get(struct http_client **out, inf_context *ctx, inf_error *err);
 /* NULL is ignored. The last reference ends every exchange with CANCELLED, waits for their on_done
  * and ends the I/O thread; it must not be given back on that thread. The context holds one until
@@ -145,7 +144,8 @@ void http_request_default(struct http_request *r);
  * Starts an exchange; does no I/O itself. *out (`out` may be NULL) is a reference to give back with
  * http_exchange_release, at any time. On an error nothing is called back and the body is still the
  * caller's. INVALID_ARGUMENT: a URL that is no http or https one, a timeout that is not positive,
- * a method that is no token. STATE: the client is closing. NO_MEMORY.
+ * a method that is no token, a proxy variable that this URL needs and that is no proxy. STATE: the
+ * client is closing. NO_MEMORY.
  */
 int32_t http_start(struct http_exchange **out, struct http_client *c, const struct http_request *r,
                    inf_error *err);

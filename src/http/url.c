@@ -284,6 +284,46 @@ void url_list_free(struct url_list *list)
     *list = (struct url_list){0};
 }
 
+/* Without "/v1" and slashes at its end. */
+static size_t path_without_v1(const struct url *u)
+{
+    size_t n = u->path_len;
+
+    while (n > 0 && u->path[n - 1] == '/')
+        n--;
+    if (n >= 3 && memcmp(u->path + n - 3, "/v1", 3) == 0)
+        n -= 3;
+    while (n > 0 && u->path[n - 1] == '/')
+        n--;
+    return n;
+}
+
+static bool same_host(const struct url *a, const struct url *b)
+{
+    unsigned char x[16], y[16];
+    int family = address_family(a->host, a->host_len, x);
+    size_t n = a->host_len, m = b->host_len;
+
+    if (family)
+        return family == address_family(b->host, b->host_len, y) &&
+               memcmp(x, y, family == AF_INET ? 4 : 16) == 0;
+    n -= a->host[n - 1] == '.';
+    m -= b->host[m - 1] == '.';
+    return n == m && strncasecmp(a->host, b->host, n) == 0;
+}
+
+bool url_same_server(const char *a, const char *b)
+{
+    struct url x, y;
+    size_t n = 0;
+
+    if (!parse(&x, a) || !parse(&y, b))
+        return false;
+    n = path_without_v1(&x);
+    return x.tls == y.tls && x.port == y.port && same_host(&x, &y) && n == path_without_v1(&y) &&
+           memcmp(x.path, y.path, n) == 0;
+}
+
 static int32_t add_url(struct url_list *list, const char *text, size_t n, inf_error *err)
 {
     char *piece = NULL;
@@ -311,8 +351,9 @@ static int32_t add_url(struct url_list *list, const char *text, size_t n, inf_er
         return code;
     list->n++;
     for (size_t i = 0; i + 1 < list->n; i++) {
-        if (strcmp(list->urls[i], list->urls[list->n - 1]) == 0)
-            return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the base URL lists %s twice",
+        if (url_same_server(list->urls[i], list->urls[list->n - 1]))
+            return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                             "the base URL lists the server %s twice",
                              url_display(shown, sizeof shown, list->urls[i]));
     }
     return INF_OK;

@@ -233,6 +233,41 @@ static void test_url_list__empty_double_or_wrong__refused_and_freed(void **state
     }
 }
 
+static void test_url_list__the_same_server_in_another_spelling__refused(void **state)
+{
+    static const char *const same[] = {
+        "http://a:8100,http://a:8100/v1",
+        "http://a:8100/v1/,http://a:8100",
+        "http://a/v1,http://A:80",
+        "https://a,https://a:443/v1//",
+        "http://me:pw@a/v1,http://a/v1",
+        "http://a.,http://a",
+        "http://[::1]/v1,http://[0:0:0:0:0:0:0:1]",
+        "http://a/x/v1,http://b,http://a/x",
+    };
+    static const char *const different[] = {
+        "http://a,https://a",           "http://a:1/v1,http://a:2/v1",
+        "http://a/x/v1,http://a/y/v1",  "http://a/V1,http://a/v1",
+        "http://a,http://a.b",          "http://a/xv1,http://a/x",
+        "http://127.0.0.1,http://[::1]"};
+    struct url_list list;
+    inf_error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        if (url_list_parse(&list, same[i], &err) == INF_OK)
+            fail_msg("'%s' was taken", same[i]);
+        assert_non_null(strstr(err.message, "twice"));
+        assert_null(strstr(err.message, "pw"));
+    }
+    for (size_t i = 0; i < sizeof different / sizeof *different; i++) {
+        if (url_list_parse(&list, different[i], &err) != INF_OK)
+            fail_msg("'%s': %s", different[i], err.message);
+        url_list_free(&list);
+    }
+    assert_int_equal(mem_live(), 0);
+}
+
 static void test_url_list__more_than_the_limit__refused(void **state)
 {
     struct buffer b;
@@ -292,12 +327,21 @@ static void clear_environment(void)
         unsetenv(all[i]);
 }
 
-static const char *proxy_of(const struct environment *e, const char *url)
+static int32_t find_proxy(const struct proxy **out, const struct environment *e, const char *url,
+                          inf_error *err)
 {
     struct url u;
 
     assert_int_equal(url_parse(&u, url, NULL), INF_OK);
-    return environment_proxy(e, &u)->url;
+    return environment_proxy(out, e, &u, err);
+}
+
+static const char *proxy_of(const struct environment *e, const char *url)
+{
+    const struct proxy *p = NULL;
+
+    assert_int_equal(find_proxy(&p, e, url, NULL), INF_OK);
+    return p->url;
 }
 
 static void test_environment__proxies__by_scheme_and_exclusion(void **state)
@@ -329,17 +373,43 @@ static void test_environment__proxies__by_scheme_and_exclusion(void **state)
 
 static void test_environment__proxy_that_is_none__named_without_its_secret(void **state)
 {
+    static const char *const bad[] = {"gopher://me:secret@h", "http://me:secret@ho st",
+                                      "://secret"};
+    const struct proxy *p = NULL;
     struct environment e;
     inf_error err = {0};
 
     (void)state;
-    clear_environment();
-    setenv("http_proxy", "gopher://me:secret@h", 1);
-    assert_int_equal(environment_read(&e, &err), INF_ERROR_INVALID_ARGUMENT);
-    assert_non_null(strstr(err.message, "http_proxy"));
-    assert_null(strstr(err.message, "secret"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        clear_environment();
+        setenv("http_proxy", bad[i], 1);
+        assert_int_equal(environment_read(&e, &err), INF_OK);
+        assert_int_equal(find_proxy(&p, &e, "http://h/", &err), INF_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "http_proxy"));
+        assert_null(strstr(err.message, "secret"));
+        environment_free(&e);
+    }
     clear_environment();
     assert_int_equal(mem_live(), 0);
+}
+
+static void test_environment__proxy_that_is_none__matters_to_who_needs_it_only(void **state)
+{
+    const struct proxy *p = NULL;
+    struct environment e;
+
+    (void)state;
+    clear_environment();
+    setenv("http_proxy", "nonsense nonsense", 1);
+    setenv("https_proxy", "http://proxy:3128", 1);
+    setenv("no_proxy", "localhost,10.0.0.0/8", 1);
+    assert_int_equal(environment_read(&e, NULL), INF_OK);
+    assert_null(proxy_of(&e, "http://localhost:8100/v1"));
+    assert_null(proxy_of(&e, "http://10.1.2.3/"));
+    assert_string_equal(proxy_of(&e, "https://h/"), "http://proxy:3128");
+    assert_int_equal(find_proxy(&p, &e, "http://h/", NULL), INF_ERROR_INVALID_ARGUMENT);
+    environment_free(&e);
+    clear_environment();
 }
 
 static void test_environment__certificates__the_bundle_comes_first(void **state)
@@ -375,11 +445,13 @@ int main(void)
         cmocka_unit_test(test_url__display__without_secrets_and_cut),
         cmocka_unit_test(test_url_list__commas__each_trimmed_and_normalised),
         cmocka_unit_test(test_url_list__empty_double_or_wrong__refused_and_freed),
+        cmocka_unit_test(test_url_list__the_same_server_in_another_spelling__refused),
         cmocka_unit_test(test_url_list__more_than_the_limit__refused),
         cmocka_unit_test(test_no_proxy__names__match_themselves_and_what_is_below),
         cmocka_unit_test(test_no_proxy__addresses__match_exactly_or_by_network),
         cmocka_unit_test(test_environment__proxies__by_scheme_and_exclusion),
         cmocka_unit_test(test_environment__proxy_that_is_none__named_without_its_secret),
+        cmocka_unit_test(test_environment__proxy_that_is_none__matters_to_who_needs_it_only),
         cmocka_unit_test(test_environment__certificates__the_bundle_comes_first),
     };
 
