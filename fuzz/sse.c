@@ -80,7 +80,10 @@ static int32_t events(struct seen *seen, const uint8_t *data, size_t size, size_
     int32_t code = INF_OK;
 
     sse_init(&s, LIMIT, on_event, seen);
+    s.stray = on_line;
     code = feed_all(&s, NULL, data, size, step);
+    if (code == INF_OK)
+        code = sse_end(&s, NULL);
     sse_free(&s);
     return code;
 }

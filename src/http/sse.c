@@ -99,6 +99,15 @@ static int32_t end_event(struct sse *s, struct direct *direct, inf_error *err)
     return code;
 }
 
+/* No comment, and no field that the standard knows. */
+static bool is_stray(const char *line, size_t name)
+{
+    return name > 0 && !(name == 2 && memcmp(line, "id", 2) == 0) &&
+           !(name == 4 && memcmp(line, "data", 4) == 0) &&
+           !(name == 5 && memcmp(line, "event", 5) == 0) &&
+           !(name == 5 && memcmp(line, "retry", 5) == 0);
+}
+
 /* One line without its end. in_feed: it lies in the feed and stays there until the feed's end. */
 static int32_t take_line(struct sse *s, struct direct *direct, const char *line, size_t len,
                          bool in_feed, inf_error *err)
@@ -106,6 +115,7 @@ static int32_t take_line(struct sse *s, struct direct *direct, const char *line,
     const char *colon = NULL;
     const char *value = line + len;
     size_t name = len;
+    size_t whole = len;
 
     if (len == 0)
         return end_event(s, direct, err);
@@ -125,7 +135,7 @@ static int32_t take_line(struct sse *s, struct direct *direct, const char *line,
         buffer_clear(&s->type);
         return keep(&s->type, value, len, 0, s->limit, err);
     }
-    return INF_OK;
+    return s->stray && is_stray(line, name) ? s->stray(s->owner, line, whole, err) : INF_OK;
 }
 
 /* Bytes of a line: the end of it comes now (`ended`), or in a later feed. */
@@ -195,6 +205,19 @@ int32_t sse_feed(struct sse *s, const char *bytes, size_t len, inf_error *err)
             p++;
     }
     return code == INF_OK ? settle(s, &direct, err) : code;
+}
+
+int32_t sse_end(struct sse *s, inf_error *err)
+{
+    const char *colon = NULL;
+    size_t n = s->line.len;
+
+    if (!s->stray || n == 0)
+        return INF_OK;
+    colon = memchr(s->line.data, ':', n);
+    if (!is_stray(s->line.data, colon ? (size_t)(colon - s->line.data) : n))
+        return INF_OK;
+    return s->stray(s->owner, s->line.data, n, err);
 }
 
 /* ------------------------------------------------------------------ lines */

@@ -38,6 +38,7 @@ typedef int32_t (*line_fn)(void *owner, const char *line, size_t len, inf_error 
  */
 struct sse {
     sse_fn fn;
+    line_fn stray; /* gets the lines that are no field of the standard, which drops them; or NULL */
     void *owner;
     size_t limit;       /* of a line and of an event's data together */
     struct buffer line; /* a line that a feed cut, so far */
@@ -48,7 +49,7 @@ struct sse {
     bool has_data;
 };
 
-/* No allocation until an event is cut by a feed. */
+/* Without `stray`, which may be set behind it. No allocation until an event is cut by a feed. */
 void sse_init(struct sse *s, size_t limit, sse_fn fn, void *owner);
 /* Every event that these bytes complete. PROTOCOL: a line or event beyond the limit (detail: the
  * limit). NO_MEMORY. What fn returned. After an error only sse_free is allowed. */
@@ -56,6 +57,8 @@ int32_t sse_feed(struct sse *s, const char *bytes, size_t len, inf_error *err);
 /* True when bytes of an unfinished event are held: at the end of a stream, an event cut short.
  * The standard drops such an event. */
 bool sse_pending(const struct sse *s);
+/* At the end of a stream: gives an unfinished last line to `stray` when it is one. */
+int32_t sse_end(struct sse *s, inf_error *err);
 void sse_free(struct sse *s);
 
 /* Lines that end in LF or CRLF; empty ones are skipped. */

@@ -345,9 +345,32 @@ static void test_lines__beyond_the_limit__protocol_error(void **state)
     lines_free(&l);
 }
 
+static void test_sse__lines_that_are_no_field__go_to_who_wants_them(void **state)
+{
+    static const char text[] =
+        ": comment\nid: 1\nretry: 5\n{\"error\":\"a: b\"}\ndata: x\nstray\n\n"
+        "{\"last\":1}";
+    struct sse s;
+
+    (void)state;
+    for (size_t cut = 0; cut < sizeof text; cut++) {
+        struct seen seen = {.n = 0};
+
+        sse_init(&s, 1000, see_event, &seen);
+        s.stray = see_line;
+        assert_int_equal(feed(&s, text, cut, NULL), INF_OK);
+        assert_int_equal(feed(&s, text + cut, sizeof text - 1 - cut, NULL), INF_OK);
+        assert_int_equal(sse_end(&s, NULL), INF_OK);
+        sse_free(&s);
+        assert_string_equal(seen.text, "({\"error\":\"a: b\"})(stray)[message|x]({\"last\":1})");
+    }
+    assert_int_equal(mem_live(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sse__lines_that_are_no_field__go_to_who_wants_them),
         cmocka_unit_test(test_sse__line_ends__lf_cr_and_crlf_are_the_same),
         cmocka_unit_test(test_sse__space_after_colon__one_is_dropped),
         cmocka_unit_test(test_sse__several_data_fields__joined_by_lf),
