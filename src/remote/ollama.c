@@ -2,6 +2,8 @@
  * ollama: the provider of an Ollama server. The first request asks GET /api/version: an Ollama gets its
  * native /api/chat, which takes every option and can be told not to cut a long prompt; any other
  * server behind that URL gets /v1/chat/completions. Requests that come meanwhile wait for the answer.
+ * The question carries the headers of the request that asks it; when they do not let it in, the next
+ * waiting request with others asks again.
  *
  * Ollama has no adapters: an adapter_id is logged and ignored, the adapter slots are not there.
  *
@@ -21,7 +23,7 @@
 
 enum server_kind { KIND_UNKNOWN, KIND_OLLAMA, KIND_OTHER };
 
-enum { VERSION_MS = 30000 };
+enum { VERSION_MS = 30000, VERSION_MAX = 64 * 1024 };
 
 struct request;
 
@@ -36,6 +38,7 @@ struct ollama {
     enum server_kind kind;
     bool asking;
     struct http_exchange *question;
+    struct http_headers *asked_with; /* the question's; a reference */
     struct request *waiting, **waiting_end;
 };
 
@@ -148,20 +151,40 @@ static int32_t send_locked(struct request *r, struct buffer *body, inf_error *er
 
 /* ------------------------------------------------------------------ which server it is */
 
-/* An answer of GET /api/version; false: it does not tell. */
+/* It asks for credentials, or for others. */
+static bool is_locked(int32_t status)
+{
+    return status == 401 || status == 403 || status == 407;
+}
+
+/* "Not now", by a server of whatever kind or by what stands before it. */
+static bool is_momentary(int32_t status)
+{
+    return status == 408 || status == 409 || status == 425 || status == 429 ||
+           (status >= 500 && status != 501);
+}
+
+/* An answer of GET /api/version; false: it does not tell. An Ollama says its version. Whoever says
+ * anything else, a refusal or a redirect too, is none, unless it wants credentials or more time. */
 static bool tell_kind(enum server_kind *out, const struct http_outcome *outcome)
 {
     struct json_span whole;
     int32_t status = outcome->head.status;
 
     *out = KIND_OTHER;
-    if (outcome->error->code == INF_OK) {
+    switch (outcome->error->code) {
+    case INF_OK:
         if (scan_json(&whole, outcome->body ? outcome->body : "", outcome->body_len) &&
             scan_is_string(scan_member(whole, "version")))
             *out = KIND_OLLAMA;
         return true;
+    case INF_ERROR_HTTP_STATUS:
+        return !is_locked(status) && !is_momentary(status);
+    case INF_ERROR_LIMIT:
+        return status >= 200 && status < 300; /* longer than any version */
+    default:
+        return false;
     }
-    return outcome->error->code == INF_ERROR_HTTP_STATUS && (status == 404 || status == 405);
 }
 
 static void send_or_finish(struct request *r, enum server_kind kind)
@@ -195,47 +218,101 @@ static void why_not(const struct ollama *o, const struct http_outcome *outcome, 
         server_error(&a, err);
 }
 
+static const struct http_headers *headers_of(const struct request *r)
+{
+    return r->headers ? r->headers : r->ollama->server.headers;
+}
+
+/* Those that the answer is for: all, or with `locked` those whose headers were sent. The lock is
+ * held. */
+static struct request *take_answered(struct ollama *o, bool locked)
+{
+    struct request *taken = NULL, **end = &taken;
+    struct request **at = &o->waiting;
+
+    while (*at) {
+        struct request *r = *at;
+
+        if (locked && headers_of(r) != o->asked_with) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        r->next = NULL;
+        *end = r;
+        end = &r->next;
+    }
+    o->waiting_end = at;
+    return taken;
+}
+
+static int32_t ask_kind(struct ollama *o, const struct request *r, inf_error *err);
+
+/* The next that waits asks, with its own headers; those that cannot go back in *failed. The lock is
+ * held. */
+static void ask_again(struct ollama *o, struct request **failed, inf_error *err)
+{
+    o->asking = false;
+    if (o->waiting && ask_kind(o, o->waiting, err) != INF_OK)
+        *failed = take_answered(o, false);
+    if (!o->asking)
+        pthread_cond_broadcast(&o->answered);
+}
+
+static void finish_all(struct request *list, const inf_error *err)
+{
+    while (list) {
+        struct request *r = list;
+        inf_error mine = *err;
+
+        list = r->next;
+        finish(r, NULL, &mine);
+    }
+}
+
 static void question_done(void *owner, const struct http_outcome *outcome)
 {
     struct ollama *o = owner;
     enum server_kind kind = KIND_UNKNOWN;
     bool told = tell_kind(&kind, outcome);
+    bool locked = outcome->error->code == INF_ERROR_HTTP_STATUS && is_locked(outcome->head.status);
     struct http_exchange *question = NULL;
-    struct request *waiting = NULL;
-    inf_error err = {0};
+    struct http_headers *asked_with = NULL;
+    struct request *waiting = NULL, *failed = NULL;
+    inf_error err = {0}, not_asked = {0};
 
     if (!told)
         why_not(o, outcome, &err);
     pthread_mutex_lock(&o->lock);
     if (told)
         o->kind = kind;
-    waiting = o->waiting;
-    o->waiting = NULL;
-    o->waiting_end = &o->waiting;
+    waiting = take_answered(o, locked);
     question = o->question;
     o->question = NULL;
-    o->asking = false;
-    pthread_cond_broadcast(&o->answered);
+    asked_with = o->asked_with;
+    o->asked_with = NULL;
+    ask_again(o, &failed, &not_asked);
     pthread_mutex_unlock(&o->lock);
     http_exchange_release(question);
+    http_headers_unref(asked_with);
     /* o lives as long as one of these is in flight, and is not looked at after the last. */
-    while (waiting) {
+    if (!told)
+        finish_all(waiting, &err);
+    while (told && waiting) {
         struct request *r = waiting;
-        inf_error mine = err;
 
         waiting = r->next;
-        if (told)
-            send_or_finish(r, kind);
-        else
-            finish(r, NULL, &mine);
+        send_or_finish(r, kind);
     }
+    finish_all(failed, &not_asked);
 }
 
 static const struct http_callbacks question_callbacks = {.on_done = question_done};
 
-/* The lock is held. */
-static int32_t ask_kind(struct ollama *o, inf_error *err)
+/* With the headers of that request. The lock is held. */
+static int32_t ask_kind(struct ollama *o, const struct request *r, inf_error *err)
 {
+    struct http_headers *headers = r->headers ? r->headers : o->server.headers;
     char *url = url_join(o->server.root, "/api/version");
     struct http_request q;
     int32_t code = INF_OK;
@@ -245,7 +322,8 @@ static int32_t ask_kind(struct ollama *o, inf_error *err)
     http_request_default(&q);
     q.method = "GET";
     q.url = url;
-    q.headers = o->server.headers;
+    q.headers = headers;
+    q.body_max = VERSION_MAX;
     q.connect_ms = o->times.connect_ms;
     q.silence_ms = o->times.silence_ms;
     q.total_ms = VERSION_MS;
@@ -255,6 +333,8 @@ static int32_t ask_kind(struct ollama *o, inf_error *err)
     q.owner = o;
     code = http_start(&o->question, o->client, &q, err);
     o->asking = code == INF_OK;
+    if (o->asking)
+        o->asked_with = http_headers_ref(headers);
     mem_free(url);
     return code;
 }
@@ -324,7 +404,7 @@ static int32_t send_or_wait(struct request *r, struct buffer *body, inf_error *e
         return code == INF_OK ? send_locked(r, body, err) : code;
     }
     if (!o->asking)
-        code = ask_kind(o, err);
+        code = ask_kind(o, r, err);
     if (code == INF_OK && op_stop_code(r->op) != INF_OK) {
         r->finish_job.run = finish_stopped;
         context_submit(o->context, &r->finish_job);
@@ -403,6 +483,10 @@ static void free_ollama(struct ollama *o)
 
 static int32_t open_server(struct ollama *o, const inf_provider_config *config, inf_error *err)
 {
+    /* clients are expected to have a key, and Ollama ignores it */
+    const struct server_key key = config->api_key
+                                      ? (struct server_key){config->api_key, "api_key", false}
+                                      : (struct server_key){"ollama", "api_key", true};
     struct url_list urls;
     int32_t code = url_list_parse(&urls, config->base_url, err);
 
@@ -412,8 +496,7 @@ static int32_t open_server(struct ollama *o, const inf_provider_config *config, 
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "base_url: several servers at once are for vllm; give one Ollama");
     else
-        code = server_open(&o->server, urls.urls[0], config->api_key ? config->api_key : "ollama",
-                           config->headers, err);
+        code = server_open(&o->server, urls.urls[0], &key, config->headers, err);
     url_list_free(&urls);
     return code;
 }

@@ -6,6 +6,7 @@
 #include "http/url.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum { LINE_MAX_LEN = 16 * 1024 };
 
@@ -60,20 +61,68 @@ static int32_t add_lines(struct http_headers *h, inf_text lines, inf_error *err)
     return code;
 }
 
-static int32_t add_key(struct http_headers *h, const char *key, inf_error *err)
+static bool is_printable(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static int32_t add_key(struct http_headers *h, const struct server_key *key, inf_error *err)
 {
     struct buffer value;
     int32_t code = INF_OK;
 
-    if (!key || !*key)
-        return INF_OK;
+    if (!is_printable(key->value))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "%s: holds a control character (a line end at its end?); give the key "
+                         "alone",
+                         key->name);
     buffer_init(&value, LINE_MAX_LEN);
-    if (!buffer_append_str(&value, "Bearer ") || !buffer_append_str(&value, key))
-        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "api_key: is too long");
+    if (!buffer_append_str(&value, "Bearer ") || !buffer_append_str(&value, key->value))
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s: is too long", key->name);
     if (code == INF_OK)
         code = http_headers_add(h, "Authorization", value.data, err);
     buffer_free(&value);
     return code;
+}
+
+/* Whether one of the lines is an Authorization header. */
+static bool authorizes(inf_text lines)
+{
+    static const char name[] = "authorization:";
+    const char *end = lines.data ? lines.data + lines.len : NULL;
+
+    for (const char *at = lines.data; at && at < end; at++) {
+        if ((size_t)(end - at) >= sizeof name - 1 && strncasecmp(at, name, sizeof name - 1) == 0)
+            return true;
+        at = memchr(at, '\n', (size_t)(end - at));
+        if (!at)
+            break;
+    }
+    return false;
+}
+
+/* Of what could be the Authorization header there may be one; a key that nobody set gives way. */
+static int32_t add_authorization(struct server *s, bool in_url, const struct server_key *key,
+                                 const char *headers, inf_error *err)
+{
+    bool in_headers = authorizes(inf_str(headers));
+    bool keyed = key->value && *key->value && !(key->optional && (in_url || in_headers));
+
+    if (in_url && (keyed || in_headers))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "base_url holds a user and password, and %s is set: both would be the "
+                         "Authorization header; take one of them away",
+                         keyed ? key->name : "an Authorization line of headers");
+    if (keyed && in_headers)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "headers has an Authorization line, and %s is set: take one of them away "
+                         "(api_key \"\" sends no key)",
+                         key->name);
+    return keyed ? add_key(s->headers, key, err) : INF_OK;
 }
 
 int32_t server_headers(struct http_headers **out, const struct server *s, inf_text lines,
@@ -100,7 +149,7 @@ int32_t server_headers(struct http_headers **out, const struct server *s, inf_te
 
 /* ------------------------------------------------------------------ the address */
 
-static int32_t set_urls(struct server *s, const char *url, inf_error *err)
+static int32_t set_urls(struct server *s, const char *url, bool *authorized, inf_error *err)
 {
     struct url parts;
     int32_t code = url_parse(&parts, url, err);
@@ -111,24 +160,26 @@ static int32_t set_urls(struct server *s, const char *url, inf_error *err)
     s->root = s->base ? url_without(s->base, "/v1") : NULL;
     if (!s->base || !s->root)
         return error_no_memory(err);
+    *authorized = parts.user_len > 0;
     url_display(s->shown, sizeof s->shown, s->base);
     s->loopback = url_is_loopback(s->base);
     return INF_OK;
 }
 
-int32_t server_open(struct server *s, const char *url, const char *key, const char *headers,
-                    inf_error *err)
+int32_t server_open(struct server *s, const char *url, const struct server_key *key,
+                    const char *headers, inf_error *err)
 {
+    bool authorized = false; /* by the URL */
     int32_t code = INF_OK;
 
     *s = (struct server){0};
-    code = set_urls(s, url, err);
+    code = set_urls(s, url, &authorized, err);
     if (code == INF_OK)
         code = http_headers_create(&s->headers, err);
     if (code == INF_OK)
         code = http_headers_add(s->headers, "Content-Type", "application/json", err);
     if (code == INF_OK)
-        code = add_key(s->headers, key, err);
+        code = add_authorization(s, authorized, key, headers, err);
     if (code == INF_OK)
         code = add_lines(s->headers, inf_str(headers), err);
     if (code != INF_OK)

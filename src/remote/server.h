@@ -21,10 +21,18 @@ struct server {
     bool loopback;
 };
 
-/* url: normalised; "/v1" is added to one without any path. key: sent as a bearer token; NULL or "":
- * none. headers: "Name: value" lines, may be NULL. Errors: INVALID_ARGUMENT, NO_MEMORY. */
-int32_t server_open(struct server *s, const char *url, const char *key, const char *headers,
-                    inf_error *err);
+/* What is sent as a bearer token. */
+struct server_key {
+    const char *value; /* NULL or "": none */
+    const char *name;  /* where it comes from, for messages: "api_key", "VLLM_API_KEY" */
+    bool optional; /* nobody set it: gives way to credentials that the URL or the headers hold */
+};
+
+/* url: normalised; "/v1" is added to one without any path; user and password in it are sent as
+ * basic authorization. headers: "Name: value" lines, may be NULL. Errors: INVALID_ARGUMENT (among
+ * them two that want to be the Authorization header: nothing is dropped in silence), NO_MEMORY. */
+int32_t server_open(struct server *s, const char *url, const struct server_key *key,
+                    const char *headers, inf_error *err);
 void server_close(struct server *s);
 
 /* The server's headers and further "Name: value" lines, each on a line of its own; without lines,

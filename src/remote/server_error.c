@@ -175,6 +175,15 @@ static int rank_of(const struct said *s)
     return at && sscanf(at + 5, "%d", &rank) == 1 && rank > 0 ? rank : 0;
 }
 
+/* vLLM's Rust front end takes paths below some directories only; so do proxies before a server. */
+static bool path_not_allowed(const struct said *s)
+{
+    return says(s, "ALLOWED_PATH_PREFIXES") || says(s, "allowed prefix") ||
+           says(s, "path prefix") ||
+           (says(s, "path") &&
+            (says(s, "not allowed") || says(s, "not permitted") || says(s, "forbidden")));
+}
+
 /* What to do about a refused load, or NULL. */
 static const char *load_hint(char *out, size_t size, const struct server_answer *a,
                              const struct said *s)
@@ -191,14 +200,18 @@ static const char *load_hint(char *out, size_t size, const struct server_answer 
                  a->url, name);
     else if (says(s, "conflicts with a served base model"))
         snprintf(out, size, "the base model has that name; choose another id");
-    else if (says(s, "No adapter found"))
+    else if (says(s, "No adapter found") || says(s, "path must exist"))
         snprintf(out, size,
                  "the server finds no adapter at %s: the path is one on the server's machine and "
                  "must hold adapter_config.json",
                  path);
     else if (says(s, "DoRA"))
         snprintf(out, size, "train the adapter without use_dora");
-    else if (says(s, "ALLOWED_PATH_PREFIXES") || says(s, "path prefix") || says(s, "not allowed"))
+    else if (says(s, "prefix must exist"))
+        snprintf(out, size,
+                 "VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES of the server names a directory that is "
+                 "not there");
+    else if (path_not_allowed(s))
         snprintf(out, size,
                  "start the server with VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES set to a directory "
                  "that holds %s",
@@ -229,12 +242,29 @@ static const char *chat_hint(char *out, size_t size, const struct server_answer 
     return out;
 }
 
+/* 401: no key, or a wrong one. 403 is said of a host's name, or by what stands before the server. */
+static const char *access_hint(const struct server_answer *a, const struct said *s)
+{
+    bool ollama = a->provider == INF_PROVIDER_OLLAMA;
+
+    if (a->status == 401)
+        return ollama ? "set api_key to the server's key"
+                      : "set VLLM_API_KEY, or api_key, to the key the server was started with";
+    if (ollama && !s->text[0])
+        return "an Ollama that listens on loopback only refuses host names that are not its own: "
+               "use its address in base_url, or start it with OLLAMA_HOST=0.0.0.0";
+    return ollama
+               ? "it, or a proxy before it, forbids this; api_key must be a key that may do it"
+               : "it, or a proxy before it, forbids this; VLLM_API_KEY, or api_key, must be a key "
+                 "that may do it";
+}
+
 static const char *hint(char *out, size_t size, const struct server_answer *a, const struct said *s)
 {
+    if (a->route == ROUTE_LOAD && a->status != 401 && load_hint(out, size, a, s))
+        return out;
     if (a->status == 401 || a->status == 403)
-        return a->provider == INF_PROVIDER_OLLAMA
-                   ? "set api_key to the server's key"
-                   : "set VLLM_API_KEY, or api_key, to the key the server was started with";
+        return access_hint(a, s);
     if (routes_missing(a, s))
         return a->provider == INF_PROVIDER_OLLAMA
                    ? "Ollama has no adapters"
@@ -242,14 +272,7 @@ static const char *hint(char *out, size_t size, const struct server_answer *a, c
                      "and --enable-lora";
     if (a->status == 429 || a->status == 503)
         return "it is busy; try again later or send fewer requests at once";
-    switch (a->route) {
-    case ROUTE_LOAD:
-        return load_hint(out, size, a, s);
-    case ROUTE_CHAT:
-        return chat_hint(out, size, a, s);
-    default:
-        return NULL;
-    }
+    return a->route == ROUTE_CHAT ? chat_hint(out, size, a, s) : NULL;
 }
 
 static const char *doing(const struct server_answer *a, char *out, size_t size)

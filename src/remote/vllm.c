@@ -22,7 +22,10 @@ static void free_vllm(struct vllm *v)
 
 static int32_t open_servers(struct vllm *v, const inf_provider_config *config, inf_error *err)
 {
-    const char *key = config->api_key ? config->api_key : getenv("VLLM_API_KEY");
+    const struct server_key key = config->api_key
+                                      ? (struct server_key){config->api_key, "api_key", false}
+                                      : (struct server_key){getenv("VLLM_API_KEY"), "VLLM_API_KEY",
+                                                            false};
     struct url_list urls;
     int32_t code = url_list_parse(&urls, config->base_url, err);
 
@@ -33,7 +36,7 @@ static int32_t open_servers(struct vllm *v, const inf_provider_config *config, i
             code = error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, REPLICAS_MAX,
                                     "base_url: more than %d servers", REPLICAS_MAX);
         else
-            code = server_open(&v->replicas.items[i].server, urls.urls[i], key, config->headers,
+            code = server_open(&v->replicas.items[i].server, urls.urls[i], &key, config->headers,
                                err);
         if (code == INF_OK)
             v->replicas.n++;

@@ -176,6 +176,95 @@ static void test_version__not_answered__requests_wait_can_be_cancelled_and_time_
     close_bench(&b); /* while the question is still unanswered */
 }
 
+/* The Authorization header of the i-th request since the last look; its path is checked. */
+static void expect_authorization(size_t i, const char *path, const char *expected)
+{
+    json_t *seen = fake_order(&server, "{\"do\":\"look\"}");
+    json_t *r = json_array_get(json_object_get(seen, "requests"), i);
+    const char *sent = json_string_value(
+        json_object_get(json_object_get(r, "headers"), "authorization"));
+
+    assert_string_equal(json_string_value(json_object_get(r, "path")), path);
+    assert_string_equal(sent ? sent : "", expected);
+    json_decref(seen);
+}
+
+static void test_version__is_asked_with_the_requests_own_headers(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("hi", 4, NULL);
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"key\":\"sesame\"}");
+    open_bench(&b, NULL);
+    request.extra_headers = inf_str("Authorization: Bearer sesame");
+    inf_op_release(run(&b, &request));
+    expect_authorization(0, VERSION, "Bearer sesame");
+    expect_authorization(1, CHAT, "Bearer sesame");
+    close_bench(&b);
+}
+
+static void test_version__refused_to_one_request__is_asked_again_by_another(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("hi", 4, NULL);
+    inf_op *without = NULL, *with = NULL, *wrong = NULL;
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"key\":\"sesame\"}");
+    fake_do(&server, "{\"do\":\"next\",\"path\":\"" VERSION "\",\"act\":\"wait\",\"seconds\":0.5}");
+    open_bench(&b, NULL);
+    assert_int_equal(inf_generate_start(&without, b.provider, &request, NULL, &err), INF_OK);
+    request.extra_headers = inf_str("Authorization: Bearer nonsense");
+    assert_int_equal(inf_generate_start(&wrong, b.provider, &request, NULL, &err), INF_OK);
+    request.extra_headers = inf_str("Authorization: Bearer sesame");
+    assert_int_equal(inf_generate_start(&with, b.provider, &request, NULL, &err), INF_OK);
+    assert_int_equal(inf_op_wait(without, -1, &err), INF_ERROR_HTTP_STATUS);
+    assert_int_equal(err.http_status, 401);
+    assert_int_equal(inf_op_wait(wrong, -1, &err), INF_ERROR_HTTP_STATUS);
+    if (inf_op_wait(with, -1, &err) != INF_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(fake_requests(&server, VERSION, NULL), 3);
+    inf_op_release(without);
+    inf_op_release(wrong);
+    inf_op_release(with);
+    close_bench(&b);
+}
+
+static void expect_config_refused(const inf_provider_config *config)
+{
+    inf_context *context = NULL;
+    inf_provider *provider = NULL;
+    inf_error err;
+
+    assert_int_equal(inf_context_create(&context, NULL, &err), INF_OK);
+    assert_int_equal(inf_provider_create(&provider, context, config, &err),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "take one of them away"));
+    assert_null(strstr(err.message, "sesame"));
+    assert_int_equal(inf_context_close(context, &err), INF_OK);
+}
+
+static void test_url__user_and_password__are_sent_instead_of_the_key_nobody_set(void **state)
+{
+    inf_provider_config config = subject_config();
+    inf_request request = greedy("hi", 4, NULL);
+    struct bench b;
+    char url[128];
+
+    (void)state;
+    snprintf(url, sizeof url, "http://ali:sesame@127.0.0.1:%d", server.port);
+    config.base_url = url;
+    open_bench(&b, &config);
+    inf_op_release(run(&b, &request));
+    expect_authorization(0, VERSION, "Basic YWxpOnNlc2FtZQ==");
+    expect_authorization(1, CHAT, "Basic YWxpOnNlc2FtZQ==");
+    close_bench(&b);
+    config.api_key = "a key";
+    expect_config_refused(&config);
+}
+
 static void test_unknown_model__says_how_to_get_it(void **state)
 {
     struct bench b;
@@ -293,6 +382,66 @@ static void test_plain__gets_v1_and_the_key(void **state)
     close_bench(&b);
 }
 
+static void answer_version(const char *status, const char *more)
+{
+    fake_do(&server,
+            "{\"do\":\"next\",\"path\":\"" VERSION "\",\"act\":\"raw\",\"text\":\"HTTP/1.1 %s"
+            "\\r\\nLocation: /login\\r\\nRetry-After: 0\\r\\nContent-Type: text/html\\r\\n\\r\\n"
+            "<html>\"%s}",
+            status, more);
+}
+
+static void test_version__any_other_answer__is_another_server(void **state)
+{
+    static const char *const answers[] = {
+        "400 Bad Request",   "404 Not Found",       "405 Not Allowed", "410 Gone",  "418 Teapot",
+        "422 Unprocessable", "501 Not Implemented", "302 Found",       "308 Moved", "200 OK"};
+    inf_request request = greedy("hi", 4, NULL);
+    struct bench b;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        answer_version(answers[i], "");
+        open_bench(&b, NULL);
+        inf_op_release(run(&b, &request));
+        assert_int_equal(fake_requests(&server, "/v1/chat/completions", NULL), 1);
+        close_bench(&b);
+    }
+    answer_version("200 OK", ",\"repeat\":200,\"piece\":\"<p>\",\"times\":200");
+    open_bench(&b, NULL);
+    inf_op_release(run(&b, &request));
+    close_bench(&b);
+}
+
+static void test_version__locked_or_busy__is_an_error_and_asked_again_next_time(void **state)
+{
+    static const char *const answers[] = {"401 No",   "403 No", "407 No",          "408 Late",
+                                          "429 Busy", "500 Oh", "502 Bad Gateway", "503 Busy"};
+    inf_provider_config config = subject_config();
+    inf_request request = greedy("hi", 4, NULL);
+    struct bench b;
+
+    (void)state;
+    config.max_retries = 0;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        inf_op *op = NULL;
+        inf_error err;
+
+        answer_version(answers[i], "");
+        open_bench(&b, &config);
+        assert_int_equal(inf_generate(&op, b.provider, &request, &err), INF_ERROR_HTTP_STATUS);
+        assert_int_equal(err.http_status, atoi(answers[i]));
+        inf_op_release(op);
+        inf_op_release(run(&b, &request));
+        close_bench(&b);
+    }
+    config.max_retries = 1; /* a question is sent again as a request is */
+    answer_version("503 Busy", "");
+    open_bench(&b, &config);
+    inf_op_release(run(&b, &request));
+    close_bench(&b);
+}
+
 static void test_plain__option_that_v1_would_drop__is_an_error(void **state)
 {
     struct bench b;
@@ -321,11 +470,16 @@ int main(void)
         SERVED(test_request__what_ollama_takes_in_silence__is_refused_before_sending),
         SERVED(test_version__is_asked_once),
         SERVED(test_version__not_answered__requests_wait_can_be_cancelled_and_time_out),
+        SERVED(test_version__is_asked_with_the_requests_own_headers),
+        SERVED(test_version__refused_to_one_request__is_asked_again_by_another),
+        SERVED(test_url__user_and_password__are_sent_instead_of_the_key_nobody_set),
         SERVED(test_unknown_model__says_how_to_get_it),
         SERVED(test_request__logprobs__come_back),
         SERVED(test_adapter_id__is_a_warning_and_the_result_says_none),
         SERVED(test_adapters__are_unsupported_and_the_list_is_empty),
         PLAIN(test_plain__gets_v1_and_the_key),
+        PLAIN(test_version__any_other_answer__is_another_server),
+        PLAIN(test_version__locked_or_busy__is_an_error_and_asked_again_next_time),
         PLAIN(test_plain__option_that_v1_would_drop__is_an_error),
     };
     struct CMUnitTest list[64], plain[64];

@@ -639,6 +639,104 @@ static void test_key__wrong_missing_and_right(void **state)
     unsetenv("VLLM_API_KEY");
 }
 
+static void expect_no_provider(const inf_provider_config *config, const char *says)
+{
+    inf_context *context = NULL;
+    inf_provider *provider = NULL;
+    inf_error err;
+
+    assert_int_equal(inf_context_create(&context, NULL, &err), INF_OK);
+    assert_int_equal(inf_provider_create(&provider, context, config, &err),
+                     INF_ERROR_INVALID_ARGUMENT);
+    if (!strstr(err.message, says))
+        fail_msg("'%s' does not say '%s'", err.message, says);
+    assert_null(strstr(err.message, "sesame"));
+    assert_int_equal(inf_context_close(context, &err), INF_OK);
+}
+
+static void test_key__with_a_control_character__is_named_by_where_it_comes_from(void **state)
+{
+    inf_provider_config config = subject_config();
+
+    (void)state;
+    setenv("VLLM_API_KEY", "sesame\n", 1);
+    expect_no_provider(&config, "VLLM_API_KEY");
+    config.api_key = "sesame\x7f";
+    expect_no_provider(&config, "api_key: ");
+    unsetenv("VLLM_API_KEY");
+}
+
+static void test_url__user_and_password__are_sent_or_an_error_says_why_not(void **state)
+{
+    inf_provider_config config = subject_config();
+    inf_request request = greedy("hi", 4, NULL);
+    json_t *seen = NULL;
+    struct bench b;
+    char url[128];
+
+    (void)state;
+    snprintf(url, sizeof url, "http://ali:sesame@127.0.0.1:%d", server.port);
+    config.base_url = url;
+    open_bench(&b, &config);
+    inf_op_release(run(&b, &request));
+    seen = fake_order(&server, "{\"do\":\"state\"}");
+    assert_string_equal(
+        json_string_value(json_object_get(
+            json_object_get(json_array_get(json_object_get(seen, "requests"), 0), "headers"),
+            "authorization")),
+        "Basic YWxpOnNlc2FtZQ==");
+    json_decref(seen);
+    close_bench(&b);
+    config.headers = "X-A: b\nauthorization: Bearer open";
+    expect_no_provider(&config, "take one of them away");
+    config.headers = NULL;
+    setenv("VLLM_API_KEY", "open", 1);
+    expect_no_provider(&config, "VLLM_API_KEY is set");
+    config.api_key = ""; /* says that there is none */
+    open_bench(&b, &config);
+    close_bench(&b);
+    unsetenv("VLLM_API_KEY");
+}
+
+static void test_url__the_same_server_twice__is_an_error(void **state)
+{
+    inf_provider_config config = subject_config();
+    char url[256];
+
+    (void)state;
+    config.base_url = url;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1,http://127.0.0.1:%d/", server.port,
+             server.port);
+    expect_no_provider(&config, "twice");
+}
+
+static void test_proxy__a_variable_that_is_none__matters_to_who_needs_it_only(void **state)
+{
+    inf_request request = greedy("hi", 4, NULL);
+    struct bench b;
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    setenv("https_proxy", "gopher://nonsense", 1);
+    open_bench(&b, NULL);
+    inf_op_release(run(&b, &request));
+    close_bench(&b);
+    setenv("http_proxy", "gopher://nonsense", 1);
+    setenv("no_proxy", "127.0.0.1", 1);
+    open_bench(&b, NULL);
+    inf_op_release(run(&b, &request));
+    close_bench(&b);
+    unsetenv("no_proxy");
+    open_bench(&b, NULL);
+    assert_int_equal(inf_generate(&op, b.provider, &request, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "http_proxy"));
+    inf_op_release(op);
+    close_bench(&b);
+    unsetenv("http_proxy");
+    unsetenv("https_proxy");
+}
+
 static void test_server_adapters__shows_what_is_ours_and_what_is_not(void **state)
 {
     struct bench b;
@@ -831,6 +929,10 @@ int main(void)
         SERVED(test_request__logprobs__come_back),
         SERVED(test_request__adapter_scale__is_unsupported),
         SERVED(test_key__wrong_missing_and_right),
+        SERVED(test_key__with_a_control_character__is_named_by_where_it_comes_from),
+        SERVED(test_url__user_and_password__are_sent_or_an_error_says_why_not),
+        SERVED(test_url__the_same_server_twice__is_an_error),
+        SERVED(test_proxy__a_variable_that_is_none__matters_to_who_needs_it_only),
         SERVED(test_server_adapters__shows_what_is_ours_and_what_is_not),
         SERVED(test_cancel__while_streaming__closes_the_servers_connection),
         SERVED(test_replicas__load__goes_to_all_and_requests_to_the_less_busy),

@@ -111,10 +111,55 @@ static void test_hints__what_to_set_or_do(void **state)
 static void test_ollama__has_hints_of_its_own(void **state)
 {
     struct server_answer a = answer(ROUTE_CHAT, 404, "{\"error\":\"model 'pirate' not found\"}");
+    struct server_answer foreign = answer(ROUTE_VERSION, 403, "");
 
     (void)state;
-    a.provider = INF_PROVIDER_OLLAMA;
+    a.provider = foreign.provider = INF_PROVIDER_OLLAMA;
     expect(&a, INF_ERROR_HTTP_STATUS, (const char *const[]){"Ollama", "ollama pull pirate", NULL});
+    expect(&foreign, INF_ERROR_HTTP_STATUS, (const char *const[]){"OLLAMA_HOST", NULL});
+}
+
+/* What vLLM's Rust front end says, under whichever status. */
+static void test_load__path_not_allowed__says_what_to_set_and_not_a_key(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"error\":{\"message\":\"Local LoRA adapter paths require "
+        "VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES to be configured.\",\"param\":\"lora_path\"}}",
+        "{\"error\":{\"message\":\"Local LoRA adapter paths must be absolute and under one of the "
+        "prefixes configured by VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES.\"}}",
+        "{\"error\":{\"message\":\"Local LoRA adapter path is outside the configured allowed "
+        "prefixes.\",\"param\":\"lora_path\"}}",
+        "{\"error\":\"the adapter path is not allowed\"}",
+        "{\"detail\":\"Forbidden path: /models/pirate\"}"};
+    static const int32_t statuses[] = {400, 403};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof bodies / sizeof *bodies; i++) {
+        struct server_answer a = answer(ROUTE_LOAD, statuses[i % 2], bodies[i / 2]);
+        inf_error err;
+
+        expect(&a, INF_ERROR_HTTP_STATUS,
+               (const char *const[]){"with VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES set to",
+                                     "/models/pirate", NULL});
+        server_error(&a, &err);
+        assert_null(strstr(err.message, "KEY"));
+    }
+    EXPECT(
+        ROUTE_LOAD, 500,
+        "{\"error\":{\"message\":\"configured VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES path prefix "
+        "must exist and be accessible\"}}",
+        "names a directory that is not there");
+    EXPECT(ROUTE_LOAD, 400,
+           "{\"error\":{\"message\":\"Local LoRA adapter path must exist and be accessible.\"}}",
+           "finds no adapter at /models/pirate");
+}
+
+static void test_forbidden__is_told_from_a_missing_key(void **state)
+{
+    (void)state;
+    EXPECT(ROUTE_LOAD, 401, "{\"error\":\"Unauthorized\"}", "the key the server was started with");
+    EXPECT(ROUTE_CHAT, 403, "{\"detail\":\"Forbidden\"}", "proxy", "VLLM_API_KEY");
+    EXPECT(ROUTE_LOAD, 403, "", "proxy", "VLLM_API_KEY");
 }
 
 static void test_prompt_too_long__is_context_full_with_the_status(void **state)
@@ -211,6 +256,8 @@ int main(void)
         cmocka_unit_test(test_dialects__each_gives_its_words),
         cmocka_unit_test(test_hints__what_to_set_or_do),
         cmocka_unit_test(test_ollama__has_hints_of_its_own),
+        cmocka_unit_test(test_load__path_not_allowed__says_what_to_set_and_not_a_key),
+        cmocka_unit_test(test_forbidden__is_told_from_a_missing_key),
         cmocka_unit_test(test_prompt_too_long__is_context_full_with_the_status),
         cmocka_unit_test(test_max_tokens_too_large__is_told_from_a_long_prompt),
         cmocka_unit_test(test_questions__unknown_model_and_name_taken),
