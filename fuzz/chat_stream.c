@@ -143,7 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         demand(text.len == slow_text.len);
         demand(text.len == 0 || memcmp(text.data, slow_text.data, text.len) == 0);
         demand(stream.finished == slow.finished && stream.text_chunks == slow.text_chunks &&
-               stream.has_usage == slow.has_usage && stream.n_logprobs == slow.n_logprobs);
+               stream.completion_tokens == slow.completion_tokens &&
+               stream.n_logprobs == slow.n_logprobs);
         at += len;
     }
     if (code == INF_OK) {
@@ -151,6 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     demand(code == INF_OK || (err.code == code && err.message[0] && !strchr(err.message, '\n')));
     chat_stream_fill(&stream, &out, false, NULL);
+    demand(out.prompt_tokens >= -1 && out.completion_tokens >= -1 &&
+           out.prompt_tokens + out.completion_tokens <= INT32_MAX);
     demand(!out.tool_calls || utf8_valid(out.tool_calls, strlen(out.tool_calls)));
     free_output(&out);
     chat_stream_free(&stream);

@@ -36,7 +36,9 @@ int32_t inf_op_result(const inf_op *op, inf_result *out, size_t size)
     if (op->reasoning.len)
         r.reasoning = text_of(&op->reasoning);
     r.tool_calls = inf_str(o->tool_calls);
-    r.token_count = o->prompt_tokens + o->completion_tokens;
+    r.token_count = o->prompt_tokens < 0 || o->completion_tokens < 0
+                        ? -1
+                        : o->prompt_tokens + o->completion_tokens;
     r.prompt_tokens = o->prompt_tokens;
     r.completion_tokens = o->completion_tokens;
     r.token_ids = o->token_ids;

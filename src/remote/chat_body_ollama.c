@@ -134,14 +134,15 @@ static int32_t write_calls(struct buffer *out, struct json_span calls, size_t nu
     return code == INF_OK && !buffer_append(out, "]", 1) ? error_no_memory(err) : code;
 }
 
-/* The name of the function whose call had this id, looking backwards. */
-static struct json_span name_of_call(struct json_span messages, struct json_span id)
+/* The name of the function whose call had this id, the last one before this message. */
+static struct json_span name_of_call(struct json_span messages, struct json_span before,
+                                     struct json_span id)
 {
     struct json_span found = {NULL, 0};
     struct json_span message, call;
     struct json_walk w, calls;
 
-    for (scan_array(&w, messages); scan_next_item(&w, &message);) {
+    for (scan_array(&w, messages); scan_next_item(&w, &message) && message.data != before.data;) {
         scan_array(&calls, scan_member(message, "tool_calls"));
         while (scan_next_item(&calls, &call)) {
             struct json_span own = scan_member(call, "id");
@@ -166,7 +167,7 @@ static bool write_tool_name(struct buffer *out, struct json_span message, struct
     if (scan_is_none(name) && scan_equals(scan_member(message, "role"), "tool"))
         name = scan_member(message, "name");
     if (scan_is_none(name) && id.data)
-        name = name_of_call(all, id);
+        name = name_of_call(all, message, id);
     return write_key(out, ",\"tool_name\":", name);
 }
 

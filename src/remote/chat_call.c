@@ -42,6 +42,18 @@ static int32_t take_event(void *owner, const struct sse_event *event, inf_error 
                              : chat_stream_event(&call->stream, event->data, event->data_len, err);
 }
 
+/* A line among the events that is none of theirs: some servers write the error of a stream so. */
+static int32_t take_stray(void *owner, const char *line, size_t len, inf_error *err)
+{
+    struct chat_call *call = owner;
+    struct json_span value;
+
+    if (call->stream.done || !scan_json(&value, line, len) ||
+        scan_is_none(scan_member(value, "error")))
+        return INF_OK;
+    return chat_stream_event(&call->stream, line, len, err);
+}
+
 static int32_t take_line(void *owner, const char *line, size_t len, inf_error *err)
 {
     struct chat_call *call = owner;
@@ -59,22 +71,40 @@ static void end_framing(struct chat_call *call)
     call->framing = FRAMING_NONE;
 }
 
+static void begin_whole(struct chat_call *call)
+{
+    end_framing(call);
+    call->framing = FRAMING_WHOLE;
+    buffer_init(&call->whole, CHAT_EVENT_MAX);
+}
+
+/* A JSON object, an error mostly, under the type of a stream: no line of a stream begins so. */
+static void look_at_the_beginning(struct chat_call *call, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len && !call->begun; i++) {
+        call->begun = !strchr(" \t\r\n", data[i]) || !data[i];
+        if (data[i] == '{')
+            begin_whole(call);
+    }
+}
+
 static int32_t on_head(void *owner, const struct http_head *head, inf_error *err)
 {
     struct chat_call *call = owner;
     const char *type = head->content_type;
 
     end_framing(call);
+    call->begun = false;
     if (strcmp(type, "text/event-stream") == 0) {
         call->framing = FRAMING_EVENTS;
         sse_init(&call->sse, CHAT_EVENT_MAX, take_event, call);
+        call->sse.stray = take_stray;
     } else if (strcmp(type, "application/x-ndjson") == 0 ||
                strcmp(type, "application/jsonl") == 0) {
         call->framing = FRAMING_LINES;
         lines_init(&call->lines, CHAT_EVENT_MAX, take_line, call);
     } else if (strcmp(type, "application/json") == 0) {
-        call->framing = FRAMING_WHOLE; /* a server that does not stream */
-        buffer_init(&call->whole, CHAT_EVENT_MAX);
+        begin_whole(call); /* a server that does not stream */
     } else {
         return error_set(err, INF_ERROR_PROTOCOL,
                          "the server answered with %s and not with a stream; is the base URL "
@@ -89,6 +119,8 @@ static int32_t on_data(void *owner, const char *data, size_t len, inf_error *err
     struct chat_call *call = owner;
     int32_t code = INF_OK;
 
+    if (call->framing == FRAMING_EVENTS && !call->begun)
+        look_at_the_beginning(call, data, len);
     switch (call->framing) {
     case FRAMING_EVENTS:
         code = sse_feed(&call->sse, data, len, err);
@@ -113,6 +145,8 @@ static int32_t end_body(struct chat_call *call, inf_error *err)
 
     if (call->framing == FRAMING_LINES && !call->stream.done)
         code = lines_end(&call->lines, err);
+    if (call->framing == FRAMING_EVENTS && !call->stream.done)
+        code = sse_end(&call->sse, err);
     if (call->framing == FRAMING_WHOLE)
         code = chat_stream_event(&call->stream, call->whole.data ? call->whole.data : "",
                                  call->whole.len, err);
@@ -238,5 +272,10 @@ void chat_call_fill(struct chat_call *call, const struct http_outcome *outcome, 
         mem_free(out->finish_reason);
         out->finish_reason = NULL;
         out->finish = INF_FINISH_NONE;
+        /* and counts of what came, at least */
+        if (out->prompt_tokens < 0)
+            out->prompt_tokens = 0;
+        if (out->completion_tokens < 0)
+            out->completion_tokens = call->stream.text_chunks;
     }
 }

@@ -25,6 +25,7 @@ struct chat_call {
     struct chat_stream stream;
     enum chat_framing framing;
     struct sse sse;
+    bool begun; /* a byte of the body told that it is what its type says */
     struct lines lines;
     struct buffer whole;
     int64_t first_us, last_us; /* when text came; 0: none yet */

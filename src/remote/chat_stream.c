@@ -9,13 +9,20 @@
 
 /* Of a chunk without its text; a longer one is read as a whole every time. */
 #define FRAME_MAX 2048
+/* Of a refusal; what does not fit a message is not kept. */
+#define REFUSAL_MAX 2048
 
 void chat_stream_init(struct chat_stream *s, int32_t dialect, const struct chat_sink *sink,
                       void *owner)
 {
-    *s = (struct chat_stream){.dialect = dialect, .sink = sink, .owner = owner};
+    *s = (struct chat_stream){.dialect = dialect,
+                              .sink = sink,
+                              .owner = owner,
+                              .prompt_tokens = -1,
+                              .completion_tokens = -1};
     buffer_init(&s->scratch, CHAT_EVENT_MAX);
     buffer_init(&s->joined, (size_t)4 * CHAT_EVENT_MAX);
+    buffer_init(&s->refusal, REFUSAL_MAX);
     buffer_init(&s->pieces, (size_t)16 * CHAT_LOGPROBS_MAX);
     buffer_init(&s->frame, FRAME_MAX);
 }
@@ -24,6 +31,7 @@ void chat_stream_free(struct chat_stream *s)
 {
     buffer_free(&s->scratch);
     buffer_free(&s->joined);
+    buffer_free(&s->refusal);
     buffer_free(&s->frame);
     chat_tools_free(s);
     chat_logprobs_free(s);
@@ -32,6 +40,12 @@ void chat_stream_free(struct chat_stream *s)
 static int32_t broken(inf_error *err, const char *why)
 {
     return error_set(err, INF_ERROR_PROTOCOL, "the server's answer breaks the protocol: %s", why);
+}
+
+/* A count, 0 when it was not told. */
+static int64_t known(int64_t count)
+{
+    return count > 0 ? count : 0;
 }
 
 /* ------------------------------------------------------------------ text */
@@ -47,7 +61,7 @@ static int32_t give(struct chat_stream *s, bool reasoning, const char *text, siz
     if (len == 0)
         return INF_OK;
     return reasoning ? s->sink->reasoning(s->owner, text, len, err)
-                     : s->sink->text(s->owner, text, len, s->completion_tokens, err);
+                     : s->sink->text(s->owner, text, len, known(s->completion_tokens), err);
 }
 
 /* The contents of a string that needs no decoding; false: it has an escape. */
@@ -199,35 +213,78 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
     return INF_OK;
 }
 
+/* Counts are whole numbers that an int holds, their sum too. */
 static int32_t take_count(int64_t *count, struct json_span value, inf_error *err)
 {
+    int64_t told = 0;
+
     if (scan_is_none(value))
         return INF_OK;
-    if (!scan_integer(value, count) || *count < 0)
-        return broken(err, "a token count is no whole number");
+    if (!scan_integer(value, &told) || told < 0 || told > INT32_MAX)
+        return broken(err, "a token count is no number of tokens");
+    *count = told;
     return INF_OK;
+}
+
+static int32_t take_counts(struct chat_stream *s, struct json_span prompt,
+                           struct json_span completion, inf_error *err)
+{
+    int32_t code = take_count(&s->prompt_tokens, prompt, err);
+
+    if (code == INF_OK)
+        code = take_count(&s->completion_tokens, completion, err);
+    if (code == INF_OK && known(s->prompt_tokens) + known(s->completion_tokens) > INT32_MAX)
+        code = broken(err, "a token count is no number of tokens");
+    return code;
 }
 
 /* ------------------------------------------------------------------ /v1/chat/completions */
 
 static int32_t take_usage(struct chat_stream *s, struct json_span usage, inf_error *err)
 {
-    int32_t code = INF_OK;
-
     if (scan_is_none(usage))
         return INF_OK;
     if (!scan_is_object(usage))
         return broken(err, "the usage is no object");
-    code = take_count(&s->prompt_tokens, scan_member(usage, "prompt_tokens"), err);
-    if (code == INF_OK)
-        code = take_count(&s->completion_tokens, scan_member(usage, "completion_tokens"), err);
-    s->has_usage = true;
-    return code;
+    return take_counts(s, scan_member(usage, "prompt_tokens"),
+                       scan_member(usage, "completion_tokens"), err);
+}
+
+/* A model may say that it will not answer in a field of its own: what came is no answer. */
+static int32_t take_refusal(struct chat_stream *s, struct json_span refusal, inf_error *err)
+{
+    if (scan_is_none(refusal))
+        return INF_OK;
+    if (!scan_is_string(refusal))
+        return broken(err, "the refusal is no string");
+    if (refusal.len == 2)
+        return INF_OK;
+    s->refused = true;
+    buffer_clear(&s->scratch);
+    if (!scan_unescape(&s->scratch, refusal))
+        return error_no_memory(err);
+    if (s->scratch.len <= REFUSAL_MAX - s->refusal.len &&
+        !buffer_append(&s->refusal, s->scratch.data, s->scratch.len))
+        return error_no_memory(err);
+    return INF_OK;
+}
+
+static int32_t refusal_error(struct chat_stream *s, inf_error *err)
+{
+    struct text_join join = {{0}, 0};
+
+    buffer_clear(&s->joined);
+    if (!text_join_push(&join, s->refusal.data ? s->refusal.data : "", s->refusal.len,
+                        &s->joined) ||
+        !text_join_end(&join, &s->joined))
+        return error_no_memory(err);
+    return error_set(err, INF_ERROR_BACKEND, "the model refused to answer: %.*s",
+                     (int)s->joined.len, s->joined.data ? s->joined.data : "");
 }
 
 static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_error *err)
 {
-    struct json_span content = {0}, reasoning = {0}, tools = {0};
+    struct json_span content = {0}, reasoning = {0}, tools = {0}, function = {0}, refusal = {0};
     struct json_span key, value;
     struct json_walk w;
     int32_t code = INF_OK;
@@ -241,15 +298,24 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_err
             content = value;
         else if (scan_equals(key, "tool_calls"))
             tools = value;
+        else if (scan_equals(key, "function_call"))
+            function = value;
+        else if (scan_equals(key, "refusal"))
+            refusal = value;
         else if ((scan_equals(key, "reasoning") || scan_equals(key, "reasoning_content")) &&
                  (scan_is_none(reasoning) || !scan_is_none(value)))
             reasoning = value; /* older servers say it under both names: once is enough */
     }
-    if (scan_is_none(reasoning) && scan_is_none(tools) && scan_is_string(content))
+    if (scan_is_none(reasoning) && scan_is_none(tools) && scan_is_none(function) &&
+        scan_is_none(refusal) && scan_is_string(content))
         s->only_text = content;
     code = take_text(s, true, reasoning, err);
     if (code == INF_OK)
         code = take_text(s, false, content, err);
+    if (code == INF_OK)
+        code = take_refusal(s, refusal, err);
+    if (code == INF_OK && !scan_is_none(function))
+        code = chat_tools_add_function(s, function, err);
     return code == INF_OK && !scan_is_none(tools) ? chat_tools_add(s, tools, err) : code;
 }
 
@@ -261,6 +327,11 @@ static int32_t take_logprobs(struct chat_stream *s, struct json_span logprobs, i
         return broken(err, "the log-probabilities are no object");
     logprobs = scan_member(logprobs, "content");
     return scan_is_none(logprobs) ? INF_OK : chat_logprobs_add(s, logprobs, err);
+}
+
+static int32_t too_many(inf_error *err)
+{
+    return broken(err, "it holds more answers than the one that was asked for");
 }
 
 static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_error *err)
@@ -284,7 +355,7 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
             index = value;
     }
     if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
-        return broken(err, "it holds more answers than the one that was asked for");
+        return too_many(err);
     code = take_delta(s, delta, err);
     if (!scan_is_none(logprobs) || !scan_is_none(finish))
         s->only_text = (struct json_span){0};
@@ -318,8 +389,7 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
         return server_error_in_stream(chunk, err);
     code = take_usage(s, usage, err); /* first: the text goes out with the count it brings */
     while (code == INF_OK && scan_next_item(&w, &value)) {
-        code = take_choice(s, value, err);
-        n_choices++;
+        code = n_choices++ == 0 ? take_choice(s, value, err) : too_many(err);
     }
     if (!scan_is_none(usage) || n_choices != 1)
         s->only_text = (struct json_span){0};
@@ -356,15 +426,13 @@ static int32_t take_message(struct chat_stream *s, struct json_span message, inf
 static int32_t take_last(struct chat_stream *s, struct json_span line, inf_error *err)
 {
     struct json_span reason = scan_member(line, "done_reason");
-    int32_t code = take_count(&s->prompt_tokens, scan_member(line, "prompt_eval_count"), err);
+    int32_t code = take_counts(s, scan_member(line, "prompt_eval_count"),
+                               scan_member(line, "eval_count"), err);
 
-    if (code == INF_OK)
-        code = take_count(&s->completion_tokens, scan_member(line, "eval_count"), err);
     if (code == INF_OK)
         code = take_finish(s, reason, err);
     if (code != INF_OK)
         return code;
-    s->has_usage = true;
     s->done = true;
     if (!s->finished)
         return broken(err, "the last line has no done_reason");
@@ -399,7 +467,7 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
         return broken(err, "something follows its end");
     if (len == 6 && memcmp(data, "[DONE]", 6) == 0 && s->dialect == CHAT_COMPLETIONS) {
         s->done = true;
-        return s->finished ? INF_OK : chat_stream_end(s, err);
+        return s->finished && !s->refused ? INF_OK : chat_stream_end(s, err);
     }
     if (fits_frame(s, data, len, &value))
         return take_string(s, false, value, err);
@@ -424,10 +492,7 @@ int32_t chat_stream_end(struct chat_stream *s, inf_error *err)
     if (!s->finished)
         return error_set(err, INF_ERROR_PROTOCOL,
                          "the stream ended before its finish reason; the text so far is kept");
-    if (!s->done && !s->has_usage)
-        return error_set(err, INF_ERROR_PROTOCOL,
-                         "the stream ended before the token counts; the text so far is kept");
-    return INF_OK;
+    return s->refused ? refusal_error(s, err) : INF_OK;
 }
 
 int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool wants_logprobs,
@@ -435,10 +500,10 @@ int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool want
 {
     int32_t code = INF_OK;
 
-    out->prompt_tokens = s->prompt_tokens;
+    out->prompt_tokens = s->finished ? s->prompt_tokens : known(s->prompt_tokens);
     out->completion_tokens = s->completion_tokens;
     /* A stream cut short may have told no count: each of its chunks was a token at least. */
-    if (!s->has_usage && !s->finished)
+    if (s->completion_tokens < 0 && !s->finished)
         out->completion_tokens = s->text_chunks;
     if (s->finished) {
         out->finish = s->finish;

@@ -7,7 +7,8 @@
  *
  * It knows nothing of HTTP: its owner splits the bytes. Text goes out as it comes, whole code
  * points, through the sink; everything else is kept until the end. An error object in the stream
- * ends it. Counts come from what the server says, never from the number of chunks.
+ * ends it, a refusal ends in one. Counts come from what the server says, never from the number of
+ * chunks.
  *
  * Not thread-safe: one owner. Every buffer has a cap.
  */
@@ -54,6 +55,7 @@ struct chat_stream {
 
     struct text_join text_join, reasoning_join;
     struct buffer scratch;      /* a string as it is read */
+    struct buffer refusal;      /* why the model refused, so far; the beginning of it */
     struct buffer joined;       /* the code points of it */
     struct buffer frame;        /* of the last chunk that was nothing but text; empty: none */
     size_t frame_before;        /* of its bytes, those before the text */
@@ -62,8 +64,8 @@ struct chat_stream {
 
     bool finished; /* the finish reason came */
     bool done;     /* [DONE], or the native line that says so: nothing follows */
-    bool has_usage;
-    int64_t prompt_tokens, completion_tokens;
+    bool refused;
+    int64_t prompt_tokens, completion_tokens; /* -1: not told */
     int64_t text_chunks; /* chunks that held something: a lower bound of the tokens */
     int32_t finish;      /* enum inf_finish */
     char finish_reason[64];
@@ -87,11 +89,14 @@ void chat_stream_free(struct chat_stream *s);
  */
 int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, inf_error *err);
 
-/* The body has ended. PROTOCOL when the finish reason has not come. */
+/* The body has ended. PROTOCOL when the finish reason has not come; BACKEND when the model refused
+ * (the message has its words). */
 int32_t chat_stream_end(struct chat_stream *s, inf_error *err);
 
-/* What has come so far, into the operation's output; after an error too. wants_logprobs: the
- * request asked for them. Errors: NO_MEMORY, PROTOCOL (asked for and not one came with the text). */
+/* What has come so far, into the operation's output; after an error too. Of a finished answer a count
+ * that the server did not tell is -1; of one that was cut short it is what came at least. wants_logprobs:
+ * the request asked for them. Errors: NO_MEMORY, UNSUPPORTED (asked for and not one came with the
+ * text). */
 int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool wants_logprobs,
                          inf_error *err);
 
@@ -102,8 +107,10 @@ void chat_logprobs_free(struct chat_stream *s);
 
 /* chat_tools.c: what an array of tool calls, or of pieces of them, says. */
 int32_t chat_tools_add(struct chat_stream *s, struct json_span calls, inf_error *err);
-/* All of them as a JSON array in the form of /v1/chat/completions, whichever dialect they came in;
- * NULL when there are none. From mem_*. */
+/* The one call of the older form, a piece of {"name","arguments"}. */
+int32_t chat_tools_add_function(struct chat_stream *s, struct json_span function, inf_error *err);
+/* All of them as a JSON array in the form of /v1/chat/completions, whichever dialect they came in; a
+ * call without an id gets one. NULL when there are none. From mem_*. */
 int32_t chat_tools_json(char **out, const struct chat_stream *s, inf_error *err);
 void chat_tools_free(struct chat_stream *s);
 

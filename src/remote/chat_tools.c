@@ -4,8 +4,14 @@
  */
 #include "remote/chat_stream.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+
+#define OLD_FORM (-1) /* the index of the call that came as "function_call" */
 
 static int32_t broken(inf_error *err)
 {
@@ -96,7 +102,8 @@ static int32_t add_one(struct chat_stream *s, struct json_span piece, inf_error 
     if (!scan_is_object(piece) || (!scan_is_none(function) && !scan_is_object(function)))
         return broken(err);
     /* Native calls come whole: each is one of its own, whatever number it has. */
-    if (s->dialect == CHAT_COMPLETIONS && !scan_is_none(place) && !scan_integer(place, &index))
+    if (s->dialect == CHAT_COMPLETIONS && !scan_is_none(place) &&
+        (!scan_integer(place, &index) || index < 0))
         return broken(err);
     code = find_call(&call, s, index, err);
     if (code == INF_OK && call->id.len == 0)
@@ -121,6 +128,21 @@ int32_t chat_tools_add(struct chat_stream *s, struct json_span calls, inf_error 
     return code;
 }
 
+int32_t chat_tools_add_function(struct chat_stream *s, struct json_span function, inf_error *err)
+{
+    struct tool_call *call = NULL;
+    int32_t code = INF_OK;
+
+    if (!scan_is_object(function))
+        return broken(err);
+    code = find_call(&call, s, OLD_FORM, err);
+    if (code == INF_OK)
+        code = append_string(&call->name, scan_member(function, "name"), err);
+    if (code == INF_OK)
+        code = append_arguments(&call->arguments, scan_member(function, "arguments"), err);
+    return code;
+}
+
 /* ------------------------------------------------------------------ out */
 
 static bool write_text(struct buffer *out, const struct buffer *text)
@@ -137,9 +159,21 @@ static bool write_text(struct buffer *out, const struct buffer *text)
     return ok;
 }
 
+/* As /v1 makes one for a call of the native route: whoever sends the call's result back must be able
+ * to name it. Not used twice in a conversation, whichever process began it. */
+static bool write_new_id(struct buffer *out)
+{
+    static _Atomic uint64_t n;
+    uint64_t x = (uint64_t)clock_us() * UINT64_C(0x9e3779b97f4a7c15) +
+                 atomic_fetch_add_explicit(&n, 1, memory_order_relaxed);
+
+    return buffer_printf(out, "\"call_%016" PRIx64 "\"", x);
+}
+
 static bool write_call(struct buffer *out, const struct tool_call *call)
 {
-    return buffer_append_str(out, "{\"id\":") && write_text(out, &call->id) &&
+    return buffer_append_str(out, "{\"id\":") &&
+           (call->id.len ? write_text(out, &call->id) : write_new_id(out)) &&
            buffer_append_str(out, ",\"type\":\"function\",\"function\":{\"name\":") &&
            write_text(out, &call->name) && buffer_append_str(out, ",\"arguments\":") &&
            write_text(out, &call->arguments) && buffer_append_str(out, "}}");

@@ -60,7 +60,7 @@ static int64_t now_ms(void)
 struct ended {
     inf_error err;
     char text[4096];
-    int64_t ms;
+    int64_t ms, prompt, completion, tokens;
     int32_t finish;
 };
 
@@ -84,6 +84,9 @@ static struct ended request_once(int32_t retries, int64_t silence_ms, int64_t ti
     r = result_of(op);
     snprintf(e.text, sizeof e.text, "%.*s", (int)r.text.len, r.text.data);
     e.finish = r.finish;
+    e.prompt = r.prompt_tokens;
+    e.completion = r.completion_tokens;
+    e.tokens = r.token_count;
     inf_op_release(op);
     close_bench(&b);
     return e;
@@ -126,8 +129,47 @@ static void test_stream__ends_before_the_finish_reason__is_a_protocol_error_with
            "before its finish reason", "Hello you");
     expect(HEAD "\\r\\n" CHUNK("Hello") "data: [DONE]\\n\\n", "", INF_ERROR_PROTOCOL,
            "before its finish reason", "Hello");
-    expect(HEAD "\\r\\n" CHUNK("Hello") LAST, "", INF_ERROR_PROTOCOL, "before the token counts",
-           "Hello");
+}
+
+static struct ended expect_counted(const char *bytes, int32_t code)
+{
+    struct ended e;
+
+    answer(subject->type == INF_PROVIDER_OLLAMA ? "/api/chat" : CHAT, bytes, "");
+    e = request_once(0, 60000, 20000);
+    if (e.err.code != code)
+        fail_msg("%d '%s' instead of %d", e.err.code, e.err.message, code);
+    assert_string_equal(e.text, "Hello");
+    return e;
+}
+
+#define COUNTS(prompt, completion)                                                                 \
+    "data: {\\\"choices\\\":[],\\\"usage\\\":{\\\"prompt_tokens\\\":" prompt                       \
+    ",\\\"completion_tokens\\\":" completion "}}\\n\\ndata: [DONE]\\n\\n"
+
+static void test_counts__not_told__are_minus_one_and_the_answer_is_good(void **state)
+{
+    struct ended e = expect_counted(HEAD "\\r\\n" CHUNK("Hello") LAST, INF_OK);
+
+    (void)state;
+    assert_true(e.prompt == -1 && e.completion == -1 && e.tokens == -1);
+    e = expect_counted(HEAD "\\r\\n" CHUNK("Hello") LAST "data: [DONE]\\n\\n", INF_OK);
+    assert_true(e.prompt == -1 && e.completion == -1 && e.tokens == -1);
+    e = expect_counted(HEAD "\\r\\n" CHUNK("Hello") LAST COUNTS("null", "2"), INF_OK);
+    assert_true(e.prompt == -1 && e.completion == 2 && e.tokens == -1);
+    /* an interrupted answer's are what came, at least */
+    e = expect_counted(HEAD "\\r\\n" CHUNK("Hel") CHUNK("lo"), INF_ERROR_PROTOCOL);
+    assert_true(e.prompt == 0 && e.completion == 2 && e.tokens == 2);
+}
+
+static void test_counts__hostile__are_a_protocol_error(void **state)
+{
+    (void)state;
+    expect_counted(HEAD "\\r\\n" CHUNK("Hello") LAST COUNTS("9223372036854775807", "1"),
+                   INF_ERROR_PROTOCOL);
+    expect_counted(HEAD "\\r\\n" CHUNK("Hello") LAST COUNTS("2147483647", "2147483647"),
+                   INF_ERROR_PROTOCOL);
+    expect_counted(HEAD "\\r\\n" CHUNK("Hello") LAST COUNTS("1", "-1"), INF_ERROR_PROTOCOL);
 }
 
 static void test_stream__reset_or_cut__is_a_connection_or_protocol_error_with_the_text(void **state)
@@ -150,6 +192,41 @@ static void test_stream__error_object_inside__is_a_backend_error_with_its_words(
     expect(HEAD "\\r\\n" CHUNK("Hello") "data: {\\\"choices\\\":[{\\\"index\\\":0,\\\"delta\\\":{},"
                                         "\\\"finish_reason\\\":\\\"abort\\\"}]}\\n\\n",
            "", INF_ERROR_BACKEND, "abort", "Hello");
+}
+
+static void test_stream__that_is_a_json_object__is_read_as_one(void **state)
+{
+    (void)state;
+    expect(HEAD "\\r\\n{\\\"error\\\":{\\\"message\\\":\\\"no GPU left\\\",\\\"code\\\":500}}", "",
+           INF_ERROR_BACKEND, "no GPU left", "");
+    expect(HEAD "\\r\\n\\r\\n {\\n  \\\"error\\\":\\n  \\\"no GPU left\\\"\\n}\\n", "",
+           INF_ERROR_BACKEND, "no GPU left", "");
+    expect(HEAD "\\r\\n{\\\"choices\\\":[{\\\"index\\\":0,\\\"message\\\":{\\\"content\\\":"
+                "\\\"Hi.\\\"},\\\"finish_reason\\\":\\\"stop\\\"}]}",
+           "", INF_OK, "", "Hi.");
+}
+
+static void test_stream__error_on_a_line_that_is_no_event__is_told(void **state)
+{
+    (void)state;
+    expect(HEAD "\\r\\n" CHUNK("Hello") "{\\\"error\\\":\\\"boom\\\"}\\n\\n", "", INF_ERROR_BACKEND,
+           "boom", "Hello");
+    expect(HEAD "\\r\\n" CHUNK("Hello") "{\\\"error\\\":\\\"boom\\\"}", "", INF_ERROR_BACKEND,
+           "boom", "Hello");
+    /* what is neither is nothing, as the standard says */
+    expect(HEAD "\\r\\n" CHUNK("Hello") "{\\\"note\\\":1}\\nevent\\n" LAST USAGE, "", INF_OK, "",
+           "Hello");
+}
+
+static void test_stream__refusal_or_two_answers__are_no_success(void **state)
+{
+    (void)state;
+    expect(HEAD "\\r\\ndata: {\\\"choices\\\":[{\\\"index\\\":0,\\\"delta\\\":{\\\"refusal\\\":"
+                "\\\"I will not.\\\"}}]}\\n\\n" LAST USAGE,
+           "", INF_ERROR_BACKEND, "I will not.", "");
+    expect(HEAD "\\r\\ndata: {\\\"choices\\\":[{\\\"index\\\":0,\\\"delta\\\":{\\\"content\\\":"
+                "\\\"a\\\"}},{\\\"index\\\":0,\\\"delta\\\":{\\\"content\\\":\\\"b\\\"}}]}\\n\\n",
+           "", INF_ERROR_PROTOCOL, "more answers", "a");
 }
 
 static void test_stream__no_json__is_a_protocol_error(void **state)
@@ -349,6 +426,11 @@ int main(void)
         SERVED(test_stream__ends_before_the_finish_reason__is_a_protocol_error_with_the_text),
         SERVED(test_stream__reset_or_cut__is_a_connection_or_protocol_error_with_the_text),
         SERVED(test_stream__error_object_inside__is_a_backend_error_with_its_words),
+        SERVED(test_counts__not_told__are_minus_one_and_the_answer_is_good),
+        SERVED(test_counts__hostile__are_a_protocol_error),
+        SERVED(test_stream__that_is_a_json_object__is_read_as_one),
+        SERVED(test_stream__error_on_a_line_that_is_no_event__is_told),
+        SERVED(test_stream__refusal_or_two_answers__are_no_success),
         SERVED(test_stream__no_json__is_a_protocol_error),
         SERVED(test_stream__json_200000_levels_deep__is_a_protocol_error),
         SERVED(test_stream__line_of_10_megabytes__is_an_error_and_not_memory),

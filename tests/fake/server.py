@@ -114,7 +114,7 @@ def expected(exchange):
     path, status, body = (reader.exchanges[0][k] for k in ("path", "status", "body"))
     if path not in ("/api/chat", "/v1/chat/completions"):
         return None
-    told = {"status": status, "text": "", "finish": None, "prompt": 0, "completion": 0,
+    told = {"status": status, "text": "", "finish": None, "prompt": -1, "completion": -1,  # not told
             "logprobs": 0, "choices": 1, "error": False}
     if status != 200:
         return told

@@ -294,6 +294,9 @@ static void test_completions__wrong_shapes__are_protocol_errors(void **state)
         "{\"choices\":[],\"usage\":{\"completion_tokens\":-1}}",
         "{\"choices\":[{\"delta\":{\"tool_calls\":{}}}]}",
         "{\"choices\":[{\"delta\":{\"tool_calls\":[1]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":-1}]}}]}",
+        "{\"choices\":[{\"delta\":{\"function_call\":\"x\"}}]}",
+        "{\"choices\":[{\"delta\":{\"refusal\":{}}}]}",
         "{\"choices\":[{\"delta\":{},\"logprobs\":1}]}",
         "{\"choices\":[{\"delta\":{},\"logprobs\":{\"content\":[{\"token\":\"x\"}]}}]}"};
 
@@ -307,15 +310,161 @@ static void test_completions__wrong_shapes__are_protocol_errors(void **state)
     }
 }
 
-static void test_end__without_finish_or_counts__is_a_protocol_error(void **state)
+/* ------------------------------------------------------------------ counts */
+
+static void expect_counts(int64_t prompt, int64_t completion)
+{
+    struct op_output out = {0};
+
+    assert_int_equal(chat_stream_end(&stream, &err), INF_OK);
+    assert_int_equal(chat_stream_fill(&stream, &out, false, &err), INF_OK);
+    assert_int_equal(out.prompt_tokens, prompt);
+    assert_int_equal(out.completion_tokens, completion);
+    free_output(&out);
+    chat_stream_free(&stream);
+}
+
+static void test_counts__not_told__are_minus_one_however_the_answer_ends(void **state)
 {
     (void)state;
     begin(CHAT_COMPLETIONS);
     good(DELTA("\"content\":\"x\""));
-    assert_int_equal(chat_stream_end(&stream, &err), INF_ERROR_PROTOCOL);
+    good(FINISH("stop"));
+    good("[DONE]");
+    expect_counts(-1, -1);
+    begin(CHAT_COMPLETIONS); /* no [DONE] */
+    good(FINISH("stop"));
+    expect_counts(-1, -1);
+    begin(CHAT_COMPLETIONS);
+    good(FINISH("stop"));
+    good("{\"choices\":[],\"usage\":{\"completion_tokens\":7}}");
+    expect_counts(-1, 7);
+    begin(CHAT_OLLAMA);
+    good("{\"message\":{\"content\":\"x\"},\"done\":true,\"done_reason\":\"stop\"}");
+    expect_counts(-1, -1);
+    begin(CHAT_OLLAMA);
+    good("{\"message\":{\"content\":\"x\"},\"done\":true,\"done_reason\":\"stop\","
+         "\"eval_count\":1}");
+    expect_counts(-1, 1);
+    assert_int_equal(heard.n_tokens, 0); /* a chunk's count is 0 where it is not told */
+}
+
+static void test_counts__no_number_of_tokens__are_protocol_errors(void **state)
+{
+    static const char *const counts[] = {"-1",
+                                         "2147483648",
+                                         "9223372036854775807",
+                                         "99999999999999999999",
+                                         "-9223372036854775808",
+                                         "1.5",
+                                         "\"7\"",
+                                         "1e3",
+                                         "[]"};
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        snprintf(text, sizeof text, "{\"choices\":[],\"usage\":{\"prompt_tokens\":%s}}", counts[i]);
+        begin(CHAT_COMPLETIONS);
+        assert_int_equal(event(text), INF_ERROR_PROTOCOL);
+        assert_non_null(strstr(err.message, "token count"));
+        chat_stream_free(&stream);
+        snprintf(text, sizeof text,
+                 "{\"message\":{},\"done\":true,\"done_reason\":\"stop\",\"eval_count\":%s}",
+                 counts[i]);
+        begin(CHAT_OLLAMA);
+        assert_int_equal(event(text), INF_ERROR_PROTOCOL);
+        chat_stream_free(&stream);
+    }
+    begin(CHAT_COMPLETIONS); /* each for itself would do */
+    assert_int_equal(event("{\"choices\":[],\"usage\":{\"prompt_tokens\":2147483647,"
+                           "\"completion_tokens\":1}}"),
+                     INF_ERROR_PROTOCOL);
     chat_stream_free(&stream);
     begin(CHAT_COMPLETIONS);
     good(FINISH("stop"));
+    good("{\"choices\":[],\"usage\":{\"prompt_tokens\":2147483646,\"completion_tokens\":1}}");
+    expect_counts(2147483646, 1);
+}
+
+/* ------------------------------------------------------------------ nothing is dropped */
+
+static void test_refusal__is_an_error_with_its_words(void **state)
+{
+    (void)state;
+    begin(CHAT_COMPLETIONS);
+    good(DELTA("\"refusal\":null,\"content\":\"\""));
+    good(DELTA("\"refusal\":\"I cannot \""));
+    good(DELTA("\"refusal\":\"help \\ud83e\""));
+    good(DELTA("\"refusal\":\"\\udd8a.\""));
+    good(FINISH("stop"));
+    good(USAGE);
+    assert_int_equal(event("[DONE]"), INF_ERROR_BACKEND);
+    assert_non_null(strstr(err.message, "refused to answer: I cannot help 🦊."));
+    assert_string_equal(heard.text, "");
+    chat_stream_free(&stream);
+    begin(CHAT_COMPLETIONS); /* a whole answer, and no [DONE] */
+    good("{\"choices\":[{\"index\":0,\"message\":{\"content\":null,\"refusal\":\"No.\"},"
+         "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}");
+    assert_int_equal(chat_stream_end(&stream, &err), INF_ERROR_BACKEND);
+    assert_non_null(strstr(err.message, "No."));
+    chat_stream_free(&stream);
+}
+
+static void test_refusal__however_long__is_one_line(void **state)
+{
+    char text[1200] = "{\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"";
+
+    (void)state;
+    for (int i = 0; i < 300; i++)
+        strcat(text, "\\n\xff");
+    strcat(text, "\"}}]}");
+    begin(CHAT_COMPLETIONS);
+    for (int i = 0; i < 50; i++)
+        good(text);
+    good(FINISH("stop"));
+    assert_int_equal(event("[DONE]"), INF_ERROR_BACKEND);
+    assert_null(strchr(err.message, '\n'));
+    assert_true(utf8_valid(err.message, strlen(err.message)));
+    chat_stream_free(&stream);
+}
+
+static void test_function_call__the_older_form__is_a_tool_call(void **state)
+{
+    struct op_output out = {0};
+
+    (void)state;
+    begin(CHAT_COMPLETIONS);
+    good(DELTA("\"function_call\":{\"name\":\"look\",\"arguments\":\"\"}"));
+    good(DELTA("\"function_call\":{\"arguments\":\"{\\\"q\\\":1}\"}"));
+    good(FINISH("function_call"));
+    good(USAGE);
+    assert_int_equal(chat_stream_end(&stream, &err), INF_OK);
+    assert_int_equal(chat_stream_fill(&stream, &out, false, &err), INF_OK);
+    assert_non_null(strstr(out.tool_calls, "\"function\":{\"name\":\"look\",\"arguments\":"
+                                           "\"{\\\"q\\\":1}\"}}]"));
+    assert_int_equal(out.finish, INF_FINISH_TOOL_CALLS);
+    free_output(&out);
+    chat_stream_free(&stream);
+}
+
+static void test_choices__two_in_a_chunk__are_a_protocol_error_whatever_their_index(void **state)
+{
+    (void)state;
+    begin(CHAT_COMPLETIONS);
+    assert_int_equal(event("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}},"
+                           "{\"index\":0,\"delta\":{\"content\":\"b\"}}]}"),
+                     INF_ERROR_PROTOCOL);
+    assert_non_null(strstr(err.message, "more answers"));
+    assert_string_equal(heard.text, "a");
+    chat_stream_free(&stream);
+}
+
+static void test_end__without_finish__is_a_protocol_error(void **state)
+{
+    (void)state;
+    begin(CHAT_COMPLETIONS);
+    good(DELTA("\"content\":\"x\""));
     assert_int_equal(chat_stream_end(&stream, &err), INF_ERROR_PROTOCOL);
     chat_stream_free(&stream);
     begin(CHAT_COMPLETIONS); /* what Ollama makes of an error in the middle of /v1 */
@@ -378,9 +527,38 @@ static void test_ollama__an_answer__text_thinking_counts_and_finish(void **state
     chat_stream_free(&stream);
 }
 
+static void test_ollama__tool_calls_without_ids__get_different_ones(void **state)
+{
+    struct op_output out = {0};
+    char seen[4][32] = {""};
+    int n = 0;
+
+    (void)state;
+    for (int answer = 0; answer < 2; answer++) {
+        const char *at = NULL;
+
+        begin(CHAT_OLLAMA);
+        good("{\"message\":{\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"a\","
+             "\"arguments\":{}}},{\"function\":{\"name\":\"b\",\"arguments\":{}}}]},"
+             "\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":3,\"eval_count\":4}");
+        assert_int_equal(chat_stream_fill(&stream, &out, false, &err), INF_OK);
+        for (at = out.tool_calls; n < 4 && (at = strstr(at, "call_")); at++)
+            snprintf(seen[n++], 32, "%.21s", at);
+        free_output(&out);
+        out = (struct op_output){0};
+        chat_stream_free(&stream);
+    }
+    assert_int_equal(n, 4);
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(seen[i], seen[k]);
+    }
+}
+
 static void test_ollama__tool_calls__have_the_form_of_v1(void **state)
 {
     struct op_output out = {0};
+    char *id = NULL;
 
     (void)state;
     begin(CHAT_OLLAMA);
@@ -390,9 +568,14 @@ static void test_ollama__tool_calls__have_the_form_of_v1(void **state)
     good(
         "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"eval_count\":4}");
     assert_int_equal(chat_stream_fill(&stream, &out, false, &err), INF_OK);
+    id = strstr(out.tool_calls, "{\"id\":\"call_");
+    assert_non_null(id); /* of its own: the server gave none */
+    assert_int_equal(strspn(id + strlen("{\"id\":\"call_"), "0123456789abcdef"), 16);
+    memcpy(id + strlen("{\"id\":\"call_"), "0123456789abcdef", 16);
     assert_string_equal(out.tool_calls,
                         "[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"look\","
-                        "\"arguments\":\"{\\\"q\\\": \\\"x\\\"}\"}},{\"id\":\"\",\"type\":"
+                        "\"arguments\":\"{\\\"q\\\": \\\"x\\\"}\"}},{\"id\":"
+                        "\"call_0123456789abcdef\",\"type\":"
                         "\"function\",\"function\":{\"name\":\"go\",\"arguments\":\"{}\"}}]");
     assert_int_equal(out.finish, INF_FINISH_TOOL_CALLS); /* as /v1 says it */
     free_output(&out);
@@ -483,11 +666,18 @@ int main(void)
         cmocka_unit_test(test_logprobs__asked_for_and_not_sent__is_unsupported),
         cmocka_unit_test(test_completions__error_objects__in_every_dialect),
         cmocka_unit_test(test_completions__wrong_shapes__are_protocol_errors),
-        cmocka_unit_test(test_end__without_finish_or_counts__is_a_protocol_error),
+        cmocka_unit_test(test_counts__not_told__are_minus_one_however_the_answer_ends),
+        cmocka_unit_test(test_counts__no_number_of_tokens__are_protocol_errors),
+        cmocka_unit_test(test_refusal__is_an_error_with_its_words),
+        cmocka_unit_test(test_refusal__however_long__is_one_line),
+        cmocka_unit_test(test_function_call__the_older_form__is_a_tool_call),
+        cmocka_unit_test(test_choices__two_in_a_chunk__are_a_protocol_error_whatever_their_index),
+        cmocka_unit_test(test_end__without_finish__is_a_protocol_error),
         cmocka_unit_test(test_text__one_escape_at_a_time__every_split_of_a_pair),
         cmocka_unit_test(test_completions__a_whole_answer__is_taken_too),
         cmocka_unit_test(test_ollama__an_answer__text_thinking_counts_and_finish),
         cmocka_unit_test(test_ollama__tool_calls__have_the_form_of_v1),
+        cmocka_unit_test(test_ollama__tool_calls_without_ids__get_different_ones),
         cmocka_unit_test(test_ollama__interrupted__counts_its_chunks),
         cmocka_unit_test(test_ollama__errors_and_wrong_shapes),
         cmocka_unit_test(test_memory__every_allocation_fails_once__nothing_leaks),
