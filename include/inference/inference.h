@@ -195,7 +195,7 @@ INF_API int32_t inf_context_close(inf_context *ctx, inf_error *err);
 typedef struct inf_chunk {
     inf_text text;      /* valid during the callback, or until the next inf_context_next */
     inf_text reasoning; /* a server's reasoning text, never mixed into `text` */
-    int64_t n_tokens;   /* tokens completed so far (in process); 0 where a server does not tell */
+    int64_t n_tokens;   /* tokens completed so far; 0 where a server does not tell */
 } inf_chunk;
 
 /*
@@ -331,7 +331,9 @@ typedef struct inf_provider_config {
     int32_t reserved;           /* 0 */
 
     /* servers */
-    const char *api_key; /* sent as a bearer token; NULL: VLLM_API_KEY, or "ollama"; "": none */
+    const char *api_key; /* sent as a bearer token; NULL: VLLM_API_KEY, or "ollama"; "": none. With
+                            user:password in base_url, or an Authorization line in headers, a key
+                            that is set is INVALID_ARGUMENT: one of them has to go */
     const char *headers; /* "Name: value" lines, sent with every request; NULL: none */
     int64_t connect_timeout_ms; /* for a connection, TLS too; default 5,000 */
     int64_t silence_timeout_ms; /* between bytes of an answer's body; default 60,000 */
@@ -448,7 +450,8 @@ typedef struct inf_request {
     inf_text json_schema;   /* constrains the output to this JSON schema */
     inf_text grammar;       /* constrains the output to this GBNF grammar; not with the above */
     inf_text extra_json;    /* servers: a JSON object of further fields */
-    inf_text extra_headers; /* servers: "Name: value" lines */
+    inf_text extra_headers; /* servers: "Name: value" lines; they replace the provider's own, its
+                               credentials too */
     int64_t timeout_ms;     /* the whole operation; default 600,000; 0 is INVALID_ARGUMENT */
     bool ignore_eos;        /* go on after an end-of-text token */
     uint8_t reserved[7];    /* 0 */
@@ -495,8 +498,11 @@ typedef struct inf_result {
     inf_text adapter_id;    /* absent: no adapter */
     inf_text finish_reason; /* "stop", "length", ...; absent after an error */
     inf_text reasoning;     /* a server's reasoning text; absent when none */
-    inf_text tool_calls;    /* a server's tool calls, JSON; absent when none */
-    int64_t token_count;    /* prompt + completion */
+    inf_text tool_calls; /* a server's tool calls, as /v1 has them: a JSON array of {"id", "type",
+                               "function"}, each with an id; absent when none */
+    /* What the server says, never a guess: of a good answer a count that it did not tell is -1, and so
+     * is a sum with such a one. After an error: what came so far, at least. */
+    int64_t token_count; /* prompt + completion */
     int64_t prompt_tokens;
     int64_t completion_tokens;
     const int32_t *token_ids; /* generated, in process; the end-of-text token included */
@@ -515,9 +521,16 @@ typedef struct inf_result {
 
 /*
  * Starts a generation. Errors of the start: INVALID_ARGUMENT, UNSUPPORTED, NO_MEMORY, STATE, LIMIT
- * (the queue is full). An adapter that is not registered is INVALID_ARGUMENT. The adapter's
- * generation is pinned by the start. Errors of the operation, besides: the load errors above,
- * CONTEXT_FULL, TEMPLATE, NOT_FINITE (this row's logits), CANCELLED, TIMEOUT, BACKEND.
+ * (the queue is full). An adapter that is not registered is INVALID_ARGUMENT; vllm sends an id that
+ * this provider did not load as it is, since the server may have it from elsewhere, and ollama ignores
+ * any with a warning. The adapter's generation is pinned by the start. Errors of the operation,
+ * besides: the load errors above, CONTEXT_FULL, TEMPLATE, NOT_FINITE (this row's logits), CANCELLED,
+ * TIMEOUT, BACKEND. Of a server's: CONNECTION, HTTP_STATUS (it refused: http_status,
+ * inf_op_error_body), PROTOCOL (no proper answer, or one that ends before its finish reason), BACKEND
+ * (an error, or a refusal of the model, in the middle of an answer), LIMIT (a text, or tool calls,
+ * beyond what is kept), UNSUPPORTED (an option that this server would ignore, log-probabilities it
+ * did not send), STATE (the server lost the adapter and its files changed), and what loading such an
+ * adapter again may end in.
  * callbacks NULL: none.
  */
 INF_API int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_request *request,
@@ -567,7 +580,9 @@ typedef struct inf_adapter_report {
  * generation they started with. A failed load leaves the old one serving.
  * id: 1..256 bytes, no control characters. Errors of the operation: INVALID_ARGUMENT, IO,
  * BAD_FORMAT, UNSUPPORTED (a PEFT feature or architecture), MISMATCH, NOT_FINITE, LIMIT, NO_MEMORY,
- * CANCELLED: nothing is half-loaded. Never loads the model. Servers: from memory UNSUPPORTED.
+ * CANCELLED: nothing is half-loaded. Never loads the model. Servers: from memory UNSUPPORTED, ollama
+ * always; besides, CONNECTION, TIMEOUT, HTTP_STATUS (the message says what to set), PROTOCOL, and
+ * STATE (somebody else's adapter has the name on the server).
  */
 INF_API int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char *id,
                                        const inf_adapter_source *source,
@@ -581,7 +596,8 @@ INF_API int32_t inf_op_adapter_report(const inf_op *op, inf_adapter_report *out,
 
 /* Hides the id at once; done when requests in flight on it have ended and its memory is back, or the
  * server confirmed. NOT_FOUND for an id that is not loaded; a vLLM server is asked about one that
- * this provider did not load, and its 404 is HTTP_STATUS. */
+ * this provider did not load, and its 404 is HTTP_STATUS. Servers: CONNECTION, TIMEOUT, HTTP_STATUS
+ * and PROTOCOL too; ollama UNSUPPORTED. */
 INF_API int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const char *id,
                                          const inf_callbacks *callbacks, inf_error *err);
 INF_API int32_t inf_adapter_unload(inf_provider *provider, const char *id, inf_error *err);
