@@ -1,27 +1,36 @@
 #!/usr/bin/env python3
-"""The HTTP client's CPU time, latency and memory beside a bare libcurl loop, and the vllm provider's
-beside the openai package's AsyncOpenAI.
+"""The vllm provider through the public API, and the HTTP client under it, beside a bare libcurl loop
+and beside the openai package's AsyncOpenAI: CPU time, latency, memory.
 
-usage: bench/servers.py BUILD [RUNS [PYTHON]]     BUILD: where `make bench` built; RUNS: 7
-                                               PYTHON: one that has openai, for the first table
+usage: bench/servers.py BUILD [ROUNDS [PYTHON]]   BUILD: where `make bench` built; ROUNDS: 7
+                                               PYTHON: one that has openai, for its rows
 
-Runs each kind RUNS times in turn, prints medians with their spread, and the ratios. The last table
-needs a descriptor limit above 10,000 for each process (`ulimit -n`).
+Kinds: api: inf_generate_start with callbacks (bench/chat_client.c). ours: the HTTP client and its SSE
+parser; ours-bytes: without the parser; bare: a curl-multi loop that parses nothing
+(bench/http_client.c). openai: AsyncOpenAI, streaming and not (bench/openai_client.py).
+
+Each round runs each kind of a table once; a line has the median of the rounds with the lowest and the
+highest, and the medians of the rounds' own ratios and differences. The last table needs a descriptor
+limit above 20,000 (`ulimit -n`): 10,000 for each of two processes and some.
 """
 import json, os, statistics, subprocess, sys
 
 here = os.path.dirname(os.path.abspath(__file__))
 build = os.path.abspath(sys.argv[1])
-runs = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 7
 python = sys.argv[3] if len(sys.argv) > 3 else None
-server_program = os.path.join(build, "bench", "bench-http-server")
-client_program = os.path.join(build, "bench", "bench-http-client")
+environment = {k: v for k, v in os.environ.items()
+               if "proxy" not in k.lower() and k != "VLLM_API_KEY"}
+
+
+def program(name):
+    return os.path.join(build, "bench", "bench-" + name)
 
 
 class Server:
     def __init__(self, pause_us):
-        self.process = subprocess.Popen([server_program, str(pause_us)], stdout=subprocess.PIPE,
-                                        text=True)
+        self.process = subprocess.Popen([program("http-server"), str(pause_us)],
+                                        stdout=subprocess.PIPE, text=True)
         self.port = self.process.stdout.readline().strip()
 
     def __enter__(self):
@@ -32,56 +41,46 @@ class Server:
         self.process.wait()
 
 
-def client(kind, what, port, *numbers):
-    out = subprocess.check_output([client_program, kind, what, port, *map(str, numbers)], text=True,
-                                  env={k: v for k, v in os.environ.items() if "proxy" not in k.lower()})
-    return json.loads(out)
+def client(kind, what, port, requests, *numbers):
+    url = f"http://127.0.0.1:{port}/v1"
+    if kind == "api":
+        command = [program("chat-client"), url, what, requests, *numbers]
+    elif kind.startswith("openai"):  # a fifth of the requests: it has that much more to do
+        command = [python, os.path.join(here, "openai_client.py"), url, requests // 5, *numbers,
+                   "stream" if kind == "openai" else "whole"]
+    else:
+        command = [program("http-client"), kind, what, port, requests, *numbers]
+    return json.loads(subprocess.check_output([str(w) for w in command], text=True, env=environment))
 
 
-def table(title, kinds, what, pause_us, numbers, field):
+def table(title, kinds, what, pause_us, numbers, fields, peer="bare"):
     print(f"\n{title}")
     results = {kind: [] for kind in kinds}
     with Server(pause_us) as port:
-        for _ in range(runs):
+        for _ in range(rounds):
             for kind in kinds:
                 results[kind].append(client(kind, what, port, *numbers))
-    for name in field:
-        medians = {kind: statistics.median(r[name] for r in results[kind]) for kind in kinds}
+    for name in fields:
+        peers = [r[name] for r in results[peer]]
         for kind in kinds:
             values = [r[name] for r in results[kind]]
-            print(f"  {name:10} {kind:11} {medians[kind]:9.1f}   ({min(values):.1f} .. {max(values):.1f})"
-                  f"   {medians[kind] / medians['bare']:.2f} of bare, {medians[kind] - medians['bare']:+.1f}")
+            ratio = statistics.median(v / p for v, p in zip(values, peers))
+            more = statistics.median(v - p for v, p in zip(values, peers))
+            print(f"  {name:10} {kind:12} {statistics.median(values):9.1f}"
+                  f"   ({min(values):.1f} .. {max(values):.1f})"
+                  f"   {ratio:.2f} of {peer}, {more:+.1f}", flush=True)
 
 
-def beside_openai():
-    """CPU a request: ours streaming, openai's streaming and not."""
-    commands = {"ours, streamed": [os.path.join(build, "bench", "bench-chat-client"), 1500, 32]}
-    for kind in ("stream", "whole"):
-        commands[f"openai, {kind}"] = [python, os.path.join(here, "openai_client.py"), 300, 32, kind]
-    results = {name: [] for name in commands}
-    with Server(0) as port:
-        url = f"http://127.0.0.1:{port}/v1"
-        for _ in range(runs):
-            for name, command in commands.items():
-                words = [*command[:-2], url, *command[-2:]] if name.startswith("ours") else \
-                    [*command[:2], url, *command[2:]]
-                out = subprocess.check_output([str(w) for w in words], text=True)
-                results[name].append(json.loads(out)["cpu_us"])
-    ours = statistics.median(results["ours, streamed"])
-    print("\nCPU, us a request of 64 tokens, 32 in flight, through the public API")
-    for name, values in results.items():
-        print(f"  {name:15} {statistics.median(values):9.1f}   ({min(values):.1f} .. {max(values):.1f})"
-              f"   {statistics.median(values) / ours:.1f} of ours")
-
-
+print(f"{rounds} rounds, the kinds of a table in turn; requests of 64 tokens, each written by itself")
 if python:
-    beside_openai()
-table("CPU, us a request of 64 tokens, a packet each, 32 in flight", ["ours", "ours-bytes", "bare"],
-      "cpu", 1000, (1500, 32), ["cpu_us"])
-table("CPU, us a request of 64 tokens, as fast as they come, 32 in flight", ["ours", "ours-bytes", "bare"],
+    table("CPU, us a request, as fast as they come, 32 in flight, beside AsyncOpenAI",
+          ["api", "openai", "openai-whole"], "cpu", 0, (1500, 32), ["cpu_us"], peer="api")
+table("CPU, us a request, a packet a token, 32 in flight", ["api", "ours", "ours-bytes", "bare"],
+      "cpu", 1000, (1000, 32), ["cpu_us"])
+table("CPU, us a request, as fast as they come, 32 in flight", ["api", "ours", "ours-bytes", "bare"],
       "cpu", 0, (4000, 32), ["cpu_us"])
-table("Latency, us from due to done, 1000 requests/s of 64 tokens, as fast as they come",
-      ["ours", "bare"], "rate", 0, (2000, 1000), ["median_us", "p99_us"])
+table("Latency, us from due to done, 1000 requests/s, as fast as they come",
+      ["api", "ours", "bare"], "rate", 0, (2000, 1000), ["median_us", "p99_us"])
 with Server(0) as port:
     print("\n10000 streams in flight from one context")
     print("  " + json.dumps(client("ours", "hold", port, 10000)))
