@@ -11,7 +11,7 @@ parser; ours-bytes: without the parser; bare: a curl-multi loop that parses noth
 
 Each round runs each kind of a table once; a line has the median of the rounds with the lowest and the
 highest, and the medians of the rounds' own ratios and differences. The last table needs a descriptor
-limit above 20,000 (`ulimit -n`): 10,000 for each of two processes and some.
+limit somewhat above 10,000 (`ulimit -n`), here and for the server.
 """
 import json, os, statistics, subprocess, sys
 
