@@ -13,20 +13,40 @@ static int32_t give_text(void *owner, const char *text, size_t len, int64_t n_to
 {
     struct chat_call *call = owner;
 
-    call->last_us = clock_us();
-    if (!call->first_us)
-        call->first_us = call->last_us;
-    return op_emit(call->op, text, len, n_tokens, err);
+    call->n_tokens = n_tokens;
+    return buffer_append(&call->text, text, len) ? INF_OK : error_no_memory(err);
 }
 
 static int32_t give_reasoning(void *owner, const char *text, size_t len, inf_error *err)
 {
     struct chat_call *call = owner;
 
+    return buffer_append(&call->reasoning, text, len) ? INF_OK : error_no_memory(err);
+}
+
+/* What one read brought, in how many events ever: a lock, a look at the clock and a word to whoever
+ * waits for each of them would cost more than reading them. Returns code, or how this failed. */
+static int32_t hand_over(struct chat_call *call, int32_t code, inf_error *err)
+{
+    struct buffer *r = &call->reasoning, *t = &call->text;
+    inf_error mine = {0};
+
+    if (r->len == 0 && t->len == 0)
+        return code;
     call->last_us = clock_us();
     if (!call->first_us)
         call->first_us = call->last_us;
-    return op_emit_reasoning(call->op, text, len, err);
+    if (r->len)
+        op_emit_reasoning(call->op, r->data, r->len, &mine);
+    if (t->len && mine.code == INF_OK)
+        op_emit(call->op, t->data, t->len, call->n_tokens, &mine);
+    buffer_clear(r);
+    buffer_clear(t);
+    if (mine.code == INF_OK || code != INF_OK)
+        return code;
+    if (err)
+        *err = mine;
+    return mine.code;
 }
 
 static const struct chat_sink sink = {give_text, give_reasoning};
@@ -135,6 +155,7 @@ static int32_t on_data(void *owner, const char *data, size_t len, inf_error *err
         if (!buffer_append(&call->whole, data, len))
             return error_no_memory(err);
     }
+    code = hand_over(call, code, err);
     return code == INF_OK && call->stream.done ? HTTP_ENOUGH : code;
 }
 
@@ -163,6 +184,7 @@ static void on_done(void *owner, const struct http_outcome *outcome)
         end_body(call, &err);
     else
         chat_stream_end(&call->stream, &ignored); /* what is held of a code point goes out */
+    hand_over(call, err.code, &err);
     call->done(call, outcome, &err);
 }
 
@@ -175,6 +197,8 @@ void chat_call_init(struct chat_call *call, inf_op *op,
                                  const inf_error *))
 {
     *call = (struct chat_call){.op = op, .done = done};
+    buffer_init(&call->text, BUFFER_NO_LIMIT);
+    buffer_init(&call->reasoning, BUFFER_NO_LIMIT);
     chat_stream_init(&call->stream, CHAT_COMPLETIONS, &sink, call);
 }
 
@@ -184,6 +208,8 @@ void chat_call_free(struct chat_call *call)
     call->exchange = NULL;
     end_framing(call);
     chat_stream_free(&call->stream);
+    buffer_free(&call->text);
+    buffer_free(&call->reasoning);
 }
 
 /* What is left of the operation's time. */

@@ -28,6 +28,9 @@ struct chat_call {
     bool begun; /* a byte of the body told that it is what its type says */
     struct lines lines;
     struct buffer whole;
+    struct buffer text,
+        reasoning; /* of the bytes being read: they go into the operation together */
+    int64_t n_tokens;
     int64_t first_us, last_us; /* when text came; 0: none yet */
 };
 
