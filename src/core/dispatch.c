@@ -15,8 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long text may collect while chunks come faster than that; below what anybody sees. */
-#define NAP_US 200
+/* Chunks that come faster than that collect for a nap, and for longer ones while several operations
+ * have news in each; below what anybody sees. */
+#define BUSY_US 200
+#define NAP_US 500
+#define NAP_MAX_US 2000
 
 void *dispatch_thread(void *arg);
 
@@ -180,23 +183,26 @@ static void call_back(inf_op *op, struct buffer *scratch, bool finished)
 
 /*
  * Waits until there is something to do; the lock is held. Waking a thread costs several times what
- * handing a chunk over does, so where chunks come so fast that the last wait was a short one
- * (*busy), the thread naps instead: text collects meanwhile without waking it, an operation's end
- * does wake it.
+ * handing a chunk over does, so where chunks come so fast that the last wait was a short one, the
+ * thread naps instead (*nap_us: for how long; 0: it does not): text collects meanwhile without waking
+ * it, an operation's end does wake it. It goes on napping while more than one operation has news.
  */
-static void wait_for_work(inf_context *ctx, bool *busy)
+static void wait_for_work(inf_context *ctx, int64_t *nap_us)
 {
     int64_t from = clock_us();
-    int64_t end = from + NAP_US;
+    int64_t end = from + *nap_us;
     struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
 
-    if (*busy) {
+    if (*nap_us) {
         ctx->dispatcher = DISPATCHER_NAPS;
         pthread_cond_timedwait(&ctx->events_changed, &ctx->lock, &t);
-        *busy = ctx->events != NULL;
+        if (!ctx->events || !ctx->events->next_event)
+            *nap_us = 0;
+        else if (*nap_us < NAP_MAX_US)
+            *nap_us *= 2;
     } else {
         pthread_cond_wait(&ctx->events_changed, &ctx->lock);
-        *busy = clock_us() - from < NAP_US;
+        *nap_us = clock_us() - from < BUSY_US ? NAP_US : 0;
     }
     ctx->dispatcher = DISPATCHER_WAKEFUL;
 }
@@ -205,7 +211,7 @@ void *dispatch_thread(void *arg)
 {
     inf_context *ctx = arg;
     struct buffer scratch;
-    bool busy = false;
+    int64_t nap_us = 0;
 
     buffer_init(&scratch, BUFFER_NO_LIMIT);
     pthread_mutex_lock(&ctx->lock);
@@ -220,7 +226,7 @@ void *dispatch_thread(void *arg)
         } else if (ctx->stop) {
             break;
         } else {
-            wait_for_work(ctx, &busy);
+            wait_for_work(ctx, &nap_us);
         }
     }
     pthread_mutex_unlock(&ctx->lock);
