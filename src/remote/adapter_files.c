@@ -45,6 +45,26 @@ int32_t adapter_files_path(char **out, const char *path, inf_error *err)
     return INF_OK;
 }
 
+static size_t length_without_slashes(const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return n;
+}
+
+bool adapter_files_same_path(const char *a, const char *b)
+{
+    size_t n = length_without_slashes(a);
+    struct stat one, two;
+
+    if (n == length_without_slashes(b) && memcmp(a, b, n) == 0)
+        return true;
+    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
 static char *join_path(const char *dir, const char *name)
 {
     struct buffer full;

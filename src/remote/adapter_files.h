@@ -2,7 +2,7 @@
  * adapter_files: an adapter directory as this machine sees it, before its path goes to a server:
  * its full path, which bytes it holds, whether its weights are sound and fit the base model.
  *
- * Blocking file I/O: for the provider's control thread. Stateless.
+ * Blocking file I/O: for the provider's control threads. Stateless.
  */
 #ifndef INF_REMOTE_ADAPTER_FILES_H
 #define INF_REMOTE_ADAPTER_FILES_H
@@ -13,6 +13,10 @@
 /* A relative path that exists here is made absolute; any other is copied as it is: it may be one
  * that only the server knows. Errors: NO_MEMORY, IO. */
 int32_t adapter_files_path(char **out, const char *path, inf_error *err);
+
+/* Two spellings of one path, as far as can be told: the same but for slashes at the end, or the same
+ * file here. */
+bool adapter_files_same_path(const char *a, const char *b);
 
 /* True when this machine can read an adapter there. */
 bool adapter_files_readable(const char *dir);

@@ -82,6 +82,89 @@ static void name_set_free(struct name_set *set)
     *set = (struct name_set){0};
 }
 
+/* ------------------------------------------------------------------ what is ours */
+
+static void free_placed(struct placed *p)
+{
+    mem_free(p->name);
+    mem_free(p->path);
+}
+
+/* Where the name stands, or would. */
+static size_t find_placed(const struct adapter_names *a, const char *name, bool *found)
+{
+    size_t low = 0;
+    size_t high = a->n_placed;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(a->placed[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *found = low < a->n_placed && strcmp(a->placed[low].name, name) == 0;
+    return low;
+}
+
+struct placed *adapter_names_placed(const struct adapter_names *a, const char *name)
+{
+    bool found = false;
+    size_t at = find_placed(a, name, &found);
+
+    return found ? &a->placed[at] : NULL;
+}
+
+struct placed *adapter_names_place(struct adapter_names *a, const char *name, const char *path,
+                                   uint64_t where)
+{
+    bool found = false;
+    size_t at = find_placed(a, name, &found);
+    struct placed p = {0};
+
+    if (found) {
+        a->placed[at].where |= where;
+        return &a->placed[at];
+    }
+    if (a->n_placed == a->placed_capacity) {
+        size_t capacity = a->placed_capacity ? a->placed_capacity * 2 : 16;
+        struct placed *grown = mem_realloc(a->placed, capacity * sizeof *grown);
+
+        if (!grown)
+            return NULL;
+        a->placed = grown;
+        a->placed_capacity = capacity;
+    }
+    p = (struct placed){.name = mem_strdup(name),
+                        .path = mem_strdup(path),
+                        .where = where,
+                        .held = adapter_names_by_name(a, name) != NULL};
+    if (!p.name || !p.path) {
+        free_placed(&p);
+        return NULL;
+    }
+    memmove(a->placed + at + 1, a->placed + at, (a->n_placed - at) * sizeof p);
+    a->placed[at] = p;
+    a->n_placed++;
+    return &a->placed[at];
+}
+
+void adapter_names_removed(struct adapter_names *a, const char *name, uint64_t where)
+{
+    bool found = false;
+    size_t at = find_placed(a, name, &found);
+
+    if (!found)
+        return;
+    a->placed[at].where &= ~where;
+    if (a->placed[at].where != 0 || a->placed[at].loading)
+        return;
+    free_placed(&a->placed[at]);
+    a->n_placed--;
+    memmove(a->placed + at, a->placed + at + 1, (a->n_placed - at) * sizeof *a->placed);
+}
+
 /* ------------------------------------------------------------------ generations */
 
 void adapter_names_init(struct adapter_names *a)
@@ -98,7 +181,10 @@ void adapter_names_free(struct adapter_names *a)
         generation_free(g);
     }
     name_set_free(&a->used);
-    name_set_free(&a->ours);
+    while (a->n_placed > 0)
+        free_placed(&a->placed[--a->n_placed]);
+    mem_free(a->placed);
+    a->placed = NULL;
 }
 
 void adapter_names_choose(char out[NAME_MAX_LEN + 1], const struct adapter_names *a, const char *id)
@@ -149,6 +235,15 @@ struct generation *adapter_names_find(const struct adapter_names *a, const char 
     return NULL;
 }
 
+struct generation *adapter_names_by_number(const struct adapter_names *a, uint64_t number)
+{
+    struct generation *g = a->all;
+
+    while (g && g->number != number)
+        g = g->next;
+    return g;
+}
+
 struct generation *adapter_names_by_name(const struct adapter_names *a, const char *name)
 {
     for (struct generation *g = a->all; g; g = g->next) {
@@ -172,6 +267,14 @@ bool adapter_names_is_going(const struct adapter_names *a, const char *id, size_
     return living;
 }
 
+static void hold(struct adapter_names *a, const char *name, bool held)
+{
+    struct placed *p = adapter_names_placed(a, name);
+
+    if (p)
+        p->held = held;
+}
+
 void adapter_names_commit(struct adapter_names *a, struct generation *g, struct generation **old)
 {
     *old = adapter_names_find(a, g->id, strlen(g->id));
@@ -184,6 +287,7 @@ void adapter_names_commit(struct adapter_names *a, struct generation *g, struct 
     g->report.id = inf_str(g->id);
     g->next = a->all;
     a->all = g;
+    hold(a, g->name, true);
 }
 
 void adapter_names_drop(struct adapter_names *a, struct generation *g)
@@ -194,6 +298,7 @@ void adapter_names_drop(struct adapter_names *a, struct generation *g)
         at = &(*at)->next;
     if (*at)
         *at = g->next;
+    hold(a, g->name, false);
     generation_free(g);
 }
 

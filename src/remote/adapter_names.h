@@ -7,6 +7,10 @@
  * id@3, ... whatever stands on the server or was ever seen there counts as used, whoever put it
  * there.
  *
+ * What is ours on a server is written down for each name and server: from before a load is sent until
+ * its removal is confirmed, or the server refused it, or lists it no longer. Only what stands here is
+ * ever unloaded without being asked for by name.
+ *
  * A generation is one load of an id. It lives while it is current or a request is pinned to it.
  * Knows nothing of HTTP. Threads: not thread-safe; the provider's lock guards it.
  */
@@ -30,10 +34,11 @@ struct generation {
     struct files_digest digest;
     inf_adapter_report report;
     int64_t pins;
-    bool current;                 /* its id names it */
-    bool loaded[REPLICAS_MAX];    /* a replica has it */
-    uint32_t epoch[REPLICAS_MAX]; /* grows when a replica got it again */
-    void *waiting;                /* the owner's: who waits for the last pin to go */
+    bool current;              /* its id names it */
+    bool loaded[REPLICAS_MAX]; /* a replica got it */
+    uint32_t
+        life[REPLICAS_MAX]; /* the life (replicas.h) in which it was last seen there; 0: none */
+    void *waiting;          /* the owner's: who waits for the last pin to go */
     struct generation *next;
 };
 
@@ -42,10 +47,21 @@ struct name_set {
     size_t n, capacity;
 };
 
+/* A name under which this provider put an adapter on servers. */
+struct placed {
+    char *name, *path;
+    uint64_t where;   /* bit i: replica i has it, as far as is known, or may have it */
+    bool loading;     /* a load under this name has not ended */
+    bool held;        /* a living generation has this name */
+    bool seen;        /* the owner's */
+    int64_t until_us; /* until then a server may still be about to have it */
+};
+
 struct adapter_names {
     struct generation *all; /* living */
     struct name_set used;   /* ever seen on a server, or sent to one */
-    struct name_set ours;   /* of these, given by this provider */
+    struct placed *placed;  /* (n_placed), sorted by name */
+    size_t n_placed, placed_capacity;
     uint64_t next_number;
 };
 
@@ -62,6 +78,15 @@ void name_set_remove(struct name_set *set, const char *name);
 void adapter_names_choose(char out[NAME_MAX_LEN + 1], const struct adapter_names *a,
                           const char *id);
 
+/* Notes that the replicas in the mask may have it from now on. NULL: out of memory. The pointer is
+ * good until the next call of one of these three. */
+struct placed *adapter_names_place(struct adapter_names *a, const char *name, const char *path,
+                                   uint64_t where);
+/* They do not have it, or not from us. */
+void adapter_names_removed(struct adapter_names *a, const char *name, uint64_t where);
+/* NULL: nothing under that name is ours. */
+struct placed *adapter_names_placed(const struct adapter_names *a, const char *name);
+
 /* A generation, not yet current and in no list; freed by generation_free or taken by
  * adapter_names_commit. NULL: out of memory. */
 struct generation *generation_make(const char *id, const char *name, const char *path);
@@ -71,6 +96,8 @@ void generation_free(struct generation *g);
 void adapter_names_commit(struct adapter_names *a, struct generation *g, struct generation **old);
 /* The id's current generation, or NULL. */
 struct generation *adapter_names_find(const struct adapter_names *a, const char *id, size_t len);
+/* The living generation of that number, or NULL. */
+struct generation *adapter_names_by_number(const struct adapter_names *a, uint64_t number);
 /* The living generation with that server-side name, or NULL. */
 struct generation *adapter_names_by_name(const struct adapter_names *a, const char *name);
 /* The id has living generations and none of them is current. */

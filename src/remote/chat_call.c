@@ -113,6 +113,7 @@ static int32_t on_head(void *owner, const struct http_head *head, inf_error *err
     struct chat_call *call = owner;
     const char *type = head->content_type;
 
+    call->answered = true;
     end_framing(call);
     call->begun = false;
     if (strcmp(type, "text/event-stream") == 0) {

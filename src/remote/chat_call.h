@@ -21,6 +21,7 @@ struct chat_call {
     /* On the I/O thread, once an attempt. err: INF_OK when the answer is complete. */
     void (*done)(struct chat_call *call, const struct http_outcome *outcome, const inf_error *err);
     struct http_exchange *exchange; /* of the last attempt */
+    _Atomic bool answered;          /* its answer has begun; any thread may look */
 
     struct chat_stream stream;
     enum chat_framing framing;

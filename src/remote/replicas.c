@@ -60,11 +60,35 @@ bool replicas_more(const struct replicas *r, uint64_t tried)
     return n > 1;
 }
 
-void replicas_failed(struct replicas *r, size_t i, int64_t now_us)
+void replicas_reborn(struct replicas *r, size_t i, uint32_t life)
+{
+    if (r->items[i].life == life && ++r->items[i].life == 0)
+        r->items[i].life = 1;
+}
+
+uint32_t replicas_life(struct replicas *r, size_t i, int64_t now_us)
+{
+    struct replica *one = &r->items[i];
+
+    if (one->life == 0 ||
+        (one->busy == 0 && one->n_asking == 0 && now_us - one->heard_us >= CONTACT_US))
+        replicas_reborn(r, i, one->life);
+    return one->life;
+}
+
+void replicas_heard(struct replicas *r, size_t i, int64_t now_us)
+{
+    r->items[i].heard_us = now_us;
+}
+
+void replicas_failed(struct replicas *r, size_t i, uint32_t life, int64_t now_us)
 {
     struct replica *one = &r->items[i];
     int64_t wait_ms = FIRST_WAIT_MS;
 
+    if (life != one->life)
+        return;
+    replicas_reborn(r, i, life);
     if (r->n == 1)
         return;
     for (int32_t k = 0; k < one->failures && wait_ms < LONGEST_WAIT_MS; k++)

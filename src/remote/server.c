@@ -212,11 +212,13 @@ int32_t calls_init(struct calls *c, size_t n, inf_error *err)
 
 void calls_reset(struct calls *c)
 {
+    pthread_mutex_lock(&c->lock); /* calls_cancel may be looking */
     for (size_t i = 0; i < c->n; i++) {
         http_exchange_release(c->items[i].exchange);
         mem_free(c->items[i].body);
         c->items[i] = (struct call){.calls = c};
     }
+    pthread_mutex_unlock(&c->lock);
 }
 
 void calls_free(struct calls *c)

@@ -1,9 +1,10 @@
 /*
- * vllm_adapters: the adapter slots of the vLLM provider: each makes a task of the control thread, or
+ * vllm_adapters: the adapter slots of the vLLM provider: each makes a task for a control thread, or
  * looks at what is tracked. vllm_tasks.c does the work.
  */
 #include "remote/vllm_state.h"
 
+#include "core/clock.h"
 #include "core/memory.h"
 
 #include <string.h>
@@ -24,49 +25,40 @@ void vllm_unpin(struct vllm *v, struct generation *g)
 
 /* ------------------------------------------------------------------ cancel and timeout */
 
-static void finish_stopped(struct job *job)
+/* The operation ends now, and the task goes on without it. The lock is held. */
+static void leave(struct task *t)
 {
-    struct task *t = (struct task *)(void *)((char *)job - offsetof(struct task, finish_job));
     inf_op *op = t->op;
-    inf_error err;
 
-    op_stop_error(op, &err);
-    task_free(t);
-    op_finish(op, &err);
+    t->op = NULL;
+    t->left_us = clock_us();
+    op_finish_later(op);
 }
 
-/* The operation ends, but what was hidden goes from the server all the same. */
-static struct task *leave_task(struct vllm *v, struct task *t)
-{
-    struct task *empty = task_make(v, t->kind);
-
-    if (empty) {
-        empty->op = t->op;
-        t->op = NULL;
-    }
-    return empty;
-}
-
-/* The lock is held. A task that has not begun is taken back; a running one's calls end, and it ends
- * itself. */
+/* A task that has not begun is taken back, but for an unload that has hidden its id. A running one
+ * goes on: to unload what it hid, to take back what it loaded. What it only asks ends at once. */
 static void cancel(void *owner, inf_op *op)
 {
     struct task *t = owner;
     struct vllm *v = t->vllm;
-    struct task *ending = NULL;
+    struct task *withdrawn = NULL;
+    bool hidden = false;
 
     pthread_mutex_lock(&v->lock);
-    if (v->running == t)
-        calls_cancel(&t->calls);
-    else if (t->op == op && t->kind == TASK_UNLOAD && t->generation)
-        ending = leave_task(v, t);
-    else if (control_withdraw(v, t))
-        ending = t;
-    if (ending) {
-        ending->finish_job.run = finish_stopped;
-        context_submit(v->context, &ending->finish_job);
+    hidden = t->kind == TASK_UNLOAD && t->generation;
+    if (t->op != op || t->committed) {
+        /* it is at its end */
+    } else if (t->running || hidden) {
+        leave(t);
+        if (!t->sent && !hidden)
+            calls_cancel(&t->calls);
+        vllm_wake(&t->calls);
+    } else if (control_withdraw(v, t)) {
+        leave(t);
+        withdrawn = t;
     }
     pthread_mutex_unlock(&v->lock);
+    task_free(withdrawn);
 }
 
 /* Queues a task that an operation waits for. */
@@ -75,6 +67,8 @@ static int32_t start(struct vllm *v, struct task *t, inf_op *op, inf_error *err)
     int32_t code = INF_OK;
 
     t->op = op;
+    t->waited_for = true;
+    t->key = t->id;
     op_set_canceller(op, cancel, t);
     pthread_mutex_lock(&v->lock);
     code = control_start(v, err);
@@ -114,16 +108,26 @@ int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id, struct adapter
     return code;
 }
 
-/* Hides a tracked id and has its task begin when the last request on it has ended. The lock is
- * held. */
-static void hide(struct vllm *v, struct task *t, struct generation *g)
+bool vllm_hide(struct task *t, struct generation *g)
 {
     t->generation = g;
     g->current = false;
     if (g->pins > 0)
         g->waiting = t;
-    else
-        control_add(v, t);
+    return g->pins == 0;
+}
+
+int32_t vllm_check_unknown(const struct vllm *v, const char *id, inf_error *err)
+{
+    const struct placed *p = adapter_names_placed(&v->names, id);
+    bool loading = p && p->loading && !control_has_key(v, id);
+
+    if (adapter_names_by_name(&v->names, id) || loading)
+        return error_set(err, INF_ERROR_NOT_FOUND,
+                         "adapter '%s' is not loaded: the server's '%s' is one that this provider "
+                         "still uses",
+                         id, id);
+    return INF_OK;
 }
 
 int32_t vllm_adapter_unload(void *impl, inf_op *op, const char *id, inf_error *err)
@@ -137,6 +141,8 @@ int32_t vllm_adapter_unload(void *impl, inf_op *op, const char *id, inf_error *e
         return error_no_memory(err);
     t->id = mem_strdup(id);
     t->op = op;
+    t->waited_for = true;
+    t->key = t->id;
     if (!t->id) {
         task_free(t);
         return error_no_memory(err);
@@ -145,14 +151,9 @@ int32_t vllm_adapter_unload(void *impl, inf_op *op, const char *id, inf_error *e
     pthread_mutex_lock(&v->lock);
     g = adapter_names_find(&v->names, id, strlen(id));
     code = control_start(v, err);
-    if (code == INF_OK && g)
-        hide(v, t, g);
-    else if (code == INF_OK && adapter_names_by_name(&v->names, id))
-        code = error_set(err, INF_ERROR_NOT_FOUND,
-                         "adapter '%s' is not loaded: the server's '%s' is one that this provider "
-                         "still uses",
-                         id, id);
-    else if (code == INF_OK)
+    if (code == INF_OK && !g)
+        code = vllm_check_unknown(v, id, err);
+    if (code == INF_OK && (!g || vllm_hide(t, g)))
         control_add(v, t);
     pthread_mutex_unlock(&v->lock);
     if (code != INF_OK) {

@@ -1,6 +1,6 @@
 /*
- * vllm_load: loading on the servers, all of the live ones or none; loading again what one lost; and
- * bringing a dead replica back. On the control thread. See vllm_state.h.
+ * vllm_load: loading on the servers, all of the live ones or none. On a control thread. See
+ * vllm_state.h.
  */
 #include "remote/vllm_state.h"
 
@@ -9,12 +9,12 @@
 #include "remote/adapter_files.h"
 #include "remote/server_error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { NAMES_TRIED = 8 };
 
 static const char load_route[] = "/load_lora_adapter";
-static const char unload_route[] = "/unload_lora_adapter";
 
 /* ------------------------------------------------------------------ before anything is sent */
 
@@ -24,6 +24,9 @@ static int32_t check_name(struct vllm *v, const struct model_list *list, size_t 
 {
     const struct model_entry *e = model_list_find(list, id);
     const char *url = v->replicas.items[i].server.shown;
+    const struct placed *p = NULL;
+    const struct generation *g = NULL;
+    char *path = NULL;
     bool ours = false;
 
     if (!e)
@@ -33,8 +36,15 @@ static int32_t check_name(struct vllm *v, const struct model_list *list, size_t 
                          "adapter id '%s' is the name of a base model at %s; choose another id", id,
                          url);
     pthread_mutex_lock(&v->lock);
-    ours = name_set_has(&v->names.ours, id);
+    p = adapter_names_placed(&v->names, id);
+    g = adapter_names_by_name(&v->names, id);
+    if (p && p->where >> i & 1)
+        path = mem_strdup(p->path);
+    else if (g && g->loaded[i]) /* a list has missed it once */
+        path = mem_strdup(g->path);
     pthread_mutex_unlock(&v->lock);
+    ours = path && vllm_whose(e, path) == WHOSE_OURS;
+    mem_free(path);
     if (ours)
         return INF_OK;
     return error_set(err, INF_ERROR_STATE,
@@ -93,10 +103,13 @@ static int32_t prepare(struct task *t, const struct model_list *lists, struct ge
 struct load {
     struct task *task;
     struct generation *generation;
-    uint64_t asked, loaded; /* masks */
-    bool taken;             /* a server has an adapter of that name */
-    bool unsure;            /* one may have loaded it, and cannot be asked */
-    inf_error why;          /* the first thing that went wrong, INF_OK: nothing */
+    struct model_list *lists;
+    uint64_t asked;              /* masks: it was sent to these */
+    uint64_t loaded;             /* these have it */
+    uint64_t unsure;             /* these may have it, or get it yet */
+    bool taken;                  /* a server has an adapter of that name that is not ours */
+    uint32_t life[REPLICAS_MAX]; /* in which they were asked */
+    inf_error why;               /* the first thing that went wrong, INF_OK: nothing */
 };
 
 static void note(struct load *l, const inf_error *why)
@@ -105,337 +118,386 @@ static void note(struct load *l, const inf_error *why)
         l->why = *why;
 }
 
+/* No answer came, or one from between us and the server: its list says whether it happened. */
+static void settle(struct load *l, size_t i)
+{
+    const struct call *call = &l->task->calls.items[i];
+    const struct generation *g = l->generation;
+    uint64_t bit = UINT64_C(1) << i;
+    bool anothers = false;
+    inf_error why = {0};
+
+    switch (vllm_is_listed(l->task, i, g->name, g->path, &anothers)) {
+    case CALL_OK:
+        l->loaded |= bit;
+        return;
+    case CALL_SAID:
+        l->taken = l->taken || anothers;
+        /* It may still be at it, unless the connection broke on its side. */
+        if (call->error.code != INF_ERROR_CONNECTION)
+            l->unsure |= bit;
+        break;
+    default:
+        l->unsure |= bit;
+    }
+    if (call->status != 0)
+        vllm_refusal(l->task, call, i, ROUTE_LOAD, g->name, g->path, &why);
+    else
+        why = call->error;
+    error_prefix(&why, "adapter '%s' was not loaded", g->id);
+    note(l, &why);
+}
+
+static bool is_from_between(const struct call *call)
+{
+    return call->status == 502 || call->status == 504;
+}
+
 /* What became of the call to replica i. */
 static void judge(struct load *l, size_t i, bool several)
 {
-    struct vllm *v = l->task->vllm;
-    struct generation *g = l->generation;
+    const struct generation *g = l->generation;
     const struct call *call = &l->task->calls.items[i];
-    enum call_result result = vllm_call_result(call);
+    struct server_answer a = {
+        .status = call->status, .body = call->body, .body_len = call->body_len};
     inf_error why = {0};
 
-    if (result == CALL_UNKNOWN && call->error.code != INF_ERROR_CANCELLED) {
-        /* Sent, and no answer came: the list says whether it happened. */
-        result = vllm_is_listed(v, i, g->name);
-        l->unsure = l->unsure || result == CALL_GONE;
-        if (result == CALL_SAID) {
-            why = call->error;
-            error_prefix(&why, "adapter '%s' was not loaded", g->id);
-            note(l, &why);
+    switch (vllm_call_result(call)) {
+    case CALL_NONE:
+        break;
+    case CALL_OK:
+        l->loaded |= UINT64_C(1) << i;
+        break;
+    case CALL_SAID:
+        if (is_from_between(call)) {
+            settle(l, i);
+            break;
         }
-        if (result != CALL_GONE)
-            result = result == CALL_OK ? CALL_OK : CALL_NONE;
-    }
-    if (result == CALL_OK || call->error.code == INF_ERROR_CANCELLED)
-        l->loaded |= UINT64_C(1) << i; /* cancelled: it may have happened */
-    if (result == CALL_SAID) {
-        struct server_answer a = {
-            .status = call->status, .body = call->body, .body_len = call->body_len};
-
         l->taken = l->taken || server_error_is_name_taken(&a);
-        vllm_refusal(v, call, i, ROUTE_LOAD, g->name, g->path, l->task->op, &why);
+        vllm_refusal(l->task, call, i, ROUTE_LOAD, g->name, g->path, &why);
         note(l, &why);
-    }
-    if (call->error.code == INF_ERROR_CANCELLED)
-        note(l, &call->error);
-    if (result == CALL_GONE) {
-        pthread_mutex_lock(&v->lock);
-        replicas_failed(&v->replicas, i, clock_us());
-        pthread_mutex_unlock(&v->lock);
-        if (!several)
+        break;
+    case CALL_GONE: /* another replica serves */
+        if (!several || call->error.code == INF_ERROR_CANCELLED)
             note(l, &call->error);
+        break;
+    case CALL_UNKNOWN:
+        settle(l, i);
+        break;
     }
 }
 
-/* Replica i kept what it was asked to take back. */
-static void note_left(struct load *l, size_t i)
+/* Replicas kept what they were asked to take back: their names come first, since a message has an
+ * end. */
+static void note_left(struct load *l, uint64_t left)
 {
+    struct vllm *v = l->task->vllm;
     const struct generation *g = l->generation;
-    const char *url = l->task->vllm->replicas.items[i].server.shown;
-    inf_error longer;
+    char urls[300] = "";
+    size_t at = 0;
+    int more = 0;
 
-    context_log(l->task->vllm->context, INF_LOG_WARNING,
-                "adapter '%s' stays loaded as '%s' at %s, which did not take it back", g->id,
-                g->name, url);
-    error_set(&longer, l->why.code, "%s; it stays loaded as '%s' at %s, which did not take it back",
-              l->why.message, g->name, url);
-    memcpy(l->why.message, longer.message, sizeof l->why.message);
+    for (size_t i = 0; i < v->replicas.n; i++) {
+        const char *url = v->replicas.items[i].server.shown;
+
+        if (!(left >> i & 1))
+            continue;
+        context_log(v->context, INF_LOG_WARNING,
+                    "%s did not take back adapter '%s', which may stay loaded there as '%s'", url,
+                    g->id, g->name);
+        if (at == 0 || at + strlen(url) + 2 < sizeof urls)
+            at += (size_t)snprintf(urls + at, sizeof urls - at, "%s%s", at ? ", " : "", url);
+        else
+            more++;
+    }
+    if (at && more)
+        error_prefix(&l->why, "%s and %d more did not take it back", urls, more);
+    else if (at)
+        error_prefix(&l->why, "%s did not take it back", urls);
 }
 
 /* Takes back what was loaded when not all of it could be. */
 static void roll_back(struct load *l)
 {
-    struct vllm *v = l->task->vllm;
-    struct calls calls = {0}; /* of its own: the task's may have been cancelled */
+    uint64_t left = l->loaded;
 
-    if (l->loaded == 0)
-        return;
-    if (calls_init(&calls, v->replicas.n, NULL) == INF_OK)
-        vllm_post(v, &calls, l->loaded, unload_route, l->generation->name, NULL, CLEAN_UP_MS, NULL);
-    for (size_t i = 0; i < v->replicas.n; i++) {
-        const struct call *call = calls.items ? &calls.items[i] : NULL;
-
-        if ((l->loaded >> i & 1) &&
-            (!call || (vllm_call_result(call) != CALL_OK && call->status != 404)))
-            note_left(l, i);
-    }
-    calls_free(&calls);
+    if (l->loaded)
+        left &= ~vllm_take_back(l->task, l->loaded, l->generation->name);
+    /* One that may still be at it is looked at again at the next contact. */
+    note_left(l, left | (vllm_is_left(l->task) ? l->unsure : 0));
 }
 
-/* One try under one name. */
-static int32_t load_as(struct load *l, const char *name, inf_error *err)
+/* Sends it to these, under the generation's name. An error: one refused, or none has it. */
+static int32_t load_on(struct load *l, uint64_t mask, inf_error *err)
 {
     struct vllm *v = l->task->vllm;
     struct generation *g = l->generation;
-    char *copy = mem_strdup(name);
     int32_t code = INF_OK;
 
-    if (!copy)
-        return error_no_memory(err);
-    mem_free(g->name);
-    g->name = copy;
-    l->loaded = 0;
-    l->taken = l->unsure = false;
-    l->why = (inf_error){0};
-    code = vllm_post(v, &l->task->calls, l->asked, load_route, name, g->path, LOAD_MS, err);
+    pthread_mutex_lock(&v->lock);
+    l->task->sent = true;
+    if (vllm_is_left(l->task))
+        code = error_set(err, INF_ERROR_CANCELLED, "the load was cancelled");
+    else if (!adapter_names_place(&v->names, g->name, g->path, mask))
+        code = error_no_memory(err);
+    pthread_mutex_unlock(&v->lock);
+    if (code == INF_OK)
+        code = vllm_post(l->task, &l->task->calls, mask, load_route, g->name, g->path, LOAD_MS,
+                         err);
     if (code != INF_OK)
         return code;
     for (size_t i = 0; i < v->replicas.n; i++) {
-        if (l->asked >> i & 1)
+        if (mask >> i & 1)
             judge(l, i, v->replicas.n > 1);
     }
     for (size_t i = 0; l->loaded == 0 && i < v->replicas.n; i++) {
-        if (l->asked >> i & 1) /* all of them went away */
+        if (mask >> i & 1) /* all of them went away */
             note(l, &l->task->calls.items[i].error);
     }
-    if (l->why.code == INF_OK)
-        return INF_OK;
-    roll_back(l);
+    vllm_removed(v, g->name, mask & ~(l->loaded | l->unsure));
     if (err)
         *err = l->why;
     return l->why.code;
 }
 
 /* The name counts as used from before it is sent until it is refused. */
-static int32_t claim(struct load *l, char name[NAME_MAX_LEN + 1], inf_error *err)
+static int32_t claim(struct load *l, inf_error *err)
 {
     struct vllm *v = l->task->vllm;
-    bool ok = false;
+    struct generation *g = l->generation;
+    char name[NAME_MAX_LEN + 1];
+    struct placed *p = NULL;
+    char *copy = NULL;
 
     pthread_mutex_lock(&v->lock);
     adapter_names_choose(name, &v->names, l->task->id);
-    ok = name_set_add(&v->names.used, name) && name_set_add(&v->names.ours, name);
-    if (!ok)
-        name_set_remove(&v->names.used, name);
+    copy = mem_strdup(name);
+    if (copy && name_set_add(&v->names.used, name)) {
+        p = adapter_names_place(&v->names, name, g->path, 0);
+        if (!p)
+            name_set_remove(&v->names.used, name);
+    }
+    if (p) {
+        p->loading = true;
+        mem_free(g->name);
+        g->name = copy;
+    }
     pthread_mutex_unlock(&v->lock);
-    return ok ? INF_OK : error_no_memory(err);
+    if (!p)
+        mem_free(copy);
+    return p ? INF_OK : error_no_memory(err);
 }
 
-static void disclaim(struct load *l, const char *name)
+/* The load has ended, well or not: what may still come of it stays ours for as long. The lock is
+ * held. */
+static void disclaim(struct load *l)
+{
+    struct vllm *v = l->task->vllm;
+    const char *name = l->generation->name;
+    struct placed *p = adapter_names_placed(&v->names, name);
+
+    if (p) {
+        p->loading = false;
+        p->until_us = l->unsure ? clock_deadline_us(LOAD_MS) : 0;
+    }
+    adapter_names_removed(&v->names, name, 0);
+}
+
+static void undo(struct load *l)
 {
     struct vllm *v = l->task->vllm;
 
+    roll_back(l);
     pthread_mutex_lock(&v->lock);
-    if (l->loaded == 0 && !l->unsure) {
-        name_set_remove(&v->names.ours, name);
-        if (!l->taken) /* no server has ever had it */
-            name_set_remove(&v->names.used, name);
-    }
+    disclaim(l);
+    if (l->loaded == 0 && l->unsure == 0 && !l->taken) /* no server has ever had it */
+        name_set_remove(&v->names.used, l->generation->name);
     pthread_mutex_unlock(&v->lock);
 }
 
 static int32_t load_under_a_name(struct load *l, inf_error *err)
 {
-    char name[NAME_MAX_LEN + 1];
     int32_t code = INF_OK;
 
     for (int k = 0; k < NAMES_TRIED; k++) {
-        code = claim(l, name, err);
-        if (code == INF_OK)
-            code = load_as(l, name, err);
+        l->loaded = l->unsure = 0;
+        l->taken = false;
+        l->why = (inf_error){0};
+        code = claim(l, err);
+        if (code != INF_OK)
+            return code;
+        code = load_on(l, l->asked, err);
         if (code == INF_OK)
             return INF_OK;
-        disclaim(l, name);
+        if (l->why.code == INF_OK)
+            l->why = *err;
+        undo(l);
+        *err = l->why;
         /* A fresh name that somebody took meanwhile: the next one. The id itself is another's. */
-        if (!l->taken || strcmp(name, l->task->id) == 0)
+        if (!l->taken || strcmp(l->generation->name, l->task->id) == 0)
             return code;
     }
     return code;
 }
 
-static int32_t commit(struct load *l, inf_error *err)
+/* Replicas that came back while it was being loaded. The lock is held. */
+static uint64_t newcomers(const struct load *l)
 {
-    struct vllm *v = l->task->vllm;
+    const struct replicas *r = &l->task->vllm->replicas;
+    uint64_t mask = 0;
+
+    for (size_t i = 0; i < r->n; i++) {
+        if (!r->items[i].dead && !(l->asked >> i & 1))
+            mask |= UINT64_C(1) << i;
+    }
+    return mask;
+}
+
+/* The generation serves from now on. *more: not yet, these replicas must have it too. */
+static int32_t commit(struct load *l, uint64_t *more, inf_error *err)
+{
+    struct task *t = l->task;
+    struct vllm *v = t->vllm;
     struct generation *g = l->generation;
     struct generation *old = NULL;
-    struct op_output *out = op_output(l->task->op);
+    int32_t code = INF_OK;
 
-    out->report_id = mem_strdup(g->id);
-    if (!out->report_id)
+    t->report_id = t->report_id ? t->report_id : mem_strdup(g->id);
+    if (!t->report_id)
         return error_no_memory(err);
     pthread_mutex_lock(&v->lock);
-    for (size_t i = 0; i < v->replicas.n; i++)
-        g->loaded[i] = l->loaded >> i & 1;
-    adapter_names_commit(&v->names, g, &old);
-    out->report = g->report;
+    *more = newcomers(l);
+    if (vllm_is_left(t)) {
+        code = error_set(err, INF_ERROR_CANCELLED, "the load was cancelled");
+    } else if (*more == 0) {
+        disclaim(l);
+        for (size_t i = 0; i < v->replicas.n; i++) {
+            g->loaded[i] = l->loaded >> i & 1;
+            g->life[i] = g->loaded[i] ? l->life[i] : 0;
+        }
+        adapter_names_commit(&v->names, g, &old);
+        t->report = g->report;
+        t->committed = true;
+    }
     pthread_mutex_unlock(&v->lock);
     if (old)
         vllm_retire(v, old);
-    return INF_OK;
+    return code;
 }
 
-/* Names of ours that it still has and nobody needs: of a load that was cancelled while the server was
- * at it, of an unload that did not reach it. */
-static void unload_leftovers(struct vllm *v, struct calls *calls, size_t i,
-                             const struct model_list *list)
+static int32_t load_on_newcomers(struct load *l, uint64_t more, inf_error *err)
 {
-    for (size_t k = 0; k < list->n; k++) {
-        const char *name = list->items[k].id;
-        bool leftover = false;
+    struct vllm *v = l->task->vllm;
+    uint64_t mask = more;
+    uint32_t lives[REPLICAS_MAX];
+    int32_t code = INF_OK;
 
-        pthread_mutex_lock(&v->lock);
-        leftover = name_set_has(&v->names.ours, name) && !adapter_names_by_name(&v->names, name);
-        pthread_mutex_unlock(&v->lock);
-        if (leftover)
-            vllm_post(v, calls, UINT64_C(1) << i, unload_route, name, NULL, CLEAN_UP_MS, NULL);
+    vllm_lives(v, lives);
+    for (size_t i = 0; i < v->replicas.n; i++) {
+        if (!(more >> i & 1))
+            continue;
+        l->life[i] = lives[i];
+        model_list_free(&l->lists[i]);
     }
+    code = vllm_ask_models(l->task, &l->task->calls, &mask, l->lists, err);
+    if (code == INF_ERROR_CONNECTION || code == INF_ERROR_TIMEOUT)
+        return INF_OK; /* they went away again */
+    l->asked |= mask;
+    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
+        const struct model_entry *e = mask >> i & 1
+                                          ? model_list_find(&l->lists[i], l->generation->name)
+                                          : NULL;
+
+        if (e)
+            code = vllm_not_ours(v, i, l->generation, e->root, err);
+    }
+    return code == INF_OK ? load_on(l, mask, err) : code;
+}
+
+static int32_t load_everywhere(struct load *l, inf_error *err)
+{
+    uint64_t more = 0;
+    int32_t code = load_under_a_name(l, err);
+
+    if (code != INF_OK)
+        return code;
+    for (;;) {
+        code = commit(l, &more, err);
+        if (code == INF_OK && more != 0)
+            code = load_on_newcomers(l, more, err);
+        if (code != INF_OK)
+            break;
+        if (more == 0)
+            return INF_OK;
+    }
+    if (l->why.code == INF_OK)
+        l->why = *err;
+    undo(l);
+    *err = l->why;
+    return code;
+}
+
+void vllm_unload_leftovers(struct task *t, size_t i, const struct model_list *list)
+{
+    struct vllm *v = t->vllm;
+
+    for (size_t k = 0; k < list->n; k++) {
+        const struct model_entry *e = &list->items[k];
+        const struct placed *p = NULL;
+        char *path = NULL;
+
+        if (!e->parent)
+            continue;
+        pthread_mutex_lock(&v->lock);
+        p = adapter_names_placed(&v->names, e->id);
+        if (p && p->where >> i & 1 && !p->held && !p->loading)
+            path = mem_strdup(p->path);
+        pthread_mutex_unlock(&v->lock);
+        /* Under a name of ours from another path: it was never ours, or is not any more. */
+        if (path && vllm_whose(e, path) == WHOSE_ANOTHERS)
+            vllm_removed(v, e->id, UINT64_C(1) << i);
+        else if (path)
+            vllm_take_back(t, UINT64_C(1) << i, e->id);
+        mem_free(path);
+    }
+}
+
+static void count_asking(struct load *l, uint64_t mask, int32_t by)
+{
+    struct vllm *v = l->task->vllm;
+
+    pthread_mutex_lock(&v->lock);
+    for (size_t i = 0; i < v->replicas.n; i++) {
+        if (mask >> i & 1)
+            v->replicas.items[i].n_asking += by;
+    }
+    pthread_mutex_unlock(&v->lock);
 }
 
 int32_t vllm_run_load(struct task *t, inf_error *err)
 {
     struct vllm *v = t->vllm;
     struct load l = {.task = t, .asked = vllm_live(v)};
-    struct model_list *lists = mem_calloc(v->replicas.n, sizeof *lists);
-    int32_t code = lists ? INF_OK : error_no_memory(err);
-
-    if (code == INF_OK)
-        code = vllm_ask_models(v, &t->calls, &l.asked, lists, err);
-    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
-        unload_leftovers(v, &t->calls, i, &lists[i]);
-        code = check_name(v, &lists[i], i, t->id, err);
-    }
-    if (code == INF_OK)
-        code = prepare(t, lists, &l.generation, err);
-    if (code == INF_OK)
-        code = load_under_a_name(&l, err);
-    if (code == INF_OK) {
-        code = commit(&l, err);
-        if (code != INF_OK) {
-            roll_back(&l);
-            disclaim(&l, l.generation->name);
-        }
-    }
-    if (code != INF_OK)
-        generation_free(l.generation);
-    vllm_free_lists(v, lists);
-    return code;
-}
-
-/* ------------------------------------------------------------------ again */
-
-/* Loads a tracked generation on one replica under the name it has. */
-static int32_t load_on(struct vllm *v, struct calls *calls, size_t i, struct generation *g,
-                       inf_error *err)
-{
-    const struct call *call = &calls->items[i];
-    struct server_answer a = {0};
-    int32_t code = vllm_same_bytes(g, err);
-
-    if (code == INF_OK)
-        code = vllm_post(v, calls, UINT64_C(1) << i, load_route, g->name, g->path, LOAD_MS, err);
-    if (code != INF_OK)
-        return code;
-    a = (struct server_answer){
-        .status = call->status, .body = call->body, .body_len = call->body_len};
-    if (vllm_call_result(call) == CALL_UNKNOWN && vllm_is_listed(v, i, g->name) == CALL_OK)
-        return INF_OK;
-    /* Taken: it is there after all; with several API servers behind an address only one knows. */
-    if (vllm_call_result(call) == CALL_OK || server_error_is_name_taken(&a))
-        return INF_OK;
-    vllm_refusal(v, call, i, ROUTE_LOAD, g->name, g->path, NULL, err);
-    return error_prefix(err, "the server lost adapter '%s' and did not load it again", g->id);
-}
-
-static void mark_loaded(struct vllm *v, struct generation *g, size_t i)
-{
-    pthread_mutex_lock(&v->lock);
-    g->loaded[i] = true;
-    g->epoch[i]++;
-    pthread_mutex_unlock(&v->lock);
-}
-
-int32_t vllm_run_load_again(struct task *t, inf_error *err)
-{
-    struct vllm *v = t->vllm;
-    struct model_list *lists = mem_calloc(v->replicas.n, sizeof *lists);
-    uint64_t mask = UINT64_C(1) << t->replica;
-    bool done = false;
-    int32_t code = lists ? INF_OK : error_no_memory(err);
-
-    pthread_mutex_lock(&v->lock);
-    done = t->generation->epoch[t->replica] != t->epoch;
-    pthread_mutex_unlock(&v->lock);
-    if (code == INF_OK && !done)
-        code = vllm_ask_models(v, &t->calls, &mask, lists, err);
-    if (code == INF_OK && !done)
-        code = load_on(v, &t->calls, t->replica, t->generation, err);
-    if (code == INF_OK && !done) {
-        context_log(v->context, INF_LOG_INFO, "loaded adapter '%s' again at %s, which had lost it",
-                    t->generation->id, v->replicas.items[t->replica].server.shown);
-        mark_loaded(v, t->generation, t->replica);
-    }
-    vllm_free_lists(v, lists);
-    return code;
-}
-
-/* ------------------------------------------------------------------ a dead replica */
-
-/* Every tracked adapter it does not list. */
-static int32_t load_missing(struct vllm *v, struct calls *calls, size_t i,
-                            const struct model_list *list, inf_error *err)
-{
+    uint64_t all = vllm_all(v);
     int32_t code = INF_OK;
 
-    /* Only this thread puts generations into the list or takes them out. */
-    for (struct generation *g = v->names.all; g && code == INF_OK; g = g->next) {
-        bool wanted = false;
-
-        pthread_mutex_lock(&v->lock);
-        wanted = g->current || g->pins > 0;
-        pthread_mutex_unlock(&v->lock);
-        if (!wanted)
-            continue;
-        if (!model_list_find(list, g->name))
-            code = load_on(v, calls, i, g, err);
-        if (code == INF_OK)
-            mark_loaded(v, g, i);
+    l.lists = mem_calloc(v->replicas.n, sizeof *l.lists);
+    if (!l.lists)
+        return error_no_memory(err);
+    vllm_lives(v, l.life);
+    count_asking(&l, all, 1);
+    code = vllm_ask_models(t, &t->calls, &l.asked, l.lists, err);
+    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
+        vllm_unload_leftovers(t, i, &l.lists[i]);
+        code = check_name(v, &l.lists[i], i, t->id, err);
     }
-    return code;
-}
-
-void vllm_run_revive(struct task *t)
-{
-    struct vllm *v = t->vllm;
-    size_t i = t->replica;
-    struct model_list *lists = mem_calloc(v->replicas.n, sizeof *lists);
-    uint64_t mask = UINT64_C(1) << i;
-    inf_error why = {0};
-    int32_t code = lists ? vllm_ask_models(v, &t->calls, &mask, lists, &why)
-                         : error_no_memory(&why);
-
     if (code == INF_OK)
-        code = load_missing(v, &t->calls, i, &lists[i], &why);
+        code = prepare(t, l.lists, &l.generation, err);
     if (code == INF_OK)
-        unload_leftovers(v, &t->calls, i, &lists[i]);
-    pthread_mutex_lock(&v->lock);
-    v->replicas.items[i].reviving = false;
-    if (code == INF_OK)
-        replicas_alive(&v->replicas, i);
-    else
-        replicas_failed(&v->replicas, i, clock_us());
-    pthread_mutex_unlock(&v->lock);
+        code = load_everywhere(&l, err);
     if (code != INF_OK)
-        context_log(v->context, INF_LOG_WARNING, "%s is left out for now: %s",
-                    v->replicas.items[i].server.shown, why.message);
-    vllm_free_lists(v, lists);
+        generation_free(l.generation);
+    count_asking(&l, all, -1);
+    vllm_free_lists(v, l.lists);
+    return code;
 }

@@ -69,6 +69,16 @@ static void wait_until_gone(const char *name)
     assert_false(fake_has_adapter(&server, name));
 }
 
+static void wait_for_requests(struct fake *f, const char *path)
+{
+    for (int i = 0; i < 500; i++) {
+        if (fake_requests(f, path, NULL) > 0)
+            return;
+        usleep(10000);
+    }
+    fail_msg("no request of %s came", path);
+}
+
 /* A copy of an adapter's directory, to be changed. */
 static void copy_adapter(char dir[64], const char *from)
 {
@@ -339,6 +349,124 @@ static void test_load__cancelled_while_the_server_is_at_it__leaves_nothing_for_l
     close_bench(&b);
 }
 
+static void test_load__cancelled_while_the_server_is_at_it__is_taken_back(void **state)
+{
+    struct bench b;
+    inf_adapter_source source;
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":0.4}");
+    open_bench(&b, NULL);
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = vllm.adapters[0];
+    assert_int_equal(inf_adapter_load_start(&op, b.provider, "x", &source, NULL, &err), INF_OK);
+    usleep(200000);
+    inf_op_cancel(op);
+    assert_int_equal(inf_op_wait(op, 200, &err), INF_ERROR_CANCELLED); /* at once */
+    assert_int_equal(count_adapters(&b), 0);
+    wait_for_requests(&server, UNLOAD); /* the server finished, and is told */
+    usleep(500000);
+    assert_false(fake_has_adapter(&server, "x"));
+    inf_op_release(op);
+    /* the next one of that id waits for all this, and then is like any other */
+    load(&b, "x", vllm.adapters[1]);
+    assert_int_equal(count_adapters(&b), 1);
+    close_bench(&b);
+}
+
+static void test_close__right_after_a_cancelled_load__waits_until_it_is_taken_back(void **state)
+{
+    struct bench b;
+    inf_adapter_source source;
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":0.4}");
+    open_bench(&b, NULL);
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = vllm.adapters[0];
+    assert_int_equal(inf_adapter_load_start(&op, b.provider, "x", &source, NULL, &err), INF_OK);
+    usleep(200000);
+    inf_op_cancel(op);
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_ERROR_CANCELLED);
+    inf_op_release(op);
+    close_bench(&b);
+    usleep(500000);
+    assert_int_equal(fake_requests(&server, UNLOAD, NULL), 1);
+    assert_false(fake_has_adapter(&server, "x"));
+}
+
+static void test_load__one_that_the_server_is_long_at__holds_up_no_other_id(void **state)
+{
+    struct bench b;
+    inf_adapter_source source;
+    inf_request request = greedy("hi", 4, "y");
+    inf_op *slow = NULL, *list = NULL;
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"next\",\"path\":\"" LOAD "\",\"act\":\"wait\",\"seconds\":30}");
+    open_bench(&b, NULL);
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = vllm.adapters[0];
+    assert_int_equal(inf_adapter_load_start(&slow, b.provider, "x", &source, NULL, &err), INF_OK);
+    wait_for_requests(&server, LOAD);
+    load(&b, "y", vllm.adapters[1]);
+    load(&b, "y", vllm.adapters[2]);
+    inf_op_release(run(&b, &request));
+    assert_int_equal(inf_adapter_unload(b.provider, "y", &err), INF_OK);
+    assert_int_equal(inf_server_adapters_start(&list, b.provider, NULL, &err), INF_OK);
+    assert_int_equal(inf_op_wait(list, -1, &err), INF_OK);
+    assert_false(inf_op_poll(slow));
+    inf_op_cancel(slow);
+    assert_int_equal(inf_op_wait(slow, -1, &err), INF_ERROR_CANCELLED);
+    inf_op_release(list);
+    inf_op_release(slow);
+    fake_do(&server, "{\"do\":\"die\"}"); /* the clean-up need not be waited for */
+    close_bench(&b);
+}
+
+static void test_load_and_unload__many_ids_at_once__each_ends_as_alone(void **state)
+{
+    struct bench b;
+    inf_adapter_source source;
+    inf_op *ops[80];
+    char id[16];
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":0.01}");
+    open_bench(&b, NULL);
+    inf_adapter_source_default(&source, sizeof source);
+    for (int i = 0; i < 80; i++) { /* of each id: load, load, unload, load */
+        snprintf(id, sizeof id, "id-%d", i / 4);
+        source.path = vllm.adapters[i % 4];
+        if (i % 4 == 2)
+            assert_int_equal(inf_adapter_unload_start(&ops[i], b.provider, id, NULL, &err), INF_OK);
+        else
+            assert_int_equal(inf_adapter_load_start(&ops[i], b.provider, id, &source, NULL, &err),
+                             INF_OK);
+    }
+    for (int i = 0; i < 80; i++) {
+        if (inf_op_wait(ops[i], -1, &err) != INF_OK)
+            fail_msg("%d: %s", i, err.message);
+        inf_op_release(ops[i]);
+    }
+    assert_int_equal(count_adapters(&b), 20);
+    for (int i = 0; i < 20; i++) {
+        snprintf(id, sizeof id, "id-%d", i);
+        wait_until_gone(id);
+        snprintf(id, sizeof id, "id-%d@2", i);
+        wait_until_gone(id);
+        snprintf(id, sizeof id, "id-%d@3", i);
+        assert_true(fake_has_adapter(&server, id));
+    }
+    close_bench(&b);
+}
+
 static void test_close__with_everything_in_flight__ends_it(void **state)
 {
     struct bench b;
@@ -416,6 +544,140 @@ static void test_generate__restarted_and_the_files_changed__says_so(void **state
     load(&b, "x", dir);
     inf_op_release(run(&b, &request));
     remove_adapter(dir);
+    close_bench(&b);
+}
+
+/* Nobody is connected and nothing was heard for so long that the server may have been started anew. */
+static void let_time_pass(void)
+{
+    usleep(300000);
+}
+
+static void expect_refused(struct bench *b, const char *id, int32_t code, const char *says)
+{
+    inf_request request = greedy("What is gravity?", 8, id);
+    inf_op *op = NULL;
+    inf_error err;
+
+    fake_requests(&server, CHAT, NULL);
+    assert_int_equal(inf_generate(&op, b->provider, &request, &err), code);
+    if (!strstr(err.message, says))
+        fail_msg("'%s' does not say '%s'", err.message, says);
+    assert_int_equal(fake_requests(&server, CHAT, NULL), 0);
+    inf_op_release(op);
+}
+
+static void test_load__another_programs_adapter_under_a_name_we_gave_back__stays(void **state)
+{
+    struct bench b;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, NULL);
+    load(&b, "x", vllm.adapters[0]);
+    assert_int_equal(inf_adapter_unload(b.provider, "x", &err), INF_OK);
+    fake_do(&server, "{\"do\":\"set\",\"adapters\":{\"x\":\"%s\"}}", vllm.adapters[0]);
+    load(&b, "y", vllm.adapters[1]);
+    assert_true(fake_has_adapter(&server, "x"));
+    expect_load_error(&b, "x", vllm.adapters[1], INF_ERROR_STATE, "did not load");
+    assert_true(fake_has_adapter(&server, "x"));
+    close_bench(&b);
+}
+
+static void test_load__our_name_lost_and_given_by_another__stays(void **state)
+{
+    struct bench b;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, NULL);
+    load(&b, "x", vllm.adapters[0]);
+    /* the first one's unload is lost, so that the next contact would try it again */
+    fake_do(&server, "{\"do\":\"next\",\"path\":\"" UNLOAD "\",\"act\":\"reset\"}");
+    load(&b, "x", vllm.adapters[1]);
+    wait_for_requests(&server, UNLOAD);
+    let_time_pass();
+    fake_do(&server, "{\"do\":\"restart\"}");
+    fake_do(&server, "{\"do\":\"set\",\"adapters\":{\"x\":\"%s\",\"x@2\":\"%s\"}}",
+            vllm.adapters[2], vllm.adapters[3]);
+    let_time_pass();
+    load(&b, "y", vllm.adapters[1]);
+    assert_true(fake_has_adapter(&server, "x") && fake_has_adapter(&server, "x@2"));
+    assert_int_not_equal(inf_adapter_unload(b.provider, "x", &err), INF_OK);
+    assert_true(fake_has_adapter(&server, "x") && fake_has_adapter(&server, "x@2"));
+    close_bench(&b);
+}
+
+static void test_generate__restarted_and_another_has_the_name__is_never_used(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("What is gravity?", 8, "x");
+    inf_op *op = NULL;
+    inf_text text;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, NULL);
+    load(&b, "x", vllm.adapters[0]);
+    inf_op_release(run(&b, &request));
+    fake_do(&server, "{\"do\":\"restart\"}");
+    fake_do(&server, "{\"do\":\"set\",\"adapters\":{\"x\":\"%s\"}}", vllm.adapters[1]);
+    let_time_pass();
+    expect_refused(&b, "x", INF_ERROR_STATE, "another program's adapter");
+    expect_refused(&b, "x", INF_ERROR_STATE, "inference adapters unload");
+    /* the list says whose it is */
+    assert_int_equal(inf_server_adapters_start(&op, b.provider, NULL, &err), INF_OK);
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_OK);
+    assert_int_equal(inf_op_text(op, &text), INF_OK);
+    assert_non_null(strstr(text.data, "\"name\":\"x\",\"id\":null"));
+    assert_non_null(strstr(text.data, "\"id\":\"x\""));
+    inf_op_release(op);
+    /* one that the list does not show, found out by the server's refusal */
+    fake_do(&server, "{\"do\":\"set\",\"listed\":false}");
+    let_time_pass();
+    expect_refused(&b, "x", INF_ERROR_STATE, "is taken");
+    /* gone, and everything is as before */
+    fake_do(&server, "{\"do\":\"set\",\"listed\":true,\"adapters\":{}}");
+    let_time_pass();
+    inf_op_release(run(&b, &request));
+    assert_true(fake_has_adapter(&server, "x"));
+    close_bench(&b);
+}
+
+static void test_unload__restarted_and_another_has_the_name__leaves_it(void **state)
+{
+    struct bench b;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, NULL);
+    load(&b, "x", vllm.adapters[0]);
+    fake_do(&server, "{\"do\":\"restart\"}");
+    fake_do(&server, "{\"do\":\"set\",\"adapters\":{\"x\":\"%s\"}}", vllm.adapters[1]);
+    let_time_pass();
+    assert_int_equal(inf_adapter_unload(b.provider, "x", &err), INF_ERROR_STATE);
+    assert_non_null(strstr(err.message, "another program"));
+    assert_true(fake_has_adapter(&server, "x"));
+    assert_int_equal(count_adapters(&b), 0);
+    close_bench(&b);
+}
+
+static void test_generate__a_name_of_ours_on_the_server__is_no_adapter_id(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("hi", 4, "x");
+
+    (void)state;
+    open_bench(&b, NULL);
+    load(&b, "x", vllm.adapters[0]);
+    load(&b, "x", vllm.adapters[1]);
+    wait_until_gone("x");
+    expect_refused(&b, "x@2", INF_ERROR_INVALID_ARGUMENT, "ask for 'x'");
+    inf_op_release(run(&b, &request));
+    load(&b, "x@2", vllm.adapters[2]); /* as an id of its own it has a name of its own */
+    assert_true(fake_has_adapter(&server, "x@2@2"));
+    request.adapter_id = inf_str("x@2");
+    inf_op_release(run(&b, &request));
     close_bench(&b);
 }
 
@@ -599,7 +861,7 @@ static void test_request__logprobs__come_back(void **state)
 static void test_request__adapter_scale__is_unsupported(void **state)
 {
     struct bench b;
-    inf_request request = greedy("hi", 4, "x");
+    inf_request request = greedy("hi", 4, "theirs");
     inf_op *op = NULL;
     inf_error err;
 
@@ -882,6 +1144,133 @@ static void test_replicas__a_dead_one__is_skipped_and_gets_its_adapters_when_it_
     fake_stop(&other);
 }
 
+static void test_replicas__comes_back_with_anothers_adapter__stays_out(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("hi", 4, "x");
+
+    (void)state;
+    open_two(&b);
+    load(&b, "x", vllm.adapters[0]);
+    fake_do(&other, "{\"do\":\"die\"}");
+    for (int i = 0; i < 4; i++)
+        inf_op_release(run(&b, &request));
+    fake_requests(&other, CHAT, NULL);
+    fake_do(&other, "{\"do\":\"set\",\"adapters\":{\"x\":\"%s\"}}", vllm.adapters[1]);
+    fake_do(&other, "{\"do\":\"rise\"}");
+    for (int i = 0; i < 60; i++) {
+        usleep(50000);
+        inf_op_release(run(&b, &request));
+    }
+    assert_int_equal(fake_requests(&other, CHAT, NULL), 0);
+    assert_true(fake_has_adapter(&other, "x"));
+    close_bench(&b);
+    fake_stop(&other);
+}
+
+static void test_replicas__one_that_never_answers__is_left_out_and_its_requests_go_on(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("hi", 4, NULL);
+    inf_op *ops[4], *op = NULL;
+    inf_text text;
+    inf_error err;
+
+    (void)state;
+    open_two(&b);
+    load(&b, "x", vllm.adapters[0]);
+    fake_do(&other, "{\"do\":\"set\",\"hung\":true}");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(inf_generate_start(&ops[i], b.provider, &request, NULL, &err), INF_OK);
+    for (int i = 0; i < 4; i++) {
+        if (inf_op_wait(ops[i], 20000, &err) != INF_OK)
+            fail_msg("%s", err.message);
+        inf_op_release(ops[i]);
+    }
+    assert_int_equal(fake_requests(&server, CHAT, NULL), 4);
+    /* what comes after does not try it */
+    for (int i = 0; i < 4; i++)
+        inf_op_release(run(&b, &request));
+    assert_int_equal(fake_requests(&server, CHAT, NULL), 4);
+    /* nor do a load and a list wait for it */
+    load(&b, "y", vllm.adapters[1]);
+    assert_int_equal(inf_server_adapters_start(&op, b.provider, NULL, &err), INF_OK);
+    assert_int_equal(inf_op_wait(op, 10000, &err), INF_OK);
+    assert_int_equal(inf_op_text(op, &text), INF_OK);
+    assert_non_null(strstr(text.data, "\"id\":\"y\""));
+    inf_op_release(op);
+    fake_do(&other, "{\"do\":\"set\",\"hung\":false}");
+    close_bench(&b);
+    fake_stop(&other);
+}
+
+static void test_replicas__list_with_one_that_never_answers__shows_the_others_soon(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+    inf_text text;
+    inf_error err;
+
+    (void)state;
+    open_two(&b);
+    load(&b, "x", vllm.adapters[0]);
+    fake_do(&other, "{\"do\":\"set\",\"hung\":true}");
+    assert_int_equal(inf_server_adapters_start(&op, b.provider, NULL, &err), INF_OK);
+    assert_int_equal(inf_op_wait(op, 15000, &err), INF_OK); /* connect_timeout_ms is 1 s here */
+    assert_int_equal(inf_op_text(op, &text), INF_OK);
+    assert_non_null(strstr(text.data, "\"id\":\"x\""));
+    inf_op_release(op);
+    close_bench(&b);
+    fake_stop(&other);
+}
+
+static void test_replicas__slow_one_and_a_users_short_timeout__stays(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("hi", 4, NULL);
+    inf_op *op = NULL;
+    inf_error err;
+    int timeouts = 0;
+
+    (void)state;
+    open_two(&b);
+    fake_do(&other, "{\"do\":\"next\",\"path\":\"" CHAT "\",\"act\":\"wait\",\"seconds\":0.6}");
+    request.timeout_ms = 200;
+    for (int i = 0; i < 2; i++) {
+        timeouts += inf_generate(&op, b.provider, &request, &err) == INF_ERROR_TIMEOUT;
+        inf_op_release(op);
+    }
+    assert_int_equal(timeouts, 1);
+    fake_requests(&other, CHAT, NULL);
+    request.timeout_ms = 60000;
+    for (int i = 0; i < 4; i++)
+        inf_op_release(run(&b, &request));
+    assert_int_equal(fake_requests(&other, CHAT, NULL), 2);
+    close_bench(&b);
+    fake_stop(&other);
+}
+
+static void test_replicas__a_failed_rollback_after_a_long_refusal__still_names_the_replica(
+    void **state)
+{
+    struct bench b;
+    char id[241];
+
+    (void)state;
+    memset(id, 'i', 240);
+    id[240] = '\0';
+    open_two(&b);
+    fake_do(&other,
+            "{\"do\":\"next\",\"path\":\"" LOAD "\",\"act\":\"raw\",\"then\":\"keep\",\"text\":"
+            "\"HTTP/1.1 500 Internal Server Error\\r\\ncontent-type: application/json\\r\\n"
+            "content-length: 1024\\r\\n\\r\\n{\\\"error\\\":{\\\"message\\\":\\\"%01000d\\\"}}\"}",
+            7);
+    fake_do(&server, "{\"do\":\"next\",\"path\":\"" UNLOAD "\",\"act\":\"reset\"}");
+    expect_load_error(&b, id, vllm.adapters[0], INF_ERROR_HTTP_STATUS, server.url);
+    close_bench(&b);
+    fake_stop(&other);
+}
+
 static void test_replicas__all_dead__is_a_connection_error(void **state)
 {
     struct bench b;
@@ -917,9 +1306,18 @@ int main(void)
         SERVED(test_unload__server_forgot_it__is_a_404_and_not_tracked_afterwards),
         SERVED(test_load_and_unload__answer_lost__is_settled_by_the_list),
         SERVED(test_load__cancelled_while_the_server_is_at_it__leaves_nothing_for_long),
+        SERVED(test_load__cancelled_while_the_server_is_at_it__is_taken_back),
+        SERVED(test_close__right_after_a_cancelled_load__waits_until_it_is_taken_back),
+        SERVED(test_load__one_that_the_server_is_long_at__holds_up_no_other_id),
+        SERVED(test_load_and_unload__many_ids_at_once__each_ends_as_alone),
         SERVED(test_close__with_everything_in_flight__ends_it),
         SERVED(test_generate__server_restarted__the_adapter_is_loaded_again_once),
         SERVED(test_generate__restarted_and_the_files_changed__says_so),
+        SERVED(test_load__another_programs_adapter_under_a_name_we_gave_back__stays),
+        SERVED(test_load__our_name_lost_and_given_by_another__stays),
+        SERVED(test_generate__restarted_and_another_has_the_name__is_never_used),
+        SERVED(test_unload__restarted_and_another_has_the_name__leaves_it),
+        SERVED(test_generate__a_name_of_ours_on_the_server__is_no_adapter_id),
         SERVED(test_generate__untracked_adapter__is_sent_as_it_is),
         SERVED(test_load__what_the_server_or_we_refuse__says_what_to_do),
         SERVED(test_load__adapter_check_never__sends_what_it_is_given),
@@ -938,6 +1336,11 @@ int main(void)
         SERVED(test_replicas__load__goes_to_all_and_requests_to_the_less_busy),
         SERVED(test_replicas__one_refuses_a_load__it_is_taken_back_from_the_others),
         SERVED(test_replicas__a_dead_one__is_skipped_and_gets_its_adapters_when_it_comes_back),
+        SERVED(test_replicas__comes_back_with_anothers_adapter__stays_out),
+        SERVED(test_replicas__one_that_never_answers__is_left_out_and_its_requests_go_on),
+        SERVED(test_replicas__list_with_one_that_never_answers__shows_the_others_soon),
+        SERVED(test_replicas__slow_one_and_a_users_short_timeout__stays),
+        SERVED(test_replicas__a_failed_rollback_after_a_long_refusal__still_names_the_replica),
         SERVED(test_replicas__all_dead__is_a_connection_error),
     };
     struct CMUnitTest list[64];

@@ -200,6 +200,7 @@ class Server:
         self.routes = True        # runtime LoRA
         self.key = None           # an API key that is asked for
         self.base_root = "/models/base"
+        self.hung = False         # connections and requests are taken, and never answered
         self.listed = True        # GET /v1/models lists what was loaded
         self.max_rank = 16
         self.take_all = True      # adapters that hold nothing sensible are taken, as vLLM does
@@ -275,6 +276,8 @@ class Server:
             act = next((a for a in self.acts if a["path"] == path), None)
             if act:
                 self.acts.remove(act)
+        while self.hung:
+            time.sleep(0.02)
         if replay:
             for piece in replay["response"]:
                 c.send(bytes_of(piece))

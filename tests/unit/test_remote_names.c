@@ -87,7 +87,39 @@ static void test_generations__replace_hide_and_drop(void **state)
     adapter_names_free(&a);
 }
 
+static void test_placed__until_removed_everywhere(void **state)
+{
+    struct adapter_names a;
+    struct generation *g = generation_make("x", "x@2", "/p"), *old = NULL;
+
+    (void)state;
+    adapter_names_init(&a);
+    assert_null(adapter_names_placed(&a, "x"));
+    assert_int_equal(adapter_names_place(&a, "x", "/p", 5)->where, 5);
+    assert_non_null(adapter_names_place(&a, "x@2", "/p", 1));
+    assert_string_equal(adapter_names_placed(&a, "x")->path, "/p");
+    adapter_names_removed(&a, "x", 4);
+    assert_int_equal(adapter_names_placed(&a, "x")->where, 1);
+    adapter_names_removed(&a, "x", 1);
+    assert_null(adapter_names_placed(&a, "x")); /* confirmed: not ours any more */
+    adapter_names_commit(&a, g, &old);
+    assert_true(adapter_names_placed(&a, "x@2")->held);
+    g->current = false;
+    adapter_names_drop(&a, g);
+    assert_false(adapter_names_placed(&a, "x@2")->held);
+    /* one whose load has not ended stays written down, wherever it is */
+    adapter_names_placed(&a, "x@2")->loading = true;
+    adapter_names_removed(&a, "x@2", 1);
+    assert_non_null(adapter_names_placed(&a, "x@2"));
+    adapter_names_free(&a);
+}
+
 /* ------------------------------------------------------------------ replicas */
+
+static void fails(struct replicas *r, size_t i, int64_t now)
+{
+    replicas_failed(r, i, r->items[i].life, now);
+}
 
 static void test_replicas__least_busy_live_one_that_has_it(void **state)
 {
@@ -102,7 +134,7 @@ static void test_replicas__least_busy_live_one_that_has_it(void **state)
     assert_int_equal(replicas_pick(&r, NULL, 0), 2);
     assert_int_equal(replicas_pick(&r, &g, 0), 1);
     assert_int_equal(replicas_pick(&r, &g, 2), 0);
-    replicas_failed(&r, 1, 1000);
+    fails(&r, 1, 1000);
     assert_int_equal(replicas_pick(&r, &g, 0), 0);
     assert_true(replicas_more(&r, 0));
     assert_false(replicas_more(&r, 1));
@@ -131,7 +163,7 @@ static void test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them
     memset(&r, 0, sizeof r);
     r.n = 2;
     for (int i = 0; i < 12; i++) {
-        replicas_failed(&r, 0, now);
+        fails(&r, 0, now);
         assert_true(r.items[0].retry_us - now >= last && r.items[0].retry_us - now <= 30000000);
         last = r.items[0].retry_us - now;
         assert_int_equal(replicas_due(&r, r.items[0].retry_us - 1), REPLICA_NONE);
@@ -142,13 +174,47 @@ static void test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them
     }
     replicas_alive(&r, 0);
     assert_false(r.items[0].dead);
-    replicas_failed(&r, 0, now);
-    replicas_failed(&r, 1, now + 1);
+    fails(&r, 0, now);
+    fails(&r, 1, now + 1);
     assert_int_equal(replicas_pick(&r, NULL, 0), 0); /* none lives: the one due first */
     r.n = 1;
     r.items[0].dead = false;
-    replicas_failed(&r, 0, now);
+    fails(&r, 0, now);
     assert_false(r.items[0].dead); /* a single server is never given up */
+}
+
+static void test_replicas__a_failure_of_an_earlier_life__is_no_news(void **state)
+{
+    static struct replicas r;
+    uint32_t life = 0;
+
+    (void)state;
+    memset(&r, 0, sizeof r);
+    r.n = 2;
+    life = replicas_life(&r, 0, 1);
+    assert_true(life != 0);
+    replicas_failed(&r, 0, life, 1);
+    assert_true(r.items[0].dead && r.items[0].life != life);
+    replicas_alive(&r, 0);
+    replicas_failed(&r, 0, life, 1);
+    assert_false(r.items[0].dead);
+}
+
+static void test_replicas__silent_for_long_with_nobody_connected__another_life(void **state)
+{
+    static struct replicas r;
+    uint32_t life = 0;
+
+    (void)state;
+    memset(&r, 0, sizeof r);
+    r.n = 1;
+    replicas_heard(&r, 0, 1000);
+    life = replicas_life(&r, 0, 1000);
+    assert_int_equal(replicas_life(&r, 0, 1000 + CONTACT_US - 1), life);
+    r.items[0].busy = 1;
+    assert_int_equal(replicas_life(&r, 0, 1000 + CONTACT_US), life);
+    r.items[0].busy = 0;
+    assert_true(replicas_life(&r, 0, 1000 + CONTACT_US) != life);
 }
 
 /* ------------------------------------------------------------------ the list of models */
@@ -292,9 +358,12 @@ int main(void)
         cmocka_unit_test(test_names__each_is_given_once),
         cmocka_unit_test(test_names__longest_id__still_gets_a_fresh_name),
         cmocka_unit_test(test_generations__replace_hide_and_drop),
+        cmocka_unit_test(test_placed__until_removed_everywhere),
         cmocka_unit_test(test_replicas__least_busy_live_one_that_has_it),
         cmocka_unit_test(test_replicas__equals_take_turns),
         cmocka_unit_test(test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them),
+        cmocka_unit_test(test_replicas__a_failure_of_an_earlier_life__is_no_news),
+        cmocka_unit_test(test_replicas__silent_for_long_with_nobody_connected__another_life),
         cmocka_unit_test(test_models__base_and_adapters),
         cmocka_unit_test(test_models__something_else__is_a_protocol_error),
         cmocka_unit_test(test_digest__changes_with_the_bytes_and_with_nothing_else),
