@@ -1,10 +1,8 @@
-/* adapter_files: see the header. */
+/* adapter_files: paths and bytes; see the header. The check is in adapter_check.c. */
 #include "remote/adapter_files.h"
 
 #include "core/buffer.h"
 #include "core/memory.h"
-#include "hf/files/peft.h"
-#include "remote/base_tensors.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -65,7 +63,7 @@ bool adapter_files_same_path(const char *a, const char *b)
            one.st_ino == two.st_ino;
 }
 
-static char *join_path(const char *dir, const char *name)
+char *adapter_files_join(const char *dir, const char *name)
 {
     struct buffer full;
 
@@ -77,9 +75,9 @@ static char *join_path(const char *dir, const char *name)
     return NULL;
 }
 
-static bool is_file(const char *dir, const char *name)
+bool adapter_files_has(const char *dir, const char *name)
 {
-    char *path = join_path(dir, name);
+    char *path = adapter_files_join(dir, name);
     struct stat info;
     bool ok = path && stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, R_OK) == 0;
 
@@ -89,7 +87,7 @@ static bool is_file(const char *dir, const char *name)
 
 bool adapter_files_readable(const char *dir)
 {
-    return is_file(dir, "adapter_config.json");
+    return adapter_files_has(dir, "adapter_config.json");
 }
 
 /* ------------------------------------------------------------------ the digest */
@@ -193,96 +191,11 @@ void adapter_files_digest(struct files_digest *out, const char *dir)
     *out = (struct files_digest){{1, 2}, false};
     out->known = adapter_files_readable(dir) && list_files(files, dir);
     for (size_t i = 0; i < files->n && out->known; i++) {
-        char *path = join_path(dir, files->items[i]);
+        char *path = adapter_files_join(dir, files->items[i]);
 
         mix(out, (const unsigned char *)files->items[i], strlen(files->items[i]));
         out->known = path && mix_file(out, path);
         mem_free(path);
     }
     adapter_names_free(&sorted);
-}
-
-/* ------------------------------------------------------------------ the check */
-
-static int32_t check_tensor(const struct safetensors *st, const struct safetensors_tensor *t,
-                            inf_error *err)
-{
-    void *scratch = NULL;
-    const void *data = NULL;
-    size_t width = t->dtype == SAFETENSORS_F32 ? 4 : 2;
-    int32_t code = INF_OK;
-
-    if (t->dtype > SAFETENSORS_BF16 || t->size == 0)
-        return INF_OK;
-    scratch = mem_alloc(t->size);
-    if (!scratch)
-        return error_no_memory(err);
-    code = safetensors_data(&data, st, t, scratch, err);
-    if (code == INF_OK && peft_first_not_finite(data, t->dtype, t->size / width) < t->size / width)
-        code = error_set(err, INF_ERROR_NOT_FINITE,
-                         "tensor %s holds a NaN or an infinity: one request with such an adapter "
-                         "spoils every answer of a vLLM server",
-                         t->name);
-    mem_free(scratch);
-    return code;
-}
-
-/* The weights alone, for an adapter whose configuration our reader refuses. */
-static int32_t check_weights(const char *dir, inf_error *err)
-{
-    char *path = join_path(dir, "adapter_model.safetensors");
-    struct safetensors *st = NULL;
-    int32_t code = INF_OK;
-
-    if (!path)
-        return error_no_memory(err);
-    if (access(path, R_OK) == 0)
-        code = safetensors_open(&st, path, err);
-    for (size_t i = 0; code == INF_OK && st && i < safetensors_count(st); i++)
-        code = check_tensor(st, safetensors_at(st, i), err);
-    safetensors_close(st);
-    mem_free(path);
-    return code;
-}
-
-static void fill_report(inf_adapter_report *report, const struct peft_adapter *p)
-{
-    report->scale = p->modules[0].scale;
-    report->n_modules = (int32_t)p->n_modules;
-    report->n_tensors = (int32_t)safetensors_count(p->weights);
-    report->bytes = (int64_t)safetensors_file_size(p->weights);
-    for (size_t i = 0; i < p->n_modules; i++) {
-        if (p->modules[i].rank > report->rank)
-            report->rank = p->modules[i].rank;
-    }
-}
-
-static int32_t check_modules(const struct peft_adapter *p, const char *base_dir, inf_error *err)
-{
-    struct base_tensors *base = NULL;
-    int32_t code = base_tensors_open(&base, base_dir, err);
-
-    for (size_t i = 0; base && code == INF_OK && i < p->n_modules; i++)
-        code = base_tensors_check(base, p->modules[i].name, p->modules[i].b->shape[0],
-                                  p->modules[i].a->shape[1], p->modules[i].a->name, err);
-    base_tensors_close(base);
-    return code;
-}
-
-int32_t adapter_files_check(const char *dir, const char *base_dir, inf_adapter_report *report,
-                            inf_error *err)
-{
-    struct peft_adapter *p = NULL;
-    int32_t code = peft_open(&p, dir, err);
-
-    if (code == INF_ERROR_UNSUPPORTED)
-        return check_weights(dir, err);
-    for (size_t i = 0; code == INF_OK && i < safetensors_count(p->weights); i++)
-        code = check_tensor(p->weights, safetensors_at(p->weights, i), err);
-    if (code == INF_OK && base_dir)
-        code = check_modules(p, base_dir, err);
-    if (code == INF_OK)
-        fill_report(report, p);
-    peft_close(p);
-    return code == INF_OK ? error_none(err) : error_prefix(err, "%s", dir);
 }

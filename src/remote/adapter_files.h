@@ -25,12 +25,26 @@ bool adapter_files_readable(const char *dir);
  * cannot be read. It tells apart what changed, not what was forged. */
 void adapter_files_digest(struct files_digest *out, const char *dir);
 
+/* "dir/name" from mem_*; NULL: out of memory, or longer than a path may be. */
+char *adapter_files_join(const char *dir, const char *name);
+/* A regular file of that name that this machine can read. */
+bool adapter_files_has(const char *dir, const char *name);
+
 /*
- * The adapter's format and every weight; with the base model's directory (NULL, or one that cannot
- * be read, or has no safetensors: left out) names and shapes too. report: rank, scale, modules,
- * tensors and bytes are filled in. A PEFT feature that our own reader does not know is the server's
- * to judge, but its weights must be finite. Errors: BAD_FORMAT, MISMATCH, NOT_FINITE, each with the
- * tensor's name; IO, NO_MEMORY.
+ * The adapter's format and every weight, of the file that vLLM would read: adapter_model.safetensors,
+ * else adapter_model.bin, else adapter_model.pt. report: rank, scale, modules, tensors and bytes are
+ * filled in, as far as our own reader knows the adapter.
+ *
+ * Every floating-point number must be finite, in f32 too: also F64 and 8-bit ones, the scale, and the
+ * scale times each number of a B. A PEFT feature that our reader does not know is the server's to
+ * judge, but its numbers are checked all the same. With the base model's directory (NULL, or one that
+ * cannot be read, or has no safetensors: left out) names and shapes are compared too: of the LoRA
+ * pairs and of modules trained in full (modules_to_save).
+ *
+ * A .bin or .pt is a pickle, which is not read here: it must be a whole zip archive or an old
+ * torch.save stream; what numbers it holds, only the server finds out.
+ *
+ * Errors: BAD_FORMAT, MISMATCH, NOT_FINITE, each with the tensor's name; IO, NO_MEMORY.
  */
 int32_t adapter_files_check(const char *dir, const char *base_dir, inf_adapter_report *report,
                             inf_error *err);

@@ -166,3 +166,47 @@ int32_t base_tensors_check(const struct base_tensors *b, const char *module, int
                      tensor, (long long)n_in, (long long)n_out, module, (long long)t->shape[1],
                      (long long)t->shape[0]);
 }
+
+/* The tensor of that name, whole or from its tail on. */
+static const struct safetensors_tensor *find_whole(const struct base_tensors *b, const char *name)
+{
+    const char *tail = tail_of(name);
+
+    for (size_t s = 0; s < b->n; s++) {
+        for (size_t i = 0; i < safetensors_count(b->shards[s]); i++) {
+            const struct safetensors_tensor *t = safetensors_at(b->shards[s], i);
+
+            if (names(t->name, tail, ""))
+                return t;
+        }
+    }
+    return NULL;
+}
+
+int32_t base_tensors_check_whole(const struct base_tensors *b, const char *name,
+                                 const struct safetensors_tensor *tensor, inf_error *err)
+{
+    const struct safetensors_tensor *t = find_whole(b, name);
+    bool same = true;
+
+    if (!t && strstr(name, "lm_head."))
+        t = find_whole(b, "embed_tokens.weight");
+    if (!t && (strstr(name, "lm_head.") || is_expert(name)))
+        return INF_OK;
+    if (!t)
+        return error_set(err, INF_ERROR_MISMATCH,
+                         "tensor %s: the server's base model has no %s that it could take the "
+                         "place of",
+                         tensor->name, name);
+    if (t->dtype == SAFETENSORS_OTHER) /* packed: its shape is not the weight's */
+        return INF_OK;
+    for (int32_t i = 0; i < SAFETENSORS_MAX_DIMS; i++)
+        same = same && t->shape[i] == tensor->shape[i];
+    if (same && t->n_dims == tensor->n_dims)
+        return INF_OK;
+    return error_set(err, INF_ERROR_MISMATCH,
+                     "tensor %s has %lld by %lld numbers, but %s of the server's base model has "
+                     "%lld by %lld",
+                     tensor->name, (long long)tensor->shape[0], (long long)tensor->shape[1],
+                     t->name, (long long)t->shape[0], (long long)t->shape[1]);
+}

@@ -22,4 +22,12 @@ void base_tensors_close(struct base_tensors *b); /* NULL is ignored */
 int32_t base_tensors_check(const struct base_tensors *b, const char *module, int64_t n_out,
                            int64_t n_in, const char *tensor, inf_error *err);
 
+struct safetensors_tensor;
+
+/* A tensor of an adapter that takes the place of the base model's tensor `name`
+ * ("model.norm.weight"). MISMATCH as above, shapes being the same or not. An output layer that the
+ * checkpoint lacks is compared with the embedding. */
+int32_t base_tensors_check_whole(const struct base_tensors *b, const char *name,
+                                 const struct safetensors_tensor *tensor, inf_error *err);
+
 #endif

@@ -309,6 +309,189 @@ static void test_check__sound_damaged_and_not_finite(void **state)
     checked(PEFT "bias-all", NULL, INF_OK, "");
 }
 
+/* A directory with a configuration, and a .safetensors file of one tensor of those bytes. */
+static void write_file(const char *dir, const char *name, const void *bytes, size_t n)
+{
+    char path[256];
+    FILE *f = NULL;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    fclose(f);
+}
+
+static void write_tensors(const char *dir, const char *name, const char *header, const void *data,
+                          size_t n)
+{
+    char bytes[2048];
+    uint64_t length = strlen(header);
+
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, length);
+    memcpy(bytes + 8 + length, data, n);
+    write_file(dir, name, bytes, 8 + length + n);
+}
+
+static void write_config(const char *dir, const char *more)
+{
+    char text[512];
+    int n = snprintf(text, sizeof text, "{\"peft_type\":\"LORA\",\"r\":1%s}", more);
+
+    write_file(dir, "adapter_config.json", text, (size_t)n);
+}
+
+#define A_NAME "base_model.model.model.layers.0.q_proj.lora_A.weight"
+#define B_NAME "base_model.model.model.layers.0.q_proj.lora_B.weight"
+#define ALPHA ",\"lora_alpha\":1,\"target_modules\":[\"q_proj\"]"
+
+static void test_check__every_dtype__finds_what_is_no_number(void **state)
+{
+    static const struct {
+        const char *dtype;
+        unsigned char bytes[8]; /* of one number */
+        size_t n;
+        int32_t code;
+    } cases[] = {
+        {"F64", {0, 0, 0, 0, 0, 0, 0xf8, 0x7f}, 8, INF_ERROR_NOT_FINITE}, /* NaN */
+        {"F64", {0, 0, 0, 0, 0, 0, 0xf0, 0x7f}, 8, INF_ERROR_NOT_FINITE}, /* infinite */
+        {"F64", {0, 0, 0, 0, 0, 0, 0x90, 0x7f}, 8, INF_ERROR_NOT_FINITE}, /* infinite in f32 */
+        {"F64", {0, 0, 0, 0, 0, 0, 0xf0, 0x3f}, 8, INF_OK},               /* 1 */
+        {"F8_E4M3", {0x7f}, 1, INF_ERROR_NOT_FINITE},
+        {"F8_E4M3", {0xff}, 1, INF_ERROR_NOT_FINITE},
+        {"F8_E4M3", {0x7e}, 1, INF_OK},
+        {"F8_E5M2", {0x7e}, 1, INF_ERROR_NOT_FINITE},
+        {"F8_E5M2", {0x7c}, 1, INF_ERROR_NOT_FINITE}, /* infinite */
+        {"F8_E5M2", {0x7b}, 1, INF_OK},
+        {"F8_E4M3FNUZ", {0x80}, 1, INF_ERROR_NOT_FINITE},
+        {"F8_E5M2FNUZ", {0x80}, 1, INF_ERROR_NOT_FINITE},
+        {"F8_E5M2FNUZ", {0x7f}, 1, INF_OK},
+        {"F8_E8M0", {0xff}, 1, INF_ERROR_NOT_FINITE},
+        {"I8", {0xff}, 1, INF_OK},
+        {"F16", {0, 0x7e}, 2, INF_ERROR_NOT_FINITE},
+        {"BF16", {0x80, 0x7f}, 2, INF_ERROR_NOT_FINITE},
+    };
+    char dir[] = "/tmp/inference-dtype-XXXXXX";
+    unsigned char data[16];
+    char header[1024];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    write_config(dir, ALPHA);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = cases[i].n;
+
+        memset(data, 0, sizeof data);
+        memcpy(data + n, cases[i].bytes, n); /* the B's only number */
+        snprintf(header, sizeof header,
+                 "{\"" A_NAME "\":{\"dtype\":\"%s\",\"shape\":[1,1],\"data_offsets\":[0,%zu]},"
+                 "\"" B_NAME "\":{\"dtype\":\"%s\",\"shape\":[1,1],\"data_offsets\":[%zu,%zu]}}",
+                 cases[i].dtype, n, cases[i].dtype, n, 2 * n);
+        write_tensors(dir, "adapter_model.safetensors", header, data, 2 * n);
+        checked(dir, NULL, cases[i].code, cases[i].code == INF_OK ? "" : B_NAME);
+    }
+    run("rm -r %s%s", dir, "");
+}
+
+static void test_check__scale_that_is_infinite__is_refused(void **state)
+{
+    char dir[] = "/tmp/inference-scale-XXXXXX";
+    const float data[2] = {1, 4};
+    const char *header = "{\"" A_NAME
+                         "\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]},"
+                         "\"" B_NAME
+                         "\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[4,8]}}";
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    write_tensors(dir, "adapter_model.safetensors", header, data, sizeof data);
+    write_config(dir, ",\"lora_alpha\":1e39");
+    checked(dir, NULL, INF_ERROR_BAD_FORMAT, "lora_alpha");
+    /* where our own reader stops at a feature, too */
+    write_config(dir, ",\"lora_alpha\":1e39,\"use_dora\":true");
+    checked(dir, NULL, INF_ERROR_BAD_FORMAT, "lora_alpha");
+    write_config(dir, ",\"lora_alpha\":1,\"alpha_pattern\":{\"q_proj\":1e39},\"use_dora\":true");
+    checked(dir, NULL, INF_ERROR_BAD_FORMAT, "alpha_pattern");
+    write_config(dir, ",\"lora_alpha\":2e38"); /* finite, and 4 times it is not */
+    checked(dir, NULL, INF_ERROR_NOT_FINITE, B_NAME);
+    write_config(dir, ",\"lora_alpha\":16");
+    checked(dir, NULL, INF_OK, "");
+    run("rm -r %s%s", dir, "");
+}
+
+static void test_check__a_pickle__must_be_a_whole_one(void **state)
+{
+    static const unsigned char old[20] = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c,
+                                          0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
+    static const char zip[40] = "PK\3\4..............PK\5\6";
+    char dir[] = "/tmp/inference-pickle-XXXXXX";
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    write_config(dir, ALPHA);
+    checked(dir, NULL, INF_ERROR_IO, "adapter_model");
+    write_file(dir, "adapter_model.bin", "garbage", 7);
+    checked(dir, NULL, INF_ERROR_BAD_FORMAT, "adapter_model.bin");
+    write_file(dir, "adapter_model.bin", "", 0);
+    checked(dir, NULL, INF_ERROR_BAD_FORMAT, "adapter_model.bin");
+    write_file(dir, "adapter_model.bin", zip, 18); /* cut off */
+    checked(dir, NULL, INF_ERROR_BAD_FORMAT, "adapter_model.bin");
+    write_file(dir, "adapter_model.bin", zip, sizeof zip);
+    checked(dir, NULL, INF_OK, "");
+    write_file(dir, "adapter_model.bin", old, sizeof old);
+    checked(dir, NULL, INF_OK, "");
+    /* a .safetensors beside it is what the server reads */
+    write_file(dir, "adapter_model.safetensors", "garbage", 7);
+    checked(dir, NULL, INF_ERROR_BAD_FORMAT, "");
+    run("rm -r %s%s", dir, "");
+}
+
+static void test_check__modules_trained_in_full__have_the_bases_shapes(void **state)
+{
+    char base[] = "/tmp/inference-base-XXXXXX";
+    char dir[] = "/tmp/inference-whole-XXXXXX";
+    static const char zeros[64];
+    static const struct {
+        const char *name, *shape;
+        int32_t code;
+    } cases[] = {
+        {"base_model.model.model.norm.weight", "[2]", INF_OK},
+        {"base_model.model.model.norm.weight", "[3]", INF_ERROR_MISMATCH},
+        {"base_model.model.model.norm.modules_to_save.default.weight", "[2]", INF_OK},
+        {"base_model.model.model.norm.modules_to_save.weight", "[1]", INF_ERROR_MISMATCH},
+        {"base_model.model.model.nothing.weight", "[2]", INF_ERROR_MISMATCH},
+        {"base_model.model.lm_head.weight", "[3,2]", INF_OK}, /* the embedding's */
+        {"base_model.model.lm_head.weight", "[4,2]", INF_ERROR_MISMATCH},
+        {"base_model.model.model.embed_tokens.weight", "[2,3]", INF_ERROR_MISMATCH},
+        {"base_model.model.model.layers.0.q_proj.lora_magnitude_vector", "[7]", INF_OK},
+    };
+
+    (void)state;
+    assert_non_null(mkdtemp(base));
+    assert_non_null(mkdtemp(dir));
+    write_tensors(base, "model.safetensors",
+                  "{\"model.norm.weight\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},"
+                  "\"model.embed_tokens.weight\":{\"dtype\":\"F16\",\"shape\":[3,2],"
+                  "\"data_offsets\":[4,16]}}",
+                  zeros, 16);
+    write_config(dir, ",\"lora_alpha\":1,\"modules_to_save\":[\"norm\"]");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char header[512];
+        int rows = 1, columns = 1;
+        size_t n = 0;
+
+        sscanf(cases[i].shape, "[%d,%d", &rows, &columns);
+        n = 4 * (size_t)rows * (size_t)columns;
+        snprintf(header, sizeof header,
+                 "{\"%s\":{\"dtype\":\"F32\",\"shape\":%s,\"data_offsets\":[0,%zu]}}",
+                 cases[i].name, cases[i].shape, n);
+        write_tensors(dir, "adapter_model.safetensors", header, zeros, n);
+        checked(dir, base, cases[i].code, cases[i].code == INF_OK ? "" : cases[i].name);
+    }
+    run("rm -r %s %s", base, dir);
+}
+
 static void test_check__against_a_base__names_and_shapes(void **state)
 {
     char base[] = "/tmp/inference-base-XXXXXX";
@@ -368,6 +551,10 @@ int main(void)
         cmocka_unit_test(test_models__something_else__is_a_protocol_error),
         cmocka_unit_test(test_digest__changes_with_the_bytes_and_with_nothing_else),
         cmocka_unit_test(test_check__sound_damaged_and_not_finite),
+        cmocka_unit_test(test_check__every_dtype__finds_what_is_no_number),
+        cmocka_unit_test(test_check__scale_that_is_infinite__is_refused),
+        cmocka_unit_test(test_check__a_pickle__must_be_a_whole_one),
+        cmocka_unit_test(test_check__modules_trained_in_full__have_the_bases_shapes),
         cmocka_unit_test(test_check__against_a_base__names_and_shapes),
         cmocka_unit_test(test_path__relative_ones_that_exist__become_absolute),
     };

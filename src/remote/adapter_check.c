@@ -1,0 +1,439 @@
+/*
+ * adapter_check: whether an adapter directory is sound, before a server is told to load it. See
+ * adapter_files.h. Blocking file I/O; stateless.
+ */
+#include "remote/adapter_files.h"
+
+#include "core/buffer.h"
+#include "core/memory.h"
+#include "hf/files/peft.h"
+#include "remote/base_tensors.h"
+#include "remote/json_scan.h"
+
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char config_name[] = "adapter_config.json";
+static const char weights_name[] = "adapter_model.safetensors";
+
+/* ------------------------------------------------------------------ numbers */
+
+static double f32_at(const unsigned char *p)
+{
+    float x = 0;
+
+    memcpy(&x, p, sizeof x);
+    return (double)x;
+}
+
+static double f64_at(const unsigned char *p)
+{
+    double x = 0;
+
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static double bf16_at(const unsigned char *p)
+{
+    const unsigned char wide[4] = {0, 0, p[0], p[1]};
+
+    return f32_at(wide);
+}
+
+static double f16_at(const unsigned char *p)
+{
+    unsigned bits = (unsigned)p[0] | (unsigned)p[1] << 8;
+    int exponent = (int)(bits >> 10 & 31);
+    double fraction = (double)(bits & 1023);
+    double x = 0;
+
+    if (exponent == 31)
+        return (double)NAN; /* or infinite: as bad */
+    x = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    return bits >> 15 ? -x : x;
+}
+
+/* Of eight bits only whether they are a number is told: those that are, are small. */
+static double e5m2_at(const unsigned char *p)
+{
+    return (*p & 0x7c) == 0x7c ? (double)NAN : 0;
+}
+
+static double e4m3_at(const unsigned char *p)
+{
+    return (*p & 0x7f) == 0x7f ? (double)NAN : 0;
+}
+
+static double fnuz_at(const unsigned char *p)
+{
+    return *p == 0x80 ? (double)NAN : 0;
+}
+
+static double e8m0_at(const unsigned char *p)
+{
+    return *p == 0xff ? (double)NAN : 0;
+}
+
+struct decoder {
+    const char *dtype;
+    size_t width;
+    double (*at)(const unsigned char *p);
+};
+
+/* The dtypes that have something else than finite numbers. */
+static const struct decoder decoders[] = {
+    {"F32", 4, f32_at},          {"F16", 2, f16_at},      {"BF16", 2, bf16_at},
+    {"F64", 8, f64_at},          {"C64", 4, f32_at},      {"F8_E5M2", 1, e5m2_at},
+    {"F8_E4M3", 1, e4m3_at},     {"F8_E8M0", 1, e8m0_at}, {"F8_E4M3FNUZ", 1, fnuz_at},
+    {"F8_E5M2FNUZ", 1, fnuz_at},
+};
+
+static const struct decoder *find_decoder(const char *dtype)
+{
+    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++) {
+        if (strcmp(decoders[i].dtype, dtype) == 0)
+            return &decoders[i];
+    }
+    return NULL;
+}
+
+/* The largest magnitude; negative when one is no finite number of f32. */
+static double largest(const struct decoder *d, const unsigned char *data, size_t size)
+{
+    double most = 0;
+
+    for (size_t at = 0; at + d->width <= size; at += d->width) {
+        double x = fabs(d->at(data + at));
+
+        if (!(x <= (double)FLT_MAX))
+            return -1;
+        most = x > most ? x : most;
+    }
+    return most;
+}
+
+/* scale: what the server multiplies the numbers by. */
+static int32_t check_tensor(const struct safetensors *st, const struct safetensors_tensor *t,
+                            double scale, inf_error *err)
+{
+    const struct decoder *d = find_decoder(t->dtype_name);
+    void *scratch = NULL;
+    const void *data = NULL;
+    double most = 0;
+    int32_t code = INF_OK;
+
+    if (!d || t->size == 0)
+        return INF_OK;
+    scratch = mem_alloc(t->size);
+    if (!scratch)
+        return error_no_memory(err);
+    code = safetensors_data(&data, st, t, scratch, err);
+    if (code == INF_OK)
+        most = largest(d, data, t->size);
+    mem_free(scratch);
+    if (code == INF_OK && most < 0)
+        return error_set(err, INF_ERROR_NOT_FINITE,
+                         "tensor %s holds a NaN or an infinity (in f32): one request with such an "
+                         "adapter spoils every answer of a vLLM server",
+                         t->name);
+    if (code == INF_OK && !(most * fabs(scale) <= (double)FLT_MAX))
+        return error_set(
+            err, INF_ERROR_NOT_FINITE,
+            "tensor %s times the adapter's scale of %g is infinite in f32: one request "
+            "with such an adapter spoils every answer of a vLLM server",
+            t->name, scale);
+    return code;
+}
+
+/* ------------------------------------------------------------------ the configuration */
+
+static int32_t check_alpha(const char *key, struct json_span value, inf_error *err)
+{
+    double alpha = 0;
+
+    if (scan_real(value, &alpha) && !(fabs(alpha) <= (double)FLT_MAX))
+        return error_set(err, INF_ERROR_BAD_FORMAT,
+                         "adapter_config.json: %s %g is infinite in f32, and so is the scale", key,
+                         alpha);
+    return INF_OK;
+}
+
+static int32_t read_config(struct buffer *out, const char *dir, inf_error *err)
+{
+    char *path = adapter_files_join(dir, config_name);
+    FILE *f = path ? fopen(path, "rbe") : NULL;
+    char block[4096];
+    size_t n = 0;
+    int32_t code = INF_OK;
+
+    if (!path)
+        return error_no_memory(err);
+    if (!f)
+        code = error_set_errno(err, errno, "read", path);
+    while (code == INF_OK && (n = fread(block, 1, sizeof block, f)) > 0) {
+        if (!buffer_append(out, block, n))
+            code = error_set(err, INF_ERROR_BAD_FORMAT, "%s is too long", config_name);
+    }
+    if (f)
+        fclose(f);
+    mem_free(path);
+    return code;
+}
+
+/* What the reader of PEFT configurations does not get to when it refuses a feature. */
+static int32_t check_config(const char *dir, inf_error *err)
+{
+    struct buffer text;
+    struct json_span whole, key, value;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    buffer_init(&text, PEFT_CONFIG_MAX_BYTES);
+    code = read_config(&text, dir, err);
+    if (code == INF_OK && !scan_json(&whole, text.data ? text.data : "", text.len))
+        code = error_set(err, INF_ERROR_BAD_FORMAT, "%s is no JSON", config_name);
+    if (code == INF_OK)
+        code = check_alpha("lora_alpha", scan_member(whole, "lora_alpha"), err);
+    if (code == INF_OK && scan_object(&w, scan_member(whole, "alpha_pattern"))) {
+        while (code == INF_OK && scan_next_member(&w, &key, &value))
+            code = check_alpha("a value of alpha_pattern", value, err);
+    }
+    buffer_free(&text);
+    return code;
+}
+
+/* ------------------------------------------------------------------ pickles */
+
+/* The archive's end, which a cut one lacks: within the last 64 KiB and its own 22 bytes. */
+static bool has_end(FILE *f, long size)
+{
+    enum { TAIL = 65536 + 22 };
+    static const char mark[] = {'P', 'K', 5, 6};
+    long from = size > TAIL ? size - TAIL : 0;
+    char *tail = mem_alloc(TAIL);
+    size_t n = 0;
+    bool found = false;
+
+    if (tail && fseek(f, from, SEEK_SET) == 0)
+        n = fread(tail, 1, TAIL, f);
+    for (size_t i = 0; i + 22 <= n && !found; i++)
+        found = memcmp(tail + i, mark, sizeof mark) == 0;
+    mem_free(tail);
+    return found;
+}
+
+static bool is_pickle(FILE *f)
+{
+    static const unsigned char zip[] = {'P', 'K', 3, 4};
+    /* torch.save before 1.6: a pickle of protocol 2 whose first object is this number */
+    static const unsigned char old[] = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c,
+                                        0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
+    unsigned char head[sizeof old] = {0};
+    size_t n = fread(head, 1, sizeof head, f);
+    long size = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+
+    if (n >= sizeof zip && memcmp(head, zip, sizeof zip) == 0)
+        return size > 0 && has_end(f, size);
+    return n == sizeof old && memcmp(head, old, sizeof old) == 0;
+}
+
+static int32_t check_pickle(const char *dir, const char *name, inf_error *err)
+{
+    char *path = adapter_files_join(dir, name);
+    FILE *f = path ? fopen(path, "rbe") : NULL;
+    int32_t code = INF_OK;
+
+    if (!path)
+        return error_no_memory(err);
+    if (!f)
+        code = error_set_errno(err, errno, "read", path);
+    else if (!is_pickle(f))
+        code = error_set(err, INF_ERROR_BAD_FORMAT,
+                         "%s is no file of torch.save, or a truncated one; save the adapter with "
+                         "safe_serialization=True",
+                         name);
+    if (f)
+        fclose(f);
+    mem_free(path);
+    return code;
+}
+
+/* ------------------------------------------------------------------ what our reader knows */
+
+static void fill_report(inf_adapter_report *report, const struct peft_adapter *p)
+{
+    report->scale = p->modules[0].scale;
+    report->n_modules = (int32_t)p->n_modules;
+    report->n_tensors = (int32_t)safetensors_count(p->weights);
+    report->bytes = (int64_t)safetensors_file_size(p->weights);
+    for (size_t i = 0; i < p->n_modules; i++) {
+        if (p->modules[i].rank > report->rank)
+            report->rank = p->modules[i].rank;
+    }
+}
+
+static int32_t check_modules(const struct peft_adapter *p, const struct base_tensors *base,
+                             inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; base && code == INF_OK && i < p->n_modules; i++)
+        code = base_tensors_check(base, p->modules[i].name, p->modules[i].b->shape[0],
+                                  p->modules[i].a->shape[1], p->modules[i].a->name, err);
+    return code;
+}
+
+static int32_t check_known(const struct peft_adapter *p, const struct base_tensors *base,
+                           inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; code == INF_OK && i < safetensors_count(p->weights); i++)
+        code = check_tensor(p->weights, safetensors_at(p->weights, i), 1, err);
+    for (size_t i = 0; code == INF_OK && i < p->n_modules; i++)
+        code = check_tensor(p->weights, p->modules[i].b, (double)p->modules[i].scale, err);
+    return code == INF_OK ? check_modules(p, base, err) : code;
+}
+
+/* ------------------------------------------------------------------ what it does not know */
+
+static bool ends_in(const char *text, size_t n, const char *end)
+{
+    size_t m = strlen(end);
+
+    return n > m && memcmp(text + n - m, end, m) == 0;
+}
+
+/* The module of "<module>.lora_A[.default].weight", to be freed; *b: the name of its B. NULL: none. */
+static char *module_of_a(const char *tensor, char **b)
+{
+    const char *at = strstr(tensor, ".lora_A.");
+    char *module = NULL;
+
+    *b = NULL;
+    if (!at || !ends_in(tensor, strlen(tensor), ".weight"))
+        return NULL;
+    module = mem_strndup(tensor, (size_t)(at - tensor));
+    *b = mem_strdup(tensor);
+    if (*b)
+        (*b)[(size_t)(at - tensor) + strlen(".lora_")] = 'B';
+    return module;
+}
+
+static const char *without_prefix(const char *name)
+{
+    static const char prefix[] = "base_model.model.";
+
+    return strncmp(name, prefix, sizeof prefix - 1) == 0 ? name + sizeof prefix - 1 : name;
+}
+
+static int32_t check_pair(const struct safetensors *st, const struct base_tensors *base,
+                          const struct safetensors_tensor *a, inf_error *err)
+{
+    char *b_name = NULL;
+    char *module = module_of_a(a->name, &b_name);
+    const struct safetensors_tensor *b = b_name ? safetensors_find(st, b_name) : NULL;
+    int32_t code = INF_OK;
+
+    if (b && module && a->n_dims == 2 && b->n_dims == 2) {
+        if (a->shape[0] != b->shape[1])
+            code = error_set(err, INF_ERROR_MISMATCH, "tensors %s and %s have different ranks",
+                             a->name, b->name);
+        else
+            code = base_tensors_check(base, without_prefix(module), b->shape[0], a->shape[1],
+                                      a->name, err);
+    }
+    mem_free(module);
+    mem_free(b_name);
+    return code;
+}
+
+/* A module trained in full; peft has named it "<module>.weight" and, longer ago,
+ * "<module>.modules_to_save[.default].weight". */
+static int32_t check_whole(const struct base_tensors *base, const struct safetensors_tensor *t,
+                           inf_error *err)
+{
+    static const char mark[] = ".modules_to_save.";
+    const char *name = without_prefix(t->name);
+    const char *at = strstr(name, mark);
+    const char *last = strrchr(name, '.');
+    struct buffer plain;
+    int32_t code = INF_OK;
+
+    buffer_init(&plain, BUFFER_NO_LIMIT);
+    if (!buffer_append(&plain, name, at ? (size_t)(at - name) : strlen(name)) ||
+        (at && !buffer_append_str(&plain, last)))
+        code = error_no_memory(err);
+    if (code == INF_OK)
+        code = base_tensors_check_whole(base, plain.data, t, err);
+    buffer_free(&plain);
+    return code;
+}
+
+static bool is_whole(const char *name)
+{
+    size_t n = strlen(name);
+
+    return !strstr(name, "lora_") && !strstr(name, ".base_layer.") &&
+           (ends_in(name, n, ".weight") || ends_in(name, n, ".bias"));
+}
+
+static int32_t check_unknown(const char *dir, const struct base_tensors *base, inf_error *err)
+{
+    char *path = adapter_files_join(dir, weights_name);
+    struct safetensors *st = NULL;
+    int32_t code = path ? safetensors_open(&st, path, err) : error_no_memory(err);
+
+    for (size_t i = 0; code == INF_OK && i < safetensors_count(st); i++) {
+        const struct safetensors_tensor *t = safetensors_at(st, i);
+
+        code = check_tensor(st, t, 1, err);
+        if (code == INF_OK && base)
+            code = is_whole(t->name) ? check_whole(base, t, err) : check_pair(st, base, t, err);
+    }
+    safetensors_close(st);
+    mem_free(path);
+    return code;
+}
+
+/* ------------------------------------------------------------------ the check */
+
+static int32_t check_safetensors(const char *dir, const char *base_dir, inf_adapter_report *report,
+                                 inf_error *err)
+{
+    struct base_tensors *base = NULL;
+    struct peft_adapter *p = NULL;
+    int32_t code = base_dir ? base_tensors_open(&base, base_dir, err) : INF_OK;
+
+    if (code == INF_OK)
+        code = peft_open(&p, dir, err);
+    if (code == INF_OK)
+        code = check_known(p, base, err);
+    else if (code == INF_ERROR_UNSUPPORTED)
+        code = check_unknown(dir, base, err);
+    if (code == INF_OK && p)
+        fill_report(report, p);
+    peft_close(p);
+    base_tensors_close(base);
+    return code;
+}
+
+int32_t adapter_files_check(const char *dir, const char *base_dir, inf_adapter_report *report,
+                            inf_error *err)
+{
+    static const char *const pickles[] = {"adapter_model.bin", "adapter_model.pt"};
+    const char *pickle = NULL;
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; i < 2 && !pickle && !adapter_files_has(dir, weights_name); i++)
+        pickle = adapter_files_has(dir, pickles[i]) ? pickles[i] : NULL;
+    code = check_config(dir, err);
+    if (code == INF_OK)
+        code = pickle ? check_pickle(dir, pickle, err)
+                      : check_safetensors(dir, base_dir, report, err);
+    return code == INF_OK ? error_none(err) : error_prefix(err, "%s", dir);
+}
