@@ -250,7 +250,7 @@ void exchange_cancelled(struct http_exchange *x)
     inf_error err = {0};
     char what[240];
 
-    if (x->phase == PHASE_DONE)
+    if (x->phase == PHASE_DONE || (x->told && !x->client->stopped))
         return;
     error_set(&err, INF_ERROR_CANCELLED, "%s: cancelled", failure_what(what, sizeof what, x));
     finish(x, &err);
