@@ -237,6 +237,7 @@ bool url_is_local_name(const char *host, size_t n)
 
 bool url_is_loopback(const char *url)
 {
+    static const unsigned char any[16] = {0};
     static const unsigned char one[16] = {[15] = 1};
     static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     unsigned char a[16];
@@ -246,9 +247,10 @@ bool url_is_loopback(const char *url)
         return false;
     switch (address_family(u.host, u.host_len, a)) {
     case AF_INET:
-        return a[0] == 127;
+        return a[0] == 127 || memcmp(a, any, 4) == 0;
     case AF_INET6:
-        return memcmp(a, one, 16) == 0 || (memcmp(a, mapped, 12) == 0 && a[12] == 127);
+        return memcmp(a, one, 16) == 0 || memcmp(a, any, 16) == 0 ||
+               (memcmp(a, mapped, 12) == 0 && (a[12] == 127 || memcmp(a + 12, any, 4) == 0));
     default:
         return ends_in_localhost(u.host, u.host_len);
     }

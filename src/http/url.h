@@ -49,7 +49,8 @@ bool url_ends_in(const char *base, const char *path);
  * root. NULL: out of memory. */
 char *url_without(const char *base, const char *path);
 
-/* localhost, *.localhost, 127.0.0.0/8, ::1 and ::ffff:127.0.0.0/104. */
+/* localhost, *.localhost, 127.0.0.0/8, ::1 and ::ffff:127.0.0.0/104; 0.0.0.0 and [::] too, which reach
+ * this machine. */
 bool url_is_loopback(const char *url);
 /* localhost and *.localhost, in any case: names that need no lookup. */
 bool url_is_local_name(const char *host, size_t n);

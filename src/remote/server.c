@@ -5,8 +5,12 @@
 #include "core/memory.h"
 #include "http/url.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 enum { LINE_MAX_LEN = 16 * 1024 };
 
@@ -149,6 +153,56 @@ int32_t server_headers(struct http_headers **out, const struct server *s, inf_te
 
 /* ------------------------------------------------------------------ the address */
 
+static bool is_host(const struct url *u, const char *name, size_t n)
+{
+    return n > 0 && u->host_len == n && strncasecmp(u->host, name, n) == 0;
+}
+
+static bool is_own_name(const struct url *u)
+{
+    char name[256] = "";
+
+    if (u->literal || gethostname(name, sizeof name - 1) != 0)
+        return false;
+    return is_host(u, name, strlen(name)) || is_host(u, name, strcspn(name, "."));
+}
+
+static bool is_own_address(const struct url *u)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in_addr v4;
+    struct in6_addr v6;
+    struct ifaddrs *all = NULL;
+    bool is_v4 = false;
+    bool found = false;
+
+    if (!u->literal || u->host_len >= sizeof text)
+        return false;
+    memcpy(text, u->host, u->host_len);
+    text[u->host_len] = '\0';
+    is_v4 = inet_pton(AF_INET, text, &v4) == 1;
+    if ((!is_v4 && inet_pton(AF_INET6, text, &v6) != 1) || getifaddrs(&all) != 0)
+        return false;
+    for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+        const void *sa = i->ifa_addr;
+
+        if (sa && is_v4 && i->ifa_addr->sa_family == AF_INET)
+            found = ((const struct sockaddr_in *)sa)->sin_addr.s_addr == v4.s_addr;
+        else if (sa && !is_v4 && i->ifa_addr->sa_family == AF_INET6)
+            found = memcmp(&((const struct sockaddr_in6 *)sa)->sin6_addr, &v6, sizeof v6) == 0;
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+bool server_is_here(const char *url)
+{
+    struct url u;
+
+    return url_is_loopback(url) ||
+           (url_parse(&u, url, NULL) == INF_OK && (is_own_name(&u) || is_own_address(&u)));
+}
+
 static int32_t set_urls(struct server *s, const char *url, bool *authorized, inf_error *err)
 {
     struct url parts;
@@ -162,7 +216,7 @@ static int32_t set_urls(struct server *s, const char *url, bool *authorized, inf
         return error_no_memory(err);
     *authorized = parts.user_len > 0;
     url_display(s->shown, sizeof s->shown, s->base);
-    s->loopback = url_is_loopback(s->base);
+    s->loopback = server_is_here(s->base);
     return INF_OK;
 }
 

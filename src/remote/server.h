@@ -18,8 +18,13 @@ struct server {
     char *root; /* the same without /v1 */
     struct http_headers *headers;
     char shown[256]; /* for messages: no secrets in it */
-    bool loopback;
+    bool loopback;   /* it is this machine, as far as is told by server_is_here */
 };
+
+/* Whether a URL is of this machine, told without asking any name server: what url_is_loopback knows,
+ * an address of one of its interfaces, its host name, whole or up to the first dot. Another name that
+ * leads here (a DNS alias, one of /etc/hosts) is not seen, nor is a proxy in between. */
+bool server_is_here(const char *url);
 
 /* What is sent as a bearer token. */
 struct server_key {

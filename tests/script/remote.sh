@@ -60,6 +60,18 @@ expect_ok generate "$@" -m smol --load "b=$adapter-1" --adapter b -n 3 --json hi
 expect_output '' adapters list "$@" # generate took back what it loaded
 expect_error 11 'lora_' adapters load "$@" "c=$peft/nan-weight"
 expect_error 18 '/nowhere' adapters load "$@" "c=/nowhere"
+
+# ---- a signal while the server is at a load: nothing stays behind
+printf '%s\n' '{"do":"set","load_delay":1}' >&7
+"$INFERENCE" generate "$@" -m smol --load "d=$adapter-0" --adapter d -n 3 hi >"$work/out" 2>"$work/err" &
+pid=$!
+sleep 0.5
+kill -TERM $pid
+wait $pid && fail "a command that got a signal succeeded"
+sleep 1
+printf '%s\n' '{"do":"set","load_delay":0}' >&7
+expect_output '' adapters list "$@"
+
 expect_output '' adapters list -p ollama -u "$ollama"
 
 exec 7>&- 8>&-

@@ -160,16 +160,18 @@ static void test_url__paths__joined_told_and_taken_off(void **state)
 
 static void test_url__loopback__told_by_name_and_address(void **state)
 {
-    static const char *const yes[] = {"http://localhost:8100/v1", "http://LOCALHOST",
-                                      "http://vllm.localhost",    "http://127.0.0.1",
-                                      "https://127.9.8.7:1/",     "http://[::1]/v1",
-                                      "http://[::ffff:127.0.0.1]"};
+    static const char *const yes[] = {"http://localhost:8100/v1",  "http://LOCALHOST",
+                                      "http://vllm.localhost",     "http://127.0.0.1",
+                                      "https://127.9.8.7:1/",      "http://[::1]/v1",
+                                      "http://[::ffff:127.0.0.1]", "http://0.0.0.0:8100/v1",
+                                      "http://[::]:8100/v1",       "http://[::ffff:0.0.0.0]"};
     static const char *const no[] = {"http://notlocalhost",
                                      "http://localhost.example",
                                      "http://128.0.0.1",
                                      "http://[::2]",
                                      "http://10.0.0.1",
                                      "http://[::ffff:10.0.0.1]",
+                                     "http://0.0.0.1",
                                      "http://localhost@example.org",
                                      "nonsense"};
 

@@ -5,6 +5,9 @@
 #include "remote/model_list.h"
 #include "remote/replicas.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -515,6 +518,35 @@ static void test_check__against_a_base__names_and_shapes(void **state)
     run("rm -r %s%s", base, "");
 }
 
+/* ------------------------------------------------------------------ which machine */
+
+static void test_here__own_name_and_addresses__are_this_machine(void **state)
+{
+    char name[256] = "", url[400], text[INET6_ADDRSTRLEN];
+    struct ifaddrs *all = NULL;
+
+    (void)state;
+    assert_int_equal(gethostname(name, sizeof name - 1), 0);
+    snprintf(url, sizeof url, "http://%s:8100/v1", name);
+    assert_true(server_is_here(url));
+    snprintf(url, sizeof url, "http://not-%s:8100/v1", name);
+    assert_false(server_is_here(url));
+    assert_int_equal(getifaddrs(&all), 0);
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+        const void *address = i->ifa_addr;
+
+        if (!address || i->ifa_addr->sa_family != AF_INET)
+            continue;
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, sizeof text);
+        snprintf(url, sizeof url, "http://%s/v1", text);
+        assert_true(server_is_here(url));
+    }
+    freeifaddrs(all);
+    assert_true(server_is_here("http://0.0.0.0:8100/v1"));
+    assert_false(server_is_here("http://192.0.2.1:8100/v1")); /* kept for examples: nobody's */
+    assert_false(server_is_here("http://[2001:db8::1]:8100/v1"));
+}
+
 static void test_path__relative_ones_that_exist__become_absolute(void **state)
 {
     char *out = NULL;
@@ -556,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_check__a_pickle__must_be_a_whole_one),
         cmocka_unit_test(test_check__modules_trained_in_full__have_the_bases_shapes),
         cmocka_unit_test(test_check__against_a_base__names_and_shapes),
+        cmocka_unit_test(test_here__own_name_and_addresses__are_this_machine),
         cmocka_unit_test(test_path__relative_ones_that_exist__become_absolute),
     };
 
