@@ -235,15 +235,6 @@ struct generation *adapter_names_find(const struct adapter_names *a, const char 
     return NULL;
 }
 
-struct generation *adapter_names_by_number(const struct adapter_names *a, uint64_t number)
-{
-    struct generation *g = a->all;
-
-    while (g && g->number != number)
-        g = g->next;
-    return g;
-}
-
 struct generation *adapter_names_by_name(const struct adapter_names *a, const char *name)
 {
     for (struct generation *g = a->all; g; g = g->next) {

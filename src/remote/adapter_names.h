@@ -96,8 +96,6 @@ void generation_free(struct generation *g);
 void adapter_names_commit(struct adapter_names *a, struct generation *g, struct generation **old);
 /* The id's current generation, or NULL. */
 struct generation *adapter_names_find(const struct adapter_names *a, const char *id, size_t len);
-/* The living generation of that number, or NULL. */
-struct generation *adapter_names_by_number(const struct adapter_names *a, uint64_t number);
 /* The living generation with that server-side name, or NULL. */
 struct generation *adapter_names_by_name(const struct adapter_names *a, const char *name);
 /* The id has living generations and none of them is current. */

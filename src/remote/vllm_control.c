@@ -61,11 +61,11 @@ bool control_has_key(const struct vllm *v, const char *id)
     return is_running(v, id, NULL);
 }
 
-void control_take_key(struct vllm *v, struct task *t, const char *id)
+void control_take_key(struct vllm *v, struct task *t, const char *key)
 {
-    while (is_running(v, id, t))
+    while (is_running(v, key, t))
         pthread_cond_wait(&v->tasks_changed, &v->lock);
-    t->key = id;
+    t->key = key;
 }
 
 void control_give_key(struct vllm *v, struct task *t)
@@ -76,9 +76,14 @@ void control_give_key(struct vllm *v, struct task *t)
 
 /* ------------------------------------------------------------------ the queue */
 
+static bool is_load(const struct task *t)
+{
+    return t->kind == TASK_LOAD || t->kind == TASK_UNLOAD;
+}
+
 static bool may_run(const struct vllm *v, const struct task *t)
 {
-    return !t->key || (v->n_keyed < KEYED_TASKS && !is_running(v, t->key, NULL));
+    return (!is_load(t) || v->n_loads < LOADS_AT_ONCE) && (!t->key || !is_running(v, t->key, NULL));
 }
 
 /* The first that may run: of one key it is the one that came first. */
@@ -103,13 +108,13 @@ static struct task *take_task(struct vllm *v)
 
 static void run_task(struct vllm *v, struct task *t)
 {
-    bool keyed = t->key != NULL;
+    bool load = is_load(t);
 
-    v->n_keyed += keyed;
+    v->n_loads += load;
     pthread_mutex_unlock(&v->lock);
     vllm_run_task(t);
     pthread_mutex_lock(&v->lock);
-    v->n_keyed -= keyed;
+    v->n_loads -= load;
     pthread_cond_broadcast(&v->tasks_changed); /* another of its key, or one that had no thread */
 }
 
@@ -229,7 +234,7 @@ void control_stop(struct vllm *v)
     pthread_mutex_lock(&v->lock);
     v->stop = true;
     for (struct task *t = v->running; t; t = t->next) {
-        if (t->kind != TASK_LOAD && t->kind != TASK_UNLOAD)
+        if (!is_load(t))
             calls_cancel(&t->calls);
         vllm_wake(&t->calls);
     }

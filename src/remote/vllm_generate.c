@@ -42,21 +42,26 @@ static inf_text model_of(const struct request *r)
 
 /* ------------------------------------------------------------------ requests in flight */
 
+/* The lock is held. A single server has nobody to be compared with. */
 static void list_sending(struct request *r)
 {
     struct vllm *v = r->vllm;
 
+    if (v->replicas.n == 1)
+        return;
     r->previous_sending = NULL;
     r->next_sending = v->sending;
     if (v->sending)
         v->sending->previous_sending = r;
     v->sending = r;
-    if (v->replicas.n > 1 && control_start(v, NULL) == INF_OK)
+    if (control_start(v, NULL) == INF_OK)
         control_watch(v);
 }
 
 static void unlist_sending(struct request *r)
 {
+    if (r->vllm->replicas.n == 1)
+        return;
     if (r->previous_sending)
         r->previous_sending->next_sending = r->next_sending;
     else
@@ -186,10 +191,14 @@ static int32_t make_look(struct request *r, struct task **out, inf_error *err)
     if (code != INF_OK)
         return code;
     *out = task_make(v, TASK_LOOK);
-    if (!*out)
+    if (*out)
+        (*out)->id = vllm_look_key(r->generation, r->replica);
+    if (!*out || !(*out)->id) {
+        task_free(*out);
         return error_no_memory(err);
+    }
     (*out)->generation = r->generation;
-    (*out)->key = r->generation->id;
+    (*out)->key = (*out)->id;
     (*out)->replica = r->replica;
     r->generation->pins++;
     v->replicas.items[r->replica].n_asking++;
@@ -409,7 +418,7 @@ static void attempt_done(struct chat_call *call, const struct http_outcome *outc
         !outcome->delivered && op_stop_code(r->op) == INF_OK &&
         try_further(r, outcome, &err) == INF_OK)
         return;
-    if (r->moved && err.code == INF_ERROR_CANCELLED)
+    if (r->moved && err.code == INF_ERROR_CANCELLED && op_stop_code(r->op) == INF_OK)
         error_set(&err, INF_ERROR_CONNECTION, "%s does not answer, and there is no other server",
                   server_of(r)->shown);
     finish(r, outcome, &err);

@@ -39,6 +39,17 @@ int32_t vllm_not_ours(struct vllm *v, size_t i, const struct generation *g, cons
                      url, g->id, g->name, root ? root : "elsewhere", url, g->name);
 }
 
+char *vllm_look_key(const struct generation *g, size_t replica)
+{
+    struct buffer key;
+
+    buffer_init(&key, BUFFER_NO_LIMIT);
+    if (buffer_printf(&key, "look %zu %s", replica, g->name))
+        return key.data;
+    buffer_free(&key);
+    return NULL;
+}
+
 /* ------------------------------------------------------------------ one adapter on one replica */
 
 /* Loads a tracked generation under the name it has; *taken: something has that name. */
@@ -101,7 +112,8 @@ static void mark(struct vllm *v, struct generation *g, size_t i, uint32_t life)
     pthread_mutex_unlock(&v->lock);
 }
 
-/* Makes sure that replica i has the generation, ours; *loaded: it did not. The task has its key. */
+/* Makes sure that replica i has the generation, ours; *loaded: it did not. The generation is pinned, and
+ * the task has the key of the look. */
 static int32_t make_sure(struct task *t, size_t i, struct generation *g,
                          const struct model_list *list, uint32_t life, bool *loaded, inf_error *err)
 {
@@ -184,8 +196,8 @@ static struct generation *next_missing(struct vllm *v, size_t i, uint32_t life)
     return NULL;
 }
 
-/* One after another, each with its key, so that nobody unloads it meanwhile. Once there is none left
- * the replica serves: a load that ends later looks for it itself. The lock is held. */
+/* One after another, each pinned, so that nobody unloads it meanwhile. Once there is none left the
+ * replica serves: a load that ends later looks for it itself. The lock is held. */
 static int32_t load_missing(struct task *t, const struct model_list *list, uint32_t life,
                             inf_error *err)
 {
@@ -195,21 +207,21 @@ static int32_t load_missing(struct task *t, const struct model_list *list, uint3
     int32_t code = INF_OK;
 
     while (code == INF_OK && (g = next_missing(v, i, life)) != NULL) {
-        uint64_t number = g->number;
-        char *id = mem_strdup(g->id);
+        char *key = vllm_look_key(g, i);
         bool loaded = false;
 
-        if (!id)
+        if (!key)
             return error_no_memory(err);
-        control_take_key(v, t, id);
-        g = adapter_names_by_number(&v->names, number);
-        if (g && (g->current || g->pins > 0) && g->life[i] != life) {
+        g->pins++;
+        control_take_key(v, t, key);
+        if (g->life[i] != life) {
             pthread_mutex_unlock(&v->lock);
             code = make_sure(t, i, g, list, life, &loaded, err);
             pthread_mutex_lock(&v->lock);
         }
         control_give_key(v, t);
-        mem_free(id);
+        vllm_unpin(v, g);
+        mem_free(key);
     }
     return code;
 }

@@ -4,9 +4,9 @@
  * Threads. A request runs on the client's I/O thread. What must be done step by step (load, unload,
  * looking whether a server still has an adapter, reviving a replica, asking what is there) is a task,
  * which blocks on the servers' answers. Tasks run on control threads, which start as they are needed,
- * CONTROL_THREADS at most. A task is about one adapter id, its key, or about none: those of one id run
- * one after another, in the order they came; those of different ids run at once, so that a server
- * that hangs holds up nobody else's. At most KEYED_TASKS of the threads are lent to tasks with a key.
+ * CONTROL_THREADS at most. Tasks of one key run one after another, in the order they came, all others
+ * at once: so a server that hangs holds up nobody else's. The key of a load and of an unload is the
+ * adapter's id; at most LOADS_AT_ONCE of them run. The key of a look is one generation on one replica.
  * A request that needs a task waits in it.
  *
  * A task whose operation is cancelled or timed out loses it: the operation ends at once, and the task
@@ -17,8 +17,8 @@
  * the replicas, the names, and the requests' lists and pins. A running task's other fields belong to
  * its thread, but for the waiting requests. Under it: http_start, http_cancel, calls_cancel and what
  * queues in the context, none of which calls back. op_finish and op_set_canceller are never called
- * with it held (an operation's cancel lock comes first). A generation that a task is about does not
- * go away while the task has its id as key: only a task with the same key drops it.
+ * with it held (an operation's cancel lock comes first). A generation goes away in its unload alone,
+ * which begins when its last pin is gone: requests have pins, and so have looks.
  */
 #ifndef INF_REMOTE_VLLM_STATE_H
 #define INF_REMOTE_VLLM_STATE_H
@@ -81,7 +81,7 @@ struct task {
     char *report_id;
 };
 
-enum { CONTROL_THREADS = 16, KEYED_TASKS = 12 };
+enum { CONTROL_THREADS = 16, LOADS_AT_ONCE = 12 };
 
 struct vllm {
     inf_context *context;       /* constant */
@@ -97,7 +97,7 @@ struct vllm {
     pthread_cond_t tasks_changed;
     struct task *tasks, **tasks_end; /* queued */
     struct task *running;
-    int32_t n_keyed; /* running tasks that were queued with a key */
+    int32_t n_loads; /* running loads and unloads */
     pthread_t control[CONTROL_THREADS];
     int32_t n_control, n_idle;
     bool watching; /* an idle thread looks after the requests in flight */
@@ -130,9 +130,9 @@ void control_watch(struct vllm *v);
 /* Runs what is queued, ends the threads. */
 void control_stop(struct vllm *v);
 
-/* For a running task without a key. Waits until no other has that id, and takes it. id is
- * constant until the key is given back. The lock is held. */
-void control_take_key(struct vllm *v, struct task *t, const char *id);
+/* For a running task without a key. Waits until no other has that one, and takes it; its text stays
+ * until it is given back. The lock is held. */
+void control_take_key(struct vllm *v, struct task *t, const char *key);
 void control_give_key(struct vllm *v, struct task *t);
 /* A task with that key is queued or running. The lock is held. */
 bool control_has_key(const struct vllm *v, const char *id);
@@ -166,6 +166,8 @@ void vllm_unload_leftovers(struct task *t, size_t i, const struct model_list *li
 int32_t vllm_run_look(struct task *t, inf_error *err);
 void vllm_run_revive(struct task *t);
 void vllm_run_probe(struct task *t);
+/* From mem_*; NULL: out of memory. */
+char *vllm_look_key(const struct generation *g, size_t replica);
 /* How the server's entry of a name stands to what we put there. */
 enum whose { WHOSE_OURS, WHOSE_ANOTHERS };
 enum whose vllm_whose(const struct model_entry *e, const char *path);

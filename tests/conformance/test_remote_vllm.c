@@ -69,6 +69,12 @@ static void wait_until_gone(const char *name)
     assert_false(fake_has_adapter(&server, name));
 }
 
+/* Nobody is connected and nothing was heard for so long that the server may have been started anew. */
+static void let_time_pass(void)
+{
+    usleep(300000);
+}
+
 static void wait_for_requests(struct fake *f, const char *path)
 {
     for (int i = 0; i < 500; i++) {
@@ -408,14 +414,19 @@ static void test_load__one_that_the_server_is_long_at__holds_up_no_other_id(void
     inf_error err;
 
     (void)state;
-    fake_do(&server, "{\"do\":\"next\",\"path\":\"" LOAD "\",\"act\":\"wait\",\"seconds\":30}");
     open_bench(&b, NULL);
+    load(&b, "x", vllm.adapters[3]);
+    let_time_pass();
+    fake_do(&server, "{\"do\":\"next\",\"path\":\"" LOAD "\",\"act\":\"wait\",\"seconds\":30}");
     inf_adapter_source_default(&source, sizeof source);
     source.path = vllm.adapters[0];
     assert_int_equal(inf_adapter_load_start(&slow, b.provider, "x", &source, NULL, &err), INF_OK);
-    wait_for_requests(&server, LOAD);
+    assert_int_equal(count_adapters(&b), 1);
+    usleep(100000);
     load(&b, "y", vllm.adapters[1]);
     load(&b, "y", vllm.adapters[2]);
+    inf_op_release(run(&b, &request));
+    request.adapter_id = inf_str("x"); /* the generation before goes on serving */
     inf_op_release(run(&b, &request));
     assert_int_equal(inf_adapter_unload(b.provider, "y", &err), INF_OK);
     assert_int_equal(inf_server_adapters_start(&list, b.provider, NULL, &err), INF_OK);
@@ -545,12 +556,6 @@ static void test_generate__restarted_and_the_files_changed__says_so(void **state
     inf_op_release(run(&b, &request));
     remove_adapter(dir);
     close_bench(&b);
-}
-
-/* Nobody is connected and nothing was heard for so long that the server may have been started anew. */
-static void let_time_pass(void)
-{
-    usleep(300000);
 }
 
 static void expect_refused(struct bench *b, const char *id, int32_t code, const char *says)
@@ -1168,6 +1173,41 @@ static void test_replicas__comes_back_with_anothers_adapter__stays_out(void **st
     fake_stop(&other);
 }
 
+static void test_replicas__comes_back_during_a_load__gets_that_adapter_too(void **state)
+{
+    struct bench b;
+    inf_adapter_source source;
+    inf_request request = greedy("hi", 4, NULL);
+    inf_op *op = NULL;
+    inf_error err;
+    int n = 0;
+
+    (void)state;
+    open_two(&b);
+    fake_do(&other, "{\"do\":\"die\"}");
+    for (int i = 0; i < 4; i++)
+        inf_op_release(run(&b, &request)); /* it is found dead */
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":4}");
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = vllm.adapters[0];
+    assert_int_equal(inf_adapter_load_start(&op, b.provider, "x", &source, NULL, &err), INF_OK);
+    wait_for_requests(&server, LOAD);
+    fake_do(&other, "{\"do\":\"rise\"}");
+    fake_requests(&other, CHAT, NULL);
+    for (int i = 0; i < 70 && n == 0; i++) { /* until it serves again */
+        usleep(50000);
+        inf_op_release(run(&b, &request));
+        n = fake_requests(&other, CHAT, NULL);
+    }
+    if (inf_op_wait(op, -1, &err) != INF_OK)
+        fail_msg("%s", err.message);
+    inf_op_release(op);
+    assert_true(n > 0);
+    assert_true(fake_has_adapter(&other, "x"));
+    close_bench(&b);
+    fake_stop(&other);
+}
+
 static void test_replicas__one_that_never_answers__is_left_out_and_its_requests_go_on(void **state)
 {
     struct bench b;
@@ -1337,6 +1377,7 @@ int main(void)
         SERVED(test_replicas__one_refuses_a_load__it_is_taken_back_from_the_others),
         SERVED(test_replicas__a_dead_one__is_skipped_and_gets_its_adapters_when_it_comes_back),
         SERVED(test_replicas__comes_back_with_anothers_adapter__stays_out),
+        SERVED(test_replicas__comes_back_during_a_load__gets_that_adapter_too),
         SERVED(test_replicas__one_that_never_answers__is_left_out_and_its_requests_go_on),
         SERVED(test_replicas__list_with_one_that_never_answers__shows_the_others_soon),
         SERVED(test_replicas__slow_one_and_a_users_short_timeout__stays),
