@@ -445,7 +445,7 @@ static void test_load_and_unload__many_ids_at_once__each_ends_as_alone(void **st
     struct bench b;
     inf_adapter_source source;
     inf_op *ops[80];
-    char id[16];
+    char id[32];
     inf_error err;
 
     (void)state;
