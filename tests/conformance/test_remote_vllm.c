@@ -478,6 +478,61 @@ static void test_load_and_unload__many_ids_at_once__each_ends_as_alone(void **st
     close_bench(&b);
 }
 
+static size_t count_on_server(void)
+{
+    json_t *seen = fake_order(&server, "{\"do\":\"look\"}");
+    size_t n = json_object_size(json_object_get(seen, "adapters"));
+
+    json_decref(seen);
+    return n;
+}
+
+static void test_churn__loads_unloads_requests_and_cancels__leave_what_is_listed(void **state)
+{
+    enum { N = 240 };
+    struct bench b;
+    inf_adapter_source source;
+    inf_op *ops[N] = {NULL};
+    uint32_t random = 7;
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"load_delay\":0.01}");
+    open_bench(&b, NULL);
+    inf_adapter_source_default(&source, sizeof source);
+    for (int i = 0; i < N; i++) {
+        char id[8];
+        inf_request request;
+
+        random = random * 1664525 + 1013904223;
+        snprintf(id, sizeof id, "%c", (char)('a' + (random >> 8) % 6));
+        request = greedy("hi", 20, id);
+        source.path = vllm.adapters[(random >> 12) % 4];
+        switch ((random >> 16) % 4) {
+        case 0:
+        case 1:
+            inf_adapter_load_start(&ops[i], b.provider, id, &source, NULL, &err);
+            break;
+        case 2:
+            inf_adapter_unload_start(&ops[i], b.provider, id, NULL, &err);
+            break;
+        default:
+            inf_generate_start(&ops[i], b.provider, &request, NULL, &err);
+        }
+        if ((random >> 20) % 3 == 0 && i >= 4)
+            inf_op_cancel(ops[i - (int)(random >> 24) % 4]);
+        usleep((random >> 10) % 4000);
+    }
+    for (int i = 0; i < N; i++) {
+        inf_op_wait(ops[i], -1, &err);
+        inf_op_release(ops[i]);
+    }
+    for (int i = 0; i < 500 && count_on_server() != count_adapters(&b); i++)
+        usleep(10000);
+    assert_int_equal(count_on_server(), count_adapters(&b));
+    close_bench(&b);
+}
+
 static void test_close__with_everything_in_flight__ends_it(void **state)
 {
     struct bench b;
@@ -1350,6 +1405,7 @@ int main(void)
         SERVED(test_close__right_after_a_cancelled_load__waits_until_it_is_taken_back),
         SERVED(test_load__one_that_the_server_is_long_at__holds_up_no_other_id),
         SERVED(test_load_and_unload__many_ids_at_once__each_ends_as_alone),
+        SERVED(test_churn__loads_unloads_requests_and_cancels__leave_what_is_listed),
         SERVED(test_close__with_everything_in_flight__ends_it),
         SERVED(test_generate__server_restarted__the_adapter_is_loaded_again_once),
         SERVED(test_generate__restarted_and_the_files_changed__says_so),
