@@ -71,9 +71,9 @@ static int32_t two_slots(void *e, int32_t a, int32_t b, inf_error *err)
     return error_none(err);
 }
 
-static int32_t copy_slot(void *e, int32_t from, int32_t to, int32_t n, inf_error *err)
+static int32_t copy_slot(void *e, int32_t from, int32_t to, inf_error *err)
 {
-    (void)e, (void)from, (void)to, (void)n;
+    (void)e, (void)from, (void)to;
     return error_none(err);
 }
 

@@ -139,11 +139,27 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
 
 /* ------------------------------------------------------------------ slots */
 
+/*
+ * Whether the token at position n would find what it looks back at. A model with a sliding window
+ * (Gemma) does not: llama.cpp leaves out of a slot's state what the last token cannot see, so that
+ * a slot that was moved or copied holds the last window alone, and may use such a cell again.
+ */
+static bool can_go_on_at(const struct llama_engine *e, int32_t slot, int32_t n)
+{
+    llama_memory_t memory = llama_get_memory(e->context);
+    int32_t window = llama_model_n_swa(e->options.model);
+    int32_t first = window > 0 && n + 1 > window ? n + 1 - window : 0;
+
+    return llama_memory_seq_pos_max(memory, slot) + 1 >= n &&
+           llama_memory_seq_pos_min(memory, slot) <= first;
+}
+
 static int32_t engine_truncate(void *engine, int32_t slot, int32_t n)
 {
     struct llama_engine *e = engine;
 
-    if (n > 0 && llama_memory_seq_rm(llama_get_memory(e->context), slot, n, -1))
+    if (n > 0 && can_go_on_at(e, slot, n) &&
+        llama_memory_seq_rm(llama_get_memory(e->context), slot, n, -1))
         return n;
     empty(e->context, slot);
     return 0;
@@ -162,12 +178,11 @@ static int32_t engine_swap(void *engine, int32_t a, int32_t b, inf_error *err)
     return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot move the KV cache");
 }
 
-static int32_t engine_copy(void *engine, int32_t from, int32_t to, int32_t n, inf_error *err)
+static int32_t engine_copy(void *engine, int32_t from, int32_t to, inf_error *err)
 {
     struct llama_engine *e = engine;
 
-    if (take_state(e->context, from, &e->state[0]) && set_state(e->context, to, &e->state[0]) &&
-        engine_truncate(e, to, n) == n)
+    if (take_state(e->context, from, &e->state[0]) && set_state(e->context, to, &e->state[0]))
         return INF_OK;
     empty(e->context, to);
     return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot copy the KV cache");

@@ -39,12 +39,12 @@ struct engine_ops {
     /* The logits (n_vocab) of a row of the last decode that wanted them; valid until the next. */
     const float *(*logits)(void *engine, int32_t row);
     /* Keeps the first n tokens of a slot. Returns how many were kept: n, or 0 where the model
-     * cannot forget a part. */
+     * cannot forget a part, or has forgotten what the token behind them looks back at. */
     int32_t (*truncate)(void *engine, int32_t slot, int32_t n);
     /* Exchanges what two slots hold. On an error both are empty. */
     int32_t (*swap)(void *engine, int32_t a, int32_t b, inf_error *err);
-    /* Makes `to` a copy of the first n tokens of `from`. On an error `to` is empty. */
-    int32_t (*copy)(void *engine, int32_t from, int32_t to, int32_t n, inf_error *err);
+    /* Makes `to` a copy of `from`, to be truncated. On an error `to` is empty. */
+    int32_t (*copy)(void *engine, int32_t from, int32_t to, inf_error *err);
     /* Empties a slot and removes every trace of values that are not finite from its memory.
      * Others keep what they hold. */
     int32_t (*scrub)(void *engine, int32_t slot, inf_error *err);

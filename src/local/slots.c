@@ -160,7 +160,7 @@ static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n,
         dst->tokens = tokens;
         dst->capacity = n;
     }
-    code = s->engine->ops->copy(s->engine->impl, from, to, n, err);
+    code = s->engine->ops->copy(s->engine->impl, from, to, err);
     if (code != INF_OK)
         return code;
     memcpy(dst->tokens, s->slot[from].tokens, (size_t)n * sizeof *dst->tokens);

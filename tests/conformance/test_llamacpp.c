@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FIXTURES TEST_SOURCE_DIR "/parity/fixtures/one-layer"
 
@@ -185,6 +186,50 @@ static void test_window__longer_than_the_first_allocation__grows_while_decoding(
     for (int i = 0; i < 6; i++)
         inf_op_release(ops[i]);
     close_bench(&b);
+}
+
+/* Gemma looks back at a window. What a grown context or another slot took over is the last window
+ * alone: a prefix that ends before it is no prefix. */
+static void assert_reuse_changes_nothing(const char *model, int32_t max_sequences)
+{
+    struct bench b;
+    inf_provider_config config = subject_config();
+    inf_request request = greedy("0 The quick brown fox jumps over the lazy dog", 4, NULL);
+    inf_op *fresh = NULL, *grown = NULL, *again = NULL;
+    inf_result f, a;
+    inf_error err;
+
+    config.base_url = model;
+    config.max_sequences = max_sequences;
+    request.logprobs = (inf_maybe_i32){true, 0};
+    open_bench(&b, &config);
+    fresh = run(&b, &request);
+    request.max_tokens.value = 1200;
+    assert_int_equal(inf_generate_start(&grown, b.provider, &request, NULL, &err), INF_OK);
+    if (max_sequences == 1)
+        assert_int_equal(inf_op_wait(grown, -1, &err), INF_OK);
+    else
+        usleep(150000); /* well beyond the window, and still decoding */
+    request.max_tokens.value = 4;
+    again = run(&b, &request);
+    f = result_of(fresh);
+    a = result_of(again);
+    for (size_t i = 0; i < f.n_logprobs; i++)
+        assert_true(fabsf(f.logprobs[i].logprob - a.logprobs[i].logprob) < 1e-2f);
+    inf_op_cancel(grown);
+    inf_op_release(fresh);
+    inf_op_release(grown);
+    inf_op_release(again);
+    close_bench(&b);
+}
+
+static void test_prefix__of_a_model_with_a_sliding_window__is_whole_or_not_used(void **state)
+{
+    (void)state;
+    for (int32_t n = 1; n <= 2; n++) {
+        assert_reuse_changes_nothing(TEST_SOURCE_DIR "/parity/fixtures/gemma3/base.gguf", n);
+        assert_reuse_changes_nothing(TEST_SOURCE_DIR "/parity/fixtures/gemma2/base.gguf", n);
+    }
 }
 
 static void test_kv_budget__not_one_window__is_a_limit_that_says_what_to_do(void **state)
@@ -580,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_window__prompt_too_long__is_context_full),
         cmocka_unit_test(test_window__max_tokens_beyond_it__is_clamped_to_length),
         cmocka_unit_test(test_window__longer_than_the_first_allocation__grows_while_decoding),
+        cmocka_unit_test(test_prefix__of_a_model_with_a_sliding_window__is_whole_or_not_used),
         cmocka_unit_test(test_kv_budget__not_one_window__is_a_limit_that_says_what_to_do),
         cmocka_unit_test(test_batch__concurrent_requests__share_steps),
         cmocka_unit_test(test_batch__queue_full__is_refused_at_once),
