@@ -1,7 +1,6 @@
 /*
  * Fuzz target: GBNF grammars. The input is a grammar, or a grammar, a NUL byte and a text to match.
- * Whatever it is, there is an answer in bounded time; what the check takes, llama.cpp's own parser
- * takes too.
+ * Whatever it is, there is an answer in bounded time.
  */
 #include "match_grammar.h"
 
@@ -11,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { LONGEST_TEXT = 8 }; /* an ambiguous grammar may double the matcher's work with each letter */
+enum { LONGEST_TEXT = 200 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -27,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         text.len = LONGEST_TEXT;
     if (match_grammar(grammar, text, &whole, &err) == INF_OK)
         return 0;
-    if (err.code != INF_ERROR_INVALID_ARGUMENT || strstr(err.message, "llama.cpp cannot use it"))
+    if (err.code != INF_ERROR_INVALID_ARGUMENT)
         abort();
     return 0;
 }

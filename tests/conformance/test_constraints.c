@@ -163,8 +163,6 @@ static void test_json_schema__bad_ones__are_invalid_arguments_that_say_why(void 
         {"7", "json_schema"},
         {"{\"type\":\"integer\",\"multipleOf\":2}", "multipleOf"},
         {"{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"$ref\":\"#/$defs/a\"}}}", "circle"},
-        {"{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"anyOf\":[{\"$ref\":\"#/$defs/a\"},{}]}}}",
-         "json_schema"},
         {"{\"type\":\"string\",\"maxLength\":99999}", "maxLength"}};
     struct bench b;
 
@@ -210,7 +208,7 @@ static void test_grammar__bad_ones__are_invalid_arguments_that_say_where(void **
     static const char *const bad[][2] = {{"", "no rule 'root'"},
                                          {"root ::= a", "'a' is not defined"},
                                          {"root ::= \"a\nb", "line 2"},
-                                         {"root ::= root \"a\" | \"b\"", "begins with itself"},
+                                         {"root ::= root \"a\"", "no text that follows"},
                                          {"root ::= \"a\"{5,2}", "minimum is above its maximum"},
                                          {"root ::= <nothing>", "not one token"}};
     struct bench b;

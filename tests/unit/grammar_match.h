@@ -1,5 +1,5 @@
 /*
- * grammar_match: whether a text follows a grammar, as llama.cpp's matcher says through
+ * grammar_match: whether a text follows a grammar, as said through
  * grammar_constraint. The vocabulary is that of a fixture, in which every byte is a token.
  */
 #ifndef TEST_GRAMMAR_MATCH_H
