@@ -504,13 +504,42 @@ static void test_adapters__failed_load__leaves_the_old_one_serving(void **state)
     close_bench(&b);
 }
 
+/* Eight requests at once, two for each adapter: each answer is that of `alone`. true: each of them
+ * shared steps with others, and with other adapters. */
+static bool run_together(struct bench *b, const char *const ids[4], inf_op *const alone[4])
+{
+    inf_op *together[8];
+    inf_error err;
+    bool shared = true;
+
+    if (subject->in_process) /* so that all eight wait for the model, and then start together */
+        assert_int_equal(inf_provider_unload(b->provider, &err), INF_OK);
+    for (int i = 0; i < 8; i++) {
+        inf_request request = greedy("What is gravity?", 24, ids[i % 4]);
+
+        assert_int_equal(inf_generate_start(&together[i], b->provider, &request, NULL, &err),
+                         INF_OK);
+    }
+    for (int i = 0; i < 8; i++) {
+        inf_result a = result_of(alone[i % 4]);
+        inf_result r;
+
+        assert_int_equal(inf_op_wait(together[i], -1, &err), INF_OK);
+        r = result_of(together[i]);
+        assert_same_text(&a, &r);
+        assert_text_is(r.adapter_id, ids[i % 4]);
+        shared = shared && r.mean_rows > 1 && r.mean_adapters > 1;
+        inf_op_release(together[i]);
+    }
+    return shared;
+}
+
 static void test_adapters__requests_with_four_adapters_at_once__each_as_alone(void **state)
 {
     static const char *const ids[] = {"a0", "a1", "a2", "a3"};
     struct bench b;
     inf_op *alone[4];
-    inf_op *together[8];
-    inf_error err;
+    bool shared = false;
 
     (void)state;
     if (!subject->has_adapters)
@@ -522,30 +551,12 @@ static void test_adapters__requests_with_four_adapters_at_once__each_as_alone(vo
         load(&b, ids[i], subject->adapters[i]);
         alone[i] = run(&b, &request);
     }
-    if (subject->in_process) /* so that all eight wait for the model, and then start together */
-        assert_int_equal(inf_provider_unload(b.provider, &err), INF_OK);
-    for (int i = 0; i < 8; i++) {
-        inf_request request = greedy("What is gravity?", 24, ids[i % 4]);
-
-        assert_int_equal(inf_generate_start(&together[i], b.provider, &request, NULL, &err),
-                         INF_OK);
-    }
-    for (int i = 0; i < 8; i++) {
-        inf_result a = result_of(alone[i % 4]);
-        inf_result r;
-
-        assert_int_equal(inf_op_wait(together[i], -1, &err), INF_OK);
-        r = result_of(together[i]);
-        assert_same_text(&a, &r);
-        assert_text_is(r.adapter_id, ids[i % 4]);
-        if (subject->in_process)
-            assert_true(r.mean_rows > 1 && r.mean_adapters > 1);
-    }
-    for (int i = 0; i < 8; i++) {
-        if (i < 4)
-            inf_op_release(alone[i]);
-        inf_op_release(together[i]);
-    }
+    /* On a busy machine one may end before the next is ready: again, then. */
+    for (int tries = 0; tries < 50 && !shared; tries++)
+        shared = run_together(&b, ids, alone) || !subject->in_process;
+    assert_true(shared);
+    for (int i = 0; i < 4; i++)
+        inf_op_release(alone[i]);
     close_bench(&b);
 }
 
