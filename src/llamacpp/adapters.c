@@ -17,6 +17,11 @@ static int32_t load_payload(struct preparation *prep, struct llamacpp_adapter **
 
     if (code == INF_OK)
         code = lora_weights_load(&weights, &prep->source, base, prep->op, report, err);
+    if (code == INF_OK && prep->provider->native_adapters) {
+        code = lora_weights_check_native(weights, err);
+        if (code != INF_OK)
+            lora_weights_free(weights);
+    }
     if (code == INF_OK)
         code = llamacpp_adapter_create(out, weights, base->file, err);
     return code;

@@ -123,13 +123,22 @@ static bool put_b(struct buffer *b, const struct lora_module *m)
     return to && put_padding(b);
 }
 
-int32_t lora_weights_to_gguf(struct buffer *out, const struct lora_weights *w,
-                             const struct gguf_model *model, inf_error *err)
+int32_t lora_weights_check_native(const struct lora_weights *w, inf_error *err)
 {
     if (lora_weights_find(w, "token_embd.weight")) {
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "the adapter changes the output layer of a model that shares it with its "
                          "token embeddings, which native adapters cannot; use shared execution");
+    }
+    return INF_OK;
+}
+
+int32_t lora_weights_to_gguf(struct buffer *out, const struct lora_weights *w,
+                             const struct gguf_model *model, inf_error *err)
+{
+    int32_t code = lora_weights_check_native(w, err);
+    if (code != INF_OK) {
+        return code;
     }
     bool fits = put_header(out, w, model->architecture);
     for (size_t i = 0; i < w->n_modules && fits; i++) {

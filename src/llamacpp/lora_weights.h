@@ -55,6 +55,9 @@ void lora_weights_free(struct lora_weights *w); /* NULL is ignored */
 /* The module of a base weight, or NULL. Binary search. */
 const struct lora_module *lora_weights_find(const struct lora_weights *w, const char *tensor);
 
+/* UNSUPPORTED when llama.cpp's own adapters cannot do what these weights do. */
+int32_t lora_weights_check_native(const struct lora_weights *w, inf_error *err);
+
 /*
  * The adapter as a GGUF LoRA file in memory (f32, alpha 0 with gain folded into B), for
  * llama.cpp's native adapters. The caller frees out. NO_MEMORY. UNSUPPORTED when it changes a
@@ -62,5 +65,9 @@ const struct lora_module *lora_weights_find(const struct lora_weights *w, const 
  */
 int32_t lora_weights_to_gguf(struct buffer *out, const struct lora_weights *w,
                              const struct gguf_model *model, inf_error *err);
+
+/* adapter.lora.alpha of a GGUF adapter; 0 when the file has none, as in llama.cpp. NOT_FINITE,
+ * BAD_FORMAT when it is no number. */
+int32_t gguf_adapter_alpha(double *alpha, const struct gguf_file *adapter, inf_error *err);
 
 #endif

@@ -248,7 +248,18 @@ static void fail_rows(struct scheduler *s, const struct engine_row *rows, int32_
         end_sequence(s, slot_at(s, rows[i].slot)->sequence, INF_FINISH_NONE, err);
 }
 
-/* Decodes n_tokens more tokens of the sequences in slots first .. first+n-1, in one call. */
+/* How many rows from the first on have its adapter and scale. */
+static int32_t count_alike(const struct engine_row *rows, int32_t n)
+{
+    int32_t i = 1;
+
+    while (i < n && rows[i].adapter == rows[0].adapter && rows[i].scale == rows[0].scale)
+        i++;
+    return i;
+}
+
+/* Decodes n_tokens more tokens of the sequences in slots first .. first+n-1, in one call. When it fails
+ * and an adapter may be the cause, the rows of each adapter are tried by themselves. */
 static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t n_tokens)
 {
     struct engine_row *rows = s->rows;
@@ -266,7 +277,14 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
                                       .want_logits = remaining(slot) == n_tokens};
     }
     if (s->engine.ops->decode(s->engine.impl, rows, n, n_tokens, &err) != INF_OK) {
-        fail_rows(s, rows, n, &err);
+        int32_t alike = count_alike(rows, n);
+
+        if (alike == n) {
+            fail_rows(s, rows, n, &err);
+            return;
+        }
+        decode_slots(s, first, alike, n_tokens);
+        decode_slots(s, first + alike, n - alike, n_tokens);
         return;
     }
     count_step(s, rows, n, n_tokens);
