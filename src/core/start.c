@@ -184,6 +184,13 @@ static int32_t check_id(const char *id, inf_error *err)
     return INF_OK;
 }
 
+static int32_t check_path(const char *path, const char *what, inf_error *err)
+{
+    return utf8_valid(path, strlen(path))
+               ? INF_OK
+               : error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s is not valid UTF-8", what);
+}
+
 static int32_t check_source(const inf_adapter_source *s, inf_error *err)
 {
     bool path = s->path && *s->path;
@@ -194,7 +201,7 @@ static int32_t check_source(const inf_adapter_source *s, inf_error *err)
     if (path && s->config.data)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "adapter: config goes with weights from memory, not with a path");
-    return INF_OK;
+    return path ? check_path(s->path, "adapter: the path", err) : INF_OK;
 }
 
 static int32_t copy_source(struct adapter_source *out, const inf_adapter_source *s, inf_error *err)
@@ -465,10 +472,17 @@ int32_t inf_inspect_start(inf_op **out, inf_context *ctx, const char *path, cons
     struct inspection *i = NULL;
     int32_t code = INF_OK;
 
-    if (!out || !ctx || !path || !*path)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "out, ctx or path is missing");
+    if (!out || !ctx)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "out or ctx is missing");
     *out = NULL;
+    if (!path || !*path || (base && !*base))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the path of the %s is empty",
+                         path && *path ? "base" : "model or adapter");
     code = context_check(ctx, false, err);
+    if (code == INF_OK)
+        code = check_path(path, "the path", err);
+    if (code == INF_OK && base)
+        code = check_path(base, "the base's path", err);
     if (code != INF_OK)
         return code;
     i = mem_calloc(1, sizeof *i);

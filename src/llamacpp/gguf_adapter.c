@@ -67,8 +67,7 @@ static int32_t check_architecture(const struct lora_architecture **arch, const s
     return code;
 }
 
-/* adapter.lora.alpha; 0 when the file has none, as in llama.cpp. */
-static int32_t read_alpha(double *alpha, const struct gguf_file *f, inf_error *err)
+int32_t gguf_adapter_alpha(double *alpha, const struct gguf_file *f, inf_error *err)
 {
     static const char key[] = "adapter.lora.alpha";
     int64_t whole = 0;
@@ -260,7 +259,7 @@ int32_t gguf_adapter_to_lora(struct lora_plan *out, const struct gguf_file *adap
         code = check_architecture(&arch, adapter, model, err);
     }
     if (code == INF_OK) {
-        code = read_alpha(&alpha, adapter, err);
+        code = gguf_adapter_alpha(&alpha, adapter, err);
     }
     if (code == INF_OK && (n == 0 || n > INT32_MAX)) {
         code = error_set(err, INF_ERROR_BAD_FORMAT, "the GGUF adapter holds no tensors");

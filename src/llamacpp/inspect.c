@@ -3,6 +3,7 @@
  * and adapter weights alone; llama.cpp is not asked. Runs on a preparation thread.
  */
 #include "core/memory.h"
+#include "core/utf8.h"
 #include "hf/files/peft.h"
 #include "llamacpp/llamacpp.h"
 #include "llamacpp/lora_weights.h"
@@ -63,14 +64,32 @@ static int64_t count_parameters(const struct gguf_file *f)
     return n;
 }
 
-/* A text of the file's metadata, or JSON null; bytes that are no UTF-8 count as no text. */
+/* A file's text may hold anything: U+FFFD stands for each byte that is not UTF-8. NULL when out of
+ * memory. */
+static json_t *text_value(inf_text text)
+{
+    struct buffer clean;
+    json_t *value = NULL;
+    bool ok = true;
+
+    buffer_init(&clean, BUFFER_NO_LIMIT);
+    for (size_t i = 0, n = 0; i < text.len && ok; i += n ? n : 1) {
+        n = utf8_sequence(text.data + i, text.len - i);
+        ok = n ? buffer_append(&clean, text.data + i, n)
+               : buffer_append_str(&clean, "\xEF\xBF\xBD");
+    }
+    if (ok)
+        value = json_stringn(clean.len ? clean.data : "", clean.len);
+    buffer_free(&clean);
+    return value;
+}
+
+/* A text of the file's metadata, or JSON null. */
 static json_t *metadata_text(const struct gguf_file *f, const char *key)
 {
     inf_text text;
-    json_t *value = gguf_get_text(f, key, &text) && text.len ? json_stringn(text.data, text.len)
-                                                             : NULL;
 
-    return value ? value : json_null();
+    return gguf_get_text(f, key, &text) && text.len ? text_value(text) : json_null();
 }
 
 static int32_t dump(struct buffer *out, json_t *object, inf_error *err)
@@ -148,13 +167,17 @@ static int compare_texts(const void *a, const void *b)
 static json_t *unique_texts(inf_text *texts, size_t n)
 {
     json_t *list = json_array();
+    bool ok = list != NULL;
 
     qsort(texts, n, sizeof *texts, compare_texts);
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || compare_texts(&texts[i - 1], &texts[i]) != 0)
-            json_array_append_new(list, json_stringn(texts[i].data, texts[i].len));
+            ok = ok && json_array_append_new(list, text_value(texts[i])) == 0;
     }
-    return list;
+    if (ok)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
 static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file *f, inf_error *err)
@@ -178,10 +201,10 @@ static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file 
         n_modules++;
         rank = t->ne[1] > rank ? t->ne[1] : rank;
     }
-    gguf_get_float(f, "adapter.lora.alpha", &alpha);
-    if (n_modules == 0)
+    code = gguf_adapter_alpha(&alpha, f, err);
+    if (code == INF_OK && n_modules == 0)
         code = error_set(err, INF_ERROR_BAD_FORMAT, "the adapter has no *.lora_a tensor");
-    else
+    else if (code == INF_OK)
         code = dump(out,
                     json_pack("{s:s, s:s, s:o, s:s, s:I, s:f, s:f, s:s, s:o, s:I, s:I, s:I}",
                               "kind", "adapter", "format", "gguf", "architecture",
@@ -197,12 +220,13 @@ static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file 
 
 /* ------------------------------------------------------------------ an adapter and its base */
 
-/* Puts "fits" and "reason" at the end of the object in out; nothing there yet: a PEFT adapter of a
- * kind that is refused whatever the base. */
-static int32_t add_fit(struct buffer *out, bool fits, const char *reason, inf_error *err)
+/* Puts "fits" and "reason" at the end of the object in out; nothing there yet: an adapter that is
+ * refused whatever the base. */
+static int32_t add_fit(struct buffer *out, const char *format, bool fits, const char *reason,
+                       inf_error *err)
 {
-    json_t *object = out->len ? json_loadb(out->data, out->len, 0, NULL)
-                              : json_pack("{s:s, s:s}", "kind", "adapter", "format", "peft");
+    json_t *object = out->len ? json_loadb(out->data, out->len, JSON_ALLOW_NUL, NULL)
+                              : json_pack("{s:s, s:s}", "kind", "adapter", "format", format);
 
     buffer_clear(out);
     if (object) {
@@ -214,12 +238,12 @@ static int32_t add_fit(struct buffer *out, bool fits, const char *reason, inf_er
 }
 
 /* The error of the load becomes the reason. */
-static int32_t add_misfit(struct buffer *out, inf_error *err)
+static int32_t add_misfit(struct buffer *out, const char *format, inf_error *err)
 {
     inf_error reason = *err;
 
     error_none(err);
-    return add_fit(out, false, reason.message, err);
+    return add_fit(out, format, false, reason.message, err);
 }
 
 /* A sound file that the provider refuses. */
@@ -230,7 +254,8 @@ static bool is_misfit(int32_t code)
 }
 
 /* Loads the adapter for the base, as the provider would, and forgets it. */
-static int32_t describe_fit(struct buffer *out, const char *path, const char *base, inf_error *err)
+static int32_t describe_fit(struct buffer *out, const char *format, const char *path,
+                            const char *base, inf_error *err)
 {
     struct adapter_source source = {.path = (char *)path};
     struct gguf_file *file = NULL;
@@ -247,9 +272,9 @@ static int32_t describe_fit(struct buffer *out, const char *path, const char *ba
     if (code == INF_OK) {
         code = lora_weights_load(&weights, &source, &model, NULL, &report, err);
         if (code == INF_OK)
-            code = add_fit(out, true, NULL, err);
+            code = add_fit(out, format, true, NULL, err);
         else if (is_misfit(code))
-            code = add_misfit(out, err);
+            code = add_misfit(out, format, err);
     }
     lora_weights_free(weights);
     gguf_file_close(file);
@@ -295,9 +320,9 @@ static int32_t inspect_directory(struct buffer *out, const char *dir, const char
         code = describe_peft(out, dir, err);
     if (base && is_misfit(code)) {
         buffer_clear(out);
-        return add_misfit(out, err);
+        return add_misfit(out, "peft", err);
     }
-    return code == INF_OK && base ? describe_fit(out, dir, base, err) : code;
+    return code == INF_OK && base ? describe_fit(out, "peft", dir, base, err) : code;
 }
 
 static int32_t inspect_file(struct buffer *out, const char *path, const char *base, inf_error *err)
@@ -316,7 +341,11 @@ static int32_t inspect_file(struct buffer *out, const char *path, const char *ba
     if (code != INF_OK)
         error_prefix(err, "%s", path);
     gguf_file_close(file);
-    return code == INF_OK && is_adapter && base ? describe_fit(out, path, base, err) : code;
+    if (is_adapter && base && is_misfit(code)) {
+        buffer_clear(out);
+        return add_misfit(out, "gguf", err);
+    }
+    return code == INF_OK && is_adapter && base ? describe_fit(out, "gguf", path, base, err) : code;
 }
 
 int32_t llamacpp_inspect(struct buffer *out, const char *path, const char *base, inf_error *err)

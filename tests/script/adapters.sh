@@ -94,6 +94,61 @@ for part in 0 3 4 24 60 $((size / 2)) $((size - 1)); do
     expect_error 9 . adapters load -m "$model" "g=$work/cut.gguf"
 done
 
+# Damage that the loader names is named by inspect too; a name may hold any bytes.
+python3 - "$work" "$model" <<'PYTHON' || fail 'no damaged files could be made'
+import struct, sys
+work, model = sys.argv[1:]
+def edit(source, target, old, new):
+    data = open(source, "rb").read()
+    assert data.count(old) >= 1 and len(old) == len(new)
+    open(work + "/" + target, "wb").write(data.replace(old, new))
+alpha = b"adapter.lora.alpha" + struct.pack("<I", 6)
+for name, value in (("nan", float("nan")), ("inf", float("inf"))):
+    edit(work + "/lora.gguf", name + ".gguf", alpha + struct.pack("<f", 8), alpha + struct.pack("<f", value))
+edit(work + "/lora.gguf", "target.gguf", b".attn_q.", b".attn_\xff.")
+name = b"tiny-random-one-layer"
+edit(model, "nul.gguf", name, name.replace(b"-", b"\0"))
+edit(model, "latin.gguf", name, name.replace(b"-", b"\xe9"))
+PYTHON
+for name in nan inf; do
+    expect_error 11 'adapter.lora.alpha is NaN or infinite' adapters load -m "$model" "g=$work/$name.gguf"
+    expect_error 11 'adapter.lora.alpha is NaN or infinite' inspect "$work/$name.gguf"
+    expect_ok inspect --json "$work/$name.gguf" --base "$model"
+    check 'r["format"] == "gguf" and r["fits"] is False and "adapter.lora.alpha" in r["reason"]' "$name"
+done
+expect_ok inspect --json "$work/target.gguf"
+check 'r["targets"] == ["attn_v", "attn_\ufffd"]'
+expect_ok inspect --json "$work/nul.gguf"
+check 'r["name"] == "tiny\0random\0one\0layer"'
+expect_ok inspect "$work/nul.gguf"
+grep -q '"name": "tiny.u0000random' "$work/out" || fail 'a name with a NUL for people'
+expect_ok inspect --json "$work/latin.gguf"
+check 'r["name"] == "tiny\ufffdrandom\ufffdone\ufffdlayer"'
+
+# Native execution cannot change a tied output: refused at the load.
+mkdir "$work/tied"
+python3 - "$work/tied" <<'PYTHON' || fail 'no adapter of the output could be made'
+import json, random, struct, sys
+random.seed(1)
+width, n_vocab, rank = 32, 288, 2
+def tensor(rows, columns):
+    return struct.pack("<%df" % (rows * columns), *[random.gauss(0, 0.1) for _ in range(rows * columns)])
+a, b = tensor(rank, width), tensor(n_vocab, rank)
+prefix = "base_model.model.lm_head.lora_"
+header = json.dumps({
+    prefix + "A.weight": {"dtype": "F32", "shape": [rank, width], "data_offsets": [0, len(a)]},
+    prefix + "B.weight": {"dtype": "F32", "shape": [n_vocab, rank], "data_offsets": [len(a), len(a) + len(b)]},
+}).encode()
+header += b" " * (-len(header) % 8)
+open(sys.argv[1] + "/adapter_model.safetensors", "wb").write(struct.pack("<Q", len(header)) + header + a + b)
+json.dump({"peft_type": "LORA", "r": rank, "lora_alpha": 4, "target_modules": ["lm_head"]},
+          open(sys.argv[1] + "/adapter_config.json", "w"))
+PYTHON
+expect_ok adapters load -m "$llama/base.gguf" "t=$work/tied"
+expect_error 5 'shared execution' adapters load -m "$llama/base.gguf" --adapter-execution native "t=$work/tied"
+expect_error 5 'shared execution' generate -m "$llama/base.gguf" --threads 1 --adapter-execution native --load "t=$work/tied" -n 1 hi
+expect_ok generate -m "$llama/base.gguf" --threads 1 --load "t=$work/tied" --adapter t -n 1 hi
+
 # Every damaged or unsupported PEFT directory of the fixtures: one line, an error of its class.
 for folder in "$peft"/*/; do
     name=$(basename "$folder")
@@ -137,6 +192,8 @@ expect_error 8 'none' inspect "$adapter-0" --base "$work/none"
 expect_error 9 '.' inspect "$INFERENCE_SOURCE_DIR/README.md"
 expect_error 9 '.' inspect "$adapter-0" --base "$INFERENCE_SOURCE_DIR/README.md"
 expect_usage 'PATH is missing' inspect
+expect_usage 'PATH is empty' inspect ''
+expect_error 3 'path of the base is empty' inspect "$adapter-0" --base ''
 expect_usage 'one PATH at a time' inspect "$model" "$model"
 
 finish

@@ -188,6 +188,11 @@ expect_ok generate -m "$work/Grüße 😀 'x' \"y\"/modèle.gguf" --threads 1 -n
 check 'r["model"].endswith("modèle.gguf")'
 expect_error 3 'prompt: is not valid UTF-8' generate -m "$model" "$(printf 'a\377b')"
 expect_error 3 'not valid UTF-8' generate -m "$(printf 'a\377b.gguf')" hi
+bad=$(printf 'a\377b')
+expect_error 3 'not valid UTF-8' adapters load -m "$model" "a=$bad"
+expect_error 3 'not valid UTF-8' generate -m "$model" --load "a=$bad" hi
+expect_error 3 'not valid UTF-8' inspect "$bad"
+expect_error 3 'not valid UTF-8' inspect "$adapter-0" --base "$bad"
 expect_error 8 'cannot open a b.gguf' generate -m "$(printf 'a\nb.gguf')" hi
 
 # ---- large inputs
