@@ -152,7 +152,7 @@ static int32_t set_config(inf_provider_config *c, const struct settings *s, int3
 {
     bool in_process = c->type == INF_PROVIDER_LLAMACPP || c->type == INF_PROVIDER_TRANSFORMERS;
 
-    c->base_url = s->url.data ? s->url.data : in_process ? s->model.data : NULL;
+    c->base_url = s->url.len ? s->url.data : in_process ? s->model.data : NULL;
     set_i32(&c->n_ctx, s->ctx);
     set_i32(&c->n_gpu_layers, s->gpu_layers);
     set_i32(&c->n_threads, s->threads);
@@ -191,7 +191,7 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
     int32_t code = session_open_context(session, err);
 
     inf_provider_config_default(&config, sizeof config);
-    if (code == INF_OK && s->url.data && s->model.data && ends_with(s->model, ".gguf"))
+    if (code == INF_OK && s->url.len && s->model.data && ends_with(s->model, ".gguf"))
         code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "-m %s and -u %s both name the model; give one", s->model.data,
                              s->url.data);

@@ -73,7 +73,7 @@ static int32_t check_prompt(const struct llamacpp_provider *p, int32_t n, inf_er
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the prompt is empty");
     if (n < window)
         return INF_OK;
-    if (window < p->config.n_ctx)
+    if (window == p->base.n_positions) /* a larger n_ctx would not help */
         return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
                                 "the prompt has %d tokens and the model %d learned positions, "
                                 "which must hold one more; shorten the prompt",
@@ -109,6 +109,19 @@ static float or_f32(inf_maybe_f32 m, float unset)
     return m.is_set ? m.value : unset;
 }
 
+/* JSON Schema has true and false too, and JSON texts may be anything: here they must be objects. */
+static int32_t check_schema(inf_text schema, inf_error *err)
+{
+    size_t i = 0;
+
+    while (i < schema.len && schema.data[i] != '\0' && strchr(" \t\r\n", schema.data[i]))
+        i++;
+    return i < schema.len && schema.data[i] == '{'
+               ? INF_OK
+               : error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                           "json_schema: a schema must be a JSON object; {} stands for any JSON");
+}
+
 static int32_t make_constraint(const struct instance *i, const inf_request *r,
                                struct sampling_constraint *out, bool *constrained, inf_error *err)
 {
@@ -121,7 +134,9 @@ static int32_t make_constraint(const struct instance *i, const inf_request *r,
         return INF_OK;
     buffer_init(&grammar, BUFFER_NO_LIMIT);
     if (r->json_schema.data) {
-        code = json_schema_to_grammar(r->json_schema, &grammar, err);
+        code = check_schema(r->json_schema, err);
+        if (code == INF_OK)
+            code = json_schema_to_grammar(r->json_schema, &grammar, err);
         text = (inf_text){grammar.data, grammar.len};
     }
     if (code == INF_OK)

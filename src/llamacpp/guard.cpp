@@ -32,18 +32,20 @@ int32_t level_of(ggml_log_level level)
     }
 }
 
-/* Said of every context beyond the model's training, also when it is only rounded up; generate warns
- * of a prompt that is. */
-bool is_warned_of_elsewhere(const char *text)
+/* Warnings that tell a user nothing. The first is said of every context beyond the model's training,
+ * also when it is only rounded up; generate warns of a prompt that is. The second is said of
+ * swa_full, which the engine wants. */
+bool is_no_news(const char *text)
 {
-    return strstr(text, "possible training context overflow") != nullptr;
+    return strstr(text, "possible training context overflow") ||
+           strstr(text, "using full-size SWA cache");
 }
 
 void on_log(ggml_log_level level, const char *text, void *)
 {
     size_t len = strcspn(text, "\n");
 
-    if (level == GGML_LOG_LEVEL_WARN && is_warned_of_elsewhere(text))
+    if (level == GGML_LOG_LEVEL_WARN && is_no_news(text))
         level = GGML_LOG_LEVEL_INFO;
 
     if (len < 3) /* progress dots and blank lines */

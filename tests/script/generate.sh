@@ -125,6 +125,11 @@ gpt2=$fixtures/gpt2/base.gguf
 expect_ok generate --threads 1 -m "$gpt2" --json -n 100 --ignore-eos hi
 check 'r["finish_reason"] == "length" and r["token_count"] == 64' 'the last position ends it'
 expect_error 13 '64 learned positions' generate --threads 1 -m "$gpt2" "$(printf 'ab%.0s' $(seq 40))"
+expect_error 13 '64 learned positions' generate --threads 1 -m "$gpt2" --ctx 64 "$(printf 'ab%.0s' $(seq 40))"
+expect_error 13 'raise n_ctx' generate --threads 1 -m "$gpt2" --ctx 32 "$(printf 'ab%.0s' $(seq 40))"
+# A sound model with a sliding window warns of nothing.
+expect_ok generate --threads 1 -m "$fixtures/gemma2/base.gguf" -n 1 hi
+expect_ok generate --threads 1 -m "$fixtures/gemma3/base.gguf" -n 1 hi
 # Beyond the training of a model with rotary positions: an answer, and a warning.
 run generate --threads 1 -m "$fixtures/llama/base.gguf" -n 1 "$(printf 'ab%.0s' $(seq 300))"
 [ "$status" -eq 0 ] && grep -q 'warning: .* trained on 512' "$work/err" && [ "$(wc -l <"$work/err")" -eq 1 ] ||
@@ -142,6 +147,10 @@ expect_ok generate --threads 1 -m "$model" -n 20 --json --grammar "@$work/gramma
 check '__import__("re").fullmatch("x[0-9]{3}", r["text"])'
 expect_error 3 'grammar, line 1' generate --threads 1 -m "$model" --grammar 'root ::= (' hi
 expect_error 3 'json_schema' generate --threads 1 -m "$model" --json-schema '{"multipleOf":1}' hi
+for schema in true ' [1]' '' no; do
+    expect_error 3 'json_schema: a schema must be a JSON object' \
+        generate --threads 1 -m "$model" --json-schema "$schema" hi
+done
 expect_error 3 'grammar.*json_schema|json_schema.*grammar' \
     generate --threads 1 -m "$model" --json-schema '{}' --grammar 'root ::= "a"' hi
 expect_error 8 'cannot open .*/none' generate --threads 1 -m "$model" --grammar "@$work/none" hi
@@ -203,6 +212,7 @@ expect_error 5 '--dtype float16' generate --threads 1 -m "$model" --dtype float1
 expect_error 5 '--device cuda' generate --threads 1 -m "$model" --device cuda hi
 expect_error 3 'contradict' generate --threads 1 -m "$model" --device cpu --gpu-layers 3 hi
 expect_error 3 'both name the model' generate --threads 1 -m "$model" -u "$model" hi
+expect_ok generate --threads 1 -m "$model" -u '' -n 2 hi
 expect_error 3 'nonesuch.*vllm.*ollama.*llamacpp.*transformers' generate -p nonesuch -m "$model" hi
 expect_error 17 '127.0.0.1:1' generate -u http://127.0.0.1:1 hi
 expect_error 17 '127.0.0.1:1' generate -p ollama -u http://127.0.0.1:1 hi
