@@ -30,6 +30,7 @@ struct line {
 struct batch {
     struct session *session;
     const struct settings *defaults;
+    const char *name; /* of the input, for messages */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct line flying; /* head of the ring */
@@ -136,11 +137,19 @@ static int32_t start(struct batch *b, struct line *line, const inf_request *requ
     return code;
 }
 
+/* The value of a key; NULL when it is null too, which is as if the key were not there. */
+static json_t *value_of(json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+
+    return json_is_null(value) ? NULL : value;
+}
+
 static int32_t read_line(struct settings *s, json_t *object, inf_error *err)
 {
     char why[160] = "";
 
-    if (json_object_get(object, "prompt") && json_object_get(object, "messages"))
+    if (value_of(object, "prompt") && value_of(object, "messages"))
         return command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "\"prompt\" and \"messages\" are both there; give one of them");
     if (!settings_from_json(s, object, why, sizeof why))
@@ -173,7 +182,7 @@ static int32_t start_line(struct batch *b, const char *text, size_t len, size_t 
     struct line *line = calloc(1, sizeof *line);
     json_error_t why;
     json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    json_t *id = object ? json_object_get(object, "id") : NULL;
+    json_t *id = value_of(object, "id");
     int32_t code = INF_OK;
 
     if (!line) {
@@ -216,7 +225,7 @@ static int32_t start_all(struct batch *b, FILE *input, inf_error *err)
     int32_t code = INF_OK;
 
     for (size_t number = 1; code == INF_OK && !interrupted() && output_flush() &&
-                            input_line(&text, &capacity, &len, input, err);
+                            input_line(&text, &capacity, &len, input, b->name, err);
          number++) {
         if (!is_blank(text, len))
             code = start_line(b, text, len, number, err);
@@ -241,8 +250,10 @@ static void wait_for_all(struct batch *b)
 
 int32_t run_batch(struct session *session, const struct settings *s, inf_error *err)
 {
-    struct batch b = {.session = session, .defaults = s};
-    FILE *input = strcmp(s->batch.data, "-") == 0 ? stdin : fopen(s->batch.data, "rbe");
+    bool is_stdin = strcmp(s->batch.data, "-") == 0;
+    struct batch b = {
+        .session = session, .defaults = s, .name = is_stdin ? "standard input" : s->batch.data};
+    FILE *input = is_stdin ? stdin : fopen(s->batch.data, "rbe");
     int32_t code = INF_OK;
 
     if (!input)

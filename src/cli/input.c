@@ -120,7 +120,8 @@ int32_t input_expand(inf_text *text, struct settings *s, inf_error *err)
     return input_read(text, s, text->data + 1, err);
 }
 
-bool input_line(char **line, size_t *capacity, size_t *len, void *stream, inf_error *err)
+bool input_line(char **line, size_t *capacity, size_t *len, void *stream, const char *name,
+                inf_error *err)
 {
     ssize_t n = 0;
 
@@ -131,7 +132,7 @@ bool input_line(char **line, size_t *capacity, size_t *len, void *stream, inf_er
     interrupt_reading(false);
     if (n < 0) {
         if (!feof(stream))
-            read_failed(err, "a line");
+            read_failed(err, name);
         return false;
     }
     while (n > 0 && ((*line)[n - 1] == '\n' || (*line)[n - 1] == '\r'))

@@ -12,8 +12,9 @@ int32_t input_read(inf_text *out, struct settings *s, const char *path, inf_erro
 int32_t input_expand(inf_text *text, struct settings *s, inf_error *err);
 
 /* The next line of a stream without its newline, into *line (realloc, freed by the caller).
- * false at the end; *err has what went wrong, or INF_OK. */
-bool input_line(char **line, size_t *capacity, size_t *len, void *stream, inf_error *err);
+ * false at the end; *err has what went wrong, naming the stream, or INF_OK. */
+bool input_line(char **line, size_t *capacity, size_t *len, void *stream, const char *name,
+                inf_error *err);
 
 /* Controls become spaces, what is not UTF-8 question marks: what is quoted in a message may be
  * anything, and a buffer may end within a letter. */

@@ -255,13 +255,18 @@ static bool set_time(struct settings *s, const struct option *o, double value)
     return true;
 }
 
+/* For a list that only this function fills: it has room for a power of two of texts, and moves when
+ * that is full. */
 static bool add_text(struct settings *s, struct text_list *list, inf_text text)
 {
-    inf_text *items = settings_alloc(s, (list->n + 1) * sizeof *items);
+    bool is_full = (list->n & (list->n - 1)) == 0;
+    inf_text *items = list->items;
 
+    if (is_full)
+        items = settings_alloc(s, (list->n ? 2 * list->n : 1) * sizeof *items);
     if (!items)
         return false;
-    if (list->n)
+    if (is_full && list->n)
         memcpy(items, list->items, list->n * sizeof *items);
     items[list->n] = text;
     *list = (struct text_list){items, list->n + 1};
@@ -380,20 +385,19 @@ static bool set_json(struct settings *s, const struct option *o, json_t *value)
 /* A string or an array of strings. */
 static bool set_texts(struct settings *s, const struct option *o, json_t *value)
 {
-    struct text_list *list = field_of(s, o);
+    bool is_array = json_is_array(value);
+    size_t n = is_array ? json_array_size(value) : 1;
+    inf_text *items = settings_alloc(s, (n ? n : 1) * sizeof *items);
 
-    *list = (struct text_list){0};
-    if (json_is_string(value))
-        return add_text(s, list, text_of(value));
-    if (!json_is_array(value))
-        return false;
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        json_t *item = json_array_get(value, i);
+    for (size_t i = 0; items && i < n; i++) {
+        json_t *item = is_array ? json_array_get(value, i) : value;
 
-        if (!json_is_string(item) || !add_text(s, list, text_of(item)))
+        if (!json_is_string(item))
             return false;
+        items[i] = text_of(item);
     }
-    return true;
+    *(struct text_list *)field_of(s, o) = (struct text_list){items, items ? n : 0};
+    return items != NULL;
 }
 
 static bool set_ids(struct settings *s, const struct option *o, json_t *value)
@@ -461,7 +465,7 @@ static const char *kind_text(const struct option *o)
     case OPTION_CHOICE:
         return o->argument;
     case OPTION_JSON:
-        return "JSON";
+        return "a JSON object or array, or its text";
     case OPTION_PAIRS:
         return "ID=PATH, such as pirate=adapters/pirate";
     case OPTION_TEXTS:

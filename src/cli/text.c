@@ -135,7 +135,8 @@ static int32_t convert_lines(struct session *session, struct settings *s, conver
     size_t len = 0;
     int32_t code = INF_OK;
 
-    for (size_t number = 1; code == INF_OK && input_line(&line, &capacity, &len, stdin, err);
+    for (size_t number = 1;
+         code == INF_OK && input_line(&line, &capacity, &len, stdin, "standard input", err);
          number++) {
         inf_error failed = {0};
 

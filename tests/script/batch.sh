@@ -15,7 +15,7 @@ batch '{"prompt":"hi","max_tokens":3,"id":"first"}
 {"prompt":"hi","max_tokens":2}
 {"prompt":"hi","max_tokens":1,"id":{"any":["value",null]}}
 {"prompt":"hi","max_tokens":1,"id":null}'
-check '{l["line"]: l["id"] for l in lines} == {1: "first", 3: 3, 4: {"any": ["value", None]}, 5: None}'
+check '{l["line"]: l["id"] for l in lines} == {1: "first", 3: 3, 4: {"any": ["value", None]}, 5: 5}'
 check '{l["line"]: l["completion_tokens"] for l in lines} == {1: 3, 3: 2, 4: 1, 5: 1}'
 check 'all(l["model"].endswith("base.gguf") and l["finish_reason"] == "length" for l in lines)'
 printf '{"prompt":"hi","max_tokens":1}' >"$work/batch" # no newline at the end
@@ -29,6 +29,13 @@ expect_output '' generate -m "$model" --batch "$work/batch"
 printf '{"prompt":"hi","max_tokens":1}\r\n' >"$work/batch"
 expect_ok generate -m "$model" --threads 1 --batch "$work/batch"
 check 'r["completion_tokens"] == 1'
+
+# ---- null is as if the key were not there
+batch '{"prompt":"hi","messages":null,"max_tokens":1}
+{"prompt":null,"messages":[{"role":"user","content":"hi"}],"max_tokens":1,"id":null}
+{"prompt":null,"messages":null}'
+check '{l["line"]: l["id"] for l in lines} == {1: 1, 2: 2, 3: 3}'
+check '{l["line"]: l["error"]["message"] for l in lines if "error" in l} == {3: "nothing to generate from: give a prompt or messages"}'
 
 # ---- errors are answers, each by itself
 batch 'not json
@@ -66,6 +73,17 @@ check 'all(word in l["error"]["message"] for l in lines for line, word in {
     14: "of 0 or more", 15: "list of texts", 16: "list of token ids", 17: "true or false",
     18: "multipleOf", 20: "prompt is empty", 22: "unknown key", 23: "unknown key"}.items()
     if line == l["line"])'
+batch '{"prompt":"hi","json_schema":true}'
+check '"takes a JSON object" in r["error"]["message"]'
+# A long list costs what it is long, not the square of it: the library's limit answers.
+python3 -c 'import json; print(json.dumps({"prompt": "hi", "stop": ["s%d" % i for i in range(20000)]}))' >"$work/batch"
+python3 - "$INFERENCE" generate -m "$model" --threads 1 --batch "$work/batch" >"$work/out" 2>"$work/err" <<'PYTHON' ||
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+sys.exit(code or resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 1 << 20) # KiB
+PYTHON
+    fail '20,000 stop strings take a GiB'
+check 'r["error"]["code"] == "invalid_argument" and "more than 64" in r["error"]["message"]'
 # A key that fills the message must not cut a letter in two: the answer is JSON all the same.
 batch "$(python3 -c 'print(*("{\"prompt\":\"hi\",\"%s%s\":1}" % ("x" * n, "\u00e9" * 300) for n in range(4)), sep="\n")')"
 check 'len(lines) == 4 and all("unknown key" in l["error"]["message"] for l in lines)'
@@ -135,7 +153,7 @@ check 'len(lines) == 300 and all("error" not in l for l in lines)'
 
 # ---- what fails as a whole
 expect_error 8 'cannot open .*/none' generate -m "$model" --batch "$work/none"
-expect_error 8 'directory' generate -m "$model" --batch "$work"
+expect_error 8 "cannot read $work: .*directory" generate -m "$model" --batch "$work"
 batch '{"prompt":"hi"}
 {"prompt":"hi"}'
 sed -i 's/base/none/' "$work/batch"
