@@ -134,7 +134,7 @@ expect_ok generate --threads 1 -m "$fixtures/gemma3/base.gguf" -n 1 hi
 run generate --threads 1 -m "$fixtures/llama/base.gguf" -n 1 "$(printf 'ab%.0s' $(seq 300))"
 [ "$status" -eq 0 ] && grep -q 'warning: .* trained on 512' "$work/err" && [ "$(wc -l <"$work/err")" -eq 1 ] ||
     fail 'a prompt beyond the training context'
-expect_error 16 'timed? ?out|timeout' generate --threads 1 -m "$model" --timeout 0.000001 hi
+expect_error 16 'timed? ?out|timeout' generate --threads 1 -m "$model" --timeout 0.000001 --ignore-eos hi
 
 # ---- constraints, log-probabilities
 expect_ok generate --threads 1 -m "$model" -n 200 --json --seed 1 --json-schema '{"type":"object","properties":{"n":{"type":"integer","minimum":1,"maximum":20}},"required":["n"]}' hi
