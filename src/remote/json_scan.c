@@ -156,6 +156,8 @@ static bool open_one(struct nesting *n, bool object)
 
     if (n->depth == JSON_SCAN_MAX_DEPTH)
         return false;
+    if (n->depth % 64 == 0)
+        n->objects[n->depth / 64] = 0;
     if (object)
         n->objects[n->depth / 64] |= bit;
     else

@@ -46,7 +46,7 @@ size_t replicas_pick(struct replicas *r, const struct generation *g, uint64_t tr
     /* A live one that lacks the adapter gets it when it says so. */
     if (best == REPLICA_NONE && g)
         best = pick_live(r, NULL, tried);
-    if (best != REPLICA_NONE)
+    if (best != REPLICA_NONE && r->n > 0)
         r->next = (best + 1) % r->n;
     return best;
 }

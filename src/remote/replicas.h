@@ -27,7 +27,7 @@
 #define REPLICA_NONE SIZE_MAX
 
 /* No server is stopped, started again, and given adapters in less. */
-enum { CONTACT_US = 250 * 1000 };
+enum { CONTACT_US = 2000 * 1000 };
 
 struct replica {
     struct server server;

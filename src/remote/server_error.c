@@ -5,6 +5,7 @@
 #include "remote/text_join.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -170,9 +171,9 @@ static const char *provider_name(const struct server_answer *a)
 static int rank_of(const struct said *s)
 {
     const char *at = strcasestr(s->text, "rank ");
-    int rank = 0;
+    long rank = at ? strtol(at + 5, NULL, 10) : 0;
 
-    return at && sscanf(at + 5, "%d", &rank) == 1 && rank > 0 ? rank : 0;
+    return rank > 0 && rank < 1000000 ? (int)rank : 0;
 }
 
 /* vLLM's Rust front end takes paths below some directories only; so do proxies before a server. */

@@ -162,7 +162,7 @@ int32_t vllm_post(struct task *t, struct calls *calls, uint64_t mask, const char
 {
     struct vllm *v = t->vllm;
     struct buffer body;
-    uint32_t lives[REPLICAS_MAX];
+    uint32_t lives[REPLICAS_MAX] = {0};
     bool ok = write_body(&body, name, path);
 
     vllm_lives(v, lives);

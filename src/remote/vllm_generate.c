@@ -225,7 +225,7 @@ static int32_t wait_for_look(struct request *r, inf_error *err)
                          server_of(r)->shown);
     else if (!t)
         code = make_look(r, &t, err);
-    if (code == INF_OK) {
+    if (code == INF_OK && t) {
         r->next_waiting = t->waiting;
         t->waiting = r;
     }

@@ -72,7 +72,7 @@ static void wait_until_gone(const char *name)
 /* Nobody is connected and nothing was heard for so long that the server may have been started anew. */
 static void let_time_pass(void)
 {
-    usleep(300000);
+    usleep(2100000);
 }
 
 static void wait_for_requests(struct fake *f, const char *path)
