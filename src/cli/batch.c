@@ -168,6 +168,9 @@ static int32_t start_object(struct batch *b, struct line *line, json_t *object, 
     s.memory = NULL;
     s.n_memory = 0;
     code = read_line(&s, object, err);
+    /* A line that wants no adapter wants no scale of the command line's either. */
+    if (!s.adapter.len && b->defaults->adapter.len && !json_object_get(object, "adapter_scale"))
+        s.adapter_scale.is_set = false;
     if (code == INF_OK)
         code = request_fill(&request, &message, &s, err);
     if (code == INF_OK)

@@ -138,13 +138,22 @@ check 'len(lines) == 18'
 
 # ---- all in flight at once, base and adapters in the same steps
 batch "$(for id in '' a b c '' a b c; do
-    printf '{"prompt":"hi","max_tokens":200,"ignore_eos":true,"adapter_id":"%s"}\n' "$id"
+    printf '{"prompt":"hi","max_tokens":1000,"ignore_eos":true,"adapter_id":"%s"}\n' "$id"
 done)" \
     --load "a=$adapter-0" --load "b=$adapter-1" --load "c=$adapter-2" --temperature 0
 check 'len(lines) == 8 and all("error" not in l for l in lines)'
 check 'max(l["mean_rows"] for l in lines) > 4 and max(l["mean_adapters"] for l in lines) > 2'
 check 'all(a["token_ids"] == b["token_ids"] for a in lines for b in lines if a["adapter_id"] == b["adapter_id"])'
 check 'len({str(l["token_ids"]) for l in lines}) == 4 == len({l["adapter_id"] for l in lines})'
+
+# ---- a line without the command line's adapter has no scale to be told
+batch '{"prompt":"hi","max_tokens":1}
+{"prompt":"hi","max_tokens":1,"adapter_id":""}
+{"prompt":"hi","max_tokens":1,"adapter_id":"","adapter_scale":2}' --load "a=$adapter-0" --adapter a \
+    --adapter-scale 0.5
+check '{l["line"]: l.get("adapter_id") for l in lines if "error" not in l} == {1: "a", 2: None}'
+check 'any("adapter_scale" in str(l.get("error")) for l in lines if l["line"] == 3)'
+
 
 # More lines than may wait: all get an answer.
 python3 -c 'print("{\"prompt\":\"hi\",\"max_tokens\":1}\n" * 300)' >"$work/batch"
