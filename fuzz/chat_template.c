@@ -22,13 +22,13 @@ static void expect(int holds)
 
 static void render(const struct chat_template *t, inf_text messages)
 {
+    struct chat_input input = {.messages_json = messages, .add_generation_prompt = true};
     struct buffer out;
     inf_error err = {0};
     int32_t code = INF_OK;
 
     buffer_init(&out, BUFFER_NO_LIMIT);
-    code = chat_template_render(t, messages, (inf_text){NULL, 0}, (inf_text){NULL, 0}, true, &out,
-                                &err);
+    code = chat_template_render(t, &input, &out, &err);
     expect(code == INF_OK || (code == err.code && err.message[0] != '\0' && out.len == 0));
     expect(code == INF_OK || code == INF_ERROR_TEMPLATE || code == INF_ERROR_INVALID_ARGUMENT);
     buffer_free(&out);

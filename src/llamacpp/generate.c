@@ -30,35 +30,37 @@ static int32_t plain_prompt(const inf_request *r, struct buffer *out, inf_error 
     return ok ? INF_OK : error_no_memory(err);
 }
 
-static int32_t chat_prompt(struct llamacpp_provider *p, const inf_request *r, struct buffer *out,
-                           inf_error *err)
+static int32_t chat_prompt(const struct preparation *prep, struct buffer *out, inf_error *err)
 {
-    const struct chat_template *compiled = NULL;
+    const inf_request *r = op_request(prep->op);
+    struct chat_input input = {.messages_json = r->messages_json,
+                               .system_prompt = r->system_prompt,
+                               .variables_json = r->template_variables,
+                               .add_generation_prompt = true};
     struct buffer json;
-    inf_text messages = r->messages_json;
-    int32_t code = provider_template(p, &compiled, err);
+    int32_t code = INF_OK;
 
     buffer_init(&json, BUFFER_NO_LIMIT);
-    if (code == INF_OK && !messages.data) {
+    if (!input.messages_json.data) {
         code = chat_messages_to_json(r->messages, r->n_messages, &json, err);
-        messages = (inf_text){json.data, json.len};
+        input.messages_json = (inf_text){json.data, json.len};
     }
     if (code == INF_OK)
-        code = chat_template_render(compiled, messages, r->system_prompt, r->template_variables,
-                                    true, out, err);
+        code = provider_render(prep->provider, prep->op, &input, out, err);
     buffer_free(&json);
     return code;
 }
 
-static int32_t tokenize_prompt(struct llamacpp_provider *p, const struct instance *i,
-                               const inf_request *r, int32_t **tokens, int32_t *n, inf_error *err)
+static int32_t tokenize_prompt(const struct preparation *prep, const struct instance *i,
+                               int32_t **tokens, int32_t *n, inf_error *err)
 {
+    const inf_request *r = op_request(prep->op);
     bool chat = r->prompt.data == NULL;
     struct buffer text;
     int32_t code = INF_OK;
 
     buffer_init(&text, BUFFER_NO_LIMIT);
-    code = chat ? chat_prompt(p, r, &text, err) : plain_prompt(r, &text, err);
+    code = chat ? chat_prompt(prep, &text, err) : plain_prompt(r, &text, err);
     if (code == INF_OK) /* a template writes its own special tokens */
         code = instance_tokenize(i, (inf_text){text.data, text.len}, !chat, tokens, n, err);
     buffer_free(&text);
@@ -209,7 +211,7 @@ static int32_t make_sequence(struct preparation *prep, const struct instance *i,
     int32_t code = check_stop_ids(i, r, err);
 
     if (code == INF_OK)
-        code = tokenize_prompt(p, i, r, &tokens, &n, err);
+        code = tokenize_prompt(prep, i, &tokens, &n, err);
     if (code == INF_OK) {
         op_output(prep->op)->prompt_tokens = n;
         code = check_prompt(p, n, err);

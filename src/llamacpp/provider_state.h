@@ -79,6 +79,9 @@ int32_t provider_acquire_vocabulary(struct llamacpp_provider *p, inf_op *op, str
 /* The compiled chat template, borrowed. UNSUPPORTED when the model has none. */
 int32_t provider_template(struct llamacpp_provider *p, const struct chat_template **out,
                           inf_error *err);
+/* Messages through that template, until op is to stop; the error is then op's. Sets input->stop. */
+int32_t provider_render(struct llamacpp_provider *p, inf_op *op, struct chat_input *input,
+                        struct buffer *out, inf_error *err);
 
 /* Ends op with what err holds. */
 void end_operation(inf_op *op, const inf_error *err);

@@ -128,14 +128,30 @@ int32_t llamacpp_detokenize(void *impl, inf_op *op, const int32_t *ids, size_t n
 
 /* ------------------------------------------------------------------ render */
 
-static void run_render(struct preparation *prep)
+static bool is_to_stop(void *op)
+{
+    return op_stop_code(op) != INF_OK;
+}
+
+int32_t provider_render(struct llamacpp_provider *p, inf_op *op, struct chat_input *input,
+                        struct buffer *out, inf_error *err)
 {
     const struct chat_template *compiled = NULL;
+    int32_t code = provider_template(p, &compiled, err);
+
+    if (code != INF_OK)
+        return code;
+    input->stop = (struct text_stop){is_to_stop, op};
+    code = chat_template_render(compiled, input, out, err);
+    return code == INF_ERROR_CANCELLED ? op_stop_error(op, err) : code;
+}
+
+static void run_render(struct preparation *prep)
+{
+    struct chat_input input = {.messages_json = prep->text, .add_generation_prompt = prep->flag};
     inf_error err = {0};
 
-    if (provider_template(prep->provider, &compiled, &err) == INF_OK)
-        chat_template_render(compiled, prep->text, (inf_text){0}, (inf_text){0}, prep->flag,
-                             &op_output(prep->op)->text, &err);
+    provider_render(prep->provider, prep->op, &input, &op_output(prep->op)->text, &err);
     end(prep, NULL, &err);
 }
 

@@ -75,6 +75,12 @@ expect_error 3 'messages.*not JSON' generate --threads 1 -m "$model" -n 1 --mess
 printf '[{"content":"x"}]' >"$work/bad"
 expect_error 3 'role' generate --threads 1 -m "$model" -n 1 --messages "$work/bad"
 
+# A template that loops as long as it may is left alone when the request's time is over.
+slow='{% for x in range(100000) %}{% for y in range(100000) %}{% endfor %}{% endfor %}'
+with_template "$slow" "$work/slow.gguf"
+expect_error 16 'longer than its timeout' generate -m "$work/slow.gguf" --threads 1 --chat --timeout 0.2 hi
+expect_error 14 'chat template failed: it takes (longer|more) than' generate -m "$work/slow.gguf" --threads 1 --chat hi
+
 # ---- sampling
 for flags in "--temperature 0.7 --seed 5" "--top-k 3 --seed 5" "--top-p 0.5 --seed 5" \
     "--min-p 0.2 --seed 5" "--seed 18446744073709551615" "--repetition-penalty 1.3 --seed 5" \

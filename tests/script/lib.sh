@@ -60,6 +60,22 @@ expect_usage() { # PATTERN ARGUMENT...
     expect_error 2 "$pattern.*; see 'inference .*--help'" "$@"
 }
 
+# with_template TEMPLATE OUT: the model with this chat template, of at most 198 bytes.
+with_template() {
+    python3 - "$model" "$1" "$2" <<'PYTHON'
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+key = b"tokenizer.chat_template" + struct.pack("<I", 8)
+at = data.index(key) + len(key)
+(size,) = struct.unpack("<Q", data[at : at + 8])
+template = sys.argv[2].encode()
+assert len(template) <= size
+template += b"{#" + b" " * (size - len(template) - 4) + b"#}" if len(template) < size - 4 else b""
+with open(sys.argv[3], "wb") as out:
+    out.write(data[: at + 8] + template.ljust(size) + data[at + 8 + size :])
+PYTHON
+}
+
 # Exit code 0 and nothing on standard error; the output is for what follows.
 expect_ok() {
     run "$@"

@@ -3,6 +3,7 @@
 # code is that of a cancelled operation; a second one ends it at once.
 . "${0%/*}/lib.sh"
 
+with_template '{% for x in range(100000) %}{% for y in range(100000) %}{% endfor %}{% endfor %}' "$work/slow.gguf"
 python3 - "$INFERENCE" "$model" "$adapter-0" "$work" <<'PYTHON' || failures=1
 import json, os, signal, subprocess, sys, time
 
@@ -63,6 +64,17 @@ answers = [json.loads(line) for line in (first + out).splitlines()]
 expect("batch", p.returncode == 15 and err.count(b"\n") == 1 and
        sorted(a["id"] for a in answers) == list(range(40)) and
        any(a.get("error", {}).get("code") == "cancelled" for a in answers), p, out, err)
+
+# while a chat template loops
+for arguments in (("generate", "--threads", "1", "--chat", "hi"), ("render",)):
+    p = start(arguments[0], "-m", work + "/slow.gguf", *arguments[1:], stdin=subprocess.PIPE)
+    p.stdin.write(b'[{"role":"user","content":"hi"}]')
+    p.stdin.close()
+    p.stdin = None
+    wait_until_ready(p)
+    time.sleep(0.2)
+    p.send_signal(signal.SIGINT)
+    finish("a looping template: " + arguments[0], p, b"")
 
 # while it waits for standard input
 for arguments in (("tokenize", "-m", model), ("generate", "-m", model, "-"),

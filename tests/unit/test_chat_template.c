@@ -38,14 +38,14 @@ static void release(struct outcome *o)
 static struct outcome render_all(inf_text source, inf_text messages, const char *system,
                                  const char *variables, bool prompt)
 {
+    struct chat_input input = {messages, inf_str(system), inf_str(variables), prompt, {NULL, NULL}};
     struct outcome o = {0};
     struct chat_template *t = NULL;
 
     buffer_init(&o.text, BUFFER_NO_LIMIT);
     o.code = chat_template_compile(&t, source, "<s>", "</s>", &o.err);
     if (o.code == INF_OK)
-        o.code = chat_template_render(t, messages, inf_str(system), inf_str(variables), prompt,
-                                      &o.text, &o.err);
+        o.code = chat_template_render(t, &input, &o.text, &o.err);
     chat_template_free(t);
     return o;
 }
@@ -438,7 +438,7 @@ static void assert_stops(const char *source, const char *message)
 
     if (o.code != INF_ERROR_TEMPLATE)
         fail_msg("%.60s: %d %s", source, (int)o.code, o.err.message);
-    if (!strstr(o.err.message, message) && !strstr(o.err.message, "seconds of CPU"))
+    if (!strstr(o.err.message, message) && !strstr(o.err.message, "ms of CPU time"))
         fail_msg("%.60s: \"%s\" does not say \"%s\"", source, o.err.message, message);
     release(&o);
 }
@@ -455,6 +455,42 @@ static void loops_end(void **state)
     assert_stops("{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
                  "x{% endfor %}{% endfor %}{% endfor %}",
                  "it ");
+}
+
+/* Asked `left` times before it says yes. */
+static bool stop_after(void *left)
+{
+    return (*(int *)left)-- <= 0;
+}
+
+/* ends: how the template ends when it is not asked often enough to be told. */
+static void assert_stops_when_asked(const char *source, int32_t ends)
+{
+    for (int after = 0; after < 10000; after += 4999) {
+        int left = after;
+        struct chat_input input = {.messages_json = inf_str(TWO), .stop = {stop_after, &left}};
+        struct chat_template *t = NULL;
+        struct outcome o = {0};
+
+        buffer_init(&o.text, BUFFER_NO_LIMIT);
+        assert_int_equal(chat_template_compile(&t, inf_str(source), NULL, NULL, &o.err), INF_OK);
+        o.code = chat_template_render(t, &input, &o.text, &o.err);
+        assert_int_equal(o.code, left < 0 ? INF_ERROR_CANCELLED : ends);
+        assert_true(left >= -1); /* not asked again */
+        assert_true(o.code == INF_OK || o.text.len == 0);
+        chat_template_free(t);
+        release(&o);
+    }
+}
+
+static void a_rendering_stops_when_asked(void **state)
+{
+    (void)state;
+    assert_stops_when_asked("{% for x in range(100000) %}{% for y in range(100000) %}{% endfor %}"
+                            "{% endfor %}",
+                            INF_ERROR_TEMPLATE);
+    assert_stops_when_asked("{% for x in range(100000) %}{{ x }}{% endfor %}", INF_OK);
+    assert_stops_when_asked("{{ messages[0].content }}", INF_OK);
 }
 
 static void texts_and_lists_do_not_grow_without_bound(void **state)
@@ -638,13 +674,14 @@ static void every_allocation_of_the_json_may_fail(void **state)
 static void *render_many(void *arg)
 {
     const struct chat_template *t = arg;
+    struct chat_input input = {.messages_json = inf_str(TWO), .add_generation_prompt = true};
     size_t right = 0;
 
     for (int i = 0; i < 20; i++) {
         struct buffer out;
 
         buffer_init(&out, BUFFER_NO_LIMIT);
-        if (chat_template_render(t, inf_str(TWO), NO_TEXT, NO_TEXT, true, &out, NULL) == INF_OK)
+        if (chat_template_render(t, &input, &out, NULL) == INF_OK)
             right += strcmp(out.data, "user:Hello 1") == 0;
         buffer_free(&out);
     }
@@ -700,6 +737,7 @@ int main(void)
         cmocka_unit_test(a_chain_of_elif_is_nesting),
         cmocka_unit_test(endless_recursion_is_an_error),
         cmocka_unit_test(loops_end),
+        cmocka_unit_test(a_rendering_stops_when_asked),
         cmocka_unit_test(texts_and_lists_do_not_grow_without_bound),
         cmocka_unit_test(blank_parts_are_trimmed_in_linear_time),
         cmocka_unit_test(nothing_contains_itself),

@@ -16,8 +16,8 @@ namespace {
 
 constexpr int64_t MAX_BOUND = INT32_MAX;
 constexpr int64_t MAX_INDENT = 64;
-/* Bytes that the engine may move or compare within one call: about two seconds. */
-constexpr size_t MAX_MOVED = (size_t)1 << 35;
+/* Bytes that the engine may move or compare within one call: about half a second. */
+constexpr size_t MAX_MOVED = (size_t)1 << 33;
 
 const value &plain(const value &arg)
 {

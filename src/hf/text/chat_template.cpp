@@ -64,12 +64,21 @@ template <typename Work> class guarded_run {
         try {
             code = work(err);
         } catch (const stopped &s) {
-            code = s.code == INF_ERROR_NO_MEMORY ? error_no_memory(err) : fail(s.why);
+            code = stop_error(s);
         } catch (const std::bad_alloc &) {
             code = error_no_memory(err);
         } catch (const std::exception &e) {
             code = fail(hf_text::readable(source, e.what()));
         }
+    }
+
+    int32_t stop_error(const stopped &s)
+    {
+        if (s.code == INF_ERROR_NO_MEMORY)
+            return error_no_memory(err);
+        if (s.code == INF_ERROR_CANCELLED)
+            return error_set(err, INF_ERROR_CANCELLED, "%s: a stop was requested", what);
+        return fail(s.why);
     }
 
     int32_t fail(const std::string &why)
@@ -109,21 +118,22 @@ void compile(chat_template &t)
 /* ------------------------------------------------------------------ what is rendered */
 
 /* A request's JSON, parsed. */
-struct input {
+struct parsed {
     json_t *given = nullptr;    /* messages_json */
     json_t *messages = nullptr; /* borrowed from it */
     json_t *variables = nullptr;
-    inf_text system_prompt = {nullptr, 0};
-    bool add_generation_prompt = false;
+    const chat_input &request;
 
-    input() = default;
-    ~input()
+    explicit parsed(const chat_input &from) : request(from)
+    {
+    }
+    ~parsed()
     {
         json_decref(given);
         json_decref(variables);
     }
-    input(const input &) = delete;
-    input &operator=(const input &) = delete;
+    parsed(const parsed &) = delete;
+    parsed &operator=(const parsed &) = delete;
 };
 
 constexpr json_limits LIMITS = {hf_text::MAX_JSON_BYTES, hf_text::MAX_JSON_DEPTH,
@@ -149,9 +159,9 @@ int32_t check_messages(const json_t *messages, inf_error *err)
     return INF_OK;
 }
 
-int32_t parse_messages(input &in, inf_text text, inf_error *err)
+int32_t parse_messages(parsed &in, inf_error *err)
 {
-    int32_t code = json_text_parse(&in.given, text, "messages", &LIMITS, err);
+    int32_t code = json_text_parse(&in.given, in.request.messages_json, "messages", &LIMITS, err);
 
     if (code != INF_OK)
         return code;
@@ -162,7 +172,7 @@ int32_t parse_messages(input &in, inf_text text, inf_error *err)
 }
 
 /* The call sets these two; another value for them would be ignored. */
-int32_t check_own_names(const input &in, inf_error *err)
+int32_t check_own_names(const parsed &in, inf_error *err)
 {
     if (json_object_get(in.variables, "messages"))
         return bad(err, "template variables: \"messages\" is no variable; give them as messages");
@@ -173,8 +183,9 @@ int32_t check_own_names(const input &in, inf_error *err)
     return INF_OK;
 }
 
-int32_t parse_variables(input &in, inf_text text, inf_error *err)
+int32_t parse_variables(parsed &in, inf_error *err)
 {
+    inf_text text = in.request.variables_json;
     int32_t code = INF_OK;
 
     if (text.data)
@@ -200,16 +211,17 @@ int32_t check_system_prompt(inf_text text, inf_error *err)
 
 /* ------------------------------------------------------------------ rendering */
 
-jinja::value messages_of(const input &in)
+jinja::value messages_of(const parsed &in)
 {
+    inf_text prompt = in.request.system_prompt;
     jinja::value_array all = jinja::mk_val<jinja::value_array>();
 
-    if (in.system_prompt.data) {
+    if (prompt.data) {
         jinja::value_object system = jinja::mk_val<jinja::value_object>();
 
         system->insert("role", jinja::mk_val<jinja::value_string>(std::string("system")));
-        system->insert("content", jinja::mk_val<jinja::value_string>(
-                                      std::string(in.system_prompt.data, in.system_prompt.len)));
+        system->insert("content",
+                       jinja::mk_val<jinja::value_string>(std::string(prompt.data, prompt.len)));
         all->push_back(system);
     }
     for (size_t i = 0; i < json_array_size(in.messages); i++)
@@ -218,7 +230,7 @@ jinja::value messages_of(const input &in)
 }
 
 /* What transformers' apply_chat_template passes, in its order of precedence. */
-void set_context(jinja::context &ctx, const chat_template &t, const input &in)
+void set_context(jinja::context &ctx, const chat_template &t, const parsed &in)
 {
     hf_text::set_functions(ctx);
     ctx.set_val("bos_token", jinja::mk_val<jinja::value_string>(t.bos));
@@ -230,13 +242,13 @@ void set_context(jinja::context &ctx, const chat_template &t, const input &in)
     hf_text::set_variables(ctx, in.variables);
     ctx.set_val("messages", messages_of(in));
     ctx.set_val("add_generation_prompt",
-                jinja::mk_val<jinja::value_bool>(in.add_generation_prompt));
+                jinja::mk_val<jinja::value_bool>(in.request.add_generation_prompt));
 }
 
 /* Variables that a context starts with: its own constants and those of set_context. */
 constexpr size_t N_OWN_VARIABLES = 16;
 
-std::string execute(const chat_template &t, const input &in)
+std::string execute(const chat_template &t, const parsed &in)
 {
     jinja::context ctx(t.source);
 
@@ -246,10 +258,12 @@ std::string execute(const chat_template &t, const input &in)
     return jinja::runtime::gather_string_parts(results)->val_str.str();
 }
 
-int32_t render(const chat_template &t, const input &in, struct buffer *out, inf_error *err)
+int32_t render(const chat_template &t, const parsed &in, struct buffer *out, inf_error *err)
 {
+    hf_text::watch time(in.request.stop);
     hf_text::budget limits(t.n_names + json_object_size(in.given) + json_object_size(in.variables) +
-                           N_OWN_VARIABLES);
+                               N_OWN_VARIABLES,
+                           time);
     std::string text;
 
     try {
@@ -305,21 +319,18 @@ void chat_template_free(struct chat_template *t)
     delete t;
 }
 
-int32_t chat_template_render(const struct chat_template *t, inf_text messages_json,
-                             inf_text system_prompt, inf_text variables_json,
-                             bool add_generation_prompt, struct buffer *out, inf_error *err)
+int32_t chat_template_render(const struct chat_template *t, const struct chat_input *input,
+                             struct buffer *out, inf_error *err)
 {
-    input in;
-    int32_t code = parse_messages(in, messages_json, err);
+    parsed in(*input);
+    int32_t code = parse_messages(in, err);
 
     if (code == INF_OK)
-        code = parse_variables(in, variables_json, err);
+        code = parse_variables(in, err);
     if (code == INF_OK)
-        code = check_system_prompt(system_prompt, err);
+        code = check_system_prompt(input->system_prompt, err);
     if (code != INF_OK)
         return code;
-    in.system_prompt = system_prompt;
-    in.add_generation_prompt = add_generation_prompt;
     return run_guarded([&](inf_error *e) { return render(*t, in, out, e); },
                        "the chat template failed", t->source, err);
 }

@@ -18,6 +18,22 @@ extern "C" {
 
 struct chat_template;
 
+/* Whether the work has lost its point: asked between any two steps of it, on a thread of its own
+ * while the caller waits. */
+struct text_stop {
+    bool (*requested)(void *arg);
+    void *arg;
+};
+
+/* What is rendered. */
+struct chat_input {
+    inf_text messages_json;  /* an array of messages, or an object with "messages" and variables */
+    inf_text system_prompt;  /* absent, or a system message put before the messages */
+    inf_text variables_json; /* absent, or an object of further variables */
+    bool add_generation_prompt;
+    struct text_stop stop; /* requested may be NULL */
+};
+
 /* source: the template's text. bos, eos: the tokens' texts, "" for none.
  * Errors: TEMPLATE (with the line where it can be told), NO_MEMORY. */
 int32_t chat_template_compile(struct chat_template **out, inf_text source, const char *bos,
@@ -25,16 +41,12 @@ int32_t chat_template_compile(struct chat_template **out, inf_text source, const
 void chat_template_free(struct chat_template *t);
 
 /*
- * messages_json: a JSON array of messages, or an object with "messages" and more template
- * variables. variables_json: a JSON object of further variables, or absent. Appends to `out`.
- * system_prompt: absent, or a system message put before the messages. "add_generation_prompt" is
- * no variable: it is the argument.
+ * Appends to `out`. "add_generation_prompt" is no variable: it is the member of that name.
  * Errors: INVALID_ARGUMENT (not such JSON: says where), TEMPLATE (also raise_exception, limits,
- * time), NO_MEMORY. `out` is then as it was.
+ * time), CANCELLED (a stop was requested), NO_MEMORY. `out` is then as it was.
  */
-int32_t chat_template_render(const struct chat_template *t, inf_text messages_json,
-                             inf_text system_prompt, inf_text variables_json,
-                             bool add_generation_prompt, struct buffer *out, inf_error *err);
+int32_t chat_template_render(const struct chat_template *t, const struct chat_input *input,
+                             struct buffer *out, inf_error *err);
 
 /* The JSON array of messages for a request's inf_message list. NO_MEMORY, INVALID_ARGUMENT (not
  * UTF-8). Written to `out`. */

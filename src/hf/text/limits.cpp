@@ -97,7 +97,20 @@ void stop(const std::string &why)
     throw stopped{INF_ERROR_TEMPLATE, why};
 }
 
-budget::budget(size_t n) : n_variables(n), deadline(cpu_us() + MAX_TIME_US)
+watch::watch(const text_stop &s) : stop(s), deadline(cpu_us() + MAX_TIME_US)
+{
+}
+
+void watch::check() const
+{
+    if (stop.requested && stop.requested(stop.arg))
+        throw stopped{INF_ERROR_CANCELLED, ""};
+    if (cpu_us() > deadline)
+        hf_text::stop("it takes longer than " + std::to_string(MAX_TIME_US / 1000) +
+                      " ms of CPU time");
+}
+
+budget::budget(size_t n, const watch &w) : n_variables(n), time(w)
 {
     of_this_thread = this;
 }
@@ -114,8 +127,7 @@ budget &budget::current()
 
 void budget::check_time() const
 {
-    if (cpu_us() > deadline)
-        stop("it takes longer than " + std::to_string(MAX_TIME_US / 1000000) + " seconds of CPU");
+    time.check();
 }
 
 void budget::step()

@@ -6,13 +6,15 @@
  * operands of bounded size, runs between two checks. A limit that is reached throws `stopped`,
  * which is not a std::exception: the engine catches and rewrites those.
  * One `budget` belongs to one rendering on one thread, which finds it through a thread-local
- * pointer.
+ * pointer. Renderings for the same request share its `watch`.
  */
 #ifndef INF_HF_TEXT_LIMITS_H
 #define INF_HF_TEXT_LIMITS_H
 
 #include <cstddef>
 #include <cstdint>
+#include "hf/text/chat_template.h"
+
 #include <string>
 
 #include <jinja/value.h>
@@ -29,17 +31,17 @@ constexpr size_t MAX_VARIABLES = 256;               /* given from outside */
 constexpr size_t MAX_JSON_BYTES = (size_t)16 << 20; /* messages, variables */
 constexpr size_t MAX_JSON_NODES = 500 * 1000;
 constexpr size_t MAX_JSON_DEPTH = 128;
-constexpr size_t MAX_TEXT_BYTES = (size_t)32 << 20;   /* one text, the output too */
-constexpr size_t MAX_ITEMS = 100 * 1000;              /* one loop, one range() */
-constexpr size_t MAX_LIST_ITEMS = 1000 * 1000;        /* one list */
-constexpr size_t MAX_VALUE_NODES = 1000 * 1000;       /* a value with all it contains */
-constexpr size_t MAX_VALUE_DEPTH = 200;               /* list in list in object */
-constexpr size_t MAX_PRODUCED = (size_t)1 << 30;      /* bytes of all values made */
-constexpr size_t MAX_STEPS = 2 * 1000 * 1000;         /* nodes executed */
-constexpr size_t MAX_CALL_DEPTH = 200;                /* macros that call macros */
-constexpr int64_t MAX_TIME_US = (int64_t)5 * 1000000; /* of CPU: a busy machine is no reason */
-/* Copies of the variables that one loop makes before its first turn. */
-constexpr size_t MAX_LOOP_COPIES = (size_t)10 * 1000 * 1000;
+constexpr size_t MAX_TEXT_BYTES = (size_t)32 << 20; /* one text, the output too */
+constexpr size_t MAX_ITEMS = 100 * 1000;            /* one loop, one range() */
+constexpr size_t MAX_LIST_ITEMS = 1000 * 1000;      /* one list */
+constexpr size_t MAX_VALUE_NODES = 1000 * 1000;     /* a value with all it contains */
+constexpr size_t MAX_VALUE_DEPTH = 200;             /* list in list in object */
+constexpr size_t MAX_PRODUCED = (size_t)1 << 30;    /* bytes of all values made */
+constexpr size_t MAX_STEPS = 2 * 1000 * 1000;       /* nodes executed */
+constexpr size_t MAX_CALL_DEPTH = 200;              /* macros that call macros */
+constexpr int64_t MAX_TIME_US = 1000000;            /* of CPU: a busy machine is no reason */
+/* Copies of the variables that one loop makes before its first turn, in one go: about 0.7 s. */
+constexpr size_t MAX_LOOP_COPIES = (size_t)2500 * 1000;
 
 /* Why a rendering was stopped. Not a std::exception, see above. */
 struct stopped {
@@ -50,9 +52,21 @@ struct stopped {
 /* Throws stopped with INF_ERROR_TEMPLATE. */
 [[noreturn]] void stop(const std::string &why);
 
+/* The time that one request has on this thread, and whether it is still wanted. */
+class watch {
+  public:
+    explicit watch(const text_stop &stop);
+    void check()
+        const; /* throws stopped: CANCELLED when asked to stop, TEMPLATE after MAX_TIME_US */
+
+  private:
+    text_stop stop;
+    int64_t deadline;
+};
+
 class budget {
   public:
-    explicit budget(size_t n_variables);
+    budget(size_t n_variables, const watch &time);
     ~budget();
     budget(const budget &) = delete;
     budget &operator=(const budget &) = delete;
@@ -61,7 +75,7 @@ class budget {
     static budget &current();
 
     void step();                        /* one node: steps, time, stack */
-    void check_time() const;            /* within a long operation of our own */
+    void check_time() const;            /* within a long operation of our own: the watch */
     void produced(size_t bytes);        /* a new value */
     void loop_over(size_t items) const; /* before a loop */
     void enter_call();
@@ -75,7 +89,7 @@ class budget {
     size_t steps = 0;
     size_t bytes = 0;
     size_t calls = 0;
-    int64_t deadline;
+    const watch &time;
 };
 
 /* A value with all it contains; what is shared counts each time it is met. */
