@@ -601,9 +601,174 @@ static void messages_that_are_not_messages_are_refused(void **state)
     assert_messages_refused(inf_str("[\"\xff\"]"), "not JSON");
     assert_messages_refused(inf_str("{\"a\":1}"), "array \"messages\"");
     assert_messages_refused(inf_str("[1]"), "messages[0] is not an object");
-    assert_messages_refused(inf_str("[{\"role\":\"user\"},{\"content\":\"x\"}]"),
+    assert_messages_refused(inf_str("[{\"role\":\"user\",\"content\":\"x\"},{\"content\":\"x\"}]"),
                             "messages[1] has no text \"role\"");
     assert_messages_refused(inf_str("[{\"role\":\"a\",\"role\":\"b\"}]"), "duplicate");
+}
+
+/* ------------------------------------------------------------------ contents */
+
+#define SAYS(role, content) "{\"role\":\"" role "\",\"content\":" content "}"
+#define PART(text) "{\"type\":\"text\",\"text\":\"" text "\"}"
+
+static void contents_that_are_none_are_refused(void **state)
+{
+    static const char *const neither[] = {"5",
+                                          "1.5",
+                                          "true",
+                                          "false",
+                                          "{}",
+                                          "{\"a\":1}",
+                                          "[5]",
+                                          "[\"a\"]",
+                                          "[null]",
+                                          "[[]]",
+                                          "[{}]",
+                                          "[{\"type\":1}]",
+                                          "[{\"text\":\"a\"}]"};
+    char messages[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof neither / sizeof *neither; i++) {
+        snprintf(messages, sizeof messages, "[" SAYS("user", "\"a\"") "," SAYS("user", "%s") "]",
+                 neither[i]);
+        assert_messages_refused(inf_str(messages), "messages[1]: content is neither a text nor a "
+                                                   "list of text parts");
+    }
+    assert_messages_refused(inf_str("[" SAYS("user", "[{\"type\":\"text\"}]") "]"),
+                            "messages[0]: content has a text part without a text");
+    assert_messages_refused(inf_str("[" SAYS("user", "null") "]"),
+                            "messages[0]: content is missing");
+    assert_messages_refused(inf_str("[" SAYS("assistant", "null") "]"), "content is missing");
+    assert_messages_refused(inf_str("[{\"role\":\"user\"}]"), "messages[0]: content is missing");
+    assert_messages_refused(inf_str("[{\"role\":\"assistant\",\"tool_calls\":[]}]"),
+                            "content is missing");
+    assert_messages_refused(inf_str("[{\"role\":\"user\",\"tool_calls\":[{}]}]"),
+                            "content is missing");
+}
+
+static void parts_that_are_no_text_are_not_supported(void **state)
+{
+    struct outcome o = render_all(
+        inf_str("{{ messages[0].content }}"),
+        inf_str("[" SAYS("user", "[" PART("a") ",{\"type\":\"image_url\",\"image_url\":{}}]") "]"),
+        NULL, NULL, true);
+
+    (void)state;
+    assert_int_equal(o.code, INF_ERROR_UNSUPPORTED);
+    assert_string_equal(o.err.message,
+                        "messages[0]: content has a part of type \"image_url\"; only "
+                        "parts of type \"text\" can be given");
+    release(&o);
+}
+
+static void tool_calls_go_without_a_content(void **state)
+{
+    const char *source = "{{ messages[0].content is none }}{{ messages[0].content is defined }}";
+
+    (void)state;
+    assert_renders(source, "[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{}]}]",
+                   "TrueTrue");
+    assert_renders(source, "[{\"role\":\"assistant\",\"tool_calls\":[{}]}]", "FalseFalse");
+}
+
+static void text_parts_become_one_text_for_templates_that_know_texts(void **state)
+{
+    static const char *const sources[] = {
+        "{{ messages[0].content }}",
+        "{{ '' + messages[0].content }}",
+        "{{ messages[0]['content'] | trim }}",
+        "{{ messages[0]['content'].strip() }}",
+        "{% for m in messages %}{{ m.content if m.role else '' }}{% endfor %}",
+        "{{ messages[0].content.split('</think>')[-1] }}",
+        /* knows the first part, and would lose the second */
+        "{{ messages[0].content if messages[0].content is string else "
+        "messages[0].content[0].text }}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        assert_renders(sources[i], "[" SAYS("user", "[" PART("a") "," PART("b'\\u0000") "]") "]",
+                       "ab'");
+        assert_renders(sources[i], "[" SAYS("user", "[]") "]", "");
+        assert_renders(sources[i], "[" SAYS("user", "\"c\"") "]", "c");
+    }
+    assert_renders("{{ messages[0].content | tojson }}", "[" SAYS("user", "[" PART("a") "]") "]",
+                   "\"a\"");
+    assert_renders("{{ messages[0].content }}", "[" SAYS("other", "[" PART("a") "]") "]", "a");
+}
+
+static void published_templates_take_text_parts_as_texts(void **state)
+{
+    static const char *const names[] = {"smollm2", "qwen3",        "llama-3.1",
+                                        "gemma-2", "mistral-nemo", "phi-3.5"};
+    static const char plain[] = "[" SAYS("user", "\"ab\"") "," SAYS("assistant", "\"cd\"") "," SAYS(
+        "user", "\"e\"") "]";
+    static const char parts[] = "[" SAYS("user", "[" PART("a") "," PART("b") "]") "," SAYS(
+        "assistant", "[" PART("cd") "]") "," SAYS("user", "[" PART("e") "]") "]";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *source = load(names[i]);
+        struct outcome a = render_all(inf_str(source), inf_str(plain), NULL, NULL, true);
+        struct outcome b = render_all(inf_str(source), inf_str(parts), NULL, NULL, true);
+
+        assert_int_equal(a.code, INF_OK);
+        if (b.code != INF_OK)
+            fail_msg("%s: %s", names[i], b.err.message);
+        assert_string_equal(a.text.data, b.text.data);
+        release(&a);
+        release(&b);
+        mem_free(source);
+    }
+}
+
+static void a_template_that_knows_lists_gets_them_as_given(void **state)
+{
+    const char *source = "{% for m in messages %}{% if m.content is string %}{{ m.content }}"
+                         "{% else %}{% for p in m.content %}<{{ p.text }}{{ p.extra }}>{% endfor %}"
+                         "{% endif %}{% endfor %}";
+    /* as Llama 3.2 has it: lists from users only */
+    const char *users =
+        "{% for m in messages %}{% if m.role == 'user' and m.content is not string %}"
+        "{% for p in m.content %}<{{ p.text }}>{% endfor %}{% else %}"
+        "{{ m.content | trim }}{% endif %}{% endfor %}";
+    const char *messages = "[" SAYS("system", "[" PART("s") "," PART("t") "]") "," SAYS(
+        "user", "[" PART("a") "," PART("b") "]") "," SAYS("user", "\"c\"") "]";
+
+    (void)state;
+    assert_renders(source, messages, "<s><t><a><b>c");
+    assert_renders(users, messages, "st<a><b>c");
+    assert_renders(source, "[" SAYS("user", "[{\"type\":\"text\",\"text\":\"a\",\"extra\":1}]") "]",
+                   "<a1>");
+}
+
+static void a_template_that_knows_lists_only_gets_lists(void **state)
+{
+    const char *source = "{% for m in messages %}{{ m.role }}:{% for p in m['content'] %}"
+                         "{% if p['type'] == 'text' %}{{ p['text'] }}{% endif %}{% endfor %} "
+                         "{% endfor %}";
+    struct outcome o = render_all(inf_str(source), inf_str(FOUR), "Now.", NULL, true);
+
+    (void)state;
+    assert_int_equal(o.code, INF_OK);
+    assert_string_equal(o.text.data,
+                        "system:Now. system:Be brief. user:Hello assistant:Hi! user:Bye ");
+    release(&o);
+    assert_renders("{{ messages[0].role }}", TWO, "user"); /* shows neither */
+}
+
+static void a_template_that_refuses_the_markers_gets_texts(void **state)
+{
+    const char *source = "{% if messages | length < 4 %}{{ raise_exception('few') }}{% endif %}"
+                         "{% for m in messages %}{{ m.content }}{% endfor %}";
+
+    (void)state;
+    assert_renders(source,
+                   "[" SAYS("user", "[" PART("a") "]") "," SAYS("user", "\"b\"") "," SAYS(
+                       "user", "\"c\"") "," SAYS("user", "\"d\"") "]",
+                   "abcd");
+    assert_template_error(source, "refuses the messages: few");
 }
 
 static void bad_variables_are_refused(void **state)
@@ -744,6 +909,14 @@ int main(void)
         cmocka_unit_test(a_source_that_is_no_template_is_an_error),
         cmocka_unit_test(many_variables_are_an_error),
         cmocka_unit_test(messages_that_are_not_messages_are_refused),
+        cmocka_unit_test(contents_that_are_none_are_refused),
+        cmocka_unit_test(parts_that_are_no_text_are_not_supported),
+        cmocka_unit_test(tool_calls_go_without_a_content),
+        cmocka_unit_test(text_parts_become_one_text_for_templates_that_know_texts),
+        cmocka_unit_test(published_templates_take_text_parts_as_texts),
+        cmocka_unit_test(a_template_that_knows_lists_gets_them_as_given),
+        cmocka_unit_test(a_template_that_knows_lists_only_gets_lists),
+        cmocka_unit_test(a_template_that_refuses_the_markers_gets_texts),
         cmocka_unit_test(bad_variables_are_refused),
         cmocka_unit_test(messages_become_json),
         cmocka_unit_test(every_allocation_of_the_json_may_fail),

@@ -5,6 +5,7 @@
 #include "hf/text/chat_template.h"
 
 #include "hf/text/big_stack.h"
+#include "hf/text/chat_content.h"
 #include "hf/text/guarded_tree.h"
 #include "hf/text/json_text.h"
 #include "hf/text/template_source.h"
@@ -26,6 +27,7 @@ struct chat_template {
     std::string eos;
     jinja::program program;
     size_t n_names = 0; /* variables it sets */
+    mutable hf_text::content_forms forms;
 };
 
 namespace {
@@ -155,6 +157,10 @@ int32_t check_messages(const json_t *messages, inf_error *err)
         if (!json_is_string(json_object_get(message, "role")))
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, (int64_t)i,
                                     "messages[%zu] has no text \"role\"", i);
+        int32_t code = hf_text::check_content(message, i, err);
+
+        if (code != INF_OK)
+            return code;
     }
     return INF_OK;
 }
@@ -211,24 +217,6 @@ int32_t check_system_prompt(inf_text text, inf_error *err)
 
 /* ------------------------------------------------------------------ rendering */
 
-jinja::value messages_of(const parsed &in)
-{
-    inf_text prompt = in.request.system_prompt;
-    jinja::value_array all = jinja::mk_val<jinja::value_array>();
-
-    if (prompt.data) {
-        jinja::value_object system = jinja::mk_val<jinja::value_object>();
-
-        system->insert("role", jinja::mk_val<jinja::value_string>(std::string("system")));
-        system->insert("content",
-                       jinja::mk_val<jinja::value_string>(std::string(prompt.data, prompt.len)));
-        all->push_back(system);
-    }
-    for (size_t i = 0; i < json_array_size(in.messages); i++)
-        all->push_back(hf_text::value_of(json_array_get(in.messages, i)));
-    return all;
-}
-
 /* What transformers' apply_chat_template passes, in its order of precedence. */
 void set_context(jinja::context &ctx, const chat_template &t, const parsed &in)
 {
@@ -240,7 +228,7 @@ void set_context(jinja::context &ctx, const chat_template &t, const parsed &in)
     if (json_is_object(in.given))
         hf_text::set_variables(ctx, in.given);
     hf_text::set_variables(ctx, in.variables);
-    ctx.set_val("messages", messages_of(in));
+    ctx.set_val("messages", hf_text::value_of(in.messages));
     ctx.set_val("add_generation_prompt",
                 jinja::mk_val<jinja::value_bool>(in.request.add_generation_prompt));
 }
@@ -258,9 +246,44 @@ std::string execute(const chat_template &t, const parsed &in)
     return jinja::runtime::gather_string_parts(results)->val_str.str();
 }
 
+void add_system_prompt(const parsed &in)
+{
+    inf_text prompt = in.request.system_prompt;
+
+    if (prompt.data && json_array_insert_new(in.messages, 0,
+                                             json_pack("{s:s,s:s%}", "role", "system", "content",
+                                                       prompt.data, prompt.len)) != 0)
+        throw std::bad_alloc();
+}
+
+/* What the template alone makes of some messages; "" when it fails. */
+std::string try_out(const chat_template &t, json_t *messages, const hf_text::watch &time)
+{
+    chat_input bare = {};
+    parsed in(bare);
+    hf_text::budget limits(t.n_names + N_OWN_VARIABLES, time);
+
+    bare.add_generation_prompt = true;
+    in.messages = messages;
+    try {
+        return execute(t, in);
+    } catch (const stopped &s) {
+        if (s.code != INF_ERROR_TEMPLATE)
+            throw;
+        time.check(); /* only what it did is forgiven */
+    } catch (const std::bad_alloc &) {
+        throw;
+    } catch (...) {
+    }
+    return "";
+}
+
 int32_t render(const chat_template &t, const parsed &in, struct buffer *out, inf_error *err)
 {
     hf_text::watch time(in.request.stop);
+
+    add_system_prompt(in);
+    t.forms.apply(in.messages, [&](json_t *some) { return try_out(t, some, time); });
     hf_text::budget limits(t.n_names + json_object_size(in.given) + json_object_size(in.variables) +
                                N_OWN_VARIABLES,
                            time);

@@ -42,8 +42,9 @@ void chat_template_free(struct chat_template *t);
 
 /*
  * Appends to `out`. "add_generation_prompt" is no variable: it is the member of that name.
- * Errors: INVALID_ARGUMENT (not such JSON: says where), TEMPLATE (also raise_exception, limits,
- * time), CANCELLED (a stop was requested), NO_MEMORY. `out` is then as it was.
+ * Contents are given to the template in a form that it takes (chat_content.h).
+ * Errors: INVALID_ARGUMENT (not such JSON: says where), UNSUPPORTED (a part of a message that is no
+ * text), TEMPLATE (also raise_exception, limits, time), CANCELLED (a stop was requested), NO_MEMORY. `out` is then as it was.
  */
 int32_t chat_template_render(const struct chat_template *t, const struct chat_input *input,
                              struct buffer *out, inf_error *err);
