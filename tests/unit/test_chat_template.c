@@ -323,6 +323,41 @@ static void an_error_names_its_line(void **state)
     assert_template_error("\n\n{{ 'x' | nosuch }}", "line 3: Unknown (built-in) filter 'nosuch'");
     assert_template_error("{% nosuch %}", "Unknown statement: nosuch");
     assert_template_error("{{ raise_exception('no\nway') }}", "refuses the messages: no way");
+    assert_template_error("{{ raise_exception(messages) }}",
+                          "refuses the messages: [{'role': 'user', 'content': 'Hello'}]");
+    assert_template_error("{{ raise_exception(none) }}", "refuses the messages: None");
+    assert_template_error("{{ raise_exception(5) }}", "refuses the messages: 5");
+    assert_template_error("\n{{ raise_exception() }}",
+                          "line 2: Function 'raise_exception' expected");
+}
+
+/* No names of C++ types and functions. */
+static void errors_are_in_words(void **state)
+{
+    (void)state;
+    assert_template_error("{{ range('x') }}", "range() takes integers");
+    assert_template_error("{{ strftime_now(5) }}",
+                          "line 1: Function 'strftime_now' expected a text, got Integer");
+    assert_template_error("{{ 'x'.startswith(5) }}", "expected a text, got Integer");
+    assert_template_error("{{ [1].pop('x') }}", "String is not an int value");
+    assert_template_error("a\n{{ 99999999999999999999999 }}",
+                          "line 2: the number 99999999999999999999999 is too large");
+    assert_template_error("{{ -9223372036854775809 }}", "is too large");
+    assert_template_error("{{ 'x' | format(5) }}", "line 1: the filter format is not supported");
+    assert_template_error("{% filter format(5) %}%s{% endfilter %}", "format is not supported");
+}
+
+/* As jinja2 does; the engine drops None and refuses numbers. */
+static void tilde_joins_anything(void **state)
+{
+    (void)state;
+    assert_renders("{{ 'a' ~ none }}|{{ none ~ 'a' }}|{{ none ~ none }}", "[]",
+                   "aNone|Nonea|NoneNone");
+    assert_renders("{{ 'a' ~ x }}|{{ x ~ 'a' }}|{{ x ~ y }}", "[]", "a|a|");
+    assert_renders("{{ 1 ~ 2 }}|{{ 1.5 ~ true }}|{{ ['a', 1] ~ {'b': none} }}", "[]",
+                   "12|1.5True|['a', 1]{'b': None}");
+    assert_renders("{{ -9223372036854775808 }}|{{ '{}-{}'.format(1, 'x') }}", "[]",
+                   "-9223372036854775808|1-x");
 }
 
 static void wrong_sums_are_errors(void **state)
@@ -896,6 +931,8 @@ int main(void)
         cmocka_unit_test(variables_come_with_the_messages_or_beside_them),
         cmocka_unit_test(statements_and_expressions_work_under_guard),
         cmocka_unit_test(an_error_names_its_line),
+        cmocka_unit_test(errors_are_in_words),
+        cmocka_unit_test(tilde_joins_anything),
         cmocka_unit_test(wrong_sums_are_errors),
         cmocka_unit_test(deep_nesting_is_an_error),
         cmocka_unit_test(deep_blocks_are_errors),

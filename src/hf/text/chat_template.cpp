@@ -111,7 +111,7 @@ void compile(chat_template &t)
         return;
     jinja::lexer_result lexed = jinja::lexer().tokenize(t.source);
 
-    hf_text::check_nesting(lexed);
+    hf_text::check_tokens(lexed);
     t.program = jinja::parse_from_tokens(lexed);
     hf_text::guard_tree(t.program, names);
     t.n_names = names.size();

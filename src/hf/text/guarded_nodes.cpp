@@ -4,6 +4,7 @@
 #include "hf/text/guarded_nodes.h"
 
 #include "hf/text/builtin_checks.h"
+#include "hf/text/template_values.h"
 
 #include <inference/inference.h>
 
@@ -72,11 +73,7 @@ value printed(const value &v)
 {
     if (!jinja::is_val<jinja::value_array>(v) && !jinja::is_val<jinja::value_object>(v))
         return v;
-    measure(v);
-    value text = jinja::mk_val<jinja::value_string>(v->as_string());
-
-    settle(text);
-    return text;
+    return as_text(v);
 }
 
 void check_callee(const value &v)
@@ -198,6 +195,10 @@ value guarded_binary::execute_impl(jinja::context &ctx) const
     value a = left->execute(ctx);
     value b = right->execute(ctx);
 
+    if (op.value == "~") { /* of anything; the engine loses None, and refuses two numbers */
+        a = as_text(a);
+        b = as_text(b);
+    }
     check_operands(op.value, a, b);
     value result = jinja::binary_expression(op, hold(a), hold(b)).execute_impl(ctx);
 
@@ -230,6 +231,8 @@ value guarded_filter::execute_impl(jinja::context &ctx) const
     value input = operand->execute(ctx);
     applied f(filter, ctx);
 
+    if (f.name == "format") /* the engine has the method of that name, with {} instead of %s */
+        throw std::runtime_error("the filter format is not supported; join texts with ~");
     check_filter(f.name, input, f.args);
     return jinja::filter_expression(hold(input), std::move(f.node)).execute_impl(ctx);
 }

@@ -10,6 +10,9 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -159,13 +162,63 @@ std::string line_of_picture(const std::string &source, const std::string &messag
     return line_of(source, at + before - 3);
 }
 
+/* The parser takes what strtoll and strtod take. */
+bool is_number(const std::string &digits)
+{
+    errno = 0;
+    if (digits.find('.') == std::string::npos)
+        (void)strtoll(digits.c_str(), nullptr, 10);
+    else if (std::isfinite(strtod(digits.c_str(), nullptr)))
+        return true; /* also what is rounded to 0 */
+    return errno != ERANGE;
+}
+
+/* The kinds of values in the names that C++ has for them, as in N5jinja14value_string_tE. */
+const char *kind_of(const std::string &type)
+{
+    static const char *const kinds[][2] = {
+        {"value_string_t", "a text"},   {"value_int_t", "an integer"},
+        {"value_float_t", "a number"},  {"value_bool_t", "true or false"},
+        {"value_array_t", "a list"},    {"value_object_t", "an object"},
+        {"value_func_t", "a function"}, {"value_kwarg_t", "an argument with a name"},
+        {"value_none_t", "None"},       {"value_tuple_t", "a tuple"},
+    };
+
+    for (const auto &kind : kinds) {
+        if (type.find(kind[0]) != std::string::npos)
+            return kind[1];
+    }
+    return "another value";
+}
+
+/* Without the names of C++ types and functions. */
+std::string in_words(std::string what)
+{
+    const std::string type = "expected value of type ";
+    size_t at = what.find(type);
+
+    if (at != std::string::npos) {
+        size_t from = at + strlen("expected ");
+        size_t end = std::min(what.find(", got", from), what.size());
+
+        return what.replace(from, end - from, kind_of(what.substr(from, end - from)));
+    }
+    if (what == "stoll" || what == "stoi" || what == "stod")
+        return "a number is too large";
+    for (const char *place : {"vector::", "basic_string::", "map::", "array::"}) {
+        if (what.compare(0, strlen(place), place) == 0)
+            return "an index is out of range";
+    }
+    return what;
+}
+
 std::string without_tags(std::string what)
 {
     for (const std::string tag : {"lexer: ", "parser: ", "Parser Error: ", "Jinja Exception: "}) {
         if (what.compare(0, tag.size(), tag) == 0)
             what.erase(0, tag.size());
     }
-    return what;
+    return in_words(what);
 }
 
 } // namespace
@@ -189,9 +242,14 @@ std::string prepare_source(const char *data, size_t len)
     return out;
 }
 
-void check_nesting(const jinja::lexer_result &lexed)
+void check_tokens(const jinja::lexer_result &lexed)
 {
     nesting(lexed.tokens).check();
+    for (const token &t : lexed.tokens) {
+        if (t.t == token::numeric_literal && !is_number(t.value))
+            stop(line_of(lexed.source, t.pos) + ": the number " + t.value.substr(0, 40) +
+                 " is too large");
+    }
 }
 
 std::string readable(const std::string &source, const std::string &message)

@@ -16,8 +16,9 @@ namespace hf_text {
  * loss of a first character prevented. Lines keep their numbers. Throws stopped. */
 std::string prepare_source(const char *data, size_t len);
 
-/* Throws stopped when blocks or brackets are nested, or a block is long, beyond limits.h. */
-void check_nesting(const jinja::lexer_result &lexed);
+/* Throws stopped when blocks or brackets are nested, or a block is long, beyond limits.h, or a number
+ * is too large to be one. */
+void check_tokens(const jinja::lexer_result &lexed);
 
 /* The engine's message for a user: "line 3: what", or "what" where it does not tell the line. */
 std::string readable(const std::string &source, const std::string &engine_message);

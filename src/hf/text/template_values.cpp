@@ -89,14 +89,30 @@ value strftime_now(const func_args &args)
     return mk_val<jinja::value_string>(std::string(text, n));
 }
 
+/* A message that is no text is shown as it prints. */
 value raise_exception(const func_args &args)
 {
-    args.ensure_vals<jinja::value_string>();
-    budget::current().raised = args.get_pos(0)->as_string().str();
+    args.ensure_count(1, 1);
+    value why = as_text(args.get_kwarg_or_pos("message", 0));
+
+    budget::current().raised = why->as_string().str();
     throw raised_by_template();
 }
 
 } // namespace
+
+value as_text(const value &v)
+{
+    if (jinja::is_val<jinja::value_string>(v))
+        return v;
+    if (v->is_undefined())
+        return mk_val<jinja::value_string>(std::string());
+    measure(v);
+    value text = mk_val<jinja::value_string>(v->as_string());
+
+    settle(text);
+    return text;
+}
 
 value value_of(const json_t *json)
 {

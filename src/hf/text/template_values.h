@@ -17,6 +17,9 @@ namespace hf_text {
 /* `json` as the engine's value. */
 jinja::value value_of(const json_t *json);
 
+/* What `v` prints: lists and objects as Python writes them, nothing for what is undefined. */
+jinja::value as_text(const jinja::value &v);
+
 /* Sets every member of the object `json`, which may be NULL. */
 void set_variables(jinja::context &ctx, const json_t *json);
 
