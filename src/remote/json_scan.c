@@ -485,14 +485,16 @@ static const char *read_digits(const char *at, const char *end, uint64_t *digits
 
 bool scan_real(struct json_span v, double *out)
 {
-    const char *end = v.data + v.len;
+    const char *end = NULL;
     const char *at = v.data;
-    bool negative = scan_is_number(v) && *at == '-';
+    bool negative = false;
     uint64_t digits = 0;
     int64_t exponent = 0;
 
     if (!scan_is_number(v))
         return false;
+    end = v.data + v.len;
+    negative = *at == '-';
     at = read_digits(at + negative, end, &digits, &exponent, 0);
     if (at < end && *at == '.')
         at = read_digits(at + 1, end, &digits, &exponent, 1);
