@@ -560,6 +560,48 @@ static void test_json_schema__deep_or_large_schemas__are_bounded(void **state)
     free(wide);
 }
 
+/* n definitions, each with 30 properties that are copies of the next. */
+static char *copies(int n)
+{
+    char *s = malloc(100000);
+    size_t at = (size_t)sprintf(s,
+                                "{\"$ref\":\"#/$defs/d0\",\"$defs\":{\"d%d\":{\"properties\":{"
+                                "\"x\":{}},\"required\":[\"x\"]}",
+                                n);
+
+    assert_non_null(s);
+    for (int i = 0; i < n; i++) {
+        at += (size_t)sprintf(s + at, ",\"d%d\":{\"properties\":{", i);
+        for (int k = 0; k < 30; k++)
+            at += (size_t)sprintf(s + at, "%s\"p%d\":{\"allOf\":[{\"$ref\":\"#/$defs/d%d\"}]}",
+                                  k ? "," : "", k, i + 1);
+        at += (size_t)sprintf(s + at, "}}");
+    }
+    strcpy(s + at, "}}");
+    return s;
+}
+
+/* The converter copies what allOf refers to; assert_refuses bounds the time. */
+static void test_json_schema__what_all_of_multiplies__is_bounded(void **state)
+{
+    char *few = copies(1);
+    char *many = copies(12);
+
+    (void)state;
+    assert_takes(few, "{\"p3\":{\"x\":null},\"p29\":{\"x\":1}}");
+    assert_refuses(many, "its grammar would be too large or without end");
+    assert_refuses("{\"$ref\":\"#/$defs/o\",\"$defs\":{\"o\":{\"properties\":{\"a\":{\"allOf\":"
+                   "[{\"$ref\":\"#/$defs/o\"}]}}}}}",
+                   "without end");
+    assert_refuses("{\"properties\":{\"a\":{\"items\":{\"allOf\":[{\"$ref\":\"#\"}]}}}}",
+                   "without end");
+    assert_takes("{\"$ref\":\"#/$defs/o\",\"$defs\":{\"o\":{\"properties\":{\"a\":{\"$ref\":"
+                 "\"#/$defs/o\"}}}}}",
+                 "{\"a\":{\"a\":{}}}");
+    free(few);
+    free(many);
+}
+
 static void test_json_schema__many_optional_properties__are_taken(void **state)
 {
     char *schema = malloc(10000);
@@ -626,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_json_schema__keywords_that_cannot_be_enforced__are_refused_by_place),
         cmocka_unit_test(test_json_schema__what_is_no_schema__is_refused),
         cmocka_unit_test(test_json_schema__deep_or_large_schemas__are_bounded),
+        cmocka_unit_test(test_json_schema__what_all_of_multiplies__is_bounded),
         cmocka_unit_test(test_json_schema__many_optional_properties__are_taken),
         cmocka_unit_test(test_json_schema__out_of_memory__is_said_and_nothing_is_kept),
     };

@@ -7,6 +7,7 @@
 #include "hf/text/schema_pattern.h"
 #include "hf/text/schema_refs.h"
 #include "hf/text/schema_rewrite.h"
+#include "hf/text/schema_work.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -17,7 +18,6 @@
 
 #define MAX_NAME 200       /* bytes of a property's name */
 #define MAX_PROPERTIES 128 /* of one object; the converter's work grows with their cube */
-#define MAX_REFS 64        /* a $ref that is a $ref ... */
 #define MAX_COUNT 2000     /* repetitions in a grammar */
 #define MAX_INTEGER 1e15   /* and more; the converter writes 16 digits */
 
@@ -107,19 +107,6 @@ static bool check_list(struct checker *c, const char *key, const json_t *list)
 
 /* ------------------------------------------------------------------ $ref */
 
-/* The schema that a chain of $ref ends at; NULL: nothing, or a circle. */
-static json_t *follow(const struct checker *c, json_t *schema)
-{
-    for (int i = 0; i < MAX_REFS; i++) {
-        const json_t *ref = json_object_get(schema, "$ref");
-
-        if (!ref)
-            return schema;
-        schema = schema_resolve(c->root, ref);
-    }
-    return NULL;
-}
-
 /* Where it leads is checked later, once. */
 static bool check_ref(struct checker *c, json_t *schema)
 {
@@ -127,7 +114,7 @@ static bool check_ref(struct checker *c, json_t *schema)
 
     if (!only(c, schema, keys))
         return false;
-    if (!json_is_object(follow(c, schema)))
+    if (!json_is_object(schema_follow(c->root, schema)))
         return bad(c, "$ref", "leads to no schema of this document (\"#/...\"), or in a circle");
     if (schema_list_number(&c->targets, schema_resolve(c->root, json_object_get(schema, "$ref"))) !=
         SIZE_MAX)
@@ -299,7 +286,7 @@ static bool check_object(struct checker *c, const json_t *schema)
 
 static json_t *properties_of(const struct checker *c, const json_t *parts, size_t index)
 {
-    return json_object_get(follow(c, json_array_get(parts, index)), "properties");
+    return json_object_get(schema_follow(c->root, json_array_get(parts, index)), "properties");
 }
 
 static bool have_a_common_name(json_t *a, json_t *b)
@@ -506,6 +493,10 @@ int32_t schema_check(json_t *schema, inf_error *err)
     bool ok = check_schema(&c, schema) && check_definitions(&c, "$defs") &&
               check_definitions(&c, "definitions") && check_targets(&c);
 
+    if (ok && !schema_work_fits(schema, &c.targets))
+        ok = bad(&c, NULL,
+                 "its grammar would be too large or without end; use fewer properties, and $ref in "
+                 "allOf only where it does not lead back");
     schema_list_free(&c.targets);
     if (ok)
         return error_none(err);

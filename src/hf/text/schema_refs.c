@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_REFS 64 /* a $ref that is a $ref ... */
 #define MAX_NAME 200
 
 /* One part of a pointer, decoded. false: too long, or a ~ that is no escape. */
@@ -56,6 +57,18 @@ json_t *schema_resolve(json_t *root, const json_t *ref)
         at += len;
     }
     return *at ? NULL : root;
+}
+
+json_t *schema_follow(json_t *root, json_t *schema)
+{
+    for (int i = 0; i < MAX_REFS; i++) {
+        const json_t *ref = json_object_get(schema, "$ref");
+
+        if (!ref)
+            return schema;
+        schema = schema_resolve(root, ref);
+    }
+    return NULL;
 }
 
 size_t schema_list_number(struct schema_list *list, json_t *schema)

@@ -11,6 +11,9 @@
 /* What "#" or "#/a/0/b" names (~0 and ~1 are ~ and /); NULL: nothing. */
 json_t *schema_resolve(json_t *root, const json_t *ref);
 
+/* The schema that a chain of $ref ends at; NULL: nothing, or a circle. */
+json_t *schema_follow(json_t *root, json_t *schema);
+
 /* Schemas met, each once, numbered in that order. Begin with zeros. */
 struct schema_list {
     json_t **items;
