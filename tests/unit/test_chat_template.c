@@ -524,7 +524,7 @@ static void a_rendering_stops_when_asked(void **state)
     assert_stops_when_asked("{% for x in range(100000) %}{% for y in range(100000) %}{% endfor %}"
                             "{% endfor %}",
                             INF_ERROR_TEMPLATE);
-    assert_stops_when_asked("{% for x in range(100000) %}{{ x }}{% endfor %}", INF_OK);
+    assert_stops_when_asked("{% for x in range(9000) %}{{ x }}{% endfor %}", INF_OK);
     assert_stops_when_asked("{{ messages[0].content }}", INF_OK);
 }
 
