@@ -717,8 +717,7 @@ static void text_parts_become_one_text_for_templates_that_know_texts(void **stat
         "{% for m in messages %}{{ m.content if m.role else '' }}{% endfor %}",
         "{{ messages[0].content.split('</think>')[-1] }}",
         /* knows the first part, and would lose the second */
-        "{{ messages[0].content if messages[0].content is string else "
-        "messages[0].content[0].text }}",
+        "{% set c = messages[0].content %}{{ c if c is string else c[0].text }}",
     };
 
     (void)state;
