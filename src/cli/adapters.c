@@ -140,7 +140,7 @@ int command_adapters(const struct command *command, int argc, char **argv)
         else if (strcmp(s.arguments[0], "load") == 0)
             load(&session, &s, &err);
         else
-            inf_adapter_unload(session.provider, s.arguments[1], &err);
+            session_unload(&session, s.arguments[1], &err);
     }
     if (err.code == INF_OK)
         output_error(&err);

@@ -171,6 +171,10 @@ static int32_t set_config(inf_provider_config *c, const struct settings *s, int3
                                                                          : INF_ADAPTERS_AUTO;
     if (set_limits(c, s, err) != INF_OK)
         return err->code;
+    if (!in_process && (s->dtype.data || s->device.data))
+        return command_error(err, INF_ERROR_UNSUPPORTED,
+                             "--%s is for a provider in process; a server has its own",
+                             s->dtype.data ? "dtype" : "device");
     return c->type == INF_PROVIDER_LLAMACPP ? set_device(c, s, err) : INF_OK;
 }
 
@@ -300,6 +304,21 @@ static bool named_again(const struct session *session, size_t index)
     return false;
 }
 
+/* After an interrupt, which is why it may be called, the unload goes on all the same. */
+int32_t session_unload(struct session *session, const char *id, inf_error *err)
+{
+    inf_op *op = NULL;
+    int32_t code = INF_OK;
+
+    if (interrupted())
+        return inf_adapter_unload(session->provider, id, err);
+    code = inf_adapter_unload_start(&op, session->provider, id, NULL, err);
+    if (code == INF_OK)
+        code = session_wait(op, err);
+    inf_op_release(op);
+    return code;
+}
+
 void session_close(struct session *session, inf_error *err)
 {
     inf_error failed = {0};
@@ -308,7 +327,7 @@ void session_close(struct session *session, inf_error *err)
     for (size_t i = 0; i < session->n_loaded; i++) {
         if (named_again(session, i))
             continue;
-        inf_adapter_unload(session->provider, session->loaded[i], &failed);
+        session_unload(session, session->loaded[i], &failed);
         if (failed.code != INF_OK && failed.code != INF_ERROR_NOT_FOUND && /* evicted */
             err->code == INF_OK)
             *err = failed;

@@ -30,6 +30,9 @@ int32_t session_wait(inf_op *op, inf_error *err);
 int32_t session_load_adapter(struct session *session, inf_text id_and_path, inf_op **out,
                              inf_error *err);
 
+/* Unloads an adapter; a signal ends the waiting. */
+int32_t session_unload(struct session *session, const char *id, inf_error *err);
+
 /* A bar on stderr while a model loads: for inf_callbacks. Only on a terminal. */
 void show_progress(void *user_data, inf_op *op, float fraction);
 void clear_progress(void);

@@ -192,8 +192,10 @@ static const char *load_hint(char *out, size_t size, const struct server_answer 
     const char *name = a->name ? a->name : "";
     const char *path = a->path ? a->path : "";
 
-    if (says(s, "max_lora_rank"))
+    if (says(s, "max_lora_rank") && rank_of(s))
         snprintf(out, size, "start the server with --max-lora-rank %d or more", rank_of(s));
+    else if (says(s, "max_lora_rank"))
+        snprintf(out, size, "start the server with a larger --max-lora-rank");
     else if (says(s, "already been loaded"))
         snprintf(out, size,
                  "this program did not load it; unload it with 'inference adapters unload -p vllm "

@@ -245,6 +245,9 @@ int32_t vllm_ask_models(struct task *t, struct calls *calls, uint64_t *mask,
             code = model_list_parse(&lists[i], call->body ? call->body : "", call->body_len, err);
             if (code == INF_OK)
                 note_list(v, i, &lists[i]);
+        } else if (result == CALL_SAID && call->status >= 500 && v->replicas.n > 1) {
+            vllm_refusal(t, call, i, ROUTE_MODELS, NULL, NULL, &gone); /* one that is not well */
+            *mask &= ~(UINT64_C(1) << i);
         } else if (result == CALL_SAID || call->error.code == INF_ERROR_CANCELLED) {
             code = vllm_refusal(t, call, i, ROUTE_MODELS, NULL, NULL, err);
         } else if (result != CALL_NONE) {

@@ -495,6 +495,13 @@ int32_t vllm_run_load(struct task *t, inf_error *err)
         code = prepare(t, l.lists, &l.generation, err);
     if (code == INF_OK)
         code = load_everywhere(&l, err);
+    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
+        if (!(l.asked >> i & 1))
+            context_log(
+                v->context, INF_LOG_WARNING,
+                "%s is not there: it gets adapter '%s' from this program when it comes back",
+                v->replicas.items[i].server.shown, t->id);
+    }
     if (code != INF_OK)
         generation_free(l.generation);
     count_asking(&l, all, -1);

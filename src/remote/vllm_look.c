@@ -24,7 +24,8 @@ enum whose vllm_whose(const struct model_entry *e, const char *path)
 {
     if (!e->parent)
         return WHOSE_ANOTHERS; /* a base model */
-    return !e->root || adapter_files_same_path(e->root, path) ? WHOSE_OURS : WHOSE_ANOTHERS;
+    return !e->root || !path || adapter_files_same_path(e->root, path) ? WHOSE_OURS
+                                                                       : WHOSE_ANOTHERS;
 }
 
 int32_t vllm_not_ours(struct vllm *v, size_t i, const struct generation *g, const char *root,

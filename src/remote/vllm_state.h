@@ -168,7 +168,8 @@ void vllm_run_revive(struct task *t);
 void vllm_run_probe(struct task *t);
 /* From mem_*; NULL: out of memory. */
 char *vllm_look_key(const struct generation *g, size_t replica);
-/* How the server's entry of a name stands to what we put there. */
+/* How the server's entry of a name stands to what we put there; path NULL: nothing, it is asked for
+ * by name. */
 enum whose { WHOSE_OURS, WHOSE_ANOTHERS };
 enum whose vllm_whose(const struct model_entry *e, const char *path);
 /* The error of a name that has become another's. */

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+enum { DEAD_MS = 2000 };
+
 static const char unload_route[] = "/unload_lora_adapter";
 
 struct unload {
@@ -18,6 +20,8 @@ struct unload {
     uint64_t done, missing; /* masks: it is gone; the server did not know it */
     inf_error why;          /* the first failure, INF_OK: none */
     inf_error unknown;      /* what a server says that did not know it */
+    uint64_t gone;          /* one of several that is not there */
+    inf_error absent;       /* why not */
 };
 
 static void judge(struct unload *u, size_t i)
@@ -29,7 +33,7 @@ static void judge(struct unload *u, size_t i)
 
     if (result == CALL_NONE)
         return;
-    if (result == CALL_UNKNOWN &&
+    if ((result == CALL_UNKNOWN || call->status == 502 || call->status == 504) &&
         vllm_is_listed(u->task, i, u->name, u->path, &anothers) == CALL_SAID)
         result = CALL_OK; /* the answer was lost, not the deed */
     if (result == CALL_OK) {
@@ -40,6 +44,9 @@ static void judge(struct unload *u, size_t i)
     if (call->status == 404) {
         u->missing |= UINT64_C(1) << i;
         u->unknown = why;
+    } else if (result == CALL_GONE && u->task->vllm->replicas.n > 1) {
+        u->gone |= UINT64_C(1) << i;
+        u->absent = why;
     } else if (u->why.code == INF_OK) {
         u->why = why;
     }
@@ -52,6 +59,22 @@ static int64_t time_for(const struct task *t)
     return t->vllm->stop ? CLOSING_MS : CLEAN_UP_MS;
 }
 
+/* One of several that is not there has most likely lost its adapters; if not, it is told when it comes
+ * back, by this provider. It is no failure once another did it. */
+static void settle_gone(struct unload *u)
+{
+    struct vllm *v = u->task->vllm;
+
+    if (u->gone && !u->done && !u->missing && u->why.code == INF_OK)
+        u->why = u->absent;
+    for (size_t i = 0; i < v->replicas.n; i++) {
+        if (u->gone >> i & 1)
+            context_log(v->context, INF_LOG_WARNING,
+                        "%s is not there and may still have adapter '%s' when it comes back: %s",
+                        v->replicas.items[i].server.shown, u->name, u->absent.message);
+    }
+}
+
 static int32_t ask(struct unload *u, uint64_t mask, inf_error *err)
 {
     struct vllm *v = u->task->vllm;
@@ -62,6 +85,30 @@ static int32_t ask(struct unload *u, uint64_t mask, inf_error *err)
         judge(u, i);
     vllm_removed(v, u->name, u->done | u->missing);
     return code;
+}
+
+/* Those taken for dead, for a moment only: one lost connection is enough for that. */
+static void ask_dead(struct unload *u, uint64_t dead)
+{
+    struct task *t = u->task;
+    struct vllm *v = t->vllm;
+
+    if (!dead ||
+        vllm_post(t, &t->calls, dead, unload_route, u->name, NULL, DEAD_MS, NULL) != INF_OK)
+        return;
+    for (size_t i = 0; i < v->replicas.n; i++) {
+        const struct call *call = &t->calls.items[i];
+
+        if (!(dead >> i & 1))
+            continue;
+        if (vllm_call_result(call) == CALL_OK || call->status == 404) {
+            u->done |= UINT64_C(1) << i;
+        } else {
+            u->gone |= UINT64_C(1) << i;
+            vllm_refusal(t, call, i, ROUTE_UNLOAD, u->name, NULL, &u->absent);
+        }
+    }
+    vllm_removed(v, u->name, u->done);
 }
 
 /* An id that is not tracked: whoever loaded it, the servers are asked. */
@@ -78,6 +125,7 @@ static int32_t unload_unknown(struct task *t, inf_error *err)
         code = ask(&u, vllm_live(v), err);
     if (code != INF_OK)
         return code;
+    settle_gone(&u);
     if (u.done) { /* it was there, so its name is used up */
         pthread_mutex_lock(&v->lock);
         name_set_add(&v->names.used, t->id);
@@ -88,9 +136,10 @@ static int32_t unload_unknown(struct task *t, inf_error *err)
     return err->code;
 }
 
-/* The replicas that have it and can be asked. A dead one is told when it comes back. *doubtful: those
- * that may have been started anew since it was last seen there. */
-static uint64_t holders(struct vllm *v, const struct generation *g, uint64_t *doubtful)
+/* The replicas that have it and can be asked. *doubtful: those that may have been started anew since it
+ * was last seen there. *dead: those that have it and are taken for dead. */
+static uint64_t holders(struct vllm *v, const struct generation *g, uint64_t *doubtful,
+                        uint64_t *dead)
 {
     uint64_t mask = 0;
     uint32_t lives[REPLICAS_MAX];
@@ -101,6 +150,8 @@ static uint64_t holders(struct vllm *v, const struct generation *g, uint64_t *do
     for (size_t i = 0; i < v->replicas.n; i++) {
         const struct replica *one = &v->replicas.items[i];
 
+        if (g->loaded[i] && one->dead && !one->reviving)
+            *dead |= UINT64_C(1) << i;
         if (!g->loaded[i] || (one->dead && !one->reviving))
             continue;
         mask |= UINT64_C(1) << i;
@@ -165,7 +216,8 @@ static int32_t unload_tracked(struct task *t, inf_error *err)
     struct generation *g = t->generation;
     struct unload u = {.task = t, .name = g->name, .path = g->path};
     uint64_t doubtful = 0;
-    uint64_t mask = holders(v, g, &doubtful);
+    uint64_t dead = 0;
+    uint64_t mask = holders(v, g, &doubtful, &dead);
     inf_error spared = {0};
     int32_t code = INF_OK;
 
@@ -173,6 +225,10 @@ static int32_t unload_tracked(struct task *t, inf_error *err)
         spare_others(t, g, doubtful, &mask, &spared);
     if (mask)
         code = ask(&u, mask, err);
+    if (code == INF_OK) {
+        ask_dead(&u, dead);
+        settle_gone(&u);
+    }
     if (code == INF_OK && u.why.code != INF_OK)
         *err = u.why;
     else if (code == INF_OK && spared.code != INF_OK)

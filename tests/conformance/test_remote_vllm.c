@@ -284,6 +284,22 @@ static void test_unload__unknown_id__is_the_servers_404(void **state)
     close_bench(&b);
 }
 
+static void test_unload__not_ours_and_the_answer_lost__is_settled_by_the_list(void **state)
+{
+    struct bench b;
+    inf_error err;
+
+    (void)state;
+    fake_do(&server, "{\"do\":\"set\",\"adapters\":{\"theirs\":\"/somewhere\"}}");
+    open_bench(&b, NULL);
+    fake_do(&server, "{\"do\":\"next\",\"path\":\"" UNLOAD "\",\"act\":\"reset\"}");
+    assert_int_equal(inf_adapter_unload(b.provider, "theirs", &err), INF_ERROR_CONNECTION);
+    fake_do(&server, "{\"do\":\"next\",\"path\":\"" UNLOAD "\",\"act\":\"lose\"}");
+    assert_int_equal(inf_adapter_unload(b.provider, "theirs", &err), INF_OK);
+    assert_false(fake_has_adapter(&server, "theirs"));
+    close_bench(&b);
+}
+
 static void test_unload__server_forgot_it__is_a_404_and_not_tracked_afterwards(void **state)
 {
     struct bench b;
@@ -1366,6 +1382,45 @@ static void test_replicas__a_failed_rollback_after_a_long_refusal__still_names_t
     fake_stop(&other);
 }
 
+/* One lost connection makes a replica dead for a while; it is there all the same. */
+static void test_replicas__taken_for_dead__is_told_of_an_unload_all_the_same(void **state)
+{
+    struct bench b;
+    inf_request request = greedy("hi", 4, "x");
+    inf_error err;
+
+    (void)state;
+    open_two(&b);
+    load(&b, "x", vllm.adapters[0]);
+    fake_do(&other, "{\"do\":\"next\",\"path\":\"" CHAT "\",\"act\":\"reset\"}");
+    for (int i = 0; i < 4; i++)
+        inf_op_release(run(&b, &request));
+    assert_int_equal(inf_adapter_unload(b.provider, "x", &err), INF_OK);
+    assert_false(fake_has_adapter(&server, "x"));
+    assert_false(fake_has_adapter(&other, "x"));
+    /* One that is not there is no failure: the other did it. */
+    load(&b, "x", vllm.adapters[1]);
+    fake_do(&other, "{\"do\":\"die\"}");
+    assert_int_equal(inf_adapter_unload(b.provider, "x", &err), INF_OK);
+    assert_int_equal(count_adapters(&b), 0);
+    close_bench(&b);
+    fake_stop(&other);
+}
+
+static void test_replicas__one_that_is_not_well__holds_up_no_load(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_two(&b);
+    fake_do(&other, "{\"do\":\"next\",\"path\":\"/v1/models\",\"act\":\"raw\",\"text\":"
+                    "\"HTTP/1.1 503 Busy\\r\\ncontent-length: 0\\r\\n\\r\\n\"}");
+    load(&b, "x", vllm.adapters[0]);
+    assert_true(fake_has_adapter(&server, "x"));
+    close_bench(&b);
+    fake_stop(&other);
+}
+
 static void test_replicas__all_dead__is_a_connection_error(void **state)
 {
     struct bench b;
@@ -1438,6 +1493,9 @@ int main(void)
         SERVED(test_replicas__list_with_one_that_never_answers__shows_the_others_soon),
         SERVED(test_replicas__slow_one_and_a_users_short_timeout__stays),
         SERVED(test_replicas__a_failed_rollback_after_a_long_refusal__still_names_the_replica),
+        SERVED(test_replicas__taken_for_dead__is_told_of_an_unload_all_the_same),
+        SERVED(test_replicas__one_that_is_not_well__holds_up_no_load),
+        SERVED(test_unload__not_ours_and_the_answer_lost__is_settled_by_the_list),
         SERVED(test_replicas__all_dead__is_a_connection_error),
     };
     struct CMUnitTest list[64];

@@ -59,6 +59,16 @@ expect_error 18 'cannot be found' adapters unload "$@" a
 expect_ok generate "$@" -m smol --load "b=$adapter-1" --adapter b -n 3 --json hi
 expect_output '' adapters list "$@" # generate took back what it loaded
 expect_error 11 'lora_' adapters load "$@" "c=$peft/nan-weight"
+expect_error 5 '--device is for a provider in process' generate "$@" -m smol --device cuda hi
+expect_error 5 '--dtype is for a provider in process' adapters load "$@" --dtype float32 "c=$adapter-0"
+printf '%s\n' '{"do":"next","path":"/v1/unload_lora_adapter","act":"wait","seconds":20}' >&7
+"$INFERENCE" adapters unload "$@" nobody >"$work/out" 2>"$work/err" &
+pid=$!
+sleep 0.5
+kill -TERM $pid
+wait $pid
+status=$?
+is_error 15 'cancel' 'a signal while an adapter is unloaded'
 expect_error 18 '/nowhere' adapters load "$@" "c=/nowhere"
 
 # ---- a signal while the server is at a load: nothing stays behind
