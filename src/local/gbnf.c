@@ -7,6 +7,7 @@
 
 #include "core/memory.h"
 #include "core/utf8.h"
+#include "local/growing.h"
 
 #include <string.h>
 
@@ -67,22 +68,6 @@ static bool no_memory(struct parser *p)
     return false;
 }
 
-/* Room for one more element of a growing array. */
-static bool room(void **array, size_t n, size_t *cap, size_t size)
-{
-    size_t wanted = *cap ? *cap * 2 : 16;
-    void *grown = NULL;
-
-    if (n < *cap)
-        return true;
-    grown = mem_realloc(*array, wanted * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *cap = wanted;
-    return true;
-}
-
 /* ------------------------------------------------------------------ rules by name */
 
 static uint32_t hash(const char *s, size_t n)
@@ -102,9 +87,9 @@ static bool new_rule(struct parser *p, const char *name, size_t len, int32_t *ou
 
     if (p->g->n_rules >= MAX_RULES)
         return bad(p, "too many rules");
-    ok = room(&rules, p->g->n_rules, &p->rules_cap, sizeof *p->g->rules);
+    ok = grow(&rules, p->g->n_rules, &p->rules_cap, sizeof *p->g->rules);
     p->g->rules = rules;
-    ok = ok && room(&names, p->g->n_rules, &p->names_cap, sizeof *p->names);
+    ok = ok && grow(&names, p->g->n_rules, &p->names_cap, sizeof *p->names);
     p->names = names;
     if (!ok)
         return no_memory(p);
@@ -140,7 +125,7 @@ static bool make_room(struct parser *p, size_t more)
         return bad(p, "its repetitions make it too large");
     while (p->g->n_nodes + more > p->nodes_cap) {
         void *nodes = p->g->nodes;
-        bool ok = room(&nodes, p->nodes_cap, &p->nodes_cap, sizeof *p->g->nodes);
+        bool ok = grow(&nodes, p->nodes_cap, &p->nodes_cap, sizeof *p->g->nodes);
 
         p->g->nodes = nodes;
         if (!ok)
@@ -345,33 +330,22 @@ static bool complement(struct parser *p)
     return from > LAST_CODE || add_range(p, from, LAST_CODE);
 }
 
-/* One more way through the class: `entry` leads to its node chain, which ends at `exit`. */
-struct class_block {
-    struct block b;
-    int32_t last_split; /* where the next way is put; NOWHERE: there is none yet */
-};
-
-static bool add_way(struct parser *p, struct class_block *c, int32_t start)
+/* One more way through the class: a chain of nodes that ends at the block's exit. */
+static bool add_way(struct parser *p, struct block *b, int32_t start)
 {
-    int32_t split = 0;
-
-    if (c->last_split == NOWHERE && c->b.entry == NOWHERE) {
-        c->b.entry = start;
+    if (b->entry == NOWHERE) {
+        b->entry = start;
         return true;
     }
-    if (!add_split(p, c->b.entry, start, &split))
-        return false;
-    c->b.entry = split;
-    c->last_split = split;
-    return true;
+    return add_split(p, b->entry, start, &b->entry);
 }
 
 /* The sequences from low to high, whose bytes differ as ranges do: each place from its low to its
  * high byte. */
-static bool add_bytes(struct parser *p, struct class_block *c, const unsigned char *low,
+static bool add_bytes(struct parser *p, struct block *b, const unsigned char *low,
                       const unsigned char *high, size_t n)
 {
-    int32_t next = c->b.exit;
+    int32_t next = b->exit;
 
     for (size_t i = n; i-- > 0;) {
         if (!add(p,
@@ -380,32 +354,32 @@ static bool add_bytes(struct parser *p, struct class_block *c, const unsigned ch
                  &next))
             return false;
     }
-    return add_way(p, c, next);
+    return add_way(p, b, next);
 }
 
 /* Splits a range of code points whose sequences have one length until each part is such a product:
  * the places behind the first that differs run from 80 to BF. */
-static bool add_codes(struct parser *p, struct class_block *c, uint32_t low, uint32_t high)
+static bool add_codes(struct parser *p, struct block *b, uint32_t low, uint32_t high)
 {
-    unsigned char a[4], b[4];
-    size_t n = encode(low, a);
+    unsigned char first[4], last[4];
+    size_t n = encode(low, first);
 
-    encode(high, b);
+    encode(high, last);
     for (size_t i = 1; i < n; i++) {
         uint32_t mask = ((uint32_t)1 << (6 * i)) - 1; /* of the last i places */
 
         if ((low & ~mask) == (high & ~mask))
             break;
         if ((low & mask) != 0)
-            return add_codes(p, c, low, low | mask) && add_codes(p, c, (low | mask) + 1, high);
+            return add_codes(p, b, low, low | mask) && add_codes(p, b, (low | mask) + 1, high);
         if ((high & mask) != mask)
-            return add_codes(p, c, low, (high & ~mask) - 1) && add_codes(p, c, high & ~mask, high);
+            return add_codes(p, b, low, (high & ~mask) - 1) && add_codes(p, b, high & ~mask, high);
     }
-    return add_bytes(p, c, a, b, n);
+    return add_bytes(p, b, first, last, n);
 }
 
 /* Beyond ASCII, by the length of the sequence, and without the surrogates. */
-static bool add_beyond_ascii(struct parser *p, struct class_block *c, struct range r)
+static bool add_beyond_ascii(struct parser *p, struct block *b, struct range r)
 {
     static const struct range parts[] = {
         {0x80, 0x7FF}, {0x800, 0xD7FF}, {0xE000, 0xFFFF}, {0x10000, LAST_CODE}};
@@ -414,13 +388,13 @@ static bool add_beyond_ascii(struct parser *p, struct class_block *c, struct ran
         uint32_t low = r.low > parts[i].low ? r.low : parts[i].low;
         uint32_t high = r.high < parts[i].high ? r.high : parts[i].high;
 
-        if (low <= high && !add_codes(p, c, low, high))
+        if (low <= high && !add_codes(p, b, low, high))
             return false;
     }
     return true;
 }
 
-static bool add_ascii(struct parser *p, struct class_block *c)
+static bool add_ascii(struct parser *p, struct block *b)
 {
     struct gbnf_set set = {{0}};
     void *sets = p->g->sets;
@@ -436,33 +410,33 @@ static bool add_ascii(struct parser *p, struct class_block *c)
     }
     if (!any)
         return true;
-    ok = room(&sets, p->g->n_sets, &p->sets_cap, sizeof *p->g->sets);
+    ok = grow(&sets, p->g->n_sets, &p->sets_cap, sizeof *p->g->sets);
     p->g->sets = sets;
     if (!ok)
         return no_memory(p);
     p->g->sets[p->g->n_sets] = set;
     return add(p,
                (struct gbnf_node){
-                   .kind = GBNF_SET, .value = (int32_t)p->g->n_sets++, .next = c->b.exit},
+                   .kind = GBNF_SET, .value = (int32_t)p->g->n_sets++, .next = b->exit},
                &node) &&
-           add_way(p, c, node);
+           add_way(p, b, node);
 }
 
 /* The ranges that were read, as a block. A class of nothing (all surrogates) matches nothing. */
 static bool write_class(struct parser *p, struct block *out)
 {
-    struct class_block c = {.b = {.at = p->g->n_nodes, .entry = NOWHERE}, .last_split = NOWHERE};
     int32_t never = 0;
-    bool ok = add_jump(p, &c.b.exit) && add_ascii(p, &c);
+    bool ok = false;
 
+    *out = (struct block){.at = p->g->n_nodes, .entry = NOWHERE};
+    ok = add_jump(p, &out->exit) && add_ascii(p, out);
     for (size_t i = 0; ok && i < p->n_ranges; i++)
-        ok = add_beyond_ascii(p, &c, p->ranges[i]);
-    if (ok && c.b.entry == NOWHERE) {
-        ok = add(p, (struct gbnf_node){.kind = GBNF_RANGE, .low = 1, .high = 0, .next = c.b.exit},
+        ok = add_beyond_ascii(p, out, p->ranges[i]);
+    if (ok && out->entry == NOWHERE) {
+        ok = add(p, (struct gbnf_node){.kind = GBNF_RANGE, .low = 1, .high = 0, .next = out->exit},
                  &never);
-        c.b.entry = never;
+        out->entry = never;
     }
-    *out = c.b;
     return ok;
 }
 

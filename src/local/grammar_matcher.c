@@ -8,6 +8,7 @@
 #include "local/grammar_matcher.h"
 
 #include "core/memory.h"
+#include "local/growing.h"
 
 #include <string.h>
 
@@ -65,21 +66,6 @@ struct grammar_matcher {
     size_t collect_at; /* frames */
     bool gave_up;
 };
-
-static bool room(void **array, size_t n, size_t *cap, size_t size)
-{
-    size_t wanted = *cap ? *cap * 2 : 64;
-    void *grown = NULL;
-
-    if (n < *cap)
-        return true;
-    grown = mem_realloc(*array, wanted * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *cap = wanted;
-    return true;
-}
 
 static bool give_up(struct grammar_matcher *m)
 {
@@ -158,7 +144,7 @@ static void begin_step(struct grammar_matcher *m)
 static bool add_edge(struct grammar_matcher *m, int32_t frame, struct place back)
 {
     void *edges = m->edges;
-    bool ok = room(&edges, m->n_edges, &m->edges_cap, sizeof *m->edges);
+    bool ok = grow(&edges, m->n_edges, &m->edges_cap, sizeof *m->edges);
 
     m->edges = edges;
     if (!ok || m->n_edges >= MAX_FRAMES * 2)
@@ -176,7 +162,7 @@ static bool find_frame(struct grammar_matcher *m, int32_t rule, int32_t *out, bo
 
     *made = m->frame_step[rule] != m->step;
     if (*made) {
-        ok = room(&frames, m->n_frames, &m->frames_cap, sizeof *m->frames);
+        ok = grow(&frames, m->n_frames, &m->frames_cap, sizeof *m->frames);
         m->frames = frames;
         if (!ok || m->n_frames >= MAX_FRAMES)
             return give_up(m);
@@ -193,7 +179,7 @@ static bool find_frame(struct grammar_matcher *m, int32_t rule, int32_t *out, bo
 static bool push_work(struct grammar_matcher *m, struct place p)
 {
     void *work = m->work;
-    bool ok = room(&work, m->n_work, &m->work_cap, sizeof *m->work);
+    bool ok = grow(&work, m->n_work, &m->work_cap, sizeof *m->work);
 
     m->work = work;
     if (!ok)
@@ -205,7 +191,7 @@ static bool push_work(struct grammar_matcher *m, struct place p)
 static bool keep(struct grammar_matcher *m, struct place p)
 {
     void *places = m->places;
-    bool ok = room(&places, m->n_places, &m->places_cap, sizeof *m->places);
+    bool ok = grow(&places, m->n_places, &m->places_cap, sizeof *m->places);
 
     m->places = places;
     if (!ok)
@@ -313,7 +299,7 @@ static bool push_level(struct grammar_matcher *m, int byte, int32_t token, size_
 {
     struct level level = {.first = m->n_places, .n_frames = m->n_frames, .n_edges = m->n_edges};
     void *levels = m->levels;
-    bool ok = room(&levels, m->n_levels, &m->levels_cap, sizeof *m->levels);
+    bool ok = grow(&levels, m->n_levels, &m->levels_cap, sizeof *m->levels);
 
     m->levels = levels;
     if (!ok)
