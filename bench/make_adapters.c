@@ -9,7 +9,7 @@
  */
 #include "core/buffer.h"
 #include "core/memory.h"
-#include "llamacpp/lora_weights.h"
+#include "lora/weights.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,14 +1,13 @@
-# inf_add_folder(NAME [SOURCES pattern...] [EXCEPT target] [LINK library...])
+# inf_add_folder(NAME [SOURCES pattern...] [LINK library...])
 #
 # The object library inf_NAME (slashes become underscores) of src/NAME/*.c and *.cpp. SOURCES names
-# files below src/NAME (or below its parent, for a NAME that is no folder) instead; EXCEPT leaves out
-# those of another target. A folder without sources makes no target. All targets made are in
-# INF_FOLDERS, all libraries they need in INF_NEEDS.
+# files of src instead, for a NAME that is no folder. A folder without sources makes no target. All
+# targets made are in INF_FOLDERS, all libraries they need in INF_NEEDS.
 set(INF_FOLDERS)
 set(INF_NEEDS Threads::Threads)
 
 function(inf_add_folder name)
-    cmake_parse_arguments(arg "" "EXCEPT" "SOURCES;LINK" ${ARGN})
+    cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
     set(folder ${PROJECT_SOURCE_DIR}/src/${name})
     if(NOT IS_DIRECTORY ${folder})
         cmake_path(GET folder PARENT_PATH folder)
@@ -18,10 +17,6 @@ function(inf_add_folder name)
     endif()
     list(TRANSFORM arg_SOURCES PREPEND ${folder}/)
     file(GLOB sources CONFIGURE_DEPENDS ${arg_SOURCES})
-    if(arg_EXCEPT AND TARGET ${arg_EXCEPT})
-        get_target_property(others ${arg_EXCEPT} SOURCES)
-        list(REMOVE_ITEM sources ${others})
-    endif()
     if(NOT sources)
         return()
     endif()

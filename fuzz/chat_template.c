@@ -2,7 +2,7 @@
  * Fuzz target: a chat template compiled and rendered. The input is a template, or a template, a NUL
  * byte and the messages as JSON. Whatever it is, there is text or an error, in bounded time.
  */
-#include "hf/text/chat_template.h"
+#include "text/chat_template.h"
 
 #include <stdint.h>
 #include <stdlib.h>

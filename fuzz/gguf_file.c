@@ -4,7 +4,7 @@
  */
 #include <stdint.h>
 
-#include "llamacpp/gguf_file.h"
+#include "gguf/model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
  * is, there is an answer in bounded time; a schema that is taken gives a grammar that is taken (or
  * refused for what a schema can do to it: size, circles), and a text that the grammar takes is JSON.
  */
-#include "hf/text/chat_template.h"
+#include "text/chat_template.h"
 #include "match_grammar.h"
 
 #include <jansson.h>

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/buffer.h"
-#include "llamacpp/lora_convert.h"
-#include "llamacpp/lora_weights.h"
+#include "lora/convert.h"
+#include "lora/weights.h"
 #include "small_model.h"
 
 static void demand(bool holds)

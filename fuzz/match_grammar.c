@@ -4,7 +4,7 @@
 #include "match_grammar.h"
 
 #include "llamacpp/grammar.h"
-#include "llamacpp/guard.h"
+#include "engine/guard.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef FUZZ_SMALL_MODEL_H
 #define FUZZ_SMALL_MODEL_H
 
-#include "llamacpp/gguf_file.h"
+#include "gguf/model.h"
 
 /* Made at the first call, the same ever after. 8 wide, 2 heads and 1 key-value head of 4 rows. */
 const struct gguf_model *small_model(void);

@@ -44,20 +44,22 @@ never() {
 
 may core
 may http core
-may local core
+may gguf core
+may text core
+may lora core hf/files gguf
 may hf/files core
-may hf/text core hf/files
 may hf core http
+may arch core hf/files gguf lora
 may remote core http hf/files
-may llamacpp core local hf
-may engine core
-may transformers core local hf engine
+may local core text
+may engine core gguf lora local
+may llamacpp core hf/files gguf lora arch text local engine
+may transformers core hf lora arch text local engine
 may cli
 may backends.c core remote llamacpp transformers
 
-only '(llama|llama-cpp)\.h' llamacpp/
-only '(ggml[a-z-]*|gguf)\.h' llamacpp/ engine/
-only '(jinja/.*|json-schema.*|nlohmann/.*)' hf/text/
+only '(llama|llama-cpp|ggml[a-z-]*|gguf)\.h' engine/ llamacpp/
+only '(jinja/.*|json-schema.*|nlohmann/.*)' text/
 only 'curl/.*|uv\.h' http/
 only 'cmocka\.h' none
 

@@ -3,7 +3,7 @@
  * converting run on a preparation thread; the worker that decodes never waits for them.
  */
 #include "core/memory.h"
-#include "llamacpp/lora_eval.h"
+#include "engine/lora_eval.h"
 #include "llamacpp/provider_state.h"
 
 #include <string.h>

@@ -6,9 +6,9 @@
 
 #include "core/buffer.h"
 #include "core/memory.h"
-#include "llamacpp/guard.h"
-#include "local/gbnf.h"
-#include "local/grammar_matcher.h"
+#include "engine/guard.h"
+#include "text/constraint/gbnf.h"
+#include "text/constraint/grammar_matcher.h"
 
 #include <math.h>
 #include <stdlib.h>

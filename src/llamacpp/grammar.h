@@ -1,6 +1,6 @@
 /*
  * grammar: a GBNF grammar as a constraint on sampling: which tokens of the model's vocabulary may come
- * next. local/gbnf.h reads grammars, local/grammar_matcher.h follows texts; here are the tokens.
+ * next. text/constraint/gbnf.h reads grammars, grammar_matcher.h beside it follows texts; here are the tokens.
  * Threads: created on a preparation thread, then used by the worker alone.
  */
 #ifndef INF_LLAMACPP_GRAMMAR_H

@@ -6,7 +6,7 @@
 #include "core/utf8.h"
 #include "hf/files/peft.h"
 #include "llamacpp/llamacpp.h"
-#include "llamacpp/lora_weights.h"
+#include "lora/weights.h"
 
 #include <ctype.h>
 #include <errno.h>

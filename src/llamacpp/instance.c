@@ -5,7 +5,7 @@
 
 #include "core/context.h"
 #include "core/memory.h"
-#include "llamacpp/guard.h"
+#include "engine/guard.h"
 
 #include <sched.h>
 #include <stdio.h>

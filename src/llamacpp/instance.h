@@ -10,8 +10,8 @@
 #ifndef INF_LLAMACPP_INSTANCE_H
 #define INF_LLAMACPP_INSTANCE_H
 
-#include "llamacpp/gguf_file.h"
-#include "llamacpp/llama_engine.h"
+#include "gguf/model.h"
+#include "engine/llama_engine.h"
 #include "local/scheduler.h"
 
 struct instance {

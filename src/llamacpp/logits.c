@@ -3,7 +3,7 @@
  * cache in f32 and without flash attention, between two steps of the scheduler's worker.
  */
 #include "core/memory.h"
-#include "llamacpp/guard.h"
+#include "engine/guard.h"
 #include "llamacpp/provider_state.h"
 
 #include <string.h>

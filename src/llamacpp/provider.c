@@ -5,8 +5,8 @@
 #include "llamacpp/llamacpp.h"
 
 #include "core/memory.h"
-#include "llamacpp/guard.h"
-#include "llamacpp/lora_eval.h"
+#include "engine/guard.h"
+#include "engine/lora_eval.h"
 #include "llamacpp/provider_state.h"
 
 #include <errno.h>

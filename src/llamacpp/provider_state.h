@@ -11,7 +11,7 @@
 #include "core/context.h"
 #include "core/provider.h"
 #include "core/registry.h"
-#include "hf/text/chat_template.h"
+#include "text/chat_template.h"
 #include "llamacpp/instance.h"
 
 #include <pthread.h>

@@ -8,7 +8,7 @@
 #include "core/memory.h"
 #include "hf/files/peft.h"
 #include "remote/base_tensors.h"
-#include "remote/json_scan.h"
+#include "core/json_scan.h"
 
 #include <errno.h>
 #include <float.h>

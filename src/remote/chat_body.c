@@ -3,7 +3,7 @@
 #include "remote/chat_body.h"
 
 #include "remote/chat_body_parts.h"
-#include "remote/json_scan.h"
+#include "core/json_scan.h"
 
 #include <inttypes.h>
 #include <string.h>

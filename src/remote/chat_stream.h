@@ -17,7 +17,7 @@
 
 #include "core/buffer.h"
 #include "core/op.h"
-#include "remote/json_scan.h"
+#include "core/json_scan.h"
 #include "remote/text_join.h"
 
 enum {

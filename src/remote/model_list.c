@@ -2,7 +2,7 @@
 #include "remote/model_list.h"
 
 #include "core/memory.h"
-#include "remote/json_scan.h"
+#include "core/json_scan.h"
 #include "remote/text_join.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "grammar_match.h"
 
 #include "llamacpp/grammar.h"
-#include "llamacpp/guard.h"
+#include "engine/guard.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
  * Specification of chat_template: published templates render as Hugging Face documents them, and
  * any template, however hostile, gives text or an error in bounded time.
  */
-#include "hf/text/chat_template.h"
+#include "text/chat_template.h"
 
 #include "core/memory.h"
 

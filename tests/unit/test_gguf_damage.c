@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "gguf_mutate.h"
-#include "llamacpp/gguf_file.h"
+#include "gguf/model.h"
 
 #define TIME_LIMIT 60 /* seconds a child may take; a good file takes milliseconds */
 

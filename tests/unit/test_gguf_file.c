@@ -15,7 +15,7 @@
 
 #include "core/memory.h"
 #include "gguf_edit.h"
-#include "llamacpp/gguf_file.h"
+#include "gguf/file.h"
 
 #define FIXTURE TEST_SOURCE_DIR "/parity/fixtures/llama/base.gguf"
 

@@ -16,7 +16,7 @@
 
 #include "core/memory.h"
 #include "gguf_edit.h"
-#include "llamacpp/gguf_file.h"
+#include "gguf/model.h"
 
 static const char *const architectures[] = {"llama",  "mistral", "qwen2",   "qwen3", "gemma2",
                                             "gemma3", "phi3",    "smollm3", "gpt2"};

@@ -6,8 +6,8 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "local/gbnf.h"
-#include "local/grammar_matcher.h"
+#include "text/constraint/gbnf.h"
+#include "text/constraint/grammar_matcher.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

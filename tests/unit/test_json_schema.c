@@ -6,7 +6,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "hf/text/chat_template.h"
+#include "text/chat_template.h"
 
 #include <jansson.h>
 #include <setjmp.h>

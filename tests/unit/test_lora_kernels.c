@@ -1,5 +1,5 @@
 /* lora_kernels: the vector path against portable C, and a row's independence of its neighbours. */
-#include "llamacpp/lora_kernels.h"
+#include "lora/kernels.h"
 
 #include <math.h>
 #include <setjmp.h>

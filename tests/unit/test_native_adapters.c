@@ -3,7 +3,7 @@
  * it must not notice. The refusal is the linker's: guard_load_adapter is wrapped.
  */
 #include "conformance/conformance.h"
-#include "llamacpp/guard.h"
+#include "engine/guard.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* json_scan and text_join: what is JSON, what strings mean, code points put together. */
 #include "core/memory.h"
 #include "core/utf8.h"
-#include "remote/json_scan.h"
+#include "core/json_scan.h"
 #include "remote/text_join.h"
 
 #include <setjmp.h>

@@ -1,0 +1,563 @@
+/* json_scan: see the header. */
+#include "core/json_scan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ skipping, and so checking */
+
+static const char *skip_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+        at++;
+    return at;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* The code unit of the four digits at `at`, or -1. */
+static int32_t hex_unit(const char *at, const char *end)
+{
+    int32_t unit = 0;
+
+    if (end - at < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(at[i]);
+
+        if (digit < 0)
+            return -1;
+        unit = unit * 16 + digit;
+    }
+    return unit;
+}
+
+/* Behind the escape whose backslash stands at `at`, or NULL. */
+static const char *skip_escape(const char *at, const char *end)
+{
+    if (end - at < 2)
+        return NULL;
+    if (at[1] == 'u')
+        return hex_unit(at + 2, end) < 0 ? NULL : at + 6;
+    return at[1] != '\0' && strchr("\"\\/bfnrt", at[1]) ? at + 2 : NULL;
+}
+
+/* Behind the string whose quote stands at `at`, or NULL. */
+static const char *skip_string(const char *at, const char *end)
+{
+    at++;
+    while (at < end) {
+        unsigned char c = (unsigned char)*at;
+
+        if (c == '"')
+            return at + 1;
+        if (c < 0x20)
+            return NULL;
+        if (c != '\\') {
+            at++;
+            continue;
+        }
+        at = skip_escape(at, end);
+        if (!at)
+            return NULL;
+    }
+    return NULL;
+}
+
+static bool is_digit(const char *at, const char *end)
+{
+    return at < end && *at >= '0' && *at <= '9';
+}
+
+static const char *skip_digits(const char *at, const char *end)
+{
+    if (!is_digit(at, end))
+        return NULL;
+    while (is_digit(at, end))
+        at++;
+    return at;
+}
+
+static const char *skip_number(const char *at, const char *end)
+{
+    if (at < end && *at == '-')
+        at++;
+    if (at < end && *at == '0')
+        at++;
+    else
+        at = skip_digits(at, end);
+    if (at && at < end && *at == '.')
+        at = skip_digits(at + 1, end);
+    if (at && at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        if (at < end && (*at == '+' || *at == '-'))
+            at++;
+        at = skip_digits(at, end);
+    }
+    return at;
+}
+
+static const char *skip_word(const char *at, const char *end, const char *word)
+{
+    size_t n = strlen(word);
+
+    return (size_t)(end - at) >= n && memcmp(at, word, n) == 0 ? at + n : NULL;
+}
+
+static const char *skip_scalar(const char *at, const char *end)
+{
+    switch (*at) {
+    case '"':
+        return skip_string(at, end);
+    case 't':
+        return skip_word(at, end, "true");
+    case 'f':
+        return skip_word(at, end, "false");
+    case 'n':
+        return skip_word(at, end, "null");
+    default:
+        return skip_number(at, end);
+    }
+}
+
+/* Behind `"key" :`, or NULL. */
+static const char *skip_key(const char *at, const char *end)
+{
+    at = skip_space(at, end);
+    if (at == end || *at != '"')
+        return NULL;
+    at = skip_string(at, end);
+    if (!at)
+        return NULL;
+    at = skip_space(at, end);
+    return at < end && *at == ':' ? at + 1 : NULL;
+}
+
+/* What is open: a bit each, set for an object. */
+struct nesting {
+    uint64_t objects[JSON_SCAN_MAX_DEPTH / 64];
+    unsigned depth;
+};
+
+static bool open_one(struct nesting *n, bool object)
+{
+    uint64_t bit = UINT64_C(1) << (n->depth % 64);
+
+    if (n->depth == JSON_SCAN_MAX_DEPTH)
+        return false;
+    if (n->depth % 64 == 0)
+        n->objects[n->depth / 64] = 0;
+    if (object)
+        n->objects[n->depth / 64] |= bit;
+    else
+        n->objects[n->depth / 64] &= ~bit;
+    n->depth++;
+    return true;
+}
+
+static bool in_object(const struct nesting *n)
+{
+    return n->objects[(n->depth - 1) / 64] >> ((n->depth - 1) % 64) & 1;
+}
+
+/* At a value's end: closes what ends there and stands where the next value begins; *over: the
+ * outermost one has ended at the place returned. NULL: no JSON. */
+static const char *after_value(struct nesting *n, const char *at, const char *end, bool *over)
+{
+    while (n->depth > 0) {
+        at = skip_space(at, end);
+        if (at == end)
+            return NULL;
+        if (*at == ',')
+            return in_object(n) ? skip_key(at + 1, end) : at + 1;
+        if (*at != (in_object(n) ? '}' : ']'))
+            return NULL;
+        n->depth--;
+        at++;
+    }
+    *over = true;
+    return at;
+}
+
+/* Behind the value at `at` (no white space before it), or NULL. */
+static const char *skip_value(const char *at, const char *end)
+{
+    struct nesting n;
+    bool over = false;
+
+    n.depth = 0;
+    while (at && !over) {
+        at = skip_space(at, end);
+        if (at == end)
+            return NULL;
+        if (*at != '{' && *at != '[') {
+            at = skip_scalar(at, end);
+        } else {
+            bool object = *at == '{';
+            const char *inside = skip_space(at + 1, end);
+
+            if (inside == end || !open_one(&n, object))
+                return NULL;
+            if (*inside != (object ? '}' : ']')) {
+                at = object ? skip_key(inside, end) : inside;
+                continue;
+            }
+            at = inside; /* empty: after_value closes it */
+        }
+        if (at)
+            at = after_value(&n, at, end, &over);
+    }
+    return at;
+}
+
+bool scan_json(struct json_span *out, const char *text, size_t len)
+{
+    const char *end = text + len;
+    const char *begin = skip_space(text, end);
+    const char *behind = begin == end ? NULL : skip_value(begin, end);
+
+    *out = (struct json_span){NULL, 0};
+    if (!behind || skip_space(behind, end) != end)
+        return false;
+    *out = (struct json_span){begin, (size_t)(behind - begin)};
+    return true;
+}
+
+/* ------------------------------------------------------------------ walking what was scanned */
+
+static bool walk(struct json_walk *w, struct json_span v, char opening)
+{
+    *w = (struct json_walk){NULL, NULL};
+    if (!v.data || *v.data != opening)
+        return false;
+    w->at = v.data + 1;
+    w->end = v.data + v.len - 1; /* the closing bracket */
+    return true;
+}
+
+bool scan_object(struct json_walk *w, struct json_span object)
+{
+    return walk(w, object, '{');
+}
+
+bool scan_array(struct json_walk *w, struct json_span array)
+{
+    return walk(w, array, '[');
+}
+
+/* At the next element; false when there is none. */
+static bool at_element(struct json_walk *w)
+{
+    if (!w->at)
+        return false;
+    w->at = skip_space(w->at, w->end);
+    if (w->at < w->end && *w->at == ',')
+        w->at = skip_space(w->at + 1, w->end);
+    return w->at < w->end;
+}
+
+static void take_value(struct json_walk *w, struct json_span *value)
+{
+    const char *begin = skip_space(w->at, w->end);
+    const char *behind = skip_value(begin, w->end);
+
+    *value = (struct json_span){begin, behind ? (size_t)(behind - begin) : 0};
+    w->at = behind;
+}
+
+bool scan_next_member(struct json_walk *w, struct json_span *key, struct json_span *value)
+{
+    const char *begin = NULL;
+
+    if (!at_element(w))
+        return false;
+    begin = w->at;
+    w->at = skip_string(begin, w->end);
+    if (!w->at)
+        return false;
+    *key = (struct json_span){begin, (size_t)(w->at - begin)};
+    w->at = skip_space(w->at, w->end) + 1;
+    take_value(w, value);
+    return w->at != NULL;
+}
+
+bool scan_next_item(struct json_walk *w, struct json_span *item)
+{
+    if (!at_element(w))
+        return false;
+    take_value(w, item);
+    return w->at != NULL;
+}
+
+struct json_span scan_member(struct json_span object, const char *name)
+{
+    struct json_span found = {NULL, 0};
+    struct json_span key, value;
+    struct json_walk w;
+
+    scan_object(&w, object);
+    while (scan_next_member(&w, &key, &value)) {
+        if (scan_equals(key, name))
+            found = value;
+    }
+    return found;
+}
+
+bool scan_is_object(struct json_span v)
+{
+    return v.data && *v.data == '{';
+}
+
+bool scan_is_array(struct json_span v)
+{
+    return v.data && *v.data == '[';
+}
+
+bool scan_is_string(struct json_span v)
+{
+    return v.data && *v.data == '"';
+}
+
+bool scan_is_number(struct json_span v)
+{
+    return v.data && (*v.data == '-' || (*v.data >= '0' && *v.data <= '9'));
+}
+
+bool scan_is_true(struct json_span v)
+{
+    return v.data && *v.data == 't';
+}
+
+bool scan_is_none(struct json_span v)
+{
+    return !v.data || *v.data == 'n';
+}
+
+/* ------------------------------------------------------------------ strings */
+
+static size_t encode(char out[4], uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+/* The code point of \uXXXX at `at`, with the second half of a pair when it follows. */
+static uint32_t read_unit(const char **at, const char *end)
+{
+    uint32_t c = (uint32_t)hex_unit(*at + 2, end);
+    int32_t low = -1;
+
+    *at += 6;
+    if (c < 0xd800 || c > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
+        return c;
+    low = hex_unit(*at + 2, end);
+    if (low < 0xdc00 || low > 0xdfff)
+        return c;
+    *at += 6;
+    return 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
+}
+
+/* What the escape at *at means, into out; its length. */
+static size_t read_escape(char out[4], const char **at, const char *end)
+{
+    static const char names[] = "bfnrt";
+    static const char meanings[] = "\b\f\n\r\t";
+    const char *name = NULL;
+
+    if ((*at)[1] == 'u')
+        return encode(out, read_unit(at, end));
+    name = strchr(names, (*at)[1]);
+    out[0] = name ? meanings[name - names] : (*at)[1];
+    *at += 2;
+    return 1;
+}
+
+bool scan_unescape(struct buffer *out, struct json_span string)
+{
+    const char *at = string.data + 1;
+    const char *end = string.data + string.len - 1;
+
+    if (!buffer_reserve(out, (size_t)(end - at)))
+        return false;
+    while (at < end) {
+        const char *escape = memchr(at, '\\', (size_t)(end - at));
+        char meaning[4];
+
+        if (!escape)
+            return buffer_append(out, at, (size_t)(end - at));
+        if (!buffer_append(out, at, (size_t)(escape - at)))
+            return false;
+        at = escape;
+        if (!buffer_append(out, meaning, read_escape(meaning, &at, end)))
+            return false;
+    }
+    return true;
+}
+
+bool scan_equals(struct json_span string, const char *text)
+{
+    const char *at = NULL;
+    const char *end = NULL;
+
+    if (!scan_is_string(string))
+        return false;
+    at = string.data + 1;
+    end = string.data + string.len - 1;
+    while (at < end) {
+        char meaning[4];
+        size_t n = 1;
+
+        if (*at == '\\')
+            n = read_escape(meaning, &at, end);
+        else
+            meaning[0] = *at++;
+        for (size_t i = 0; i < n; i++) {
+            if (*text == '\0' || *text++ != meaning[i])
+                return false;
+        }
+    }
+    return *text == '\0';
+}
+
+/* ------------------------------------------------------------------ numbers */
+
+bool scan_integer(struct json_span v, int64_t *out)
+{
+    bool negative = scan_is_number(v) && *v.data == '-';
+    uint64_t sum = 0;
+
+    if (!scan_is_number(v))
+        return false;
+    for (size_t i = negative; i < v.len; i++) {
+        unsigned digit = (unsigned)(v.data[i] - '0');
+
+        if (digit > 9 || sum > ((uint64_t)INT64_MAX - digit) / 10)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    *out = negative ? -(int64_t)sum : (int64_t)sum;
+    return true;
+}
+
+/* Digits into a whole number and a power of ten; digits beyond 19 count as zeros. */
+static const char *read_digits(const char *at, const char *end, uint64_t *digits, int64_t *exponent,
+                               int64_t step)
+{
+    for (; is_digit(at, end); at++) {
+        if (*digits < UINT64_MAX / 10 - 1) {
+            *digits = *digits * 10 + (uint64_t)(*at - '0');
+            *exponent -= step;
+        } else {
+            *exponent += 1 - step;
+        }
+    }
+    return at;
+}
+
+bool scan_real(struct json_span v, double *out)
+{
+    const char *end = NULL;
+    const char *at = v.data;
+    bool negative = false;
+    uint64_t digits = 0;
+    int64_t exponent = 0;
+
+    if (!scan_is_number(v))
+        return false;
+    end = v.data + v.len;
+    negative = *at == '-';
+    at = read_digits(at + negative, end, &digits, &exponent, 0);
+    if (at < end && *at == '.')
+        at = read_digits(at + 1, end, &digits, &exponent, 1);
+    if (at < end) {
+        bool down = at[1] == '-';
+        int64_t told = 0;
+
+        for (at += 1 + (at[1] == '-' || at[1] == '+'); at < end; at++)
+            told = told < 100000 ? told * 10 + (*at - '0') : told;
+        exponent += down ? -told : told;
+    }
+    *out = (double)digits;
+    if (digits && exponent < -300) /* in two steps: 10^-310 is no normal number */
+        *out = *out / 1e300 * pow(10.0, (double)(exponent + 300));
+    else if (digits && exponent < 0)
+        *out /= pow(10.0, (double)-exponent);
+    else if (digits)
+        *out *= pow(10.0, (double)exponent);
+    if (negative)
+        *out = -*out;
+    return true;
+}
+
+/* ------------------------------------------------------------------ writing */
+
+bool write_json_string(struct buffer *out, const char *text, size_t len)
+{
+    size_t plain = 0;
+
+    if (!buffer_append(out, "\"", 1))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        if (!buffer_append(out, text + plain, i - plain))
+            return false;
+        plain = i + 1;
+        if (c == '"' || c == '\\') {
+            char escape[2] = {'\\', (char)c};
+
+            if (!buffer_append(out, escape, 2))
+                return false;
+        } else if (!buffer_printf(out, "\\u%04x", c)) {
+            return false;
+        }
+    }
+    return buffer_append(out, text + plain, len - plain) && buffer_append(out, "\"", 1);
+}
+
+bool write_json_float(struct buffer *out, float value)
+{
+    char text[32];
+    int digits = 6;
+
+    do
+        snprintf(text, sizeof text, "%.*g", digits++, (double)value);
+    while (digits <= 9 && strtof(text, NULL) != value);
+    /* Whatever stands for the decimal point here, JSON has a dot. */
+    for (char *at = text; *at; at++) {
+        if (!strchr("0123456789+-e", *at))
+            *at = '.';
+    }
+    return buffer_append_str(out, text);
+}

@@ -1,0 +1,162 @@
+/*
+ * guard: see the header. The one place where C++ exceptions of llama.cpp end.
+ */
+#include "engine/guard.h"
+
+#include "core/context.h"
+
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <mutex>
+
+namespace {
+
+struct log_target {
+    inf_context *context;
+    char last_error[320];
+};
+
+thread_local log_target target;
+
+int32_t level_of(ggml_log_level level)
+{
+    switch (level) {
+    case GGML_LOG_LEVEL_ERROR:
+        return INF_LOG_ERROR;
+    case GGML_LOG_LEVEL_WARN:
+        return INF_LOG_WARNING;
+    default: /* llama.cpp's "info" is what a developer of llama.cpp wants to see */
+        return INF_LOG_DEBUG;
+    }
+}
+
+/* Warnings that tell a user nothing. The first is said of every context beyond the model's training,
+ * also when it is only rounded up; generate warns of a prompt that is. The second is said of
+ * swa_full, which the engine wants. */
+bool is_no_news(const char *text)
+{
+    return strstr(text, "possible training context overflow") ||
+           strstr(text, "using full-size SWA cache");
+}
+
+void on_log(ggml_log_level level, const char *text, void *)
+{
+    size_t len = strcspn(text, "\n");
+
+    if (level == GGML_LOG_LEVEL_WARN && is_no_news(text))
+        level = GGML_LOG_LEVEL_INFO;
+
+    if (len < 3) /* progress dots and blank lines */
+        return;
+    if (level == GGML_LOG_LEVEL_ERROR)
+        snprintf(target.last_error, sizeof target.last_error, "%.*s", (int)(len > 300 ? 300 : len),
+                 text);
+    if (target.context)
+        context_log(target.context, level_of(level), "llama.cpp: %.*s", (int)len, text);
+}
+
+int32_t failed(inf_error *err, const char *what, const char *why)
+{
+    return error_set(err, INF_ERROR_BACKEND, "llama.cpp %s%s%s", what, *why ? ": " : "", why);
+}
+
+template <typename Call, typename Result> Result caught(Call call, Result on_exception)
+{
+    try {
+        return call();
+    } catch (const std::exception &e) {
+        snprintf(target.last_error, sizeof target.last_error, "%.300s", e.what());
+    } catch (...) {
+        snprintf(target.last_error, sizeof target.last_error, "unknown exception");
+    }
+    return on_exception;
+}
+
+} // namespace
+
+extern "C" {
+
+void guard_start(void)
+{
+    static std::once_flag once;
+
+    std::call_once(once, [] {
+        llama_log_set(on_log, nullptr);
+        llama_backend_init();
+    });
+}
+
+void guard_log_to(inf_context *ctx)
+{
+    target.context = ctx;
+}
+
+struct llama_model *guard_load_model(const char *path, struct llama_model_params params,
+                                     inf_error *err)
+{
+    target.last_error[0] = '\0';
+    llama_model *model = caught([&] { return llama_model_load_from_file(path, params); },
+                                (llama_model *)nullptr);
+
+    if (!model)
+        failed(err, "cannot load the model", target.last_error);
+    return model;
+}
+
+struct llama_context *guard_new_context(struct llama_model *model,
+                                        struct llama_context_params params, inf_error *err)
+{
+    target.last_error[0] = '\0';
+    llama_context *context = caught([&] { return llama_init_from_model(model, params); },
+                                    (llama_context *)nullptr);
+
+    if (!context)
+        failed(err, "cannot make a context", target.last_error);
+    return context;
+}
+
+int32_t guard_decode(struct llama_context *ctx, struct llama_batch batch)
+{
+    return caught([&] { return llama_decode(ctx, batch); }, (int32_t)-100);
+}
+
+int32_t guard_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,
+                       llama_token *tokens, int32_t n_max, bool add_special, bool parse_special)
+{
+    return caught(
+        [&] { return llama_tokenize(vocab, text, len, tokens, n_max, add_special, parse_special); },
+        (int32_t)INT32_MIN);
+}
+
+size_t guard_state_size(struct llama_context *ctx, int32_t slot)
+{
+    return caught([&] { return llama_state_seq_get_size(ctx, slot); }, (size_t)0);
+}
+
+size_t guard_get_state(struct llama_context *ctx, void *out, size_t size, int32_t slot)
+{
+    return caught([&] { return llama_state_seq_get_data(ctx, (uint8_t *)out, size, slot); },
+                  (size_t)0);
+}
+
+size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size, int32_t slot)
+{
+    return caught([&] { return llama_state_seq_set_data(ctx, (const uint8_t *)data, size, slot); },
+                  (size_t)0);
+}
+
+struct llama_adapter_lora *guard_load_adapter(struct llama_model *model, FILE *file, inf_error *err)
+{
+    target.last_error[0] = '\0';
+    llama_adapter_lora *lora = caught(
+        [&] { return llama_adapter_lora_init_from_file_ptr(model, file); },
+        (llama_adapter_lora *)nullptr);
+
+    if (!lora)
+        failed(err, "refuses the adapter", target.last_error);
+    return lora;
+}
+
+} // extern "C"

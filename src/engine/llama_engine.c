@@ -1,0 +1,395 @@
+/*
+ * llama_engine: see the header.
+ */
+#include "engine/llama_engine.h"
+
+#include "core/memory.h"
+#include "engine/guard.h"
+#include "engine/lora_eval.h"
+#include "engine/native_adapters.h"
+
+#include <ggml-cpu.h>
+#include <string.h>
+
+#define MAX_UBATCH 512
+
+struct llama_engine {
+    struct llama_engine_options options;
+    struct llama_context *context; /* NULL until the first reserve */
+    ggml_threadpool_t pool;
+    struct lora_eval *eval;         /* shared decode, else NULL */
+    struct native_adapters *native; /* native decode, else NULL */
+    int32_t n_slots, n_context;
+    int32_t n_vocab;
+    struct llama_batch batch; /* MAX_UBATCH tokens */
+    struct buffer state[2];   /* for moving a slot's content */
+    int32_t *logits_index;    /* (max_slots) row of the call -> index in the batch */
+    float *logits;            /* (max_slots, n_vocab): native decode, where calls overwrite */
+};
+
+/* ------------------------------------------------------------------ context */
+
+static size_t kv_size(const struct llama_engine *e, int32_t n_slots, int32_t n_context)
+{
+    return llama_engine_token_bytes(e->options.base) * (e->options.kv_f32 ? 2 : 1) *
+           (size_t)n_slots * (size_t)n_context;
+}
+
+static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots, int32_t n_context,
+                                         inf_error *err)
+{
+    struct llama_context_params p = llama_context_default_params();
+    struct llama_context *context = NULL;
+
+    /* llama.cpp rounds a window to so many cells itself, with a warning for each context. */
+    p.n_ctx = (uint32_t)n_slots * (uint32_t)(((int64_t)n_context + 255) / 256 * 256);
+    p.n_batch = p.n_ubatch = MAX_UBATCH;
+    p.n_seq_max = (uint32_t)n_slots;
+    p.n_threads = p.n_threads_batch = e->options.n_threads;
+    p.kv_unified = false;
+    p.swa_full = true; /* prefixes may be cut anywhere */
+    p.no_perf = true;
+    p.flash_attn_type = e->options.flash_attention == INF_FLASH_ATTENTION_ON
+                            ? LLAMA_FLASH_ATTN_TYPE_ENABLED
+                        : e->options.flash_attention == INF_FLASH_ATTENTION_OFF
+                            ? LLAMA_FLASH_ATTN_TYPE_DISABLED
+                            : LLAMA_FLASH_ATTN_TYPE_AUTO;
+    if (e->options.kv_f32)
+        p.type_k = p.type_v = GGML_TYPE_F32;
+    if (e->eval) {
+        p.cb_eval = lora_eval_callback;
+        p.cb_eval_user_data = e->eval;
+    }
+    context = guard_new_context(e->options.model, p, err);
+    if (context)
+        llama_attach_threadpool(context, e->pool, NULL);
+    return context;
+}
+
+static bool get_state(struct llama_context *context, int32_t slot, struct buffer *out)
+{
+    size_t size = guard_state_size(context, slot);
+
+    buffer_clear(out);
+    if (!buffer_reserve(out, size))
+        return false;
+    out->len = guard_get_state(context, out->data, size, slot);
+    return out->len > 0;
+}
+
+static void empty(struct llama_context *context, int32_t slot)
+{
+    llama_memory_seq_rm(llama_get_memory(context), slot, -1, -1);
+}
+
+static bool holds_nothing(struct llama_context *context, int32_t slot)
+{
+    return llama_memory_seq_pos_max(llama_get_memory(context), slot) < 0;
+}
+
+/* An empty state stands for an empty slot. */
+static bool set_state(struct llama_context *context, int32_t slot, const struct buffer *state)
+{
+    empty(context, slot);
+    return state->len == 0 || guard_set_state(context, state->data, state->len, slot) > 0;
+}
+
+static bool take_state(struct llama_context *context, int32_t slot, struct buffer *state)
+{
+    buffer_clear(state);
+    return holds_nothing(context, slot) || get_state(context, slot, state);
+}
+
+static bool move_slots(struct llama_engine *e, struct llama_context *to)
+{
+    for (int32_t i = 0; e->context && i < e->n_slots; i++) {
+        if (!take_state(e->context, i, &e->state[0]) || !set_state(to, i, &e->state[0]))
+            return false;
+    }
+    return true;
+}
+
+static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, inf_error *err)
+{
+    struct llama_engine *e = engine;
+    struct llama_context *context = NULL;
+
+    guard_log_to(e->options.log);
+    context = new_context(e, n_slots, n_context, err);
+    if (!context)
+        return error_prefix(err,
+                            "no room for %d x %d tokens (%zu MiB of KV cache; lower n_ctx, "
+                            "max_sequences or kv_budget_bytes)",
+                            n_slots, n_context, kv_size(e, n_slots, n_context) >> 20);
+    if (!move_slots(e, context)) {
+        llama_free(context);
+        return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot move the KV cache");
+    }
+    if (e->native)
+        native_adapters_forget_context(e->native);
+    if (e->context)
+        llama_free(e->context);
+    e->context = context;
+    e->n_slots = n_slots;
+    e->n_context = n_context;
+    if (e->options.kv_bytes)
+        atomic_store(e->options.kv_bytes, (int64_t)kv_size(e, n_slots, n_context));
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ slots */
+
+/*
+ * Whether the token at position n would find what it looks back at. A model with a sliding window
+ * (Gemma) does not: llama.cpp leaves out of a slot's state what the last token cannot see, so that
+ * a slot that was moved or copied holds the last window alone, and may use such a cell again.
+ */
+static bool can_go_on_at(const struct llama_engine *e, int32_t slot, int32_t n)
+{
+    llama_memory_t memory = llama_get_memory(e->context);
+    int32_t window = llama_model_n_swa(e->options.model);
+    int32_t first = window > 0 && n + 1 > window ? n + 1 - window : 0;
+
+    return llama_memory_seq_pos_max(memory, slot) + 1 >= n &&
+           llama_memory_seq_pos_min(memory, slot) <= first;
+}
+
+static int32_t engine_truncate(void *engine, int32_t slot, int32_t n)
+{
+    struct llama_engine *e = engine;
+
+    if (n > 0 && can_go_on_at(e, slot, n) &&
+        llama_memory_seq_rm(llama_get_memory(e->context), slot, n, -1))
+        return n;
+    empty(e->context, slot);
+    return 0;
+}
+
+static int32_t engine_swap(void *engine, int32_t a, int32_t b, inf_error *err)
+{
+    struct llama_engine *e = engine;
+    bool ok = take_state(e->context, a, &e->state[0]) && take_state(e->context, b, &e->state[1]);
+
+    ok = ok && set_state(e->context, a, &e->state[1]) && set_state(e->context, b, &e->state[0]);
+    if (ok)
+        return INF_OK;
+    empty(e->context, a);
+    empty(e->context, b);
+    return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot move the KV cache");
+}
+
+static int32_t engine_copy(void *engine, int32_t from, int32_t to, inf_error *err)
+{
+    struct llama_engine *e = engine;
+
+    if (take_state(e->context, from, &e->state[0]) && set_state(e->context, to, &e->state[0]))
+        return INF_OK;
+    empty(e->context, to);
+    return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot copy the KV cache");
+}
+
+/*
+ * Removing a sequence only forgets where its cells are; a NaN left in one would still turn a later
+ * sequence's masked sums NaN, and llama.cpp has no call that wipes one stream. So the context is
+ * made anew and what the other slots hold moved over, the same bytes in the same cells.
+ */
+static int32_t engine_scrub(void *engine, int32_t slot, inf_error *err)
+{
+    struct llama_engine *e = engine;
+    bool alone = true;
+
+    empty(e->context, slot);
+    for (int32_t i = 0; i < e->n_slots; i++)
+        alone = alone && holds_nothing(e->context, i);
+    if (!alone)
+        return engine_reserve(e, e->n_slots, e->n_context, err);
+    llama_memory_clear(llama_get_memory(e->context), true);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ decode */
+
+static void fill_batch(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows,
+                       int32_t n_tokens)
+{
+    struct llama_batch *b = &e->batch;
+
+    b->n_tokens = 0;
+    for (int32_t i = 0; i < n_rows; i++) {
+        for (int32_t t = 0; t < n_tokens; t++) {
+            int32_t k = b->n_tokens++;
+
+            b->token[k] = rows[i].tokens[t];
+            b->pos[k] = rows[i].position + t;
+            b->n_seq_id[k] = 1;
+            b->seq_id[k][0] = rows[i].slot;
+            b->logits[k] = rows[i].want_logits && t == n_tokens - 1;
+        }
+        e->logits_index[i] = b->n_tokens - 1;
+    }
+}
+
+static int32_t call_decode(struct llama_engine *e, inf_error *err)
+{
+    int32_t status = guard_decode(e->context, e->batch);
+
+    if (status == 0)
+        return INF_OK;
+    return error_set_detail(err, INF_ERROR_BACKEND, status,
+                            status == 1 ? "llama.cpp finds no room in the KV cache"
+                                        : "llama.cpp failed to decode (status %d)",
+                            status);
+}
+
+static int32_t decode_shared(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows,
+                             int32_t n_tokens, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    fill_batch(e, rows, n_rows, n_tokens);
+    lora_eval_begin(e->eval, rows, n_rows, n_tokens);
+    code = call_decode(e, err);
+    if (!lora_eval_end(e->eval) && code == INF_OK)
+        code = error_set(
+            err, INF_ERROR_BACKEND,
+            "adapters could not be applied to this model's graph; set adapter_execution "
+            "to native");
+    return code;
+}
+
+static bool same_adapter(const struct engine_row *a, const struct engine_row *b)
+{
+    return a->adapter == b->adapter && (!a->adapter || a->scale == b->scale);
+}
+
+static int32_t decode_native(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows,
+                             int32_t n_tokens, inf_error *err)
+{
+    int32_t code = INF_OK;
+    int32_t n = 0;
+
+    for (int32_t first = 0; first < n_rows && code == INF_OK; first += n) {
+        n = 1;
+        while (first + n < n_rows && same_adapter(&rows[first], &rows[first + n]))
+            n++;
+        code = native_adapters_use(e->native, e->context, rows[first].adapter, rows[first].scale,
+                                   err);
+        if (code != INF_OK)
+            break;
+        fill_batch(e, rows + first, n, n_tokens);
+        code = call_decode(e, err);
+        for (int32_t i = 0; i < n && code == INF_OK; i++) {
+            if (rows[first + i].want_logits)
+                memcpy(e->logits + (size_t)(first + i) * (size_t)e->n_vocab,
+                       llama_get_logits_ith(e->context, e->logits_index[i]),
+                       (size_t)e->n_vocab * sizeof(float));
+        }
+    }
+    return code;
+}
+
+static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_t n_rows,
+                             int32_t n_tokens, inf_error *err)
+{
+    struct llama_engine *e = engine;
+    int32_t code = INF_OK;
+
+    guard_log_to(e->options.log);
+    code = e->native ? decode_native(e, rows, n_rows, n_tokens, err)
+                     : decode_shared(e, rows, n_rows, n_tokens, err);
+    for (int32_t i = 0; code != INF_OK && i < n_rows; i++)
+        engine_truncate(e, rows[i].slot, rows[i].position);
+    return code;
+}
+
+static const float *engine_logits(void *engine, int32_t row)
+{
+    struct llama_engine *e = engine;
+
+    return e->native ? e->logits + (size_t)row * (size_t)e->n_vocab
+                     : llama_get_logits_ith(e->context, e->logits_index[row]);
+}
+
+/* ------------------------------------------------------------------ life */
+
+size_t llama_engine_token_bytes(const struct gguf_model *base)
+{
+    return (size_t)base->n_layer * 2 * (size_t)base->n_head_kv * (size_t)base->head_dim * 2;
+}
+
+static int32_t create_adapters(struct llama_engine *e, inf_error *err)
+{
+    if (!e->options.native_adapters)
+        return lora_eval_create(&e->eval, e->options.base->file, e->pool, e->options.n_threads,
+                                e->options.max_slots, err);
+    e->native = native_adapters_create(e->options.model, e->options.base);
+    e->logits = mem_alloc((size_t)e->options.max_slots * (size_t)e->n_vocab * sizeof *e->logits);
+    return e->native && e->logits ? INF_OK : error_no_memory(err);
+}
+
+int32_t llama_engine_create(struct llama_engine **out, const struct llama_engine_options *options,
+                            inf_error *err)
+{
+    struct llama_engine *e = mem_calloc(1, sizeof *e);
+    struct ggml_threadpool_params pool = ggml_threadpool_params_default(options->n_threads);
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    if (!e)
+        return error_no_memory(err);
+    e->options = *options;
+    e->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(options->model));
+    buffer_init(&e->state[0], BUFFER_NO_LIMIT);
+    buffer_init(&e->state[1], BUFFER_NO_LIMIT);
+    e->batch = llama_batch_init(MAX_UBATCH, 0, 1);
+    e->logits_index = mem_calloc((size_t)options->max_slots, sizeof *e->logits_index);
+    e->pool = ggml_threadpool_new(&pool);
+    if (!e->logits_index || !e->pool)
+        code = error_no_memory(err);
+    if (code == INF_OK)
+        code = create_adapters(e, err);
+    if (code != INF_OK) {
+        llama_engine_free(e);
+        return code;
+    }
+    *out = e;
+    return INF_OK;
+}
+
+void llama_engine_free(struct llama_engine *e)
+{
+    if (!e)
+        return;
+    if (e->context)
+        llama_free(e->context);
+    native_adapters_free(e->native);
+    lora_eval_free(e->eval);
+    if (e->pool)
+        ggml_threadpool_free(e->pool);
+    llama_batch_free(e->batch);
+    buffer_free(&e->state[0]);
+    buffer_free(&e->state[1]);
+    mem_free(e->logits_index);
+    mem_free(e->logits);
+    if (e->options.kv_bytes)
+        atomic_store(e->options.kv_bytes, 0);
+    mem_free(e);
+}
+
+static const struct engine_ops llama_engine_ops = {.decode = engine_decode,
+                                                   .logits = engine_logits,
+                                                   .truncate = engine_truncate,
+                                                   .swap = engine_swap,
+                                                   .copy = engine_copy,
+                                                   .scrub = engine_scrub,
+                                                   .reserve = engine_reserve};
+
+void llama_engine_describe(struct llama_engine *e, struct engine *out)
+{
+    *out = (struct engine){.ops = &llama_engine_ops,
+                           .impl = e,
+                           .limits = {.max_slots = e->options.max_slots,
+                                      .max_context = e->options.max_context,
+                                      .max_tokens = MAX_UBATCH,
+                                      .n_vocab = e->n_vocab}};
+}

@@ -1,0 +1,60 @@
+/*
+ * check: what the files that check a model share (model.c, params.c, vocab.c,
+ * tensors.c). One check owns one struct gguf_check on its caller's stack.
+ */
+#ifndef INF_GGUF_CHECK_H
+#define INF_GGUF_CHECK_H
+
+#include "gguf/file.h"
+
+/* What to do, at the end of most messages. */
+#define GGUF_AGAIN "the file is damaged, download it again"
+
+/* Architectures whose every tensor is known here, as bits, and one bit for all others. */
+enum gguf_arch_bit {
+    ARCH_LLAMA = 1 << 0, /* Mistral and Mixtral too */
+    ARCH_QWEN2 = 1 << 1,
+    ARCH_QWEN3 = 1 << 2,
+    ARCH_GEMMA2 = 1 << 3,
+    ARCH_GEMMA3 = 1 << 4,
+    ARCH_PHI3 = 1 << 5,
+    ARCH_SMOLLM3 = 1 << 6,
+    ARCH_GPT2 = 1 << 7,
+    ARCH_ALL = (1 << 8) - 1,
+    ARCH_OTHER = 1 << 8,
+    /* llama.cpp knows them, but text is not what they generate */
+    ARCH_EMBEDDING = 1 << 9,
+    ARCH_ENCODER = 1 << 10,
+    ARCH_DIFFUSION = 1 << 11,
+    ARCH_DRAFT = 1 << 12,
+    ARCH_SPEECH = 1 << 13
+};
+
+struct gguf_check {
+    const struct gguf_file *f;
+    inf_error *err;
+    const char *arch;  /* its name */
+    uint32_t arch_bit; /* enum gguf_arch_bit */
+
+    /* hyper-parameters; of layer 0 where the file has one for each layer */
+    int64_t n_ctx, n_embd, n_layer, n_head, n_head_kv, n_ff;
+    int64_t head_k, head_v, n_rot;
+    int64_t n_expert, n_expert_used;
+    int64_t n_cls;
+    bool longrope;
+
+    int64_t n_vocab;
+};
+
+/* Each returns false with c->err filled. In this order. */
+bool gguf_check_params(struct gguf_check *c);
+bool gguf_check_vocab(struct gguf_check *c);
+bool gguf_check_tensors(struct gguf_check *c);
+
+/* BAD_FORMAT, and false. */
+bool gguf_bad(struct gguf_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "<arch>.<suffix>" in buf (128 bytes), which is returned. */
+const char *gguf_arch_key(const struct gguf_check *c, const char *suffix, char buf[128]);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * chat_template: a Jinja chat template applied to messages, through llama.cpp's common/jinja.
+ *
+ * The library underneath crashes on deep nesting and self-calling macros, and loops as long as it
+ * is told to: this file bounds source size, nesting, range(), output size and time, and renders on
+ * a thread with a large stack of its own, so that any template gives text or an error.
+ * Threads: any; a compiled template is immutable and may render on several threads.
+ */
+#ifndef INF_TEXT_CHAT_TEMPLATE_H
+#define INF_TEXT_CHAT_TEMPLATE_H
+
+#include "core/buffer.h"
+#include "core/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct chat_template;
+
+/* Whether the work has lost its point: asked between any two steps of it, on a thread of its own
+ * while the caller waits. */
+struct text_stop {
+    bool (*requested)(void *arg);
+    void *arg;
+};
+
+/* What is rendered. */
+struct chat_input {
+    inf_text messages_json;  /* an array of messages, or an object with "messages" and variables */
+    inf_text system_prompt;  /* absent, or a system message put before the messages */
+    inf_text variables_json; /* absent, or an object of further variables */
+    bool add_generation_prompt;
+    struct text_stop stop; /* requested may be NULL */
+};
+
+/* source: the template's text. bos, eos: the tokens' texts, "" for none.
+ * Errors: TEMPLATE (with the line where it can be told), NO_MEMORY. */
+int32_t chat_template_compile(struct chat_template **out, inf_text source, const char *bos,
+                              const char *eos, inf_error *err);
+void chat_template_free(struct chat_template *t);
+
+/*
+ * Appends to `out`. "add_generation_prompt" is no variable: it is the member of that name.
+ * Contents are given to the template in a form that it takes (chat_content.h).
+ * Errors: INVALID_ARGUMENT (not such JSON: says where), UNSUPPORTED (a part of a message that is no
+ * text), TEMPLATE (also raise_exception, limits, time), CANCELLED (a stop was requested), NO_MEMORY. `out` is then as it was.
+ */
+int32_t chat_template_render(const struct chat_template *t, const struct chat_input *input,
+                             struct buffer *out, inf_error *err);
+
+/* The JSON array of messages for a request's inf_message list. NO_MEMORY, INVALID_ARGUMENT (not
+ * UTF-8). Written to `out`. */
+int32_t chat_messages_to_json(const inf_message *messages, size_t n, struct buffer *out,
+                              inf_error *err);
+
+/* A JSON schema as a GBNF grammar (common/json-schema-to-grammar). INVALID_ARGUMENT says why a
+ * schema cannot be used. Appends to `out`. Bounded like templates. */
+int32_t json_schema_to_grammar(inf_text schema, struct buffer *out, inf_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
