@@ -258,10 +258,9 @@ int main(int argc, char **argv)
     config.n_threads = argc > 2 ? atoi(argv[2]) : 0;
     check(inf_provider_create(&model, context, &config, &err), &err);
     check(inf_provider_load(model, &err), &err);
-    while (fgets(line, sizeof line, stdin)) {
+    while (fgets(line, sizeof line, stdin))
         if (!answer(line))
             return fprintf(stderr, "driver: not understood: %s", line), 2;
-    }
     inf_provider_release(model);
     return inf_context_close(context, NULL);
 }

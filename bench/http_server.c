@@ -252,12 +252,11 @@ int main(int argc, char **argv)
     for (;;) {
         int n = epoll_wait(poller, events, 512, wait);
 
-        for (int i = 0; i < n; i++) {
+        for (int i = 0; i < n; i++)
             if (events[i].data.fd == listener)
                 welcome(listener);
             else if (streams[events[i].data.fd])
                 hear(events[i].data.fd);
-        }
         wait = write_tokens();
     }
 }

@@ -18,9 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void demand(bool holds)
 {
-    if (!holds) {
+    if (!holds)
         abort();
-    }
 }
 
 /* owner: a buffer that collects what came. */
@@ -68,22 +67,19 @@ static void same(struct json_span ours, json_t *theirs)
         same_string(ours, theirs);
         break;
     case JSON_INTEGER:
-        if (scan_integer(ours, &n)) { /* -2^63 alone is beyond ours */
+        if (scan_integer(ours, &n)) /* -2^63 alone is beyond ours */
             demand(n == json_integer_value(theirs));
-        }
         break;
     case JSON_ARRAY:
         demand(scan_array(&w, ours));
-        while (scan_next_item(&w, &item)) {
+        while (scan_next_item(&w, &item))
             same(item, json_array_get(theirs, i++));
-        }
         demand(i == json_array_size(theirs));
         break;
     case JSON_OBJECT:
         demand(scan_object(&w, ours));
-        while (scan_next_member(&w, &key, &item)) {
+        while (scan_next_member(&w, &key, &item))
             i++;
-        }
         demand(i >= json_object_size(theirs));
         break;
     case JSON_REAL:
@@ -101,9 +97,8 @@ static void compare(const char *line, size_t len)
     struct json_span ours;
     json_t *theirs = json_loadb(line, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 
-    if (theirs && scan_json(&ours, line, len)) { /* deeper than ours goes */
+    if (theirs && scan_json(&ours, line, len)) /* deeper than ours goes */
         same(ours, theirs);
-    }
     json_decref(theirs);
 }
 
@@ -125,9 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     inf_error err = {0};
     int32_t code = INF_OK;
 
-    if (size == 0) {
+    if (size == 0)
         return 0;
-    }
     buffer_init(&text, BUFFER_NO_LIMIT);
     buffer_init(&slow_text, BUFFER_NO_LIMIT);
     chat_stream_init(&stream, *at == '1' ? CHAT_OLLAMA : CHAT_COMPLETIONS, &sink, &text);
@@ -147,9 +141,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                stream.n_logprobs == slow.n_logprobs);
         at += len;
     }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = chat_stream_end(&stream, &err);
-    }
     demand(code == INF_OK || (err.code == code && err.message[0] && !strchr(err.message, '\n')));
     chat_stream_fill(&stream, &out, false, NULL);
     demand(out.prompt_tokens >= -1 && out.completion_tokens >= -1 &&

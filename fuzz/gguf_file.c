@@ -24,30 +24,25 @@ static void look_up(const struct gguf_file *f)
     for (size_t i = 0; i < gguf_file_key_count(f); i++) {
         inf_text k = gguf_file_key(f, i);
 
-        if (k.len >= sizeof key) {
+        if (k.len >= sizeof key)
             continue;
-        }
-        for (size_t b = 0; b < k.len; b++) {
+        for (size_t b = 0; b < k.len; b++)
             key[b] = k.data[b];
-        }
         key[k.len] = '\0';
         gguf_get_int(f, key, &whole);
         gguf_get_float(f, key, &number);
         gguf_get_bool(f, key, &flag);
-        if (gguf_get_text(f, key, &text) && text.len > 0) {
+        if (gguf_get_text(f, key, &text) && text.len > 0)
             sink ^= (uint8_t)text.data[text.len - 1];
-        }
         if (gguf_get_array(f, key, &n)) {
             gguf_array_text(f, key, n / 2, &text);
             gguf_array_text(f, key, n, &text);
             gguf_array_int(f, key, n > 0 ? n - 1 : 0, &whole);
             gguf_array_float(f, key, n > 0 ? n - 1 : 0, &number);
         }
-        if (gguf_texts_begin(f, key, &it)) {
-            while (gguf_texts_next(&it, &text)) {
+        if (gguf_texts_begin(f, key, &it))
+            while (gguf_texts_next(&it, &text))
                 sink ^= text.len > 0 ? (uint8_t)text.data[text.len - 1] : 0;
-            }
-        }
     }
 }
 
@@ -58,9 +53,8 @@ static void read_tensors(const struct gguf_file *f)
         const uint8_t *data = t->data;
 
         sink ^= gguf_file_find(f, t->name) == t;
-        if (t->size > 0) {
+        if (t->size > 0)
             sink ^= (uint8_t)(data[0] ^ data[t->size - 1]);
-        }
     }
 }
 

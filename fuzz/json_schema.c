@@ -20,10 +20,9 @@ static bool is_fault_of_schema(const char *message)
     static const char *const faults[] = {"too large",   "too many rules", "nested deeper",
                                          "longer than", "ways",           "no text that follows"};
 
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         if (strstr(message, faults[i]))
             return true;
-    }
     return false;
 }
 

@@ -16,9 +16,8 @@
 
 static void demand(bool holds)
 {
-    if (!holds) {
+    if (!holds)
         abort();
-    }
 }
 
 /* rows of `cols` finite numbers, each row padded with zeros. */

@@ -21,9 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool first = false;
     bool again = false;
 
-    if (pattern_compile(&p, text, len, NULL) != INF_OK) {
+    if (pattern_compile(&p, text, len, NULL) != INF_OK)
         return 0;
-    }
     /* the scratch memory must be clean after a match: the second answer is the first */
     if (pattern_fullmatch(&first, p, text + skip, size - skip, &budget, NULL) == INF_OK &&
         pattern_fullmatch(&again, p, text + skip, size - skip, &budget, NULL) == INF_OK &&

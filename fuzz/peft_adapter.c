@@ -11,9 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t n = 0;
 
-    if (size < 2) {
+    if (size < 2)
         return 0;
-    }
     n = (size_t)(data[0] | data[1] << 8);
     n = n < size - 2 ? n : size - 2;
     load_adapter(data + 2, n, data + 2 + n, size - 2 - n);

@@ -40,14 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     inf_error err = {0};
 
     if (peft_config_parse(&c, (const char *)data, size, &err) != INF_OK) {
-        if (err.code == INF_OK || err.message[0] == '\0' || strchr(err.message, '\n') != NULL) {
+        if (err.code == INF_OK || err.message[0] == '\0' || strchr(err.message, '\n') != NULL)
             abort();
-        }
         return 0;
     }
-    for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
+    for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++)
         ask(c, modules[i]);
-    }
     peft_config_free(c);
     return 0;
 }

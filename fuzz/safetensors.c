@@ -20,12 +20,10 @@ static uint64_t look_at(const struct safetensors *st, size_t i)
         t->offset + t->size > safetensors_file_size(st)) {
         abort();
     }
-    if (safetensors_data(&data, st, t, NULL, NULL) != INF_OK) {
+    if (safetensors_data(&data, st, t, NULL, NULL) != INF_OK)
         abort();
-    }
-    for (size_t b = 0; b < t->size; b++) {
+    for (size_t b = 0; b < t->size; b++)
         sink ^= ((const uint8_t *)data)[b];
-    }
     return t->size;
 }
 
@@ -36,17 +34,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t total = 0;
 
     if (safetensors_from_memory(&st, data, size, &err) != INF_OK) {
-        if (err.code == INF_OK || err.message[0] == '\0') {
+        if (err.code == INF_OK || err.message[0] == '\0')
             abort();
-        }
         return 0;
     }
-    for (size_t i = 0; i < safetensors_count(st); i++) {
+    for (size_t i = 0; i < safetensors_count(st); i++)
         total += look_at(st, i);
-    }
-    if (total > size) { /* no byte belongs to two tensors */
+    if (total > size) /* no byte belongs to two tensors */
         abort();
-    }
     safetensors_close(st);
     return 0;
 }

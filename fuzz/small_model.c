@@ -26,9 +26,8 @@ static size_t len;
 
 static void put(const void *data, size_t n)
 {
-    if (n > sizeof bytes - len) {
+    if (n > sizeof bytes - len)
         abort();
-    }
     memcpy(bytes + len, data, n);
     len += n;
 }
@@ -70,9 +69,8 @@ static void write_file(void)
                          (weights[i].type == TYPE_F32 ? 4 : 2));
     }
     len = padded(len) + offset;
-    if (len > sizeof bytes) {
+    if (len > sizeof bytes)
         abort();
-    }
 }
 
 const struct gguf_model *small_model(void)
@@ -82,9 +80,8 @@ const struct gguf_model *small_model(void)
 
     if (file == NULL) {
         write_file();
-        if (gguf_file_from_memory(&file, bytes, len, NULL) != INF_OK) {
+        if (gguf_file_from_memory(&file, bytes, len, NULL) != INF_OK)
             abort();
-        }
         model = (struct gguf_model){.file = file,
                                     .architecture = "llama",
                                     .n_layer = 1,

@@ -76,9 +76,8 @@ int32_t gguf_adapter_alpha(double *alpha, const struct gguf_file *f, inf_error *
     size_t count = 0;
     *alpha = 0;
     if (gguf_get_float(f, key, alpha)) {
-        if (!isfinite(*alpha)) {
+        if (!isfinite(*alpha))
             return error_set(err, INF_ERROR_NOT_FINITE, "%s is NaN or infinite", key);
-        }
     } else if (gguf_get_int(f, key, &whole)) {
         *alpha = (double)whole;
     } else if (gguf_get_text(f, key, &text) || gguf_get_bool(f, key, &flag) ||
@@ -93,9 +92,8 @@ int32_t gguf_adapter_alpha(double *alpha, const struct gguf_file *f, inf_error *
 static bool stem_of(const char *name, const char *suffix, char stem[NAME_SIZE])
 {
     size_t len = strlen(name), n = strlen(suffix);
-    if (len <= n || len - n >= NAME_SIZE || strcmp(name + len - n, suffix) != 0) {
+    if (len <= n || len - n >= NAME_SIZE || strcmp(name + len - n, suffix) != 0)
         return false;
-    }
     memcpy(stem, name, len - n);
     stem[len - n] = '\0';
     return true;
@@ -110,9 +108,8 @@ static int32_t find_partner(const struct gguf_tensor **out, const struct gguf_fi
     memcpy(name, stem, n);
     memcpy(name + n, suffix, strlen(suffix) + 1);
     *out = gguf_file_find(f, name);
-    if (*out) {
+    if (*out)
         return INF_OK;
-    }
     return error_set(err, INF_ERROR_BAD_FORMAT,
                      "adapter tensor \"%s\" has no %s beside it; convert the adapter again",
                      t->name, suffix + 1);
@@ -127,9 +124,8 @@ static int32_t matrix_of(struct lora_matrix *out, const struct gguf_tensor *t, i
                          "with --outtype f32, f16 or bf16",
                          t->name, type ? type->name : "of an unknown type");
     }
-    if (t->ne[2] != 1 || t->ne[3] != 1 || t->ne[0] > INT32_MAX / 2 || t->ne[1] > INT32_MAX / 2) {
+    if (t->ne[2] != 1 || t->ne[3] != 1 || t->ne[0] > INT32_MAX / 2 || t->ne[1] > INT32_MAX / 2)
         return error_set(err, INF_ERROR_MISMATCH, "adapter tensor \"%s\" is not a matrix", t->name);
-    }
     *out = (struct lora_matrix){.name = t->name,
                                 .source = t->type == TYPE_F32   ? LORA_SOURCE_F32
                                           : t->type == TYPE_F16 ? LORA_SOURCE_F16
@@ -191,18 +187,14 @@ static int32_t plan_pair(struct lora_plan_module *out, const struct gguf_tensor 
                          inf_error *err)
 {
     int32_t code = find_base(&out->base, arch, model, stem, a->name, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = matrix_of(&out->a, a, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = matrix_of(&out->b, b, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_shapes(a, b, out->base, err);
-    }
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     out->rank = (int32_t)a->ne[1];
     out->scale = alpha == 0 ? 1.0f : (float)(alpha / (double)out->rank);
     return INF_OK;
@@ -233,12 +225,10 @@ static int32_t plan_tensors(struct lora_plan *out, const struct gguf_file *f, do
         const struct gguf_tensor *t = gguf_file_tensor(f, i), *partner = NULL;
         if (stem_of(t->name, ".lora_a", stem)) {
             code = find_partner(&partner, f, t, stem, ".lora_b", err);
-            if (code == INF_OK) {
+            if (code == INF_OK)
                 code = plan_pair(&out->modules[out->n], t, partner, stem, alpha, arch, model, err);
-            }
-            if (code == INF_OK) {
+            if (code == INF_OK)
                 out->n++;
-            }
         } else if (stem_of(t->name, ".lora_b", stem)) {
             code = find_partner(&partner, f, t, stem, ".lora_a", err);
         } else {
@@ -255,24 +245,19 @@ int32_t gguf_adapter_to_lora(struct lora_plan *out, const struct gguf_file *adap
     double alpha = 0;
     size_t n = gguf_file_tensor_count(adapter);
     int32_t code = check_kind(adapter, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_architecture(&arch, adapter, model, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = gguf_adapter_alpha(&alpha, adapter, err);
-    }
-    if (code == INF_OK && (n == 0 || n > INT32_MAX)) {
+    if (code == INF_OK && (n == 0 || n > INT32_MAX))
         code = error_set(err, INF_ERROR_BAD_FORMAT, "the GGUF adapter holds no tensors");
-    }
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     out->format = INF_ADAPTER_GGUF;
     out->n_tensors = (int32_t)n;
     out->modules = mem_calloc(n, sizeof *out->modules);
-    if (!out->modules) {
+    if (!out->modules)
         return error_no_memory(err);
-    }
     code = plan_tensors(out, adapter, alpha, arch, model, err);
     return code == INF_OK ? lora_plan_sort(out, err) : code;
 }

@@ -103,12 +103,10 @@ static bool take_number(const char *s, int32_t *number, const char **rest)
 {
     int32_t n = 0;
     const char *p = s;
-    for (; *p >= '0' && *p <= '9' && p - s < 6; p++) {
+    for (; *p >= '0' && *p <= '9' && p - s < 6; p++)
         n = n * 10 + (*p - '0');
-    }
-    if (p == s || *p != '.' || (*s == '0' && p > s + 1)) {
+    if (p == s || *p != '.' || (*s == '0' && p > s + 1))
         return false;
-    }
     *number = n;
     *rest = p + 1;
     return true;
@@ -118,17 +116,14 @@ bool lora_architecture_has(const struct lora_architecture *arch, const char *ten
 {
     const char *rest = NULL;
     int32_t block = 0;
-    if (strcmp(tensor, "output.weight") == 0) {
+    if (strcmp(tensor, "output.weight") == 0)
         return true;
-    }
-    if (strncmp(tensor, "blk.", 4) != 0 || !take_number(tensor + 4, &block, &rest)) {
+    if (strncmp(tensor, "blk.", 4) != 0 || !take_number(tensor + 4, &block, &rest))
         return false;
-    }
     for (size_t i = 0; i < arch->n_layers; i++) {
         size_t n = strlen(arch->layers[i].tensor);
-        if (strncmp(rest, arch->layers[i].tensor, n) == 0 && strcmp(rest + n, ".weight") == 0) {
+        if (strncmp(rest, arch->layers[i].tensor, n) == 0 && strcmp(rest + n, ".weight") == 0)
             return true;
-        }
     }
     return false;
 }
@@ -183,17 +178,15 @@ static void find_place(struct place *out, const struct lora_architecture *arch,
     *out = (struct place){0};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         size_t n = strlen(prefixes[i]);
-        if (strncmp(module, prefixes[i], n) != 0) {
+        if (strncmp(module, prefixes[i], n) != 0)
             continue;
-        }
         out->prefix = i;
         if (strcmp(module + n, "lm_head") == 0) {
             out->base = lora_output_weight(model);
             return;
         }
-        if (find_in_blocks(out, arch, model, module + n)) {
+        if (find_in_blocks(out, arch, model, module + n))
             return;
-        }
     }
 }
 
@@ -210,17 +203,15 @@ struct misfits {
 
 static void misfit(struct misfits *m, const inf_error *why)
 {
-    if (m->n++ == 0) {
+    if (m->n++ == 0)
         m->first = *why;
-    }
 }
 
 static bool check_shape(const struct safetensors_tensor *t, int64_t rows, int64_t cols,
                         const struct gguf_tensor *base, inf_error *why)
 {
-    if (t->shape[0] == rows && t->shape[1] == cols) {
+    if (t->shape[0] == rows && t->shape[1] == cols)
         return true;
-    }
     error_set(
         why, INF_ERROR_MISMATCH,
         "adapter tensor \"%.160s\" has shape [%lld, %lld], but for %s of the model it must be "
@@ -235,9 +226,8 @@ static bool head_rows(const struct lora_architecture *arch, const struct place *
                       const struct gguf_model *model, int32_t *out, inf_error *why)
 {
     *out = 0;
-    if (!arch->regroups || !place->layer || place->layer->heads == HEADS_NONE) {
+    if (!arch->regroups || !place->layer || place->layer->heads == HEADS_NONE)
         return true;
-    }
     int32_t heads = place->layer->heads == HEADS_Q ? model->n_head : model->n_head_kv;
     int64_t rows = place->base->ne[1];
     if (heads < 1 || rows % heads != 0 || rows / heads % 2 != 0) {
@@ -304,9 +294,8 @@ static float value_at(const void *data, int32_t source, size_t i)
         return value;
     }
     memcpy(&half, p + 2 * i, sizeof half);
-    if (source == LORA_SOURCE_F16) {
+    if (source == LORA_SOURCE_F16)
         return lora_f32_from_f16(half);
-    }
     word = (uint32_t)half << 16;
     memcpy(&value, &word, sizeof value);
     return value;
@@ -334,9 +323,8 @@ static int32_t check_base_copy(const struct peft_adapter *adapter, const struct 
                          "supported in an adapter",
                          m->base->name);
     }
-    if (base->type != TYPE_F32 && base->type != TYPE_F16 && base->type != TYPE_BF16) {
+    if (base->type != TYPE_F32 && base->type != TYPE_F16 && base->type != TYPE_BF16)
         return INF_OK;
-    }
     void *scratch = mem_alloc(m->base->size);
     int32_t code = scratch ? safetensors_data(&copy, adapter->weights, m->base, scratch, err)
                            : error_no_memory(err);
@@ -409,12 +397,10 @@ static int32_t check_promises(struct misfits *misfits, const struct peft_adapter
 
 static int32_t finish_misfits(const struct misfits *m, inf_error *err)
 {
-    if (m->n == 0) {
+    if (m->n == 0)
         return INF_OK;
-    }
-    if (m->n == 1) {
+    if (m->n == 1)
         return error_set(err, m->first.code, "%s; is it for another base model?", m->first.message);
-    }
     return error_set(err, m->first.code,
                      "%s (and %zu more do not fit); is it for another base model?",
                      m->first.message, m->n - 1);
@@ -454,23 +440,19 @@ int32_t peft_to_lora(struct lora_plan *out, struct peft_adapter *adapter,
     struct misfits misfits = {.n = 0};
     const char *prefix = NULL;
     int32_t code = lora_architecture_find(&arch, model->architecture, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     prefix = arch->prefix;
     out->format = INF_ADAPTER_PEFT;
     out->n_tensors = (int32_t)safetensors_count(adapter->weights);
     out->weights = adapter->weights;
     out->modules = mem_calloc(adapter->n_modules, sizeof *out->modules);
-    if (!out->modules) {
+    if (!out->modules)
         return error_no_memory(err);
-    }
     code = plan_modules(out, &misfits, adapter, arch, model, &prefix, err);
-    if (code == INF_OK && misfits.n == 0 && peft_config_has_targets(adapter->config)) {
+    if (code == INF_OK && misfits.n == 0 && peft_config_has_targets(adapter->config))
         code = check_promises(&misfits, adapter, arch, model, prefix, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = finish_misfits(&misfits, err);
-    }
     return code == INF_OK ? lora_plan_sort(out, err) : code;
 }

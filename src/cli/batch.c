@@ -213,10 +213,9 @@ static int32_t start_line(struct batch *b, const char *text, size_t len, size_t 
 
 static bool is_blank(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++)
         if (!strchr(" \t\r", text[i]) || !text[i])
             return false;
-    }
     return true;
 }
 

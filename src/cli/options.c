@@ -275,10 +275,9 @@ static bool add_text(struct settings *s, struct text_list *list, inf_text text)
 
 static bool is_choice(const struct option *o, inf_text value)
 {
-    for (const char *at = o->argument; at && *at; at = strchr(at, '|') ? strchr(at, '|') + 1 : "") {
+    for (const char *at = o->argument; at && *at; at = strchr(at, '|') ? strchr(at, '|') + 1 : "")
         if (strcspn(at, "|") == value.len && memcmp(at, value.data, value.len) == 0)
             return true;
-    }
     return false;
 }
 
@@ -505,10 +504,9 @@ static const struct option *find_flag(const struct command *command, const char 
 
 static const struct option *find_letter(const struct command *command, char letter)
 {
-    for (size_t i = 0; i < N_OPTIONS; i++) {
+    for (size_t i = 0; i < N_OPTIONS; i++)
         if (options[i].letter == letter && (options[i].commands & command->bit))
             return &options[i];
-    }
     return NULL;
 }
 
@@ -662,21 +660,19 @@ void options_print_help(const struct command *command)
 {
     printf("Usage: inference %s %s\n\n%s.\n%s\nOptions:\n", command->name, command->usage,
            command->summary, command->details);
-    for (size_t i = 0; i < N_OPTIONS; i++) {
+    for (size_t i = 0; i < N_OPTIONS; i++)
         if (options[i].commands & command->bit)
             print_option(&options[i]);
-    }
     printf("  -h, --help\n        this\n");
 }
 
 void options_print_all(const struct command *commands, size_t n)
 {
     for (size_t c = 0; c < n; c++) {
-        for (size_t i = 0; i < N_OPTIONS; i++) {
+        for (size_t i = 0; i < N_OPTIONS; i++)
             if (options[i].commands & commands[c].bit)
                 printf("%s --%s%s%s\n", commands[c].name, options[i].name,
                        options[i].argument ? " " : "",
                        options[i].argument ? options[i].argument : "");
-        }
     }
 }

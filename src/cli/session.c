@@ -297,10 +297,9 @@ int32_t session_load(struct session *session, const struct settings *s, inf_erro
 
 static bool named_again(const struct session *session, size_t index)
 {
-    for (size_t i = 0; i < index; i++) {
+    for (size_t i = 0; i < index; i++)
         if (strcmp(session->loaded[i], session->loaded[index]) == 0)
             return true;
-    }
     return false;
 }
 

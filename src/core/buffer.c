@@ -22,10 +22,9 @@ bool buffer_reserve(struct buffer *b, size_t extra)
         return false;
     if (need <= b->cap)
         return true;
-    while (cap < need) {
+    while (cap < need)
         if (!size_mul(cap, 2, &cap))
             return false;
-    }
     data = mem_realloc(b->data, cap);
     if (!data)
         return false;

@@ -265,12 +265,11 @@ static bool wait_for_event(inf_context *ctx, int64_t end)
     bool there = false;
 
     pthread_mutex_lock(&ctx->lock);
-    while (!ctx->events && !ctx->closing && clock_us() < end) {
+    while (!ctx->events && !ctx->closing && clock_us() < end)
         if (end == INT64_MAX)
             pthread_cond_wait(&ctx->events_changed, &ctx->lock);
         else
             pthread_cond_timedwait(&ctx->events_changed, &ctx->lock, &t);
-    }
     there = ctx->events && !ctx->closing;
     pthread_mutex_unlock(&ctx->lock);
     return there;

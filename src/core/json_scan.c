@@ -307,10 +307,9 @@ struct json_span scan_member(struct json_span object, const char *name)
     struct json_walk w;
 
     scan_object(&w, object);
-    while (scan_next_member(&w, &key, &value)) {
+    while (scan_next_member(&w, &key, &value))
         if (scan_equals(key, name))
             found = value;
-    }
     return found;
 }
 
@@ -440,10 +439,9 @@ bool scan_equals(struct json_span string, const char *text)
             n = read_escape(meaning, &at, end);
         else
             meaning[0] = *at++;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
             if (*text == '\0' || *text++ != meaning[i])
                 return false;
-        }
     }
     return *text == '\0';
 }
@@ -555,9 +553,8 @@ bool write_json_float(struct buffer *out, float value)
         snprintf(text, sizeof text, "%.*g", digits++, (double)value);
     while (digits <= 9 && strtof(text, NULL) != value);
     /* Whatever stands for the decimal point here, JSON has a dot. */
-    for (char *at = text; *at; at++) {
+    for (char *at = text; *at; at++)
         if (!strchr("0123456789+-e", *at))
             *at = '.';
-    }
     return buffer_append_str(out, text);
 }

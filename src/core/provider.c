@@ -232,10 +232,9 @@ static const struct {
 
 const char *inf_provider_type_name(int32_t type)
 {
-    for (size_t i = 0; i < N_TYPES; i++) {
+    for (size_t i = 0; i < N_TYPES; i++)
         if (types[i].type == type)
             return types[i].name;
-    }
     return NULL;
 }
 
@@ -340,10 +339,9 @@ int32_t inf_provider_create(inf_provider **out, inf_context *ctx, const inf_prov
 /* The cached provider with a new reference; the lock is held. */
 static inf_provider *find_cached(inf_context *ctx, int32_t type, const char *base_url)
 {
-    for (inf_provider *p = ctx->providers; p; p = p->next) {
+    for (inf_provider *p = ctx->providers; p; p = p->next)
         if (p->cached && p->ops->type == type && strcmp(p->base_url, base_url) == 0)
             return provider_ref(p);
-    }
     return NULL;
 }
 

@@ -148,10 +148,9 @@ static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
     if (r->json_schema.data && r->grammar.data)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "json_schema and grammar cannot be given together");
-    for (size_t i = 0; i < sizeof r->reserved; i++) {
+    for (size_t i = 0; i < sizeof r->reserved; i++)
         if (r->reserved[i])
             return invalid(err, "reserved", "is not 0");
-    }
     if (in_process && (r->extra_json.data || r->extra_headers.data))
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "extra_json and extra_headers are for servers; this provider runs in "

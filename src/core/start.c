@@ -174,11 +174,10 @@ static int32_t check_id(const char *id, inf_error *err)
     if (n == 0 || n > MAX_ID)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "adapter id: not 1 to %d bytes long",
                          MAX_ID);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if ((unsigned char)id[i] < 0x20 || id[i] == 0x7f)
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "adapter id: contains a control character");
-    }
     if (!utf8_valid(id, n))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "adapter id: is not valid UTF-8");
     return INF_OK;

@@ -17,12 +17,11 @@ int32_t struct_read(void *dst, size_t known, const void *src, const char *name, 
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "%s: struct_size is %zu; fill the struct with its _default function", name,
                          given);
-    for (size_t i = known; i < given; i++) {
+    for (size_t i = known; i < given; i++)
         if (bytes[i] != 0)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, (int64_t)i,
                                     "%s: a field that this version does not know (byte %zu) is set",
                                     name, i);
-    }
     memcpy(dst, src, given < known ? given : known);
     memcpy(dst, &known, sizeof known);
     return INF_OK;

@@ -8,10 +8,9 @@ static bool between(const char *s, unsigned char low, unsigned char high)
 
 static bool tail(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (!between(s + i, 0x80, 0xbf))
             return false;
-    }
     return true;
 }
 

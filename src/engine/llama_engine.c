@@ -102,10 +102,9 @@ static bool take_state(struct llama_context *context, int32_t slot, struct buffe
 
 static bool move_slots(struct llama_engine *e, struct llama_context *to)
 {
-    for (int32_t i = 0; e->context && i < e->n_slots; i++) {
+    for (int32_t i = 0; e->context && i < e->n_slots; i++)
         if (!take_state(e->context, i, &e->state[0]) || !set_state(to, i, &e->state[0]))
             return false;
-    }
     return true;
 }
 
@@ -278,12 +277,11 @@ static int32_t decode_native(struct llama_engine *e, const struct engine_row *ro
             break;
         fill_batch(e, rows + first, n, n_tokens);
         code = call_decode(e, err);
-        for (int32_t i = 0; i < n && code == INF_OK; i++) {
+        for (int32_t i = 0; i < n && code == INF_OK; i++)
             if (rows[first + i].want_logits)
                 memcpy(e->logits + (size_t)(first + i) * (size_t)e->n_vocab,
                        llama_get_logits_ith(e->context, e->logits_index[i]),
                        (size_t)e->n_vocab * sizeof(float));
-        }
     }
     return code;
 }

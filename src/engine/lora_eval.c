@@ -288,10 +288,9 @@ void lora_eval_begin(struct lora_eval *e, const struct engine_row *rows, int32_t
         token_row += n_tokens;
         output_row += rows[i].want_logits;
     }
-    for (int32_t i = 0; i < e->n_by_token; i++) {
+    for (int32_t i = 0; i < e->n_by_token; i++)
         if (e->by_token[i].adapter)
             touch(e, e->by_token[i].adapter);
-    }
     e->n_token_rows = token_row;
     e->n_output_rows = output_row;
 }

@@ -20,9 +20,8 @@ enum {
 static bool put_u32(struct buffer *b, uint32_t v)
 {
     unsigned char bytes[4];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         bytes[i] = (unsigned char)(v >> (8 * i));
-    }
     return buffer_append(b, bytes, sizeof bytes);
 }
 
@@ -89,9 +88,8 @@ static float element(const void *data, int32_t type, size_t i)
 static float *extend(struct buffer *b, size_t n)
 {
     size_t bytes = 0;
-    if (!size_mul(n, sizeof(float), &bytes) || !buffer_reserve(b, bytes)) {
+    if (!size_mul(n, sizeof(float), &bytes) || !buffer_reserve(b, bytes))
         return NULL;
-    }
     float *at = (float *)(void *)(b->data + b->len);
     b->len += bytes;
     b->data[b->len] = '\0';
@@ -102,11 +100,9 @@ static float *extend(struct buffer *b, size_t n)
 static bool put_a(struct buffer *b, const struct lora_module *m)
 {
     float *to = extend(b, (size_t)m->rank * (size_t)m->n_in);
-    for (int32_t r = 0; to && r < m->rank; r++) {
-        for (int32_t c = 0; c < m->n_in; c++) {
+    for (int32_t r = 0; to && r < m->rank; r++)
+        for (int32_t c = 0; c < m->n_in; c++)
             *to++ = element(m->a, m->type, (size_t)r * (size_t)m->padded_in + (size_t)c);
-        }
-    }
     return to && put_padding(b);
 }
 
@@ -137,12 +133,10 @@ int32_t lora_weights_to_gguf(struct buffer *out, const struct lora_weights *w,
                              const struct gguf_model *model, inf_error *err)
 {
     int32_t code = lora_weights_check_native(w, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     bool fits = put_header(out, w, model->architecture);
-    for (size_t i = 0; i < w->n_modules && fits; i++) {
+    for (size_t i = 0; i < w->n_modules && fits; i++)
         fits = put_a(out, &w->modules[i]) && put_b(out, &w->modules[i]);
-    }
     return fits ? INF_OK : error_no_memory(err);
 }

@@ -44,10 +44,9 @@ void native_adapters_free(struct native_adapters *n)
 {
     if (!n)
         return;
-    for (int i = 0; i < MAX_ALIVE; i++) {
+    for (int i = 0; i < MAX_ALIVE; i++)
         if (n->alive[i].lora)
             llama_adapter_lora_free(n->alive[i].lora);
-    }
     mem_free(n);
 }
 
@@ -89,10 +88,9 @@ static struct alive *make_place(struct native_adapters *n)
 {
     struct alive *place = &n->alive[0];
 
-    for (int i = 1; i < MAX_ALIVE; i++) {
+    for (int i = 1; i < MAX_ALIVE; i++)
         if (n->alive[i].used < place->used)
             place = &n->alive[i];
-    }
     if (place->lora) {
         if (n->context) { /* it may be the one that is set */
             llama_set_adapters_lora(n->context, NULL, 0, NULL);
@@ -110,10 +108,9 @@ static int32_t find(struct native_adapters *n, const struct adapter *adapter,
     struct alive *place = NULL;
     int32_t code = INF_OK;
 
-    for (int i = 0; i < MAX_ALIVE; i++) {
+    for (int i = 0; i < MAX_ALIVE; i++)
         if (n->alive[i].lora && n->alive[i].generation == adapter->generation)
             place = &n->alive[i];
-    }
     if (!place) {
         place = make_place(n);
         code = load(n, adapter, &place->lora, err);

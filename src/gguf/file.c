@@ -110,9 +110,8 @@ static bool cut_off(struct cursor *c, const char *what)
 
 static bool read_u32(struct cursor *c, uint32_t *out, const char *what)
 {
-    if (c->size - c->at < 4) {
+    if (c->size - c->at < 4)
         return cut_off(c, what);
-    }
     *out = load_u32(c->bytes + c->at);
     c->at += 4;
     return true;
@@ -120,9 +119,8 @@ static bool read_u32(struct cursor *c, uint32_t *out, const char *what)
 
 static bool read_u64(struct cursor *c, uint64_t *out, const char *what)
 {
-    if (c->size - c->at < 8) {
+    if (c->size - c->at < 8)
         return cut_off(c, what);
-    }
     *out = load_u64(c->bytes + c->at);
     c->at += 8;
     return true;
@@ -132,9 +130,8 @@ static bool read_text(struct cursor *c, inf_text *out, const char *what)
 {
     uint64_t len = 0;
 
-    if (!read_u64(c, &len, what)) {
+    if (!read_u64(c, &len, what))
         return false;
-    }
     if (len > c->size - c->at) {
         error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)c->at - 8,
                          "%s at byte %zu claims %" PRIu64 " bytes where %zu are left: the file is "
@@ -154,9 +151,8 @@ static bool is_name(inf_text t)
     for (size_t i = 0; i < t.len; i++) {
         unsigned char b = (unsigned char)t.data[i];
 
-        if (b < 0x20 || b == 0x7f) {
+        if (b < 0x20 || b == 0x7f)
             return false;
-        }
     }
     return t.len > 0;
 }
@@ -169,21 +165,18 @@ static bool read_text_items(struct cursor *c, struct value *v)
     inf_text text = {0};
     size_t n_marks = v->count / MARK_EVERY + 1;
 
-    if (v->count > (c->size - c->at) / 8) {
+    if (v->count > (c->size - c->at) / 8)
         return cut_off(c, "a text array");
-    }
     v->marks = mem_alloc(n_marks * sizeof *v->marks);
     if (v->marks == NULL) {
         error_no_memory(c->err);
         return false;
     }
     for (size_t i = 0; i < v->count; i++) {
-        if (i % MARK_EVERY == 0) {
+        if (i % MARK_EVERY == 0)
             v->marks[i / MARK_EVERY] = c->bytes + c->at;
-        }
-        if (!read_text(c, &text, "a text of an array")) {
+        if (!read_text(c, &text, "a text of an array"))
             return false;
-        }
     }
     return true;
 }
@@ -193,9 +186,8 @@ static bool read_array(struct cursor *c, struct value *v)
     uint32_t item = 0;
     uint64_t count = 0;
 
-    if (!read_u32(c, &item, "an array") || !read_u64(c, &count, "an array")) {
+    if (!read_u32(c, &item, "an array") || !read_u64(c, &count, "an array"))
         return false;
-    }
     if (item >= GGUF_KIND_COUNT || item == GGUF_ARRAY) {
         error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)c->at - 12,
                          "the array %.*s has items of %s: " AGAIN, shown(v->key), v->key.data,
@@ -212,12 +204,10 @@ static bool read_array(struct cursor *c, struct value *v)
     v->item = (int32_t)item;
     v->count = (size_t)count;
     v->data = c->bytes + c->at;
-    if (item == GGUF_TEXT) {
+    if (item == GGUF_TEXT)
         return read_text_items(c, v);
-    }
-    if (v->count > (c->size - c->at) / kind_size[item]) {
+    if (v->count > (c->size - c->at) / kind_size[item])
         return cut_off(c, "an array");
-    }
     c->at += v->count * kind_size[item];
     return true;
 }
@@ -227,9 +217,8 @@ static bool read_value(struct cursor *c, struct value *v)
     uint32_t kind = 0;
     inf_text text = {0};
 
-    if (!read_u32(c, &kind, "a key")) {
+    if (!read_u32(c, &kind, "a key"))
         return false;
-    }
     if (kind >= GGUF_KIND_COUNT) {
         error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)c->at - 4,
                          "the key %.*s has the unknown type %" PRIu32 ": " AGAIN, shown(v->key),
@@ -239,15 +228,12 @@ static bool read_value(struct cursor *c, struct value *v)
     v->kind = (int32_t)kind;
     v->count = 1;
     v->data = c->bytes + c->at;
-    if (kind == GGUF_ARRAY) {
+    if (kind == GGUF_ARRAY)
         return read_array(c, v);
-    }
-    if (kind == GGUF_TEXT) {
+    if (kind == GGUF_TEXT)
         return read_text(c, &text, "a text");
-    }
-    if (c->size - c->at < kind_size[kind]) {
+    if (c->size - c->at < kind_size[kind])
         return cut_off(c, "a value");
-    }
     c->at += kind_size[kind];
     return true;
 }
@@ -262,9 +248,8 @@ static bool read_key(struct cursor *c, struct value *values, struct text_map *ma
     struct value *v = &values[index];
     size_t start = c->at;
 
-    if (!read_text(c, &v->key, "a key")) {
+    if (!read_text(c, &v->key, "a key"))
         return false;
-    }
     if (v->key.len > MAX_KEY_LENGTH || !is_name(v->key)) {
         error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)start,
                          "key %" PRIu32 ", at byte %zu, is no key name: " AGAIN, index, start);
@@ -280,9 +265,8 @@ static bool read_key(struct cursor *c, struct value *values, struct text_map *ma
 
 static void free_values(struct value *values, size_t n)
 {
-    for (size_t i = 0; values != NULL && i < n; i++) {
+    for (size_t i = 0; values != NULL && i < n; i++)
         mem_free(values[i].marks);
-    }
     mem_free(values);
 }
 
@@ -294,11 +278,9 @@ static bool read_values(struct cursor *c, struct value **out, struct text_map *m
         error_no_memory(c->err);
         return false;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!read_key(c, *out, map, (uint32_t)i)) {
+    for (size_t i = 0; i < n; i++)
+        if (!read_key(c, *out, map, (uint32_t)i))
             return false;
-        }
-    }
     return true;
 }
 
@@ -324,9 +306,8 @@ static bool read_name(struct cursor *c, char out[MAX_NAME_LENGTH + 1])
     inf_text name = {0};
     size_t start = c->at;
 
-    if (!read_text(c, &name, "a tensor name")) {
+    if (!read_text(c, &name, "a tensor name"))
         return false;
-    }
     if (name.len > MAX_NAME_LENGTH || !is_name(name)) {
         error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)start,
                          "the tensor name at byte %zu is empty, not text or longer than %d "
@@ -345,24 +326,19 @@ static bool read_shape(struct cursor *c, struct gguf_tensor *t)
     uint64_t ne = 0;
     int64_t elements = 1;
 
-    if (!read_u32(c, &n_dims, "a tensor's shape")) {
+    if (!read_u32(c, &n_dims, "a tensor's shape"))
         return false;
-    }
-    if (n_dims > 4) {
+    if (n_dims > 4)
         return bad_tensor(c, t->name, "has more than 4 dimensions");
-    }
     t->n_dims = (int32_t)n_dims;
     for (uint32_t d = 0; d < 4; d++) {
         t->ne[d] = 1;
-        if (d >= n_dims) {
+        if (d >= n_dims)
             continue;
-        }
-        if (!read_u64(c, &ne, "a tensor's shape")) {
+        if (!read_u64(c, &ne, "a tensor's shape"))
             return false;
-        }
-        if (ne == 0 || ne > INT64_MAX || (int64_t)ne > INT64_MAX / elements) {
+        if (ne == 0 || ne > INT64_MAX || (int64_t)ne > INT64_MAX / elements)
             return bad_tensor(c, t->name, "has an impossible shape");
-        }
         t->ne[d] = (int64_t)ne;
         elements *= (int64_t)ne;
     }
@@ -377,9 +353,8 @@ static bool read_type(struct cursor *c, struct gguf_tensor *t)
     uint64_t elements = (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * (uint64_t)t->ne[2] *
                         (uint64_t)t->ne[3]; /* fits: read_shape */
 
-    if (!read_u32(c, &number, "a tensor's type")) {
+    if (!read_u32(c, &number, "a tensor's type"))
         return false;
-    }
     type = number <= INT32_MAX ? gguf_weight_type((int32_t)number) : NULL;
     if (type == NULL) {
         error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)c->at - 4,
@@ -388,13 +363,11 @@ static bool read_type(struct cursor *c, struct gguf_tensor *t)
                          t->name, number);
         return false;
     }
-    if (t->ne[0] % type->block != 0) {
+    if (t->ne[0] % type->block != 0)
         return bad_tensor(c, t->name, "has rows that are no whole number of quantisation blocks");
-    }
     t->type = (int32_t)number;
-    if (!size_mul((size_t)(elements / type->block), type->bytes, &t->size) || t->size > c->size) {
+    if (!size_mul((size_t)(elements / type->block), type->bytes, &t->size) || t->size > c->size)
         return bad_tensor(c, t->name, "is larger than the whole file");
-    }
     return true;
 }
 
@@ -411,12 +384,10 @@ static bool read_tensor(struct cursor *c, struct gguf_file *f, uint32_t index, u
     struct gguf_tensor *t = &f->tensors[index];
 
     t->name = f->names[index];
-    if (!read_name(c, f->names[index])) {
+    if (!read_name(c, f->names[index]))
         return false;
-    }
-    if (text_map_add(&f->tensor_map, name_of(f->tensors, index), index) != TEXT_MAP_NONE) {
+    if (text_map_add(&f->tensor_map, name_of(f->tensors, index), index) != TEXT_MAP_NONE)
         return bad_tensor(c, t->name, "comes twice");
-    }
     return read_shape(c, t) && read_type(c, t) && read_u64(c, offset, "a tensor's offset");
 }
 
@@ -427,15 +398,13 @@ static bool place_tensors(struct cursor *c, struct gguf_file *f, size_t first, s
     size_t start = (c->at + alignment - 1) / alignment * alignment;
     size_t expected = 0;
 
-    if (n > 0 && start > c->size) {
+    if (n > 0 && start > c->size)
         return cut_off(c, "the padding before the tensor data");
-    }
     for (size_t i = 0; i < n; i++) {
         struct gguf_tensor *t = &f->tensors[first + i];
 
-        if (offsets[i] != expected) {
+        if (offsets[i] != expected)
             return bad_tensor(c, t->name, "does not lie where the one before it ends");
-        }
         if (expected > c->size - start || t->size > c->size - start - expected) {
             error_set_detail(c->err, INF_ERROR_BAD_FORMAT, (int64_t)c->size,
                              "the file ends at byte %zu, before the data of the tensor %s: it is "
@@ -477,18 +446,16 @@ static const char *foreign(const uint8_t *b, size_t n)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         size_t len = strlen(known[i].magic);
 
-        if (n >= len && memcmp(b, known[i].magic, len) == 0) {
+        if (n >= len && memcmp(b, known[i].magic, len) == 0)
             return known[i].what;
-        }
     }
     return "not a GGUF file: give the path of a .gguf file";
 }
 
 static bool check_version(struct cursor *c, uint32_t version)
 {
-    if (version == 2 || version == 3) {
+    if (version == 2 || version == 3)
         return true;
-    }
     if (version == 1) {
         error_set(c->err, INF_ERROR_UNSUPPORTED,
                   "GGUF version 1 is no longer read: get a newer conversion of the model");
@@ -544,9 +511,8 @@ static bool read_alignment(struct cursor *c, const struct value *values, const s
     const struct value *v = find_in(values, map, "general.alignment");
     uint32_t a = 32;
 
-    if (v != NULL) {
+    if (v != NULL)
         a = v->kind == GGUF_U32 ? load_u32(v->data) : 0;
-    }
     /* 8: below it, weights would not be aligned to their elements */
     if (a < 8 || a > MAX_ALIGNMENT || (a & (a - 1)) != 0) {
         error_set(c->err, INF_ERROR_BAD_FORMAT,
@@ -595,22 +561,18 @@ static bool read_tensors(struct cursor *c, struct gguf_file *f, size_t n, size_t
     size_t first = f->n_tensors;
     uint64_t *offsets = NULL;
 
-    if (!grow_tensors(c, f, n)) {
+    if (!grow_tensors(c, f, n))
         return false;
-    }
     offsets = mem_alloc((n > 0 ? n : 1) * sizeof *offsets);
     if (offsets == NULL) {
         error_no_memory(c->err);
         return false;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!read_tensor(c, f, (uint32_t)(first + i), &offsets[i])) {
+    for (size_t i = 0; i < n; i++)
+        if (!read_tensor(c, f, (uint32_t)(first + i), &offsets[i]))
             goto done;
-        }
-    }
-    if (!place_tensors(c, f, first, n, offsets, alignment)) {
+    if (!place_tensors(c, f, first, n, offsets, alignment))
         goto done;
-    }
     f->n_tensors += n;
     ok = true;
 done:
@@ -641,9 +603,8 @@ static int32_t map_part(struct part *p, const char *path, inf_error *err)
     struct stat st;
 
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us */
-    if (fd < 0) {
+    if (fd < 0)
         return error_set_errno(err, errno, "open", path);
-    }
     if (fstat(fd, &st) != 0) {
         code = error_set_errno(err, errno, "read", path);
     } else if (S_ISDIR(st.st_mode)) {
@@ -674,9 +635,8 @@ static struct gguf_file *new_file(inf_error *err)
 {
     struct gguf_file *f = mem_calloc(1, sizeof *f);
 
-    if (f != NULL) {
+    if (f != NULL)
         f->parts = mem_calloc(1, sizeof *f->parts);
-    }
     if (f == NULL || f->parts == NULL) {
         mem_free(f);
         error_no_memory(err);
@@ -688,14 +648,11 @@ static struct gguf_file *new_file(inf_error *err)
 
 void gguf_file_close(struct gguf_file *f)
 {
-    if (f == NULL) {
+    if (f == NULL)
         return;
-    }
-    for (size_t i = 0; i < f->n_parts; i++) {
-        if (f->parts[i].mapping != NULL) {
+    for (size_t i = 0; i < f->n_parts; i++)
+        if (f->parts[i].mapping != NULL)
             munmap(f->parts[i].mapping, f->parts[i].size);
-        }
-    }
     free_values(f->values, f->n_values);
     text_map_free(&f->value_map);
     text_map_free(&f->tensor_map);
@@ -713,9 +670,8 @@ static bool split_number(const struct value *values, const struct text_map *map,
 {
     const struct value *v = find_in(values, map, key);
 
-    if (v == NULL) {
+    if (v == NULL)
         return false;
-    }
     *out = v->kind == GGUF_U16 ? (int32_t)(v->data[0] | v->data[1] << 8) : -1;
     return true;
 }
@@ -726,10 +682,8 @@ static int32_t split_count(const struct gguf_file *f, inf_error *err)
     int32_t count = 0;
     int32_t no = 0;
 
-    if (!split_number(f->values, &f->value_map, "split.count", &count) || count == 0 ||
-        count == 1) {
+    if (!split_number(f->values, &f->value_map, "split.count", &count) || count == 0 || count == 1)
         return 1;
-    }
     if (count < 0 || count > MAX_PARTS ||
         !split_number(f->values, &f->value_map, "split.no", &no) || no < 0 || no >= count) {
         error_set(err, INF_ERROR_BAD_FORMAT,
@@ -786,9 +740,8 @@ static int32_t open_part(struct gguf_file *f, const char *first, int32_t i, int3
     inf_error local = {0};
     char *path = part_path(first, i, count, err);
 
-    if (path == NULL) {
+    if (path == NULL)
         return err != NULL ? err->code : INF_ERROR_BAD_FORMAT;
-    }
     code = map_part(&f->parts[i], path, &local);
     if (code == INF_OK) {
         f->n_parts = (size_t)i + 1;
@@ -804,9 +757,8 @@ static int32_t open_part(struct gguf_file *f, const char *first, int32_t i, int3
                                 "%s is missing: the model has %d parts, download them all", path,
                                 (int)count);
     }
-    if (err != NULL) {
+    if (err != NULL)
         *err = local;
-    }
     free_values(values, n_values);
     text_map_free(&map);
     mem_free(path);
@@ -819,17 +771,14 @@ static int32_t open_parts(struct gguf_file *f, const char *path, int32_t count, 
     int64_t claimed = 0;
     struct part *parts = mem_realloc(f->parts, (size_t)count * sizeof *parts);
 
-    if (parts == NULL) {
+    if (parts == NULL)
         return error_no_memory(err);
-    }
     f->parts = parts;
     memset(parts + 1, 0, ((size_t)count - 1) * sizeof *parts);
-    for (int32_t i = 1; i < count && code == INF_OK; i++) {
+    for (int32_t i = 1; i < count && code == INF_OK; i++)
         code = open_part(f, path, i, count, err);
-    }
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     if (!gguf_get_int(f, "split.tensors.count", &claimed) || claimed != (int64_t)f->n_tensors) {
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          "%s: split.tensors.count is not the %zu tensors found in %d parts: "
@@ -854,22 +803,19 @@ int32_t gguf_file_open(struct gguf_file **out, const char *path, inf_error *err)
         goto done;
     }
     code = map_part(&f->parts[0], path, &local);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         goto done;
-    }
     f->size = f->parts[0].size;
     if (!parse_part(f, &f->parts[0], &f->values, &f->n_values, &f->value_map, &local) ||
         (count = split_count(f, &local)) == 0) {
         code = error_prefix(&local, "%s", path);
         goto done;
     }
-    if (count > 1) {
+    if (count > 1)
         code = open_parts(f, path, count, &local);
-    }
 done:
-    if (err != NULL) {
+    if (err != NULL)
         *err = local;
-    }
     if (code != INF_OK) {
         gguf_file_close(f);
         return code;
@@ -890,9 +836,8 @@ int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t 
         f->parts[0].bytes = size > 0 ? bytes : (const uint8_t *)"";
         f->parts[0].size = size;
         f->size = size;
-        if (parse_part(f, &f->parts[0], &f->values, &f->n_values, &f->value_map, &local)) {
+        if (parse_part(f, &f->parts[0], &f->values, &f->n_values, &f->value_map, &local))
             count = split_count(f, &local);
-        }
         if (count > 1) {
             error_set(&local, INF_ERROR_UNSUPPORTED,
                       "a model in %" PRId32 " parts is read from its files, not from memory",
@@ -901,9 +846,8 @@ int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t 
     }
     if (count != 1) {
         gguf_file_close(f);
-        if (err != NULL) {
+        if (err != NULL)
             *err = local;
-        }
         return local.code;
     }
     *out = f;
@@ -963,9 +907,8 @@ bool gguf_get_kind(const struct gguf_file *f, const char *key, int32_t *kind, in
 {
     const struct value *v = find_value(f, key);
 
-    if (v == NULL) {
+    if (v == NULL)
         return false;
-    }
     *kind = v->kind;
     *item = v->item;
     return true;
@@ -1037,9 +980,8 @@ bool gguf_get_text(const struct gguf_file *f, const char *key, inf_text *out)
 {
     const struct value *v = find_value(f, key);
 
-    if (v == NULL || v->kind != GGUF_TEXT) {
+    if (v == NULL || v->kind != GGUF_TEXT)
         return false;
-    }
     *out = text_at(v->data);
     return true;
 }
@@ -1062,9 +1004,8 @@ bool gguf_get_bool(const struct gguf_file *f, const char *key, bool *out)
 {
     const struct value *v = find_value(f, key);
 
-    if (v == NULL || v->kind != GGUF_BOOL) {
+    if (v == NULL || v->kind != GGUF_BOOL)
         return false;
-    }
     *out = v->data[0] != 0;
     return true;
 }
@@ -1080,9 +1021,8 @@ bool gguf_get_array(const struct gguf_file *f, const char *key, size_t *count)
 {
     const struct value *v = find_array(f, key);
 
-    if (v == NULL) {
+    if (v == NULL)
         return false;
-    }
     *count = v->count;
     return true;
 }
@@ -1092,13 +1032,11 @@ bool gguf_array_text(const struct gguf_file *f, const char *key, size_t index, i
     const struct value *v = find_array(f, key);
     const uint8_t *p = NULL;
 
-    if (v == NULL || v->item != GGUF_TEXT || index >= v->count) {
+    if (v == NULL || v->item != GGUF_TEXT || index >= v->count)
         return false;
-    }
     p = v->marks[index / MARK_EVERY];
-    for (size_t i = 0; i < index % MARK_EVERY; i++) {
+    for (size_t i = 0; i < index % MARK_EVERY; i++)
         p += 8 + (size_t)load_u64(p);
-    }
     *out = text_at(p);
     return true;
 }
@@ -1107,9 +1045,8 @@ bool gguf_array_int(const struct gguf_file *f, const char *key, size_t index, in
 {
     const struct value *v = find_array(f, key);
 
-    if (v == NULL || index >= v->count) {
+    if (v == NULL || index >= v->count)
         return false;
-    }
     if (v->item == GGUF_BOOL) {
         *out = v->data[index] != 0;
         return true;
@@ -1121,9 +1058,8 @@ bool gguf_array_float(const struct gguf_file *f, const char *key, size_t index, 
 {
     const struct value *v = find_array(f, key);
 
-    if (v == NULL || index >= v->count) {
+    if (v == NULL || index >= v->count)
         return false;
-    }
     return float_at(v->item, v->data + index * kind_size[v->item], out);
 }
 
@@ -1132,9 +1068,8 @@ const uint8_t *gguf_array_bytes(const struct gguf_file *f, const char *key, int3
 {
     const struct value *v = find_array(f, key);
 
-    if (v == NULL || v->item != item || item == GGUF_TEXT) {
+    if (v == NULL || v->item != item || item == GGUF_TEXT)
         return NULL;
-    }
     *count = v->count;
     return v->data;
 }
@@ -1143,18 +1078,16 @@ bool gguf_texts_begin(const struct gguf_file *f, const char *key, struct gguf_te
 {
     const struct value *v = find_array(f, key);
 
-    if (v == NULL || v->item != GGUF_TEXT) {
+    if (v == NULL || v->item != GGUF_TEXT)
         return false;
-    }
     *out = (struct gguf_texts){v->data, v->count};
     return true;
 }
 
 bool gguf_texts_next(struct gguf_texts *it, inf_text *out)
 {
-    if (it->left == 0) {
+    if (it->left == 0)
         return false;
-    }
     *out = text_at(it->at);
     it->at += 8 + out->len;
     it->left--;

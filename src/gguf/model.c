@@ -217,12 +217,10 @@ static bool check_purpose(struct gguf_check *c)
         return unsupported(c, "this is a vision projector, not a model: give the path of the "
                               "language model");
     }
-    if (same(type, "imatrix")) {
+    if (same(type, "imatrix"))
         return unsupported(c, "this is an importance matrix for quantising, not a model");
-    }
-    if (arch.data == NULL) {
+    if (arch.data == NULL)
         return gguf_bad(c, "the key general.architecture is missing or no text: " GGUF_AGAIN);
-    }
     return true;
 }
 
@@ -295,9 +293,8 @@ static bool check_general(struct gguf_check *c)
                             typed[i].key, gguf_kind_name(kind), gguf_kind_name(typed[i].kind));
         }
     }
-    if (gguf_file_tensor_count(c->f) == 0) {
+    if (gguf_file_tensor_count(c->f) == 0)
         return unsupported(c, "the file has a vocabulary but no weights: it cannot generate text");
-    }
     return true;
 }
 
@@ -306,9 +303,8 @@ static int32_t count_positions(const struct gguf_file *f)
 {
     const struct gguf_tensor *t = gguf_file_find(f, "position_embd.weight");
 
-    if (t == NULL) {
+    if (t == NULL)
         return 0;
-    }
     return t->ne[1] < INT32_MAX ? (int32_t)t->ne[1] : INT32_MAX;
 }
 
@@ -320,9 +316,8 @@ int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_
     memset(out, 0, sizeof *out);
     if (!check_purpose(&c) || !find_architecture(&c) || !check_general(&c) ||
         !gguf_check_params(&c) || !gguf_check_vocab(&c) || !gguf_check_tensors(&c)) {
-        if (err != NULL) {
+        if (err != NULL)
             *err = local;
-        }
         return local.code;
     }
     *out = (struct gguf_model){

@@ -176,9 +176,8 @@ static bool check_items(struct gguf_check *c, const char *key, int32_t item, con
             gguf_array_int(c->f, key, i, &whole);
             v = (double)whole;
         }
-        if (!check_number(c, key, v, r)) {
+        if (!check_number(c, key, v, r))
             return false;
-        }
     }
     return true;
 }
@@ -207,18 +206,16 @@ static bool check_scalar(struct gguf_check *c, const char *key, int32_t kind, co
         return kind == GGUF_TEXT || wrong_kind(c, key, kind, "text");
     case RULE_F32:
     case RULE_F32S:
-        if (!gguf_get_float(c->f, key, &v) || kind != GGUF_F32) {
+        if (!gguf_get_float(c->f, key, &v) || kind != GGUF_F32)
             return wrong_kind(c, key, kind, "f32");
-        }
         return check_number(c, key, v, r);
     case RULE_U32:
     case RULE_U32S:
     case RULE_PATTERN:
         break;
     }
-    if (!gguf_get_int(c->f, key, &whole) || kind != GGUF_U32) {
+    if (!gguf_get_int(c->f, key, &whole) || kind != GGUF_U32)
         return wrong_kind(c, key, kind, "u32");
-    }
     return check_number(c, key, (double)whole, r);
 }
 
@@ -230,9 +227,8 @@ static bool check_rule(struct gguf_check *c, const struct rule *r)
     int32_t item = 0;
 
     if (!gguf_get_kind(c->f, key, &kind, &item)) {
-        if ((r->needed & c->arch_bit) != 0) {
+        if ((r->needed & c->arch_bit) != 0)
             return gguf_bad(c, "the key %s is missing: " GGUF_AGAIN, key);
-        }
         return true;
     }
     if (kind == GGUF_ARRAY &&
@@ -251,9 +247,8 @@ static int64_t int_of(const struct gguf_check *c, const char *suffix, int64_t ot
     const char *key = gguf_arch_key(c, suffix, buf);
     int64_t v = 0;
 
-    if (gguf_get_int(c->f, key, &v) || gguf_array_int(c->f, key, 0, &v)) {
+    if (gguf_get_int(c->f, key, &v) || gguf_array_int(c->f, key, 0, &v))
         return v;
-    }
     return otherwise;
 }
 
@@ -265,9 +260,8 @@ static int64_t max_of(const struct gguf_check *c, const char *suffix, int64_t ot
     int64_t v = 0;
     int64_t max = int_of(c, suffix, otherwise);
 
-    for (size_t i = 0; gguf_array_int(c->f, key, i, &v); i++) {
+    for (size_t i = 0; gguf_array_int(c->f, key, i, &v); i++)
         max = v > max ? v : max;
-    }
     return max;
 }
 
@@ -317,17 +311,15 @@ static bool check_experts(struct gguf_check *c)
     int64_t groups = int_of(c, "expert_group_count", 0);
     int64_t used = int_of(c, "expert_group_used_count", 0);
 
-    if (c->n_expert <= 1 && strncmp(c->arch, "hunyuan", 7) == 0) {
+    if (c->n_expert <= 1 && strncmp(c->arch, "hunyuan", 7) == 0)
         return true; /* llama.cpp takes it for a dense model then */
-    }
     if (c->n_expert == 0 && (c->n_expert_used != 0 || groups != 0)) {
         return gguf_bad(
             c, "%s.expert_used_count is %" PRId64 " in a model without experts: " GGUF_AGAIN,
             c->arch, c->n_expert_used);
     }
-    if (c->n_expert == 0) {
+    if (c->n_expert == 0)
         return true;
-    }
     if (c->n_expert_used < 1 || c->n_expert_used > c->n_expert) {
         return gguf_bad(c, "%" PRId64 " experts are used of %" PRId64 ": " GGUF_AGAIN,
                         c->n_expert_used, c->n_expert);
@@ -349,12 +341,10 @@ static bool check_rope(struct gguf_check *c)
     inf_text type = {0};
     bool ok = false;
 
-    if (!gguf_get_text(c->f, gguf_arch_key(c, "rope.scaling.type", buf), &type)) {
+    if (!gguf_get_text(c->f, gguf_arch_key(c, "rope.scaling.type", buf), &type))
         return true;
-    }
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         ok = ok || (type.len == strlen(known[i]) && memcmp(type.data, known[i], type.len) == 0);
-    }
     c->longrope = type.len == 8 && memcmp(type.data, "longrope", 8) == 0;
     if (!ok) {
         return gguf_bad(
@@ -374,15 +364,13 @@ static bool check_sections(struct gguf_check *c)
     int64_t turned = 0;
     size_t n = 0;
 
-    if (gguf_get_array(c->f, key, &n) && n != 4) {
+    if (gguf_get_array(c->f, key, &n) && n != 4)
         return gguf_bad(c, "%s has %zu items, not 4: " GGUF_AGAIN, key, n);
-    }
     for (size_t i = 0; gguf_array_int(c->f, key, i, &v) || (i == 0 && gguf_get_int(c->f, key, &v));
          i++) {
         turned += i < 3 ? v : 0;
-        if (v < 0 || v > MAX_WIDTH || (i == 3 && v > 0 && turned == 0)) {
+        if (v < 0 || v > MAX_WIDTH || (i == 3 && v > 0 && turned == 0))
             return gguf_bad(c, "%s holds %" PRId64 ": " GGUF_AGAIN, key, v);
-        }
     }
     return true;
 }
@@ -410,9 +398,8 @@ static bool check_common(struct gguf_check *c)
                   "this is an embedding model (%s is false): it cannot generate text", buf);
         return false;
     }
-    if (int_of(c, "nextn_predict_layers", 0) >= c->n_layer) {
+    if (int_of(c, "nextn_predict_layers", 0) >= c->n_layer)
         return gguf_bad(c, "%s.nextn_predict_layers leaves no layer: " GGUF_AGAIN, c->arch);
-    }
     if (c->n_head > 0 && c->n_head_kv > 0 && c->n_head % c->n_head_kv != 0) {
         return gguf_bad(
             c, "%" PRId64 " attention heads cannot share %" PRId64 " key-value heads: " GGUF_AGAIN,
@@ -487,17 +474,13 @@ bool gguf_check_params(struct gguf_check *c)
     static const struct rule layers = {"block_count", RULE_U32, 1, MAX_LAYERS,
                                        ARCH_ALL | ARCH_OTHER};
 
-    if (!check_rule(c, &layers)) {
+    if (!check_rule(c, &layers))
         return false;
-    }
     c->n_layer = int_of(c, "block_count", 0);
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (!check_rule(c, &rules[i])) {
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if (!check_rule(c, &rules[i]))
             return false;
-        }
-    }
-    if (!load_values(c) || !check_common(c)) {
+    if (!load_values(c) || !check_common(c))
         return false;
-    }
     return (c->arch_bit & ARCH_ALL) == 0 || check_known(c);
 }

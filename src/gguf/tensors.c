@@ -150,12 +150,10 @@ static void show_shape(char out[96], int n, const int64_t *ne)
 {
     int at = snprintf(out, 96, "[%" PRId64, ne[0]);
 
-    for (int i = 1; i < n && at > 0 && at < 96; i++) {
+    for (int i = 1; i < n && at > 0 && at < 96; i++)
         at += snprintf(out + at, 96 - (size_t)at, ", %" PRId64, ne[i]);
-    }
-    if (at > 0 && at < 95) {
+    if (at > 0 && at < 95)
         memcpy(out + at, "]", 2);
-    }
 }
 
 static bool check_shape(struct gguf_check *c, const struct gguf_tensor *t, const struct row *r)
@@ -169,9 +167,8 @@ static bool check_shape(struct gguf_check *c, const struct gguf_tensor *t, const
         wanted[d] = size_of(c, r->dims[d]);
         n += r->dims[d] != D_NONE;
     }
-    if (memcmp(wanted, t->ne, sizeof wanted) == 0) {
+    if (memcmp(wanted, t->ne, sizeof wanted) == 0)
         return true;
-    }
     show_shape(is, t->n_dims > 0 ? t->n_dims : 1, t->ne);
     show_shape(should, n, wanted);
     return gguf_bad(c, "the tensor %s has the shape %s where the model's keys say %s: " GGUF_AGAIN,
@@ -226,9 +223,8 @@ static bool check_scales(struct walk *w, const char *weight, const struct row *r
         snprintf(name, sizeof name, "%.*s%s", (int)(stem - 6), weight, suffixes[i]);
         t = gguf_file_find(w->c->f, name);
         if (t != NULL) {
-            if (!check_shape(w->c, t, &scale) || !check_type(w->c, t, R_PLAIN)) {
+            if (!check_shape(w->c, t, &scale) || !check_type(w->c, t, R_PLAIN))
                 return false;
-            }
             mark(w, t);
         }
     }
@@ -239,12 +235,10 @@ static bool check_row(struct walk *w, const struct row *r, const char *name, boo
 {
     const struct gguf_tensor *t = gguf_file_find(w->c->f, name);
 
-    if (t == NULL) {
+    if (t == NULL)
         return !needed || gguf_bad(w->c, "the tensor %s is missing: " GGUF_AGAIN, name);
-    }
-    if (!check_shape(w->c, t, r) || !check_type(w->c, t, r->role)) {
+    if (!check_shape(w->c, t, r) || !check_type(w->c, t, r->role))
         return false;
-    }
     mark(w, t);
     return check_scales(w, name, r);
 }
@@ -296,13 +290,11 @@ static bool check_layer(struct walk *w, int64_t layer)
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const struct row *r = &layers[i];
 
-        if ((r->allowed & bit) == 0 || !group_applies(w->c, r->group, fused)) {
+        if ((r->allowed & bit) == 0 || !group_applies(w->c, r->group, fused))
             continue;
-        }
         snprintf(name, sizeof name, "blk.%" PRId64 ".%s", layer, r->name);
-        if (!check_row(w, r, name, (r->needed & bit) != 0)) {
+        if (!check_row(w, r, name, (r->needed & bit) != 0))
             return false;
-        }
     }
     return true;
 }
@@ -334,9 +326,8 @@ static bool check_known(struct gguf_check *c)
         return false;
     }
     ok = check_globals(&w);
-    for (int64_t i = 0; ok && i < c->n_layer; i++) {
+    for (int64_t i = 0; ok && i < c->n_layer; i++)
         ok = check_layer(&w, i);
-    }
     ok = ok && check_leftover(&w);
     mem_free(w.seen);
     return ok;
@@ -349,12 +340,10 @@ static bool check_other(struct gguf_check *c)
     static const struct row embd = {"token_embd.weight", {D_EMBD, D_VOCAB}, R_MATRIX, 0, 0, G_NONE};
     const struct gguf_tensor *t = gguf_file_find(c->f, embd.name);
 
-    if (t == NULL) {
+    if (t == NULL)
         return gguf_bad(c, "the tensor token_embd.weight is missing: " GGUF_AGAIN);
-    }
-    if (!check_shape(c, t, &embd) || !check_type(c, t, R_MATRIX)) {
+    if (!check_shape(c, t, &embd) || !check_type(c, t, R_MATRIX))
         return false;
-    }
     for (size_t i = 0; i < gguf_file_tensor_count(c->f); i++) {
         size_t len = 0;
 

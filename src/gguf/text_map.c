@@ -20,9 +20,8 @@ static uint64_t seed_new(const void *address)
 {
     uint64_t seed = 0;
 
-    if (getentropy(&seed, sizeof seed) != 0) {
+    if (getentropy(&seed, sizeof seed) != 0)
         seed = (uint64_t)(uintptr_t)address * UINT64_C(0x9e3779b97f4a7c15);
-    }
     return seed;
 }
 
@@ -50,12 +49,10 @@ static uint32_t hash_text(uint64_t seed, inf_text text)
     const char *p = text.data;
     size_t left = text.len;
 
-    for (; left >= 8; left -= 8, p += 8) {
+    for (; left >= 8; left -= 8, p += 8)
         h = mix(h ^ read_tail(p, 8), UINT64_C(0xa0761d6478bd642f) ^ seed);
-    }
-    if (left > 0) {
+    if (left > 0)
         h = mix(h ^ read_tail(p, left), UINT64_C(0xe7037ed1a0b428db) ^ seed);
-    }
     h = mix(h, UINT64_C(0x8ebc6af09c88c6e3));
     return (uint32_t)(h ^ (h >> 32));
 }
@@ -65,13 +62,11 @@ bool text_map_init(struct text_map *m, size_t count, text_map_text_fn text_of, c
     size_t n = 16;
 
     memset(m, 0, sizeof *m);
-    while (n < count * 2) {
+    while (n < count * 2)
         n *= 2;
-    }
     m->slots = mem_alloc(n * sizeof *m->slots);
-    if (m->slots == NULL) {
+    if (m->slots == NULL)
         return false;
-    }
     memset(m->slots, 0xff, n * sizeof *m->slots); /* every index TEXT_MAP_NONE */
     m->mask = n - 1;
     m->seed = seed_new(m->slots);
@@ -95,12 +90,10 @@ static struct text_map_slot *find_slot(const struct text_map *m, inf_text text, 
         struct text_map_slot *slot = &m->slots[at];
         inf_text other = {0};
 
-        if (slot->index == TEXT_MAP_NONE) {
+        if (slot->index == TEXT_MAP_NONE)
             return slot;
-        }
-        if (slot->hash != hash) {
+        if (slot->hash != hash)
             continue;
-        }
         other = m->text_of(m->owner, slot->index);
         if (other.len == text.len &&
             (text.len == 0 || memcmp(other.data, text.data, text.len) == 0)) {
@@ -111,9 +104,8 @@ static struct text_map_slot *find_slot(const struct text_map *m, inf_text text, 
 
 uint32_t text_map_find(const struct text_map *m, inf_text text)
 {
-    if (m->slots == NULL) {
+    if (m->slots == NULL)
         return TEXT_MAP_NONE;
-    }
     return find_slot(m, text, hash_text(m->seed, text))->index;
 }
 
@@ -121,9 +113,8 @@ static uint32_t add_hashed(struct text_map *m, inf_text text, uint32_t hash, uin
 {
     struct text_map_slot *slot = find_slot(m, text, hash);
 
-    if (slot->index != TEXT_MAP_NONE) {
+    if (slot->index != TEXT_MAP_NONE)
         return slot->index;
-    }
     slot->hash = hash;
     slot->index = index;
     return TEXT_MAP_NONE;
@@ -150,9 +141,8 @@ uint32_t text_map_add_all(struct text_map *m, const inf_text *texts, uint32_t n,
             inf_text text = texts[first + i];
 
             *other = text.len > 0 ? add_hashed(m, text, hashes[i], first + i) : TEXT_MAP_NONE;
-            if (*other != TEXT_MAP_NONE) {
+            if (*other != TEXT_MAP_NONE)
                 return first + i;
-            }
         }
     }
     return TEXT_MAP_NONE;

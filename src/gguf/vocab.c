@@ -234,14 +234,11 @@ static bool find_model(struct vocab *v)
     struct gguf_check *c = v->c;
     inf_text name = {0};
 
-    if (!gguf_get_text(c->f, "tokenizer.ggml.model", &name)) {
+    if (!gguf_get_text(c->f, "tokenizer.ggml.model", &name))
         return gguf_bad(c, "the key tokenizer.ggml.model is missing or no text: " GGUF_AGAIN);
-    }
-    for (size_t i = 0; i < sizeof tokenizer_models / sizeof tokenizer_models[0]; i++) {
-        if (same(name, tokenizer_models[i].name)) {
+    for (size_t i = 0; i < sizeof tokenizer_models / sizeof tokenizer_models[0]; i++)
+        if (same(name, tokenizer_models[i].name))
             v->model = &tokenizer_models[i];
-        }
-    }
     if (v->model == NULL) {
         error_set(c->err, INF_ERROR_UNSUPPORTED,
                   "the tokenizer \"%.*s\" (tokenizer.ggml.model) is unknown to llama.cpp",
@@ -268,9 +265,8 @@ static bool find_splitter(struct vocab *v)
     inf_text pre = {"", 0};
 
     gguf_get_text(v->c->f, "tokenizer.ggml.pre", &pre);
-    if (same((inf_text){v->model->name, strlen(v->model->name)}, "gemma4")) {
+    if (same((inf_text){v->model->name, strlen(v->model->name)}, "gemma4"))
         pre = (inf_text){"gemma4", 6};
-    }
     for (size_t i = 0; i < sizeof splitters / sizeof splitters[0]; i++) {
         if (same(pre, splitters[i].name)) {
             v->pre = splitters[i].flags;
@@ -311,14 +307,12 @@ static bool check_empty(struct vocab *v)
     for (size_t i = 0; i < v->n; i++) {
         uint32_t other = 0;
 
-        if (v->tokens[i].len > 0) {
+        if (v->tokens[i].len > 0)
             continue;
-        }
         snprintf(name, sizeof name, "[EMPTY_%zu]", i);
         other = text_map_find(&v->map, (inf_text){name, strlen(name)});
-        if (other != TEXT_MAP_NONE) {
+        if (other != TEXT_MAP_NONE)
             return twice(v->c, other, i, v->tokens[other]);
-        }
     }
     return true;
 }
@@ -349,9 +343,8 @@ static bool load_tokens(struct vocab *v)
             c, "the key tokenizer.ggml.tokens is missing or no array of texts: " GGUF_AGAIN);
     }
     v->n = it.left;
-    if (v->n < 1 || v->n > MAX_TOKENS) {
+    if (v->n < 1 || v->n > MAX_TOKENS)
         return gguf_bad(c, "the vocabulary has %zu tokens: " GGUF_AGAIN, v->n);
-    }
     v->tokens = mem_alloc(v->n * sizeof *v->tokens);
     if (v->tokens == NULL || !text_map_init(&v->map, v->n, token_of, v->tokens)) {
         error_no_memory(c->err);
@@ -359,9 +352,8 @@ static bool load_tokens(struct vocab *v)
     }
     empty = cut_tokens(v, &it);
     doubled = text_map_add_all(&v->map, v->tokens, (uint32_t)v->n, &same_as);
-    if (doubled != TEXT_MAP_NONE) {
+    if (doubled != TEXT_MAP_NONE)
         return twice(c, same_as, doubled, v->tokens[doubled]);
-    }
     c->n_vocab = (int64_t)v->n;
     return !empty || check_empty(v);
 }
@@ -374,23 +366,19 @@ static bool check_scores(struct vocab *v)
     size_t n = 0;
     const uint8_t *scores = NULL;
 
-    if (!gguf_get_kind(c->f, "tokenizer.ggml.scores", &kind, &item)) {
+    if (!gguf_get_kind(c->f, "tokenizer.ggml.scores", &kind, &item))
         return true;
-    }
-    if (kind != GGUF_ARRAY || (item != GGUF_F32 && item != GGUF_I32)) {
+    if (kind != GGUF_ARRAY || (item != GGUF_F32 && item != GGUF_I32))
         return gguf_bad(c, "tokenizer.ggml.scores is no array of f32: " GGUF_AGAIN);
-    }
     scores = gguf_array_bytes(c->f, "tokenizer.ggml.scores", item, &n);
-    if (n < v->n) {
+    if (n < v->n)
         return gguf_bad(c, "there are %zu scores for %zu tokens: " GGUF_AGAIN, n, v->n);
-    }
     for (size_t i = 0; item == GGUF_F32 && i < v->n; i++) {
         float score = 0;
 
         memcpy(&score, scores + i * sizeof score, sizeof score);
-        if (isnan(score)) {
+        if (isnan(score))
             return gguf_bad(c, "the score of token %zu is not a number: " GGUF_AGAIN, i);
-        }
     }
     return true;
 }
@@ -400,9 +388,8 @@ static bool check_token_type(struct vocab *v, size_t i, int32_t type)
 {
     const inf_text *t = &v->tokens[i];
 
-    if (type < 0 || type > TYPE_BYTE) {
+    if (type < 0 || type > TYPE_BYTE)
         return gguf_bad(v->c, "the type of token %zu is %" PRId32 ": " GGUF_AGAIN, i, type);
-    }
     if (type == TYPE_BYTE && v->model->kind != VOCAB_RWKV &&
         (t->len != 6 || memcmp(t->data, "<0x", 3) != 0)) {
         return gguf_bad(v->c, "token %zu is a byte token but reads \"%.*s\": " GGUF_AGAIN, i,
@@ -417,17 +404,14 @@ static bool check_token_types(struct vocab *v)
     int32_t type = 0;
     const uint8_t *types = gguf_array_bytes(v->c->f, "tokenizer.ggml.token_type", GGUF_I32, &n);
 
-    if (types == NULL) {
+    if (types == NULL)
         return true;
-    }
-    if (n < v->n) {
+    if (n < v->n)
         return gguf_bad(v->c, "there are %zu token types for %zu tokens: " GGUF_AGAIN, n, v->n);
-    }
     for (size_t i = 0; i < v->n; i++) {
         memcpy(&type, types + i * sizeof type, sizeof type);
-        if (!check_token_type(v, i, type)) {
+        if (!check_token_type(v, i, type))
             return false;
-        }
     }
     return true;
 }
@@ -438,9 +422,8 @@ static bool check_merges(struct vocab *v)
     inf_text t = {0};
     size_t i = 0;
 
-    if (v->model->kind != VOCAB_BPE) {
+    if (v->model->kind != VOCAB_BPE)
         return true;
-    }
     if (!gguf_texts_begin(v->c->f, "tokenizer.ggml.merges", &it)) {
         return (v->pre & PRE_NO_MERGES) != 0 ||
                gguf_bad(v->c, "the key tokenizer.ggml.merges is missing: " GGUF_AGAIN);
@@ -489,9 +472,8 @@ static bool read_hex(const char *two, unsigned *out)
     for (int i = 0; i < 2; i++) {
         const char *digit = memchr(HEX, two[i] | 0x20, 16);
 
-        if (digit == NULL) {
+        if (digit == NULL)
             return false;
-        }
         *out = *out * 16 + (unsigned)(digit - HEX);
     }
     return true;
@@ -502,15 +484,12 @@ static int rwkv_byte(inf_text t)
 {
     unsigned v = 0;
 
-    if (t.len == 1 && t.data[0] != '\\') {
+    if (t.len == 1 && t.data[0] != '\\')
         return (unsigned char)t.data[0];
-    }
-    if (t.len == 4 && memcmp(t.data, "\\x", 2) == 0 && read_hex(t.data + 2, &v)) {
+    if (t.len == 4 && memcmp(t.data, "\\x", 2) == 0 && read_hex(t.data + 2, &v))
         return (int)v;
-    }
-    if (t.len != 2 || t.data[0] != '\\' || t.data[1] == 'x') {
+    if (t.len != 2 || t.data[0] != '\\' || t.data[1] == 'x')
         return -1;
-    }
     switch (t.data[1]) {
     case 't':
         return '\t';
@@ -531,15 +510,12 @@ static bool check_rwkv_bytes(struct vocab *v)
     for (size_t i = 0; i < v->n; i++) {
         int b = rwkv_byte(v->tokens[i]);
 
-        if (b >= 0) {
+        if (b >= 0)
             found[b] = true;
-        }
     }
-    for (unsigned b = 0; b < 256; b++) {
-        if (!found[b]) {
+    for (unsigned b = 0; b < 256; b++)
+        if (!found[b])
             return no_byte(v, b);
-        }
-    }
     return true;
 }
 
@@ -563,9 +539,8 @@ static bool special_id(struct vocab *v, const char *key, int32_t otherwise, int6
     int64_t id = 0;
 
     *out = otherwise >= 0 && (size_t)otherwise < v->n ? otherwise : NO_ID;
-    if (!gguf_get_int(v->c->f, key, &id) || id == UINT32_MAX) {
+    if (!gguf_get_int(v->c->f, key, &id) || id == UINT32_MAX)
         return true;
-    }
     if (id >= (int64_t)v->n) {
         return gguf_bad(v->c, "%s is %" PRId64 " in a vocabulary of %zu: " GGUF_AGAIN, key, id,
                         v->n);

@@ -30,10 +30,9 @@ static const char *reason(int32_t status)
                  {501, " Not Implemented"},     {502, " Bad Gateway"},
                  {503, " Service Unavailable"}, {504, " Gateway Timeout"}};
 
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].status == status)
             return known[i].reason;
-    }
     return "";
 }
 

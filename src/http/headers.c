@@ -76,19 +76,17 @@ static bool is_ours(const char *name)
     static const char *const ours[] = {"Host",       "Content-Length", "Transfer-Encoding",
                                        "Connection", "Expect",         "Accept-Encoding"};
 
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strcasecmp(name, ours[i]) == 0)
             return true;
-    }
     return false;
 }
 
 static bool has_control(const char *value)
 {
-    for (; *value; value++) {
+    for (; *value; value++)
         if (((unsigned char)*value < 0x20 && *value != '\t') || *value == 0x7f)
             return true;
-    }
     return false;
 }
 

@@ -88,10 +88,9 @@ static void on_addresses(uv_getaddrinfo_t *request, int status, struct addrinfo 
 
 static struct lookup *find(struct http_client *c, const char *host, size_t n)
 {
-    for (struct lookup *l = c->lookups; l; l = l->next) {
+    for (struct lookup *l = c->lookups; l; l = l->next)
         if (strncasecmp(l->host, host, n) == 0 && l->host[n] == '\0')
             return l;
-    }
     return NULL;
 }
 
@@ -99,10 +98,9 @@ static void drop_oldest(struct http_client *c)
 {
     struct lookup **oldest = NULL;
 
-    for (struct lookup **at = &c->lookups; *at; at = &(*at)->next) {
+    for (struct lookup **at = &c->lookups; *at; at = &(*at)->next)
         if (!(*at)->running && (!oldest || (*at)->expires < (*oldest)->expires))
             oldest = at;
-    }
     if (oldest) {
         struct lookup *l = *oldest;
 
@@ -192,10 +190,9 @@ void resolver_leave(struct http_exchange *x)
 
 void resolver_close(struct http_client *c)
 {
-    for (struct lookup *l = c->lookups; l; l = l->next) {
+    for (struct lookup *l = c->lookups; l; l = l->next)
         if (l->running)
             uv_cancel((uv_req_t *)&l->request);
-    }
 }
 
 void resolver_free(struct http_client *c)

@@ -274,10 +274,9 @@ static struct shard *find_shard(struct http_client *c)
     struct shard **grown = NULL;
     struct shard *s = NULL;
 
-    for (size_t i = 0; i < c->n_shards; i++) {
+    for (size_t i = 0; i < c->n_shards; i++)
         if (c->shards[i]->active < SHARD_TRANSFERS)
             return open_shard(c->shards[i]) ? c->shards[i] : NULL;
-    }
     grown = mem_realloc(c->shards, (c->n_shards + 1) * sizeof(struct shard *));
     if (!grown)
         return NULL;

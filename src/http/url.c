@@ -87,10 +87,9 @@ static bool parse_port(struct url *out, const char *p, const char *end)
         return false;
     if (p == end)
         return true;
-    for (; p < end; p++) {
+    for (; p < end; p++)
         if (!is_digit(*p) || (port = port * 10 + (unsigned)(*p - '0')) > 65535)
             return false;
-    }
     out->port = (uint16_t)port;
     out->has_port = true;
     return port > 0;
@@ -104,10 +103,9 @@ static bool parse(struct url *out, const char *text)
     const char *at = NULL;
 
     *out = (struct url){0};
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (text[i] < 0x21 || text[i] > 0x7e || text[i] == '\\')
             return false;
-    }
     if (n > URL_MAX)
         return false;
     if (strncasecmp(p, "https://", 8) == 0)
@@ -352,12 +350,11 @@ static int32_t add_url(struct url_list *list, const char *text, size_t n, inf_er
     if (code != INF_OK)
         return code;
     list->n++;
-    for (size_t i = 0; i + 1 < list->n; i++) {
+    for (size_t i = 0; i + 1 < list->n; i++)
         if (url_same_server(list->urls[i], list->urls[list->n - 1]))
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "the base URL lists the server %s twice",
                              url_display(shown, sizeof shown, list->urls[i]));
-    }
     return INF_OK;
 }
 

@@ -78,10 +78,9 @@ static bool read_vocabulary(struct grammar_state *g)
     g->sorted = mem_alloc(((size_t)g->n + 1) * sizeof *g->sorted);
     if (!g->kinds || !g->at || !g->sorted)
         return false;
-    for (int32_t id = 0; id < g->n; id++) {
+    for (int32_t id = 0; id < g->n; id++)
         if (!read_token(g, id))
             return false;
-    }
     g->at[g->n] = (uint32_t)g->texts.len;
     for (int32_t id = 0; id < g->n; id++) {
         uint32_t len = g->at[id + 1] - g->at[id];
@@ -183,10 +182,9 @@ static void apply(void *state, float *logits, int32_t n_vocab)
     for (int32_t i = 0; i < n_vocab; i++)
         logits[i] = -INFINITY;
     ok = ok && !grammar_matcher_gave_up(g->matcher) && each_that_follows(g, logits, given);
-    for (int32_t i = 0; i < n_vocab && ok; i++) {
+    for (int32_t i = 0; i < n_vocab && ok; i++)
         if ((g->kinds[i] == END || by_number) && logits[i] == -INFINITY && may_come(g, i))
             logits[i] = given[i];
-    }
     for (int32_t i = 0; i < n_vocab && !ok; i++)
         logits[i] = -INFINITY; /* out of memory or too much work: the request ends */
     mem_free(given);

@@ -170,10 +170,9 @@ static json_t *unique_texts(inf_text *texts, size_t n)
     bool ok = list != NULL;
 
     qsort(texts, n, sizeof *texts, compare_texts);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (i == 0 || compare_texts(&texts[i - 1], &texts[i]) != 0)
             ok = ok && json_array_append_new(list, text_value(texts[i])) == 0;
-    }
     if (ok)
         return list;
     json_decref(list);

@@ -59,10 +59,9 @@ int32_t llamacpp_tokenize(void *impl, inf_op *op, inf_text text, bool add_specia
 static int32_t join_pieces(const struct instance *i, const struct preparation *prep,
                            struct buffer *out, inf_error *err)
 {
-    for (size_t k = 0; k < prep->n_ids; k++) {
+    for (size_t k = 0; k < prep->n_ids; k++)
         if (!i->vocabulary.piece(i->vocabulary.impl, prep->ids[k], !prep->flag, out))
             return error_no_memory(err);
-    }
     return INF_OK;
 }
 
@@ -72,12 +71,11 @@ static int32_t detokenize(const struct instance *i, const struct preparation *pr
     int32_t room = 64;
     int32_t n = 0;
 
-    for (size_t k = 0; k < prep->n_ids; k++) {
+    for (size_t k = 0; k < prep->n_ids; k++)
         if (prep->ids[k] < 0 || prep->ids[k] >= i->vocabulary.n_vocab)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, prep->ids[k],
                                     "token %d is outside the vocabulary of %d tokens", prep->ids[k],
                                     i->vocabulary.n_vocab);
-    }
     if (llama_vocab_type(i->vocabulary.impl) == LLAMA_VOCAB_TYPE_BPE)
         return join_pieces(i, prep, out, err);
     if (prep->n_ids > (size_t)INT32_MAX / 256)

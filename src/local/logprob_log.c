@@ -85,10 +85,9 @@ bool logprob_log_add(struct logprob_log *log, const struct vocabulary *v, const 
         return false;
     if (log->n_top > 0)
         logits_top(logits, v->n_vocab, log->n_top, ids, logprobs);
-    for (int32_t i = 0; i < log->n_top; i++) {
+    for (int32_t i = 0; i < log->n_top; i++)
         if (!set_entry(log, e + 1 + i, v, ids[i], logprobs[i]))
             return false;
-    }
     log->n++;
     return true;
 }

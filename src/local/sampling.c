@@ -107,10 +107,9 @@ static void sift_down(struct top *t, int32_t at, int32_t n)
     for (;;) {
         int32_t least = at;
 
-        for (int32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
+        for (int32_t child = 2 * at + 1; child <= 2 * at + 2; child++)
             if (child < n && is_less(t, child, least))
                 least = child;
-        }
         if (least == at)
             return;
         exchange(t, at, least);

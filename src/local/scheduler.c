@@ -333,10 +333,9 @@ static int32_t prefill_run(struct scheduler *s, int32_t first, int32_t budget)
         n = 1;
     if (n_tokens > budget / n)
         n_tokens = budget / n;
-    for (int32_t i = first; i < first + n; i++) {
+    for (int32_t i = first; i < first + n; i++)
         if (!reserve_context_for(s, slot_at(s, i), n_tokens))
             return 1;
-    }
     decode_slots(s, first, n, n_tokens);
     return n * n_tokens;
 }
@@ -376,10 +375,9 @@ static void decode(struct scheduler *s)
 
 static bool any_decoding(struct scheduler *s)
 {
-    for (int32_t i = 0; i < s->slots.n_active; i++) {
+    for (int32_t i = 0; i < s->slots.n_active; i++)
         if (is_decoding(slot_at(s, i)))
             return true;
-    }
     return false;
 }
 

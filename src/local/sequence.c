@@ -106,10 +106,9 @@ static bool append_token(struct sequence *s, int32_t token)
 
 static bool is_stop_token(const struct sequence *s, int32_t token)
 {
-    for (size_t i = 0; i < s->n_stop_ids; i++) {
+    for (size_t i = 0; i < s->n_stop_ids; i++)
         if (s->stop_ids[i] == token)
             return true;
-    }
     return !s->ignore_eos && s->vocabulary->is_end(s->vocabulary->impl, token);
 }
 

@@ -48,10 +48,9 @@ void slots_free(struct slots *s)
 
 int32_t slots_find_room(const struct slots *s)
 {
-    for (int32_t i = 0; i < s->n_active; i++) {
+    for (int32_t i = 0; i < s->n_active; i++)
         if (!s->slot[i].sequence)
             return i;
-    }
     return s->n_active < s->n ? s->n_active : -1;
 }
 
@@ -139,10 +138,9 @@ static int32_t least_useful(const struct slots *s, int32_t index)
 {
     int32_t best = index;
 
-    for (int32_t i = 0; i < s->n; i++) {
+    for (int32_t i = 0; i < s->n; i++)
         if (!s->slot[i].sequence && s->slot[i].used_us < s->slot[best].used_us)
             best = i;
-    }
     return best;
 }
 

@@ -144,20 +144,18 @@ static size_t find_stop(const struct text_stream *s, const struct buffer *text)
     for (size_t i = 0; i < s->n_stop; i++) {
         const inf_text *stop = &s->stop[i];
 
-        for (size_t at = 0; at < first && stop->len <= text->len - at; at++) {
+        for (size_t at = 0; at < first && stop->len <= text->len - at; at++)
             if (memcmp(text->data + at, stop->data, stop->len) == 0)
                 first = at;
-        }
     }
     return first;
 }
 
 static bool begins_a_stop(const struct text_stream *s, const char *tail, size_t n)
 {
-    for (size_t i = 0; i < s->n_stop; i++) {
+    for (size_t i = 0; i < s->n_stop; i++)
         if (n < s->stop[i].len && memcmp(tail, s->stop[i].data, n) == 0)
             return true;
-    }
     return false;
 }
 

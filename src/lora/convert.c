@@ -28,9 +28,8 @@ static uint32_t bits_of(float f)
 float lora_f32_from_f16(uint16_t bits)
 {
     uint32_t sign = (uint32_t)(bits & 0x8000) << 16, rest = bits & 0x7fff;
-    if (rest >= 0x7c00) { /* infinity, NaN */
+    if (rest >= 0x7c00) /* infinity, NaN */
         return float_of(sign | 0x7f800000u | (rest & 0x3ff) << 13);
-    }
     if (rest < 0x400) { /* zero, subnormal: rest * 2^-24 */
         float magnitude = (float)rest * 0x1p-24f;
         return float_of(sign | bits_of(magnitude));
@@ -41,15 +40,12 @@ float lora_f32_from_f16(uint16_t bits)
 uint16_t lora_f16_from_f32(float value)
 {
     uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffffu;
-    if (rest > 0x7f800000u) { /* NaN: kept, made quiet */
+    if (rest > 0x7f800000u) /* NaN: kept, made quiet */
         return (uint16_t)(sign | 0x7e00 | (rest >> 13 & 0x3ff));
-    }
-    if (rest >= 0x47800000u) { /* 65536 and more */
+    if (rest >= 0x47800000u) /* 65536 and more */
         return (uint16_t)(sign | 0x7c00);
-    }
-    if (rest < 0x38800000u) { /* below 2^-14: adding 0.5 rounds at 2^-24, where f16 ends */
+    if (rest < 0x38800000u) /* below 2^-14: adding 0.5 rounds at 2^-24, where f16 ends */
         return (uint16_t)(sign | (bits_of(float_of(rest) + 0.5f) - bits_of(0.5f)));
-    }
     uint32_t odd = rest >> 13 & 1; /* to nearest, ties to even; may carry into infinity */
     return (uint16_t)(sign | ((rest + 0xfff + odd - 0x38000000u) >> 13));
 }
@@ -111,9 +107,8 @@ static uint32_t largest_bits(const unsigned char *src, int32_t source, size_t n)
 static bool finish_largest(float *largest, uint32_t bits, int32_t source)
 {
     static const uint32_t infinity[] = {0x7f800000u, 0x7c00, 0x7f80};
-    if (bits >= infinity[source]) {
+    if (bits >= infinity[source])
         return false;
-    }
     *largest = source == LORA_SOURCE_F32   ? float_of(bits)
                : source == LORA_SOURCE_F16 ? lora_f32_from_f16((uint16_t)bits)
                                            : float_of(bits << 16);
@@ -131,9 +126,8 @@ void lora_convert_rows_portable(void *dst, int32_t type, int32_t padded, const v
     const unsigned char *from = src;
     unsigned char *to = dst;
     for (int32_t r = 0; r < rows; r++) {
-        for (int32_t c = 0; c < padded; c++) {
+        for (int32_t c = 0; c < padded; c++)
             store1(to, type, (size_t)c, c < cols ? factor * load1(from, source, (size_t)c) : 0.0f);
-        }
         from += (size_t)cols * source_size(source);
         to += (size_t)padded * type_size(type);
     }
@@ -145,9 +139,8 @@ void lora_convert_transposed_portable(void *dst, int32_t type, int32_t padded, c
 {
     for (int32_t o = 0; o < padded; o++) {
         const unsigned char *row = src;
-        if (o < n_out) {
+        if (o < n_out)
             row += (size_t)lora_source_row(o, head_dim) * (size_t)rank * source_size(source);
-        }
         for (int32_t r = 0; r < rank; r++) {
             float value = o < n_out ? factor * load1(row, source, (size_t)r) : 0.0f;
             store1(dst, type, (size_t)r * (size_t)padded + (size_t)o, value);
@@ -164,13 +157,11 @@ void lora_convert_transposed_portable(void *dst, int32_t type, int32_t padded, c
 
 AVX2_INLINE __m256 load8(const unsigned char *src, int32_t source)
 {
-    if (source == LORA_SOURCE_F32) {
+    if (source == LORA_SOURCE_F32)
         return _mm256_loadu_ps((const float *)(const void *)src);
-    }
     __m128i half = _mm_loadu_si128((const __m128i *)(const void *)src);
-    if (source == LORA_SOURCE_F16) {
+    if (source == LORA_SOURCE_F16)
         return _mm256_cvtph_ps(half);
-    }
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
 }
 
@@ -205,9 +196,8 @@ AVX2 static uint32_t largest_f32(const unsigned char *src, size_t n)
     }
     _mm256_storeu_si256((__m256i *)(void *)lanes, _mm256_max_epu32(x, y));
     largest = largest_bits(src + 4 * i, LORA_SOURCE_F32, n - i);
-    for (int k = 0; k < 8; k++) {
+    for (int k = 0; k < 8; k++)
         largest = lanes[k] > largest ? lanes[k] : largest;
-    }
     return largest;
 }
 
@@ -224,9 +214,8 @@ AVX2 static uint32_t largest_half(const unsigned char *src, int32_t source, size
     }
     _mm256_storeu_si256((__m256i *)(void *)lanes, x);
     largest = largest_bits(src + 2 * i, source, n - i);
-    for (int k = 0; k < 16; k++) {
+    for (int k = 0; k < 16; k++)
         largest = lanes[k] > largest ? lanes[k] : largest;
-    }
     return largest;
 }
 
@@ -299,16 +288,13 @@ AVX2_INLINE void transposed_avx2(unsigned char *dst, int32_t type, int32_t padde
     const size_t row_size = (size_t)rank * source_size(source);
     for (int32_t o = 0; o < padded; o += 8) {
         const unsigned char *rows[8] = {NULL};
-        for (int32_t i = 0; i < 8 && o + i < n_out; i++) {
+        for (int32_t i = 0; i < 8 && o + i < n_out; i++)
             rows[i] = src + (size_t)lora_source_row(o + i, head_dim) * row_size;
-        }
         int32_t r = 0;
-        for (; r + 8 <= rank; r += 8) {
+        for (; r + 8 <= rank; r += 8)
             transpose_block(dst, type, padded, rows, source, o, r, 8, by);
-        }
-        if (r < rank) {
+        if (r < rank)
             transpose_block(dst, type, padded, rows, source, o, r, rank - r, by);
-        }
     }
 }
 
@@ -374,9 +360,8 @@ void lora_convert_rows(void *dst, int32_t type, int32_t padded, const void *src,
         rows_##name(dst, padded, src, rows, cols, factor);                                         \
         return;                                                                                    \
     }
-    if (has_avx2()) {
+    if (has_avx2())
         FOR_EACH_PAIR(TRY_ROWS)
-    }
 #endif
     lora_convert_rows_portable(dst, type, padded, src, source, rows, cols, factor);
 }
@@ -391,9 +376,8 @@ void lora_convert_transposed(void *dst, int32_t type, int32_t padded, const void
         transposed_##name(dst, padded, src, n_out, rank, head_dim, factor);                        \
         return;                                                                                    \
     }
-    if (has_avx2()) {
+    if (has_avx2())
         FOR_EACH_PAIR(TRY_TRANSPOSED)
-    }
 #endif
     lora_convert_transposed_portable(dst, type, padded, src, source, n_out, rank, head_dim, factor);
 }

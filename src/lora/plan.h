@@ -65,9 +65,8 @@ const struct gguf_tensor *lora_output_weight(const struct gguf_model *model);
  */
 static inline int32_t lora_source_row(int32_t row, int32_t head_dim)
 {
-    if (head_dim == 0) {
+    if (head_dim == 0)
         return row;
-    }
     int32_t in_head = row % head_dim;
     return row - in_head + (in_head & 1) * (head_dim / 2) + in_head / 2;
 }

@@ -40,9 +40,8 @@ static int by_tensor(const void *a, const void *b)
 
 int32_t lora_plan_sort(struct lora_plan *plan, inf_error *err)
 {
-    if (plan->n > 1) {
+    if (plan->n > 1)
         qsort(plan->modules, plan->n, sizeof *plan->modules, by_tensor);
-    }
     for (size_t i = 1; i < plan->n; i++) {
         const struct lora_plan_module *x = &plan->modules[i - 1], *y = x + 1;
         if (strcmp(x->base->name, y->base->name) == 0) {
@@ -65,9 +64,8 @@ static int32_t padded(int64_t n)
 static bool reserve(size_t *total, size_t count, size_t each, size_t *at)
 {
     size_t bytes = 0, end = 0;
-    if (!size_mul(count, each, &bytes) || !size_add(*total, ALIGNMENT - 1, &end)) {
+    if (!size_mul(count, each, &bytes) || !size_add(*total, ALIGNMENT - 1, &end))
         return false;
-    }
     *at = end / ALIGNMENT * ALIGNMENT;
     return size_add(*at, bytes, total);
 }
@@ -90,18 +88,15 @@ static bool plan_layout(struct layout *out, const struct lora_plan *plan)
 {
     size_t names = 0, ignored = 0;
     out->total = sizeof(struct lora_weights);
-    for (size_t i = 0; i < plan->n; i++) {
+    for (size_t i = 0; i < plan->n; i++)
         names += strlen(plan->modules[i].base->name) + 1;
-    }
     if (!reserve(&out->total, plan->n, sizeof(struct lora_module), &out->modules) ||
         !reserve(&out->total, names, 1, &out->names)) {
         return false;
     }
-    for (size_t i = 0; i < plan->n; i++) {
-        if (!reserve_matrices(&out->total, &plan->modules[i], &ignored, &ignored)) {
+    for (size_t i = 0; i < plan->n; i++)
+        if (!reserve_matrices(&out->total, &plan->modules[i], &ignored, &ignored))
             return false;
-        }
-    }
     return true;
 }
 
@@ -129,9 +124,8 @@ static struct lora_weights *make_block(const struct lora_plan *plan)
 {
     struct layout layout = {0};
     char *block = plan_layout(&layout, plan) ? mem_aligned(ALIGNMENT, layout.total) : NULL;
-    if (!block) {
+    if (!block)
         return NULL;
-    }
     struct lora_weights *w = (struct lora_weights *)(void *)block;
     struct lora_module *modules = (struct lora_module *)(void *)(block + layout.modules);
     char *name = block + layout.names;
@@ -141,9 +135,8 @@ static struct lora_weights *make_block(const struct lora_plan *plan)
                                .bytes = layout.total,
                                .format = plan->format,
                                .n_tensors = plan->n_tensors};
-    for (size_t i = 0; i < plan->n; i++) {
+    for (size_t i = 0; i < plan->n; i++)
         at += strlen(plan->modules[i].base->name) + 1;
-    }
     for (size_t i = 0; i < plan->n; i++) {
         set_module(&modules[i], &plan->modules[i], block, &at, &name);
         w->max_rank = modules[i].rank > w->max_rank ? modules[i].rank : w->max_rank;
@@ -167,9 +160,8 @@ static int32_t read_matrix(const void **data, const struct lora_plan *plan,
 static int32_t find_shift(float largest, int32_t type)
 {
     int exponent = 0;
-    if (type == LORA_F32 || largest == 0) {
+    if (type == LORA_F32 || largest == 0)
         return 0;
-    }
     frexpf(largest, &exponent);
     int32_t shift = F16_EXPONENT - exponent;
     return shift > SHIFT_LIMIT ? SHIFT_LIMIT : shift < -SHIFT_LIMIT ? -SHIFT_LIMIT : shift;
@@ -182,9 +174,8 @@ static int32_t scan_matrix(const void **data, int32_t *shift, const struct lora_
 {
     float largest = 0;
     int32_t code = read_matrix(data, plan, m, scratch, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     if (!lora_largest(&largest, *data, m->source, n)) {
         return error_set(err, INF_ERROR_NOT_FINITE,
                          "adapter tensor \"%.160s\" holds a NaN or an infinity; train or save the "
@@ -215,16 +206,14 @@ static int32_t convert_module(struct lora_module *out, const struct lora_plan *p
     size_t rank = (size_t)m->rank;
     int32_t code = scan_matrix(&data, &shift_a, plan, &m->a, rank * (size_t)out->n_in, out->type,
                                scratch, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     lora_convert_rows((void *)(uintptr_t)out->a, out->type, out->padded_in, data, m->a.source,
                       m->rank, out->n_in, ldexpf(1.0f, shift_a));
     code = scan_matrix(&data, &shift_b, plan, &m->b, rank * (size_t)out->n_out, out->type, scratch,
                        err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     lora_convert_transposed((void *)(uintptr_t)out->bt, out->type, out->padded_out, data,
                             m->b.source, out->n_out, m->rank, m->head_dim, ldexpf(1.0f, shift_b));
     return set_gain(out, shift_a + shift_b, m->a.name, err);
@@ -248,9 +237,8 @@ static int32_t convert(struct lora_weights **out, const struct lora_plan *plan,
     int32_t code = INF_OK;
     struct lora_weights *w = make_block(plan);
     void *scratch = mem_alloc(scratch_size(plan));
-    if (!w || !scratch) {
+    if (!w || !scratch)
         code = error_no_memory(err);
-    }
     for (size_t i = 0; i < plan->n && code == INF_OK; i++) {
         code = op_to_poll && op_stop_code(op_to_poll) != INF_OK
                    ? op_stop_error(op_to_poll, err)
@@ -275,12 +263,10 @@ static int32_t load_peft(struct lora_weights **out, const struct adapter_source 
     int32_t code = source->path ? peft_open(&adapter, source->path, err)
                                 : peft_from_memory(&adapter, source->config, source->config_len,
                                                    source->weights, source->weights_len, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = peft_to_lora(&plan, adapter, model, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = convert(out, &plan, op, err);
-    }
     lora_plan_free(&plan);
     peft_close(adapter);
     return code;
@@ -292,12 +278,10 @@ static int32_t load_gguf_bytes(struct lora_weights **out, const void *bytes, siz
     struct gguf_file *file = NULL;
     struct lora_plan plan = {0};
     int32_t code = gguf_file_from_memory(&file, bytes, size, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = gguf_adapter_to_lora(&plan, file, model, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = convert(out, &plan, op, err);
-    }
     lora_plan_free(&plan);
     gguf_file_close(file);
     return code;
@@ -308,15 +292,12 @@ static int32_t read_file(void *data, size_t size, int fd, const char *path, inf_
     char *p = data;
     while (size > 0) {
         ssize_t got = read(fd, p, size);
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && errno == EINTR)
             continue;
-        }
-        if (got < 0) {
+        if (got < 0)
             return error_set_errno(err, errno, "read", path);
-        }
-        if (got == 0) {
+        if (got == 0)
             return error_set(err, INF_ERROR_IO, "cannot read %s: it shrank while being read", path);
-        }
         p += got;
         size -= (size_t)got;
     }
@@ -329,9 +310,8 @@ static int32_t check_is_adapter(const struct gguf_model *model, const char *path
     struct gguf_file *file = NULL;
     struct lora_plan plan = {0};
     int32_t code = gguf_file_open(&file, path, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = gguf_adapter_to_lora(&plan, file, model, err);
-    }
     lora_plan_free(&plan);
     gguf_file_close(file);
     return code;
@@ -342,24 +322,20 @@ static int32_t load_gguf_path(struct lora_weights **out, const char *path, size_
                               const struct gguf_model *model, const inf_op *op, inf_error *err)
 {
     int32_t code = check_is_adapter(model, path, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     void *bytes = mem_aligned(ALIGNMENT, size);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (!bytes) {
+    if (!bytes)
         code = error_no_memory(err);
-    } else if (fd < 0) {
+    else if (fd < 0)
         code = error_set_errno(err, errno, "open", path);
-    } else {
+    else
         code = read_file(bytes, size, fd, path, err);
-    }
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = load_gguf_bytes(out, bytes, size, model, op, err);
-    }
     mem_free(bytes);
     return code;
 }
@@ -368,12 +344,10 @@ static int32_t load_path(struct lora_weights **out, const struct adapter_source 
                          const struct gguf_model *model, const inf_op *op, inf_error *err)
 {
     struct stat info;
-    if (stat(source->path, &info) != 0) {
+    if (stat(source->path, &info) != 0)
         return error_set_errno(err, errno, "open", source->path);
-    }
-    if (S_ISDIR(info.st_mode)) {
+    if (S_ISDIR(info.st_mode))
         return load_peft(out, source, model, op, err);
-    }
     if (!S_ISREG(info.st_mode)) {
         return error_set(err, INF_ERROR_IO,
                          "cannot read %s: it is neither a PEFT directory nor a GGUF file",
@@ -401,9 +375,8 @@ int32_t lora_weights_load(struct lora_weights **out, const struct adapter_source
                    : source->config ? load_peft(&w, source, model, op_to_poll, err)
                                     : load_gguf_bytes(&w, source->weights, source->weights_len,
                                                       model, op_to_poll, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     fill_report(report, w);
     *out = w;
     return INF_OK;

@@ -94,10 +94,9 @@ static const struct decoder decoders[] = {
 
 static const struct decoder *find_decoder(const char *dtype)
 {
-    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++) {
+    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
         if (strcmp(decoders[i].dtype, dtype) == 0)
             return &decoders[i];
-    }
     return NULL;
 }
 
@@ -174,10 +173,9 @@ static int32_t read_config(struct buffer *out, const char *dir, inf_error *err)
         return error_no_memory(err);
     if (!f)
         code = error_set_errno(err, errno, "read", path);
-    while (code == INF_OK && (n = fread(block, 1, sizeof block, f)) > 0) {
+    while (code == INF_OK && (n = fread(block, 1, sizeof block, f)) > 0)
         if (!buffer_append(out, block, n))
             code = error_set(err, INF_ERROR_BAD_FORMAT, "%s is too long", config_name);
-    }
     if (f)
         fclose(f);
     mem_free(path);
@@ -198,10 +196,9 @@ static int32_t check_config(const char *dir, inf_error *err)
         code = error_set(err, INF_ERROR_BAD_FORMAT, "%s is no JSON", config_name);
     if (code == INF_OK)
         code = check_alpha("lora_alpha", scan_member(whole, "lora_alpha"), err);
-    if (code == INF_OK && scan_object(&w, scan_member(whole, "alpha_pattern"))) {
+    if (code == INF_OK && scan_object(&w, scan_member(whole, "alpha_pattern")))
         while (code == INF_OK && scan_next_member(&w, &key, &value))
             code = check_alpha("a value of alpha_pattern", value, err);
-    }
     buffer_free(&text);
     return code;
 }
@@ -270,10 +267,9 @@ static void fill_report(inf_adapter_report *report, const struct peft_adapter *p
     report->n_modules = (int32_t)p->n_modules;
     report->n_tensors = (int32_t)safetensors_count(p->weights);
     report->bytes = (int64_t)safetensors_file_size(p->weights);
-    for (size_t i = 0; i < p->n_modules; i++) {
+    for (size_t i = 0; i < p->n_modules; i++)
         if (p->modules[i].rank > report->rank)
             report->rank = p->modules[i].rank;
-    }
 }
 
 static int32_t check_modules(const struct peft_adapter *p, const struct base_tensors *base,

@@ -174,10 +174,9 @@ static bool list_files(struct name_set *files, const char *dir)
     const struct dirent *entry = NULL;
     bool ok = handle != NULL;
 
-    while (ok && (entry = readdir(handle)) != NULL) {
+    while (ok && (entry = readdir(handle)) != NULL)
         if (is_adapter_file(entry->d_name))
             ok = files->n < FILES_MAX && name_set_add(files, entry->d_name);
-    }
     if (handle)
         closedir(handle);
     return ok;

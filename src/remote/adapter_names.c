@@ -228,19 +228,17 @@ static bool is_id(const struct generation *g, const char *id, size_t len)
 
 struct generation *adapter_names_find(const struct adapter_names *a, const char *id, size_t len)
 {
-    for (struct generation *g = a->all; g; g = g->next) {
+    for (struct generation *g = a->all; g; g = g->next)
         if (g->current && is_id(g, id, len))
             return g;
-    }
     return NULL;
 }
 
 struct generation *adapter_names_by_name(const struct adapter_names *a, const char *name)
 {
-    for (struct generation *g = a->all; g; g = g->next) {
+    for (struct generation *g = a->all; g; g = g->next)
         if (strcmp(g->name, name) == 0)
             return g;
-    }
     return NULL;
 }
 
@@ -297,9 +295,8 @@ int32_t adapter_names_list(const struct adapter_names *a, inf_adapter_list *list
 {
     int32_t code = INF_OK;
 
-    for (const struct generation *g = a->all; g && code == INF_OK; g = g->next) {
+    for (const struct generation *g = a->all; g && code == INF_OK; g = g->next)
         if (g->current)
             code = adapter_list_add(list, &g->report, err);
-    }
     return code;
 }

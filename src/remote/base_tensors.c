@@ -54,10 +54,9 @@ int32_t base_tensors_open(struct base_tensors **out, const char *dir, inf_error 
     int32_t code = b ? INF_OK : error_no_memory(err);
 
     *out = NULL;
-    while (handle && code == INF_OK && (entry = readdir(handle)) != NULL) {
+    while (handle && code == INF_OK && (entry = readdir(handle)) != NULL)
         if (is_shard(entry->d_name))
             code = b->n < SHARDS_MAX ? add_shard(b, dir, entry->d_name, err) : INF_ERROR_LIMIT;
-    }
     if (handle)
         closedir(handle);
     if (code == INF_OK && b->n > 0) {

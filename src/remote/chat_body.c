@@ -115,10 +115,9 @@ static bool constrains(struct json_span key)
                                         "guided_grammar",  "guided_regex",       "guided_choice",
                                         "format"};
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (scan_equals(key, names[i]))
             return true;
-    }
     return false;
 }
 
@@ -139,15 +138,13 @@ static int32_t check_extra(enum chat_body_kind kind, struct json_span extra, con
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "extra_json: %.*s contradicts json_schema or grammar", (int)key.len,
                              key.data);
-        for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++) {
+        for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
             if (kind == CHAT_BODY_PLAIN && scan_equals(key, dropped[i]))
                 return unsupported(err, kind, dropped[i]);
-        }
-        for (rest = w; scan_next_member(&rest, &other, &ignored);) {
+        for (rest = w; scan_next_member(&rest, &other, &ignored);)
             if (other.len == key.len && memcmp(other.data, key.data, key.len) == 0)
                 return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                                  "extra_json: %.*s stands there twice", (int)key.len, key.data);
-        }
     }
     return INF_OK;
 }
@@ -159,10 +156,9 @@ static int32_t check_role(enum chat_body_kind kind, inf_text role, inf_error *er
 
     if (kind == CHAT_BODY_VLLM)
         return INF_OK; /* its chat template says what it knows */
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (role.len == strlen(known[i]) && memcmp(role.data, known[i], role.len) == 0)
             return INF_OK;
-    }
     return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                      "messages: Ollama would take the role '%.*s' in silence; roles are system, "
                      "user, assistant and tool",

@@ -12,10 +12,9 @@
 
 static bool is_one_of(struct json_span key, const char *const *names, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (scan_equals(key, names[i]))
             return true;
-    }
     return false;
 }
 
@@ -179,10 +178,9 @@ static int32_t check_message(struct json_span message, size_t number, inf_error 
     struct json_span key, value;
     struct json_walk w;
 
-    for (scan_object(&w, message); scan_next_member(&w, &key, &value);) {
+    for (scan_object(&w, message); scan_next_member(&w, &key, &value);)
         if (!scan_is_none(value) && !is_one_of(key, known, sizeof known / sizeof *known))
             return bad_message(err, number, "it holds a key that Ollama would ignore");
-    }
     return INF_OK;
 }
 

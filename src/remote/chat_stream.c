@@ -135,10 +135,9 @@ static void learn_frame(struct chat_stream *s, const char *data, size_t len, str
 /* Needs an escape in JSON, or ends the string. */
 static bool is_bare(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++)
         if ((unsigned char)text[i] < 0x20 || text[i] == '"' || text[i] == '\\')
             return false;
-    }
     return true;
 }
 
@@ -174,10 +173,9 @@ static void set_finish(struct chat_stream *s, const char *word)
 
     s->finished = true;
     s->finish = INF_FINISH_OTHER;
-    for (size_t i = 0; i < sizeof finishes / sizeof *finishes; i++) {
+    for (size_t i = 0; i < sizeof finishes / sizeof *finishes; i++)
         if (strcmp(finishes[i].word, word) == 0)
             s->finish = finishes[i].finish;
-    }
     if (n >= sizeof s->finish_reason)
         n = sizeof s->finish_reason - 1;
     memcpy(s->finish_reason, word, n);
@@ -293,7 +291,7 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_err
         return INF_OK;
     if (!scan_object(&w, delta))
         return broken(err, "a delta is no object");
-    while (scan_next_member(&w, &key, &value)) {
+    while (scan_next_member(&w, &key, &value))
         if (scan_equals(key, "content"))
             content = value;
         else if (scan_equals(key, "tool_calls"))
@@ -305,7 +303,6 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_err
         else if ((scan_equals(key, "reasoning") || scan_equals(key, "reasoning_content")) &&
                  (scan_is_none(reasoning) || !scan_is_none(value)))
             reasoning = value; /* older servers say it under both names: once is enough */
-    }
     if (scan_is_none(reasoning) && scan_is_none(tools) && scan_is_none(function) &&
         scan_is_none(refusal) && scan_is_string(content))
         s->only_text = content;
@@ -344,7 +341,7 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
 
     if (!scan_object(&w, choice))
         return broken(err, "a choice is no object");
-    while (scan_next_member(&w, &key, &value)) {
+    while (scan_next_member(&w, &key, &value))
         if (scan_equals(key, "delta") || scan_equals(key, "message"))
             delta = value;
         else if (scan_equals(key, "logprobs"))
@@ -353,7 +350,6 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
             finish = value;
         else if (scan_equals(key, "index"))
             index = value;
-    }
     if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
         return too_many(err);
     code = take_delta(s, delta, err);
@@ -373,7 +369,7 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
     int32_t code = INF_OK;
 
     scan_object(&w, chunk);
-    while (scan_next_member(&w, &key, &value)) {
+    while (scan_next_member(&w, &key, &value))
         if (scan_equals(key, "choices"))
             choices = value;
         else if (scan_equals(key, "usage"))
@@ -382,15 +378,13 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
             error = value;
         else if (scan_equals(key, "object"))
             object = value;
-    }
     if (!scan_is_none(error) || scan_equals(object, "error"))
         return server_error_in_stream(chunk, err);
     if (!scan_array(&w, choices) && scan_is_none(usage))
         return server_error_in_stream(chunk, err);
     code = take_usage(s, usage, err); /* first: the text goes out with the count it brings */
-    while (code == INF_OK && scan_next_item(&w, &value)) {
+    while (code == INF_OK && scan_next_item(&w, &value))
         code = n_choices++ == 0 ? take_choice(s, value, err) : too_many(err);
-    }
     if (!scan_is_none(usage) || n_choices != 1)
         s->only_text = (struct json_span){0};
     return code;

@@ -97,18 +97,16 @@ int32_t model_list_parse(struct model_list *out, const char *body, size_t len, i
 
 const struct model_entry *model_list_find(const struct model_list *list, const char *id)
 {
-    for (size_t i = 0; i < list->n; i++) {
+    for (size_t i = 0; i < list->n; i++)
         if (strcmp(list->items[i].id, id) == 0)
             return &list->items[i];
-    }
     return NULL;
 }
 
 const struct model_entry *model_list_base(const struct model_list *list)
 {
-    for (size_t i = 0; i < list->n; i++) {
+    for (size_t i = 0; i < list->n; i++)
         if (!list->items[i].parent)
             return &list->items[i];
-    }
     return NULL;
 }

@@ -25,10 +25,9 @@ static size_t pick_live(const struct replicas *r, const struct generation *g, ui
 
 static bool any_live(const struct replicas *r)
 {
-    for (size_t i = 0; i < r->n; i++) {
+    for (size_t i = 0; i < r->n; i++)
         if (!r->items[i].dead)
             return true;
-    }
     return false;
 }
 
@@ -37,11 +36,10 @@ size_t replicas_pick(struct replicas *r, const struct generation *g, uint64_t tr
     size_t best = pick_live(r, g, tried);
 
     if (best == REPLICA_NONE && !any_live(r)) {
-        for (size_t i = 0; i < r->n; i++) {
+        for (size_t i = 0; i < r->n; i++)
             if (!was_tried(tried, i) &&
                 (best == REPLICA_NONE || r->items[i].retry_us < r->items[best].retry_us))
                 best = i;
-        }
     }
     /* A live one that lacks the adapter gets it when it says so. */
     if (best == REPLICA_NONE && g)

@@ -67,10 +67,9 @@ static int32_t add_lines(struct http_headers *h, inf_text lines, inf_error *err)
 
 static bool is_printable(const char *text)
 {
-    for (; *text; text++) {
+    for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
             return false;
-    }
     return true;
 }
 
@@ -370,9 +369,8 @@ void calls_cancel(struct calls *c)
 {
     pthread_mutex_lock(&c->lock);
     c->cancelled = true;
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < c->n; i++)
         if (c->items[i].started && !c->items[i].done)
             http_cancel(c->items[i].exchange);
-    }
     pthread_mutex_unlock(&c->lock);
 }

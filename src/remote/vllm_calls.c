@@ -24,10 +24,9 @@ uint64_t vllm_live(struct vllm *v)
     uint64_t mask = 0;
 
     pthread_mutex_lock(&v->lock);
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if (!v->replicas.items[i].dead)
             mask |= UINT64_C(1) << i;
-    }
     pthread_mutex_unlock(&v->lock);
     return mask ? mask : vllm_all(v);
 }
@@ -167,16 +166,14 @@ int32_t vllm_post(struct task *t, struct calls *calls, uint64_t mask, const char
 
     vllm_lives(v, lives);
     calls_reset(calls);
-    for (size_t i = 0; ok && i < v->replicas.n; i++) {
+    for (size_t i = 0; ok && i < v->replicas.n; i++)
         if (in_mask(mask, i))
             calls_start(calls, i, v->client, &v->replicas.items[i].server, &v->times, route,
                         body.data, total_ms);
-    }
     wait_calls(t, calls);
-    for (size_t i = 0; ok && i < v->replicas.n; i++) {
+    for (size_t i = 0; ok && i < v->replicas.n; i++)
         if (in_mask(mask, i))
             note_life(v, &calls->items[i], i, lives[i]);
-    }
     buffer_free(&body);
     return ok ? INF_OK : error_no_memory(err);
 }
@@ -229,11 +226,10 @@ int32_t vllm_ask_models(struct task *t, struct calls *calls, uint64_t *mask,
 
     vllm_lives(v, lives);
     calls_reset(calls);
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if (in_mask(*mask, i))
             calls_start(calls, i, v->client, &v->replicas.items[i].server, &v->times, "/models",
                         NULL, ask_ms(v));
-    }
     wait_calls(t, calls);
     for (size_t i = 0; i < v->replicas.n && code == INF_OK; i++) {
         const struct call *call = &calls->items[i];

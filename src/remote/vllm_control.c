@@ -45,19 +45,17 @@ void task_free(struct task *t)
 
 static bool is_running(const struct vllm *v, const char *key, const struct task *but)
 {
-    for (const struct task *t = v->running; t; t = t->next) {
+    for (const struct task *t = v->running; t; t = t->next)
         if (t != but && t->key && strcmp(t->key, key) == 0)
             return true;
-    }
     return false;
 }
 
 bool control_has_key(const struct vllm *v, const char *id)
 {
-    for (const struct task *t = v->tasks; t; t = t->next) {
+    for (const struct task *t = v->tasks; t; t = t->next)
         if (t->key && strcmp(t->key, id) == 0)
             return true;
-    }
     return is_running(v, id, NULL);
 }
 

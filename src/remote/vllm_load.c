@@ -58,10 +58,9 @@ static bool must_check(const struct vllm *v)
 {
     if (v->adapter_check != INF_ADAPTER_CHECK_AUTO)
         return v->adapter_check == INF_ADAPTER_CHECK_ALWAYS;
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if (v->replicas.items[i].server.loopback)
             return true;
-    }
     return false;
 }
 
@@ -246,14 +245,12 @@ static int32_t load_on(struct load *l, uint64_t mask, inf_error *err)
                          err);
     if (code != INF_OK)
         return code;
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if (mask >> i & 1)
             judge(l, i, v->replicas.n > 1);
-    }
-    for (size_t i = 0; l->loaded == 0 && i < v->replicas.n; i++) {
+    for (size_t i = 0; l->loaded == 0 && i < v->replicas.n; i++)
         if (mask >> i & 1) /* all of them went away */
             note(l, &l->task->calls.items[i].error);
-    }
     vllm_removed(v, g->name, mask & ~(l->loaded | l->unsure));
     if (err)
         *err = l->why;
@@ -346,10 +343,9 @@ static uint64_t newcomers(const struct load *l)
     const struct replicas *r = &l->task->vllm->replicas;
     uint64_t mask = 0;
 
-    for (size_t i = 0; i < r->n; i++) {
+    for (size_t i = 0; i < r->n; i++)
         if (!r->items[i].dead && !(l->asked >> i & 1))
             mask |= UINT64_C(1) << i;
-    }
     return mask;
 }
 
@@ -467,10 +463,9 @@ static void count_asking(struct load *l, uint64_t mask, int32_t by)
     struct vllm *v = l->task->vllm;
 
     pthread_mutex_lock(&v->lock);
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if (mask >> i & 1)
             v->replicas.items[i].n_asking += by;
-    }
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -495,13 +490,12 @@ int32_t vllm_run_load(struct task *t, inf_error *err)
         code = prepare(t, l.lists, &l.generation, err);
     if (code == INF_OK)
         code = load_everywhere(&l, err);
-    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
+    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++)
         if (!(l.asked >> i & 1))
             context_log(
                 v->context, INF_LOG_WARNING,
                 "%s is not there: it gets adapter '%s' from this program when it comes back",
                 v->replicas.items[i].server.shown, t->id);
-    }
     if (code != INF_OK)
         generation_free(l.generation);
     count_asking(&l, all, -1);

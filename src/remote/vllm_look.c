@@ -190,10 +190,9 @@ int32_t vllm_run_look(struct task *t, inf_error *err)
 /* A tracked generation that was not seen there in that life. The lock is held. */
 static struct generation *next_missing(struct vllm *v, size_t i, uint32_t life)
 {
-    for (struct generation *g = v->names.all; g; g = g->next) {
+    for (struct generation *g = v->names.all; g; g = g->next)
         if ((g->current || g->pins > 0) && g->life[i] != life)
             return g;
-    }
     return NULL;
 }
 

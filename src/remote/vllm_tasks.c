@@ -77,11 +77,10 @@ static uint64_t listed_ones(struct vllm *v)
 {
     uint64_t mask = vllm_live(v);
 
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if (!(mask >> i & 1))
             context_log(v->context, INF_LOG_WARNING, "%s is left out of the list: it is not there",
                         v->replicas.items[i].server.shown);
-    }
     return mask;
 }
 
@@ -95,13 +94,12 @@ static int32_t run_list(struct task *t, inf_error *err)
     int32_t code = lists ? vllm_ask_models(t, &t->calls, &mask, lists, err) : error_no_memory(err);
     bool ok = code == INF_OK && buffer_append_str(out, "[");
 
-    for (size_t i = 0; ok && i < v->replicas.n; i++) {
+    for (size_t i = 0; ok && i < v->replicas.n; i++)
         if (mask >> i & 1)
             ok = add_listed(out, v, &lists[i], i) && add_missing(out, v, &lists[i], i);
         else if (asked >> i & 1)
             context_log(v->context, INF_LOG_WARNING, "%s is left out of the list: %s",
                         v->replicas.items[i].server.shown, t->calls.items[i].error.message);
-    }
     ok = ok && buffer_append_str(out, "]");
     vllm_free_lists(v, lists);
     return code == INF_OK && !ok ? error_no_memory(err) : code;

@@ -67,12 +67,11 @@ static void settle_gone(struct unload *u)
 
     if (u->gone && !u->done && !u->missing && u->why.code == INF_OK)
         u->why = u->absent;
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if (u->gone >> i & 1)
             context_log(v->context, INF_LOG_WARNING,
                         "%s is not there and may still have adapter '%s' when it comes back: %s",
                         v->replicas.items[i].server.shown, u->name, u->absent.message);
-    }
 }
 
 static int32_t ask(struct unload *u, uint64_t mask, inf_error *err)
@@ -197,15 +196,13 @@ static void let_go(struct task *t, const struct unload *u, bool failed)
     struct generation *g = t->generation;
 
     pthread_mutex_lock(&v->lock);
-    for (size_t i = 0; i < v->replicas.n; i++) {
+    for (size_t i = 0; i < v->replicas.n; i++)
         if ((u->done | u->missing) >> i & 1)
             g->loaded[i] = false;
-    }
-    if (t->op && failed && !adapter_names_find(&v->names, g->id, strlen(g->id))) {
+    if (t->op && failed && !adapter_names_find(&v->names, g->id, strlen(g->id)))
         g->current = true;
-    } else {
+    else
         adapter_names_drop(&v->names, g);
-    }
     t->generation = NULL;
     pthread_mutex_unlock(&v->lock);
 }

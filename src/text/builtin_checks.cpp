@@ -192,10 +192,9 @@ char order_of(const value &v)
  * "10a" < 9. Python refuses to compare these. */
 void check_order(const values &keys)
 {
-    for (const value &key : keys) {
+    for (const value &key : keys)
         if (keys.size() > 1 && (order_of(key) == 0 || order_of(key) != order_of(keys[0])))
             throw std::runtime_error("only texts can be sorted among each other, or numbers");
-    }
 }
 
 void check_sort(const value &input, const values &args)
@@ -224,10 +223,9 @@ void check_dictsort(const value &input, const values &args)
         contents.push_back(pair.second);
     }
     check_order(names);
-    for (const value &arg : args) {
+    for (const value &arg : args)
         if (is_text(plain(arg)) && text_of(plain(arg)) == "value")
             check_order(contents);
-    }
 }
 
 void check_divisor(const value &v)
@@ -271,10 +269,9 @@ bool is_shallow(const std::string &name, const values &args)
                                          "default", "d",     "items", "keys", "values", "get",
                                          "append",  "pop",   "map",   "slice"};
 
-    for (const char *one : always) {
+    for (const char *one : always)
         if (name == one)
             return true;
-    }
     return is_select(name) && args.size() < 2;
 }
 

@@ -184,10 +184,9 @@ const char *kind_of(const std::string &type)
         {"value_none_t", "None"},       {"value_tuple_t", "a tuple"},
     };
 
-    for (const auto &kind : kinds) {
+    for (const auto &kind : kinds)
         if (type.find(kind[0]) != std::string::npos)
             return kind[1];
-    }
     return "another value";
 }
 
@@ -205,19 +204,17 @@ std::string in_words(std::string what)
     }
     if (what == "stoll" || what == "stoi" || what == "stod")
         return "a number is too large";
-    for (const char *place : {"vector::", "basic_string::", "map::", "array::"}) {
+    for (const char *place : {"vector::", "basic_string::", "map::", "array::"})
         if (what.compare(0, strlen(place), place) == 0)
             return "an index is out of range";
-    }
     return what;
 }
 
 std::string without_tags(std::string what)
 {
-    for (const std::string tag : {"lexer: ", "parser: ", "Parser Error: ", "Jinja Exception: "}) {
+    for (const std::string tag : {"lexer: ", "parser: ", "Parser Error: ", "Jinja Exception: "})
         if (what.compare(0, tag.size(), tag) == 0)
             what.erase(0, tag.size());
-    }
     return in_words(what);
 }
 
@@ -245,11 +242,10 @@ std::string prepare_source(const char *data, size_t len)
 void check_tokens(const jinja::lexer_result &lexed)
 {
     nesting(lexed.tokens).check();
-    for (const token &t : lexed.tokens) {
+    for (const token &t : lexed.tokens)
         if (t.t == token::numeric_literal && !is_number(t.value))
             stop(line_of(lexed.source, t.pos) + ": the number " + t.value.substr(0, 40) +
                  " is too large");
-    }
 }
 
 std::string readable(const std::string &source, const std::string &message)

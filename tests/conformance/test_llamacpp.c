@@ -435,10 +435,9 @@ static void check_overflow(int32_t flash_attention, size_t prompt_len)
     assert_int_equal(inf_provider_unload(b.provider, NULL), INF_OK); /* no prefixes kept */
     run_four_together(&b, prompt, 1e38f, harmful);
     assert_int_equal(inf_op_error(harmful[2], NULL), INF_ERROR_NOT_FINITE);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         if (i != 2)
             assert_bit_for_bit(harmless[i], harmful[i]);
-    }
     /* The slot it used is clean: everything runs again, on every slot, as it did at first. */
     run_four(&b, prompt, "bad", 1.0f, 1, afterwards);
     for (int i = 0; i < 4; i++)

@@ -388,10 +388,9 @@ static int32_t fake_detokenize(void *impl, inf_op *op, const int32_t *ids, size_
 
     (void)impl;
     (void)skip_special;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (!buffer_append(text, &(char){(char)ids[i]}, 1))
             return error_no_memory(err);
-    }
     op_finish(op, NULL);
     return INF_OK;
 }

@@ -9,9 +9,8 @@
 void bytes_append(struct bytes *b, const void *data, size_t n)
 {
     b->data = realloc(b->data, b->len + n + 1);
-    if (n > 0) {
+    if (n > 0)
         memcpy(b->data + b->len, data, n);
-    }
     b->len += n;
 }
 
@@ -70,18 +69,14 @@ static size_t value_size(uint32_t kind, const uint8_t *p)
 {
     size_t at = 12;
 
-    if (kind == TEXT) {
+    if (kind == TEXT)
         return 8 + (size_t)get_u64(p);
-    }
-    if (kind != ARRAY) {
+    if (kind != ARRAY)
         return kind_size(kind);
-    }
-    if (get_u32(p) != TEXT) {
+    if (get_u32(p) != TEXT)
         return 12 + kind_size(get_u32(p)) * (size_t)get_u64(p + 4);
-    }
-    for (uint64_t i = 0; i < get_u64(p + 4); i++) {
+    for (uint64_t i = 0; i < get_u64(p + 4); i++)
         at += 8 + (size_t)get_u64(p + at);
-    }
     return at;
 }
 
@@ -96,12 +91,10 @@ size_t tensor_bytes(const struct tensor *t)
                  {1, 8},     {256, 56},  {1, 2}};
     uint64_t n = 1;
 
-    for (uint32_t d = 0; d < t->n_dims && d < 4; d++) {
+    for (uint32_t d = 0; d < t->n_dims && d < 4; d++)
         n *= t->ne[d];
-    }
-    if (t->type >= sizeof types / sizeof types[0]) {
+    if (t->type >= sizeof types / sizeof types[0])
         return (size_t)(n / 2);
-    }
     return (size_t)(n / types[t->type].block * types[t->type].bytes);
 }
 
@@ -151,9 +144,8 @@ struct document *document_read(const uint8_t *p, size_t size)
 
 static void pad(struct bytes *b, uint64_t alignment)
 {
-    while (alignment > 1 && alignment <= 4096 && b->len % alignment != 0) {
+    while (alignment > 1 && alignment <= 4096 && b->len % alignment != 0)
         bytes_append(b, "", 1);
-    }
 }
 
 struct bytes document_write(const struct document *d)
@@ -225,12 +217,10 @@ size_t document_item(const struct bytes *v, uint64_t i)
 {
     size_t at = 12;
 
-    if (get_u32(v->data) != TEXT) {
+    if (get_u32(v->data) != TEXT)
         return 12 + (size_t)i * kind_size(get_u32(v->data));
-    }
-    for (uint64_t k = 0; k < i; k++) {
+    for (uint64_t k = 0; k < i; k++)
         at += 8 + (size_t)get_u64(v->data + at);
-    }
     return at;
 }
 
@@ -328,8 +318,7 @@ void document_fit(struct tensor *t)
     size_t n = tensor_bytes(t);
 
     t->data.data = realloc(t->data.data, n + 1);
-    if (n > t->data.len) {
+    if (n > t->data.len)
         memset(t->data.data + t->data.len, 0, n - t->data.len);
-    }
     t->data.len = n;
 }

@@ -361,9 +361,8 @@ static struct pair *any_array(struct document *d, struct rng *r)
     for (int i = 0; i < 64; i++) {
         struct pair *p = any_pair(d, r);
 
-        if (p->kind == ARRAY && p->value.len >= 12) {
+        if (p->kind == ARRAY && p->value.len >= 12)
             return p;
-        }
     }
     return NULL;
 }
@@ -379,9 +378,8 @@ static void change_item(struct pair *p, struct rng *r)
     struct bytes v = {0};
     struct bytes item = {0};
 
-    if (count == 0) {
+    if (count == 0)
         return;
-    }
     start = document_item(&p->value, i);
     end = document_item(&p->value, i + 1);
     if (rng_below(r, 3) == 0) {
@@ -408,9 +406,8 @@ static void change_array(struct document *d, struct rng *r, char what[200])
     uint64_t count = p != NULL ? get_u64(p->value.data + 4) : 0;
     uint64_t n = 0;
 
-    if (p == NULL) {
+    if (p == NULL)
         return;
-    }
     snprintf(what, 200, "array %.*s", (int)p->key.len, (char *)p->key.data);
     switch (rng_below(r, 5)) {
     case 0:
@@ -418,9 +415,8 @@ static void change_array(struct document *d, struct rng *r, char what[200])
         document_resize(p, n, n, 0);
         break;
     case 1:
-        if (count > 0 && count < 100000) {
+        if (count > 0 && count < 100000)
             document_resize(p, count, count + 1 + rng_below(r, 3), rng_next(r) % count);
-        }
         break;
     case 2:
         if (kind_size(get_u32(p->value.data)) == 4) {
@@ -430,9 +426,8 @@ static void change_array(struct document *d, struct rng *r, char what[200])
         }
         break;
     default:
-        for (uint32_t i = rng_below(r, 4) + 1; i > 0; i--) {
+        for (uint32_t i = rng_below(r, 4) + 1; i > 0; i--)
             change_item(p, r);
-        }
         break;
     }
 }
@@ -443,13 +438,11 @@ static void fit_data(struct tensor *t, struct rng *r)
 {
     size_t n = tensor_bytes(t);
 
-    if (n > (1u << 22)) {
+    if (n > (1u << 22))
         return; /* leave it: the file will be too short */
-    }
     t->data.data = realloc(t->data.data, n + 1);
-    for (size_t i = t->data.len; i < n; i++) {
+    for (size_t i = t->data.len; i < n; i++)
         t->data.data[i] = rng_below(r, 8) == 0 ? (uint8_t)rng_next(r) : 0;
-    }
     t->data.len = n;
 }
 
@@ -481,9 +474,8 @@ static void change_shape(struct tensor *t, struct rng *r)
         t->n_dims = rng_below(r, 6);
         break;
     default:
-        if (t->n_dims < 4) {
+        if (t->n_dims < 4)
             t->ne[t->n_dims++] = 1 + rng_below(r, 2);
-        }
         break;
     }
 }
@@ -531,9 +523,8 @@ static void add_tensor(struct document *d, struct rng *r)
     const struct tensor *from = any_tensor(d, r);
     struct tensor *t = &d->tensors[d->n_tensors];
 
-    if (d->n_tensors + 1 >= MAX_ITEMS) {
+    if (d->n_tensors + 1 >= MAX_ITEMS)
         return;
-    }
     *t = *from;
     t->name = bytes_copy(from->name.data, from->name.len);
     t->data = bytes_copy(from->data.data, from->data.len);
@@ -547,9 +538,8 @@ static void change_tensor(struct document *d, struct rng *r, char what[200])
     struct tensor *other = NULL;
     struct bytes name = {0};
 
-    if (d->n_tensors == 0) {
+    if (d->n_tensors == 0)
         return;
-    }
     t = any_tensor(d, r);
     other = any_tensor(d, r);
     name = t->name;
@@ -573,9 +563,8 @@ static void change_tensor(struct document *d, struct rng *r, char what[200])
         fit_data(t, r);
         break;
     case 5:
-        for (size_t i = 0; i < t->data.len; i++) {
+        for (size_t i = 0; i < t->data.len; i++)
             t->data.data[i] = (uint8_t)rng_next(r); /* NaN and Inf among them */
-        }
         break;
     default:
         change_shape(t, r);
@@ -610,12 +599,10 @@ static void replace_keys(struct document *d, uint64_t from, uint64_t to)
         struct pair *p = &d->pairs[i];
         bool tokenizer = p->key.len > 10 && memcmp(p->key.data, "tokenizer.", 10) == 0;
 
-        if (p->kind == U32 && get_u32(p->value.data) == from && !tokenizer) {
+        if (p->kind == U32 && get_u32(p->value.data) == from && !tokenizer)
             memcpy(p->value.data, &v, 4);
-        }
-        if (p->kind == ARRAY && get_u64(p->value.data + 4) == from && from > 100 && to < from) {
+        if (p->kind == ARRAY && get_u64(p->value.data + 4) == from && from > 100 && to < from)
             document_resize(p, to, to, 0);
-        }
     }
 }
 
@@ -629,19 +616,16 @@ static void change_width(struct document *d, struct rng *r, char what[200])
     uint64_t from = 0;
     uint64_t to = widths[rng_below(r, sizeof widths / sizeof widths[0])];
 
-    if (d->n_tensors == 0) {
+    if (d->n_tensors == 0)
         return;
-    }
     t = any_tensor(d, r);
     from = t->n_dims > 0 ? t->ne[rng_below(r, t->n_dims)] : 0;
     snprintf(what, 200, "width %llu becomes %llu", (unsigned long long)from,
              (unsigned long long)to);
     for (size_t i = 0; i < d->n_tensors; i++) {
-        for (uint32_t k = 0; k < d->tensors[i].n_dims && k < 4; k++) {
-            if (d->tensors[i].ne[k] == from) {
+        for (uint32_t k = 0; k < d->tensors[i].n_dims && k < 4; k++)
+            if (d->tensors[i].ne[k] == from)
                 d->tensors[i].ne[k] = to;
-            }
-        }
         fit_data(&d->tensors[i], r);
     }
     replace_keys(d, from, to);
@@ -663,9 +647,8 @@ static void change_layers(struct document *d, struct rng *r, char what[200])
         }
     }
     n = p != NULL ? get_u32(p->value.data) : 0;
-    if (n == 0 || n > 100) {
+    if (n == 0 || n > 100)
         return;
-    }
     snprintf(what, 200, "layers");
     snprintf(prefix, sizeof prefix, "blk.%u.", n - 1);
     if (rng_below(r, 2) == 0) {
@@ -723,9 +706,8 @@ static void change_pair(struct document *d, struct rng *r, char what[200])
     struct pair *other = NULL;
     struct pair swap;
 
-    if (d->n_pairs == 0 || d->n_pairs + 1 >= MAX_ITEMS) {
+    if (d->n_pairs == 0 || d->n_pairs + 1 >= MAX_ITEMS)
         return;
-    }
     p = any_pair(d, r);
     other = any_pair(d, r);
     snprintf(what, 200, "key %.*s", (int)p->key.len, (char *)p->key.data);
@@ -737,9 +719,8 @@ static void change_pair(struct document *d, struct rng *r, char what[200])
         rename_key(d, p, r);
         break;
     case 2:
-        if (p->key.len > 0) {
+        if (p->key.len > 0)
             p->key.data[rng_below(r, (uint32_t)p->key.len)] ^= (uint8_t)(1u << rng_below(r, 8));
-        }
         break;
     case 3:
         set_value(p, any_kind(r), r);
@@ -758,15 +739,13 @@ static void change_pair(struct document *d, struct rng *r, char what[200])
         snprintf(what, 200, "new key %.*s", (int)p->key.len, (char *)p->key.data);
         break;
     default:
-        for (int i = 0; i < 32 && p->kind == ARRAY; i++) {
+        for (int i = 0; i < 32 && p->kind == ARRAY; i++)
             p = any_pair(d, r);
-        }
         snprintf(what, 200, "value of %.*s", (int)p->key.len, (char *)p->key.data);
-        if (rng_below(r, 3) == 0) {
+        if (rng_below(r, 3) == 0)
             change_a_little(p, r);
-        } else if (p->kind != ARRAY) {
+        else if (p->kind != ARRAY)
             set_value(p, p->kind, r);
-        }
         break;
     }
 }
@@ -775,9 +754,8 @@ static void change_alignment(struct document *d, struct rng *r, char what[200])
 {
     d->alignment = (uint64_t)1 << rng_below(r, 14);
     snprintf(what, 200, "data aligned to %u", (unsigned)d->alignment);
-    if (rng_below(r, 4) > 0) {
+    if (rng_below(r, 4) > 0)
         document_set_u32(d, "general.alignment", (uint32_t)d->alignment);
-    }
 }
 
 static void change_document(struct document *d, struct rng *r, char what[200])
@@ -787,9 +765,8 @@ static void change_document(struct document *d, struct rng *r, char what[200])
         change_alignment(d, r, what);
         break;
     case 1:
-        if (rng_below(r, 10) == 0) {
+        if (rng_below(r, 10) == 0)
             d->version = (uint32_t)strange_number(r);
-        }
         break;
     case 2:
         change_all_types(d, r, what);
@@ -862,13 +839,11 @@ struct bytes gguf_mutate(const uint8_t *good, size_t size, struct rng *r, char w
     if (rng_below(r, 6) == 0) { /* bytes alone */
         d = document_read(good, size);
         header = size;
-        for (size_t i = 0; i < d->n_tensors; i++) {
+        for (size_t i = 0; i < d->n_tensors; i++)
             header -= d->tensors[i].data.len;
-        }
         b = bytes_copy(good, size);
-        for (uint32_t i = rng_below(r, 3) + 1; i > 0 && b.len > 0; i--) {
+        for (uint32_t i = rng_below(r, 3) + 1; i > 0 && b.len > 0; i--)
             change_bytes(&b, header, r, what);
-        }
         document_free(d);
         return b;
     }

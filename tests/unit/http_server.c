@@ -291,10 +291,9 @@ void server_stop(struct http_server *s)
 {
     server_stop_accepting(s);
     pthread_mutex_lock(&s->lock);
-    for (int i = 0; i < s->n; i++) {
+    for (int i = 0; i < s->n; i++)
         if (s->open[i] >= 0)
             shutdown(s->open[i], SHUT_RDWR);
-    }
     while (s->closed < s->n)
         pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);

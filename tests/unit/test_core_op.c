@@ -1127,10 +1127,9 @@ static int32_t blocks_signals(void)
     sigset_t set;
 
     pthread_sigmask(SIG_BLOCK, NULL, &set);
-    for (int s = 1; s < 32; s++) {
+    for (int s = 1; s < 32; s++)
         if (s != SIGKILL && s != SIGSTOP && !sigismember(&set, s))
             return 0;
-    }
     return 1;
 }
 

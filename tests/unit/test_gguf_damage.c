@@ -81,18 +81,16 @@ static void write_file(const char *path, struct bytes b)
 static void quiet(enum ggml_log_level level, const char *text, void *user_data)
 {
     (void)user_data;
-    if (getenv("GGUF_DAMAGE_LOG") != NULL && level >= GGML_LOG_LEVEL_WARN) {
+    if (getenv("GGUF_DAMAGE_LOG") != NULL && level >= GGML_LOG_LEVEL_WARN)
         fputs(text, stderr);
-    }
 }
 
 static llama_token best(const float *logits, int32_t n)
 {
     int32_t at = 0;
 
-    for (int32_t i = 1; i < n; i++) {
+    for (int32_t i = 1; i < n; i++)
         at = logits[i] > logits[at] ? i : at;
-    }
     return at;
 }
 
@@ -120,20 +118,17 @@ static void decode(struct llama_context *ctx, const struct llama_vocab *vocab, i
     int32_t n = llama_tokenize(vocab, text, sizeof text - 1, tokens, 256, true, true);
     llama_token next = 0;
 
-    if (n <= 0) {
+    if (n <= 0)
         return;
-    }
     llama_detokenize(vocab, tokens, n, out, sizeof out, false, true);
     n = n < 32 ? n : 32;
     n = n < room ? n : room;
-    if (llama_decode(ctx, llama_batch_get_one(tokens, n)) != 0) {
+    if (llama_decode(ctx, llama_batch_get_one(tokens, n)) != 0)
         return;
-    }
     for (int i = 0; i < 4 && n + i < room; i++) {
         next = best(llama_get_logits_ith(ctx, -1), llama_vocab_n_tokens(vocab));
-        if (llama_decode(ctx, llama_batch_get_one(&next, 1)) != 0) {
+        if (llama_decode(ctx, llama_batch_get_one(&next, 1)) != 0)
             return;
-        }
     }
 }
 
@@ -149,9 +144,8 @@ static int child(const char *path, uint32_t variant, int32_t room)
     mp.n_gpu_layers = 0;
     mp.use_extra_bufts = (variant & 1) != 0;
     model = llama_model_load_from_file(path, mp);
-    if (model == NULL) {
+    if (model == NULL)
         return 1;
-    }
     look_at_vocabulary(model, llama_model_get_vocab(model));
     cp.n_seq_max = (variant & 2) != 0 ? 2 : 1;
     cp.n_ctx = 64 * cp.n_seq_max;
@@ -160,9 +154,8 @@ static int child(const char *path, uint32_t variant, int32_t room)
     cp.swa_full = (variant & 4) != 0;
     cp.flash_attn_type = (variant & 8) != 0 ? LLAMA_FLASH_ATTN_TYPE_DISABLED
                                             : LLAMA_FLASH_ATTN_TYPE_AUTO;
-    if ((variant & 16) != 0) {
+    if ((variant & 16) != 0)
         cp.type_k = cp.type_v = GGML_TYPE_F32;
-    }
     ctx = llama_init_from_model(model, cp);
     if (ctx == NULL) {
         llama_model_free(model);
@@ -224,15 +217,12 @@ static int let_through(struct bytes b, const char *path, struct tally *t, int32_
         assert_true(code == err.code && err.message[0] != '\0');
         assert_null(strchr(err.message, '\n'));
     }
-    if (getenv("GGUF_DAMAGE_UNCHECKED") != NULL) {
+    if (getenv("GGUF_DAMAGE_UNCHECKED") != NULL)
         code = INF_OK;
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         write_file(path, b);
-    }
-    if (code != INF_OK && getenv("GGUF_DAMAGE_LOG") != NULL) {
+    if (code != INF_OK && getenv("GGUF_DAMAGE_LOG") != NULL)
         fprintf(stderr, "refused: %s\n", err.message);
-    }
     *n_positions = model.n_positions;
     gguf_file_close(f);
     return code == INF_OK;
@@ -265,9 +255,8 @@ static void damage(const char *name, int count, uint64_t seed, const char *path,
             if (WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
                 t->ran += WEXITSTATUS(status) == 0;
                 t->refused_llama += WEXITSTATUS(status) == 1;
-                if (WEXITSTATUS(status) == 1 && getenv("GGUF_DAMAGE_LOG") != NULL) {
+                if (WEXITSTATUS(status) == 1 && getenv("GGUF_DAMAGE_LOG") != NULL)
                     fprintf(stderr, "llama.cpp refused %s %d: %s\n", name, i, what);
-                }
             } else {
                 t->died++;
                 print_error("llama.cpp died (status %d) of %s file %d: %s\n", status, name, i,
@@ -376,11 +365,9 @@ static void test_gguf_damage__damaged_file__is_refused_or_harmless(void **state)
     (void)state;
     assert_true(fd >= 0);
     close(fd);
-    for (int i = 0; i < n_fixtures; i++) {
-        if (only == NULL || strcmp(only, fixtures[i]) == 0) {
+    for (int i = 0; i < n_fixtures; i++)
+        if (only == NULL || strcmp(only, fixtures[i]) == 0)
             damage(fixtures[i], count / n_fixtures, seed * 100 + (uint64_t)i, path, &t);
-        }
-    }
     unlink(path);
     print_message("%d files: %d refused by the reader, %d by the model check, %d by llama.cpp, "
                   "%d ran, %d died\n",

@@ -35,9 +35,8 @@ static void refused(const void *data, size_t size, int32_t code, const char *mes
 
     assert_int_equal(gguf_file_from_memory(&f, data, size, &err), code);
     assert_null(f);
-    if (strstr(err.message, message) == NULL) {
+    if (strstr(err.message, message) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
-    }
 }
 
 static void document_refused(struct document *d, int32_t code, const char *message)
@@ -228,9 +227,8 @@ static void test_gguf_file__foreign_file__is_named(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         refused(cases[i].bytes, cases[i].n, INF_ERROR_BAD_FORMAT, cases[i].message);
-    }
 }
 
 static void test_gguf_file__other_version__is_named(void **state)
@@ -504,14 +502,11 @@ static struct document *part(int i, int claimed)
     uint16_t count = PARTS;
     int32_t total = claimed >= 0 ? claimed : (int32_t)n;
 
-    for (size_t t = n; t-- > 0;) {
-        if (t * PARTS / n != (size_t)i) {
+    for (size_t t = n; t-- > 0;)
+        if (t * PARTS / n != (size_t)i)
             document_remove_tensor(d, t);
-        }
-    }
-    while (i > 0 && d->n_pairs > 0) {
+    while (i > 0 && d->n_pairs > 0)
         document_remove(d, 0);
-    }
     document_set(d, "split.no", GGUF_U16, &no, 2);
     document_set(d, "split.count", GGUF_U16, &count, 2);
     document_set(d, "split.tensors.count", GGUF_I32, &total, 4);
@@ -571,9 +566,8 @@ static void split_refused(const char *path, int32_t code, const char *message)
 
     assert_int_equal(gguf_file_open(&f, path, &err), code);
     assert_null(f);
-    if (strstr(err.message, message) == NULL) {
+    if (strstr(err.message, message) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
-    }
 }
 
 static void test_gguf_file__split_file__missing_or_wrong_part__is_refused(void **state)
@@ -619,9 +613,8 @@ static int read_fixture(void **state)
     long size = 0;
 
     (void)state;
-    if (f == NULL || mkdtemp(folder) == NULL) {
+    if (f == NULL || mkdtemp(folder) == NULL)
         return -1;
-    }
     fseek(f, 0, SEEK_END);
     size = ftell(f);
     rewind(f);

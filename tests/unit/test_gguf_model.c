@@ -65,9 +65,8 @@ static void accepted(struct document *d)
 {
     inf_error err = {0};
 
-    if (check(d, &err) != INF_OK) {
+    if (check(d, &err) != INF_OK)
         fail_msg("refused: %s", err.message);
-    }
 }
 
 static void refused_as(struct document *d, int32_t code, const char *message)
@@ -75,9 +74,8 @@ static void refused_as(struct document *d, int32_t code, const char *message)
     inf_error err = {0};
 
     assert_int_equal(check(d, &err), code);
-    if (strstr(err.message, message) == NULL) {
+    if (strstr(err.message, message) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
-    }
 }
 
 static void refused(struct document *d, const char *message)
@@ -104,9 +102,8 @@ static void test_gguf_model__good_model__is_described(void **state)
     struct gguf_model m = {0};
 
     (void)state;
-    for (size_t i = 0; i < N_ARCHITECTURES; i++) {
+    for (size_t i = 0; i < N_ARCHITECTURES; i++)
         accepted(fixture(architectures[i]));
-    }
     assert_int_equal(gguf_file_from_memory(&f, b.data, b.len, NULL), INF_OK);
     assert_int_equal(gguf_model_check(&m, f, NULL), INF_OK);
     assert_ptr_equal(m.file, f);
@@ -144,9 +141,8 @@ static void test_gguf_model__file_that_is_no_model__is_named(void **state)
     document_set_text(d, "general.type", "imatrix");
     refused_as(d, INF_ERROR_UNSUPPORTED, "importance matrix");
     d = fixture("llama");
-    while (d->n_tensors > 0) {
+    while (d->n_tensors > 0)
         document_remove_tensor(d, 0);
-    }
     refused_as(d, INF_ERROR_UNSUPPORTED, "no weights");
 }
 
@@ -637,11 +633,10 @@ static void test_gguf_model__type_ggml_cannot_compute_with__is_refused(void **st
 
         t->type = cases[i].type;
         document_fit(t);
-        if (cases[i].good) {
+        if (cases[i].good)
             accepted(d);
-        } else {
+        else
             refused(d, "cannot compute with");
-        }
     }
 }
 

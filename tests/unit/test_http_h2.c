@@ -64,10 +64,9 @@ static void find_nghttpd(char *out, size_t size)
                                          "/usr/local/bin/nghttpd"};
 
     *out = '\0';
-    for (size_t i = 0; i < 3 && !*out; i++) {
+    for (size_t i = 0; i < 3 && !*out; i++)
         if (access(places[i], X_OK) == 0)
             snprintf(out, size, "%s", places[i]);
-    }
 }
 
 static bool write_file(const char *name, long size)

@@ -88,21 +88,19 @@ static void *crowd_run(void *arg)
     while (!atomic_load(&c->stop)) {
         int n = epoll_wait(c->poller, events, 256, 20);
 
-        for (int i = 0; i < n; i++) {
+        for (int i = 0; i < n; i++)
             if (events[i].data.fd == c->listener)
                 crowd_accept(c);
             else
                 crowd_read(c, events[i].data.fd);
-        }
         if (answered || !atomic_load(&c->go))
             continue;
         answered = true;
-        for (int i = 0; i < c->n_waiting; i++) {
+        for (int i = 0; i < c->n_waiting; i++)
             if (c->fds[i] >= 0 &&
                 send(c->fds[i], last_part, sizeof last_part - 1, MSG_NOSIGNAL) < 0 &&
                 errno != EPIPE && errno != ECONNRESET)
                 abort();
-        }
     }
     return NULL;
 }
@@ -132,10 +130,9 @@ static void crowd_stop(struct crowd *c)
 {
     atomic_store(&c->stop, true);
     pthread_join(c->thread, NULL);
-    for (int i = 0; i < c->n_waiting; i++) {
+    for (int i = 0; i < c->n_waiting; i++)
         if (c->fds[i] >= 0)
             close(c->fds[i]);
-    }
     close(c->listener);
     close(c->poller);
     free(c->fds);

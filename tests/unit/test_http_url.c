@@ -176,14 +176,12 @@ static void test_url__loopback__told_by_name_and_address(void **state)
                                      "nonsense"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
         if (!url_is_loopback(yes[i]))
             fail_msg("%s is loopback", yes[i]);
-    }
-    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
         if (url_is_loopback(no[i]))
             fail_msg("%s is not loopback", no[i]);
-    }
 }
 
 static void test_url__display__without_secrets_and_cut(void **state)

@@ -31,12 +31,11 @@ static void *make_weights(int32_t type, size_t n)
 {
     uint16_t *half = aligned_alloc(64, (n * 4 + 63) / 64 * 64);
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (type == LORA_F32)
             ((float *)(void *)half)[i] = random_float();
         else
             half[i] = (uint16_t)((random_half() & 0x83ffu) | 0x3000u); /* 2^-3 .. 2^-2 */
-    }
     return half;
 }
 

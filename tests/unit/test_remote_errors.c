@@ -28,10 +28,9 @@ static void expect(const struct server_answer *a, int32_t code, const char *cons
     assert_int_equal(err.code, code);
     assert_int_equal(err.http_status, a->status);
     assert_null(strchr(err.message, '\n'));
-    for (; *says; says++) {
+    for (; *says; says++)
         if (!strstr(err.message, *says))
             fail_msg("'%s' does not say '%s'", err.message, *says);
-    }
 }
 
 #define EXPECT(route, status, body, ...)                                                           \

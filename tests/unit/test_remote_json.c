@@ -68,14 +68,12 @@ static void test_scan__what_is_json__and_what_is_not(void **state)
                                       "[,1]"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!is_json(good[i]))
             fail_msg("refused: %s", good[i]);
-    }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (is_json(bad[i]))
             fail_msg("taken: %s", bad[i]);
-    }
 }
 
 static void test_scan__nested__up_to_the_limit_and_no_further(void **state)

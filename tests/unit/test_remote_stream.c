@@ -549,10 +549,9 @@ static void test_ollama__tool_calls_without_ids__get_different_ones(void **state
         chat_stream_free(&stream);
     }
     assert_int_equal(n, 4);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         for (int k = 0; k < i; k++)
             assert_string_not_equal(seen[i], seen[k]);
-    }
 }
 
 static void test_ollama__tool_calls__have_the_form_of_v1(void **state)

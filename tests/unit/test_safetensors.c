@@ -27,13 +27,11 @@ static struct file make(uint64_t length, const char *header, size_t header_len, 
 {
     struct file f = {malloc(8 + header_len + n_data), 8 + header_len + n_data};
 
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         f.bytes[i] = (uint8_t)(length >> (8 * i));
-    }
     memcpy(f.bytes + 8, header, header_len);
-    for (size_t i = 0; i < n_data; i++) {
+    for (size_t i = 0; i < n_data; i++)
         f.bytes[8 + header_len + i] = (uint8_t)i;
-    }
     return f;
 }
 
@@ -51,9 +49,8 @@ static void refused(struct file f, const char *message)
     assert_int_equal(safetensors_from_memory(&st, f.bytes, f.size, &err), INF_ERROR_BAD_FORMAT);
     assert_null(st);
     assert_int_equal(err.code, INF_ERROR_BAD_FORMAT);
-    if (strstr(err.message, message) == NULL) {
+    if (strstr(err.message, message) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
-    }
     free(f.bytes);
 }
 
@@ -62,9 +59,8 @@ static struct safetensors *accepted(struct file f)
     struct safetensors *st = NULL;
     inf_error err = {0};
 
-    if (safetensors_from_memory(&st, f.bytes, f.size, &err) != INF_OK) {
+    if (safetensors_from_memory(&st, f.bytes, f.size, &err) != INF_OK)
         fail_msg("refused: %s", err.message);
-    }
     return st;
 }
 
@@ -100,9 +96,8 @@ static void check_two(const struct safetensors *st)
     assert_null(safetensors_find(st, "c"));
     assert_null(safetensors_find(st, "__metadata__"));
     assert_int_equal(safetensors_data(&data, st, b, scratch, NULL), INF_OK);
-    for (size_t i = 0; i < 24; i++) {
+    for (size_t i = 0; i < 24; i++)
         assert_int_equal(((const uint8_t *)data)[i], 4 + i);
-    }
 }
 
 static void test_safetensors__from_memory__reads_header_and_data(void **state)
@@ -186,9 +181,8 @@ static void test_safetensors__header_length__must_fit_file_and_format(void **sta
         UINT64_MAX, UINT64_MAX - 7};
 
     (void)state;
-    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
         refused(make(lengths[i], "{}", 2, 0), "its header would be");
-    }
     refused(make(0, "{}", 2, 0), "does not begin with {");
     refused(make(1, "{}", 2, 0), "");
 }
@@ -364,9 +358,8 @@ static void test_safetensors__header_that_is_no_such_json__is_refused(void **sta
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         refused(plain(headers[i], 1), "");
-    }
 }
 
 static void test_safetensors__duplicate_name__is_refused(void **state)
@@ -425,9 +418,8 @@ static void open_fails(const char *path, int32_t code, const char *message)
 
     assert_int_equal(safetensors_open(&st, path, &err), code);
     assert_null(st);
-    if (strstr(err.message, message) == NULL || strstr(err.message, path) == NULL) {
+    if (strstr(err.message, message) == NULL || strstr(err.message, path) == NULL)
         fail_msg("\"%s\" does not say \"%s\" and the path", err.message, message);
-    }
 }
 
 static void test_safetensors__open__reads_the_same_as_memory(void **state)

@@ -363,10 +363,9 @@ static bool allows(void *state, int32_t token)
 static void apply(void *state, float *logits, int32_t n)
 {
     ((struct multiples *)state)->masked++;
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++)
         if (!allows(state, i))
             logits[i] = -INFINITY;
-    }
 }
 
 static bool accept(void *state, int32_t token)

@@ -92,23 +92,20 @@ static int32_t invalid(struct parser *s, const char *what)
 
 static int32_t no_memory(struct parser *s)
 {
-    if (s->code == INF_OK) {
+    if (s->code == INF_OK)
         s->code = error_no_memory(s->err);
-    }
     return -1;
 }
 
 /* Makes room for one more element in a growing array. */
 static bool grow(void **array, int32_t n, int32_t *cap, size_t size)
 {
-    if (n < *cap) {
+    if (n < *cap)
         return true;
-    }
     int32_t wanted = *cap ? *cap * 2 : 64;
     void *grown = mem_realloc(*array, (size_t)wanted * size);
-    if (!grown) {
+    if (!grown)
         return false;
-    }
     *array = grown;
     *cap = wanted;
     return true;
@@ -118,14 +115,12 @@ static int32_t new_node(struct parser *s, int32_t type, int32_t first)
 {
     struct pattern *p = s->p;
     void *nodes = p->nodes;
-    if (s->code != INF_OK) {
+    if (s->code != INF_OK)
         return -1;
-    }
     bool room = grow(&nodes, p->n_nodes, &p->cap_nodes, sizeof *p->nodes);
     p->nodes = nodes;
-    if (!room) {
+    if (!room)
         return no_memory(s);
-    }
     p->nodes[p->n_nodes] = (struct node){.type = type, .first = first, .next = -1};
     return p->n_nodes++;
 }
@@ -135,14 +130,12 @@ static int32_t new_set(struct parser *s, const struct set *set)
     struct pattern *p = s->p;
     int32_t node = new_node(s, NODE_SET, -1);
     void *sets = p->sets;
-    if (node < 0) {
+    if (node < 0)
         return -1;
-    }
     bool room = grow(&sets, p->n_sets, &p->cap_sets, sizeof *p->sets);
     p->sets = sets;
-    if (!room) {
+    if (!room)
         return no_memory(s);
-    }
     p->sets[p->n_sets] = *set;
     p->nodes[node].detail = p->n_sets++;
     return node;
@@ -168,16 +161,14 @@ static bool set_add_category(struct set *set, char category)
 {
     bool negative = category >= 'A' && category <= 'Z';
     char kind = (char)(category | 0x20);
-    if (kind != 'd' && kind != 'w' && kind != 's') {
+    if (kind != 'd' && kind != 'w' && kind != 's')
         return false;
-    }
     for (unsigned c = 0; c < 256; c++) {
         bool in = kind == 'd'   ? c >= '0' && c <= '9'
                   : kind == 'w' ? is_word((unsigned char)c)
                                 : c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
-        if (in != negative) {
+        if (in != negative)
             set_add(set, c);
-        }
     }
     return true;
 }
@@ -189,9 +180,8 @@ static bool at_end(const struct parser *s)
 
 static bool take(struct parser *s, char c)
 {
-    if (at_end(s) || *s->text != c) {
+    if (at_end(s) || *s->text != c)
         return false;
-    }
     s->text++;
     return true;
 }
@@ -203,9 +193,8 @@ static bool is_digit(char c)
 
 static int hex_value(char c)
 {
-    if (is_digit(c)) {
+    if (is_digit(c))
         return c - '0';
-    }
     c = (char)(c | 0x20);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -221,43 +210,36 @@ static int32_t escaped_character(struct parser *s)
     static const char values[] = "\a\f\n\r\t\v";
     char c = *s->text++;
     const char *at = strchr(letters, c);
-    if (c && at) {
+    if (c && at)
         return values[at - letters];
-    }
     if (c == 'x') {
         int high = s->end - s->text >= 2 ? hex_value(s->text[0]) : -1;
         int low = high >= 0 ? hex_value(s->text[1]) : -1;
-        if (low < 0) {
+        if (low < 0)
             return invalid(s, "has a bad \\x escape");
-        }
         s->text += 2;
-        if (high * 16 + low >= 0x80) {
+        if (high * 16 + low >= 0x80)
             return fail(s, INF_ERROR_UNSUPPORTED, "is not plain ASCII, which is not supported");
-        }
         return high * 16 + low;
     }
     if (is_digit(c)) {
         return fail(s, INF_ERROR_UNSUPPORTED,
                     "has a back reference or octal escape, which is not supported");
     }
-    if (is_word((unsigned char)c) && c != '_') {
+    if (is_word((unsigned char)c) && c != '_')
         return fail(s, INF_ERROR_UNSUPPORTED, "has an escape that is not supported");
-    }
     return (unsigned char)c;
 }
 
 /* One member of a class: a category (returns 256), or a character; -1 with the error set. */
 static int32_t class_member(struct parser *s, struct set *set)
 {
-    if (at_end(s)) {
+    if (at_end(s))
         return invalid(s, "has a class [ that does not end");
-    }
-    if (!take(s, '\\')) {
+    if (!take(s, '\\'))
         return (unsigned char)*s->text++;
-    }
-    if (at_end(s)) {
+    if (at_end(s))
         return invalid(s, "ends in a backslash");
-    }
     if (set_add_category(set, *s->text)) {
         s->text++;
         return 256;
@@ -272,33 +254,28 @@ static int32_t parse_class(struct parser *s)
     bool negative = take(s, '^');
     for (bool first = true; first || at_end(s) || *s->text != ']'; first = false) {
         int32_t low = class_member(s, &set), high = low;
-        if (low < 0) {
+        if (low < 0)
             return -1;
-        }
         if (s->end - s->text >= 2 && s->text[0] == '-' && s->text[1] != ']') {
             s->text++;
             high = class_member(s, &set);
-            if (high < 0 || low == 256 || high == 256 || high < low) {
+            if (high < 0 || low == 256 || high == 256 || high < low)
                 return invalid(s, "has a bad range in a class");
-            }
         }
-        for (int32_t c = low; c <= high && c < 256; c++) {
+        for (int32_t c = low; c <= high && c < 256; c++)
             set_add(&set, (unsigned)c);
-        }
     }
     s->text++;
-    for (int i = 0; negative && i < 8; i++) {
+    for (int i = 0; negative && i < 8; i++)
         set.bits[i] = ~set.bits[i];
-    }
     return new_set(s, &set);
 }
 
 static int32_t parse_at(struct parser *s, int32_t what)
 {
     int32_t node = new_node(s, NODE_AT, -1);
-    if (node >= 0) {
+    if (node >= 0)
         s->p->nodes[node].detail = what;
-    }
     return node;
 }
 
@@ -308,9 +285,8 @@ static int32_t parse_escape(struct parser *s)
     static const char marks[] = "AZbB";
     static const int32_t meanings[] = {AT_START, AT_END, AT_WORD, AT_NOT_WORD};
     struct set set = {{0}};
-    if (at_end(s)) {
+    if (at_end(s))
         return invalid(s, "ends in a backslash");
-    }
     const char *mark = *s->text ? strchr(marks, *s->text) : NULL;
     if (mark) {
         s->text++;
@@ -320,9 +296,8 @@ static int32_t parse_escape(struct parser *s)
         s->text++;
     } else {
         int32_t c = escaped_character(s);
-        if (c < 0) {
+        if (c < 0)
             return -1;
-        }
         set_add(&set, (unsigned)c);
     }
     return new_set(s, &set);
@@ -331,13 +306,11 @@ static int32_t parse_escape(struct parser *s)
 /* What follows "(?P": a name. */
 static bool take_group_name(struct parser *s)
 {
-    if (!take(s, '<')) {
+    if (!take(s, '<'))
         return false;
-    }
     const char *first = s->text;
-    while (!at_end(s) && is_word((unsigned char)*s->text)) {
+    while (!at_end(s) && is_word((unsigned char)*s->text))
         s->text++;
-    }
     return s->text > first && !is_digit(*first) && take(s, '>');
 }
 
@@ -353,22 +326,19 @@ static int32_t parse_group(struct parser *s)
                         "has a group (?... of a kind that is not supported");
         }
     }
-    if (s->depth == MAX_DEPTH || (look && s->looks == MAX_LOOK)) {
+    if (s->depth == MAX_DEPTH || (look && s->looks == MAX_LOOK))
         return fail(s, INF_ERROR_UNSUPPORTED, "is nested too deeply");
-    }
     s->depth++;
     s->looks += look;
     int32_t node = parse_alternatives(s);
     s->depth--;
     s->looks -= look;
-    if (node >= 0 && !take(s, ')')) {
+    if (node >= 0 && !take(s, ')'))
         return invalid(s, "has a group ( that does not end");
-    }
     if (node >= 0 && look) {
         node = new_node(s, NODE_LOOK, node);
-        if (node >= 0) {
+        if (node >= 0)
             s->p->nodes[node].detail = negative;
-        }
     }
     return node;
 }
@@ -379,9 +349,8 @@ static int32_t parse_atom(struct parser *s)
 {
     struct set set = {{0}};
     int32_t min = 0, max = 0;
-    if (take_braces(s, &min, &max)) {
+    if (take_braces(s, &min, &max))
         return invalid(s, "has a repetition of nothing");
-    }
     char c = *s->text++;
     switch (c) {
     case '(':
@@ -448,9 +417,8 @@ static bool take_quantifier(struct parser *s, int32_t *min, int32_t *max)
 {
     *min = 0;
     *max = UNBOUNDED;
-    if (take(s, '*')) {
+    if (take(s, '*'))
         return true;
-    }
     if (take(s, '+')) {
         *min = 1;
         return true;
@@ -466,26 +434,21 @@ static int32_t parse_repeat(struct parser *s)
 {
     int32_t min = 0, max = 0, ignored_min = 0, ignored_max = 0;
     int32_t node = parse_atom(s);
-    if (node < 0 || !take_quantifier(s, &min, &max)) {
+    if (node < 0 || !take_quantifier(s, &min, &max))
         return node;
-    }
-    if (s->p->nodes[node].type == NODE_AT) {
+    if (s->p->nodes[node].type == NODE_AT)
         return invalid(s, "has a repetition of nothing");
-    }
-    if (min > MAX_COUNT || max > MAX_COUNT) {
+    if (min > MAX_COUNT || max > MAX_COUNT)
         return fail(s, INF_ERROR_UNSUPPORTED, "repeats more than 1000 times");
-    }
-    if (max != UNBOUNDED && max < min) {
+    if (max != UNBOUNDED && max < min)
         return invalid(s, "has a repetition {m,n} with m above n");
-    }
     take(s, '?'); /* lazy: the same language */
     if (!at_end(s) && *s->text == '+') {
         return fail(s, INF_ERROR_UNSUPPORTED,
                     "has a possessive repetition, which is not supported");
     }
-    if (take_quantifier(s, &ignored_min, &ignored_max)) {
+    if (take_quantifier(s, &ignored_min, &ignored_max))
         return invalid(s, "has a repetition of a repetition");
-    }
     node = new_node(s, NODE_REPEAT, node);
     if (node >= 0) {
         s->p->nodes[node].min = min;
@@ -498,9 +461,8 @@ static int32_t parse_repeat(struct parser *s)
 static int32_t append_item(struct parser *s, int32_t type, int32_t item, int32_t last)
 {
     int32_t node = item < 0 ? -1 : new_node(s, type, item);
-    if (node >= 0 && last >= 0) {
+    if (node >= 0 && last >= 0)
         s->p->nodes[last].next = node;
-    }
     return node;
 }
 
@@ -509,9 +471,8 @@ static int32_t parse_sequence(struct parser *s)
     int32_t head = -1, last = -1;
     while (!at_end(s) && *s->text != '|' && *s->text != ')') {
         last = append_item(s, NODE_CAT, parse_repeat(s), last);
-        if (last < 0) {
+        if (last < 0)
             return -1;
-        }
         head = head < 0 ? last : head;
     }
     return head < 0 ? new_node(s, NODE_EMPTY, -1) : head;
@@ -522,9 +483,8 @@ static int32_t parse_alternatives(struct parser *s)
     int32_t head = -1, last = -1;
     do {
         last = append_item(s, NODE_ALT, parse_sequence(s), last);
-        if (last < 0) {
+        if (last < 0)
             return -1;
-        }
         head = head < 0 ? last : head;
     } while (take(s, '|'));
     return head;
@@ -538,9 +498,8 @@ static int32_t put(struct parser *s, int32_t op, int32_t x, int32_t y, int32_t d
 {
     struct pattern *p = s->p;
     void *program = p->program;
-    if (s->code != INF_OK) {
+    if (s->code != INF_OK)
         return 0;
-    }
     if (p->n_program == MAX_PROGRAM) {
         fail(s, INF_ERROR_UNSUPPORTED, "is too large");
         return 0;
@@ -558,11 +517,10 @@ static int32_t put(struct parser *s, int32_t op, int32_t x, int32_t y, int32_t d
 /* Points an instruction emitted before at what comes next. */
 static void land(struct parser *s, int32_t at, bool second)
 {
-    if (s->code == INF_OK && second) {
+    if (s->code == INF_OK && second)
         s->p->program[at].y = s->p->n_program;
-    } else if (s->code == INF_OK) {
+    else if (s->code == INF_OK)
         s->p->program[at].x = s->p->n_program;
-    }
 }
 
 static void emit_alternatives(struct parser *s, int32_t index)
@@ -575,9 +533,8 @@ static void emit_alternatives(struct parser *s, int32_t index)
         land(s, split, true);
         index = s->p->nodes[index].next;
     }
-    if (s->code == INF_OK) {
+    if (s->code == INF_OK)
         emit(s, s->p->nodes[index].first);
-    }
     while (s->code == INF_OK && exits >= 0) {
         int32_t before = s->p->program[exits].x;
         land(s, exits, false);
@@ -590,9 +547,8 @@ static void emit_repeat(struct parser *s, int32_t index)
     int32_t first = s->p->nodes[index].first;
     int32_t min = s->p->nodes[index].min, max = s->p->nodes[index].max;
     int32_t skips = -1; /* the optional copies' ways out, chained through y */
-    for (int32_t i = 0; i < min && s->code == INF_OK; i++) {
+    for (int32_t i = 0; i < min && s->code == INF_OK; i++)
         emit(s, first);
-    }
     if (max == UNBOUNDED) {
         int32_t split = put(s, OP_SPLIT, s->p->n_program + 1, 0, 0);
         emit(s, first);
@@ -658,9 +614,8 @@ static int32_t make_walks(struct pattern *p, inf_error *err)
 {
     size_t n = (size_t)p->n_program, each = 5 * n + 2;
     p->scratch = mem_calloc(each * (MAX_LOOK + 1), sizeof *p->scratch);
-    if (!p->scratch) {
+    if (!p->scratch)
         return error_no_memory(err);
-    }
     for (size_t i = 0; i <= MAX_LOOK; i++) {
         int32_t *at = p->scratch + i * each;
         p->walks[i] = (struct walk){
@@ -671,15 +626,12 @@ static int32_t make_walks(struct pattern *p, inf_error *err)
 
 static int32_t compile(struct parser *s)
 {
-    for (const char *c = s->start; c < s->end; c++) {
-        if ((unsigned char)*c >= 0x80) {
+    for (const char *c = s->start; c < s->end; c++)
+        if ((unsigned char)*c >= 0x80)
             return fail(s, INF_ERROR_UNSUPPORTED, "is not plain ASCII, which is not supported");
-        }
-    }
     int32_t root = parse_alternatives(s);
-    if (root >= 0 && !at_end(s)) {
+    if (root >= 0 && !at_end(s))
         invalid(s, "has a ) too many");
-    }
     if (s->code == INF_OK) {
         emit(s, root);
         put(s, OP_MATCH, 0, 0, 0);
@@ -697,9 +649,8 @@ int32_t pattern_compile(struct pattern **out, const char *text, size_t len, inf_
                          (int)PATTERN_MAX_LENGTH);
     }
     struct pattern *p = mem_calloc(1, sizeof *p);
-    if (!p) {
+    if (!p)
         return error_no_memory(err);
-    }
     struct parser s = {.p = p, .text = text, .start = text, .end = text + len, .err = err};
     compile(&s);
     int32_t code = s.code == INF_OK ? make_walks(p, err) : s.code;
@@ -718,9 +669,8 @@ int32_t pattern_size(const struct pattern *p)
 
 void pattern_free(struct pattern *p)
 {
-    if (!p) {
+    if (!p)
         return;
-    }
     mem_free(p->nodes);
     mem_free(p->sets);
     mem_free(p->program);
@@ -776,9 +726,8 @@ static int32_t add_states(struct match *m, int32_t *list, int32_t n, int32_t pc,
     w->stack[depth++] = pc;
     while (depth > 0) {
         pc = w->stack[--depth];
-        if (w->seen[pc] == w->mark || --*m->budget < 0) {
+        if (w->seen[pc] == w->mark || --*m->budget < 0)
             continue;
-        }
         const struct instruction *i = &m->p->program[pc];
         w->seen[pc] = w->mark;
         if (i->op == OP_SPLIT) {
@@ -787,13 +736,11 @@ static int32_t add_states(struct match *m, int32_t *list, int32_t n, int32_t pc,
         } else if (i->op == OP_JUMP) {
             w->stack[depth++] = i->x;
         } else if (i->op == OP_AT) {
-            if (holds(m, i->detail, at)) {
+            if (holds(m, i->detail, at))
                 w->stack[depth++] = pc + 1;
-            }
         } else if (i->op == OP_LOOK) {
-            if (looks(m, pc, at)) {
+            if (looks(m, pc, at))
                 w->stack[depth++] = i->y;
-            }
         } else {
             list[n++] = pc;
         }
@@ -823,16 +770,14 @@ static bool walk(struct match *m, int32_t start, size_t at, bool full)
         for (int32_t k = 0; k < n; k++) {
             const struct instruction *i = &m->p->program[now[k]];
             if (i->op == OP_MATCH) {
-                if (!full || at == m->len) {
+                if (!full || at == m->len)
                     return true;
-                }
             } else if (at < m->len && set_has(&m->p->sets[i->detail], (unsigned char)m->text[at])) {
                 n_then = add_states(m, then, n_then, now[k] + 1, at + 1);
             }
         }
-        if (n_then == 0 || *m->budget < 0) {
+        if (n_then == 0 || *m->budget < 0)
             return false;
-        }
         int32_t *swap = now;
         now = then;
         then = swap;

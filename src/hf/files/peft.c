@@ -33,9 +33,8 @@ struct piece {
 static bool ends_with(const char *s, size_t len, const char *suffix, size_t *rest)
 {
     size_t n = strlen(suffix);
-    if (len < n || memcmp(s + len - n, suffix, n) != 0) {
+    if (len < n || memcmp(s + len - n, suffix, n) != 0)
         return false;
-    }
     *rest = len - n;
     return true;
 }
@@ -44,12 +43,10 @@ static bool ends_with(const char *s, size_t len, const char *suffix, size_t *res
 static bool is_lora(const char *name, size_t len, const char *mark, size_t *module_len)
 {
     size_t stem = 0, before = 0;
-    if (!ends_with(name, len, ".weight", &stem)) {
+    if (!ends_with(name, len, ".weight", &stem))
         return false;
-    }
-    if (ends_with(name, stem, mark, module_len)) {
+    if (ends_with(name, stem, mark, module_len))
         return *module_len > 0;
-    }
     for (before = stem; before > 0 && name[before - 1] != '.'; before--) {
     }
     return before > 1 && before < stem && ends_with(name, before - 1, mark, module_len) &&
@@ -87,11 +84,9 @@ static int32_t refuse_tensor(const char *name, inf_error *err)
 
 static bool has_control(const char *s)
 {
-    for (; *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) {
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
             return true;
-        }
-    }
     return false;
 }
 
@@ -104,20 +99,18 @@ static int32_t take_apart(struct piece *out, const struct safetensors_tensor *t,
                          WEIGHTS_NAME ": the tensor name \"%.160s\" holds control characters",
                          name);
     }
-    if (strncmp(name, prefix, sizeof prefix - 1) == 0) {
+    if (strncmp(name, prefix, sizeof prefix - 1) == 0)
         name += sizeof prefix - 1;
-    }
     size_t len = strlen(name), module_len = 0;
     *out = (struct piece){.module = name, .tensor = t};
-    if (is_lora(name, len, ".lora_A", &module_len)) {
+    if (is_lora(name, len, ".lora_A", &module_len))
         out->part = PART_A;
-    } else if (is_lora(name, len, ".lora_B", &module_len)) {
+    else if (is_lora(name, len, ".lora_B", &module_len))
         out->part = PART_B;
-    } else if (ends_with(name, len, ".base_layer.weight", &module_len) && module_len > 0) {
+    else if (ends_with(name, len, ".base_layer.weight", &module_len) && module_len > 0)
         out->part = PART_BASE;
-    } else {
+    else
         return refuse_tensor(t->name, err);
-    }
     out->module_len = module_len;
     return INF_OK;
 }
@@ -167,9 +160,8 @@ static int32_t join_pieces(struct peft_adapter *p, const struct piece *pieces, s
             *name++ = '\0';
         }
         int32_t code = join_piece(&p->modules[p->n_modules - 1], &pieces[i], err);
-        if (code != INF_OK) {
+        if (code != INF_OK)
             return code;
-        }
     }
     return INF_OK;
 }
@@ -181,27 +173,23 @@ static int32_t list_pieces(struct piece *pieces, const struct safetensors *weigh
     size_t n = safetensors_count(weights);
     for (size_t i = 0; i < n; i++) {
         int32_t code = take_apart(&pieces[i], safetensors_at(weights, i), err);
-        if (code != INF_OK) {
+        if (code != INF_OK)
             return code;
-        }
         *bytes += pieces[i].module_len + 1;
     }
-    if (n > 1) {
+    if (n > 1)
         qsort(pieces, n, sizeof *pieces, by_module);
-    }
     return INF_OK;
 }
 
 static int32_t pair_tensors(struct peft_adapter *p, inf_error *err)
 {
     size_t n = safetensors_count(p->weights), bytes = 0;
-    if (n == 0) {
+    if (n == 0)
         return error_set(err, INF_ERROR_BAD_FORMAT, WEIGHTS_NAME " holds no tensors");
-    }
     struct piece *pieces = mem_calloc(n, sizeof *pieces);
-    if (!pieces) {
+    if (!pieces)
         return error_no_memory(err);
-    }
     int32_t code = list_pieces(pieces, p->weights, &bytes, err);
     if (code == INF_OK) {
         p->modules = mem_calloc(n, sizeof *p->modules);
@@ -244,9 +232,8 @@ static int32_t check_tensor(const struct safetensors_tensor *t, inf_error *err)
 static int32_t check_pair(const struct peft_module *m, inf_error *err)
 {
     const struct safetensors_tensor *any = m->a ? m->a : m->b ? m->b : m->base;
-    if (!m->a && !m->b) {
+    if (!m->a && !m->b)
         return refuse_tensor(any->name, err);
-    }
     if (!m->a || !m->b) {
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": tensor \"%.160s\" has no lora_%c beside it; save the "
@@ -254,9 +241,8 @@ static int32_t check_pair(const struct peft_module *m, inf_error *err)
                          any->name, m->a ? 'B' : 'A');
     }
     int32_t code = check_tensor(m->a, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_tensor(m->b, err);
-    }
     return code == INF_OK && m->base ? check_tensor(m->base, err) : code;
 }
 
@@ -287,15 +273,12 @@ static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_e
 {
     bool selected = false;
     int32_t code = check_pair(m, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = peft_config_module(p->config, m->name, &m->rank, &m->scale, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_rank(m, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = peft_config_selects(p->config, m->name, is_output(m->name), &selected, err);
-    }
     if (code == INF_OK && !selected) {
         code = error_set(err, INF_ERROR_MISMATCH,
                          WEIGHTS_NAME
@@ -310,9 +293,8 @@ static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_e
 static int32_t check_adapter(struct peft_adapter *p, inf_error *err)
 {
     int32_t code = pair_tensors(p, err);
-    for (size_t i = 0; i < p->n_modules && code == INF_OK; i++) {
+    for (size_t i = 0; i < p->n_modules && code == INF_OK; i++)
         code = check_module(p, &p->modules[i], err);
-    }
     return code;
 }
 
@@ -322,9 +304,8 @@ static int32_t read_all(int fd, char *data, size_t size, const char *path, inf_e
 {
     for (size_t at = 0; at < size;) {
         ssize_t got = read(fd, data + at, size - at);
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && errno == EINTR)
             continue;
-        }
         if (got <= 0) {
             return got < 0 ? error_set_errno(err, errno, "read", path)
                            : error_set(err, INF_ERROR_IO,
@@ -354,22 +335,19 @@ static int32_t read_small(char **data, size_t *size, const char *path, inf_error
         *size = (size_t)info.st_size;
         code = read_all(fd, *data, *size, path, err);
     }
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     return code;
 }
 
 static char *join_path(const char *dir, const char *name)
 {
     size_t n = strlen(dir), size = 0;
-    if (!size_add(n, strlen(name) + 2, &size)) {
+    if (!size_add(n, strlen(name) + 2, &size))
         return NULL;
-    }
     char *path = mem_alloc(size);
-    if (path) {
+    if (path)
         snprintf(path, size, "%s%s%s", dir, n > 0 && dir[n - 1] == '/' ? "" : "/", name);
-    }
     return path;
 }
 
@@ -386,9 +364,8 @@ static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *e
 {
     char *text = NULL, *path = join_path(dir, CONFIG_NAME);
     size_t len = 0;
-    if (!path) {
+    if (!path)
         return error_no_memory(err);
-    }
     int32_t code = read_small(&text, &len, path, err);
     if (code == INF_OK) {
         code = peft_config_parse(&p->config, text, len, err);
@@ -404,9 +381,8 @@ static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *e
 static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *err)
 {
     char *path = join_path(dir, WEIGHTS_NAME);
-    if (!path) {
+    if (!path)
         return error_no_memory(err);
-    }
     int32_t code = INF_OK;
     if (file_exists(dir, WEIGHTS_NAME)) {
         code = safetensors_open(&p->weights, path, err);
@@ -425,16 +401,13 @@ static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *
 int32_t peft_open(struct peft_adapter **out, const char *dir, inf_error *err)
 {
     struct peft_adapter *p = mem_calloc(1, sizeof *p);
-    if (!p) {
+    if (!p)
         return error_no_memory(err);
-    }
     int32_t code = open_config(p, dir, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = open_weights(p, dir, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_adapter(p, err);
-    }
     if (code != INF_OK) {
         peft_close(p);
         return code;
@@ -447,16 +420,13 @@ int32_t peft_from_memory(struct peft_adapter **out, const char *config, size_t c
                          const void *weights, size_t weights_len, inf_error *err)
 {
     struct peft_adapter *p = mem_calloc(1, sizeof *p);
-    if (!p) {
+    if (!p)
         return error_no_memory(err);
-    }
     int32_t code = peft_config_parse(&p->config, config, config_len, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = safetensors_from_memory(&p->weights, weights, weights_len, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_adapter(p, err);
-    }
     if (code != INF_OK) {
         peft_close(p);
         return code;
@@ -467,9 +437,8 @@ int32_t peft_from_memory(struct peft_adapter **out, const char *config, size_t c
 
 void peft_close(struct peft_adapter *p)
 {
-    if (!p) {
+    if (!p)
         return;
-    }
     peft_config_free(p->config);
     safetensors_close(p->weights);
     mem_free(p->modules);
@@ -488,14 +457,12 @@ size_t peft_first_not_finite(const void *data, int32_t dtype, size_t n)
         uint16_t half = 0;
         if (dtype == SAFETENSORS_F32) {
             memcpy(&word, p + 4 * i, sizeof word);
-            if ((word & 0x7f800000u) == 0x7f800000u) {
+            if ((word & 0x7f800000u) == 0x7f800000u)
                 return i;
-            }
         } else {
             memcpy(&half, p + 2 * i, sizeof half);
-            if ((half & half_mask) == half_mask) {
+            if ((half & half_mask) == half_mask)
                 return i;
-            }
         }
     }
     return n;
@@ -506,9 +473,8 @@ static int32_t check_finite(const struct peft_adapter *p, const struct safetenso
 {
     const void *data = NULL;
     int32_t code = safetensors_data(&data, p->weights, t, scratch, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     size_t n = (size_t)t->shape[0] * (size_t)t->shape[1];
     size_t at = peft_first_not_finite(data, t->dtype, n);
     if (at < n) {
@@ -535,18 +501,15 @@ int32_t peft_check(const char *dir, inf_error *err)
 {
     struct peft_adapter *p = NULL;
     int32_t code = peft_open(&p, dir, err);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     void *scratch = mem_alloc(largest_tensor(p->weights));
-    if (!scratch) {
+    if (!scratch)
         code = error_no_memory(err);
-    }
     for (size_t i = 0; i < p->n_modules && code == INF_OK; i++) {
         code = check_finite(p, p->modules[i].a, scratch, err);
-        if (code == INF_OK) {
+        if (code == INF_OK)
             code = check_finite(p, p->modules[i].b, scratch, err);
-        }
     }
     mem_free(scratch);
     peft_close(p);
@@ -571,18 +534,15 @@ static json_t *list_targets(const struct peft_adapter *p)
 {
     json_t *list = NULL;
     const char **parts = mem_calloc(p->n_modules, sizeof *parts);
-    if (!parts) {
+    if (!parts)
         return NULL;
-    }
-    for (size_t i = 0; i < p->n_modules; i++) {
+    for (size_t i = 0; i < p->n_modules; i++)
         parts[i] = last_part(p->modules[i].name);
-    }
     qsort(parts, p->n_modules, sizeof *parts, compare_strings);
     list = json_array();
     for (size_t i = 0; list && i < p->n_modules; i++) {
-        if (i > 0 && strcmp(parts[i - 1], parts[i]) == 0) {
+        if (i > 0 && strcmp(parts[i - 1], parts[i]) == 0)
             continue;
-        }
         if (json_array_append_new(list, json_string(parts[i])) != 0) {
             json_decref(list);
             list = NULL;
@@ -612,9 +572,8 @@ static const char *dtype_of(const struct peft_adapter *p)
 static int32_t largest_rank(const struct peft_adapter *p)
 {
     int32_t rank = 0;
-    for (size_t i = 0; i < p->n_modules; i++) {
+    for (size_t i = 0; i < p->n_modules; i++)
         rank = p->modules[i].rank > rank ? p->modules[i].rank : rank;
-    }
     return rank;
 }
 

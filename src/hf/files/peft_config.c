@@ -73,9 +73,8 @@ static int32_t bad(inf_error *err, const char *key, const char *what)
 static int32_t spend(struct peft_config *c, int64_t steps, inf_error *err)
 {
     c->budget -= steps;
-    if (c->budget >= 0) {
+    if (c->budget >= 0)
         return INF_OK;
-    }
     return error_set(err, INF_ERROR_UNSUPPORTED,
                      CONFIG_NAME ": its patterns and lists take too long to match; simplify them");
 }
@@ -110,27 +109,24 @@ static bool is_set(const json_t *v)
 static int32_t get_bool(const json_t *root, const char *key, bool *out, inf_error *err)
 {
     const json_t *v = json_object_get(root, key);
-    if (v && !json_is_boolean(v) && !json_is_null(v)) {
+    if (v && !json_is_boolean(v) && !json_is_null(v))
         return bad(err, key, "true or false");
-    }
     *out = json_is_true(v);
     return INF_OK;
 }
 
 static int32_t rank_of(const json_t *v, const char *key, int32_t *out, inf_error *err)
 {
-    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > MAX_RANK) {
+    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > MAX_RANK)
         return bad(err, key, "a whole number from 1 to 1048576");
-    }
     *out = (int32_t)json_integer_value(v);
     return INF_OK;
 }
 
 static int32_t alpha_of(const json_t *v, const char *key, double *out, inf_error *err)
 {
-    if (!json_is_number(v) || !isfinite(json_number_value(v))) {
+    if (!json_is_number(v) || !isfinite(json_number_value(v)))
         return bad(err, key, "a number");
-    }
     *out = json_number_value(v);
     return INF_OK;
 }
@@ -146,22 +142,18 @@ static int32_t get_strings(const json_t *v, const char *key, bool single, char *
                            inf_error *err)
 {
     size_t count = json_is_array(v) ? json_array_size(v) : 1;
-    if (!(json_is_array(v) || (single && json_is_string(v))) || count > MAX_ITEMS) {
+    if (!(json_is_array(v) || (single && json_is_string(v))) || count > MAX_ITEMS)
         return bad(err, key, single ? "a string or a list of strings" : "a list of strings");
-    }
     *out = mem_calloc(count, sizeof **out);
-    if (!*out) {
+    if (!*out)
         return error_no_memory(err);
-    }
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
-        if (!json_is_string(item)) {
+        if (!json_is_string(item))
             return bad(err, key, "a list of strings");
-        }
         int32_t code = copy_string(&(*out)[i], item, err);
-        if (code != INF_OK) {
+        if (code != INF_OK)
             return code;
-        }
         *n = i + 1;
     }
     return INF_OK;
@@ -224,16 +216,12 @@ static int32_t check_features(const json_t *root, inf_error *err)
 
 static bool is_known(const char *key)
 {
-    for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++) {
-        if (strcmp(known_keys[i], key) == 0) {
+    for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++)
+        if (strcmp(known_keys[i], key) == 0)
             return true;
-        }
-    }
-    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
-        if (strcmp(features[i].key, key) == 0) {
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
+        if (strcmp(features[i].key, key) == 0)
             return true;
-        }
-    }
     return false;
 }
 
@@ -272,9 +260,8 @@ static int32_t check_type(const json_t *root, inf_error *err)
 static int32_t check_bias(const json_t *root, inf_error *err)
 {
     const json_t *bias = json_object_get(root, "bias");
-    if (bias && !json_is_null(bias) && !json_is_string(bias)) {
+    if (bias && !json_is_null(bias) && !json_is_string(bias))
         return bad(err, "bias", "\"none\"");
-    }
     if (json_is_string(bias) && strcmp(json_string_value(bias), "none") != 0) {
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          CONFIG_NAME ": bias \"%.60s\" is not supported; train with bias \"none\"",
@@ -285,11 +272,9 @@ static int32_t check_bias(const json_t *root, inf_error *err)
 
 static bool starts_with_ignoring_case(const char *s, const char *prefix)
 {
-    for (; *prefix; s++, prefix++) {
-        if ((*s | 0x20) != (*prefix | 0x20)) {
+    for (; *prefix; s++, prefix++)
+        if ((*s | 0x20) != (*prefix | 0x20))
             return false;
-        }
-    }
     return true;
 }
 
@@ -300,15 +285,12 @@ static int32_t check_init(const json_t *root, inf_error *err)
     static const char *const harmless[] = {"gaussian", "eva", "orthogonal", "mica"};
     static const char *const convertible[] = {"pissa", "olora", "corda", "lora_ga"};
     const json_t *v = json_object_get(root, "init_lora_weights");
-    if (!json_is_string(v)) {
+    if (!json_is_string(v))
         return INF_OK;
-    }
     const char *name = json_string_value(v);
-    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
-        if (strcmp(name, harmless[i]) == 0) {
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
+        if (strcmp(name, harmless[i]) == 0)
             return INF_OK;
-        }
-    }
     for (size_t i = 0; i < sizeof convertible / sizeof convertible[0]; i++) {
         if (starts_with_ignoring_case(name, convertible[i])) {
             return error_set(err, INF_ERROR_UNSUPPORTED,
@@ -333,9 +315,8 @@ static bool is_plain(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!word && c != '_' && c != '-' && c != '.') {
+        if (!word && c != '_' && c != '-' && c != '.')
             return false;
-        }
     }
     return true;
 }
@@ -345,15 +326,12 @@ static int32_t compile_pattern(struct peft_config *c, struct pattern **out, cons
                                size_t len, const char *key, inf_error *err)
 {
     int32_t code = pattern_compile(out, text, len, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         c->program += pattern_size(*out);
-    }
-    if (code == INF_OK && c->program > MAX_PROGRAM) {
+    if (code == INF_OK && c->program > MAX_PROGRAM)
         code = error_set(err, INF_ERROR_UNSUPPORTED, "its patterns are too large");
-    }
-    if (code != INF_OK && code != INF_ERROR_NO_MEMORY) {
+    if (code != INF_OK && code != INF_ERROR_NO_MEMORY)
         error_prefix(err, CONFIG_NAME ": %s", key);
-    }
     return code;
 }
 
@@ -363,13 +341,11 @@ static int32_t rule_compile(struct peft_config *c, struct rule *rule, const char
 {
     static const char before[] = "(.*\\.)?(", after[] = ")$";
     size_t len = rule->len + sizeof before + sizeof after - 2;
-    if (is_plain(rule->text, rule->len)) {
+    if (is_plain(rule->text, rule->len))
         return INF_OK;
-    }
     char *text = mem_alloc(len);
-    if (!text) {
+    if (!text)
         return error_no_memory(err);
-    }
     memcpy(text, before, sizeof before - 1);
     memcpy(text + sizeof before - 1, rule->text, rule->len);
     memcpy(text + sizeof before - 1 + rule->len, after, sizeof after - 1);
@@ -384,34 +360,28 @@ static int32_t parse_rules(struct peft_config *c, struct rules *out, json_t *roo
 {
     json_t *table = json_object_get(root, key), *v = NULL;
     const char *name = NULL;
-    if (!table || json_is_null(table)) {
+    if (!table || json_is_null(table))
         return INF_OK;
-    }
-    if (!json_is_object(table) || json_object_size(table) > MAX_ITEMS) {
+    if (!json_is_object(table) || json_object_size(table) > MAX_ITEMS)
         return bad(err, key, "an object of numbers");
-    }
     out->items = mem_calloc(json_object_size(table), sizeof *out->items);
-    if (!out->items) {
+    if (!out->items)
         return error_no_memory(err);
-    }
     json_object_foreach(table, name, v)
     {
         struct rule *rule = &out->items[out->n++];
         int32_t rank = 0;
         int32_t code = ranks ? rank_of(v, key, &rank, err) : alpha_of(v, key, &rule->value, err);
-        if (ranks) {
+        if (ranks)
             rule->value = rank;
-        }
-        if (code == INF_OK && !(rule->text = mem_strdup(name))) {
+        if (code == INF_OK && !(rule->text = mem_strdup(name)))
             code = error_no_memory(err);
-        }
         if (code == INF_OK) {
             rule->len = strlen(name);
             code = rule_compile(c, rule, key, err);
         }
-        if (code != INF_OK) {
+        if (code != INF_OK)
             return code;
-        }
     }
     return INF_OK;
 }
@@ -419,15 +389,12 @@ static int32_t parse_rules(struct peft_config *c, struct rules *out, json_t *roo
 /* A plain key matches the end of the name, at its start or behind a dot. */
 static bool plain_matches(const struct rule *rule, const char *name, size_t len)
 {
-    if (rule->len > len) {
+    if (rule->len > len)
         return false;
-    }
     const char *tail = name + len - rule->len;
-    for (size_t i = rule->len; i > 0; i--) {
-        if (rule->text[i - 1] != tail[i - 1] && rule->text[i - 1] != '.') {
+    for (size_t i = rule->len; i > 0; i--)
+        if (rule->text[i - 1] != tail[i - 1] && rule->text[i - 1] != '.')
             return false;
-        }
-    }
     return tail == name || tail[-1] == '.';
 }
 
@@ -440,14 +407,12 @@ static int32_t rules_find(struct peft_config *c, const struct rules *rules, cons
         if (rules->items[i].pattern) {
             int32_t code = pattern_fullmatch(&hit, rules->items[i].pattern, module, len, &c->budget,
                                              err);
-            if (code != INF_OK) {
+            if (code != INF_OK)
                 return code;
-            }
         } else {
             int32_t code = spend(c, steps_of(rules->items[i].len), err);
-            if (code != INF_OK) {
+            if (code != INF_OK)
                 return code;
-            }
             hit = plain_matches(&rules->items[i], module, len);
         }
         if (hit) {
@@ -464,20 +429,17 @@ static int32_t parse_targets(struct peft_config *c, struct targets *out, const j
                              const char *key, inf_error *err)
 {
     const json_t *v = json_object_get(root, key);
-    if (!v || json_is_null(v)) {
+    if (!v || json_is_null(v))
         return INF_OK;
-    }
     if (json_is_array(v)) {
         out->kind = TARGETS_LIST;
         int32_t code = get_strings(v, key, false, &out->names, &out->n, err);
-        for (size_t i = 0; i < out->n; i++) {
+        for (size_t i = 0; i < out->n; i++)
             out->cost += steps_of(strlen(out->names[i]));
-        }
         return code;
     }
-    if (!json_is_string(v)) {
+    if (!json_is_string(v))
         return bad(err, key, "a string or a list of strings");
-    }
     if (out == &c->targets && strlen(json_string_value(v)) == strlen("all-linear") &&
         starts_with_ignoring_case(json_string_value(v), "all-linear")) {
         out->kind = TARGETS_ALL_LINEAR;
@@ -525,26 +487,22 @@ static int32_t parse_layers(struct peft_config *c, const json_t *root, inf_error
 {
     const json_t *v = json_object_get(root, "layers_to_transform");
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
-    if (!v || json_is_null(v) || n == 0) {
+    if (!v || json_is_null(v) || n == 0)
         return INF_OK;
-    }
-    if (!(json_is_array(v) || json_is_integer(v)) || n > MAX_ITEMS) {
+    if (!(json_is_array(v) || json_is_integer(v)) || n > MAX_ITEMS)
         return bad(err, "layers_to_transform", "a layer number or a list of them");
-    }
     if (c->targets.kind == TARGETS_PATTERN) {
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          CONFIG_NAME ": \"layers_to_transform\" does not go with a target_modules "
                                      "that is a pattern");
     }
     c->layers = mem_calloc(n, sizeof *c->layers);
-    if (!c->layers) {
+    if (!c->layers)
         return error_no_memory(err);
-    }
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
-        if (!json_is_integer(item)) {
+        if (!json_is_integer(item))
             return bad(err, "layers_to_transform", "a layer number or a list of them");
-        }
         c->layers[i] = json_integer_value(item);
     }
     c->n_layers = n;
@@ -555,9 +513,8 @@ static int32_t parse_layers(struct peft_config *c, const json_t *root, inf_error
 static int32_t parse_layer_lists(struct peft_config *c, const json_t *root, inf_error *err)
 {
     const json_t *v = json_object_get(root, "layers_pattern");
-    if (!is_set(v)) {
+    if (!is_set(v))
         return INF_OK;
-    }
     int32_t code = get_strings(v, "layers_pattern", true, &c->layer_lists, &c->n_layer_lists, err);
     for (size_t i = 0; code == INF_OK && i < c->n_layer_lists; i++) {
         const char *name = c->layer_lists[i];
@@ -577,12 +534,10 @@ static int64_t layer_number(const char *s, const char **end)
 {
     int64_t n = 0;
     const char *p = s;
-    for (; *p >= '0' && *p <= '9'; p++) {
+    for (; *p >= '0' && *p <= '9'; p++)
         n = n > INT32_MAX ? n : n * 10 + (*p - '0');
-    }
-    if (p == s || *p != '.') {
+    if (p == s || *p != '.')
         return -1;
-    }
     *end = p + 1;
     return n;
 }
@@ -596,9 +551,8 @@ static int64_t module_layer(const struct peft_config *c, const char *module)
         size_t n = strlen(c->layer_lists[i]);
         for (const char *p = module; (p = strstr(p, c->layer_lists[i])) != NULL; p++) {
             int64_t layer = p[n] == '.' ? layer_number(p + n + 1, &end) : -1;
-            if ((p == module || p[-1] == '.') && layer >= 0) {
+            if ((p == module || p[-1] == '.') && layer >= 0)
                 return layer;
-            }
         }
     }
     int dots = 0;
@@ -606,9 +560,8 @@ static int64_t module_layer(const struct peft_config *c, const char *module)
         dots += *p == '.';
         if (*p == '.' && dots >= 2) {
             int64_t layer = layer_number(p + 1, &end);
-            if (layer >= 0) {
+            if (layer >= 0)
                 return layer;
-            }
         }
     }
     return -1;
@@ -620,20 +573,17 @@ static int32_t in_layers(struct peft_config *c, const char *module, bool *out, i
     int32_t code = spend(c, steps_of(c->n_layers) + once * lists, err);
     int64_t layer = code == INF_OK ? module_layer(c, module) : -1;
     *out = false;
-    for (size_t i = 0; layer >= 0 && i < c->n_layers && !*out; i++) {
+    for (size_t i = 0; layer >= 0 && i < c->n_layers && !*out; i++)
         *out = c->layers[i] == layer;
-    }
     return code;
 }
 
 /* True when the whole module name is in the list: peft then does not look at the layers. */
 static bool list_has_exactly(const struct targets *t, const char *module)
 {
-    for (size_t i = 0; i < t->n; i++) {
-        if (strcmp(t->names[i], module) == 0) {
+    for (size_t i = 0; i < t->n; i++)
+        if (strcmp(t->names[i], module) == 0)
             return true;
-        }
-    }
     return false;
 }
 
@@ -647,13 +597,11 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
         *selected = false;
         return code;
     }
-    if (c->targets.kind == TARGETS_NONE) {
+    if (c->targets.kind == TARGETS_NONE)
         return INF_OK;
-    }
     code = targets_match(c, &c->targets, module, is_output, selected, err);
-    if (code == INF_OK && *selected && c->has_layers && !list_has_exactly(&c->targets, module)) {
+    if (code == INF_OK && *selected && c->has_layers && !list_has_exactly(&c->targets, module))
         code = in_layers(c, module, selected, err);
-    }
     return code;
 }
 
@@ -665,54 +613,40 @@ static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err
     const json_t *r = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
     const json_t *base = json_object_get(root, "base_model_name_or_path");
     int32_t code = r ? rank_of(r, "r", &c->rank, err) : INF_OK;
-    if (code == INF_OK && alpha) {
+    if (code == INF_OK && alpha)
         code = alpha_of(alpha, "lora_alpha", &c->alpha, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = get_bool(root, "use_rslora", &c->rslora, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = get_bool(root, "fan_in_fan_out", &ignored, err);
-    }
-    if (code == INF_OK && json_is_string(base)) {
+    if (code == INF_OK && json_is_string(base))
         code = copy_string(&c->base, base, err);
-    }
     return code;
 }
 
 static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
 {
     int32_t code = check_type(root, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_features(root, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_bias(root, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_init(root, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_unknown(root, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_numbers(c, root, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_rules(c, &c->ranks, root, "rank_pattern", true, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_rules(c, &c->alphas, root, "alpha_pattern", false, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_targets(c, &c->targets, root, "target_modules", err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_targets(c, &c->excluded, root, "exclude_modules", err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_layers(c, root, err);
-    }
     return code == INF_OK ? parse_layer_lists(c, root, err) : code;
 }
 
@@ -743,9 +677,8 @@ int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len
     inf_error why = {0};
     json_t *root = load_json(text, len, &why);
     if (!root) {
-        if (err) {
+        if (err)
             *err = why;
-        }
         return why.code;
     }
     int32_t code = INF_OK;
@@ -769,9 +702,8 @@ int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len
 
 static void strings_free(char **strings, size_t n)
 {
-    for (size_t i = 0; strings && i < n; i++) {
+    for (size_t i = 0; strings && i < n; i++)
         mem_free(strings[i]);
-    }
     mem_free(strings);
 }
 
@@ -792,9 +724,8 @@ static void rules_free(struct rules *rules)
 
 void peft_config_free(struct peft_config *c)
 {
-    if (!c) {
+    if (!c)
         return;
-    }
     targets_free(&c->targets);
     targets_free(&c->excluded);
     rules_free(&c->ranks);
@@ -810,12 +741,10 @@ int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *r
 {
     double r = c->rank, alpha = c->alpha;
     int32_t code = rules_find(c, &c->ranks, module, &r, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = rules_find(c, &c->alphas, module, &alpha, err);
-    }
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     *rank = (int32_t)r;
     *scale = (float)(alpha / (c->rslora ? sqrt(r) : r));
     if (!isfinite(*scale)) {

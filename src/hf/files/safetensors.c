@@ -48,27 +48,24 @@ static int32_t scan_fail(const struct scanner *s, const char *what)
 
 static void skip_space(struct scanner *s)
 {
-    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r')) {
+    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
         s->p++;
-    }
 }
 
 /* Skips blanks; true, and past it, when the next character is c. */
 static bool accept(struct scanner *s, char c)
 {
     skip_space(s);
-    if (s->p >= s->end || *s->p != (unsigned char)c) {
+    if (s->p >= s->end || *s->p != (unsigned char)c)
         return false;
-    }
     s->p++;
     return true;
 }
 
 static int hex_digit(unsigned char c)
 {
-    if (c >= '0' && c <= '9') {
+    if (c >= '0' && c <= '9')
         return c - '0';
-    }
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -77,14 +74,12 @@ static int hex_digit(unsigned char c)
 static int32_t scan_hex4(struct scanner *s)
 {
     int32_t v = 0;
-    if (s->end - s->p < 4) {
+    if (s->end - s->p < 4)
         return -1;
-    }
     for (int i = 0; i < 4; i++) {
         int d = hex_digit(s->p[i]);
-        if (d < 0) {
+        if (d < 0)
             return -1;
-        }
         v = v * 16 + d;
     }
     s->p += 4;
@@ -119,20 +114,16 @@ static size_t utf8_put(char *out, int32_t c)
 static int32_t scan_unicode(struct scanner *s)
 {
     int32_t c = scan_hex4(s);
-    if (c <= 0 || (c >= 0xdc00 && c < 0xe000)) {
+    if (c <= 0 || (c >= 0xdc00 && c < 0xe000))
         return -1;
-    }
-    if (c < 0xd800 || c >= 0xe000) {
+    if (c < 0xd800 || c >= 0xe000)
         return c;
-    }
-    if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u') {
+    if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u')
         return -1;
-    }
     s->p += 2;
     int32_t low = scan_hex4(s);
-    if (low < 0xdc00 || low >= 0xe000) {
+    if (low < 0xdc00 || low >= 0xe000)
         return -1;
-    }
     return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 }
 
@@ -140,14 +131,11 @@ static int32_t scan_unicode(struct scanner *s)
 static size_t utf8_length(const unsigned char *p, const unsigned char *end)
 {
     size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (p[0] > 0xf4 || n == 0 || (size_t)(end - p) < n) {
+    if (p[0] > 0xf4 || n == 0 || (size_t)(end - p) < n)
         return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
             return 0;
-        }
-    }
     if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
         (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) {
         return 0;
@@ -160,18 +148,16 @@ static size_t scan_escape(struct scanner *s, char *out)
 {
     static const char from[] = "\"\\/bfnrt";
     static const char to[] = "\"\\/\b\f\n\r\t";
-    if (s->p >= s->end) {
+    if (s->p >= s->end)
         return 0;
-    }
     unsigned char c = *s->p++;
     if (c == 'u') {
         int32_t code = scan_unicode(s);
         return code < 0 ? 0 : utf8_put(out, code);
     }
     const char *at = c ? strchr(from, c) : NULL;
-    if (!at) {
+    if (!at)
         return 0;
-    }
     out[0] = to[at - from];
     return 1;
 }
@@ -181,9 +167,8 @@ static size_t scan_escape(struct scanner *s, char *out)
 static int32_t scan_string(struct scanner *s, char *out, size_t *len)
 {
     size_t n = 0;
-    if (!accept(s, '"')) {
+    if (!accept(s, '"'))
         return scan_fail(s, "a string is missing");
-    }
     while (s->p < s->end && *s->p != '"') {
         size_t step = 0;
         if (*s->p == '\\') {
@@ -194,14 +179,12 @@ static int32_t scan_string(struct scanner *s, char *out, size_t *len)
             memcpy(out + n, s->p, step);
             s->p += step;
         }
-        if (step == 0) {
+        if (step == 0)
             return scan_fail(s, "a string is malformed");
-        }
         n += step;
     }
-    if (s->p >= s->end) {
+    if (s->p >= s->end)
         return scan_fail(s, "a string does not end");
-    }
     s->p++;
     out[n] = '\0';
     *len = n;
@@ -211,16 +194,13 @@ static int32_t scan_string(struct scanner *s, char *out, size_t *len)
 /* A short string of plain characters (a key or a dtype), compared by the caller. */
 static int32_t scan_word(struct scanner *s, const char **word, size_t *len)
 {
-    if (!accept(s, '"')) {
+    if (!accept(s, '"'))
         return scan_fail(s, "a string is missing");
-    }
     *word = (const char *)s->p;
-    while (s->p < s->end && *s->p != '"' && *s->p != '\\' && *s->p >= 0x20) {
+    while (s->p < s->end && *s->p != '"' && *s->p != '\\' && *s->p >= 0x20)
         s->p++;
-    }
-    if (s->p >= s->end || *s->p != '"') {
+    if (s->p >= s->end || *s->p != '"')
         return scan_fail(s, "a string is malformed");
-    }
     *len = (size_t)((const char *)s->p - *word);
     s->p++;
     return INF_OK;
@@ -233,14 +213,12 @@ static int32_t scan_int(struct scanner *s, int64_t *out)
     skip_space(s);
     const unsigned char *first = s->p;
     for (; s->p < s->end && *s->p >= '0' && *s->p <= '9'; s->p++) {
-        if (v > (INT64_MAX - (*s->p - '0')) / 10) {
+        if (v > (INT64_MAX - (*s->p - '0')) / 10)
             return scan_fail(s, "a number is too large");
-        }
         v = v * 10 + (*s->p - '0');
     }
-    if (s->p == first || (*first == '0' && s->p > first + 1)) {
+    if (s->p == first || (*first == '0' && s->p > first + 1))
         return scan_fail(s, "a whole number is missing");
-    }
     *out = v;
     return INF_OK;
 }
@@ -250,26 +228,22 @@ static int32_t scan_ints(struct scanner *s, int64_t *out, int32_t cap, int32_t *
                          const char *too_many)
 {
     int32_t n = 0;
-    if (!accept(s, '[')) {
+    if (!accept(s, '['))
         return scan_fail(s, "a list is missing");
-    }
     if (accept(s, ']')) {
         *n_out = 0;
         return INF_OK;
     }
     do {
-        if (n == cap) {
+        if (n == cap)
             return scan_fail(s, too_many);
-        }
         int32_t code = scan_int(s, &out[n]);
-        if (code != INF_OK) {
+        if (code != INF_OK)
             return code;
-        }
         n++;
     } while (accept(s, ','));
-    if (!accept(s, ']')) {
+    if (!accept(s, ']'))
         return scan_fail(s, "a list does not end");
-    }
     *n_out = n;
     return INF_OK;
 }
@@ -298,11 +272,9 @@ static const struct dtype dtypes[] = {
 
 static const struct dtype *dtype_find(const char *name, size_t len)
 {
-    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
-        if (strlen(dtypes[i].name) == len && memcmp(dtypes[i].name, name, len) == 0) {
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        if (strlen(dtypes[i].name) == len && memcmp(dtypes[i].name, name, len) == 0)
             return &dtypes[i];
-        }
-    }
     return NULL;
 }
 
@@ -326,26 +298,22 @@ static int32_t scan_field(struct scanner *s, struct entry *e)
     const char *key = NULL, *word = NULL;
     size_t len = 0;
     int32_t code = scan_word(s, &key, &len);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
-    if (!accept(s, ':')) {
+    if (!accept(s, ':'))
         return scan_fail(s, "a colon is missing");
-    }
     if (word_is(key, len, "dtype") && !e->dtype) {
         code = scan_word(s, &word, &len);
-        if (code == INF_OK && !(e->dtype = dtype_find(word, len))) {
+        if (code == INF_OK && !(e->dtype = dtype_find(word, len)))
             code = scan_fail(s, "a tensor's dtype is unknown");
-        }
         return code;
     }
     if (word_is(key, len, "shape") && e->n_dims < 0) {
         return scan_ints(s, e->shape, SAFETENSORS_MAX_DIMS, &e->n_dims,
                          "a tensor has more than 8 dimensions");
     }
-    if (word_is(key, len, "data_offsets") && e->n_offsets == 0) {
+    if (word_is(key, len, "data_offsets") && e->n_offsets == 0)
         return scan_ints(s, e->offsets, 2, &e->n_offsets, "data_offsets has more than two numbers");
-    }
     return scan_fail(s, "a tensor has an unknown or repeated key");
 }
 
@@ -353,21 +321,17 @@ static int32_t scan_field(struct scanner *s, struct entry *e)
 static int32_t scan_entry(struct scanner *s, struct entry *e)
 {
     *e = (struct entry){.n_dims = -1};
-    if (!accept(s, '{')) {
+    if (!accept(s, '{'))
         return scan_fail(s, "a tensor's description is not an object");
-    }
     do {
         int32_t code = scan_field(s, e);
-        if (code != INF_OK) {
+        if (code != INF_OK)
             return code;
-        }
     } while (accept(s, ','));
-    if (!accept(s, '}')) {
+    if (!accept(s, '}'))
         return scan_fail(s, "a tensor's description does not end");
-    }
-    if (!e->dtype || e->n_dims < 0 || e->n_offsets != 2) {
+    if (!e->dtype || e->n_dims < 0 || e->n_offsets != 2)
         return scan_fail(s, "a tensor lacks its dtype, shape or data_offsets");
-    }
     return INF_OK;
 }
 
@@ -375,14 +339,11 @@ static int32_t scan_entry(struct scanner *s, struct entry *e)
 static bool entry_bytes(const struct entry *e, size_t *out)
 {
     size_t n = 1;
-    for (int32_t i = 0; i < e->n_dims; i++) {
-        if ((uint64_t)e->shape[i] > SIZE_MAX || !size_mul(n, (size_t)e->shape[i], &n)) {
+    for (int32_t i = 0; i < e->n_dims; i++)
+        if ((uint64_t)e->shape[i] > SIZE_MAX || !size_mul(n, (size_t)e->shape[i], &n))
             return false;
-        }
-    }
-    if (!size_mul(n, (size_t)e->dtype->bits, &n) || n % 8 != 0) {
+    if (!size_mul(n, (size_t)e->dtype->bits, &n) || n % 8 != 0)
         return false;
-    }
     *out = n / 8;
     return true;
 }
@@ -390,13 +351,11 @@ static bool entry_bytes(const struct entry *e, size_t *out)
 static bool tensors_grow(struct safetensors *st)
 {
     size_t cap = st->cap ? st->cap * 2 : 64, bytes = 0;
-    if (!size_mul(cap, sizeof *st->tensors, &bytes)) {
+    if (!size_mul(cap, sizeof *st->tensors, &bytes))
         return false;
-    }
     struct safetensors_tensor *grown = mem_realloc(st->tensors, bytes);
-    if (!grown) {
+    if (!grown)
         return false;
-    }
     st->tensors = grown;
     st->cap = cap;
     return true;
@@ -407,15 +366,12 @@ static int32_t add_tensor(struct safetensors *st, const struct scanner *s, const
 {
     size_t bytes = 0;
     uint64_t data_size = st->size - st->data_start;
-    if (e->offsets[0] > e->offsets[1] || (uint64_t)e->offsets[1] > data_size) {
+    if (e->offsets[0] > e->offsets[1] || (uint64_t)e->offsets[1] > data_size)
         return scan_fail(s, "a tensor's data_offsets lie outside the file (is it cut short?)");
-    }
-    if (!entry_bytes(e, &bytes) || bytes != (uint64_t)(e->offsets[1] - e->offsets[0])) {
+    if (!entry_bytes(e, &bytes) || bytes != (uint64_t)(e->offsets[1] - e->offsets[0]))
         return scan_fail(s, "a tensor's shape and dtype do not match its data_offsets");
-    }
-    if (st->n == st->cap && !tensors_grow(st)) {
+    if (st->n == st->cap && !tensors_grow(st))
         return error_no_memory(s->err);
-    }
     struct safetensors_tensor *t = &st->tensors[st->n++];
     *t = (struct safetensors_tensor){.name = name,
                                      .dtype_name = e->dtype->name,
@@ -423,9 +379,8 @@ static int32_t add_tensor(struct safetensors *st, const struct scanner *s, const
                                      .n_dims = e->n_dims,
                                      .offset = st->data_start + (uint64_t)e->offsets[0],
                                      .size = bytes};
-    for (int32_t i = 0; i < SAFETENSORS_MAX_DIMS; i++) {
+    for (int32_t i = 0; i < SAFETENSORS_MAX_DIMS; i++)
         t->shape[i] = i < e->n_dims ? e->shape[i] : 1;
-    }
     return INF_OK;
 }
 
@@ -433,23 +388,18 @@ static int32_t add_tensor(struct safetensors *st, const struct scanner *s, const
 static int32_t scan_metadata(struct scanner *s, char *scratch)
 {
     size_t len = 0;
-    if (!accept(s, '{')) {
+    if (!accept(s, '{'))
         return scan_fail(s, "__metadata__ is not an object");
-    }
-    if (accept(s, '}')) {
+    if (accept(s, '}'))
         return INF_OK;
-    }
     do {
         int32_t code = scan_string(s, scratch, &len);
-        if (code == INF_OK && !accept(s, ':')) {
+        if (code == INF_OK && !accept(s, ':'))
             code = scan_fail(s, "a colon is missing");
-        }
-        if (code == INF_OK) {
+        if (code == INF_OK)
             code = scan_string(s, scratch, &len);
-        }
-        if (code != INF_OK) {
+        if (code != INF_OK)
             return code;
-        }
     } while (accept(s, ','));
     return accept(s, '}') ? INF_OK : scan_fail(s, "__metadata__ does not end");
 }
@@ -461,42 +411,35 @@ static int32_t scan_member(struct safetensors *st, struct scanner *s)
     size_t len = 0;
     struct entry e;
     int32_t code = scan_string(s, name, &len);
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
-    if (!accept(s, ':')) {
+    if (!accept(s, ':'))
         return scan_fail(s, "a colon is missing");
-    }
-    if (word_is(name, len, "__metadata__")) {
+    if (word_is(name, len, "__metadata__"))
         return scan_metadata(s, name);
-    }
     code = scan_entry(s, &e);
     if (code == INF_OK) {
         st->names_len += len + 1;
         code = add_tensor(st, s, name, &e);
     }
-    if (code == INF_ERROR_BAD_FORMAT) {
+    if (code == INF_ERROR_BAD_FORMAT)
         error_prefix(s->err, "tensor \"%.160s\"", name);
-    }
     return code;
 }
 
 static int32_t scan_header(struct safetensors *st, struct scanner *s)
 {
-    if (s->p >= s->end || *s->p != '{') {
+    if (s->p >= s->end || *s->p != '{')
         return scan_fail(s, "it does not begin with {");
-    }
     s->p++;
     if (!accept(s, '}')) {
         do {
             int32_t code = scan_member(st, s);
-            if (code != INF_OK) {
+            if (code != INF_OK)
                 return code;
-            }
         } while (accept(s, ','));
-        if (!accept(s, '}')) {
+        if (!accept(s, '}'))
             return scan_fail(s, "it does not end");
-        }
     }
     skip_space(s);
     return s->p == s->end ? INF_OK : scan_fail(s, "something follows its closing brace");
@@ -514,17 +457,15 @@ static int by_offset(const void *a, const void *b)
 {
     const struct safetensors_tensor *x = *(const struct safetensors_tensor *const *)a;
     const struct safetensors_tensor *y = *(const struct safetensors_tensor *const *)b;
-    if (x->offset != y->offset) {
+    if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
-    }
     return x->size < y->size ? -1 : x->size > y->size;
 }
 
 static int32_t check_names(struct safetensors *st, inf_error *err)
 {
-    if (st->n > 1) {
+    if (st->n > 1)
         qsort(st->tensors, st->n, sizeof *st->tensors, by_name);
-    }
     for (size_t i = 1; i < st->n; i++) {
         if (strcmp(st->tensors[i - 1].name, st->tensors[i].name) == 0) {
             return error_set(err, INF_ERROR_BAD_FORMAT,
@@ -541,15 +482,12 @@ static int32_t check_tiling(const struct safetensors *st, inf_error *err)
     int32_t code = INF_OK;
     uint64_t at = st->data_start;
     const struct safetensors_tensor **order = mem_calloc(st->n, sizeof *order);
-    if (!order) {
+    if (!order)
         return error_no_memory(err);
-    }
-    for (size_t i = 0; i < st->n; i++) {
+    for (size_t i = 0; i < st->n; i++)
         order[i] = &st->tensors[i];
-    }
-    if (st->n > 1) {
+    if (st->n > 1)
         qsort(order, st->n, sizeof *order, by_offset);
-    }
     for (size_t i = 0; i < st->n && code == INF_OK; i++) {
         if (order[i]->offset != at) {
             code = error_set_detail(
@@ -576,16 +514,13 @@ static int32_t parse_header(struct safetensors *st, const unsigned char *header,
 {
     struct scanner s = {.start = header, .p = header, .end = header + n, .err = err};
     st->names = mem_alloc(n + 1);
-    if (!st->names) {
+    if (!st->names)
         return error_no_memory(err);
-    }
     int32_t code = scan_header(st, &s);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_names(st, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = check_tiling(st, err);
-    }
     return code;
 }
 
@@ -594,9 +529,8 @@ static int32_t header_length(struct safetensors *st, const unsigned char *bytes,
                              inf_error *err)
 {
     uint64_t n = 0;
-    for (int i = LENGTH_BYTES - 1; i >= 0; i--) {
+    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
         n = n << 8 | bytes[i];
-    }
     if (n > SAFETENSORS_MAX_HEADER || n > st->size - LENGTH_BYTES) {
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          "not a safetensors file, or cut short: its header would be %llu bytes",
@@ -622,19 +556,16 @@ int32_t safetensors_from_memory(struct safetensors **out, const void *bytes, siz
 {
     size_t n = 0;
     struct safetensors *st = mem_calloc(1, sizeof *st);
-    if (!st) {
+    if (!st)
         return error_no_memory(err);
-    }
     st->fd = -1;
     st->memory = bytes;
     st->size = size;
     int32_t code = check_size(st, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = header_length(st, st->memory, &n, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_header(st, st->memory + LENGTH_BYTES, n, err);
-    }
     if (code != INF_OK) {
         safetensors_close(st);
         return code;
@@ -650,12 +581,10 @@ static int32_t read_at(const struct safetensors *st, void *dst, size_t n, uint64
     unsigned char *p = dst;
     while (n > 0) {
         ssize_t got = pread(st->fd, p, n, (off_t)offset);
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && errno == EINTR)
             continue;
-        }
-        if (got < 0) {
+        if (got < 0)
             return error_set_errno(err, errno, "read", st->path);
-        }
         if (got == 0) {
             return error_set(err, INF_ERROR_IO, "cannot read %s: it shrank while being read",
                              st->path);
@@ -671,16 +600,13 @@ static int32_t open_file(struct safetensors *st, const char *path, inf_error *er
 {
     struct stat info;
     st->path = mem_strdup(path);
-    if (!st->path) {
+    if (!st->path)
         return error_no_memory(err);
-    }
     st->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us */
-    if (st->fd < 0 || fstat(st->fd, &info) != 0) {
+    if (st->fd < 0 || fstat(st->fd, &info) != 0)
         return error_set_errno(err, errno, "open", path);
-    }
-    if (!S_ISREG(info.st_mode)) {
+    if (!S_ISREG(info.st_mode))
         return error_set(err, INF_ERROR_IO, "cannot read %s: it is not a regular file", path);
-    }
     st->size = (uint64_t)info.st_size;
     return INF_OK;
 }
@@ -691,23 +617,18 @@ static int32_t read_header(struct safetensors *st, inf_error *err)
     size_t n = 0;
     unsigned char *header = NULL;
     int32_t code = check_size(st, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = read_at(st, length, sizeof length, 0, err);
-    }
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = header_length(st, length, &n, err);
-    }
-    if (code != INF_OK) {
+    if (code != INF_OK)
         return code;
-    }
     header = mem_alloc(n);
-    if (!header) {
+    if (!header)
         return error_no_memory(err);
-    }
     code = read_at(st, header, n, LENGTH_BYTES, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = parse_header(st, header, n, err);
-    }
     mem_free(header);
     return code;
 }
@@ -715,16 +636,14 @@ static int32_t read_header(struct safetensors *st, inf_error *err)
 int32_t safetensors_open(struct safetensors **out, const char *path, inf_error *err)
 {
     struct safetensors *st = mem_calloc(1, sizeof *st);
-    if (!st) {
+    if (!st)
         return error_no_memory(err);
-    }
     st->fd = -1;
     int32_t code = open_file(st, path, err);
     if (code == INF_OK) {
         code = read_header(st, err);
-        if (code == INF_ERROR_BAD_FORMAT) {
+        if (code == INF_ERROR_BAD_FORMAT)
             error_prefix(err, "%s", path);
-        }
     }
     if (code != INF_OK) {
         safetensors_close(st);
@@ -736,12 +655,10 @@ int32_t safetensors_open(struct safetensors **out, const char *path, inf_error *
 
 void safetensors_close(struct safetensors *st)
 {
-    if (!st) {
+    if (!st)
         return;
-    }
-    if (st->fd >= 0) {
+    if (st->fd >= 0)
         close(st->fd);
-    }
     mem_free(st->tensors);
     mem_free(st->names);
     mem_free(st->path);
@@ -777,8 +694,7 @@ int32_t safetensors_data(const void **out, const struct safetensors *st,
         return INF_OK;
     }
     int32_t code = read_at(st, scratch, t->size, t->offset, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         *out = scratch;
-    }
     return code;
 }

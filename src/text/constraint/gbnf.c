@@ -218,10 +218,9 @@ static bool repeat(struct parser *p, struct block *b, int64_t min, int64_t max, 
         b->empty = true;
         return true;
     }
-    for (int64_t k = 1; k < copies; k++) {
+    for (int64_t k = 1; k < copies; k++)
         if (!copy_block(p, b->at, n))
             return false;
-    }
     if (!add_jump(p, &out))
         return false;
     for (int64_t k = 0; k < copies; k++) {
@@ -347,13 +346,12 @@ static bool add_bytes(struct parser *p, struct block *b, const unsigned char *lo
 {
     int32_t next = b->exit;
 
-    for (size_t i = n; i-- > 0;) {
+    for (size_t i = n; i-- > 0;)
         if (!add(p,
                  (struct gbnf_node){
                      .kind = GBNF_RANGE, .low = low[i], .high = high[i], .next = next},
                  &next))
             return false;
-    }
     return add_way(p, b, next);
 }
 
@@ -457,12 +455,11 @@ static void skip_space(struct parser *p, bool newline_too)
     for (; more(p); p->at++) {
         char c = *p->at;
 
-        if (c == '#') {
+        if (c == '#')
             while (p->at + 1 < p->end && p->at[1] != '\n' && p->at[1] != '\r')
                 p->at++;
-        } else if (c != ' ' && c != '\t' && !(newline_too && (c == '\n' || c == '\r'))) {
+        else if (c != ' ' && c != '\t' && !(newline_too && (c == '\n' || c == '\r')))
             return;
-        }
     }
 }
 
@@ -648,10 +645,9 @@ static bool parse_token(struct parser *p, struct block *out)
     p->at += node.negate;
     if (!at(p, '<'))
         return bad(p, "a token in angle brackets expected after !");
-    for (start = p->at; !at(p, '>'); p->at++) {
+    for (start = p->at; !at(p, '>'); p->at++)
         if (!more(p) || *p->at == '\n')
             return bad(p, "a token without its closing >");
-    }
     p->at++;
     len = (size_t)(p->at - start);
     if (start[1] == '[') {
@@ -902,10 +898,9 @@ static bool compile(struct parser *p)
     if (!p->buckets || !p->ranges)
         return no_memory(p);
     skip_space(p, true);
-    while (more(p)) {
+    while (more(p))
         if (!parse_rule(p))
             return false;
-    }
     return check_defined(p);
 }
 

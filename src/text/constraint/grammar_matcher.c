@@ -102,10 +102,9 @@ static bool grow_seen(struct grammar_matcher *m)
         return give_up(m);
     m->seen = grown;
     m->n_seen = n_old ? n_old * 2 : 256;
-    for (size_t i = 0; i < n_old; i++) {
+    for (size_t i = 0; i < n_old; i++)
         if (old[i].step == m->step)
             put_seen(m, old[i].place);
-    }
     mem_free(old);
     return true;
 }
@@ -117,10 +116,9 @@ static bool is_new(struct grammar_matcher *m, struct place p)
 
     if (m->seen_used * 2 >= m->n_seen && !grow_seen(m))
         return false;
-    for (i = slot_of(m, p); m->seen[i].step == m->step; i = (i + 1) & (m->n_seen - 1)) {
+    for (i = slot_of(m, p); m->seen[i].step == m->step; i = (i + 1) & (m->n_seen - 1))
         if (m->seen[i].place.node == p.node && m->seen[i].place.frame == p.frame)
             return false;
-    }
     m->seen[i] = (struct seen){p, m->step};
     m->seen_used++;
     return true;
@@ -327,20 +325,18 @@ static bool mark(struct grammar_matcher *m, int32_t *to)
     for (size_t i = 0; i < m->n_frames; i++)
         to[i] = NO_FRAME;
     m->n_work = 0;
-    for (size_t i = 0; i < level->n; i++) {
+    for (size_t i = 0; i < level->n; i++)
         if (!push_work(m, m->places[level->first + i]))
             return false;
-    }
     while (m->n_work > 0) {
         int32_t frame = m->work[--m->n_work].frame;
 
         if (frame == NO_FRAME || to[frame] != NO_FRAME)
             continue;
         to[frame] = 0;
-        for (int32_t e = m->frames[frame].edges; e != NO_EDGE; e = m->edges[e].next) {
+        for (int32_t e = m->frames[frame].edges; e != NO_EDGE; e = m->edges[e].next)
             if (!push_work(m, m->edges[e].back))
                 return false;
-        }
     }
     return true;
 }
@@ -356,10 +352,9 @@ static void move_frames(struct grammar_matcher *m, int32_t *to, struct edge *edg
     size_t n_frames = 0;
     size_t n_edges = 0;
 
-    for (size_t i = 0; i < m->n_frames; i++) {
+    for (size_t i = 0; i < m->n_frames; i++)
         if (to[i] != NO_FRAME)
             to[i] = (int32_t)n_frames++;
-    }
     for (size_t i = 0; i < m->n_frames; i++) {
         int32_t first = NO_EDGE;
 
@@ -474,10 +469,9 @@ bool grammar_matcher_wants_token(const struct grammar_matcher *m)
 {
     const struct level *text = &m->levels[0];
 
-    for (size_t i = 0; i < text->n; i++) {
+    for (size_t i = 0; i < text->n; i++)
         if (m->g->nodes[m->places[text->first + i].node].kind == GBNF_TOKEN)
             return true;
-    }
     return false;
 }
 

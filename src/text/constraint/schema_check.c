@@ -34,10 +34,9 @@ static const char *const annotations[] = {
 
 static bool is_one_of(const char *key, const char *const *list)
 {
-    for (; list && *list; list++) {
+    for (; list && *list; list++)
         if (strcmp(key, *list) == 0)
             return true;
-    }
     return false;
 }
 
@@ -316,10 +315,9 @@ static bool check_all_of(struct checker *c, const json_t *schema)
     for (size_t i = 0; i < json_array_size(parts); i++) {
         if (!json_is_object(properties_of(c, parts, i)))
             return bad(c, "allOf", "can be enforced for objects with properties only");
-        for (size_t k = 0; k < i; k++) {
+        for (size_t k = 0; k < i; k++)
             if (have_a_common_name(properties_of(c, parts, i), properties_of(c, parts, k)))
                 return bad(c, "allOf", "has a property in two of its parts");
-        }
     }
     return true;
 }
@@ -355,10 +353,9 @@ static bool check_values(const struct checker *c, const json_t *schema, const js
         return true;
     if (fixed && !has_type(fixed, json_string_value(type)))
         return bad(c, "const", "is not of that type");
-    for (size_t i = 0; i < json_array_size(values); i++) {
+    for (size_t i = 0; i < json_array_size(values); i++)
         if (!has_type(json_array_get(values, i), json_string_value(type)))
             return bad(c, "enum", "has a value that is not of that type");
-    }
     return true;
 }
 
@@ -415,10 +412,9 @@ static bool check_types(struct checker *c, const json_t *schema, const json_t *t
 
         if (!type || !is_one_of(type, kinds))
             return bad(c, "type", "has something that is no type");
-        for (size_t k = 0; k < i; k++) {
+        for (size_t k = 0; k < i; k++)
             if (strcmp(type, json_string_value(json_array_get(types, k))) == 0)
                 return bad(c, "type", "has the same type twice");
-        }
         if (strcmp(type, "number") != 0 && strcmp(type, "boolean") != 0 &&
             strcmp(type, "null") != 0) {
             if (complex_type && !only(c, schema, bare))
@@ -479,10 +475,9 @@ static bool check_definitions(struct checker *c, const char *key)
 /* A $ref may lead into what is an annotation elsewhere. The list grows meanwhile. */
 static bool check_targets(struct checker *c)
 {
-    for (size_t i = 0; i < c->targets.n; i++) {
+    for (size_t i = 0; i < c->targets.n; i++)
         if (!check_at(c, "(what a $ref leads to)", c->targets.items[i]))
             return false;
-    }
     return true;
 }
 

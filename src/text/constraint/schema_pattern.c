@@ -411,10 +411,9 @@ static bool rewrite(struct reader *r)
 {
     if (!buffer_append_str(r->out, "^"))
         return false;
-    while (r->at < r->end) {
+    while (r->at < r->end)
         if (!step(r))
             return false;
-    }
     if (r->depth > 0)
         return bad(r, "a ( without its )");
     return buffer_append_str(r->out, "$");

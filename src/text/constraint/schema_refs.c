@@ -73,10 +73,9 @@ json_t *schema_follow(json_t *root, json_t *schema)
 
 size_t schema_list_number(struct schema_list *list, json_t *schema)
 {
-    for (size_t i = 0; i < list->n; i++) {
+    for (size_t i = 0; i < list->n; i++)
         if (list->items[i] == schema)
             return i;
-    }
     if (list->n == list->cap) {
         size_t cap = list->cap ? list->cap * 2 : 16;
         json_t **items = mem_realloc(list->items, cap * sizeof *items);

@@ -23,10 +23,9 @@ static json_t *rewrite(struct rewriter *w, json_t *schema);
 
 static bool is_one_of(const char *key, const char *const *list)
 {
-    for (; *list; list++) {
+    for (; *list; list++)
         if (strcmp(key, *list) == 0)
             return true;
-    }
     return false;
 }
 

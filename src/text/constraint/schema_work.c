@@ -41,10 +41,9 @@ static bool visit_properties(struct walk *w, json_t *properties, bool combined, 
 
 static bool visit_list(struct walk *w, const json_t *list, size_t name)
 {
-    for (size_t i = 0; i < json_array_size(list); i++) {
+    for (size_t i = 0; i < json_array_size(list); i++)
         if (!visit(w, json_array_get(list, i), name + 4))
             return false;
-    }
     return true;
 }
 
