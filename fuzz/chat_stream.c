@@ -22,25 +22,12 @@ static void demand(bool holds)
         abort();
 }
 
-/* owner: a buffer that collects what came. */
-static int32_t take_text(void *owner, const char *text, size_t len, int64_t n, inf_error *err)
+/* What came of text, or of reasoning, is the same and whole. */
+static void same_text(const struct buffer *a, const struct buffer *b)
 {
-    (void)n;
-    (void)err;
-    demand(len > 0 && utf8_valid(text, len));
-    demand(buffer_append(owner, "t", 1) && buffer_append(owner, text, len));
-    return INF_OK;
+    demand(a->len == b->len);
+    demand(a->len == 0 || (memcmp(a->data, b->data, a->len) == 0 && utf8_valid(a->data, a->len)));
 }
-
-static int32_t take_reasoning(void *owner, const char *text, size_t len, inf_error *err)
-{
-    (void)err;
-    demand(len > 0 && utf8_valid(text, len));
-    demand(buffer_append(owner, "r", 1) && buffer_append(owner, text, len));
-    return INF_OK;
-}
-
-static const struct chat_sink sink = {take_text, take_reasoning};
 
 static void same_string(struct json_span ours, const json_t *theirs)
 {
@@ -115,17 +102,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *at = (const char *)data;
     const char *end = at + size;
     struct chat_stream stream, slow; /* the second reads every chunk as a whole */
-    struct buffer text, slow_text;
     struct op_output out = {0};
     inf_error err = {0};
     int32_t code = INF_OK;
 
     if (size == 0)
         return 0;
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    buffer_init(&slow_text, BUFFER_NO_LIMIT);
-    chat_stream_init(&stream, *at == '1' ? CHAT_OLLAMA : CHAT_COMPLETIONS, &sink, &text);
-    chat_stream_init(&slow, stream.dialect, &sink, &slow_text);
+    chat_stream_init(&stream, *at == '1' ? CHAT_OLLAMA : CHAT_COMPLETIONS);
+    chat_stream_init(&slow, stream.dialect);
     for (at++; at < end && code == INF_OK; at++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         size_t len = (size_t)((stop ? stop : end) - at);
@@ -134,11 +118,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         code = chat_stream_event(&stream, at, len, &err);
         buffer_clear(&slow.frame);
         demand(chat_stream_event(&slow, at, len, NULL) == code);
-        demand(text.len == slow_text.len);
-        demand(text.len == 0 || memcmp(text.data, slow_text.data, text.len) == 0);
+        same_text(&stream.text, &slow.text);
+        same_text(&stream.reasoning, &slow.reasoning);
         demand(stream.finished == slow.finished && stream.text_chunks == slow.text_chunks &&
                stream.completion_tokens == slow.completion_tokens &&
-               stream.n_logprobs == slow.n_logprobs);
+               stream.logprobs.n == slow.logprobs.n);
         at += len;
     }
     if (code == INF_OK)
@@ -151,7 +135,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free_output(&out);
     chat_stream_free(&stream);
     chat_stream_free(&slow);
-    buffer_free(&text);
-    buffer_free(&slow_text);
     return 0;
 }

@@ -1,12 +1,5 @@
-/*
- * chat_body_ollama: the body of Ollama's native /api/chat. Sampling left unset is what Ollama's own
- * /v1 makes of it, said explicitly; truncate and shift are false, so that a prompt or an answer too
- * long is an error or a finish reason and never cut in silence.
- *
- * Ollama ignores keys it does not know, so that extra_json may hold only those it knows. Messages in
- * the form of /v1 are made native ones: parts of content, images, tool calls.
- */
-#include "remote/chat_body_parts.h"
+/* chat_body_ollama: see the header. */
+#include "remote/chat_body_ollama.h"
 
 #include <string.h>
 

@@ -23,7 +23,4 @@ bool chat_body_messages(struct buffer *out, const inf_request *r, const struct c
 /* INVALID_ARGUMENT for a key that the request, or the library, has for itself. */
 int32_t chat_body_check_key(struct json_span key, inf_error *err);
 
-int32_t chat_body_write_ollama(struct buffer *out, const inf_request *r,
-                               const struct chat_body_parts *p, inf_error *err);
-
 #endif

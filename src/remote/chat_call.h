@@ -10,11 +10,8 @@
 #define INF_REMOTE_CHAT_CALL_H
 
 #include "http/http.h"
-#include "http/sse.h"
-#include "remote/chat_stream.h"
+#include "remote/chat_reader.h"
 #include "remote/server.h"
-
-enum chat_framing { FRAMING_NONE, FRAMING_EVENTS, FRAMING_LINES, FRAMING_WHOLE };
 
 struct chat_call {
     inf_op *op;
@@ -23,15 +20,7 @@ struct chat_call {
     struct http_exchange *exchange; /* of the last attempt */
     _Atomic bool answered;          /* its answer has begun; any thread may look */
 
-    struct chat_stream stream;
-    enum chat_framing framing;
-    struct sse sse;
-    bool begun; /* a byte of the body told that it is what its type says */
-    struct lines lines;
-    struct buffer whole;
-    struct buffer text,
-        reasoning; /* of the bytes being read: they go into the operation together */
-    int64_t n_tokens;
+    struct chat_reader reader;
     int64_t first_us, last_us; /* when text came; 0: none yet */
 };
 

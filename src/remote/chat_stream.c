@@ -1,7 +1,6 @@
 /* chat_stream: see the header. */
 #include "remote/chat_stream.h"
 
-#include "core/error.h"
 #include "core/memory.h"
 #include "remote/server_error.h"
 
@@ -12,29 +11,28 @@
 /* Of a refusal; what does not fit a message is not kept. */
 #define REFUSAL_MAX 2048
 
-void chat_stream_init(struct chat_stream *s, int32_t dialect, const struct chat_sink *sink,
-                      void *owner)
+void chat_stream_init(struct chat_stream *s, int32_t dialect)
 {
-    *s = (struct chat_stream){.dialect = dialect,
-                              .sink = sink,
-                              .owner = owner,
-                              .prompt_tokens = -1,
-                              .completion_tokens = -1};
+    *s = (struct chat_stream){.dialect = dialect, .prompt_tokens = -1, .completion_tokens = -1};
+    buffer_init(&s->text, BUFFER_NO_LIMIT);
+    buffer_init(&s->reasoning, BUFFER_NO_LIMIT);
     buffer_init(&s->scratch, CHAT_EVENT_MAX);
     buffer_init(&s->joined, (size_t)4 * CHAT_EVENT_MAX);
     buffer_init(&s->refusal, REFUSAL_MAX);
-    buffer_init(&s->pieces, (size_t)16 * CHAT_LOGPROBS_MAX);
     buffer_init(&s->frame, FRAME_MAX);
+    logprobs_init(&s->logprobs);
 }
 
 void chat_stream_free(struct chat_stream *s)
 {
+    buffer_free(&s->text);
+    buffer_free(&s->reasoning);
     buffer_free(&s->scratch);
     buffer_free(&s->joined);
     buffer_free(&s->refusal);
     buffer_free(&s->frame);
-    chat_tools_free(s);
-    chat_logprobs_free(s);
+    tool_calls_free(&s->tool_calls);
+    logprobs_free(&s->logprobs);
 }
 
 static int32_t broken(inf_error *err, const char *why)
@@ -58,10 +56,8 @@ static int32_t give(struct chat_stream *s, bool reasoning, const char *text, siz
                                 "the server's text is longer than %d bytes; ask for fewer tokens",
                                 CHAT_TEXT_MAX);
     s->text_len += len;
-    if (len == 0)
-        return INF_OK;
-    return reasoning ? s->sink->reasoning(s->owner, text, len, err)
-                     : s->sink->text(s->owner, text, len, known(s->completion_tokens), err);
+    return buffer_append(reasoning ? &s->reasoning : &s->text, text, len) ? INF_OK
+                                                                          : error_no_memory(err);
 }
 
 /* The contents of a string that needs no decoding; false: it has an escape. */
@@ -191,11 +187,8 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
         return INF_OK;
     if (!scan_is_string(reason))
         return broken(err, "the finish reason is no string");
-    buffer_clear(&s->scratch);
     buffer_clear(&s->joined);
-    if (!scan_unescape(&s->scratch, reason) ||
-        !text_join_push(&(struct text_join){{0}, 0}, s->scratch.data ? s->scratch.data : "",
-                        s->scratch.len, &s->joined))
+    if (!text_join_json(&s->joined, reason))
         return error_no_memory(err);
     n = s->joined.len < sizeof word ? s->joined.len : sizeof word - 1;
     while (n && n < s->joined.len && ((unsigned char)s->joined.data[n] & 0xc0) == 0x80)
@@ -269,12 +262,8 @@ static int32_t take_refusal(struct chat_stream *s, struct json_span refusal, inf
 
 static int32_t refusal_error(struct chat_stream *s, inf_error *err)
 {
-    struct text_join join = {{0}, 0};
-
     buffer_clear(&s->joined);
-    if (!text_join_push(&join, s->refusal.data ? s->refusal.data : "", s->refusal.len,
-                        &s->joined) ||
-        !text_join_end(&join, &s->joined))
+    if (!text_join_all(&s->joined, s->refusal.data ? s->refusal.data : "", s->refusal.len))
         return error_no_memory(err);
     return error_set(err, INF_ERROR_BACKEND, "the model refused to answer: %.*s",
                      (int)s->joined.len, s->joined.data ? s->joined.data : "");
@@ -312,8 +301,10 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_err
     if (code == INF_OK)
         code = take_refusal(s, refusal, err);
     if (code == INF_OK && !scan_is_none(function))
-        code = chat_tools_add_function(s, function, err);
-    return code == INF_OK && !scan_is_none(tools) ? chat_tools_add(s, tools, err) : code;
+        code = tool_calls_add_function(&s->tool_calls, function, err);
+    return code == INF_OK && !scan_is_none(tools)
+               ? tool_calls_add(&s->tool_calls, tools, s->dialect == CHAT_OLLAMA, err)
+               : code;
 }
 
 static int32_t take_logprobs(struct chat_stream *s, struct json_span logprobs, inf_error *err)
@@ -323,7 +314,7 @@ static int32_t take_logprobs(struct chat_stream *s, struct json_span logprobs, i
     if (!scan_is_object(logprobs))
         return broken(err, "the log-probabilities are no object");
     logprobs = scan_member(logprobs, "content");
-    return scan_is_none(logprobs) ? INF_OK : chat_logprobs_add(s, logprobs, err);
+    return scan_is_none(logprobs) ? INF_OK : logprobs_add(&s->logprobs, logprobs, err);
 }
 
 static int32_t too_many(inf_error *err)
@@ -414,7 +405,9 @@ static int32_t take_message(struct chat_stream *s, struct json_span message, inf
     code = take_text(s, true, scan_member(message, "thinking"), err);
     if (code == INF_OK)
         code = take_text(s, false, scan_member(message, "content"), err);
-    return code == INF_OK && !scan_is_none(tools) ? chat_tools_add(s, tools, err) : code;
+    return code == INF_OK && !scan_is_none(tools)
+               ? tool_calls_add(&s->tool_calls, tools, s->dialect == CHAT_OLLAMA, err)
+               : code;
 }
 
 static int32_t take_last(struct chat_stream *s, struct json_span line, inf_error *err)
@@ -430,7 +423,7 @@ static int32_t take_last(struct chat_stream *s, struct json_span line, inf_error
     s->done = true;
     if (!s->finished)
         return broken(err, "the last line has no done_reason");
-    if (s->n_tool_calls && s->finish == INF_FINISH_STOP)
+    if (s->tool_calls.n && s->finish == INF_FINISH_STOP)
         set_finish(s, "tool_calls"); /* as /v1 says it */
     return INF_OK;
 }
@@ -447,7 +440,7 @@ static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error
         return server_error_in_stream(line, err);
     code = take_message(s, message, err);
     if (code == INF_OK && !scan_is_none(logprobs))
-        code = chat_logprobs_add(s, logprobs, err);
+        code = logprobs_add(&s->logprobs, logprobs, err);
     return code == INF_OK && scan_is_true(done) ? take_last(s, line, err) : code;
 }
 
@@ -506,11 +499,11 @@ int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool want
         if (!out->finish_reason)
             return error_no_memory(err);
     }
-    if (s->n_tool_calls && !out->tool_calls)
-        code = chat_tools_json(&out->tool_calls, s, err);
-    if (code == INF_OK && s->n_logprobs && !out->logprobs)
-        code = chat_logprobs_fill(s, out, err);
-    if (code == INF_OK && wants_logprobs && s->finished && s->text_chunks && !s->n_logprobs)
+    if (!out->tool_calls)
+        code = tool_calls_json(&out->tool_calls, &s->tool_calls, err);
+    if (code == INF_OK && s->logprobs.n && !out->logprobs)
+        code = logprobs_fill(&s->logprobs, out, err);
+    if (code == INF_OK && wants_logprobs && s->finished && s->text_chunks && !s->logprobs.n)
         code = error_set(err, INF_ERROR_UNSUPPORTED,
                          "the server sent no log-probabilities, although the request asked for "
                          "them; leave logprobs unset, or use a newer server");

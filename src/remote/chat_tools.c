@@ -1,12 +1,9 @@
-/*
- * chat_tools: the tool calls of a chat answer. /v1 sends them in pieces, each with its index, and
- * the arguments as a text; Ollama's native route sends them whole, the arguments as an object.
- */
-#include "remote/chat_stream.h"
+/* chat_tools: see the header. */
+#include "remote/chat_tools.h"
 
 #include "core/clock.h"
-#include "core/error.h"
-#include "core/memory.h"
+#include "core/growing.h"
+#include "remote/text_join.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -22,9 +19,9 @@ static int32_t broken(inf_error *err)
 static void call_init(struct tool_call *call, int64_t index)
 {
     *call = (struct tool_call){.index = index};
-    buffer_init(&call->id, CHAT_TOOLS_MAX);
-    buffer_init(&call->name, CHAT_TOOLS_MAX);
-    buffer_init(&call->arguments, CHAT_TOOLS_MAX);
+    buffer_init(&call->id, TOOL_CALL_BYTES_MAX);
+    buffer_init(&call->name, TOOL_CALL_BYTES_MAX);
+    buffer_init(&call->arguments, TOOL_CALL_BYTES_MAX);
 }
 
 static void call_free(struct tool_call *call)
@@ -34,49 +31,44 @@ static void call_free(struct tool_call *call)
     buffer_free(&call->arguments);
 }
 
-void chat_tools_free(struct chat_stream *s)
+void tool_calls_free(struct tool_calls *t)
 {
-    for (size_t i = 0; i < s->n_tool_calls; i++)
-        call_free(&s->tool_calls[i]);
-    mem_free(s->tool_calls);
-    s->tool_calls = NULL;
-    s->n_tool_calls = 0;
+    for (size_t i = 0; i < t->n; i++)
+        call_free(&t->items[i]);
+    mem_free(t->items);
+    *t = (struct tool_calls){NULL, 0, 0};
 }
 
 /* The call of that index, a new one when there is none. */
-static int32_t find_call(struct tool_call **out, struct chat_stream *s, int64_t index,
+static int32_t find_call(struct tool_call **out, struct tool_calls *t, int64_t index,
                          inf_error *err)
 {
-    struct tool_call *grown = NULL;
-
-    for (size_t i = 0; i < s->n_tool_calls; i++) {
-        if (s->tool_calls[i].index == index) {
-            *out = &s->tool_calls[i];
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->items[i].index == index) {
+            *out = &t->items[i];
             return INF_OK;
         }
     }
-    if (s->n_tool_calls == CHAT_TOOL_CALLS_MAX)
-        return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TOOL_CALLS_MAX,
-                                "the server sent more than %d tool calls", CHAT_TOOL_CALLS_MAX);
-    grown = mem_realloc(s->tool_calls, (s->n_tool_calls + 1) * sizeof *grown);
-    if (!grown)
+    if (t->n == TOOL_CALLS_MAX)
+        return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALLS_MAX,
+                                "the server sent more than %d tool calls", TOOL_CALLS_MAX);
+    if (!grow((void **)&t->items, t->n, &t->capacity, sizeof *t->items))
         return error_no_memory(err);
-    s->tool_calls = grown;
-    *out = &grown[s->n_tool_calls++];
+    *out = &t->items[t->n++];
     call_init(*out, index);
     return INF_OK;
 }
 
-/* Text whose code points a piece may have cut is put together at the end, in chat_tools_json. */
+/* Text whose code points a piece may have cut is put together at the end, in tool_calls_json. */
 static int32_t append_string(struct buffer *out, struct json_span value, inf_error *err)
 {
     if (scan_is_none(value))
         return INF_OK;
     if (!scan_is_string(value))
         return broken(err);
-    if (value.len > CHAT_TOOLS_MAX - out->len)
-        return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TOOLS_MAX,
-                                "a tool call is longer than %d bytes", CHAT_TOOLS_MAX);
+    if (value.len > TOOL_CALL_BYTES_MAX - out->len)
+        return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALL_BYTES_MAX,
+                                "a tool call is longer than %d bytes", TOOL_CALL_BYTES_MAX);
     return scan_unescape(out, value) ? INF_OK : error_no_memory(err);
 }
 
@@ -84,28 +76,27 @@ static int32_t append_arguments(struct buffer *out, struct json_span value, inf_
 {
     if (!scan_is_object(value) && !scan_is_array(value))
         return append_string(out, value, err);
-    if (value.len > CHAT_TOOLS_MAX - out->len)
-        return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TOOLS_MAX,
-                                "a tool call is longer than %d bytes", CHAT_TOOLS_MAX);
+    if (value.len > TOOL_CALL_BYTES_MAX - out->len)
+        return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALL_BYTES_MAX,
+                                "a tool call is longer than %d bytes", TOOL_CALL_BYTES_MAX);
     return buffer_append(out, value.data, value.len) ? INF_OK : error_no_memory(err);
 }
 
-static int32_t add_one(struct chat_stream *s, struct json_span piece, inf_error *err)
+static int32_t add_one(struct tool_calls *t, struct json_span piece, bool whole, inf_error *err)
 {
     struct json_span function = scan_member(piece, "function");
     struct json_span id = scan_member(piece, "id");
     struct json_span place = scan_member(piece, "index");
     struct tool_call *call = NULL;
-    int64_t index = (int64_t)s->n_tool_calls;
+    int64_t index = (int64_t)t->n;
     int32_t code = INF_OK;
 
     if (!scan_is_object(piece) || (!scan_is_none(function) && !scan_is_object(function)))
         return broken(err);
     /* Native calls come whole: each is one of its own, whatever number it has. */
-    if (s->dialect == CHAT_COMPLETIONS && !scan_is_none(place) &&
-        (!scan_integer(place, &index) || index < 0))
+    if (!whole && !scan_is_none(place) && (!scan_integer(place, &index) || index < 0))
         return broken(err);
-    code = find_call(&call, s, index, err);
+    code = find_call(&call, t, index, err);
     if (code == INF_OK && call->id.len == 0)
         code = append_string(&call->id, id, err);
     if (code == INF_OK)
@@ -115,7 +106,7 @@ static int32_t add_one(struct chat_stream *s, struct json_span piece, inf_error 
     return code;
 }
 
-int32_t chat_tools_add(struct chat_stream *s, struct json_span calls, inf_error *err)
+int32_t tool_calls_add(struct tool_calls *t, struct json_span calls, bool whole, inf_error *err)
 {
     struct json_span piece;
     struct json_walk w;
@@ -124,18 +115,18 @@ int32_t chat_tools_add(struct chat_stream *s, struct json_span calls, inf_error 
     if (!scan_array(&w, calls))
         return broken(err);
     while (code == INF_OK && scan_next_item(&w, &piece))
-        code = add_one(s, piece, err);
+        code = add_one(t, piece, whole, err);
     return code;
 }
 
-int32_t chat_tools_add_function(struct chat_stream *s, struct json_span function, inf_error *err)
+int32_t tool_calls_add_function(struct tool_calls *t, struct json_span function, inf_error *err)
 {
     struct tool_call *call = NULL;
     int32_t code = INF_OK;
 
     if (!scan_is_object(function))
         return broken(err);
-    code = find_call(&call, s, OLD_FORM, err);
+    code = find_call(&call, t, OLD_FORM, err);
     if (code == INF_OK)
         code = append_string(&call->name, scan_member(function, "name"), err);
     if (code == INF_OK)
@@ -147,13 +138,11 @@ int32_t chat_tools_add_function(struct chat_stream *s, struct json_span function
 
 static bool write_text(struct buffer *out, const struct buffer *text)
 {
-    struct text_join join = {{0}, 0};
     struct buffer whole;
     bool ok = true;
 
     buffer_init(&whole, BUFFER_NO_LIMIT);
-    ok = text_join_push(&join, text->data ? text->data : "", text->len, &whole) &&
-         text_join_end(&join, &whole) &&
+    ok = text_join_all(&whole, text->data ? text->data : "", text->len) &&
          write_json_string(out, whole.data ? whole.data : "", whole.len);
     buffer_free(&whole);
     return ok;
@@ -179,17 +168,17 @@ static bool write_call(struct buffer *out, const struct tool_call *call)
            write_text(out, &call->arguments) && buffer_append_str(out, "}}");
 }
 
-int32_t chat_tools_json(char **out, const struct chat_stream *s, inf_error *err)
+int32_t tool_calls_json(char **out, const struct tool_calls *t, inf_error *err)
 {
     struct buffer text;
     bool ok = true;
 
     *out = NULL;
-    if (s->n_tool_calls == 0)
+    if (t->n == 0)
         return INF_OK;
     buffer_init(&text, BUFFER_NO_LIMIT);
-    for (size_t i = 0; i < s->n_tool_calls && ok; i++)
-        ok = buffer_append_str(&text, i ? "," : "[") && write_call(&text, &s->tool_calls[i]);
+    for (size_t i = 0; i < t->n && ok; i++)
+        ok = buffer_append_str(&text, i ? "," : "[") && write_call(&text, &t->items[i]);
     if (!ok || !buffer_append_str(&text, "]")) {
         buffer_free(&text);
         return error_no_memory(err);

@@ -17,20 +17,13 @@ static int32_t broken(inf_error *err)
 /* A copy of a string, NULL for null; false: out of memory. A NUL in it ends it. */
 static bool copy_string(char **out, struct json_span value)
 {
-    struct text_join join = {{0}, 0};
-    struct buffer raw, text;
-    bool ok = true;
+    struct buffer text;
 
     *out = NULL;
     if (!scan_is_string(value))
         return true;
-    buffer_init(&raw, BUFFER_NO_LIMIT);
     buffer_init(&text, BUFFER_NO_LIMIT);
-    ok = scan_unescape(&raw, value) &&
-         text_join_push(&join, raw.data ? raw.data : "", raw.len, &text) &&
-         text_join_end(&join, &text);
-    buffer_free(&raw);
-    if (!ok) {
+    if (!text_join_json(&text, value)) {
         buffer_free(&text);
         return false;
     }

@@ -141,3 +141,21 @@ bool text_join_end(struct text_join *j, struct buffer *out)
 {
     return j->n_held == 0 || join(j, "", 0, true, out);
 }
+
+bool text_join_all(struct buffer *out, const char *text, size_t len)
+{
+    struct text_join join = {{0}, 0};
+
+    return text_join_push(&join, text, len, out) && text_join_end(&join, out);
+}
+
+bool text_join_json(struct buffer *out, struct json_span string)
+{
+    struct buffer raw;
+    bool ok = true;
+
+    buffer_init(&raw, BUFFER_NO_LIMIT);
+    ok = scan_unescape(&raw, string) && text_join_all(out, raw.data ? raw.data : "", raw.len);
+    buffer_free(&raw);
+    return ok;
+}

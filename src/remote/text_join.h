@@ -7,7 +7,7 @@
 #ifndef INF_REMOTE_TEXT_JOIN_H
 #define INF_REMOTE_TEXT_JOIN_H
 
-#include "core/buffer.h"
+#include "core/json_scan.h"
 
 struct text_join {
     char held[8]; /* the beginning of a code point */
@@ -20,5 +20,10 @@ bool text_join_is_whole(const struct text_join *j, const char *piece, size_t len
 bool text_join_push(struct text_join *j, const char *piece, size_t len, struct buffer *out);
 /* Nothing follows: what is held ends as U+FFFD. */
 bool text_join_end(struct text_join *j, struct buffer *out);
+
+/* Appends all code points of a text that is whole. false: out of memory. */
+bool text_join_all(struct buffer *out, const char *text, size_t len);
+/* The same of what a scanned JSON string means. */
+bool text_join_json(struct buffer *out, struct json_span string);
 
 #endif

@@ -1,0 +1,96 @@
+/* chat_body_parts: see the header. */
+#include "remote/chat_body_parts.h"
+
+#include <inttypes.h>
+
+/* Fields that extra_json may not hold, with what to use instead. */
+static const struct {
+    const char *key, *instead;
+} owned[] = {
+    {"model", "model"},
+    {"messages", "messages_json"},
+    {"stream", NULL},
+    {"stream_options", NULL},
+    {"n", NULL},
+    {"max_tokens", "max_tokens"},
+    {"max_completion_tokens", "max_tokens"},
+    {"temperature", "temperature"},
+    {"top_p", "top_p"},
+    {"top_k", "top_k"},
+    {"min_p", "min_p"},
+    {"repetition_penalty", "repetition_penalty"},
+    {"repeat_penalty", "repetition_penalty"},
+    {"frequency_penalty", "frequency_penalty"},
+    {"presence_penalty", "presence_penalty"},
+    {"seed", "seed"},
+    {"stop", "stop"},
+    {"stop_token_ids", "stop_token_ids"},
+    {"ignore_eos", "ignore_eos"},
+    {"logprobs", "logprobs"},
+    {"top_logprobs", "logprobs"},
+    {"chat_template_kwargs", "template_variables"},
+    {"num_predict", "max_tokens"},
+};
+
+int32_t chat_body_check_key(struct json_span key, inf_error *err)
+{
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
+        if (!scan_equals(key, owned[i].key))
+            continue;
+        if (owned[i].instead)
+            return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                             "extra_json: \"%s\" is a field of the request: set %s", owned[i].key,
+                             owned[i].instead);
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "extra_json: \"%s\" is set by the library", owned[i].key);
+    }
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ writing */
+
+bool chat_body_text(struct buffer *out, const char *key, inf_text text)
+{
+    return buffer_append_str(out, key) && write_json_string(out, text.data, text.len);
+}
+
+bool chat_body_i64(struct buffer *out, const char *key, int64_t value)
+{
+    return buffer_printf(out, "%s%" PRId64, key, value);
+}
+
+bool chat_body_float(struct buffer *out, const char *key, inf_maybe_f32 value)
+{
+    return !value.is_set || (buffer_append_str(out, key) && write_json_float(out, value.value));
+}
+
+bool chat_body_stops(struct buffer *out, const inf_request *r)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < r->n_stop && ok; i++)
+        ok = chat_body_text(out, i ? "," : ",\"stop\":[", r->stop[i]);
+    return ok && (r->n_stop == 0 || buffer_append(out, "]", 1));
+}
+
+static bool write_message(struct buffer *out, inf_text role, inf_text content, bool first)
+{
+    return chat_body_text(out, first ? "{\"role\":" : ",{\"role\":", role) &&
+           chat_body_text(out, ",\"content\":", content) && buffer_append(out, "}", 1);
+}
+
+/* The items of the array of messages; the system prompt comes first. */
+bool chat_body_messages(struct buffer *out, const inf_request *r, const struct chat_body_parts *p)
+{
+    bool first = r->system_prompt.data == NULL;
+    bool ok = first || write_message(out, inf_str("system"), r->system_prompt, true);
+
+    if (ok && r->prompt.data)
+        ok = write_message(out, inf_str("user"), r->prompt, first);
+    for (size_t i = 0; i < r->n_messages && ok; i++)
+        ok = write_message(out, r->messages[i].role, r->messages[i].content, first && i == 0);
+    if (ok && p->messages.data)
+        ok = (first || buffer_append(out, ",", 1)) &&
+             buffer_append(out, p->messages.data + 1, p->messages.len - 2);
+    return ok;
+}
