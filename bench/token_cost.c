@@ -83,19 +83,40 @@ static int32_t scrub(void *e, int32_t slot, inf_error *err)
     return error_none(err);
 }
 
-static bool is_end(void *impl, int32_t token)
+static enum token_kind kind(void *impl, int32_t token)
 {
     (void)impl, (void)token;
-    return false;
+    return TOKEN_TEXT;
 }
 
-static bool piece(void *impl, int32_t token, bool special, struct buffer *out)
+static struct decoder *decoder_create(void *impl)
 {
-    (void)impl, (void)token, (void)special;
+    return impl;
+}
+
+static bool decoder_push(struct decoder *d, int32_t token, struct buffer *out)
+{
+    (void)d, (void)token;
     return buffer_append_str(out, " word");
 }
 
-static const struct vocabulary vocabulary = {.n_vocab = N_VOCAB, .is_end = is_end, .piece = piece};
+static bool decoder_finish(struct decoder *d, struct buffer *out)
+{
+    (void)d, (void)out;
+    return true;
+}
+
+static void decoder_free(struct decoder *d)
+{
+    (void)d;
+}
+
+static const struct tokenizer_ops tokenizer_ops = {.kind = kind,
+                                                   .decoder_create = decoder_create,
+                                                   .decoder_push = decoder_push,
+                                                   .decoder_finish = decoder_finish,
+                                                   .decoder_free = decoder_free};
+static const struct tokenizer tokenizer = {&tokenizer_ops, logits, N_VOCAB};
 
 /* ------------------------------------------------------------------ the provider over it */
 
@@ -135,7 +156,7 @@ static int32_t generate(void *impl, inf_op *op, inf_error *err)
 
     (void)impl;
     if (code == INF_OK)
-        code = sequence_create(&sequence, op, &vocabulary, tokens, 4, TOKENS, sampler, NULL, NULL,
+        code = sequence_create(&sequence, op, &tokenizer, tokens, 4, TOKENS, sampler, NULL, NULL,
                                err);
     if (code == INF_OK)
         scheduler_submit(scheduler, sequence);

@@ -3,14 +3,16 @@
  */
 #include "match_grammar.h"
 
-#include "llamacpp/grammar.h"
 #include "engine/guard.h"
+#include "engine/llama_tokenizer.h"
+#include "local/constraint.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static struct llama_vocab *vocab;
-static llama_token of_byte[256];
+static struct tokenizer tokenizer;
+static struct token_texts *texts;
+static int32_t of_byte[256], end;
 
 static void load(void)
 {
@@ -23,12 +25,15 @@ static void load(void)
     model = guard_load_model(FUZZ_VOCABULARY, params, &err);
     if (!model)
         abort();
-    vocab = (struct llama_vocab *)(uintptr_t)llama_model_get_vocab(model);
-    for (llama_token t = 0; t < llama_vocab_n_tokens(vocab); t++) {
-        char piece[64];
-
-        if (llama_token_to_piece(vocab, t, piece, sizeof piece, 0, false) == 1)
-            of_byte[(unsigned char)piece[0]] = t;
+    llama_tokenizer_describe(model, &tokenizer);
+    texts = token_texts_create(&tokenizer);
+    if (!texts)
+        abort();
+    for (int32_t t = 0; t < texts->n_vocab; t++) {
+        if (texts->by_id[t].len == 1)
+            of_byte[(unsigned char)texts->by_id[t].text[0]] = t;
+        if (texts->kinds[t] == TOKEN_END)
+            end = t;
     }
 }
 
@@ -38,19 +43,19 @@ int32_t match_grammar(inf_text grammar, inf_text text, bool *whole, inf_error *e
     int32_t code = INF_OK;
 
     *whole = true;
-    if (!vocab)
+    if (!texts)
         load();
-    code = grammar_constraint_create(&c, vocab, grammar, err);
+    code = constraint_create(&c, &tokenizer, texts, grammar, err);
     if (code != INF_OK)
         return code;
     for (size_t i = 0; i < text.len && *whole; i++) {
-        llama_token token = of_byte[(unsigned char)text.data[i]];
+        int32_t token = of_byte[(unsigned char)text.data[i]];
 
         *whole = c.allows(c.state, token);
         if (*whole && !c.accept(c.state, token))
             abort(); /* it takes what it allows */
     }
-    *whole = *whole && c.allows(c.state, llama_vocab_eos(vocab));
+    *whole = *whole && c.allows(c.state, end);
     c.destroy(c.state);
     return INF_OK;
 }

@@ -4,8 +4,8 @@
  */
 #include "core/clock.h"
 #include "core/memory.h"
-#include "llamacpp/grammar.h"
 #include "llamacpp/provider_state.h"
+#include "local/constraint.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -62,7 +62,8 @@ static int32_t tokenize_prompt(const struct preparation *prep, const struct inst
     buffer_init(&text, BUFFER_NO_LIMIT);
     code = chat ? chat_prompt(prep, &text, err) : plain_prompt(r, &text, err);
     if (code == INF_OK) /* a template writes its own special tokens */
-        code = instance_tokenize(i, (inf_text){text.data, text.len}, !chat, tokens, n, err);
+        code = i->tokenizer.ops->encode(i->tokenizer.impl, (inf_text){text.data, text.len}, !chat,
+                                        tokens, n, err);
     buffer_free(&text);
     return code;
 }
@@ -124,7 +125,16 @@ static int32_t check_schema(inf_text schema, inf_error *err)
                            "json_schema: a schema must be a JSON object; {} stands for any JSON");
 }
 
-static int32_t make_constraint(const struct instance *i, const inf_request *r,
+static int32_t constrain(struct instance *i, inf_text grammar, struct sampling_constraint *out,
+                         inf_error *err)
+{
+    const struct token_texts *texts = instance_token_texts(i);
+
+    return texts ? constraint_create(out, &i->tokenizer, texts, grammar, err)
+                 : error_no_memory(err);
+}
+
+static int32_t make_constraint(struct instance *i, const inf_request *r,
                                struct sampling_constraint *out, bool *constrained, inf_error *err)
 {
     struct buffer grammar;
@@ -142,14 +152,14 @@ static int32_t make_constraint(const struct instance *i, const inf_request *r,
         text = (inf_text){grammar.data, grammar.len};
     }
     if (code == INF_OK)
-        code = grammar_constraint_create(out, i->vocabulary.impl, text, err);
+        code = constrain(i, text, out, err);
     if (code == INF_ERROR_INVALID_ARGUMENT && grammar.len) /* a grammar that the user never saw */
         error_prefix(err, "json_schema: it cannot be enforced");
     buffer_free(&grammar);
     return code;
 }
 
-static int32_t make_sampler(const struct instance *i, const inf_request *r, struct sampler **out,
+static int32_t make_sampler(struct instance *i, const inf_request *r, struct sampler **out,
                             inf_error *err)
 {
     struct sampling_options o = {.temperature = or_f32(r->temperature, DEFAULT_TEMPERATURE),
@@ -161,7 +171,7 @@ static int32_t make_sampler(const struct instance *i, const inf_request *r, stru
                                  .presence_penalty = or_f32(r->presence_penalty, 0.0f),
                                  .penalty_last_n = PENALTY_LAST_N,
                                  .seed = r->seed.is_set ? r->seed.value : fresh_seed(),
-                                 .n_vocab = i->vocabulary.n_vocab};
+                                 .n_vocab = i->tokenizer.n_vocab};
     struct sampling_constraint constraint = {0};
     bool constrained = false;
     int32_t code = make_constraint(i, r, &constraint, &constrained, err);
@@ -176,10 +186,10 @@ static int32_t check_stop_ids(const struct instance *i, const inf_request *r, in
     for (size_t k = 0; k < r->n_stop_token_ids; k++) {
         int32_t id = r->stop_token_ids[k];
 
-        if (id < 0 || id >= i->vocabulary.n_vocab)
+        if (id < 0 || id >= i->tokenizer.n_vocab)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, id,
                                     "stop_token_ids: %d is outside the vocabulary of %d tokens", id,
-                                    i->vocabulary.n_vocab);
+                                    i->tokenizer.n_vocab);
     }
     return INF_OK;
 }
@@ -198,8 +208,8 @@ static int32_t name_output(struct preparation *prep, inf_error *err)
     return o->model && (!prep->adapter || o->adapter_id) ? INF_OK : error_no_memory(err);
 }
 
-static int32_t make_sequence(struct preparation *prep, const struct instance *i,
-                             struct sequence **out, inf_error *err)
+static int32_t make_sequence(struct preparation *prep, struct instance *i, struct sequence **out,
+                             inf_error *err)
 {
     struct llamacpp_provider *p = prep->provider;
     const inf_request *r = op_request(prep->op);
@@ -226,7 +236,7 @@ static int32_t make_sequence(struct preparation *prep, const struct instance *i,
     }
     room = gguf_model_window(&p->base, p->config.n_ctx) - n;
     prep->adapter = NULL; /* the sequence takes the pin over */
-    code = sequence_create(out, prep->op, &i->vocabulary, tokens, n,
+    code = sequence_create(out, prep->op, &i->tokenizer, tokens, n,
                            r->max_tokens.value < room ? r->max_tokens.value : room, sampler,
                            p->registry, adapter, err);
     if (code == INF_OK) {

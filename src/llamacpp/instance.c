@@ -6,58 +6,13 @@
 #include "core/context.h"
 #include "core/memory.h"
 #include "engine/guard.h"
+#include "engine/llama_tokenizer.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define MAX_PIECE 512
-
-/* ------------------------------------------------------------------ vocabulary */
-
-static bool token_is_end(void *impl, int32_t token)
-{
-    return llama_vocab_is_eog(impl, token);
-}
-
-static bool token_piece(void *impl, int32_t token, bool special, struct buffer *out)
-{
-    char piece[MAX_PIECE];
-    int32_t n = llama_token_to_piece(impl, token, piece, sizeof piece, 0, special);
-
-    if (n >= 0)
-        return buffer_append(out, piece, (size_t)n);
-    if (!buffer_reserve(out, (size_t)-n))
-        return false;
-    n = llama_token_to_piece(impl, token, out->data + out->len, -n, 0, special);
-    if (n > 0)
-        out->len += (size_t)n;
-    return n >= 0;
-}
-
-int32_t instance_tokenize(const struct instance *i, inf_text text, bool add_special,
-                          int32_t **tokens, int32_t *n, inf_error *err)
-{
-    size_t room = text.len +
-                  16; /* no tokenizer gives more tokens than bytes, but for special ones */
-    int32_t *ids = NULL;
-
-    if (text.len > (size_t)INT32_MAX / 8)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the text is too long to tokenize");
-    ids = mem_alloc(room * sizeof *ids);
-    if (!ids)
-        return error_no_memory(err);
-    *n = guard_tokenize(i->vocabulary.impl, text.len ? text.data : "", (int32_t)text.len, ids,
-                        (int32_t)room, add_special, true);
-    if (*n < 0) {
-        mem_free(ids);
-        return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot tokenize the text");
-    }
-    *tokens = ids;
-    return INF_OK;
-}
 
 /* ------------------------------------------------------------------ loading */
 
@@ -115,12 +70,7 @@ static int32_t load_weights(struct instance *i, const struct instance_options *o
     p.progress_callback_user_data = o->op;
     i->model = guard_load_model(o->path, p, err);
     if (i->model) {
-        void *vocab = (void *)(uintptr_t)llama_model_get_vocab(i->model);
-
-        i->vocabulary = (struct vocabulary){.impl = vocab,
-                                            .n_vocab = llama_vocab_n_tokens(vocab),
-                                            .is_end = token_is_end,
-                                            .piece = token_piece};
+        llama_tokenizer_describe(i->model, &i->tokenizer);
         return INF_OK;
     }
     if (op_stop_code(o->op) != INF_OK)
@@ -176,6 +126,8 @@ static void free_parts(struct instance *i, struct scheduler_stats *final)
     llama_engine_free(i->engine);
     if (i->model)
         llama_model_free(i->model);
+    token_texts_free(i->texts);
+    pthread_mutex_destroy(&i->texts_lock);
     mem_free(i);
 }
 
@@ -192,6 +144,7 @@ int32_t instance_load(struct instance **out, inf_context *context,
     i->n_threads = options->config->n_threads > 0 ? options->config->n_threads
                                                   : default_thread_count();
     atomic_init(&i->refs, 1);
+    pthread_mutex_init(&i->texts_lock, NULL);
     guard_start();
     guard_log_to(context);
     code = load_weights(i, options, err);
@@ -241,4 +194,16 @@ void instance_unref(struct instance *i)
         pthread_detach(thread);
     else
         tear_down(i);
+}
+
+const struct token_texts *instance_token_texts(struct instance *i)
+{
+    const struct token_texts *texts = NULL;
+
+    pthread_mutex_lock(&i->texts_lock);
+    if (!i->texts)
+        i->texts = token_texts_create(&i->tokenizer);
+    texts = i->texts;
+    pthread_mutex_unlock(&i->texts_lock);
+    return texts;
 }

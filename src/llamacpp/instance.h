@@ -13,6 +13,9 @@
 #include "gguf/model.h"
 #include "engine/llama_engine.h"
 #include "local/scheduler.h"
+#include "local/token_texts.h"
+
+#include <pthread.h>
 
 struct instance {
     _Atomic int32_t refs;
@@ -20,7 +23,9 @@ struct instance {
     struct llama_model *model;
     struct llama_engine *engine; /* NULL: vocabulary only */
     struct scheduler *scheduler; /* the same */
-    struct vocabulary vocabulary;
+    struct tokenizer tokenizer;
+    pthread_mutex_t texts_lock; /* guards making the next */
+    struct token_texts *texts;  /* for grammars; made on first use */
     int32_t n_threads;
     int32_t n_slots; /* decoded together at most */
     /* Called when everything is freed, with what the scheduler counted. */
@@ -52,8 +57,7 @@ void instance_unref(struct instance *i); /* NULL is ignored */
  * use. */
 int32_t default_thread_count(void);
 
-/* The tokens of a text (mem_*). INVALID_ARGUMENT when it is too long, NO_MEMORY, BACKEND. */
-int32_t instance_tokenize(const struct instance *i, inf_text text, bool add_special,
-                          int32_t **tokens, int32_t *n, inf_error *err);
+/* The tokens' texts, borrowed; NULL when out of memory. */
+const struct token_texts *instance_token_texts(struct instance *i);
 
 #endif

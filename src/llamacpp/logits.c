@@ -126,10 +126,10 @@ static int32_t check_ids(const struct instance *i, const struct preparation *pre
     for (size_t k = 0; k < prep->n_ids + prep->n_probe; k++) {
         int32_t id = k < prep->n_ids ? prep->ids[k] : prep->probe[k - prep->n_ids];
 
-        if (id < 0 || id >= i->vocabulary.n_vocab)
+        if (id < 0 || id >= i->tokenizer.n_vocab)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, id,
                                     "token %d is outside the vocabulary of %d tokens", id,
-                                    i->vocabulary.n_vocab);
+                                    i->tokenizer.n_vocab);
     }
     return INF_OK;
 }

@@ -34,7 +34,8 @@ static void run_tokenize(struct preparation *prep)
     int32_t n = 0;
 
     if (provider_acquire_vocabulary(prep->provider, prep->op, &i, &err) == INF_OK &&
-        instance_tokenize(i, prep->text, prep->flag, &o->token_ids, &n, &err) == INF_OK)
+        i->tokenizer.ops->encode(i->tokenizer.impl, prep->text, prep->flag, &o->token_ids, &n,
+                                 &err) == INF_OK)
         o->n_token_ids = (size_t)n;
     end(prep, i, &err);
 }
@@ -54,45 +55,15 @@ int32_t llamacpp_tokenize(void *impl, inf_op *op, inf_text text, bool add_specia
 
 /* ------------------------------------------------------------------ detokenize */
 
-/* As generated text is made. llama_detokenize takes the space before some punctuation away, for
- * some models. */
-static int32_t join_pieces(const struct instance *i, const struct preparation *prep,
-                           struct buffer *out, inf_error *err)
-{
-    for (size_t k = 0; k < prep->n_ids; k++)
-        if (!i->vocabulary.piece(i->vocabulary.impl, prep->ids[k], !prep->flag, out))
-            return error_no_memory(err);
-    return INF_OK;
-}
-
-static int32_t detokenize(const struct instance *i, const struct preparation *prep,
+static int32_t detokenize(const struct tokenizer *t, const struct preparation *prep,
                           struct buffer *out, inf_error *err)
 {
-    int32_t room = 64;
-    int32_t n = 0;
-
     for (size_t k = 0; k < prep->n_ids; k++)
-        if (prep->ids[k] < 0 || prep->ids[k] >= i->vocabulary.n_vocab)
+        if (prep->ids[k] < 0 || prep->ids[k] >= t->n_vocab)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, prep->ids[k],
                                     "token %d is outside the vocabulary of %d tokens", prep->ids[k],
-                                    i->vocabulary.n_vocab);
-    if (llama_vocab_type(i->vocabulary.impl) == LLAMA_VOCAB_TYPE_BPE)
-        return join_pieces(i, prep, out, err);
-    if (prep->n_ids > (size_t)INT32_MAX / 256)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "too many tokens to detokenize");
-    room += (int32_t)prep->n_ids * 8;
-    for (;;) {
-        if (!buffer_reserve(out, (size_t)room + 1))
-            return error_no_memory(err);
-        n = llama_detokenize(i->vocabulary.impl, prep->ids, (int32_t)prep->n_ids, out->data, room,
-                             prep->flag, !prep->flag);
-        if (n >= 0)
-            break;
-        room = -n;
-    }
-    out->len = (size_t)n;
-    out->data[n] = '\0';
-    return INF_OK;
+                                    t->n_vocab);
+    return t->ops->decode(t->impl, prep->ids, prep->n_ids, prep->flag, out, err);
 }
 
 static void run_detokenize(struct preparation *prep)
@@ -101,7 +72,7 @@ static void run_detokenize(struct preparation *prep)
     inf_error err = {0};
 
     if (provider_acquire_vocabulary(prep->provider, prep->op, &i, &err) == INF_OK)
-        detokenize(i, prep, &op_output(prep->op)->text, &err);
+        detokenize(&i->tokenizer, prep, &op_output(prep->op)->text, &err);
     end(prep, i, &err);
 }
 

@@ -5,6 +5,7 @@
 #include "local/logprob_log.h"
 
 #include "core/memory.h"
+#include "local/sampling.h"
 
 #include <string.h>
 
@@ -43,13 +44,13 @@ void logprob_log_free(struct logprob_log *log)
     mem_free(log);
 }
 
-static bool set_entry(struct logprob_log *log, struct entry *e, const struct vocabulary *v,
+static bool set_entry(struct logprob_log *log, struct entry *e, const struct tokenizer *t,
                       int32_t token, float logprob)
 {
     e->token = token;
     e->logprob = logprob;
     e->piece_offset = log->pieces.len;
-    if (!v->piece(v->impl, token, true, &log->pieces))
+    if (!t->ops->token_text(t->impl, token, &log->pieces))
         return false;
     e->piece_len = log->pieces.len - e->piece_offset;
     return true;
@@ -71,7 +72,7 @@ static bool grow(struct logprob_log *log)
     return true;
 }
 
-bool logprob_log_add(struct logprob_log *log, const struct vocabulary *v, const float *logits,
+bool logprob_log_add(struct logprob_log *log, const struct tokenizer *t, const float *logits,
                      int32_t token)
 {
     int32_t ids[MAX_TOP] = {0};
@@ -81,12 +82,12 @@ bool logprob_log_add(struct logprob_log *log, const struct vocabulary *v, const 
     if (!grow(log))
         return false;
     e = log->entries + log->n * ((size_t)log->n_top + 1);
-    if (!set_entry(log, e, v, token, logits_logprob(logits, v->n_vocab, token)))
+    if (!set_entry(log, e, t, token, logits_logprob(logits, t->n_vocab, token)))
         return false;
     if (log->n_top > 0)
-        logits_top(logits, v->n_vocab, log->n_top, ids, logprobs);
+        logits_top(logits, t->n_vocab, log->n_top, ids, logprobs);
     for (int32_t i = 0; i < log->n_top; i++)
-        if (!set_entry(log, e + 1 + i, v, ids[i], logprobs[i]))
+        if (!set_entry(log, e + 1 + i, t, ids[i], logprobs[i]))
             return false;
     log->n++;
     return true;

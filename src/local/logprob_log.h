@@ -6,7 +6,7 @@
 #define INF_LOCAL_LOGPROB_LOG_H
 
 #include "core/op.h"
-#include "local/sequence.h"
+#include "local/tokenizer.h"
 
 struct logprob_log;
 
@@ -14,7 +14,7 @@ struct logprob_log;
 struct logprob_log *logprob_log_create(int32_t n_top);
 void logprob_log_free(struct logprob_log *log);
 /* false when out of memory. */
-bool logprob_log_add(struct logprob_log *log, const struct vocabulary *v, const float *logits,
+bool logprob_log_add(struct logprob_log *log, const struct tokenizer *t, const float *logits,
                      int32_t token);
 /* Fills output->logprobs, n_logprobs and logprobs_block. false when out of memory. */
 bool logprob_log_finish(const struct logprob_log *log, struct op_output *output);

@@ -18,6 +18,7 @@ static void sequence_free(struct sequence *s)
     if (s->in_flight)
         atomic_fetch_sub(s->in_flight, 1);
     sampler_free(s->sampler);
+    s->tokenizer->ops->decoder_free(s->decoder);
     text_stream_free(s->stream);
     logprob_log_free(s->logprobs);
     buffer_free(&s->piece);
@@ -27,10 +28,11 @@ static void sequence_free(struct sequence *s)
     mem_free(s);
 }
 
-static int32_t copy_stop_conditions(struct sequence *s, const inf_request *request)
+static int32_t prepare_output(struct sequence *s, const inf_request *request)
 {
+    s->decoder = s->tokenizer->ops->decoder_create(s->tokenizer->impl);
     s->stream = text_stream_create(request->stop, request->n_stop);
-    if (!s->stream)
+    if (!s->decoder || !s->stream)
         return INF_ERROR_NO_MEMORY;
     if (request->n_stop_token_ids) {
         s->stop_ids = mem_alloc(request->n_stop_token_ids * sizeof *s->stop_ids);
@@ -48,7 +50,7 @@ static int32_t copy_stop_conditions(struct sequence *s, const inf_request *reque
     return INF_OK;
 }
 
-int32_t sequence_create(struct sequence **out, inf_op *op, const struct vocabulary *vocabulary,
+int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
                         int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
                         struct sampler *sampler, struct registry *registry,
                         const struct adapter *adapter, inf_error *err)
@@ -65,7 +67,7 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct vocabula
         return error_no_memory(err);
     }
     s->op = op;
-    s->vocabulary = vocabulary;
+    s->tokenizer = tokenizer;
     s->tokens = tokens;
     s->n_prompt = s->n_tokens = s->capacity = n_prompt;
     s->max_tokens = max_tokens;
@@ -78,7 +80,7 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct vocabula
     s->slot = -1;
     buffer_init(&s->piece, BUFFER_NO_LIMIT);
     buffer_init(&s->shown, BUFFER_NO_LIMIT);
-    code = copy_stop_conditions(s, request);
+    code = prepare_output(s, request);
     for (int32_t i = 0; i < n_prompt && code == INF_OK; i++)
         code = sampler_accept(sampler, tokens[i], false) ? INF_OK : INF_ERROR_NO_MEMORY;
     if (code != INF_OK) {
@@ -109,16 +111,14 @@ static bool is_stop_token(const struct sequence *s, int32_t token)
     for (size_t i = 0; i < s->n_stop_ids; i++)
         if (s->stop_ids[i] == token)
             return true;
-    return !s->ignore_eos && s->vocabulary->is_end(s->vocabulary->impl, token);
+    return !s->ignore_eos && s->tokenizer->ops->kind(s->tokenizer->impl, token) == TOKEN_END;
 }
 
 static bool stream_piece(struct sequence *s, int32_t token, bool *stopped)
 {
-    const struct vocabulary *v = s->vocabulary;
-
     buffer_clear(&s->piece);
     buffer_clear(&s->shown);
-    return v->piece(v->impl, token, false, &s->piece) &&
+    return s->tokenizer->ops->decoder_push(s->decoder, token, &s->piece) &&
            text_stream_push(s->stream, s->piece.data, s->piece.len, &s->shown, stopped);
 }
 
@@ -149,7 +149,7 @@ enum sequence_state sequence_advance(struct sequence *s, const float *logits, in
     if (s->first_token_us == 0)
         s->first_token_us = s->last_token_us;
     if (!sampler_accept(s->sampler, token, true) || !append_token(s, token) ||
-        (s->logprobs && !logprob_log_add(s->logprobs, s->vocabulary, logits, token)))
+        (s->logprobs && !logprob_log_add(s->logprobs, s->tokenizer, logits, token)))
         goto no_memory;
     if (is_stop_token(s, token)) {
         *finish = INF_FINISH_STOP;
@@ -219,6 +219,18 @@ static bool fill_output(struct sequence *s, int32_t finish)
     return fill_tokens(s, o);
 }
 
+/* What decoder and stream have kept back. */
+static bool show_rest(struct sequence *s)
+{
+    bool stopped = false;
+
+    buffer_clear(&s->piece);
+    buffer_clear(&s->shown);
+    return s->tokenizer->ops->decoder_finish(s->decoder, &s->piece) &&
+           text_stream_push(s->stream, s->piece.data, s->piece.len, &s->shown, &stopped) &&
+           text_stream_finish(s->stream, &s->shown) && emit_shown(s, NULL) == INF_OK;
+}
+
 void sequence_end(struct sequence *s, int32_t finish, const inf_error *err)
 {
     inf_op *op = s->op;
@@ -227,8 +239,7 @@ void sequence_end(struct sequence *s, int32_t finish, const inf_error *err)
 
     if (err)
         final = *err;
-    buffer_clear(&s->shown);
-    complete = text_stream_finish(s->stream, &s->shown) && emit_shown(s, NULL) == INF_OK;
+    complete = show_rest(s);
     complete = fill_output(s, final.code == INF_OK ? finish : INF_FINISH_NONE) && complete;
     if (!complete && final.code == INF_OK) {
         op_output(op)->finish = INF_FINISH_NONE;

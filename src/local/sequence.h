@@ -11,15 +11,7 @@
 #include "core/registry.h"
 #include "local/sampling.h"
 #include "local/text_stream.h"
-
-/* What a sequence asks of the model's vocabulary; immutable, any thread. */
-struct vocabulary {
-    void *impl;
-    int32_t n_vocab;
-    bool (*is_end)(void *impl, int32_t token);
-    /* The bytes of a token as generated text ("" for special ones): appended to out. */
-    bool (*piece)(void *impl, int32_t token, bool special, struct buffer *out);
-};
+#include "local/tokenizer.h"
 
 struct sequence {
     struct sequence *next; /* the scheduler's lists */
@@ -27,13 +19,14 @@ struct sequence {
     struct registry *registry;
     const struct adapter *adapter; /* pinned, or NULL */
     float scale;
-    const struct vocabulary *vocabulary;
+    const struct tokenizer *tokenizer;
 
     int32_t *tokens; /* prompt, then generated; room for `capacity` */
     int32_t n_prompt, n_tokens, capacity;
     int32_t max_tokens; /* generated at most; the room in the window already considered */
 
     struct sampler *sampler;
+    struct decoder *decoder;
     struct text_stream *stream;
     struct buffer piece, shown;
     int32_t *stop_ids;
@@ -55,7 +48,7 @@ struct sequence {
  * Takes over: tokens (mem_*), sampler, the pin on adapter; also when it fails. The stop strings,
  * ids and the other options come from op_request(op). NO_MEMORY.
  */
-int32_t sequence_create(struct sequence **out, inf_op *op, const struct vocabulary *vocabulary,
+int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
                         int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
                         struct sampler *sampler, struct registry *registry,
                         const struct adapter *adapter, inf_error *err);

@@ -3,8 +3,9 @@
  */
 #include "grammar_match.h"
 
-#include "llamacpp/grammar.h"
 #include "engine/guard.h"
+#include "engine/llama_tokenizer.h"
+#include "local/constraint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,8 +16,9 @@
 #include <cmocka.h>
 
 static struct llama_model *model;
-static struct llama_vocab *vocab;
-static llama_token of_byte[256];
+static struct tokenizer tokenizer;
+static struct token_texts *texts;
+static int32_t of_byte[256], end;
 
 int grammar_match_open(void **state)
 {
@@ -28,14 +30,16 @@ int grammar_match_open(void **state)
     params.vocab_only = true;
     model = guard_load_model(TEST_SOURCE_DIR "/parity/fixtures/one-layer/base.gguf", params, &err);
     assert_non_null(model);
-    vocab = (struct llama_vocab *)(uintptr_t)llama_model_get_vocab(model);
+    llama_tokenizer_describe(model, &tokenizer);
+    texts = token_texts_create(&tokenizer);
+    assert_non_null(texts);
     for (int byte = 0; byte < 256; byte++)
         of_byte[byte] = -1;
-    for (llama_token t = 0; t < llama_vocab_n_tokens(vocab); t++) {
-        char piece[64];
-
-        if (llama_token_to_piece(vocab, t, piece, sizeof piece, 0, false) == 1)
-            of_byte[(unsigned char)piece[0]] = t;
+    for (int32_t t = 0; t < texts->n_vocab; t++) {
+        if (texts->by_id[t].len == 1)
+            of_byte[(unsigned char)texts->by_id[t].text[0]] = t;
+        if (texts->kinds[t] == TOKEN_END)
+            end = t;
     }
     for (int byte = 1; byte < 256; byte++)
         assert_true(of_byte[byte] >= 0);
@@ -45,6 +49,7 @@ int grammar_match_open(void **state)
 int grammar_match_close(void **state)
 {
     (void)state;
+    token_texts_free(texts);
     llama_model_free(model);
     return 0;
 }
@@ -54,17 +59,17 @@ enum match grammar_match(inf_text grammar, inf_text text, inf_error *err)
     struct sampling_constraint c;
     enum match match = MATCH_WHOLE;
 
-    if (grammar_constraint_create(&c, vocab, grammar, err) != INF_OK)
+    if (constraint_create(&c, &tokenizer, texts, grammar, err) != INF_OK)
         return MATCH_REFUSED;
     for (size_t i = 0; i < text.len && match == MATCH_WHOLE; i++) {
-        llama_token token = of_byte[(unsigned char)text.data[i]];
+        int32_t token = of_byte[(unsigned char)text.data[i]];
 
         if (!c.allows(c.state, token))
             match = MATCH_NOT;
         else
             assert_true(c.accept(c.state, token));
     }
-    if (match == MATCH_WHOLE && !c.allows(c.state, llama_vocab_eos(vocab)))
+    if (match == MATCH_WHOLE && !c.allows(c.state, end))
         match = MATCH_UNFINISHED;
     c.destroy(c.state);
     return match;

@@ -1,6 +1,5 @@
 /*
- * grammar_match: whether a text follows a grammar, as said through
- * grammar_constraint. The vocabulary is that of a fixture, in which every byte is a token.
+ * grammar_match: whether a text follows a grammar, as a constraint says. The vocabulary is that of a fixture, in which every byte is a token.
  */
 #ifndef TEST_GRAMMAR_MATCH_H
 #define TEST_GRAMMAR_MATCH_H
@@ -8,7 +7,7 @@
 #include "core/error.h"
 
 enum match {
-    MATCH_REFUSED,    /* grammar_constraint_create failed; err says why */
+    MATCH_REFUSED,    /* constraint_create failed; err says why */
     MATCH_NOT,        /* some byte of the text is not allowed */
     MATCH_UNFINISHED, /* allowed, but more has to follow */
     MATCH_WHOLE
