@@ -7,9 +7,10 @@
  * writes OUT_FOLDER/r<RANK>-<i>/ and OUT_FOLDER/r<RANK>-<i>.gguf. The same rank and number give the
  * same adapter. Small numbers: the text stays text, so that no request ends early.
  */
+#include "arch/adapter.h"
 #include "core/buffer.h"
 #include "core/memory.h"
-#include "lora/weights.h"
+#include "engine/lora_export.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -135,8 +136,8 @@ static int write_gguf(const char *path, const char *peft, const struct gguf_mode
     int code = 0;
 
     buffer_init(&bytes, BUFFER_NO_LIMIT);
-    if (lora_weights_load(&weights, &source, m, NULL, &report, &err) != INF_OK ||
-        lora_weights_to_gguf(&bytes, weights, m, &err) != INF_OK)
+    if (adapter_read(&weights, &source, m, NULL, &report, &err) != INF_OK ||
+        lora_export(&bytes, weights, m->architecture, &err) != INF_OK)
         code = die(err.message);
     else
         code = write_file(path, &bytes, 1);

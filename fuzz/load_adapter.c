@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/adapter.h"
 #include "core/buffer.h"
-#include "lora/convert.h"
-#include "lora/weights.h"
+#include "engine/lora_export.h"
 #include "small_model.h"
 
 static void demand(bool holds)
@@ -27,8 +27,8 @@ static void check_matrix(const void *data, int32_t type, int32_t rows, int32_t c
     for (int32_t r = 0; r < rows; r++) {
         for (int32_t c = 0; c < padded; c++) {
             size_t i = (size_t)r * (size_t)padded + (size_t)c;
-            float v = type == LORA_F32 ? ((const float *)data)[i]
-                                       : lora_f32_from_f16(((const uint16_t *)data)[i]);
+            float v = type == NUMBER_F32 ? ((const float *)data)[i]
+                                         : f32_of_f16(((const uint16_t *)data)[i]);
 
             demand(isfinite(v) && (c < cols || v == 0));
         }
@@ -54,7 +54,7 @@ static void check_export(const struct lora_weights *w)
     struct gguf_file *again = NULL;
 
     buffer_init(&out, BUFFER_NO_LIMIT);
-    if (lora_weights_to_gguf(&out, w, small_model(), NULL) == INF_OK) {
+    if (lora_export(&out, w, small_model()->architecture, NULL) == INF_OK) {
         demand(gguf_file_from_memory(&again, out.data, out.len, NULL) == INF_OK);
         demand(gguf_file_tensor_count(again) == 2 * w->n_modules);
     }
@@ -72,7 +72,7 @@ void load_adapter(const uint8_t *config, size_t config_len, const uint8_t *weigh
     struct lora_weights *w = NULL;
     inf_adapter_report report = {.struct_size = sizeof report};
     inf_error err = {0};
-    int32_t code = lora_weights_load(&w, &source, small_model(), NULL, &report, &err);
+    int32_t code = adapter_read(&w, &source, small_model(), NULL, &report, &err);
 
     if (code != INF_OK) {
         demand(err.code == code && err.message[0] != '\0' && strchr(err.message, '\n') == NULL);

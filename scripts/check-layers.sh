@@ -46,7 +46,7 @@ may core
 may http core
 may gguf core
 may text core
-may lora core hf/files gguf
+may lora core
 may hf/files core
 may hf core http
 may arch core hf/files gguf lora

@@ -78,8 +78,8 @@ int32_t llamacpp_adapter_create(struct llamacpp_adapter **out, struct lora_weigh
     }
     a->weights = weights;
     a->n_tensors = n;
-    for (size_t i = 0; i < n; i++)
-        a->by_tensor[i] = lora_weights_find(weights, gguf_file_tensor(base, i)->name);
+    for (size_t i = 0; i < weights->n_modules; i++)
+        a->by_tensor[weights->modules[i].index] = &weights->modules[i];
     a->bytes = weights->bytes + sizeof *a + n * sizeof *a->by_tensor;
     *out = a;
     return INF_OK;

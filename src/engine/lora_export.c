@@ -1,10 +1,8 @@
-/*
- * lora_export: an adapter back into a GGUF LoRA file in memory, for llama.cpp's native adapters.
- * The format is at the top of gguf/file.h; this writes version 3, every tensor F32.
- */
+/* lora_export: see the header. The format is at the top of gguf/file.h; this writes version 3, every
+ * tensor F32. */
+#include "engine/lora_export.h"
+
 #include "core/memory.h"
-#include "lora/convert.h"
-#include "lora/weights.h"
 
 #include <string.h>
 
@@ -20,6 +18,7 @@ enum {
 static bool put_u32(struct buffer *b, uint32_t v)
 {
     unsigned char bytes[4];
+
     for (int i = 0; i < 4; i++)
         bytes[i] = (unsigned char)(v >> (8 * i));
     return buffer_append(b, bytes, sizeof bytes);
@@ -44,6 +43,7 @@ static bool put_padding(struct buffer *b)
 {
     static const char zeros[ALIGNMENT] = {0};
     size_t over = b->len % ALIGNMENT;
+
     return over == 0 || buffer_append(b, zeros, ALIGNMENT - over);
 }
 
@@ -55,6 +55,7 @@ static bool put_tensor(struct buffer *b, const char *tensor, const char *suffix,
     bool fits = put_u64(b, strlen(tensor) + strlen(suffix)) && buffer_append_str(b, tensor) &&
                 buffer_append_str(b, suffix) && put_u32(b, 2) && put_u64(b, (uint64_t)fast) &&
                 put_u64(b, (uint64_t)slow) && put_u32(b, 0) && put_u64(b, *offset);
+
     *offset += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return fits;
 }
@@ -68,8 +69,10 @@ static bool put_header(struct buffer *b, const struct lora_weights *w, const cha
                 put_text_value(b, "general.architecture", architecture) &&
                 put_text_value(b, "adapter.type", "lora") && put_text(b, "adapter.lora.alpha") &&
                 put_u32(b, TYPE_FLOAT) && put_u32(b, 0);
+
     for (size_t i = 0; i < w->n_modules && fits; i++) {
         const struct lora_module *m = &w->modules[i];
+
         fits = put_tensor(b, m->tensor, ".lora_a", m->n_in, m->rank, &offset) &&
                put_tensor(b, m->tensor, ".lora_b", m->rank, m->n_out, &offset);
     }
@@ -78,19 +81,15 @@ static bool put_header(struct buffer *b, const struct lora_weights *w, const cha
 
 /* ---------------------------------------------------------------- numbers */
 
-static float element(const void *data, int32_t type, size_t i)
-{
-    return type == LORA_F32 ? ((const float *)data)[i]
-                            : lora_f32_from_f16(((const uint16_t *)data)[i]);
-}
-
 /* Room for n more floats at the end of the buffer, which grows by them; NULL when there is none. */
 static float *extend(struct buffer *b, size_t n)
 {
     size_t bytes = 0;
+    float *at = NULL;
+
     if (!size_mul(n, sizeof(float), &bytes) || !buffer_reserve(b, bytes))
         return NULL;
-    float *at = (float *)(void *)(b->data + b->len);
+    at = (float *)(void *)(b->data + b->len);
     b->len += bytes;
     b->data[b->len] = '\0';
     return at;
@@ -100,9 +99,10 @@ static float *extend(struct buffer *b, size_t n)
 static bool put_a(struct buffer *b, const struct lora_module *m)
 {
     float *to = extend(b, (size_t)m->rank * (size_t)m->n_in);
+
     for (int32_t r = 0; to && r < m->rank; r++)
         for (int32_t c = 0; c < m->n_in; c++)
-            *to++ = element(m->a, m->type, (size_t)r * (size_t)m->padded_in + (size_t)c);
+            *to++ = number_at(m->a, m->type, (size_t)r * (size_t)m->padded_in + (size_t)c);
     return to && put_padding(b);
 }
 
@@ -110,32 +110,32 @@ static bool put_a(struct buffer *b, const struct lora_module *m)
 static bool put_b(struct buffer *b, const struct lora_module *m)
 {
     float *to = extend(b, (size_t)m->rank * (size_t)m->n_out);
-    for (int32_t o = 0; to && o < m->n_out; o++) {
-        for (int32_t r = 0; r < m->rank; r++) {
+
+    for (int32_t o = 0; to && o < m->n_out; o++)
+        for (int32_t r = 0; r < m->rank; r++)
             *to++ = m->gain *
-                    element(m->bt, m->type, (size_t)r * (size_t)m->padded_out + (size_t)o);
-        }
-    }
+                    number_at(m->bt, m->type, (size_t)r * (size_t)m->padded_out + (size_t)o);
     return to && put_padding(b);
 }
 
-int32_t lora_weights_check_native(const struct lora_weights *w, inf_error *err)
+int32_t lora_export_check(const struct lora_weights *w, inf_error *err)
 {
-    if (lora_weights_find(w, "token_embd.weight")) {
+    if (lora_weights_find(w, "token_embd.weight"))
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "the adapter changes the output layer of a model that shares it with its "
                          "token embeddings, which native adapters cannot; use shared execution");
-    }
     return INF_OK;
 }
 
-int32_t lora_weights_to_gguf(struct buffer *out, const struct lora_weights *w,
-                             const struct gguf_model *model, inf_error *err)
+int32_t lora_export(struct buffer *out, const struct lora_weights *w, const char *architecture,
+                    inf_error *err)
 {
-    int32_t code = lora_weights_check_native(w, err);
+    int32_t code = lora_export_check(w, err);
+    bool fits = false;
+
     if (code != INF_OK)
         return code;
-    bool fits = put_header(out, w, model->architecture);
+    fits = put_header(out, w, architecture);
     for (size_t i = 0; i < w->n_modules && fits; i++)
         fits = put_a(out, &w->modules[i]) && put_b(out, &w->modules[i]);
     return fits ? INF_OK : error_no_memory(err);

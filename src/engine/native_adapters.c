@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "engine/guard.h"
 #include "engine/lora_eval.h"
+#include "engine/lora_export.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static int32_t load(struct native_adapters *n, const struct adapter *adapter,
 
     *out = NULL;
     buffer_init(&gguf, BUFFER_NO_LIMIT);
-    code = lora_weights_to_gguf(&gguf, payload->weights, n->base, err);
+    code = lora_export(&gguf, payload->weights, n->base->architecture, err);
     if (code != INF_OK)
         goto done;
     file = fmemopen(gguf.data, gguf.len, "rb");

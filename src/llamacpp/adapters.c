@@ -2,8 +2,10 @@
  * adapters: loading, unloading and listing adapters of the llama.cpp provider. Reading and
  * converting run on a preparation thread; the worker that decodes never waits for them.
  */
+#include "arch/adapter.h"
 #include "core/memory.h"
 #include "engine/lora_eval.h"
+#include "engine/lora_export.h"
 #include "llamacpp/provider_state.h"
 
 #include <string.h>
@@ -16,9 +18,9 @@ static int32_t load_payload(struct preparation *prep, struct llamacpp_adapter **
     int32_t code = provider_header(prep->provider, &base, err);
 
     if (code == INF_OK)
-        code = lora_weights_load(&weights, &prep->source, base, prep->op, report, err);
+        code = adapter_read(&weights, &prep->source, base, prep->op, report, err);
     if (code == INF_OK && prep->provider->native_adapters) {
-        code = lora_weights_check_native(weights, err);
+        code = lora_export_check(weights, err);
         if (code != INF_OK)
             lora_weights_free(weights);
     }

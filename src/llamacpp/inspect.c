@@ -2,11 +2,11 @@
  * inspect: what a GGUF model, a GGUF adapter or a PEFT directory is, as a JSON object, from headers
  * and adapter weights alone; llama.cpp is not asked. Runs on a preparation thread.
  */
+#include "arch/adapter.h"
 #include "core/memory.h"
 #include "core/utf8.h"
 #include "hf/files/peft.h"
 #include "llamacpp/llamacpp.h"
-#include "lora/weights.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -269,7 +269,7 @@ static int32_t describe_fit(struct buffer *out, const char *format, const char *
             error_prefix(err, "%s", base);
     }
     if (code == INF_OK) {
-        code = lora_weights_load(&weights, &source, &model, NULL, &report, err);
+        code = adapter_read(&weights, &source, &model, NULL, &report, err);
         if (code == INF_OK)
             code = add_fit(out, format, true, NULL, err);
         else if (is_misfit(code))

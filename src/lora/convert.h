@@ -1,17 +1,14 @@
 /*
  * convert: the bytes of an adapter's matrices into the form the kernels read.
  *
- * AVX2 with F16C where the CPU has it (found out once), else portable C; both give the same bits.
- * Sources are aligned to nothing. Pure functions; any thread.
+ * AVX2 with F16C where the CPU has it, else portable C; both give the same bits.
+ * Sources are of any enum number_type, aligned to nothing; what comes out is NUMBER_F32 or
+ * NUMBER_F16. Pure functions; any thread.
  */
 #ifndef INF_LORA_CONVERT_H
 #define INF_LORA_CONVERT_H
 
 #include "lora/plan.h"
-#include "lora/weights.h"
-
-/* The largest magnitude among n elements, 0 for none; false when there is a NaN or infinity. */
-bool lora_largest(float *largest, const void *src, int32_t source, size_t n);
 
 /*
  * dst (rows, padded) of `type` = factor * src (rows, cols); the padding is written too. factor is a
@@ -27,15 +24,10 @@ void lora_convert_transposed(void *dst, int32_t type, int32_t padded, const void
                              float factor);
 
 /* The same in portable C, whatever the CPU: the reference of the tests. */
-bool lora_largest_portable(float *largest, const void *src, int32_t source, size_t n);
 void lora_convert_rows_portable(void *dst, int32_t type, int32_t padded, const void *src,
                                 int32_t source, int32_t rows, int32_t cols, float factor);
 void lora_convert_transposed_portable(void *dst, int32_t type, int32_t padded, const void *src,
                                       int32_t source, int32_t n_out, int32_t rank, int32_t head_dim,
                                       float factor);
-
-/* One value between f32 and the bits of an f16, rounded to nearest even. */
-uint16_t lora_f16_from_f32(float value);
-float lora_f32_from_f16(uint16_t bits);
 
 #endif

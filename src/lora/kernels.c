@@ -12,31 +12,6 @@
 
 /* ------------------------------------------------------------------ portable */
 
-static float half_to_float(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t exponent = (h >> 10) & 0x1fu;
-    uint32_t mantissa = h & 0x3ffu;
-    uint32_t bits = 0;
-    float f = 0;
-
-    if (exponent == 0x1f) {
-        bits = sign | 0x7f800000u | (mantissa << 13);
-    } else if (exponent != 0) {
-        bits = sign | ((exponent + 112u) << 23) | (mantissa << 13);
-    } else {
-        f = (float)mantissa * 0x1p-24f;
-        return sign ? -f : f;
-    }
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static float weight_at(const void *w, int32_t type, size_t i)
-{
-    return type == LORA_F32 ? ((const float *)w)[i] : half_to_float(((const uint16_t *)w)[i]);
-}
-
 static void apply_row_portable(const struct lora_module *m, float scale, const float *x, float *y,
                                float *h)
 {
@@ -45,14 +20,14 @@ static void apply_row_portable(const struct lora_module *m, float scale, const f
         float sum = 0;
 
         for (int32_t i = 0; i < m->n_in; i++)
-            sum += weight_at(m->a, m->type, row + (size_t)i) * x[i];
+            sum += number_at(m->a, m->type, row + (size_t)i) * x[i];
         h[j] = sum * m->gain * scale;
     }
     for (int32_t o = 0; o < m->n_out; o++) {
         float sum = 0;
 
         for (int32_t j = 0; j < m->rank; j++)
-            sum += weight_at(m->bt, m->type, (size_t)j * (size_t)m->padded_out + (size_t)o) * h[j];
+            sum += number_at(m->bt, m->type, (size_t)j * (size_t)m->padded_out + (size_t)o) * h[j];
         y[o] += sum;
     }
 }
@@ -67,7 +42,6 @@ void lora_apply_portable(const struct lora_module *m, float scale, const float *
 /* ------------------------------------------------------------------ AVX2, FMA, F16C */
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <cpuid.h>
 #include <immintrin.h>
 
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
@@ -75,7 +49,7 @@ void lora_apply_portable(const struct lora_module *m, float scale, const float *
 
 INLINE __m256 load8(const void *w, int32_t type, size_t i)
 {
-    return type == LORA_F32
+    return type == NUMBER_F32
                ? _mm256_loadu_ps((const float *)w + i)
                : _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)w + i)));
 }
@@ -113,7 +87,7 @@ INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor
             float sum = sum8(acc[r * n_j + k]);
 
             for (size_t i = n8; i < (size_t)m->n_in; i++)
-                sum += weight_at(m->a, type, row + (size_t)k * (size_t)m->padded_in + i) *
+                sum += number_at(m->a, type, row + (size_t)k * (size_t)m->padded_in + i) *
                        x[(size_t)r * x_stride + i];
             h[r * m->rank + j + k] = sum * factor;
         }
@@ -173,7 +147,7 @@ INLINE void expand(const struct lora_module *m, int32_t type, const float *h, fl
             float sum = 0;
 
             for (int32_t j = 0; j < m->rank; j++)
-                sum += weight_at(m->bt, type, (size_t)j * (size_t)m->padded_out + o) *
+                sum += number_at(m->bt, type, (size_t)j * (size_t)m->padded_out + o) *
                        h[r * m->rank + j];
             y[(size_t)r * y_stride + o] += sum;
         }
@@ -209,41 +183,22 @@ AVX2 static void apply_f16_avx2(const struct lora_module *m, float scale, const 
                                 size_t x_stride, float *y, size_t y_stride, int32_t n_rows,
                                 float *h)
 {
-    apply_all(m, LORA_F16, scale, x, x_stride, y, y_stride, n_rows, h);
+    apply_all(m, NUMBER_F16, scale, x, x_stride, y, y_stride, n_rows, h);
 }
 
 AVX2 static void apply_f32_avx2(const struct lora_module *m, float scale, const float *x,
                                 size_t x_stride, float *y, size_t y_stride, int32_t n_rows,
                                 float *h)
 {
-    apply_all(m, LORA_F32, scale, x, x_stride, y, y_stride, n_rows, h);
-}
-
-/* clang 14 knows no name for it, and asking the CPU is slow in a virtual machine: once. */
-static bool has_f16c(void)
-{
-    static _Atomic int32_t answer; /* 0: not asked yet, 1: no, 2: yes */
-    unsigned a = 0;
-    unsigned b = 0;
-    unsigned c = 0;
-    unsigned d = 0;
-
-    if (answer == 0)
-        answer = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) ? 2 : 1;
-    return answer == 2;
-}
-
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+    apply_all(m, NUMBER_F32, scale, x, x_stride, y, y_stride, n_rows, h);
 }
 
 void lora_apply(const struct lora_module *m, float scale, const float *x, size_t x_stride, float *y,
                 size_t y_stride, int32_t n_rows, float *scratch)
 {
-    if (!has_avx2())
+    if (!cpu_has_avx2())
         lora_apply_portable(m, scale, x, x_stride, y, y_stride, n_rows, scratch);
-    else if (m->type == LORA_F16)
+    else if (m->type == NUMBER_F16)
         apply_f16_avx2(m, scale, x, x_stride, y, y_stride, n_rows, scratch);
     else
         apply_f32_avx2(m, scale, x, x_stride, y, y_stride, n_rows, scratch);

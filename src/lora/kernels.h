@@ -2,8 +2,8 @@
  * kernels: y += gain · scale · B (A x) for rows of activations, on one thread.
  *
  * Each row is computed by the same sequence of operations whatever rows are computed with it, so
- * that a row's result never depends on its neighbours. AVX2 with F16C where the CPU has it (found
- * out once), else portable C. Pure functions; any thread.
+ * that a row's result never depends on its neighbours. AVX2 with F16C where the CPU has it, else
+ * portable C. Pure functions; any thread.
  */
 #ifndef INF_LORA_KERNELS_H
 #define INF_LORA_KERNELS_H

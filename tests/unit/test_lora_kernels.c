@@ -1,4 +1,6 @@
-/* lora_kernels: the vector path against portable C, and a row's independence of its neighbours. */
+/* lora_kernels: the vector paths of kernels and conversions against portable C, and a row's
+ * independence of its neighbours. */
+#include "lora/convert.h"
 #include "lora/kernels.h"
 
 #include <math.h>
@@ -32,7 +34,7 @@ static void *make_weights(int32_t type, size_t n)
     uint16_t *half = aligned_alloc(64, (n * 4 + 63) / 64 * 64);
 
     for (size_t i = 0; i < n; i++)
-        if (type == LORA_F32)
+        if (type == NUMBER_F32)
             ((float *)(void *)half)[i] = random_float();
         else
             half[i] = (uint16_t)((random_half() & 0x83ffu) | 0x3000u); /* 2^-3 .. 2^-2 */
@@ -104,15 +106,15 @@ static void test_lora_apply__any_shape__equals_portable(void **unused)
         for (size_t r = 0; r < sizeof ranks / sizeof *ranks; r++) {
             int32_t rows = (int32_t)(i + r) % 9 + 1;
 
-            check_against_portable(LORA_F16, sizes[i], sizes[9 - i], ranks[r], rows);
-            check_against_portable(LORA_F32, sizes[i], sizes[9 - i], ranks[r], rows);
+            check_against_portable(NUMBER_F16, sizes[i], sizes[9 - i], ranks[r], rows);
+            check_against_portable(NUMBER_F32, sizes[i], sizes[9 - i], ranks[r], rows);
         }
     }
 }
 
 static void test_lora_apply__every_finite_half__converts_exactly(void **unused)
 {
-    struct lora_module m = {.n_in = 1, .n_out = 1, .rank = 1, .type = LORA_F16, .gain = 1};
+    struct lora_module m = {.n_in = 1, .n_out = 1, .rank = 1, .type = NUMBER_F16, .gain = 1};
     uint16_t a[16] = {0};
     uint16_t b[16] = {0x3c00}; /* 1 */
     float one = 1;
@@ -138,7 +140,7 @@ static void test_lora_apply__every_finite_half__converts_exactly(void **unused)
 
 static void test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone(void **unused)
 {
-    struct lora_module m = make_module(LORA_F16, 576, 192, 8);
+    struct lora_module m = make_module(NUMBER_F16, 576, 192, 8);
     float *x = random_rows(9 * 576);
     float *together = calloc(9 * 192, sizeof *together);
     float *alone = calloc(192, sizeof *alone);
@@ -159,7 +161,7 @@ static void test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone(void
 
 static void test_lora_apply__row_with_nan__leaves_the_others_alone(void **unused)
 {
-    struct lora_module m = make_module(LORA_F32, 64, 64, 4);
+    struct lora_module m = make_module(NUMBER_F32, 64, 64, 4);
     float *x = random_rows(4 * 64);
     float *y = calloc(4 * 64, sizeof *y);
     float scratch[LORA_SCRATCH_ROWS * 4];
@@ -174,12 +176,103 @@ static void test_lora_apply__row_with_nan__leaves_the_others_alone(void **unused
     free_module(&m);
 }
 
+/* Bytes of any bits, NaN and infinity among them. */
+static void *random_bytes(size_t n)
+{
+    unsigned char *bytes = malloc(n + 1);
+
+    for (size_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        bytes[i] = (unsigned char)(state >> 24);
+    }
+    return bytes;
+}
+
+static void check_conversion(int32_t source, int32_t type, int32_t rows, int32_t cols, int32_t head)
+{
+    int32_t padded_cols = (cols + 15) / 16 * 16;
+    int32_t padded_rows = (rows + 15) / 16 * 16;
+    size_t n = (size_t)(padded_cols * padded_rows);
+    unsigned char *src = random_bytes((size_t)(rows * cols) * number_size(source));
+    void *is = calloc(n, 4);
+    void *want = calloc(n, 4);
+
+    for (int32_t i = 0; i < rows * cols; i++) /* a NaN's bits may differ */
+        if (!isfinite(number_at(src, source, (size_t)i)))
+            memset(src + (size_t)i * number_size(source), 0, number_size(source));
+    lora_convert_rows(is, type, padded_cols, src, source, rows, cols, 0.5f);
+    lora_convert_rows_portable(want, type, padded_cols, src, source, rows, cols, 0.5f);
+    assert_memory_equal(is, want, (size_t)(rows * padded_cols) * number_size(type));
+    lora_convert_transposed(is, type, padded_rows, src, source, rows, cols, head, 0.5f);
+    lora_convert_transposed_portable(want, type, padded_rows, src, source, rows, cols, head, 0.5f);
+    assert_memory_equal(is, want, (size_t)(cols * padded_rows) * number_size(type));
+    free(src);
+    free(is);
+    free(want);
+}
+
+static void test_lora_convert__any_types_and_shape__equals_portable(void **unused)
+{
+    static const int32_t sizes[] = {1, 3, 7, 8, 9, 16, 17, 40};
+
+    (void)unused;
+    for (int32_t source = NUMBER_F32; source <= NUMBER_BF16; source++) {
+        for (size_t i = 0; i < 8; i++) {
+            check_conversion(source, NUMBER_F32, sizes[i], sizes[7 - i], 0);
+            check_conversion(source, NUMBER_F16, sizes[i], sizes[7 - i], 0);
+            check_conversion(source, NUMBER_F16, sizes[i] * 4, sizes[7 - i], 4);
+        }
+    }
+}
+
+static void test_numbers_largest__any_bits__equals_portable(void **unused)
+{
+    (void)unused;
+    for (int32_t type = NUMBER_F32; type <= NUMBER_BF16; type++) {
+        for (size_t n = 0; n < 300; n++) {
+            unsigned char *bytes = random_bytes(n * number_size(type));
+            float is = 0;
+            float want = 0;
+            bool finite = true;
+
+            for (size_t i = 0; i < n; i++) {
+                float x = fabsf(number_at(bytes, type, i));
+
+                if (n % 2 && !isfinite(x))
+                    memset(bytes + i * number_size(type), 0, number_size(type));
+                x = fabsf(number_at(bytes, type, i));
+                finite = finite && isfinite(x);
+                want = x > want ? x : want;
+            }
+            assert_int_equal(numbers_largest(&is, bytes, type, n), finite);
+            assert_true(!finite || is == want);
+            assert_int_equal(numbers_largest_portable(&is, bytes, type, n), finite);
+            assert_true(!finite || is == want);
+            free(bytes);
+        }
+    }
+}
+
+static void test_f16_of_f32__every_half__is_what_it_was(void **unused)
+{
+    (void)unused;
+    for (uint32_t h = 0; h < 0x10000; h++)
+        if ((h & 0x7c00) != 0x7c00 || (h & 0x3ff) == 0)
+            assert_int_equal(f16_of_f32(f32_of_f16((uint16_t)h)), h);
+    assert_int_equal(f16_of_f32(65520), 0x7c00);
+    assert_int_equal(f16_of_f32(1 + 0x1p-11f), 0x3c00); /* ties go to even */
+    assert_int_equal(f16_of_f32(1 + 3 * 0x1p-11f), 0x3c02);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lora_apply__any_shape__equals_portable),
         cmocka_unit_test(test_lora_apply__every_finite_half__converts_exactly),
         cmocka_unit_test(test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone),
+        cmocka_unit_test(test_lora_convert__any_types_and_shape__equals_portable),
+        cmocka_unit_test(test_numbers_largest__any_bits__equals_portable),
+        cmocka_unit_test(test_f16_of_f32__every_half__is_what_it_was),
         cmocka_unit_test(test_lora_apply__row_with_nan__leaves_the_others_alone),
     };
 

@@ -14,6 +14,7 @@
 #define INF_HF_FILES_SAFETENSORS_H
 
 #include "core/error.h"
+#include "core/numbers.h"
 
 enum {
     SAFETENSORS_MAX_DIMS = 8,
@@ -21,9 +22,9 @@ enum {
 };
 
 enum safetensors_dtype {
-    SAFETENSORS_F32,
-    SAFETENSORS_F16,
-    SAFETENSORS_BF16,
+    SAFETENSORS_F32 = NUMBER_F32,
+    SAFETENSORS_F16 = NUMBER_F16,
+    SAFETENSORS_BF16 = NUMBER_BF16,
     SAFETENSORS_F64,
     SAFETENSORS_OTHER /* known by its size only: integers, booleans, 8 bits and less */
 };

@@ -1,0 +1,148 @@
+/* adapter: see the header. */
+#include "arch/adapter.h"
+
+#include "arch/adapter_plan.h"
+#include "core/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ALIGNMENT = 64 };
+
+/* What a source is read for. */
+struct reading {
+    const struct gguf_model *model;
+    const inf_op *op; /* to poll, or NULL */
+};
+
+static int32_t read_peft(struct lora_weights **out, const struct adapter_source *source,
+                         const struct reading *r, inf_error *err)
+{
+    struct peft_adapter *adapter = NULL;
+    struct lora_plan plan = {0};
+    int32_t code = source->path ? peft_open(&adapter, source->path, err)
+                                : peft_from_memory(&adapter, source->config, source->config_len,
+                                                   source->weights, source->weights_len, err);
+
+    if (code == INF_OK)
+        code = plan_peft_adapter(&plan, adapter, r->model, err);
+    if (code == INF_OK)
+        code = lora_weights_make(out, &plan, r->op, err);
+    lora_plan_free(&plan);
+    peft_close(adapter);
+    return code;
+}
+
+/* Takes the file over. out NULL: only checks it. */
+static int32_t read_gguf(struct lora_weights **out, struct gguf_file *file, const struct reading *r,
+                         inf_error *err)
+{
+    struct lora_plan plan = {0};
+    int32_t code = plan_gguf_adapter(&plan, file, r->model, err);
+
+    if (code == INF_OK && out)
+        code = lora_weights_make(out, &plan, r->op, err);
+    lora_plan_free(&plan);
+    gguf_file_close(file);
+    return code;
+}
+
+static int32_t read_gguf_bytes(struct lora_weights **out, const void *bytes, size_t size,
+                               const struct reading *r, inf_error *err)
+{
+    struct gguf_file *file = NULL;
+    int32_t code = gguf_file_from_memory(&file, bytes, size, err);
+
+    return code == INF_OK ? read_gguf(out, file, r, err) : code;
+}
+
+static int32_t read_bytes(void *data, size_t size, const char *path, inf_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int32_t code = fd < 0 ? error_set_errno(err, errno, "open", path) : INF_OK;
+
+    for (char *p = data; size > 0 && code == INF_OK;) {
+        ssize_t got = read(fd, p, size);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            code = error_set_errno(err, errno, "read", path);
+        } else if (got == 0) {
+            code = error_set(err, INF_ERROR_IO, "cannot read %s: it shrank while being read", path);
+        } else {
+            p += got;
+            size -= (size_t)got;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+/* The header alone first: a whole model is not to be read. Then the bytes are read, not mapped:
+ * whoever rewrites the file in place must not end the process. */
+static int32_t read_gguf_path(struct lora_weights **out, const char *path, size_t size,
+                              const struct reading *r, inf_error *err)
+{
+    struct gguf_file *file = NULL;
+    void *bytes = NULL;
+    int32_t code = gguf_file_open(&file, path, err);
+
+    if (code == INF_OK)
+        code = read_gguf(NULL, file, r, err);
+    if (code != INF_OK)
+        return code;
+    bytes = mem_aligned(ALIGNMENT, size);
+    code = bytes ? read_bytes(bytes, size, path, err) : error_no_memory(err);
+    if (code == INF_OK)
+        code = read_gguf_bytes(out, bytes, size, r, err);
+    mem_free(bytes);
+    return code;
+}
+
+static int32_t read_path(struct lora_weights **out, const struct adapter_source *source,
+                         const struct reading *r, inf_error *err)
+{
+    struct stat info;
+
+    if (stat(source->path, &info) != 0)
+        return error_set_errno(err, errno, "open", source->path);
+    if (S_ISDIR(info.st_mode))
+        return read_peft(out, source, r, err);
+    if (!S_ISREG(info.st_mode))
+        return error_set(err, INF_ERROR_IO,
+                         "cannot read %s: it is neither a PEFT directory nor a GGUF file",
+                         source->path);
+    return read_gguf_path(out, source->path, (size_t)info.st_size, r, err);
+}
+
+static void fill_report(inf_adapter_report *report, const struct lora_weights *w)
+{
+    report->format = w->format;
+    report->rank = w->max_rank;
+    report->scale = w->modules[0].scale;
+    report->n_modules = (int32_t)w->n_modules;
+    report->n_tensors = w->n_tensors;
+    report->bytes = (int64_t)w->bytes;
+}
+
+int32_t adapter_read(struct lora_weights **out, const struct adapter_source *source,
+                     const struct gguf_model *model, const inf_op *op_to_poll,
+                     inf_adapter_report *report, inf_error *err)
+{
+    struct reading r = {model, op_to_poll};
+    struct lora_weights *w = NULL;
+    int32_t code = source->path ? read_path(&w, source, &r, err)
+                   : source->config
+                       ? read_peft(&w, source, &r, err)
+                       : read_gguf_bytes(&w, source->weights, source->weights_len, &r, err);
+
+    if (code != INF_OK)
+        return code;
+    fill_report(report, w);
+    *out = w;
+    return INF_OK;
+}

@@ -1,0 +1,11 @@
+/* families: the list of model families. */
+#ifndef INF_ARCH_FAMILIES_H
+#define INF_ARCH_FAMILIES_H
+
+#include "arch/family.h"
+#include "core/error.h"
+
+/* By GGUF's name of the architecture. UNSUPPORTED, naming it and the supported ones. */
+int32_t family_find(const struct family **out, const char *name, inf_error *err);
+
+#endif

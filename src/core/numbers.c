@@ -1,0 +1,121 @@
+/* numbers: see the header. Magnitudes compare as integers: the sign bit is off, and NaN is above
+ * infinity. */
+#include "core/numbers.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#include <stdatomic.h>
+#endif
+
+static uint32_t largest_bits(const unsigned char *data, int32_t type, size_t n)
+{
+    uint32_t mask = type == NUMBER_F32 ? 0x7fffffffu : 0x7fff, largest = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = number_bits(data, type, i) & mask;
+
+        largest = bits > largest ? bits : largest;
+    }
+    return largest;
+}
+
+/* The largest bits found as a value; false for those of NaN and infinity. */
+static bool finish(float *largest, uint32_t bits, int32_t type)
+{
+    static const uint32_t infinity[] = {0x7f800000u, 0x7c00, 0x7f80};
+
+    if (bits >= infinity[type])
+        return false;
+    *largest = number_of_bits(bits, type);
+    return true;
+}
+
+bool numbers_largest_portable(float *largest, const void *data, int32_t type, size_t n)
+{
+    return finish(largest, largest_bits(data, type, n), type);
+}
+
+#if defined(__x86_64__)
+
+#define AVX2 __attribute__((target("avx2")))
+
+AVX2 static uint32_t largest_f32(const unsigned char *src, size_t n)
+{
+    const __m256i mask = _mm256_set1_epi32(0x7fffffff);
+    __m256i x = _mm256_setzero_si256(), y = _mm256_setzero_si256();
+    uint32_t lanes[8], largest = 0;
+    size_t i = 0;
+
+    for (; i + 16 <= n; i += 16) {
+        const __m256i *at = (const __m256i *)(const void *)(src + 4 * i);
+
+        x = _mm256_max_epu32(x, _mm256_and_si256(_mm256_loadu_si256(at), mask));
+        y = _mm256_max_epu32(y, _mm256_and_si256(_mm256_loadu_si256(at + 1), mask));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)lanes, _mm256_max_epu32(x, y));
+    largest = largest_bits(src + 4 * i, NUMBER_F32, n - i);
+    for (int k = 0; k < 8; k++)
+        largest = lanes[k] > largest ? lanes[k] : largest;
+    return largest;
+}
+
+AVX2 static uint32_t largest_half(const unsigned char *src, int32_t type, size_t n)
+{
+    const __m256i mask = _mm256_set1_epi16(0x7fff);
+    __m256i x = _mm256_setzero_si256();
+    uint16_t lanes[16];
+    uint32_t largest = 0;
+    size_t i = 0;
+
+    for (; i + 16 <= n; i += 16) {
+        const __m256i *at = (const __m256i *)(const void *)(src + 2 * i);
+
+        x = _mm256_max_epu16(x, _mm256_and_si256(_mm256_loadu_si256(at), mask));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)lanes, x);
+    largest = largest_bits(src + 2 * i, type, n - i);
+    for (int k = 0; k < 16; k++)
+        largest = lanes[k] > largest ? lanes[k] : largest;
+    return largest;
+}
+
+/* Once: CPUID leaves a virtual machine and costs more than a small matrix. (Not every compiler's
+ * __builtin_cpu_supports knows f16c.) */
+bool cpu_has_avx2(void)
+{
+    static atomic_int known; /* 0: not yet; 1: no; 2: yes */
+    int have = atomic_load_explicit(&known, memory_order_relaxed);
+    unsigned a = 0, b = 0, c = 0, d = 0;
+
+    if (have == 0) {
+        have = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) && __builtin_cpu_supports("avx2") &&
+                       __builtin_cpu_supports("fma")
+                   ? 2
+                   : 1;
+        atomic_store_explicit(&known, have, memory_order_relaxed);
+    }
+    return have == 2;
+}
+
+bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
+{
+    if (!cpu_has_avx2())
+        return numbers_largest_portable(largest, data, type, n);
+    return finish(largest, type == NUMBER_F32 ? largest_f32(data, n) : largest_half(data, type, n),
+                  type);
+}
+
+#else
+
+bool cpu_has_avx2(void)
+{
+    return false;
+}
+
+bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
+{
+    return numbers_largest_portable(largest, data, type, n);
+}
+
+#endif

@@ -1,0 +1,34 @@
+/* plan: see the header. */
+#include "lora/plan.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+void lora_plan_free(struct lora_plan *plan)
+{
+    mem_free(plan->modules);
+    *plan = (struct lora_plan){0};
+}
+
+static int by_base(const void *a, const void *b)
+{
+    const struct lora_plan_module *x = a, *y = b;
+
+    return strcmp(x->base.name, y->base.name);
+}
+
+int32_t lora_plan_sort(struct lora_plan *plan, inf_error *err)
+{
+    if (plan->n > 1)
+        qsort(plan->modules, plan->n, sizeof *plan->modules, by_base);
+    for (size_t i = 1; i < plan->n; i++) {
+        const struct lora_plan_module *x = &plan->modules[i - 1], *y = x + 1;
+
+        if (strcmp(x->base.name, y->base.name) == 0)
+            return error_set(err, INF_ERROR_BAD_FORMAT,
+                             "adapter tensors \"%.160s\" and \"%.160s\" are both for %s", x->a.name,
+                             y->a.name, x->base.name);
+    }
+    return INF_OK;
+}
