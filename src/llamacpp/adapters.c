@@ -10,16 +10,22 @@
 
 #include <string.h>
 
-static int32_t load_payload(struct preparation *prep, struct llamacpp_adapter **out,
+struct adapter_load {
+    struct preparation base;
+    struct adapter_source source;
+    char id[];
+};
+
+static int32_t load_payload(const struct adapter_load *l, struct llamacpp_adapter **out,
                             inf_adapter_report *report, inf_error *err)
 {
     const struct gguf_model *base = NULL;
     struct lora_weights *weights = NULL;
-    int32_t code = provider_header(prep->provider, &base, err);
+    int32_t code = provider_header(l->base.provider, &base, err);
 
     if (code == INF_OK)
-        code = adapter_read(&weights, &prep->source, base, prep->op, report, err);
-    if (code == INF_OK && prep->provider->native_adapters) {
+        code = adapter_read(&weights, &l->source, base, l->base.op, report, err);
+    if (code == INF_OK && l->base.provider->native_adapters) {
         code = lora_export_check(weights, err);
         if (code != INF_OK)
             lora_weights_free(weights);
@@ -29,51 +35,50 @@ static int32_t load_payload(struct preparation *prep, struct llamacpp_adapter **
     return code;
 }
 
-static void run_adapter_load(struct preparation *prep)
+static void run_adapter_load(struct preparation *base)
 {
-    struct op_output *o = op_output(prep->op);
+    struct adapter_load *l = (struct adapter_load *)(void *)base;
+    struct op_output *o = op_output(base->op);
     struct llamacpp_adapter *payload = NULL;
-    inf_op *op = prep->op;
     inf_error err = {0};
     inf_adapter_report report = {.struct_size = sizeof report};
-    char *evicted = NULL;
-    char *id = mem_strdup(prep->id);
-    int32_t code = id ? load_payload(prep, &payload, &report, &err) : error_no_memory(&err);
+    int32_t code = INF_OK;
 
+    o->report_id = mem_strdup(l->id);
+    code = o->report_id ? load_payload(l, &payload, &report, &err) : error_no_memory(&err);
     if (code == INF_OK)
-        code = registry_put(prep->provider->registry, id, payload, payload->bytes, &report,
-                            &evicted, &err);
-    if (code == INF_OK) {
+        code = registry_put(base->provider->registry, l->id, payload, payload->bytes, &report,
+                            &o->report_evicted, &err);
+    if (code == INF_OK)
         o->report = report;
-        o->report_id = id;
-        o->report_evicted = evicted;
-    } else {
+    else
         llamacpp_adapter_free(payload);
-        mem_free(id);
-    }
-    preparation_free(prep);
-    op_finish(op, &err);
+    preparation_end(base, &err);
+}
+
+static void dispose(struct preparation *base)
+{
+    adapter_source_free(&((struct adapter_load *)(void *)base)->source);
 }
 
 int32_t llamacpp_adapter_load(void *impl, inf_op *op, const char *id, struct adapter_source *source,
                               inf_error *err)
 {
     struct llamacpp_provider *p = impl;
-    struct preparation *prep = NULL;
+    struct adapter_load *l = NULL;
+    size_t size = strlen(id) + 1;
 
     if (p->path[0] == '\0')
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "no model is set to check the adapter against; set LLAMACPP_MODEL_PATH or "
                          "give the path of a GGUF file");
-    prep = preparation_create(p, op, run_adapter_load, err);
-    if (prep)
-        prep->id = mem_strdup(id);
-    if (!prep || !prep->id) {
-        preparation_free(prep);
-        return error_no_memory(err);
-    }
-    prep->source = *source;
-    preparation_submit(prep);
+    l = preparation_create(sizeof *l + size, p, op, run_adapter_load, err);
+    if (!l)
+        return INF_ERROR_NO_MEMORY;
+    memcpy(l->id, id, size);
+    l->source = *source;
+    l->base.dispose = dispose;
+    preparation_submit(&l->base);
     return INF_OK;
 }
 
@@ -81,10 +86,7 @@ int32_t llamacpp_adapter_load(void *impl, inf_op *op, const char *id, struct ada
 
 static void run_unloaded(struct preparation *prep)
 {
-    inf_op *op = prep->op;
-
-    preparation_free(prep);
-    op_finish(op, NULL);
+    preparation_end(prep, NULL);
 }
 
 /* The memory is back. Ends the operation on a preparation thread: this may run inside the start
@@ -100,7 +102,7 @@ static void unloaded(void *arg)
 int32_t llamacpp_adapter_unload(void *impl, inf_op *op, const char *id, inf_error *err)
 {
     struct llamacpp_provider *p = impl;
-    struct preparation *prep = preparation_create(p, op, run_unloaded, err);
+    struct preparation *prep = preparation_create(sizeof *prep, p, op, run_unloaded, err);
     int32_t code = INF_OK;
 
     if (!prep)

@@ -17,6 +17,12 @@
 #define DEFAULT_MIN_P 0.05f
 #define PENALTY_LAST_N 64
 
+struct generate {
+    struct preparation base;
+    const struct adapter *adapter; /* pinned, or NULL */
+    bool counted;                  /* in the provider's in_flight */
+};
+
 /* ------------------------------------------------------------------ the prompt */
 
 static int32_t plain_prompt(const inf_request *r, struct buffer *out, inf_error *err)
@@ -74,26 +80,24 @@ static int32_t check_prompt(const struct llamacpp_provider *p, int32_t n, inf_er
 
     if (n == 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the prompt is empty");
-    if (n < window)
-        return INF_OK;
-    if (window == p->base.n_positions) /* a larger n_ctx would not help */
-        return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
-                                "the prompt has %d tokens and the model %d learned positions, "
-                                "which must hold one more; shorten the prompt",
-                                n, window);
-    return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
-                            "the prompt has %d tokens and the window n_ctx %d, which must hold "
-                            "one more; shorten the prompt or raise n_ctx",
-                            n, window);
-}
-
-static void warn_of_long_prompt(const struct llamacpp_provider *p, int32_t n)
-{
+    if (n >= window)
+        return window == p->base.n_positions /* a larger n_ctx would not help */
+                   ? error_set_detail(
+                         err, INF_ERROR_CONTEXT_FULL, n,
+                         "the prompt has %d tokens and the model %d learned positions, "
+                         "which must hold one more; shorten the prompt",
+                         n, window)
+                   : error_set_detail(
+                         err, INF_ERROR_CONTEXT_FULL, n,
+                         "the prompt has %d tokens and the window n_ctx %d, which must hold "
+                         "one more; shorten the prompt or raise n_ctx",
+                         n, window);
     if (n > p->base.n_ctx_train)
         context_log(p->context, INF_LOG_WARNING,
                     "the prompt has %d tokens and the model was trained on %d; the answer may be "
                     "poor",
                     n, p->base.n_ctx_train);
+    return INF_OK;
 }
 
 /* ------------------------------------------------------------------ the sampler */
@@ -196,115 +200,121 @@ static int32_t check_stop_ids(const struct instance *i, const inf_request *r, in
 
 /* ------------------------------------------------------------------ the hand-over */
 
-static int32_t name_output(struct preparation *prep, inf_error *err)
+static int32_t name_output(const struct generate *g, inf_error *err)
 {
-    struct op_output *o = op_output(prep->op);
+    struct op_output *o = op_output(g->base.op);
 
-    o->model = mem_strdup(prep->provider->path);
-    if (prep->adapter) {
-        o->adapter_id = mem_strdup(prep->adapter->id);
-        o->adapter_generation = prep->adapter->generation;
+    o->model = mem_strdup(g->base.provider->path);
+    if (g->adapter) {
+        o->adapter_id = mem_strdup(g->adapter->id);
+        o->adapter_generation = g->adapter->generation;
     }
-    return o->model && (!prep->adapter || o->adapter_id) ? INF_OK : error_no_memory(err);
+    return o->model && (!g->adapter || o->adapter_id) ? INF_OK : error_no_memory(err);
 }
 
-static int32_t make_sequence(struct preparation *prep, struct instance *i, struct sequence **out,
+/* The sequence takes the pin over, and its place among those in flight. */
+static int32_t make_sequence(struct generate *g, struct instance *i, struct sequence **out,
                              inf_error *err)
 {
-    struct llamacpp_provider *p = prep->provider;
-    const inf_request *r = op_request(prep->op);
+    struct llamacpp_provider *p = g->base.provider;
+    const inf_request *r = op_request(g->base.op);
+    const struct adapter *adapter = g->adapter;
     struct sampler *sampler = NULL;
-    const struct adapter *adapter = prep->adapter;
     int32_t *tokens = NULL;
     int32_t n = 0;
     int32_t room = 0;
     int32_t code = check_stop_ids(i, r, err);
 
     if (code == INF_OK)
-        code = tokenize_prompt(prep, i, &tokens, &n, err);
-    if (code == INF_OK) {
-        op_output(prep->op)->prompt_tokens = n;
-        code = check_prompt(p, n, err);
-    }
+        code = tokenize_prompt(&g->base, i, &tokens, &n, err);
     if (code == INF_OK)
-        warn_of_long_prompt(p, n);
+        code = check_prompt(p, n, err);
     if (code == INF_OK)
         code = make_sampler(i, r, &sampler, err);
+    op_output(g->base.op)->prompt_tokens = n;
     if (code != INF_OK) {
         mem_free(tokens);
         return code;
     }
     room = gguf_model_window(&p->base, p->config.n_ctx) - n;
-    prep->adapter = NULL; /* the sequence takes the pin over */
-    code = sequence_create(out, prep->op, &i->tokenizer, tokens, n,
+    g->adapter = NULL;
+    code = sequence_create(out, g->base.op, &i->tokenizer, tokens, n,
                            r->max_tokens.value < room ? r->max_tokens.value : room, sampler,
                            p->registry, adapter, err);
     if (code == INF_OK) {
         (*out)->in_flight = &p->in_flight;
-        prep->counted = false;
+        g->counted = false;
     }
     return code;
 }
 
-static void run_generate(struct preparation *prep)
+static void run_generate(struct preparation *base)
 {
+    struct generate *g = (struct generate *)(void *)base;
     struct instance *i = NULL;
     struct sequence *sequence = NULL;
-    inf_op *op = prep->op;
     inf_error err = {0};
-    int32_t code = name_output(prep, &err);
+    int32_t code = name_output(g, &err);
 
     if (code == INF_OK)
-        code = provider_acquire(prep->provider, op, &i, &err);
+        code = provider_acquire(base->provider, base->op, &i, &err);
     if (code == INF_OK)
-        code = make_sequence(prep, i, &sequence, &err);
-    if (code == INF_OK)
-        scheduler_submit(i->scheduler, sequence);
+        code = make_sequence(g, i, &sequence, &err);
+    if (code != INF_OK) {
+        instance_unref(i);
+        preparation_end(base, &err);
+        return;
+    }
+    preparation_free(
+        base); /* from the submission on the operation may end, and the provider with it */
+    scheduler_submit(i->scheduler, sequence);
     instance_unref(i);
-    preparation_free(prep);
-    if (code != INF_OK)
-        op_finish(op, &err);
 }
 
-static int32_t pin_adapter(struct preparation *prep, inf_text id, inf_error *err)
+static void dispose(struct preparation *base)
 {
-    if (!id.data)
+    struct generate *g = (struct generate *)(void *)base;
+
+    registry_unpin(base->provider->registry, g->adapter);
+    if (g->counted)
+        atomic_fetch_sub(&base->provider->in_flight, 1);
+}
+
+static int32_t count(struct generate *g, inf_error *err)
+{
+    struct llamacpp_provider *p = g->base.provider;
+    int64_t limit = (int64_t)p->config.max_sequences + p->config.queue_limit;
+
+    g->counted = true;
+    if (atomic_fetch_add(&p->in_flight, 1) < limit)
         return INF_OK;
-    prep->adapter = registry_pin(prep->provider->registry, id.data, id.len);
-    if (prep->adapter)
-        return INF_OK;
-    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                     "adapter '%.*s' is not loaded; load it before generating with it",
-                     (int)(id.len > 256 ? 256 : id.len), id.data);
+    return error_set_detail(err, INF_ERROR_LIMIT, limit,
+                            "%lld requests are in flight already; wait for some to end or raise "
+                            "queue_limit",
+                            (long long)limit);
 }
 
 int32_t llamacpp_generate(void *impl, inf_op *op, inf_error *err)
 {
     struct llamacpp_provider *p = impl;
-    struct preparation *prep = NULL;
-    int64_t limit = (int64_t)p->config.max_sequences + p->config.queue_limit;
+    struct generate *g = NULL;
     int32_t code = INF_OK;
 
     if (p->path[0] == '\0')
         return error_set(
             err, INF_ERROR_INVALID_ARGUMENT,
             "no model is set; set LLAMACPP_MODEL_PATH or give the path of a GGUF file");
-    prep = preparation_create(p, op, run_generate, err);
-    if (!prep)
+    g = preparation_create(sizeof *g, p, op, run_generate, err);
+    if (!g)
         return INF_ERROR_NO_MEMORY;
-    prep->counted = true;
-    if (atomic_fetch_add(&p->in_flight, 1) >= limit)
-        code = error_set_detail(
-            err, INF_ERROR_LIMIT, limit,
-            "%lld requests are in flight already; wait for some to end or raise "
-            "queue_limit",
-            (long long)limit);
+    g->base.dispose = dispose;
+    code = count(g, err);
     if (code == INF_OK)
-        code = pin_adapter(prep, op_request(op)->adapter_id, err);
+        code = provider_pin(p, op_request(op)->adapter_id, &g->adapter, err);
     if (code != INF_OK) {
-        preparation_free(prep);
+        preparation_free(&g->base);
         return code;
     }
-    preparation_submit(prep);
+    preparation_submit(&g->base);
     return INF_OK;
 }

@@ -13,80 +13,6 @@
 #include <ggml-backend.h>
 #include <string.h>
 
-void end_operation(inf_op *op, const inf_error *err)
-{
-    op_finish(op, err);
-}
-
-/* ------------------------------------------------------------------ preparations */
-
-void preparation_free(struct preparation *p)
-{
-    if (!p)
-        return;
-    registry_unpin(p->provider->registry, p->adapter);
-    if (p->counted)
-        atomic_fetch_sub(&p->provider->in_flight, 1);
-    adapter_source_free(&p->source);
-    mem_free(p->id);
-    mem_free((void *)(uintptr_t)p->text.data);
-    mem_free(p->ids);
-    mem_free(p->probe);
-    mem_free(p);
-}
-
-static void run_preparation(struct job *job)
-{
-    struct preparation *p = (struct preparation *)(void *)job;
-    inf_error err = {0};
-
-    /* Out of the queue, p can be freed at any time: cancelling is a matter of the stop code now. */
-    op_set_canceller(p->op, NULL, NULL);
-    /* The provider lives on through the operation; what p pins goes before the operation ends, so
-     * that whoever waits for it finds nothing pinned. */
-    if (op_stop_error(p->op, &err) != INF_OK) {
-        inf_op *op = p->op;
-
-        preparation_free(p);
-        op_finish(op, &err);
-        return;
-    }
-    p->run(p);
-}
-
-static void cancel_preparation(void *owner, inf_op *op)
-{
-    struct preparation *p = owner;
-
-    if (!context_withdraw(p->provider->context, &p->job))
-        return;
-    preparation_free(p);
-    op_finish_later(op);
-}
-
-struct preparation *preparation_create(struct llamacpp_provider *provider, inf_op *op,
-                                       void (*run)(struct preparation *p), inf_error *err)
-{
-    struct preparation *p = mem_calloc(1, sizeof *p);
-
-    if (!p) {
-        error_no_memory(err);
-        return NULL;
-    }
-    p->job.run = run_preparation;
-    p->provider = provider;
-    p->op = op;
-    p->run = run;
-    p->scale = 1.0f;
-    return p;
-}
-
-void preparation_submit(struct preparation *p)
-{
-    op_set_canceller(p->op, cancel_preparation, p);
-    context_submit(p->provider->context, &p->job);
-}
-
 /* ------------------------------------------------------------------ the model's header */
 
 static int32_t open_header(struct llamacpp_provider *p, inf_error *err)
@@ -269,22 +195,9 @@ int32_t provider_acquire_vocabulary(struct llamacpp_provider *p, inf_op *op, str
     return acquire(p, op, true, out, err);
 }
 
-static void run_load(struct preparation *prep)
+static int32_t submit(void *impl, inf_op *op, void (*run)(struct preparation *), inf_error *err)
 {
-    struct instance *i = NULL;
-    inf_op *op = prep->op;
-    inf_error err = {0};
-
-    if (provider_acquire(prep->provider, op, &i, &err) == INF_OK)
-        op_progress(op, 1.0f);
-    instance_unref(i);
-    preparation_free(prep);
-    end_operation(op, &err);
-}
-
-static int32_t llamacpp_load(void *impl, inf_op *op, inf_error *err)
-{
-    struct preparation *prep = preparation_create(impl, op, run_load, err);
+    struct preparation *prep = preparation_create(sizeof *prep, impl, op, run, err);
 
     if (!prep)
         return INF_ERROR_NO_MEMORY;
@@ -292,38 +205,61 @@ static int32_t llamacpp_load(void *impl, inf_op *op, inf_error *err)
     return INF_OK;
 }
 
+static void run_load(struct preparation *prep)
+{
+    struct instance *i = NULL;
+    inf_error err = {0};
+
+    if (provider_acquire(prep->provider, prep->op, &i, &err) == INF_OK)
+        op_progress(prep->op, 1.0f);
+    instance_unref(i);
+    preparation_end(prep, &err);
+}
+
+static int32_t llamacpp_load(void *impl, inf_op *op, inf_error *err)
+{
+    return submit(impl, op, run_load, err);
+}
+
+/* The model goes when its last request has ended, and the operation ends with it. */
 static void run_unload(struct preparation *prep)
 {
     struct llamacpp_provider *p = prep->provider;
-    inf_op *op = prep->op;
     struct instance *i = NULL;
     struct instance *vocabulary = NULL;
 
-    preparation_free(prep);
     pthread_mutex_lock(&p->lock);
     i = p->instance;
     vocabulary = p->vocabulary;
     p->instance = NULL;
     p->vocabulary = NULL;
     pthread_mutex_unlock(&p->lock);
-    if (i) {
-        op_set_canceller(op, NULL, NULL); /* it cannot be stopped half-way */
-        i->unload = op;
-    }
     instance_unref(vocabulary);
+    if (!i) {
+        preparation_end(prep, NULL);
+        return;
+    }
+    i->unload = prep->op;
+    preparation_free(prep);
     instance_unref(i);
-    if (!i)
-        end_operation(op, NULL);
 }
 
 static int32_t llamacpp_unload(void *impl, inf_op *op, inf_error *err)
 {
-    struct preparation *prep = preparation_create(impl, op, run_unload, err);
+    return submit(impl, op, run_unload, err);
+}
 
-    if (!prep)
-        return INF_ERROR_NO_MEMORY;
-    preparation_submit(prep);
-    return INF_OK;
+/* ------------------------------------------------------------------ adapters in use */
+
+int32_t provider_pin(struct llamacpp_provider *p, inf_text id, const struct adapter **out,
+                     inf_error *err)
+{
+    *out = id.len ? registry_pin(p->registry, id.data, id.len) : NULL;
+    if (*out || !id.len)
+        return INF_OK;
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                     "adapter '%.*s' is not loaded; load it before using it",
+                     (int)(id.len > 256 ? 256 : id.len), id.data);
 }
 
 /* ------------------------------------------------------------------ the chat template */

@@ -13,6 +13,7 @@
 #include "core/registry.h"
 #include "text/chat_template.h"
 #include "llamacpp/instance.h"
+#include "llamacpp/preparation.h"
 
 #include <pthread.h>
 #include <sys/stat.h>
@@ -40,34 +41,10 @@ struct llamacpp_provider {
     struct scheduler_stats before; /* of instances that are gone; guarded by lock */
 };
 
-/* Work on a preparation thread for one operation. */
-struct preparation {
-    struct job job;
-    struct llamacpp_provider *provider;
-    inf_op *op;
-    void (*run)(struct preparation *p);     /* ends the operation or hands it on; then p is freed */
-    void (*dispose)(struct preparation *p); /* frees what follows; may be NULL */
-    const struct adapter *adapter;          /* generate, logits: pinned */
-    bool counted;                           /* in provider->in_flight */
-    char *id;                               /* adapter load */
-    struct adapter_source source;           /* adapter load */
-    inf_text text;                          /* tokenize, render; owned */
-    int32_t *ids;                           /* detokenize, logits; owned */
-    size_t n_ids;
-    int32_t *probe; /* logits; owned */
-    size_t n_probe;
-    int32_t top;
-    float scale;
-    bool flag; /* add_special, skip_special, add_generation_prompt */
-};
-
-/* A preparation for op; NULL when out of memory (err filled). */
-struct preparation *preparation_create(struct llamacpp_provider *provider, inf_op *op,
-                                       void (*run)(struct preparation *p), inf_error *err);
-void preparation_free(struct preparation *p);
-/* Queues it; it owns itself from here on. */
-void preparation_submit(struct preparation *p);
-
+/* A pin on the adapter of that id, or NULL where none is asked for. INVALID_ARGUMENT when it is not
+ * loaded. */
+int32_t provider_pin(struct llamacpp_provider *p, inf_text id, const struct adapter **out,
+                     inf_error *err);
 /* The model's checked header: opens it on first use. INVALID_ARGUMENT when no model is set. */
 int32_t provider_header(struct llamacpp_provider *p, const struct gguf_model **out, inf_error *err);
 /* A reference to the loaded model, loading it for op if need be. */
@@ -82,9 +59,6 @@ int32_t provider_template(struct llamacpp_provider *p, const struct chat_templat
 /* Messages through that template, until op is to stop; the error is then op's. Sets input->stop. */
 int32_t provider_render(struct llamacpp_provider *p, inf_op *op, struct chat_input *input,
                         struct buffer *out, inf_error *err);
-
-/* Ends op with what err holds. */
-void end_operation(inf_op *op, const inf_error *err);
 
 /* The slots of provider_ops, by file. */
 int32_t llamacpp_generate(void *impl, inf_op *op, inf_error *err);

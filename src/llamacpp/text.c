@@ -2,96 +2,94 @@
  * text: tokenize, detokenize and render of the llama.cpp provider. They need no weights: when the
  * model is not loaded its vocabulary alone is.
  */
-#include "core/memory.h"
 #include "llamacpp/provider_state.h"
 
 #include <string.h>
 
-static int32_t copy_text(struct preparation *prep, inf_text text, inf_error *err)
-{
-    prep->text.data = mem_strndup(text.data, text.len);
-    prep->text.len = text.len;
-    return prep->text.data ? INF_OK : error_no_memory(err);
-}
-
-/* Ends prep's operation; the instance goes first. */
-static void end(struct preparation *prep, struct instance *i, const inf_error *err)
-{
-    inf_op *op = prep->op;
-
-    instance_unref(i);
-    preparation_free(prep);
-    op_finish(op, err);
-}
-
 /* ------------------------------------------------------------------ tokenize */
 
-static void run_tokenize(struct preparation *prep)
+struct tokenize {
+    struct preparation base;
+    bool add_special;
+    size_t len;
+    char text[];
+};
+
+static void run_tokenize(struct preparation *base)
 {
-    struct op_output *o = op_output(prep->op);
+    struct tokenize *t = (struct tokenize *)(void *)base;
+    struct op_output *o = op_output(base->op);
     struct instance *i = NULL;
     inf_error err = {0};
     int32_t n = 0;
 
-    if (provider_acquire_vocabulary(prep->provider, prep->op, &i, &err) == INF_OK &&
-        i->tokenizer.ops->encode(i->tokenizer.impl, prep->text, prep->flag, &o->token_ids, &n,
-                                 &err) == INF_OK)
+    if (provider_acquire_vocabulary(base->provider, base->op, &i, &err) == INF_OK &&
+        i->tokenizer.ops->encode(i->tokenizer.impl, (inf_text){t->text, t->len}, t->add_special,
+                                 &o->token_ids, &n, &err) == INF_OK)
         o->n_token_ids = (size_t)n;
-    end(prep, i, &err);
+    instance_unref(i);
+    preparation_end(base, &err);
 }
 
 int32_t llamacpp_tokenize(void *impl, inf_op *op, inf_text text, bool add_special, inf_error *err)
 {
-    struct preparation *prep = preparation_create(impl, op, run_tokenize, err);
+    struct tokenize *t = preparation_create(sizeof *t + text.len, impl, op, run_tokenize, err);
 
-    if (!prep || copy_text(prep, text, err) != INF_OK) {
-        preparation_free(prep);
+    if (!t)
         return INF_ERROR_NO_MEMORY;
-    }
-    prep->flag = add_special;
-    preparation_submit(prep);
+    t->add_special = add_special;
+    t->len = text.len;
+    if (text.len)
+        memcpy(t->text, text.data, text.len);
+    preparation_submit(&t->base);
     return INF_OK;
 }
 
 /* ------------------------------------------------------------------ detokenize */
 
-static int32_t detokenize(const struct tokenizer *t, const struct preparation *prep,
+struct detokenize {
+    struct preparation base;
+    bool skip_special;
+    size_t n;
+    int32_t ids[];
+};
+
+static int32_t detokenize(const struct tokenizer *tokenizer, const struct detokenize *d,
                           struct buffer *out, inf_error *err)
 {
-    for (size_t k = 0; k < prep->n_ids; k++)
-        if (prep->ids[k] < 0 || prep->ids[k] >= t->n_vocab)
-            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, prep->ids[k],
-                                    "token %d is outside the vocabulary of %d tokens", prep->ids[k],
-                                    t->n_vocab);
-    return t->ops->decode(t->impl, prep->ids, prep->n_ids, prep->flag, out, err);
+    for (size_t k = 0; k < d->n; k++)
+        if (d->ids[k] < 0 || d->ids[k] >= tokenizer->n_vocab)
+            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, d->ids[k],
+                                    "token %d is outside the vocabulary of %d tokens", d->ids[k],
+                                    tokenizer->n_vocab);
+    return tokenizer->ops->decode(tokenizer->impl, d->ids, d->n, d->skip_special, out, err);
 }
 
-static void run_detokenize(struct preparation *prep)
+static void run_detokenize(struct preparation *base)
 {
+    struct detokenize *d = (struct detokenize *)(void *)base;
     struct instance *i = NULL;
     inf_error err = {0};
 
-    if (provider_acquire_vocabulary(prep->provider, prep->op, &i, &err) == INF_OK)
-        detokenize(&i->tokenizer, prep, &op_output(prep->op)->text, &err);
-    end(prep, i, &err);
+    if (provider_acquire_vocabulary(base->provider, base->op, &i, &err) == INF_OK)
+        detokenize(&i->tokenizer, d, &op_output(base->op)->text, &err);
+    instance_unref(i);
+    preparation_end(base, &err);
 }
 
 int32_t llamacpp_detokenize(void *impl, inf_op *op, const int32_t *ids, size_t n, bool skip_special,
                             inf_error *err)
 {
-    struct preparation *prep = preparation_create(impl, op, run_detokenize, err);
+    struct detokenize *d = preparation_create(sizeof *d + n * sizeof *ids, impl, op, run_detokenize,
+                                              err);
 
-    if (prep)
-        prep->ids = mem_alloc(n ? n * sizeof *ids : 1);
-    if (!prep || !prep->ids) {
-        preparation_free(prep);
-        return error_no_memory(err);
-    }
+    if (!d)
+        return INF_ERROR_NO_MEMORY;
+    d->skip_special = skip_special;
+    d->n = n;
     if (n)
-        memcpy(prep->ids, ids, n * sizeof *ids);
-    prep->n_ids = n;
-    prep->flag = skip_special;
-    preparation_submit(prep);
+        memcpy(d->ids, ids, n * sizeof *ids);
+    preparation_submit(&d->base);
     return INF_OK;
 }
 
@@ -115,25 +113,35 @@ int32_t provider_render(struct llamacpp_provider *p, inf_op *op, struct chat_inp
     return code == INF_ERROR_CANCELLED ? op_stop_error(op, err) : code;
 }
 
-static void run_render(struct preparation *prep)
+struct render {
+    struct preparation base;
+    bool add_generation_prompt;
+    size_t len;
+    char messages_json[];
+};
+
+static void run_render(struct preparation *base)
 {
-    struct chat_input input = {.messages_json = prep->text, .add_generation_prompt = prep->flag};
+    struct render *r = (struct render *)(void *)base;
+    struct chat_input input = {.messages_json = {r->messages_json, r->len},
+                               .add_generation_prompt = r->add_generation_prompt};
     inf_error err = {0};
 
-    provider_render(prep->provider, prep->op, &input, &op_output(prep->op)->text, &err);
-    end(prep, NULL, &err);
+    provider_render(base->provider, base->op, &input, &op_output(base->op)->text, &err);
+    preparation_end(base, &err);
 }
 
 int32_t llamacpp_render(void *impl, inf_op *op, inf_text messages_json, bool add_generation_prompt,
                         inf_error *err)
 {
-    struct preparation *prep = preparation_create(impl, op, run_render, err);
+    struct render *r = preparation_create(sizeof *r + messages_json.len, impl, op, run_render, err);
 
-    if (!prep || copy_text(prep, messages_json, err) != INF_OK) {
-        preparation_free(prep);
+    if (!r)
         return INF_ERROR_NO_MEMORY;
-    }
-    prep->flag = add_generation_prompt;
-    preparation_submit(prep);
+    r->add_generation_prompt = add_generation_prompt;
+    r->len = messages_json.len;
+    if (messages_json.len)
+        memcpy(r->messages_json, messages_json.data, messages_json.len);
+    preparation_submit(&r->base);
     return INF_OK;
 }

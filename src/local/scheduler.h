@@ -30,6 +30,7 @@ struct scheduler_stats {
 struct scheduler_task {
     struct scheduler_task *next;
     void (*run)(struct scheduler_task *task);
+    void *owner; /* of the task, for run */
 };
 
 /* Starts the worker. prefill_chunk: prompt tokens a step while others decode. STATE when no thread
