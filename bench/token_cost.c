@@ -6,8 +6,9 @@
  *
  *     token_cost STREAMS      prints {"us_per_token":..., "tokens":...}
  */
-#include "core/memory.h"
+#include "core/context_state.h"
 #include "core/provider.h"
+#include "free_engine.h"
 #include "local/scheduler.h"
 
 #include <stdio.h>
@@ -15,12 +16,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/context_state.h"
-
 enum { N_VOCAB = 64, TOKENS = 500, STEP_US = 2000, MAX_STREAMS = 16 };
 
 static struct scheduler *scheduler;
-static float logits[N_VOCAB];
+static struct free_engine engine;
 
 static double cpu_seconds(void)
 {
@@ -43,45 +42,7 @@ static void check(int32_t code, const inf_error *err)
     exit(1);
 }
 
-/* ------------------------------------------------------------------ the engine that waits */
-
-static int32_t decode(void *e, const struct engine_row *rows, int32_t n_rows, int32_t n_tokens,
-                      inf_error *err)
-{
-    (void)e, (void)rows, (void)n_rows, (void)n_tokens;
-    wait_a_step();
-    return error_none(err);
-}
-
-static const float *row_logits(void *e, int32_t row)
-{
-    (void)e, (void)row;
-    return logits;
-}
-
-static int32_t truncate_slot(void *e, int32_t slot, int32_t n)
-{
-    (void)e, (void)slot;
-    return n;
-}
-
-static int32_t two_slots(void *e, int32_t a, int32_t b, inf_error *err)
-{
-    (void)e, (void)a, (void)b;
-    return error_none(err);
-}
-
-static int32_t copy_slot(void *e, int32_t from, int32_t to, inf_error *err)
-{
-    (void)e, (void)from, (void)to;
-    return error_none(err);
-}
-
-static int32_t scrub(void *e, int32_t slot, inf_error *err)
-{
-    (void)e, (void)slot;
-    return error_none(err);
-}
+/* ------------------------------------------------------------------ the tokenizer */
 
 static enum token_kind kind(void *impl, int32_t token)
 {
@@ -116,48 +77,39 @@ static const struct tokenizer_ops tokenizer_ops = {.kind = kind,
                                                    .decoder_push = decoder_push,
                                                    .decoder_finish = decoder_finish,
                                                    .decoder_free = decoder_free};
-static const struct tokenizer tokenizer = {&tokenizer_ops, logits, N_VOCAB};
+static const struct tokenizer tokenizer = {&tokenizer_ops, &engine, N_VOCAB};
 
 /* ------------------------------------------------------------------ the provider over it */
 
 static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *config,
                       inf_error *err)
 {
-    static const struct engine_ops ops = {.decode = decode,
-                                          .logits = row_logits,
-                                          .truncate = truncate_slot,
-                                          .swap = two_slots,
-                                          .copy = copy_slot,
-                                          .scrub = scrub,
-                                          .reserve = two_slots};
-    struct engine engine = {
-        .ops = &ops,
-        .limits = {
-            .max_slots = MAX_STREAMS, .max_context = 4096, .max_tokens = 512, .n_vocab = N_VOCAB}};
+    static const struct engine_limits limits = {
+        .max_slots = MAX_STREAMS, .max_context = 4096, .max_tokens = 512, .n_vocab = N_VOCAB};
 
     (void)ctx, (void)config;
-    *impl = logits;
-    return scheduler_create(&scheduler, &engine, 128, err);
+    if (!free_engine_init(&engine, &limits))
+        return error_no_memory(err);
+    engine.blind = true;
+    engine.step_us = STEP_US;
+    engine.logits[7] = 1;
+    *impl = &engine;
+    return scheduler_create(&scheduler, &engine.engine, 128, err);
 }
 
 static void destroy(void *impl)
 {
     (void)impl;
     scheduler_drain_and_free(scheduler, NULL);
+    free_engine_free(&engine);
 }
 
 static int32_t generate(void *impl, inf_op *op, inf_error *err)
 {
-    struct sampling_options o = {.top_p = 1, .repetition_penalty = 1, .n_vocab = N_VOCAB};
-    struct sampler *sampler = NULL;
     struct sequence *sequence = NULL;
-    int32_t *tokens = mem_calloc(4, sizeof *tokens);
-    int32_t code = tokens ? sampler_create(&sampler, &o, NULL, err) : error_no_memory(err);
+    int32_t code = free_sequence(&sequence, op, &tokenizer, "\1\1\1\1", TOKENS, NULL, NULL, err);
 
     (void)impl;
-    if (code == INF_OK)
-        code = sequence_create(&sequence, op, &tokenizer, tokens, 4, TOKENS, sampler, NULL, NULL,
-                               err);
     if (code == INF_OK)
         scheduler_submit(scheduler, sequence);
     return code;
@@ -223,7 +175,6 @@ int main(int argc, char **argv)
 
     if (streams < 1 || streams > MAX_STREAMS)
         return fprintf(stderr, "usage: token_cost STREAMS (1..16)\n"), 2;
-    logits[7] = 1;
     check(inf_context_create(&context, NULL, &err), &err);
     inf_provider_config_default(&config, sizeof config);
     config.base_url = "none";

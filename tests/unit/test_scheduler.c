@@ -1,0 +1,675 @@
+/*
+ * scheduler: continuous batching as scheduler.h promises it, on an engine that costs nothing and records
+ * its calls. What happens "at the third step" is done inside the engine's third call, on the worker, so
+ * that nothing here depends on time.
+ */
+#include "scheduler_house.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+/* ------------------------------------------------------------------ batching */
+
+static void test_one_request__prefilled_then_a_token_a_step(void **state)
+{
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_house(&h, 4);
+    op = ask(&h, "Ann", 4);
+    assert_answered(&h, op, "Ann", 4);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "A:3 A:1 A:1 A:1");
+    close_house(&h);
+}
+
+static void test_prompt_of_one_token__is_decoded(void **state)
+{
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_house(&h, 4);
+    op = ask(&h, "A", 2);
+    assert_answered(&h, op, "A", 2);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "A:1 A:1");
+    close_house(&h);
+}
+
+/* Submits h->prompt in decode call number h->at. */
+static void submit_at(void *arg, const struct free_call *call)
+{
+    struct house *h = arg;
+
+    if (number_of(h, call) == h->at)
+        h->op = ask(h, h->prompt, 3);
+}
+
+static void test_new_request__joins_at_the_next_step(void **state)
+{
+    struct house h;
+    inf_op *a = NULL;
+
+    (void)state;
+    open_house(&h, 4);
+    h.at = 2;
+    h.prompt = "Bob";
+    h.e.on_call = submit_at;
+    a = ask(&h, "Ann", 6);
+    assert_answered(&h, a, "Ann", 6);
+    assert_answered(&h, h.op, "Bob", 3);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "A:3 A:1 A:1 B:3 AB:1 AB:1 A:1");
+    close_house(&h);
+}
+
+static void test_different_adapters__share_every_step(void **state)
+{
+    const struct guest guests[] = {
+        {.prompt = "Ann", .max_tokens = 3, .adapter = "poet"},
+        {.prompt = "Bob", .max_tokens = 3, .adapter = "pirate", .scale = 2},
+        {.prompt = "Cat", .max_tokens = 3}};
+    inf_op *ops[3];
+    struct house h;
+
+    (void)state;
+    open_house(&h, 4);
+    add_adapter(&h, "poet", NULL);
+    add_adapter(&h, "pirate", NULL);
+    hold(&h);
+    for (int i = 0; i < 3; i++)
+        ops[i] = submit(&h, &guests[i]);
+    let_go(&h);
+    for (int i = 0; i < 3; i++)
+        assert_ends(&h, ops[i], &guests[i], INF_OK);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "ABC:3 ABC:1 ABC:1");
+    close_house(&h);
+}
+
+static void test_long_prompt__is_prefilled_in_chunks__streams_go_on_each_step(void **state)
+{
+    char prompt[101];
+    struct house h;
+    inf_op *a = NULL;
+
+    (void)state;
+    fill_text(prompt, 'B', 100);
+    open_house(&h, 4);
+    h.at = 1;
+    h.prompt = prompt;
+    h.e.on_call = submit_at;
+    a = ask(&h, "Ann", 8);
+    assert_answered(&h, a, "Ann", 8);
+    assert_answered(&h, h.op, prompt, 3);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h),
+                        "A:3 A:1 B:32 A:1 B:32 A:1 B:32 A:1 B:4 AB:1 AB:1 A:1");
+    close_house(&h);
+}
+
+/* The budget of a step is one, however many prompts wait. */
+static void test_two_long_prompts__share_the_chunk(void **state)
+{
+    char prompts[2][41];
+    struct house h;
+    inf_op *ops[3];
+
+    (void)state;
+    fill_text(prompts[0], 'B', 40);
+    fill_text(prompts[1], 'C', 40);
+    open_house(&h, 4);
+    hold(&h);
+    ops[0] = ask(&h, "A", 6);
+    for (int i = 0; i < 2; i++)
+        ops[i + 1] = ask(&h, prompts[i], 1);
+    let_go(&h);
+    assert_answered(&h, ops[0], "A", 6);
+    for (int i = 0; i < 2; i++)
+        assert_answered(&h, ops[i + 1], prompts[i], 1);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "BC:16 A:1 BC:16 A:1 BC:8 A:1 A:1 A:1 A:1");
+    close_house(&h);
+}
+
+static void test_nobody_decodes__prompts_take_the_whole_call(void **state)
+{
+    char prompt[1001];
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    fill_text(prompt, 'A', 1000);
+    open_house(&h, 4);
+    op = ask(&h, prompt, 2);
+    assert_answered(&h, op, prompt, 2);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "A:512 A:488 A:1");
+    assert_int_equal(h.e.n_context, 1024); /* grown by doubling, once for each time it was needed */
+    close_house(&h);
+}
+
+static void test_prompts_together__are_prefilled_in_one_call(void **state)
+{
+    struct house h;
+    inf_op *ops[3];
+    static const char *const prompts[] = {"Annabel", "Bob", "Carola"};
+
+    (void)state;
+    open_house(&h, 4);
+    hold(&h);
+    for (int i = 0; i < 3; i++)
+        ops[i] = ask(&h, prompts[i], 2);
+    let_go(&h);
+    for (int i = 0; i < 3; i++)
+        assert_answered(&h, ops[i], prompts[i], 2);
+    drain(&h);
+    assert_memory_equal(who_and_how_many(&h), "ABC:3 ", 6);
+    close_house(&h);
+}
+
+static void test_full_house__the_rest_waits__in_order(void **state)
+{
+    static const char *const prompts[] = {"Ann", "Bob", "Cat", "Dan"};
+    struct house h;
+    inf_op *ops[4];
+
+    (void)state;
+    open_house(&h, 2);
+    hold(&h);
+    for (int i = 0; i < 4; i++)
+        ops[i] = ask(&h, prompts[i], i == 0 ? 2 : 4);
+    let_go(&h);
+    for (int i = 0; i < 4; i++)
+        assert_answered(&h, ops[i], prompts[i], i == 0 ? 2 : 4);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "AB:3 AB:1 C:3 BC:1 BC:1 D:3 CD:1 D:1 D:1");
+    close_house(&h);
+}
+
+static void test_same_prompt_again__starts_from_what_was_left(void **state)
+{
+    const struct guest first = {.prompt = "A man walks into", .max_tokens = 2};
+    const struct guest second = {.prompt = "A man walks in", .max_tokens = 2};
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_house(&h, 4);
+    assert_ends(&h, submit(&h, &first), &first, INF_OK);
+    op = submit(&h, &second);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    assert_int_equal(result_of(op).prefix_tokens, 13);
+    assert_ends(&h, op, &second, INF_OK);
+    assert_int_equal(drain(&h).prefix_tokens, 13);
+    close_house(&h);
+}
+
+/* The same id, loaded again, is another adapter. */
+static void test_replaced_adapter__old_prefix_is_not_used(void **state)
+{
+    const struct guest g = {.prompt = "A man walks into", .max_tokens = 2, .adapter = "poet"};
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_house(&h, 4);
+    add_adapter(&h, "poet", NULL);
+    assert_ends(&h, submit(&h, &g), &g, INF_OK);
+    add_adapter(&h, "poet", NULL);
+    op = submit(&h, &g);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    assert_int_equal(result_of(op).prefix_tokens, 0);
+    assert_ends(&h, op, &g, INF_OK);
+    close_house(&h);
+}
+
+/* ------------------------------------------------------------------ ends */
+
+static void check_script(const char *text, int32_t max_tokens, const char *stop, const char *shown,
+                         int32_t finish, int64_t completion)
+{
+    const struct guest g = {.prompt = "Ann", .max_tokens = max_tokens};
+    inf_request r = request_of(&g);
+    inf_text stop_text = inf_str(stop);
+    struct house h;
+    inf_op *op = NULL;
+
+    r.stop = &stop_text;
+    r.n_stop = stop ? 1 : 0;
+    open_house(&h, 2);
+    free_engine_script(&h.e, "Ann", text);
+    op = try_to_submit(&h, &r, &g);
+    assert_non_null(op);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    assert_text(op, shown);
+    assert_int_equal(result_of(op).finish, finish);
+    assert_int_equal(result_of(op).completion_tokens, completion);
+    inf_op_release(op);
+    assert_int_equal(drain(&h).requests, 1);
+    close_house(&h);
+}
+
+static void test_end__by_the_models_end_the_length_or_a_stop_string(void **state)
+{
+    (void)state;
+    check_script("well", 10, NULL, "well", INF_FINISH_STOP, 5);
+    check_script("well, well", 4, NULL, "well", INF_FINISH_LENGTH, 4);
+    check_script("well, well", 10, ", ", "well", INF_FINISH_STOP, 6);
+}
+
+static void cancel_at(void *arg, const struct free_call *call)
+{
+    struct house *h = arg;
+
+    if (number_of(h, call) == h->at)
+        inf_op_cancel(h->op);
+}
+
+static void test_cancel__running__leaves_at_the_next_step_with_its_text(void **state)
+{
+    const struct guest a = {.prompt = "Ann", .max_tokens = 100};
+    struct house h;
+    inf_op *b = NULL;
+
+    (void)state;
+    open_house(&h, 4);
+    h.at = 3;
+    h.e.on_call = cancel_at;
+    hold(&h);
+    h.op = submit(&h, &a);
+    b = ask(&h, "Bob", 6);
+    let_go(&h);
+    assert_answered(&h, b, "Bob", 6);
+    assert_int_equal(inf_op_wait(h.op, -1, NULL), INF_ERROR_CANCELLED);
+    assert_int_equal(result_of(h.op).completion_tokens, 4); /* the step in progress is the last */
+    assert_ends(&h, h.op, &a, INF_ERROR_CANCELLED);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "AB:3 AB:1 AB:1 AB:1 B:1 B:1");
+    close_house(&h);
+}
+
+static void test_cancel__while_prefilling__computes_no_further_chunk(void **state)
+{
+    char prompt[1001];
+    struct guest a = {.prompt = prompt, .max_tokens = 5};
+    struct house h;
+
+    (void)state;
+    fill_text(prompt, 'A', 1000);
+    open_house(&h, 4);
+    h.at = 0;
+    h.e.on_call = cancel_at;
+    hold(&h);
+    h.op = submit(&h, &a);
+    let_go(&h);
+    assert_ends(&h, h.op, &a, INF_ERROR_CANCELLED);
+    drain(&h);
+    assert_int_equal(count_calls(&h, FREE_DECODE), 1);
+    close_house(&h);
+}
+
+static void test_cancel__waiting__is_never_computed_and_does_not_wait(void **state)
+{
+    const struct guest b = {.prompt = "Bob", .max_tokens = 5};
+    struct house h;
+    inf_op *a = NULL;
+
+    (void)state;
+    open_house(&h, 1);
+    h.at = 2;
+    h.e.on_call = cancel_at;
+    hold(&h);
+    a = ask(&h, "Ann", 500);
+    h.op = submit(&h, &b);
+    let_go(&h);
+    assert_ends(&h, h.op, &b, INF_ERROR_CANCELLED);
+    assert_answered(&h, a, "Ann", 500);
+    drain(&h);
+    assert_null(strchr(who_and_how_many(&h), 'B'));
+    close_house(&h);
+}
+
+static void test_cancel__before_it_is_taken(void **state)
+{
+    const struct guest a = {.prompt = "Ann", .max_tokens = 5};
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_house(&h, 1);
+    hold(&h);
+    op = submit(&h, &a);
+    inf_op_cancel(op);
+    let_go(&h);
+    assert_ends(&h, op, &a, INF_ERROR_CANCELLED);
+    drain(&h);
+    assert_int_equal(count_calls(&h, FREE_DECODE), 0);
+    close_house(&h);
+}
+
+/* In decode call h->at the engine is so slow that the operation's time is over. */
+static void outlast_at(void *arg, const struct free_call *call)
+{
+    struct house *h = arg;
+
+    while (number_of(h, call) == h->at && op_stop_code(h->op) == INF_OK)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+static void test_timeout__running__ends_with_its_text(void **state)
+{
+    const struct guest a = {.prompt = "Ann", .max_tokens = 100, .timeout_ms = 10};
+    struct house h;
+
+    (void)state;
+    open_house(&h, 1);
+    h.at = 1;
+    h.e.on_call = outlast_at;
+    hold(&h);
+    h.op = submit(&h, &a);
+    let_go(&h);
+    assert_int_equal(inf_op_wait(h.op, -1, NULL), INF_ERROR_TIMEOUT);
+    assert_int_equal(result_of(h.op).completion_tokens, 2); /* the step in progress is the last */
+    assert_ends(&h, h.op, &a, INF_ERROR_TIMEOUT);
+    close_house(&h);
+}
+
+static void test_timeout__waiting__ends_while_others_run(void **state)
+{
+    const struct guest b = {.prompt = "Bob", .max_tokens = 100, .timeout_ms = 10};
+    struct house h;
+    inf_op *a = NULL;
+
+    (void)state;
+    open_house(&h, 1);
+    h.at = 2;
+    h.e.on_call = outlast_at;
+    hold(&h);
+    a = ask(&h, "Ann", 100);
+    h.op = submit(&h, &b);
+    let_go(&h);
+    assert_ends(&h, h.op, &b, INF_ERROR_TIMEOUT);
+    assert_answered(&h, a, "Ann", 100);
+    drain(&h);
+    assert_null(strchr(who_and_how_many(&h), 'B'));
+    close_house(&h);
+}
+
+static void test_drain__lets_all_end_that_was_submitted(void **state)
+{
+    static const char *const prompts[] = {"Ann", "Bob", "Cat", "Dan", "Eve"};
+    struct house h;
+    inf_op *ops[5];
+    struct scheduler_stats stats;
+
+    (void)state;
+    open_house(&h, 2);
+    for (int i = 0; i < 5; i++)
+        ops[i] = ask(&h, prompts[i], 50);
+    stats = drain(&h);
+    assert_int_equal(stats.requests, 5);
+    assert_int_equal(stats.active, 0);
+    assert_int_equal(stats.queued, 0);
+    for (int i = 0; i < 5; i++)
+        assert_answered(&h, ops[i], prompts[i], 50);
+    close_house(&h);
+}
+
+struct order {
+    struct scheduler_task task;
+    struct house *h;
+    int32_t steps_before;
+};
+
+static void note_order(struct scheduler_task *task)
+{
+    struct order *o = (struct order *)task;
+
+    o->steps_before = count_calls(o->h, FREE_DECODE);
+}
+
+static struct order tasks[2];
+
+static void run_tasks_at(void *arg, const struct free_call *call)
+{
+    struct house *h = arg;
+
+    if (number_of(h, call) != h->at)
+        return;
+    for (int i = 0; i < 2; i++) {
+        tasks[i] = (struct order){.task.run = note_order, .h = h};
+        scheduler_run_task(h->s, &tasks[i].task);
+    }
+}
+
+static void test_task__runs_before_the_next_step(void **state)
+{
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_house(&h, 2);
+    h.at = 4;
+    h.e.on_call = run_tasks_at;
+    op = ask(&h, "Ann", 20);
+    assert_answered(&h, op, "Ann", 20);
+    drain(&h);
+    assert_int_equal(tasks[0].steps_before, 5);
+    assert_int_equal(tasks[1].steps_before, 5);
+    close_house(&h);
+}
+
+static void test_task__given_at_the_end__is_run(void **state)
+{
+    struct order o = {.task.run = note_order, .steps_before = -1};
+    struct house h;
+
+    (void)state;
+    open_house(&h, 2);
+    o.h = &h;
+    scheduler_run_task(h.s, &o.task);
+    drain(&h);
+    assert_int_equal(o.steps_before, 0);
+    close_house(&h);
+}
+
+/* ------------------------------------------------------------------ the pin */
+
+static void count_unloaded(void *arg)
+{
+    ++*(int32_t *)arg;
+}
+
+static void prepare_cancel(struct house *h)
+{
+    h->e.on_call = cancel_at;
+    h->at = 2;
+}
+
+static void prepare_timeout(struct house *h)
+{
+    h->e.on_call = outlast_at;
+    h->at = 2;
+}
+
+static void prepare_decode_error(struct house *h)
+{
+    h->e.fail_nth[FREE_DECODE] = 2;
+}
+
+static void prepare_not_finite(struct house *h)
+{
+    h->e.nan_rows['A'] = -1;
+}
+
+static void prepare_no_room(struct house *h)
+{
+    h->e.fail_nth[FREE_RESERVE] = 1; /* the first 512 tokens are there */
+}
+
+static void prepare_script(struct house *h)
+{
+    free_engine_script(&h->e, h->prompt, "well");
+}
+
+static void prepare_nothing(struct house *h)
+{
+    (void)h;
+}
+
+/* However a request ends, its adapter can go at once. */
+static void test_pin__is_released_on_every_path(void **state)
+{
+    static const struct {
+        void (*prepare)(struct house *h);
+        int32_t n_prompt, code;
+    } paths[] = {{prepare_nothing, 20, INF_OK},
+                 {prepare_script, 20, INF_OK},
+                 {prepare_cancel, 20, INF_ERROR_CANCELLED},
+                 {prepare_timeout, 20, INF_ERROR_TIMEOUT},
+                 {prepare_decode_error, 20, INF_ERROR_BACKEND},
+                 {prepare_not_finite, 20, INF_ERROR_NOT_FINITE},
+                 {prepare_no_room, 600, INF_ERROR_BACKEND}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        struct free_adapter nature = {0};
+        char prompt[1001];
+        struct guest g = {.prompt = prompt, .max_tokens = 30, .adapter = "poet"};
+        struct house h;
+        int32_t unloaded = 0;
+
+        fill_text(prompt, 'A', paths[i].n_prompt);
+        open_house(&h, 2);
+        h.prompt = prompt;
+        g.timeout_ms = paths[i].code == INF_ERROR_TIMEOUT ? 20 : 0;
+        add_adapter(&h, "poet", &nature);
+        hold(&h);
+        paths[i].prepare(&h);
+        h.op = submit(&h, &g);
+        assert_int_equal(registry_remove(h.adapters, "poet", count_unloaded, &unloaded, NULL),
+                         INF_OK);
+        assert_false(nature.destroyed);
+        let_go(&h);
+        assert_int_equal(inf_op_wait(h.op, -1, NULL), paths[i].code);
+        assert_true(nature.destroyed);
+        assert_int_equal(unloaded, 1);
+        inf_op_release(h.op);
+        close_house(&h);
+    }
+}
+
+/* ------------------------------------------------------------------ statistics */
+
+static void test_statistics__count_what_happened(void **state)
+{
+    const struct guest a = {.prompt = "Ann", .max_tokens = 3, .adapter = "poet"};
+    const struct guest b = {.prompt = "Bob", .max_tokens = 5};
+    struct house h;
+    inf_op *ops[2];
+    struct scheduler_stats stats;
+    inf_result r;
+
+    (void)state;
+    open_house(&h, 2);
+    add_adapter(&h, "poet", NULL);
+    hold(&h);
+    ops[0] = submit(&h, &a);
+    ops[1] = submit(&h, &b);
+    scheduler_get_stats(h.s, &stats);
+    assert_int_equal(stats.queued, 2);
+    assert_int_equal(stats.active, 0);
+    let_go(&h);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(inf_op_wait(ops[i], -1, NULL), INF_OK);
+    stats = drain(&h);
+    assert_string_equal(who_and_how_many(&h), "AB:3 AB:1 AB:1 B:1 B:1");
+    assert_int_equal(stats.steps, 5);
+    assert_int_equal(stats.shared_steps, 3);
+    assert_int_equal(stats.rows, 6 + 2 + 2 + 1 + 1);
+    assert_int_equal(stats.requests, 2);
+    assert_int_equal(stats.queued, 0);
+    assert_int_equal(stats.active, 0);
+    r = result_of(ops[0]);
+    assert_int_equal(r.steps, 3);
+    assert_true(r.mean_rows == 2);
+    assert_true(r.mean_adapters == 1);
+    r = result_of(ops[1]);
+    assert_int_equal(r.steps, 5);
+    assert_true(r.mean_rows == 8.0 / 5);
+    assert_true(r.mean_adapters == 3.0 / 5);
+    inf_op_release(ops[0]);
+    inf_op_release(ops[1]);
+    close_house(&h);
+}
+
+static void test_statistics__equal_adapters_and_scales__count_once(void **state)
+{
+    static const struct {
+        const char *adapter;
+        float scale;
+    } uses[] = {{"poet", 1}, {"pirate", 1}, {"poet", 1}, {"poet", 2}, {NULL, 0}};
+    struct guest guests[5];
+    struct house h;
+    inf_op *ops[5];
+
+    (void)state;
+    open_house(&h, 8);
+    add_adapter(&h, "poet", NULL);
+    add_adapter(&h, "pirate", NULL);
+    hold(&h);
+    for (int i = 0; i < 5; i++) {
+        static const char *const prompts[] = {"Ann", "Bob", "Cat", "Dan", "Eve"};
+
+        guests[i] = (struct guest){.prompt = prompts[i],
+                                   .max_tokens = 4,
+                                   .adapter = uses[i].adapter,
+                                   .scale = uses[i].scale};
+        ops[i] = submit(&h, &guests[i]);
+    }
+    let_go(&h);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(inf_op_wait(ops[i], -1, NULL), INF_OK);
+        assert_true(result_of(ops[i]).mean_adapters == 3);
+        assert_ends(&h, ops[i], &guests[i], INF_OK);
+    }
+    close_house(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_request__prefilled_then_a_token_a_step),
+        cmocka_unit_test(test_prompt_of_one_token__is_decoded),
+        cmocka_unit_test(test_new_request__joins_at_the_next_step),
+        cmocka_unit_test(test_different_adapters__share_every_step),
+        cmocka_unit_test(test_long_prompt__is_prefilled_in_chunks__streams_go_on_each_step),
+        cmocka_unit_test(test_two_long_prompts__share_the_chunk),
+        cmocka_unit_test(test_nobody_decodes__prompts_take_the_whole_call),
+        cmocka_unit_test(test_prompts_together__are_prefilled_in_one_call),
+        cmocka_unit_test(test_full_house__the_rest_waits__in_order),
+        cmocka_unit_test(test_same_prompt_again__starts_from_what_was_left),
+        cmocka_unit_test(test_replaced_adapter__old_prefix_is_not_used),
+        cmocka_unit_test(test_end__by_the_models_end_the_length_or_a_stop_string),
+        cmocka_unit_test(test_cancel__running__leaves_at_the_next_step_with_its_text),
+        cmocka_unit_test(test_cancel__while_prefilling__computes_no_further_chunk),
+        cmocka_unit_test(test_cancel__waiting__is_never_computed_and_does_not_wait),
+        cmocka_unit_test(test_cancel__before_it_is_taken),
+        cmocka_unit_test(test_timeout__running__ends_with_its_text),
+        cmocka_unit_test(test_timeout__waiting__ends_while_others_run),
+        cmocka_unit_test(test_drain__lets_all_end_that_was_submitted),
+        cmocka_unit_test(test_task__runs_before_the_next_step),
+        cmocka_unit_test(test_task__given_at_the_end__is_run),
+        cmocka_unit_test(test_pin__is_released_on_every_path),
+        cmocka_unit_test(test_statistics__count_what_happened),
+        cmocka_unit_test(test_statistics__equal_adapters_and_scales__count_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
