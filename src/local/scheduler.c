@@ -323,14 +323,12 @@ static int32_t prefill_run(struct scheduler *s, int32_t first, int32_t budget)
     for (int32_t i = first; i < s->slots.n_active; i++) {
         const struct slot *slot = slot_at(s, i);
 
-        if (!slot->sequence || is_decoding(slot) || (n + 1) * 16 > budget)
+        if (!slot->sequence || is_decoding(slot) || (n > 0 && (n + 1) * 16 > budget))
             break;
         n++;
         if (remaining(slot) < n_tokens)
             n_tokens = remaining(slot);
     }
-    if (n == 0)
-        n = 1;
     if (n_tokens > budget / n)
         n_tokens = budget / n;
     for (int32_t i = first; i < first + n; i++)

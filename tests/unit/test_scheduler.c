@@ -137,6 +137,30 @@ static void test_two_long_prompts__share_the_chunk(void **state)
     close_house(&h);
 }
 
+/* What is left of a chunk may be more than the next prompt still needs. */
+static void test_rest_of_the_chunk__takes_no_more_than_the_prompt_has(void **state)
+{
+    char prompts[2][15];
+    struct house h;
+    inf_op *ops[3];
+
+    (void)state;
+    fill_text(prompts[0], 'B', 10);
+    fill_text(prompts[1], 'C', 14);
+    open_house(&h, 4);
+    hold(&h);
+    ops[0] = ask(&h, "A", 3);
+    for (int i = 0; i < 2; i++)
+        ops[i + 1] = ask(&h, prompts[i], 1);
+    let_go(&h);
+    assert_answered(&h, ops[0], "A", 3);
+    for (int i = 0; i < 2; i++)
+        assert_answered(&h, ops[i + 1], prompts[i], 1);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "BC:10 C:4 A:1 A:1 A:1");
+    close_house(&h);
+}
+
 static void test_nobody_decodes__prompts_take_the_whole_call(void **state)
 {
     char prompt[1001];
@@ -651,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_different_adapters__share_every_step),
         cmocka_unit_test(test_long_prompt__is_prefilled_in_chunks__streams_go_on_each_step),
         cmocka_unit_test(test_two_long_prompts__share_the_chunk),
+        cmocka_unit_test(test_rest_of_the_chunk__takes_no_more_than_the_prompt_has),
         cmocka_unit_test(test_nobody_decodes__prompts_take_the_whole_call),
         cmocka_unit_test(test_prompts_together__are_prefilled_in_one_call),
         cmocka_unit_test(test_full_house__the_rest_waits__in_order),
