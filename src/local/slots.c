@@ -153,8 +153,10 @@ static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n,
     if (dst->capacity < n) {
         int32_t *tokens = mem_realloc(dst->tokens, (size_t)n * sizeof *tokens);
 
-        if (!tokens)
+        if (!tokens) {
+            s->engine->ops->truncate(s->engine->impl, to, 0);
             return error_no_memory(err);
+        }
         dst->tokens = tokens;
         dst->capacity = n;
     }

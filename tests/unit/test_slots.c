@@ -403,6 +403,31 @@ static void test_place__copy_fails__not_placed_and_empty(void **state)
     close_house(&h);
 }
 
+static void test_place__no_memory_to_copy__not_placed_and_empty(void **state)
+{
+    char prompt[MAX_PROMPT];
+    struct guest a;
+    struct guest b;
+    struct house h;
+
+    (void)state;
+    memset(prompt, 'x', sizeof prompt - 1);
+    prompt[sizeof prompt - 1] = '\0';
+    a = b = guest(prompt, NULL, 1);
+    open_house(&h, 2);
+    stay(&h, &a);
+    visit(&h, "zz", NULL, 1); /* leaves two tokens, and too little room in the book */
+    mem_fail_nth(1);
+    assert_int_equal(place(&h, &b, NULL), INF_ERROR_NO_MEMORY);
+    mem_fail_nth(0);
+    assert_int_equal(b.sequence.slot, -1);
+    assert_null(h.slots.slot[1].sequence);
+    assert_int_equal(h.slots.slot[1].n, 0);
+    assert_book_is_memory(&h);
+    stay(&h, &b);
+    close_house(&h);
+}
+
 static void test_place__exchange_fails__both_are_empty_and_it_starts_over(void **state)
 {
     struct guest a = guest("abc", NULL, 1);
@@ -551,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_place__truncation_refused_after_a_copy__starts_from_nothing),
         cmocka_unit_test(test_place__no_prefix__what_was_left_longest_ago_goes),
         cmocka_unit_test(test_place__copy_fails__not_placed_and_empty),
+        cmocka_unit_test(test_place__no_memory_to_copy__not_placed_and_empty),
         cmocka_unit_test(test_place__exchange_fails__both_are_empty_and_it_starts_over),
         cmocka_unit_test(test_append__no_memory__slot_is_emptied),
         cmocka_unit_test(test_close_holes__last_ones_move_in__with_all_they_have),
