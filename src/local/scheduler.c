@@ -158,32 +158,31 @@ static void place_waiting(struct scheduler *s)
 
 /* ------------------------------------------------------------------ after a decode */
 
-/* The row's logits are NaN or infinite. Memory left behind by an overflowing adapter may be the
- * cause: then the slot is scrubbed and the sequence computed again, once. Else it ends alone. */
-static void row_not_finite(struct scheduler *s, struct sequence *q)
+static void blame(const struct sequence *q, inf_error *err)
 {
-    inf_error err = {0};
-    int32_t index = q->slot;
-    bool try_again = !q->retried;
-
-    q->retried = true;
-    if (slots_scrub(&s->slots, index, &err) != INF_OK || try_again) {
-        if (err.code != INF_OK)
-            end_sequence(s, q, INF_FINISH_NONE, &err);
-        else
-            slot_at(s, index)->suspect = q->adapter != NULL;
-        return;
-    }
     if (q->adapter)
         error_set(
-            &err, INF_ERROR_NOT_FINITE,
+            err, INF_ERROR_NOT_FINITE,
             "adapter '%s' overflows: its logits are NaN or infinite; lower its scale or train "
             "it again",
             q->adapter->id);
     else
-        error_set(&err, INF_ERROR_NOT_FINITE,
+        error_set(err, INF_ERROR_NOT_FINITE,
                   "the model's logits are NaN or infinite; the model file is damaged or its "
                   "weights overflow");
+}
+
+/* The row's logits are NaN or infinite. Where an adapter of others may have left such values behind
+ * the slot is scrubbed and the sequence computed again; else it is to blame and ends alone. */
+static void row_not_finite(struct scheduler *s, struct sequence *q)
+{
+    inf_error err = {0};
+    bool others = slot_at(s, q->slot)->suspect;
+
+    if (slots_scrub(&s->slots, q->slot, &err) == INF_OK && others)
+        return;
+    if (err.code == INF_OK)
+        blame(q, &err);
     end_sequence(s, q, INF_FINISH_NONE, &err);
 }
 

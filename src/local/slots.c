@@ -113,6 +113,11 @@ static void settle(struct slots *s, int32_t index)
         s->slot[index].sequence->slot = index;
 }
 
+static bool runs_adapter(const struct slot *slot)
+{
+    return slot->sequence && slot->sequence->adapter;
+}
+
 /* When the engine fails to exchange them both are empty: their sequences start over. */
 static void swap(struct slots *s, int32_t a, int32_t b)
 {
@@ -123,12 +128,13 @@ static void swap(struct slots *s, int32_t a, int32_t b)
         return;
     s->slot[a] = s->slot[b];
     s->slot[b] = held;
+    /* Values that are not finite move along and stay behind. */
+    s->slot[a].suspect = suspect || runs_adapter(&s->slot[b]);
+    s->slot[b].suspect = suspect || runs_adapter(&s->slot[a]);
     if (s->engine->ops->swap(s->engine->impl, a, b, NULL) != INF_OK) {
         forget(&s->slot[a]);
         forget(&s->slot[b]);
     }
-    /* Being suspect belongs to the memory, and what moved may have carried it along. */
-    s->slot[a].suspect = s->slot[b].suspect = suspect;
     settle(s, a);
     settle(s, b);
 }
@@ -165,7 +171,7 @@ static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n,
         return code;
     memcpy(dst->tokens, s->slot[from].tokens, (size_t)n * sizeof *dst->tokens);
     dst->n = n;
-    dst->suspect = dst->suspect || s->slot[from].suspect;
+    dst->suspect = dst->suspect || s->slot[from].suspect || runs_adapter(&s->slot[from]);
     return INF_OK;
 }
 
@@ -200,8 +206,6 @@ int32_t slots_place(struct slots *s, struct sequence *sequence, int32_t index, i
     slot->scale = sequence->scale;
     sequence->slot = index;
     sequence->n_prefix = slot->n;
-    sequence->retried = !slot->suspect;
-    slot->suspect = slot->suspect || sequence->adapter;
     if (index == s->n_active)
         s->n_active++;
     return INF_OK;
@@ -209,8 +213,11 @@ int32_t slots_place(struct slots *s, struct sequence *sequence, int32_t index, i
 
 void slots_leave(struct slots *s, int32_t index)
 {
-    s->slot[index].sequence = NULL;
-    s->slot[index].used_us = clock_us();
+    struct slot *slot = &s->slot[index];
+
+    slot->suspect = slot->suspect || runs_adapter(slot);
+    slot->sequence = NULL;
+    slot->used_us = clock_us();
 }
 
 int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int32_t n,

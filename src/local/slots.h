@@ -18,7 +18,7 @@ struct slot {
     uint64_t generation; /* the key: 0 is the base model */
     float scale;
     int64_t used_us; /* when a sequence left it */
-    bool suspect;    /* an adapter ran here since the memory was last known to be finite */
+    bool suspect;    /* adapters of others may have left values here that are not finite */
 };
 
 struct slots {

@@ -58,6 +58,8 @@ static void assert_book_is_memory(const struct house *h)
         }
         if (slot->sequence)
             assert_int_equal(slot->sequence->slot, i);
+        if (memory->dirty)
+            assert_true(slot->suspect || (slot->sequence && slot->sequence->adapter));
     }
     assert_string_equal(h->e.complaint, "");
 }
@@ -559,6 +561,78 @@ static void test_scrub__fails__empty_and_still_suspect(void **state)
     close_house(&h);
 }
 
+/* What is not finite in a slot is its sequence's own fault unless the slot is suspect. */
+static void test_suspicion__begins_when_an_adapter_leaves__and_ends_with_a_scrub(void **state)
+{
+    struct guest base = guest("abc", NULL, 1);
+    struct guest first = guest("abc", &pirate, 1);
+    struct guest after = guest("xyz", NULL, 1);
+    struct house h;
+
+    (void)state;
+    open_house(&h, 1);
+    stay(&h, &base);
+    leave(&h, &base);
+    stay(&h, &first);
+    assert_false(h.slots.slot[0].suspect);
+    leave(&h, &first);
+    stay(&h, &after);
+    assert_true(h.slots.slot[0].suspect);
+    assert_int_equal(slots_scrub(&h.slots, 0, NULL), INF_OK);
+    assert_false(h.slots.slot[0].suspect);
+    close_house(&h);
+}
+
+static void test_suspicion__moves_with_memory(void **state)
+{
+    struct guest a = guest("abc", &pirate, 1);
+    struct guest b = guest("xyz", NULL, 1);
+    struct house h;
+
+    (void)state;
+    open_house(&h, 2);
+    stay(&h, &a);
+    stay(&h, &b);
+    assert_false(h.slots.slot[1].suspect);
+    leave(&h, &a);
+    assert_int_equal(b.sequence.slot, 0);
+    assert_true(h.slots.slot[0].suspect); /* it moved to where the adapter ran */
+    assert_true(h.slots.slot[1].suspect);
+    close_house(&h);
+}
+
+static void test_suspicion__an_adapter_that_moves__leaves_it_behind(void **state)
+{
+    struct guest a = guest("abc", NULL, 1);
+    struct guest b = guest("xyz", &pirate, 1);
+    struct house h;
+
+    (void)state;
+    open_house(&h, 2);
+    stay(&h, &a);
+    stay(&h, &b);
+    leave(&h, &a);
+    assert_int_equal(b.sequence.slot, 0);
+    assert_false(h.slots.slot[0].suspect); /* nobody else's are there */
+    assert_true(h.slots.slot[1].suspect);
+    close_house(&h);
+}
+
+static void test_suspicion__comes_with_a_copy(void **state)
+{
+    struct guest a = guest(long_prompt, &pirate, 1);
+    struct guest b = guest(long_prompt, &pirate, 1);
+    struct house h;
+
+    (void)state;
+    open_house(&h, 2);
+    stay(&h, &a);
+    stay(&h, &b);
+    assert_int_equal(count_calls(&h, FREE_COPY), 1);
+    assert_true(h.slots.slot[1].suspect);
+    close_house(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,6 +657,10 @@ int main(void)
         cmocka_unit_test(test_close_holes__exchange_fails__the_moved_one_starts_over),
         cmocka_unit_test(test_scrub__empties_and_clears__others_keep_theirs),
         cmocka_unit_test(test_scrub__fails__empty_and_still_suspect),
+        cmocka_unit_test(test_suspicion__begins_when_an_adapter_leaves__and_ends_with_a_scrub),
+        cmocka_unit_test(test_suspicion__moves_with_memory),
+        cmocka_unit_test(test_suspicion__an_adapter_that_moves__leaves_it_behind),
+        cmocka_unit_test(test_suspicion__comes_with_a_copy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
