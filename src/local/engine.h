@@ -36,7 +36,8 @@ struct engine_ops {
      */
     int32_t (*decode)(void *engine, const struct engine_row *rows, int32_t n_rows, int32_t n_tokens,
                       inf_error *err);
-    /* The logits (n_vocab) of a row of the last decode that wanted them; valid until the next. */
+    /* The logits (n_vocab) of a row of the last decode that wanted them; valid until the next call
+     * but truncate. */
     const float *(*logits)(void *engine, int32_t row);
     /* Keeps the first n tokens of a slot. Returns how many were kept: n, or 0 where the model
      * cannot forget a part, or has forgotten what the token behind them looks back at. */
@@ -46,7 +47,7 @@ struct engine_ops {
     /* Makes `to` a copy of `from`, to be truncated. On an error `to` is empty. */
     int32_t (*copy)(void *engine, int32_t from, int32_t to, inf_error *err);
     /* Empties a slot and removes every trace of values that are not finite from its memory.
-     * Others keep what they hold. */
+     * Others keep what they hold. On an error it is empty, but such values may still be there. */
     int32_t (*scrub)(void *engine, int32_t slot, inf_error *err);
     /* Makes n_slots (the same at every call) with room for n_context tokens each, at most the
      * limit; what slots hold stays. On an error everything is as before. */

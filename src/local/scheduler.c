@@ -9,6 +9,7 @@
 #include "core/memory.h"
 #include "local/slots.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 
 struct list {
@@ -428,6 +429,18 @@ static void *work(void *arg)
 
 /* ------------------------------------------------------------------ from other threads */
 
+static int32_t start_worker(struct scheduler *s, inf_error *err)
+{
+    switch (thread_start(&s->thread, "inf-worker", work, s)) {
+    case 0:
+        return INF_OK;
+    case ENOMEM:
+        return error_no_memory(err);
+    default:
+        return error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+    }
+}
+
 int32_t scheduler_create(struct scheduler **out, const struct engine *engine, int32_t prefill_chunk,
                          inf_error *err)
 {
@@ -448,8 +461,8 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine, in
     s->rows = mem_calloc((size_t)engine->limits.max_slots, sizeof *s->rows);
     s->failed = mem_calloc((size_t)engine->limits.max_slots, sizeof(struct sequence *));
     code = s->rows && s->failed ? slots_init(&s->slots, &s->engine, err) : error_no_memory(err);
-    if (code == INF_OK && thread_start(&s->thread, "inf-worker", work, s) != 0)
-        code = error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+    if (code == INF_OK)
+        code = start_worker(s, err);
     if (code == INF_OK) {
         *out = s;
         return INF_OK;
