@@ -5,30 +5,42 @@
 #include "core/provider.h"
 #include "remote/remote.h"
 
-#ifdef INF_WITH_LLAMACPP
 #include "llamacpp/llamacpp.h"
+
+#include <sys/stat.h>
+
+#ifndef INF_WITH_LLAMACPP
+static const struct provider_ops no_llamacpp = {
+    LLAMACPP_IDENTITY,
+    .missing = "this build has no llamacpp provider; configure it with -DINF_LLAMACPP=ON"};
 #endif
 
-const struct provider_ops *backend_ops(int32_t type, const char **hint)
+static bool is_directory(const char *path)
 {
-    switch (type) {
-    case INF_PROVIDER_LLAMACPP:
-#ifdef INF_WITH_LLAMACPP
-        return &llamacpp_provider_ops;
-#else
-        *hint = "this build has no llamacpp provider; configure it with -DINF_LLAMACPP=ON";
-        return NULL;
-#endif
-    case INF_PROVIDER_VLLM:
-        return &vllm_provider_ops;
-    case INF_PROVIDER_OLLAMA:
-        return &ollama_provider_ops;
-    default:
-        *hint = "the transformers provider is not part of this version; convert the checkpoint to "
-                "GGUF and use llamacpp, which takes PEFT adapters as they are";
-        return NULL;
-    }
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
+
+static const struct provider_ops no_transformers = {
+    .type = INF_PROVIDER_TRANSFORMERS,
+    .name = "transformers",
+    .url_variable = "TRANSFORMERS_MODEL_NAME",
+    .default_url = "",
+    .device_variable = "TRANSFORMERS_DEVICE",
+    .in_process = true,
+    .owns_model = is_directory,
+    .missing =
+        "the transformers provider is not part of this version; convert the checkpoint to GGUF "
+        "and use llamacpp, which takes PEFT adapters as they are"};
+
+const struct provider_ops *const backends[] = {&vllm_provider_ops, &ollama_provider_ops,
+#ifdef INF_WITH_LLAMACPP
+                                               &llamacpp_provider_ops,
+#else
+                                               &no_llamacpp,
+#endif
+                                               &no_transformers, NULL};
 
 int32_t backend_inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
 {

@@ -305,8 +305,8 @@ enum inf_adapter_check {
     INF_ADAPTER_CHECK_NEVER = 2
 };
 
-/* An explicit configuration. Fields marked (in process) are INVALID_ARGUMENT when changed from
- * their default for a provider that does not run in process, those marked (servers) for one that
+/* An explicit configuration. Fields marked (in process) are INVALID_ARGUMENT, by name, when changed
+ * from their default for a provider that does not run in process, those marked (servers) for one that
  * does. */
 typedef struct inf_provider_config {
     size_t struct_size;
@@ -339,6 +339,13 @@ typedef struct inf_provider_config {
     int64_t silence_timeout_ms; /* between bytes of an answer's body; default 60,000 */
     int32_t max_retries;        /* of a generation of which nothing has come; 0..10, default 2 */
     int32_t adapter_check;      /* enum inf_adapter_check */
+
+    /* in process */
+    const char *device; /* "cpu", ...; NULL or "auto": the build's best. transformers: NULL is
+                           TRANSFORMERS_DEVICE first */
+    const char
+        *dtype; /* "float32", ...; NULL or "auto": as the model has it. A GGUF file has its own:
+                           anything else is UNSUPPORTED there */
 } inf_provider_config;
 
 INF_API void inf_provider_config_default(inf_provider_config *config, size_t size);
@@ -346,8 +353,8 @@ INF_API void inf_provider_config_default(inf_provider_config *config, size_t siz
 /*
  * The factory. type: "vllm", "ollama", "llamacpp" or "transformers" in any case; NULL:
  * INFERENCE_PROVIDER, else "vllm". base_url: server URL, or model path for the in-process types;
- * NULL: VLLM_BASE_URL, OLLAMA_BASE_URL, LLAMACPP_MODEL_PATH or TRANSFORMERS_MODEL, else the
- * type's default. The environment is read at the call. The same (type, URL) gives the identical
+ * NULL: VLLM_BASE_URL, OLLAMA_BASE_URL, LLAMACPP_MODEL_PATH or TRANSFORMERS_MODEL_NAME, else
+ * the type's default. The environment is read at the call. The same (type, URL) gives the identical
  * object while it is cached; each call gives a reference to release.
  * Errors: INVALID_ARGUMENT for any other type, naming the supported ones; UNSUPPORTED for a type
  * that this build left out, saying how to get it; NO_MEMORY; STATE after close.
@@ -375,8 +382,25 @@ INF_API void inf_provider_release(inf_provider *provider);
 
 INF_API int32_t inf_provider_type_of(const inf_provider *provider); /* enum inf_provider_type */
 INF_API const char *inf_provider_base_url(const inf_provider *provider); /* borrowed; never NULL */
-/* "vllm", ... for a type; NULL for an unknown one. */
+/* "vllm", ... for a type; NULL for an unknown one: 1, 2, ... until then are all there are. */
 INF_API const char *inf_provider_type_name(int32_t type);
+
+/* What is known of a type of provider before one is made. Static storage. */
+typedef struct inf_provider_info {
+    size_t struct_size;
+    int32_t type;             /* enum inf_provider_type */
+    bool in_process;          /* base_url is a model's path */
+    const char *name;         /* as inf_provider_get takes it */
+    const char *url_variable; /* of the environment: base_url where none is given */
+    const char *default_url;  /* where that is not set either; "": none */
+    const char *missing;      /* NULL; or what to do, since this build has no such provider */
+} inf_provider_info;
+/* Writes `size` bytes. INVALID_ARGUMENT for an unknown type. */
+INF_API int32_t inf_provider_type_info(inf_provider_info *out, size_t size, int32_t type);
+
+/* The type of provider that a model's path tells (a GGUF file: llamacpp; a directory: transformers), 0
+ * when it tells none, as a served name does. Asks the file system. */
+INF_API int32_t inf_provider_type_of_model(const char *path);
 
 /*
  * Loads the model now (in process), reporting progress; done at once when it is loaded. Servers:

@@ -595,6 +595,22 @@ static const struct option *find_key(const char *key)
     return NULL;
 }
 
+bool options_flag_of(const char *key, char out[FLAG_SIZE])
+{
+    const struct option *o = NULL;
+
+    for (size_t i = 0; i < N_OPTIONS && !o; i++)
+        if (key_is(options[i].key, key) || key_is(options[i].name, key))
+            o = &options[i];
+    if (!o)
+        return false;
+    if (o->letter)
+        snprintf(out, FLAG_SIZE, "-%c", o->letter);
+    else
+        snprintf(out, FLAG_SIZE, "--%s", o->name);
+    return true;
+}
+
 /* The first option that sets the same: a request's field may have two names. */
 static size_t field_number(const struct option *o)
 {

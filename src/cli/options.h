@@ -99,6 +99,11 @@ bool settings_from_json(struct settings *s, json_t *object, char *why, size_t si
 /* Whether it is ID=PATH, neither part empty. */
 bool is_id_and_path(const char *text);
 
+/* The flag ("-n", "--top-k") that sets what a batch line's key, or the long flag's own name, sets. false:
+ * none does. */
+enum { FLAG_SIZE = 40 };
+bool options_flag_of(const char *key, char out[FLAG_SIZE]);
+
 /* Memory that lives as long as the settings; NULL when out of memory. */
 void *settings_alloc(struct settings *s, size_t size);
 

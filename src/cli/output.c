@@ -1,6 +1,7 @@
 /* output: results on standard output, as text or JSON, and errors on standard error. */
 #include "cli/output.h"
 
+#include "cli/flag_names.h"
 #include "cli/input.h"
 
 #include <errno.h>
@@ -71,7 +72,7 @@ int report_error(const inf_error *err)
 {
     char line[sizeof err->message];
 
-    memcpy(line, err->message, sizeof line);
+    name_flags(line, sizeof line, err->message);
     make_one_line(line);
     fprintf(stderr, "inference: %s\n", line);
     return inf_error_exit_code(err->code);

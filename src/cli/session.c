@@ -49,52 +49,27 @@ static void log_line(void *user_data, int32_t level, const char *line)
 
 /* ------------------------------------------------------------------ which provider */
 
-static bool ends_with(inf_text text, const char *ending)
-{
-    size_t n = strlen(ending);
-
-    return text.len >= n && strcasecmp(text.data + text.len - n, ending) == 0;
-}
-
-/* What -m tells: a file or a name in .gguf is llama.cpp's, a directory is a checkpoint. A path that
- * leads nowhere is a file that is missing. */
-static const char *type_of_model(inf_text model)
-{
-    struct stat info;
-
-    if (!model.data)
-        return NULL;
-    if (stat(model.data, &info) == 0)
-        return S_ISDIR(info.st_mode) ? "transformers" : "llamacpp";
-    return ends_with(model, ".gguf") || *model.data == '/' || strncmp(model.data, "./", 2) == 0 ||
-                   strncmp(model.data, "../", 3) == 0
-               ? "llamacpp"
-               : NULL;
-}
-
 static const char *type_name(const struct settings *s)
 {
-    const char *told = type_of_model(s->model);
+    int32_t told = inf_provider_type_of_model(s->model.data);
 
-    if (s->provider.data)
-        return s->provider.data;
-    if (told)
-        return told;
-    told = getenv("INFERENCE_PROVIDER");
-    return told && *told ? told : "vllm";
+    return s->provider.data ? s->provider.data : told ? inf_provider_type_name(told) : NULL;
 }
 
-static int32_t find_type(int32_t *out, const char *name, inf_context *context, inf_error *err)
+/* What is known of the provider that -p, -m or the environment name. */
+static int32_t find_type(inf_provider_info *out, const char *name, inf_context *context,
+                         inf_error *err)
 {
+    const char *told = name ? name : getenv("INFERENCE_PROVIDER");
     inf_provider *never = NULL;
+    int32_t type = 1; /* the default */
 
-    for (int32_t type = INF_PROVIDER_VLLM; type <= INF_PROVIDER_TRANSFORMERS; type++) {
-        if (strcasecmp(name, inf_provider_type_name(type)) == 0) {
-            *out = type;
-            return INF_OK;
-        }
-    }
-    return inf_provider_get(&never, context, name, NULL, err); /* says which there are */
+    while (told && *told && inf_provider_type_name(type) &&
+           strcasecmp(told, inf_provider_type_name(type)) != 0)
+        type++;
+    if (inf_provider_type_info(out, sizeof *out, type) == INF_OK)
+        return INF_OK;
+    return inf_provider_get(&never, context, told, NULL, err); /* says which there are */
 }
 
 /* ------------------------------------------------------------------ its configuration */
@@ -102,27 +77,6 @@ static int32_t find_type(int32_t *out, const char *name, inf_context *context, i
 static bool text_is(inf_text text, const char *value)
 {
     return text.data && strcmp(text.data, value) == 0;
-}
-
-static int32_t set_device(inf_provider_config *c, const struct settings *s, inf_error *err)
-{
-    if (s->dtype.data && !text_is(s->dtype, "auto"))
-        return command_error(err, INF_ERROR_UNSUPPORTED,
-                             "--dtype %s: a GGUF file has its own types; leave it out, or quantize "
-                             "the file to another type",
-                             s->dtype.data);
-    if (!s->device.data || text_is(s->device, "auto"))
-        return INF_OK;
-    if (!text_is(s->device, "cpu"))
-        return command_error(err, INF_ERROR_UNSUPPORTED,
-                             "--device %s: this build computes on the CPU; use cpu or auto",
-                             s->device.data);
-    if (s->gpu_layers.is_set && s->gpu_layers.value != 0)
-        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
-                             "--device cpu and --gpu-layers %d contradict each other",
-                             s->gpu_layers.value);
-    c->n_gpu_layers = 0;
-    return INF_OK;
 }
 
 static void set_i32(int32_t *field, inf_maybe_i32 value)
@@ -147,11 +101,9 @@ static int32_t set_limits(inf_provider_config *c, const struct settings *s, inf_
     return INF_OK;
 }
 
-static int32_t set_config(inf_provider_config *c, const struct settings *s, int32_t queue_limit,
-                          inf_error *err)
+static int32_t set_config(inf_provider_config *c, const struct settings *s, bool in_process,
+                          int32_t queue_limit, inf_error *err)
 {
-    bool in_process = c->type == INF_PROVIDER_LLAMACPP || c->type == INF_PROVIDER_TRANSFORMERS;
-
     c->base_url = s->url.len ? s->url.data : in_process ? s->model.data : NULL;
     set_i32(&c->n_ctx, s->ctx);
     set_i32(&c->n_gpu_layers, s->gpu_layers);
@@ -169,13 +121,9 @@ static int32_t set_config(inf_provider_config *c, const struct settings *s, int3
         c->adapter_execution = text_is(s->adapter_execution, "shared")   ? INF_ADAPTERS_SHARED
                                : text_is(s->adapter_execution, "native") ? INF_ADAPTERS_NATIVE
                                                                          : INF_ADAPTERS_AUTO;
-    if (set_limits(c, s, err) != INF_OK)
-        return err->code;
-    if (!in_process && (s->dtype.data || s->device.data))
-        return command_error(err, INF_ERROR_UNSUPPORTED,
-                             "--%s is for a provider in process; a server has its own",
-                             s->dtype.data ? "dtype" : "device");
-    return c->type == INF_PROVIDER_LLAMACPP ? set_device(c, s, err) : INF_OK;
+    c->device = s->device.data;
+    c->dtype = s->dtype.data;
+    return set_limits(c, s, err);
 }
 
 int32_t session_open_context(struct session *session, inf_error *err)
@@ -192,17 +140,20 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
                      inf_error *err)
 {
     inf_provider_config config;
+    inf_provider_info info;
     int32_t code = session_open_context(session, err);
 
     inf_provider_config_default(&config, sizeof config);
-    if (code == INF_OK && s->url.len && s->model.data && ends_with(s->model, ".gguf"))
+    if (code == INF_OK)
+        code = find_type(&info, type_name(s), session->context, err);
+    if (code == INF_OK && info.in_process && s->url.len && s->model.data)
         code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "-m %s and -u %s both name the model; give one", s->model.data,
                              s->url.data);
-    if (code == INF_OK)
-        code = find_type(&config.type, type_name(s), session->context, err);
-    if (code == INF_OK)
-        code = set_config(&config, s, queue_limit, err);
+    if (code == INF_OK) {
+        config.type = info.type;
+        code = set_config(&config, s, info.in_process, queue_limit, err);
+    }
     if (code == INF_OK)
         code = inf_provider_create(&session->provider, session->context, &config, err);
     return code;

@@ -8,6 +8,7 @@
 #include "core/memory.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -148,108 +149,169 @@ void inf_provider_config_default(inf_provider_config *config, size_t size)
     struct_write(config, size, &defaults, sizeof defaults);
 }
 
-static int32_t check_int(const char *field, int64_t value, int64_t low, int64_t high,
-                         inf_error *err)
+/* Which providers have a use for a field. */
+enum part { EVERYWHERE, IN_PROCESS, SERVER };
+
+struct config_field {
+    const char *name;
+    size_t offset, size;
+    enum part part;
+    bool is_pointer;
+    int64_t low, high; /* of an integer */
+};
+
+#define FIELD(field, part, low, high)                                                              \
+    {#field,                                                                                       \
+     offsetof(inf_provider_config, field),                                                         \
+     sizeof((inf_provider_config *)0)->field,                                                      \
+     part,                                                                                         \
+     false,                                                                                        \
+     low,                                                                                          \
+     high}
+#define POINTER(field, part)                                                                       \
+    {#field,                                                                                       \
+     offsetof(inf_provider_config, field),                                                         \
+     sizeof((inf_provider_config *)0)->field,                                                      \
+     part,                                                                                         \
+     true,                                                                                         \
+     0,                                                                                            \
+     0}
+
+static const struct config_field config_fields[] = {
+    FIELD(n_ctx, IN_PROCESS, 16, 1 << 24),
+    FIELD(n_gpu_layers, IN_PROCESS, -1, 1 << 20),
+    FIELD(n_threads, IN_PROCESS, 0, 512),
+    FIELD(max_sequences, IN_PROCESS, 1, 64),
+    FIELD(queue_limit, IN_PROCESS, 0, 1 << 24),
+    FIELD(prefill_chunk, IN_PROCESS, 1, 1 << 20),
+    FIELD(flash_attention, IN_PROCESS, 0, INF_FLASH_ATTENTION_OFF),
+    FIELD(adapter_execution, IN_PROCESS, 0, INF_ADAPTERS_NATIVE),
+    FIELD(kv_budget_bytes, IN_PROCESS, 1, INT64_MAX),
+    FIELD(max_adapters, IN_PROCESS, 0, INT64_MAX),
+    FIELD(max_adapter_bytes, IN_PROCESS, 0, INT64_MAX),
+    FIELD(adapter_overflow, IN_PROCESS, 0, INF_ADAPTER_OVERFLOW_EVICT),
+    POINTER(device, IN_PROCESS),
+    POINTER(dtype, IN_PROCESS),
+    FIELD(reserved, EVERYWHERE, 0, 0),
+    POINTER(api_key, SERVER),
+    POINTER(headers, SERVER),
+    FIELD(connect_timeout_ms, SERVER, 1, INT32_MAX),
+    FIELD(silence_timeout_ms, SERVER, 1, INT32_MAX),
+    FIELD(max_retries, SERVER, 0, 10),
+    FIELD(adapter_check, SERVER, 0, INF_ADAPTER_CHECK_NEVER),
+};
+
+static int64_t integer_at(const inf_provider_config *c, const struct config_field *f)
 {
-    if (value >= low && value <= high)
-        return INF_OK;
-    return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, value, "%s: %lld is not in %lld..%lld",
-                            field, (long long)value, (long long)low, (long long)high);
+    const char *at = (const char *)c + f->offset;
+    int32_t narrow = 0;
+    int64_t wide = 0;
+
+    if (f->size == sizeof wide)
+        memcpy(&wide, at, sizeof wide);
+    else
+        memcpy(&narrow, at, sizeof narrow);
+    return f->size == sizeof wide ? wide : narrow;
 }
 
-static int32_t check_config(const inf_provider_config *c, inf_error *err)
+static int32_t check_field(const inf_provider_config *c, const inf_provider_config *defaults,
+                           const struct config_field *f, const struct provider_ops *ops,
+                           inf_error *err)
 {
-    const struct {
-        const char *field;
-        int64_t value, low, high;
-    } checks[] = {{"n_ctx", c->n_ctx, 16, 1 << 24},
-                  {"n_gpu_layers", c->n_gpu_layers, -1, 1 << 20},
-                  {"n_threads", c->n_threads, 0, 512},
-                  {"max_sequences", c->max_sequences, 1, 64},
-                  {"queue_limit", c->queue_limit, 0, 1 << 24},
-                  {"prefill_chunk", c->prefill_chunk, 1, 1 << 20},
-                  {"flash_attention", c->flash_attention, 0, INF_FLASH_ATTENTION_OFF},
-                  {"adapter_execution", c->adapter_execution, 0, INF_ADAPTERS_NATIVE},
-                  {"adapter_overflow", c->adapter_overflow, 0, INF_ADAPTER_OVERFLOW_EVICT},
-                  {"reserved", c->reserved, 0, 0},
-                  {"connect_timeout_ms", c->connect_timeout_ms, 1, INT32_MAX},
-                  {"silence_timeout_ms", c->silence_timeout_ms, 1, INT32_MAX},
-                  {"max_retries", c->max_retries, 0, 10},
-                  {"adapter_check", c->adapter_check, 0, INF_ADAPTER_CHECK_NEVER}};
+    bool changed = memcmp((const char *)c + f->offset, (const char *)defaults + f->offset,
+                          f->size) != 0;
+    int64_t value = 0;
+
+    if (changed && f->part == (ops->in_process ? SERVER : IN_PROCESS))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "%s: the %s provider has no use for it, since it %s", f->name, ops->name,
+                         ops->in_process ? "runs in process" : "is a server");
+    if (f->is_pointer)
+        return INF_OK;
+    value = integer_at(c, f);
+    if (value >= f->low && value <= f->high)
+        return INF_OK;
+    if (f->high == INT64_MAX)
+        return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, value,
+                                "%s: %llu is not in %lld..2^63", f->name, (unsigned long long)value,
+                                (long long)f->low);
+    return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, value, "%s: %lld is not in %lld..%lld",
+                            f->name, (long long)value, (long long)f->low, (long long)f->high);
+}
+
+static int32_t check_config(inf_provider_config *c, const struct provider_ops *ops, inf_error *err)
+{
+    inf_provider_config defaults;
     int32_t code = INF_OK;
 
-    for (size_t i = 0; i < sizeof checks / sizeof *checks && code == INF_OK; i++)
-        code = check_int(checks[i].field, checks[i].value, checks[i].low, checks[i].high, err);
-    if (code == INF_OK && c->kv_budget_bytes == 0)
-        code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "kv_budget_bytes: 0 holds no request");
-    return code;
+    inf_provider_config_default(&defaults, sizeof defaults);
+    for (size_t i = 0; i < sizeof config_fields / sizeof *config_fields && code == INF_OK; i++)
+        code = check_field(c, &defaults, &config_fields[i], ops, err);
+    return code == INF_OK && ops->check_config ? ops->check_config(c, err) : code;
 }
 
-/* A server has no use for what is said to a provider in process. */
-static int32_t check_server_config(const inf_provider_config *c, inf_error *err)
+/* ------------------------------------------------------------------ the rows */
+
+static const struct provider_ops *row_of(int32_t type)
 {
-    inf_provider_config d;
-
-    inf_provider_config_default(&d, sizeof d);
-    /* Field by field: the padding of a caller's struct may hold anything. */
-    if (c->n_ctx == d.n_ctx && c->n_gpu_layers == d.n_gpu_layers && c->n_threads == d.n_threads &&
-        c->max_sequences == d.max_sequences && c->queue_limit == d.queue_limit &&
-        c->prefill_chunk == d.prefill_chunk && c->flash_attention == d.flash_attention &&
-        c->adapter_execution == d.adapter_execution && c->kv_budget_bytes == d.kv_budget_bytes &&
-        c->max_adapters == d.max_adapters && c->max_adapter_bytes == d.max_adapter_bytes &&
-        c->adapter_overflow == d.adapter_overflow)
-        return INF_OK;
-    return error_set(
-        err, INF_ERROR_INVALID_ARGUMENT,
-        "this provider is a server: what is said of a model in process may not be set");
-}
-
-/* And the other way round. */
-static int32_t check_local_config(const inf_provider_config *c, inf_error *err)
-{
-    inf_provider_config d;
-
-    inf_provider_config_default(&d, sizeof d);
-    if (!c->api_key && !c->headers && c->connect_timeout_ms == d.connect_timeout_ms &&
-        c->silence_timeout_ms == d.silence_timeout_ms && c->max_retries == d.max_retries &&
-        c->adapter_check == d.adapter_check)
-        return INF_OK;
-    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                     "this provider runs in process: what is said of a server may not be set");
-}
-
-/* ------------------------------------------------------------------ making */
-
-static const struct {
-    int32_t type;
-    const char *name, *variable, *url;
-} types[] = {{INF_PROVIDER_VLLM, "vllm", "VLLM_BASE_URL", "http://localhost:8100/v1"},
-             {INF_PROVIDER_OLLAMA, "ollama", "OLLAMA_BASE_URL", "http://localhost:11434/v1"},
-             {INF_PROVIDER_LLAMACPP, "llamacpp", "LLAMACPP_MODEL_PATH", ""},
-             {INF_PROVIDER_TRANSFORMERS, "transformers", "TRANSFORMERS_MODEL", ""}};
-
-#define N_TYPES (sizeof types / sizeof *types)
-
-const char *inf_provider_type_name(int32_t type)
-{
-    for (size_t i = 0; i < N_TYPES; i++)
-        if (types[i].type == type)
-            return types[i].name;
+    for (size_t i = 0; backends[i]; i++)
+        if (backends[i]->type == type)
+            return backends[i];
     return NULL;
 }
 
-static const char *resolve_url(int32_t type, const char *base_url)
+static const struct provider_ops *row_named(const char *name)
 {
-    size_t i = 0;
+    for (size_t i = 0; backends[i]; i++)
+        if (strcasecmp(backends[i]->name, name) == 0)
+            return backends[i];
+    return NULL;
+}
+
+const char *inf_provider_type_name(int32_t type)
+{
+    const struct provider_ops *ops = row_of(type);
+
+    return ops ? ops->name : NULL;
+}
+
+int32_t inf_provider_type_info(inf_provider_info *out, size_t size, int32_t type)
+{
+    const struct provider_ops *ops = row_of(type);
+    inf_provider_info info = {0};
+
+    if (!out || !ops)
+        return INF_ERROR_INVALID_ARGUMENT;
+    info.type = ops->type;
+    info.in_process = ops->in_process;
+    info.name = ops->name;
+    info.url_variable = ops->url_variable;
+    info.default_url = ops->default_url;
+    info.missing = ops->missing;
+    struct_write(out, size, &info, sizeof info);
+    return INF_OK;
+}
+
+int32_t inf_provider_type_of_model(const char *path)
+{
+    for (size_t i = 0; path && *path && backends[i]; i++)
+        if (backends[i]->owns_model && backends[i]->owns_model(path))
+            return backends[i]->type;
+    return 0;
+}
+
+/* What is given, else what the environment says, else the default. */
+static const char *resolve(const char *given, const char *variable, const char *otherwise)
+{
     const char *value = NULL;
 
-    if (base_url)
-        return base_url;
-    while (types[i].type != type)
-        i++;
-    value = getenv(types[i].variable);
-    return value && *value ? value : types[i].url;
+    if (given || !variable)
+        return given ? given : otherwise;
+    value = getenv(variable);
+    return value && *value ? value : otherwise;
 }
+
+/* ------------------------------------------------------------------ making */
 
 int32_t provider_create_with_ops(inf_provider **out, inf_context *ctx,
                                  const struct provider_ops *ops, const inf_provider_config *config,
@@ -295,18 +357,16 @@ int32_t provider_create_with_ops(inf_provider **out, inf_context *ctx,
     return INF_OK;
 }
 
-static int32_t make(inf_provider **out, inf_context *ctx, const inf_provider_config *config,
-                    inf_error *err)
+/* config: read, its base_url resolved. */
+static int32_t make(inf_provider **out, inf_context *ctx, const struct provider_ops *ops,
+                    inf_provider_config *config, inf_error *err)
 {
-    const char *hint = "";
-    const struct provider_ops *ops = backend_ops(config->type, &hint);
     int32_t code = INF_OK;
 
-    if (!ops)
-        return error_set(err, INF_ERROR_UNSUPPORTED, "%s", hint);
-    code = check_config(config, err);
-    if (code == INF_OK)
-        code = ops->in_process ? check_local_config(config, err) : check_server_config(config, err);
+    if (ops->missing)
+        return error_set(err, INF_ERROR_UNSUPPORTED, "%s", ops->missing);
+    config->device = resolve(config->device, ops->device_variable, NULL);
+    code = check_config(config, ops, err);
     return code == INF_OK ? provider_create_with_ops(out, ctx, ops, config, err) : code;
 }
 
@@ -314,6 +374,7 @@ int32_t inf_provider_create(inf_provider **out, inf_context *ctx, const inf_prov
                             inf_error *err)
 {
     inf_provider_config read;
+    const struct provider_ops *ops = NULL;
     int32_t code = INF_OK;
 
     if (!out || !ctx || !config)
@@ -326,11 +387,12 @@ int32_t inf_provider_create(inf_provider **out, inf_context *ctx, const inf_prov
     code = struct_read(&read, sizeof read, config, "inf_provider_config", err);
     if (code != INF_OK)
         return code;
-    if (!inf_provider_type_name(read.type))
+    ops = row_of(read.type);
+    if (!ops)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "type: %d is no inf_provider_type",
                          read.type);
-    read.base_url = resolve_url(read.type, read.base_url);
-    code = make(out, ctx, &read, err);
+    read.base_url = resolve(read.base_url, ops->url_variable, ops->default_url);
+    code = make(out, ctx, ops, &read, err);
     return code == INF_OK ? error_none(err) : code;
 }
 
@@ -373,26 +435,35 @@ static inf_provider *cache(inf_context *ctx, inf_provider *made)
     return first;
 }
 
-static int32_t parse_type(const char *type, int32_t *out, inf_error *err)
+/* "vllm, ollama and ..." */
+static int32_t unknown_type(const char *name, inf_error *err)
 {
-    const char *name = type ? type : getenv("INFERENCE_PROVIDER");
+    char known[256] = "";
+    size_t at = 0;
 
-    if (!name || !*name)
-        name = type ? type : "vllm";
-    for (size_t i = 0; i < N_TYPES; i++) {
-        if (strcasecmp(name, types[i].name) == 0) {
-            *out = types[i].type;
-            return INF_OK;
-        }
-    }
-    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                     "unknown provider '%s'; supported are vllm, ollama, llamacpp and transformers",
-                     name);
+    for (size_t i = 0; backends[i] && at < sizeof known; i++)
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s",
+                               i == 0            ? ""
+                               : backends[i + 1] ? ", "
+                                                 : " and ",
+                               backends[i]->name);
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT, "unknown provider '%s'; supported are %s",
+                     name, known);
+}
+
+/* The first row is the default. */
+static int32_t find_row(const struct provider_ops **out, const char *type, inf_error *err)
+{
+    const char *name = resolve(type, "INFERENCE_PROVIDER", backends[0]->name);
+
+    *out = row_named(name);
+    return *out ? INF_OK : unknown_type(name, err);
 }
 
 int32_t inf_provider_get(inf_provider **out, inf_context *ctx, const char *type,
                          const char *base_url, inf_error *err)
 {
+    const struct provider_ops *ops = NULL;
     inf_provider_config config;
     int32_t code = INF_OK;
 
@@ -400,17 +471,17 @@ int32_t inf_provider_get(inf_provider **out, inf_context *ctx, const char *type,
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "out or ctx is NULL");
     *out = NULL;
     code = context_check(ctx, false, err);
+    if (code == INF_OK)
+        code = find_row(&ops, type, err);
     if (code != INF_OK)
         return code;
     inf_provider_config_default(&config, sizeof config);
-    code = parse_type(type, &config.type, err);
-    if (code != INF_OK)
-        return code;
-    config.base_url = resolve_url(config.type, base_url);
-    *out = look_up(ctx, config.type, config.base_url);
+    config.type = ops->type;
+    config.base_url = resolve(base_url, ops->url_variable, ops->default_url);
+    *out = look_up(ctx, ops->type, config.base_url);
     if (*out)
         return error_none(err);
-    code = make(out, ctx, &config, err);
+    code = make(out, ctx, ops, &config, err);
     if (code != INF_OK)
         return code;
     *out = cache(ctx, *out);

@@ -1,5 +1,6 @@
 /*
- * provider: what a backend gives to the core. A slot that is NULL is an unsupported operation.
+ * provider: what a backend gives to the core: one row, in which everything stands that is particular
+ * to it. Core and the command enumerate no providers. A slot that is NULL is an unsupported operation.
  *
  * Each starting slot gets a validated operation and takes it over when it returns INF_OK: from
  * then on it calls op_finish exactly once. When it returns an error it has not touched it. Slots
@@ -24,8 +25,20 @@ struct adapter_source {
 void adapter_source_free(struct adapter_source *source);
 
 struct provider_ops {
-    int32_t type; /* enum inf_provider_type */
-    bool in_process;
+    int32_t type;                /* enum inf_provider_type */
+    const char *name;            /* as inf_provider_get takes it */
+    const char *url_variable;    /* of the environment: base_url where none is given */
+    const char *default_url;     /* where that is not set either; "": none */
+    const char *device_variable; /* the same for config.device; NULL: none */
+    const char *missing; /* NULL; or what to do, since this build has none of it: every slot but
+                                  owns_model is NULL then */
+    bool in_process;     /* which part of inf_provider_config it has a use for */
+    /* Whether a file's or directory's path tells that the model is of this type; may do I/O. NULL: no
+     * path does. */
+    bool (*owns_model)(const char *path);
+    /* Refuses what else of a config this provider has no use for, and settles what follows from it.
+     * Ranges and parts were checked. No I/O. NULL: nothing to refuse. */
+    int32_t (*check_config)(inf_provider_config *config, inf_error *err);
     /* config: base_url resolved and not NULL ("" when nothing is set). */
     int32_t (*create)(void **impl, inf_context *ctx, const inf_provider_config *config,
                       inf_error *err);
@@ -56,11 +69,11 @@ int32_t adapter_list_add(inf_adapter_list *list, const inf_adapter_report *repor
 
 /*
  * The composition root (src/backends.c), the only place that knows every backend.
- * backend_ops: NULL when this build has none of that type; *hint then says what to do.
+ * backends: the rows, NULL behind the last.
  * backend_inspect: a JSON object into `out`, as inf_inspect_start describes; runs on a
  * preparation thread, may do I/O.
  */
-const struct provider_ops *backend_ops(int32_t type, const char **hint);
+extern const struct provider_ops *const backends[];
 int32_t backend_inspect(struct buffer *out, const char *path, const char *base, inf_error *err);
 
 #endif

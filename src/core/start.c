@@ -21,7 +21,7 @@ static int32_t begin(inf_op **out, inf_provider *p, bool has_slot, const char *w
 
     if (!has_slot)
         return error_set(err, INF_ERROR_UNSUPPORTED, "the %s provider does not support %s",
-                         inf_provider_type_name(p->ops->type), what);
+                         p->ops->name, what);
     code = op_create(out, p->context, p, kind, callbacks, timeout_ms, err);
     return code;
 }

@@ -3,8 +3,17 @@
 #define INF_LLAMACPP_LLAMACPP_H
 
 #include "core/provider.h"
+#include "gguf/path.h"
 
 extern const struct provider_ops llamacpp_provider_ops;
+
+/* What is known of the provider in a build that leaves it out, too. */
+#define LLAMACPP_IDENTITY                                                                          \
+    .type = INF_PROVIDER_LLAMACPP, .name = "llamacpp", .url_variable = "LLAMACPP_MODEL_PATH",      \
+    .default_url = "", .in_process = true, .owns_model = gguf_path
+
+/* provider_ops.check_config. */
+int32_t llamacpp_check_config(inf_provider_config *config, inf_error *err);
 
 /* What a GGUF file or an adapter is, as inf_inspect_start describes; may do I/O. */
 int32_t llamacpp_inspect(struct buffer *out, const char *path, const char *base, inf_error *err);

@@ -418,8 +418,8 @@ static void llamacpp_stats(void *impl, inf_provider_stats *stats)
     instance_unref(i);
 }
 
-const struct provider_ops llamacpp_provider_ops = {.type = INF_PROVIDER_LLAMACPP,
-                                                   .in_process = true,
+const struct provider_ops llamacpp_provider_ops = {LLAMACPP_IDENTITY,
+                                                   .check_config = llamacpp_check_config,
                                                    .create = llamacpp_create,
                                                    .destroy = llamacpp_destroy,
                                                    .generate = llamacpp_generate,

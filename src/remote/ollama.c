@@ -538,5 +538,10 @@ static void destroy(void *impl)
     free_ollama(o);
 }
 
-const struct provider_ops ollama_provider_ops = {
-    .type = INF_PROVIDER_OLLAMA, .create = create, .destroy = destroy, .generate = generate};
+const struct provider_ops ollama_provider_ops = {.type = INF_PROVIDER_OLLAMA,
+                                                 .name = "ollama",
+                                                 .url_variable = "OLLAMA_BASE_URL",
+                                                 .default_url = "http://localhost:11434/v1",
+                                                 .create = create,
+                                                 .destroy = destroy,
+                                                 .generate = generate};

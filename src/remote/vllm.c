@@ -79,6 +79,9 @@ static void destroy(void *impl)
 }
 
 const struct provider_ops vllm_provider_ops = {.type = INF_PROVIDER_VLLM,
+                                               .name = "vllm",
+                                               .url_variable = "VLLM_BASE_URL",
+                                               .default_url = "http://localhost:8100/v1",
                                                .create = create,
                                                .destroy = destroy,
                                                .generate = vllm_generate,

@@ -69,7 +69,7 @@ cat "$work/system" >>"$work/out"
 check 'r["token_ids"] == lines[1]["token_ids"]' 'a system prompt goes before a plain prompt'
 expect_ok generate --threads 1 -m "$model" -n 1 --chat --template-variables '{"x":1}' hi
 expect_error 3 'template variables: not a JSON object' generate --threads 1 -m "$model" -n 1 --chat --template-variables '[1]' hi
-expect_error 3 'template_variables' generate --threads 1 -m "$model" -n 1 --template-variables '{}' hi
+expect_error 3 '--template-variables' generate --threads 1 -m "$model" -n 1 --template-variables '{}' hi
 printf '{"role":' >"$work/bad"
 expect_error 3 'messages.*not JSON' generate --threads 1 -m "$model" -n 1 --messages "$work/bad"
 printf '[{"content":"x"}]' >"$work/bad"
@@ -103,8 +103,7 @@ for wrong in "--temperature -1" "--temperature nan" "--temperature inf" "--tempe
     "--frequency-penalty 2.5" "--presence-penalty -3" "--logprobs 21 --json" \
     "--logprobs -1 --json" "-n 0" "-n -1" "--adapter-scale nan" "--stop-token-ids 999999" \
     "--stop-token-ids -1" "--timeout 0" "--timeout -1" "--timeout-ms 0"; do
-    field=$(printf %s "$wrong" | sed 's/^--*//; s/ .*//; s/^n$/max_tokens/; s/^timeout$/timeout_ms/; y/-/_/')
-    expect_error 3 "$field" generate --threads 1 -m "$model" $wrong hi
+    expect_error 3 "${wrong%% *}" generate --threads 1 -m "$model" $wrong hi
 done
 
 # ---- where it ends
@@ -125,14 +124,14 @@ expect_ok generate --threads 1 -m "$model" --json -n 10 --ignore-eos --grammar '
 check 'r["finish_reason"] == "length" and r["text"] == "a" and r["completion_tokens"] == 10'
 expect_ok generate --threads 1 -m "$model" --json --ctx 64 --ignore-eos --temperature 0 hi
 check 'r["finish_reason"] == "length" and r["token_count"] == 64' 'the window ends it'
-expect_error 13 'window n_ctx 16' generate --threads 1 -m "$model" --ctx 16 "one two three four five six seven"
+expect_error 13 'window --ctx 16' generate --threads 1 -m "$model" --ctx 16 "one two three four five six seven"
 # A table of 64 learned positions is the window, whatever n_ctx says.
 gpt2=$fixtures/gpt2/base.gguf
 expect_ok generate --threads 1 -m "$gpt2" --json -n 100 --ignore-eos hi
 check 'r["finish_reason"] == "length" and r["token_count"] == 64' 'the last position ends it'
 expect_error 13 '64 learned positions' generate --threads 1 -m "$gpt2" "$(printf 'ab%.0s' $(seq 40))"
 expect_error 13 '64 learned positions' generate --threads 1 -m "$gpt2" --ctx 64 "$(printf 'ab%.0s' $(seq 40))"
-expect_error 13 'raise n_ctx' generate --threads 1 -m "$gpt2" --ctx 32 "$(printf 'ab%.0s' $(seq 40))"
+expect_error 13 'raise --ctx' generate --threads 1 -m "$gpt2" --ctx 32 "$(printf 'ab%.0s' $(seq 40))"
 # A sound model with a sliding window warns of nothing.
 expect_ok generate --threads 1 -m "$fixtures/gemma2/base.gguf" -n 1 hi
 expect_ok generate --threads 1 -m "$fixtures/gemma3/base.gguf" -n 1 hi
@@ -152,12 +151,12 @@ printf 'root ::= "x" [0-9]{3}\n' >"$work/grammar"
 expect_ok generate --threads 1 -m "$model" -n 20 --json --grammar "@$work/grammar" hi
 check '__import__("re").fullmatch("x[0-9]{3}", r["text"])'
 expect_error 3 'grammar, line 1' generate --threads 1 -m "$model" --grammar 'root ::= (' hi
-expect_error 3 'json_schema' generate --threads 1 -m "$model" --json-schema '{"multipleOf":1}' hi
+expect_error 3 'json-schema' generate --threads 1 -m "$model" --json-schema '{"multipleOf":1}' hi
 for schema in true ' [1]' '' no; do
-    expect_error 3 'json_schema: a schema must be a JSON object' \
+    expect_error 3 '--json-schema: a schema must be a JSON object' \
         generate --threads 1 -m "$model" --json-schema "$schema" hi
 done
-expect_error 3 'grammar.*json_schema|json_schema.*grammar' \
+expect_error 3 'json-schema and grammar' \
     generate --threads 1 -m "$model" --json-schema '{}' --grammar 'root ::= "a"' hi
 expect_error 8 'cannot open .*/none' generate --threads 1 -m "$model" --grammar "@$work/none" hi
 greedy --json --logprobs 2 hi
@@ -188,7 +187,7 @@ run generate --threads 1 -m "$model" -n 1 --max-adapters 1 --adapter-overflow ev
     --load "a=$adapter-0" --load "b=$adapter-1" --adapter b hi
 [ "$status" -eq 0 ] && grep -q "made room for 'b' by unloading a" "$work/err" ||
     fail 'an eviction is not said'
-expect_error 3 'adapter_scale: there is no adapter_id' generate -m "$model" --adapter-scale 0.5 hi
+expect_error 3 '--adapter-scale: there is no --adapter ' generate -m "$model" --adapter-scale 0.5 hi
 expect_error 8 "b=$adapter-0" generate -m "$model" --load "a=b=$adapter-0" --adapter a hi
 expect_error 3 "adapter 'x' is not loaded" generate --threads 1 -m "$model" --load "a=$adapter-0" --adapter x hi
 expect_error 8 'none' generate --threads 1 -m "$model" --load "a=$work/none" hi
@@ -197,7 +196,7 @@ for wrong in nothing "=$adapter-0" "a="; do
 done
 
 # ---- the model and its settings
-expect_error 3 'kv_budget_bytes: 0' generate -m "$model" --kv-budget 0 hi
+expect_error 3 '--kv-budget: 0' generate -m "$model" --kv-budget 0 hi
 expect_ok generate --threads 1 -m "$model" -n 1 --timeout 1e20 hi
 expect_error 3 '"messages" is no variable' generate --threads 1 -m "$model" --chat \
     --template-variables '{"messages":[]}' hi
@@ -214,16 +213,16 @@ expect_ok generate -n 2 hi
 unset LLAMACPP_MODEL_PATH
 expect_error 3 'LLAMACPP_MODEL_PATH' generate -n 2 hi
 unset INFERENCE_PROVIDER
-expect_error 5 '--dtype float16' generate --threads 1 -m "$model" --dtype float16 hi
-expect_error 5 '--device cuda' generate --threads 1 -m "$model" --device cuda hi
-expect_error 3 'contradict' generate --threads 1 -m "$model" --device cpu --gpu-layers 3 hi
+expect_error 5 '--dtype: a GGUF file has its own types, float16' generate --threads 1 -m "$model" --dtype float16 hi
+expect_error 5 '--device: cuda is not part of this build' generate --threads 1 -m "$model" --device cuda hi
+expect_error 3 '--device: cpu and --gpu-layers 3 contradict' generate --threads 1 -m "$model" --device cpu --gpu-layers 3 hi
 expect_error 3 'both name the model' generate --threads 1 -m "$model" -u "$model" hi
 expect_ok generate --threads 1 -m "$model" -u '' -n 2 hi
 expect_error 3 'nonesuch.*vllm.*ollama.*llamacpp.*transformers' generate -p nonesuch -m "$model" hi
 expect_error 17 '127.0.0.1:1' generate -u http://127.0.0.1:1 hi
 expect_error 17 '127.0.0.1:1' generate -p ollama -u http://127.0.0.1:1 hi
 expect_error 5 'transformers' generate -m "$fixtures" hi
-expect_error 12 'raise max_adapters' generate --threads 1 -m "$model" --max-adapters 1 --load "a=$adapter-0" --load "b=$adapter-1" hi
+expect_error 12 'raise --max-adapters' generate --threads 1 -m "$model" --max-adapters 1 --load "a=$adapter-0" --load "b=$adapter-1" hi
 for wrong in "--ctx 0" "--ctx 15" "--ctx -5" "--max-sequences 0" "--max-sequences 65" "--threads -1" \
     "--queue-limit -1" "--prefill-chunk 0"; do
     expect_error 3 '.' generate --threads 1 -m "$model" $wrong hi

@@ -207,13 +207,13 @@ expect_ok generate -m "$model" --batch "$work/batch"
 check 'r["error"]["code"] == "context_full"'
 python3 -c 'print("[" * 200000)' >"$work/deep"
 expect_error 3 'messages' generate -m "$model" --messages "$work/deep"
-expect_error 3 'json_schema' generate -m "$model" --json-schema "@$work/deep" hi
+expect_error 3 'json-schema' generate -m "$model" --json-schema "@$work/deep" hi
 expect_ok generate -m "$model" --batch "$work/deep"
 check 'r["error"]["code"] == "invalid_argument"'
 python3 -c 'print("root ::= " + "(" * 200000)' >"$work/deep"
 expect_error 3 'grammar' generate -m "$model" --grammar "@$work/deep" hi
 expect_error 10 . adapters load -m "$fixtures/llama/base.gguf" "a=$INFERENCE_SOURCE_DIR/adapters/json"
-expect_error 12 'kv_budget' generate -m "$model" --ctx 16000000 --kv-budget 1 hi
-expect_error 3 'n_ctx: 2000000000' generate -m "$model" --ctx 2000000000 hi
+expect_error 12 '--kv-budget' generate -m "$model" --ctx 16000000 --kv-budget 1 hi
+expect_error 3 '--ctx: 2000000000' generate -m "$model" --ctx 2000000000 hi
 
 finish

@@ -1,7 +1,7 @@
 # Sourced by the tests beside it: the fixtures, one run of the command, and what to expect of it.
 # $INFERENCE is the command, $INFERENCE_SOURCE_DIR the tree. A test ends with `finish`.
 set -u
-unset INFERENCE_PROVIDER LLAMACPP_MODEL_PATH VLLM_BASE_URL OLLAMA_BASE_URL TRANSFORMERS_MODEL
+unset INFERENCE_PROVIDER LLAMACPP_MODEL_PATH VLLM_BASE_URL OLLAMA_BASE_URL TRANSFORMERS_MODEL_NAME
 LC_ALL=C.UTF-8
 export LC_ALL
 

@@ -47,14 +47,14 @@ expect_error 3 'token -1 is outside the vocabulary' logits -m "$model" --ids=-1
 expect_error 3 'token 288 is outside the vocabulary' logits -m "$model" --ids 1 --probe 288
 expect_error 3 'token -5 is outside the vocabulary' logits -m "$model" --ids 1 --probe=-5
 expect_error 3 'top: -1' logits -m "$model" --ids 1 --top -1
-expect_error 3 'adapter_scale: there is no adapter_id' logits -m "$model" --ids 1 --adapter-scale 2
+expect_error 3 '--adapter-scale: there is no --adapter ' logits -m "$model" --ids 1 --adapter-scale 2
 gpt2=$fixtures/gpt2/base.gguf
 expect_error 13 '64 learned positions' logits -m "$gpt2" --ids "$(seq -s, 1 65)"
 expect_ok logits -m "$gpt2" --threads 1 --ids "$(seq -s, 1 64)"
-expect_error 13 'window|n_ctx' logits -m "$model" --ctx 16 --ids "$(seq -s, 1 17)"
+expect_error 13 'window --ctx|--ctx of' logits -m "$model" --ctx 16 --ids "$(seq -s, 1 17)"
 logits --ctx 16 --ids "$(seq -s, 1 16)"
 logits --ids "$(yes 7 | head -n 3000 | paste -s -d, -)" --top 1
-expect_error 5 '--dtype q8_0' logits -m "$model" --dtype q8_0 --ids 1
+expect_error 5 '--dtype: a GGUF file has its own types, q8_0' logits -m "$model" --dtype q8_0 --ids 1
 expect_error 5 'vllm' logits --ids 1
 expect_usage '--ids 1,2,3 is missing' logits -m "$model"
 expect_usage 'list of token ids' logits --ids ''

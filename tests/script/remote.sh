@@ -37,7 +37,7 @@ for server in "vllm $vllm" "ollama $ollama"; do
 done
 expect_error 18 'does not exist' generate -p vllm -u "$vllm" -m nobody hi
 expect_error 18 'ollama pull nobody' generate -p ollama -u "$ollama" -m nobody hi
-expect_error 5 'ignore_eos' generate -p ollama -u "$ollama" -m smol --ignore-eos hi
+expect_error 5 '--ignore-eos' generate -p ollama -u "$ollama" -m smol --ignore-eos hi
 INFERENCE_PROVIDER=ollama OLLAMA_BASE_URL=$ollama
 export INFERENCE_PROVIDER OLLAMA_BASE_URL
 expect_ok generate -m smol -n 2 hi
@@ -59,8 +59,8 @@ expect_error 18 'cannot be found' adapters unload "$@" a
 expect_ok generate "$@" -m smol --load "b=$adapter-1" --adapter b -n 3 --json hi
 expect_output '' adapters list "$@" # generate took back what it loaded
 expect_error 11 'lora_' adapters load "$@" "c=$peft/nan-weight"
-expect_error 5 '--device is for a provider in process' generate "$@" -m smol --device cuda hi
-expect_error 5 '--dtype is for a provider in process' adapters load "$@" --dtype float32 "c=$adapter-0"
+expect_error 3 '--device: the vllm provider has no use for it, since it is a server' generate "$@" -m smol --device cuda hi
+expect_error 3 '--dtype: the vllm provider has no use for it, since it is a server' adapters load "$@" --dtype float32 "c=$adapter-0"
 printf '%s\n' '{"do":"next","path":"/v1/unload_lora_adapter","act":"wait","seconds":20}' >&7
 "$INFERENCE" adapters unload "$@" nobody >"$work/out" 2>"$work/err" &
 pid=$!

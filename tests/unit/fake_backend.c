@@ -479,6 +479,9 @@ static void fake_destroy(void *impl)
 }
 
 const struct provider_ops fake_ops = {.type = INF_PROVIDER_LLAMACPP,
+                                      .name = "llamacpp",
+                                      .url_variable = "LLAMACPP_MODEL_PATH",
+                                      .default_url = "",
                                       .in_process = true,
                                       .create = fake_create,
                                       .destroy = fake_destroy,
@@ -495,6 +498,9 @@ const struct provider_ops fake_ops = {.type = INF_PROVIDER_LLAMACPP,
                                       .stats = fake_stats};
 
 const struct provider_ops fake_server_ops = {.type = INF_PROVIDER_VLLM,
+                                             .name = "vllm",
+                                             .url_variable = "VLLM_BASE_URL",
+                                             .default_url = "http://localhost:8100/v1",
                                              .create = fake_create,
                                              .destroy = fake_destroy,
                                              .generate = fake_generate};

@@ -4,18 +4,23 @@
  */
 #include "fake_backend.h"
 
-const struct provider_ops *backend_ops(int32_t type, const char **hint)
-{
-    switch (type) {
-    case INF_PROVIDER_VLLM:
-        return &fake_server_ops;
-    case INF_PROVIDER_LLAMACPP:
-        return &fake_ops;
-    default:
-        *hint = "this build has no such provider; configure it with -DFAKE=ON";
-        return NULL;
-    }
-}
+static const struct provider_ops no_ollama = {.type = INF_PROVIDER_OLLAMA,
+                                              .name = "ollama",
+                                              .url_variable = "OLLAMA_BASE_URL",
+                                              .default_url = "http://localhost:11434/v1",
+                                              .missing = "this build has no such provider; "
+                                                         "configure it with -DFAKE=ON"};
+
+static const struct provider_ops no_transformers = {.type = INF_PROVIDER_TRANSFORMERS,
+                                                    .name = "transformers",
+                                                    .url_variable = "TRANSFORMERS_MODEL_NAME",
+                                                    .default_url = "",
+                                                    .in_process = true,
+                                                    .missing = "this build has no such provider; "
+                                                               "configure it with -DFAKE=ON"};
+
+const struct provider_ops *const backends[] = {&fake_server_ops, &no_ollama, &fake_ops,
+                                               &no_transformers, NULL};
 
 int32_t backend_inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
 {

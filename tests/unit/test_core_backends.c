@@ -11,8 +11,20 @@
 
 #include <cmocka.h>
 
-static const int32_t all_types[] = {INF_PROVIDER_VLLM, INF_PROVIDER_OLLAMA, INF_PROVIDER_LLAMACPP,
-                                    INF_PROVIDER_TRANSFORMERS};
+static void every_row_is_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; backends[i]; i++) {
+        const struct provider_ops *ops = backends[i];
+
+        assert_int_equal(ops->type, i + 1); /* types are found by counting */
+        assert_true(ops->name && ops->url_variable && ops->default_url);
+        if (ops->missing)
+            assert_true(!ops->create && !ops->destroy && !ops->generate);
+        else
+            assert_true(ops->create && ops->destroy && ops->generate);
+    }
+}
 
 static void every_type_is_there_or_says_what_to_do(void **state)
 {
@@ -20,24 +32,19 @@ static void every_type_is_there_or_says_what_to_do(void **state)
 
     (void)state;
     assert_int_equal(inf_context_create(&ctx, NULL, NULL), INF_OK);
-    for (size_t i = 0; i < 4; i++) {
-        const char *name = inf_provider_type_name(all_types[i]);
-        const char *hint = NULL;
-        const struct provider_ops *ops = backend_ops(all_types[i], &hint);
+    for (size_t i = 0; backends[i]; i++) {
         inf_provider *p = NULL;
         inf_error err;
-        int32_t code = inf_provider_get(&p, ctx, name, NULL, &err);
+        int32_t code = inf_provider_get(&p, ctx, backends[i]->name, NULL, &err);
 
-        if (ops) {
+        if (!backends[i]->missing) {
             assert_int_equal(code, INF_OK);
-            assert_int_equal(ops->type, all_types[i]);
-            assert_true(ops->create && ops->destroy && ops->generate);
-            assert_int_equal(inf_provider_type_of(p), all_types[i]);
+            assert_int_equal(inf_provider_type_of(p), backends[i]->type);
         } else {
             assert_int_equal(code, INF_ERROR_UNSUPPORTED);
             assert_null(p);
-            assert_string_equal(err.message, hint);
-            assert_non_null(strstr(err.message, name));
+            assert_string_equal(err.message, backends[i]->missing);
+            assert_non_null(strstr(err.message, backends[i]->name));
             assert_true(strstr(err.message, "-D") || strstr(err.message, "use llamacpp"));
         }
         inf_provider_release(p);
@@ -45,36 +52,69 @@ static void every_type_is_there_or_says_what_to_do(void **state)
     inf_context_close(ctx, NULL);
 }
 
+static const struct provider_ops *row(const char *name)
+{
+    size_t i = 0;
+
+    while (strcmp(backends[i]->name, name) != 0)
+        i++;
+    return backends[i];
+}
+
 static void llamacpp_is_there_when_it_was_asked_for(void **state)
 {
-    const char *hint = NULL;
-
     (void)state;
 #ifdef INF_WITH_LLAMACPP
-    assert_non_null(backend_ops(INF_PROVIDER_LLAMACPP, &hint));
+    assert_null(row("llamacpp")->missing);
 #else
-    assert_null(backend_ops(INF_PROVIDER_LLAMACPP, &hint));
-    assert_non_null(strstr(hint, "-DINF_LLAMACPP=ON"));
+    assert_non_null(strstr(row("llamacpp")->missing, "-DINF_LLAMACPP=ON"));
 #endif
 }
 
-/* The default type is vllm, whether or not this build has it. */
+/* The default type is vllm, which every build has. */
 static void the_default_is_vllm(void **state)
 {
-    const char *hint = NULL;
-    bool has_vllm = backend_ops(INF_PROVIDER_VLLM, &hint) != NULL;
     inf_context *ctx = NULL;
     inf_provider *p = NULL;
-    inf_error err;
 
     (void)state;
     assert_int_equal(inf_context_create(&ctx, NULL, NULL), INF_OK);
-    assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, &err),
-                     has_vllm ? INF_OK : INF_ERROR_UNSUPPORTED);
-    if (!has_vllm)
-        assert_non_null(strstr(err.message, "vllm"));
+    assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, NULL), INF_OK);
+    assert_int_equal(inf_provider_type_of(p), INF_PROVIDER_VLLM);
     inf_provider_release(p);
     inf_context_close(ctx, NULL);
+}
+
+static void what_is_known_of_a_type(void **state)
+{
+    inf_provider_info info;
+
+    (void)state;
+    assert_int_equal(inf_provider_type_info(&info, sizeof info, INF_PROVIDER_OLLAMA), INF_OK);
+    assert_int_equal(info.struct_size, sizeof info);
+    assert_int_equal(info.type, INF_PROVIDER_OLLAMA);
+    assert_string_equal(info.name, "ollama");
+    assert_string_equal(info.url_variable, "OLLAMA_BASE_URL");
+    assert_string_equal(info.default_url, "http://localhost:11434/v1");
+    assert_null(info.missing);
+    assert_false(info.in_process);
+    assert_int_equal(inf_provider_type_info(&info, sizeof info, INF_PROVIDER_TRANSFORMERS), INF_OK);
+    assert_true(info.in_process);
+    assert_int_equal(inf_provider_type_info(&info, sizeof info, 99), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_provider_type_info(NULL, sizeof info, 1), INF_ERROR_INVALID_ARGUMENT);
+}
+
+static void a_path_tells_the_type(void **state)
+{
+    (void)state;
+    assert_int_equal(inf_provider_type_of_model("/"), INF_PROVIDER_TRANSFORMERS);
+    assert_int_equal(inf_provider_type_of_model(__FILE__), INF_PROVIDER_LLAMACPP);
+    assert_int_equal(inf_provider_type_of_model("model.GGUF"), INF_PROVIDER_LLAMACPP);
+    assert_int_equal(inf_provider_type_of_model("./missing"), INF_PROVIDER_LLAMACPP);
+    assert_int_equal(inf_provider_type_of_model("Qwen/Qwen3-8B"), 0);
+    assert_int_equal(inf_provider_type_of_model("llama3.2"), 0);
+    assert_int_equal(inf_provider_type_of_model(""), 0);
+    assert_int_equal(inf_provider_type_of_model(NULL), 0);
 }
 
 static void inspecting_what_is_not_there_is_an_error(void **state)
@@ -99,13 +139,16 @@ static int clear_environment(void **state)
     unsetenv("VLLM_BASE_URL");
     unsetenv("OLLAMA_BASE_URL");
     unsetenv("LLAMACPP_MODEL_PATH");
-    unsetenv("TRANSFORMERS_MODEL");
+    unsetenv("TRANSFORMERS_MODEL_NAME");
     return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_is_whole),
+        cmocka_unit_test(what_is_known_of_a_type),
+        cmocka_unit_test(a_path_tells_the_type),
         cmocka_unit_test(every_type_is_there_or_says_what_to_do),
         cmocka_unit_test(llamacpp_is_there_when_it_was_asked_for),
         cmocka_unit_test(the_default_is_vllm),

@@ -23,7 +23,7 @@ static void clear_environment(void)
     unsetenv("VLLM_BASE_URL");
     unsetenv("OLLAMA_BASE_URL");
     unsetenv("LLAMACPP_MODEL_PATH");
-    unsetenv("TRANSFORMERS_MODEL");
+    unsetenv("TRANSFORMERS_MODEL_NAME");
 }
 
 static int open_factory(void **state)

@@ -1,0 +1,37 @@
+/*
+ * config: what of a provider's configuration a GGUF file has no use for, and where it computes.
+ */
+#include "llamacpp/llamacpp.h"
+
+#include "core/error.h"
+
+#include <string.h>
+
+static bool is_auto(const char *value)
+{
+    return !value || strcmp(value, "auto") == 0;
+}
+
+int32_t llamacpp_check_config(inf_provider_config *config, inf_error *err)
+{
+    if (!is_auto(config->dtype))
+        return error_set(
+            err, INF_ERROR_UNSUPPORTED,
+            "dtype: a GGUF file has its own types, %s cannot be asked for; leave it out, or "
+            "quantize the file to another type",
+            config->dtype);
+    if (is_auto(config->device))
+        return INF_OK;
+    if (strcmp(config->device, "cpu") != 0)
+        return error_set(
+            err, INF_ERROR_UNSUPPORTED,
+            "device: %s is not part of this build, which computes on the CPU; use cpu or "
+            "auto",
+            config->device);
+    if (config->n_gpu_layers > 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "device: cpu and n_gpu_layers %d contradict each other",
+                         config->n_gpu_layers);
+    config->n_gpu_layers = 0;
+    return INF_OK;
+}
