@@ -1,6 +1,6 @@
 /*
  * client: the I/O thread, its loop, and the client's life. The context keeps one client, made when
- * the first provider asks.
+ * the first provider asks. It stands above the other files, which reach it through client_events only.
  */
 #include "http/internal.h"
 
@@ -11,55 +11,6 @@
 
 #define SETTLE_ROUNDS 16
 #define IDLE_MS 30000
-
-static _Thread_local const struct http_client *current;
-
-/* xorshift: spreads retries, nothing more. */
-uint64_t client_random(struct http_client *c)
-{
-    c->random ^= c->random << 13;
-    c->random ^= c->random >> 7;
-    c->random ^= c->random << 17;
-    return c->random;
-}
-
-/* ------------------------------------------------------------------ signals */
-
-bool client_signal(struct http_exchange *x, uint32_t signal)
-{
-    struct http_client *c = x->client;
-    bool listening = false;
-    bool first = false;
-
-    pthread_mutex_lock(&c->signal_lock);
-    listening = c->listening;
-    if (listening && x->signals == 0) {
-        atomic_fetch_add_explicit(&x->refs, 1, memory_order_relaxed);
-        first = c->signalled == NULL;
-        x->next_signalled = NULL;
-        *c->signalled_end = x;
-        c->signalled_end = &x->next_signalled;
-    }
-    if (listening)
-        x->signals |= signal;
-    if (first && current != c)
-        uv_async_send(&c->wake);
-    pthread_mutex_unlock(&c->signal_lock);
-    return listening;
-}
-
-/* Takes all, reads what each was told, and leaves them linked. */
-static struct http_exchange *take_all(struct http_client *c)
-{
-    struct http_exchange *all = NULL;
-
-    pthread_mutex_lock(&c->signal_lock);
-    all = c->signalled;
-    c->signalled = NULL;
-    c->signalled_end = &c->signalled;
-    pthread_mutex_unlock(&c->signal_lock);
-    return all;
-}
 
 static void obey(struct http_exchange *x, uint32_t signals)
 {
@@ -72,25 +23,21 @@ static void obey(struct http_exchange *x, uint32_t signals)
 
 static bool take_signals(struct http_client *c)
 {
-    struct http_exchange *x = take_all(c);
+    struct http_exchange *x = signals_take(c);
     bool any = x != NULL;
 
     while (x) {
         struct http_exchange *next = NULL;
         uint32_t signals = 0;
 
-        pthread_mutex_lock(&c->signal_lock);
-        next = x->next_signalled;
-        signals = x->signals;
-        x->signals = 0; /* from here on it may be queued again */
-        pthread_mutex_unlock(&c->signal_lock);
+        signals = signals_read(x, &next);
         obey(x, signals);
         x = next;
     }
     return any;
 }
 
-void client_settle(struct http_client *c)
+static void settle(struct http_client *c)
 {
     bool more = true;
 
@@ -111,11 +58,9 @@ static void stop(struct http_client *c)
     c->stopped = true;
     while (c->exchanges)
         exchange_cancelled(c->exchanges);
-    client_settle(c);
-    pthread_mutex_lock(&c->signal_lock);
-    c->listening = false;
-    pthread_mutex_unlock(&c->signal_lock);
-    client_settle(c); /* what was signalled until then */
+    settle(c);
+    signals_close(c);
+    settle(c); /* what was signalled until then */
     resolver_close(c);
     shards_close(c);
     transfers_free(c);
@@ -130,7 +75,7 @@ static void on_wake(uv_async_t *wake)
 
     if (c->stopped)
         return;
-    client_settle(c);
+    settle(c);
     if (atomic_load_explicit(&c->stopping, memory_order_acquire))
         stop(c);
 }
@@ -139,9 +84,8 @@ static void *io_thread(void *arg)
 {
     struct http_client *c = arg;
 
-    current = c;
+    signals_on_this_thread(c);
     uv_run(&c->loop, UV_RUN_DEFAULT);
-    current = NULL;
     return NULL;
 }
 
@@ -150,21 +94,6 @@ static void *io_thread(void *arg)
 static void init_curl(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-static void free_client(struct http_client *c)
-{
-    environment_free(&c->environment);
-    http_headers_unref(c->no_headers);
-    pthread_mutex_destroy(&c->signal_lock);
-    mem_free(c->heap);
-    mem_free(c);
-}
-
-void client_unref_block(struct http_client *c)
-{
-    if (atomic_fetch_sub_explicit(&c->blocks, 1, memory_order_acq_rel) == 1)
-        free_client(c);
 }
 
 static int32_t init_loop(struct http_client *c, inf_error *err)
@@ -213,6 +142,8 @@ static int32_t start_thread(struct http_client *c, inf_error *err)
                             : error_set(err, INF_ERROR_STATE, "the system refuses another thread");
 }
 
+static const struct client_events events = {settle, exchange_due, exchange_resolved, exchange_over};
+
 static int32_t create(void **out, inf_context *ctx, inf_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -226,6 +157,7 @@ static int32_t create(void **out, inf_context *ctx, inf_error *err)
     atomic_init(&c->users, 1);
     atomic_init(&c->blocks, 1);
     c->ctx = ctx;
+    c->events = &events;
     c->clock_due = HTTP_NEVER;
     c->idle_ms = IDLE_MS;
     c->random = (uint64_t)clock_us() * UINT64_C(0x9e3779b97f4a7c15) | 1;
@@ -237,7 +169,7 @@ static int32_t create(void **out, inf_context *ctx, inf_error *err)
     if (code == INF_OK)
         code = start_thread(c, err);
     if (code != INF_OK) {
-        free_client(c);
+        client_unref_block(c);
         return code;
     }
     *out = c;

@@ -89,8 +89,8 @@ static void on_clock(uv_timer_t *timer)
 
     c->clock_due = HTTP_NEVER;
     while (c->n_heap > 0 && c->heap[0]->due <= uv_now(&c->loop))
-        exchange_due(c->heap[0]);
-    client_settle(c);
+        c->events->due(c->heap[0]);
+    c->events->settle(c);
 }
 
 /* A timer that comes too early only looks, so that it is left alone when the earliest moves back. */

@@ -5,6 +5,9 @@
  * threads reach an exchange through the client's queue of signalled ones only. The one lock,
  * signal_lock, guards that queue and whether it is still read; nothing is called with it held but
  * uv_async_send.
+ *
+ * From the bottom: environment, headers and signal; failure; deadline; answer; resolver and transfer;
+ * exchange; client. A file calls those below it, and what is above through client_events.
  */
 #ifndef INF_HTTP_INTERNAL_H
 #define INF_HTTP_INTERNAL_H
@@ -125,8 +128,20 @@ struct watch {
     bool idle;  /* libcurl did not ask for it */
 };
 
+/* What the files below do not know: who comes next. Called on the I/O thread. */
+struct client_events {
+    /* Runs what callbacks and signals have left to do; every libuv callback ends with it. */
+    void (*settle)(struct http_client *c);
+    void (*due)(struct http_exchange *x);
+    /* x looks again for the addresses it needs, then goes on; err: the lookup failed. */
+    void (*resolved)(struct http_exchange *x, const inf_error *err);
+    /* The transfer is over; the exchange still has it. */
+    void (*over)(struct http_exchange *x, CURLcode result);
+};
+
 struct http_client {
-    _Atomic int32_t users;  /* the last one ends it */
+    const struct client_events *events; /* client.c's */
+    _Atomic int32_t users;              /* the last one ends it */
     _Atomic int32_t blocks; /* what keeps the memory: the users together, each exchange */
     inf_context *ctx;
     struct environment environment; /* constant */
@@ -161,12 +176,19 @@ struct http_client {
     uint64_t random;
 };
 
-/* client.c */
+/* signal.c */
 /* Queues a signal (enum signal) for the I/O thread; false when that reads none any more. */
 bool client_signal(struct http_exchange *x, uint32_t signal);
-/* Runs what callbacks and signals have left to do; every libuv callback ends with it. */
-void client_settle(struct http_client *c);
+/* Takes all that were signalled, linked by next_signalled. */
+struct http_exchange *signals_take(struct http_client *c);
+/* What x was told, and the one behind it. x may be queued again afterwards. */
+uint32_t signals_read(struct http_exchange *x, struct http_exchange **next);
+/* This is the I/O thread: it needs no waking. */
+void signals_on_this_thread(const struct http_client *c);
+/* None is queued any more. */
+void signals_close(struct http_client *c);
 uint64_t client_random(struct http_client *c);
+/* Frees the client with the last block. */
 void client_unref_block(struct http_client *c);
 
 /* deadline.c: the exchanges ordered by `due` */
@@ -179,11 +201,10 @@ void deadline_arm(struct http_client *c);
 /* exchange.c */
 void exchange_begin(struct http_exchange *x);
 void exchange_cancelled(struct http_exchange *x);
-void exchange_due(struct http_exchange *x);
 void exchange_unref(struct http_exchange *x);
-/* Looks again for the addresses it needs, then goes on; err: the lookup failed. */
+/* These are client_events. */
+void exchange_due(struct http_exchange *x);
 void exchange_resolved(struct http_exchange *x, const inf_error *err);
-/* The transfer is over; the exchange still has it. */
 void exchange_over(struct http_exchange *x, CURLcode result);
 /* Tells the owners that have enough; whether there was one that was not told yet. */
 bool exchanges_tell_enough(struct http_client *c);
@@ -206,7 +227,7 @@ void shards_close_idle(struct http_client *c);
 
 /* resolver.c */
 /* *addresses: "1.2.3.4,[::1]", valid until the loop goes on; NULL: x waits, and is told by
- * exchange_resolved. */
+ * client_events.resolved. */
 int32_t resolver_find(const char **addresses, struct http_exchange *x, const char *host, size_t n,
                       inf_error *err);
 void resolver_leave(struct http_exchange *x);

@@ -56,7 +56,7 @@ static void wake_waiters(struct lookup *l, const inf_error *err)
         struct http_exchange *next = x->next_waiter;
 
         x->next_waiter = x->previous_waiter = NULL;
-        exchange_resolved(x, err);
+        x->client->events->resolved(x, err);
         x = next;
     }
 }
@@ -81,7 +81,7 @@ static void on_addresses(uv_getaddrinfo_t *request, int status, struct addrinfo 
                          status ? uv_strerror(status) : "it has no address");
     }
     wake_waiters(l, &err);
-    client_settle(c);
+    c->events->settle(c);
 }
 
 /* ------------------------------------------------------------------ the cache */

@@ -3,7 +3,7 @@
  * timers of the multi handles are watched by libuv. I/O thread only.
  *
  * Inside libcurl's callbacks nothing may call back into its multi handles: exchanges only note what
- * is to be done, and client_settle does it.
+ * is to be done, and client_events.settle does it.
  */
 #include "http/internal.h"
 
@@ -78,7 +78,7 @@ static void read_messages(struct shard *s)
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        exchange_over(t->exchange, message->data.result);
+        s->client->events->over(t->exchange, message->data.result);
     }
 }
 
@@ -106,7 +106,7 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     }
     curl_multi_socket_action(s->multi, fd, mask, &running);
     read_messages(s);
-    client_settle(s->client);
+    s->client->events->settle(s->client);
 }
 
 /* libuv forgets and adds the descriptor whenever told, so it is told only what is new. */
@@ -212,7 +212,7 @@ static void on_timer(uv_timer_t *timer)
     struct shard *s = timer->data;
 
     kick(s);
-    client_settle(s->client);
+    s->client->events->settle(s->client);
 }
 
 static int timer_wanted(CURLM *multi, long ms, void *arg)
