@@ -1,14 +1,12 @@
-/*
- * adapter_check: whether an adapter directory is sound, before a server is told to load it. See
- * adapter_files.h. Blocking file I/O; stateless.
- */
-#include "remote/adapter_files.h"
+/* adapter_check: see the header. */
+#include "remote/adapter_check.h"
 
-#include "core/buffer.h"
-#include "core/memory.h"
-#include "hf/files/peft.h"
-#include "remote/base_tensors.h"
 #include "core/json_scan.h"
+#include "core/memory.h"
+#include "core/numbers.h"
+#include "hf/files/peft.h"
+#include "remote/adapter_files.h"
+#include "remote/base_tensors.h"
 
 #include <errno.h>
 #include <float.h>
@@ -21,120 +19,76 @@ static const char weights_name[] = "adapter_model.safetensors";
 
 /* ------------------------------------------------------------------ numbers */
 
-static double f32_at(const unsigned char *p)
-{
-    float x = 0;
+enum { DOUBLES = 16, BYTES }; /* beside enum number_type */
 
-    memcpy(&x, p, sizeof x);
-    return (double)x;
-}
-
-static double f64_at(const unsigned char *p)
-{
-    double x = 0;
-
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
-static double bf16_at(const unsigned char *p)
-{
-    const unsigned char wide[4] = {0, 0, p[0], p[1]};
-
-    return f32_at(wide);
-}
-
-static double f16_at(const unsigned char *p)
-{
-    unsigned bits = (unsigned)p[0] | (unsigned)p[1] << 8;
-    int exponent = (int)(bits >> 10 & 31);
-    double fraction = (double)(bits & 1023);
-    double x = 0;
-
-    if (exponent == 31)
-        return (double)NAN; /* or infinite: as bad */
-    x = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
-    return bits >> 15 ? -x : x;
-}
-
-/* Of eight bits only whether they are a number is told: those that are, are small. */
-static double e5m2_at(const unsigned char *p)
-{
-    return (*p & 0x7c) == 0x7c ? (double)NAN : 0;
-}
-
-static double e4m3_at(const unsigned char *p)
-{
-    return (*p & 0x7f) == 0x7f ? (double)NAN : 0;
-}
-
-static double fnuz_at(const unsigned char *p)
-{
-    return *p == 0x80 ? (double)NAN : 0;
-}
-
-static double e8m0_at(const unsigned char *p)
-{
-    return *p == 0xff ? (double)NAN : 0;
-}
-
-struct decoder {
+/* The dtypes that have something else than finite numbers. A byte is none when its bits under `mask` are
+ * `bad`; those that are numbers are small. */
+static const struct format {
     const char *dtype;
-    size_t width;
-    double (*at)(const unsigned char *p);
+    int32_t type;
+    unsigned char mask, bad;
+} formats[] = {
+    {"F32", NUMBER_F32, 0, 0},
+    {"F16", NUMBER_F16, 0, 0},
+    {"BF16", NUMBER_BF16, 0, 0},
+    {"C64", NUMBER_F32, 0, 0},
+    {"F64", DOUBLES, 0, 0},
+    {"F8_E5M2", BYTES, 0x7c, 0x7c},
+    {"F8_E4M3", BYTES, 0x7f, 0x7f},
+    {"F8_E8M0", BYTES, 0xff, 0xff},
+    {"F8_E4M3FNUZ", BYTES, 0xff, 0x80},
+    {"F8_E5M2FNUZ", BYTES, 0xff, 0x80},
 };
 
-/* The dtypes that have something else than finite numbers. */
-static const struct decoder decoders[] = {
-    {"F32", 4, f32_at},          {"F16", 2, f16_at},      {"BF16", 2, bf16_at},
-    {"F64", 8, f64_at},          {"C64", 4, f32_at},      {"F8_E5M2", 1, e5m2_at},
-    {"F8_E4M3", 1, e4m3_at},     {"F8_E8M0", 1, e8m0_at}, {"F8_E4M3FNUZ", 1, fnuz_at},
-    {"F8_E5M2FNUZ", 1, fnuz_at},
-};
-
-static const struct decoder *find_decoder(const char *dtype)
+static const struct format *find_format(const char *dtype)
 {
-    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
-        if (strcmp(decoders[i].dtype, dtype) == 0)
-            return &decoders[i];
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(formats[i].dtype, dtype) == 0)
+            return &formats[i];
     return NULL;
 }
 
-/* The largest magnitude; negative when one is no finite number of f32. */
-static double largest(const struct decoder *d, const unsigned char *data, size_t size)
+/* The largest magnitude; infinite when one is no finite number of f32. */
+static double largest(const struct format *f, const unsigned char *data, size_t size)
 {
+    float narrow = INFINITY;
     double most = 0;
 
-    for (size_t at = 0; at + d->width <= size; at += d->width) {
-        double x = fabs(d->at(data + at));
+    for (size_t at = 0; f->type == BYTES && at < size; at++)
+        most = (data[at] & f->mask) == f->bad ? (double)INFINITY : most;
+    for (size_t at = 0; f->type == DOUBLES && at + sizeof most <= size; at += sizeof most) {
+        double x = 0;
 
-        if (!(x <= (double)FLT_MAX))
-            return -1;
-        most = x > most ? x : most;
+        memcpy(&x, data + at, sizeof x);
+        if (!(fabs(x) <= (double)FLT_MAX))
+            return (double)INFINITY;
+        most = fmax(most, fabs(x));
     }
-    return most;
+    if (f->type < DOUBLES && numbers_largest(&narrow, data, f->type, size / number_size(f->type)))
+        return (double)narrow;
+    return f->type < DOUBLES ? (double)INFINITY : most;
 }
 
 /* scale: what the server multiplies the numbers by. */
 static int32_t check_tensor(const struct safetensors *st, const struct safetensors_tensor *t,
                             double scale, inf_error *err)
 {
-    const struct decoder *d = find_decoder(t->dtype_name);
+    const struct format *f = find_format(t->dtype_name);
     void *scratch = NULL;
     const void *data = NULL;
     double most = 0;
     int32_t code = INF_OK;
 
-    if (!d || t->size == 0)
+    if (!f || t->size == 0)
         return INF_OK;
     scratch = mem_alloc(t->size);
     if (!scratch)
         return error_no_memory(err);
     code = safetensors_data(&data, st, t, scratch, err);
     if (code == INF_OK)
-        most = largest(d, data, t->size);
+        most = largest(f, data, t->size);
     mem_free(scratch);
-    if (code == INF_OK && most < 0)
+    if (code == INF_OK && isinf(most))
         return error_set(err, INF_ERROR_NOT_FINITE,
                          "tensor %s holds a NaN or an infinity (in f32): one request with such an "
                          "adapter spoils every answer of a vLLM server",
@@ -418,8 +372,8 @@ static int32_t check_safetensors(const char *dir, const char *base_dir, inf_adap
     return code;
 }
 
-int32_t adapter_files_check(const char *dir, const char *base_dir, inf_adapter_report *report,
-                            inf_error *err)
+int32_t adapter_check(const char *dir, const char *base_dir, inf_adapter_report *report,
+                      inf_error *err)
 {
     static const char *const pickles[] = {"adapter_model.bin", "adapter_model.pt"};
     const char *pickle = NULL;

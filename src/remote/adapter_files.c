@@ -1,8 +1,9 @@
-/* adapter_files: paths and bytes; see the header. The check is in adapter_check.c. */
+/* adapter_files: see the header. */
 #include "remote/adapter_files.h"
 
 #include "core/buffer.h"
 #include "core/memory.h"
+#include "remote/name_set.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,26 +42,6 @@ int32_t adapter_files_path(char **out, const char *path, inf_error *err)
     }
     *out = full.data;
     return INF_OK;
-}
-
-static size_t length_without_slashes(const char *path)
-{
-    size_t n = strlen(path);
-
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    return n;
-}
-
-bool adapter_files_same_path(const char *a, const char *b)
-{
-    size_t n = length_without_slashes(a);
-    struct stat one, two;
-
-    if (n == length_without_slashes(b) && memcmp(a, b, n) == 0)
-        return true;
-    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
-           one.st_ino == two.st_ino;
 }
 
 char *adapter_files_join(const char *dir, const char *name)
@@ -184,17 +165,16 @@ static bool list_files(struct name_set *files, const char *dir)
 
 void adapter_files_digest(struct files_digest *out, const char *dir)
 {
-    struct adapter_names sorted = {0}; /* for its set of names */
-    struct name_set *files = &sorted.used;
+    struct name_set files = {0};
 
     *out = (struct files_digest){{1, 2}, false};
-    out->known = adapter_files_readable(dir) && list_files(files, dir);
-    for (size_t i = 0; i < files->n && out->known; i++) {
-        char *path = adapter_files_join(dir, files->items[i]);
+    out->known = adapter_files_readable(dir) && list_files(&files, dir);
+    for (size_t i = 0; i < files.n && out->known; i++) {
+        char *path = adapter_files_join(dir, files.items[i]);
 
-        mix(out, (const unsigned char *)files->items[i], strlen(files->items[i]));
+        mix(out, (const unsigned char *)files.items[i], strlen(files.items[i]));
         out->known = path && mix_file(out, path);
         mem_free(path);
     }
-    adapter_names_free(&sorted);
+    name_set_free(&files);
 }

@@ -1,6 +1,6 @@
 /*
  * adapter_files: an adapter directory as this machine sees it, before its path goes to a server:
- * its full path, which bytes it holds, whether its weights are sound and fit the base model.
+ * its full path, and which bytes it holds.
  *
  * Blocking file I/O: for the provider's control threads. Stateless.
  */
@@ -8,15 +8,18 @@
 #define INF_REMOTE_ADAPTER_FILES_H
 
 #include "core/error.h"
-#include "remote/adapter_names.h"
+
+#include <stdbool.h>
+
+/* Which bytes a directory held. */
+struct files_digest {
+    uint64_t words[2];
+    bool known; /* the directory could be read here */
+};
 
 /* A relative path that exists here is made absolute; any other is copied as it is: it may be one
  * that only the server knows. Errors: NO_MEMORY, IO. */
 int32_t adapter_files_path(char **out, const char *path, inf_error *err);
-
-/* Two spellings of one path, as far as can be told: the same but for slashes at the end, or the same
- * file here. */
-bool adapter_files_same_path(const char *a, const char *b);
 
 /* True when this machine can read an adapter there. */
 bool adapter_files_readable(const char *dir);
@@ -29,24 +32,5 @@ void adapter_files_digest(struct files_digest *out, const char *dir);
 char *adapter_files_join(const char *dir, const char *name);
 /* A regular file of that name that this machine can read. */
 bool adapter_files_has(const char *dir, const char *name);
-
-/*
- * The adapter's format and every weight, of the file that vLLM would read: adapter_model.safetensors,
- * else adapter_model.bin, else adapter_model.pt. report: rank, scale, modules, tensors and bytes are
- * filled in, as far as our own reader knows the adapter.
- *
- * Every floating-point number must be finite, in f32 too: also F64 and 8-bit ones, the scale, and the
- * scale times each number of a B. A PEFT feature that our reader does not know is the server's to
- * judge, but its numbers are checked all the same. With the base model's directory (NULL, or one that
- * cannot be read, or has no safetensors: left out) names and shapes are compared too: of the LoRA
- * pairs and of modules trained in full (modules_to_save).
- *
- * A .bin or .pt is a pickle, which is not read here: it must be a whole zip archive or an old
- * torch.save stream; what numbers it holds, only the server finds out.
- *
- * Errors: BAD_FORMAT, MISMATCH, NOT_FINITE, each with the tensor's name; IO, NO_MEMORY.
- */
-int32_t adapter_files_check(const char *dir, const char *base_dir, inf_adapter_report *report,
-                            inf_error *err);
 
 #endif

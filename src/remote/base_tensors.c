@@ -1,14 +1,12 @@
 /* base_tensors: see the header. */
 #include "remote/base_tensors.h"
 
-#include "core/buffer.h"
 #include "core/memory.h"
 #include "hf/files/safetensors.h"
+#include "remote/adapter_files.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SHARDS_MAX = 1024 };
 
@@ -28,21 +26,16 @@ static bool is_shard(const char *name)
 static int32_t add_shard(struct base_tensors *b, const char *dir, const char *name, inf_error *err)
 {
     struct safetensors **grown = mem_realloc(b->shards, (b->n + 1) * sizeof(struct safetensors *));
-    struct buffer path;
+    char *path = NULL;
     int32_t code = INF_OK;
 
     if (!grown)
         return error_no_memory(err);
     b->shards = grown;
-    buffer_init(&path, PATH_MAX + 512);
-    if (!buffer_append_str(&path, dir) || !buffer_append_str(&path, "/") ||
-        !buffer_append_str(&path, name))
-        code = error_no_memory(err);
-    if (code == INF_OK)
-        code = safetensors_open(&b->shards[b->n], path.data, err);
-    if (code == INF_OK)
-        b->n++;
-    buffer_free(&path);
+    path = adapter_files_join(dir, name);
+    code = path ? safetensors_open(&b->shards[b->n], path, err) : error_no_memory(err);
+    b->n += code == INF_OK;
+    mem_free(path);
     return code;
 }
 
@@ -96,36 +89,33 @@ static const char *tail_of(const char *module)
     return module;
 }
 
-/* The tensor's name is the module's, whole or from its tail on, with the ending. */
-static bool names(const char *tensor, const char *module, const char *ending)
+/* The tensor of that name, whole or from its tail on, with the ending; or NULL. */
+static const struct safetensors_tensor *find(const struct base_tensors *b, const char *name,
+                                             const char *ending)
 {
-    size_t n = strlen(tensor);
-    size_t m = strlen(module);
-    size_t e = strlen(ending);
-    const char *at = n >= m + e ? tensor + n - m - e : NULL;
-
-    return at && memcmp(at, module, m) == 0 && strcmp(at + m, ending) == 0 &&
-           (at == tensor || at[-1] == '.');
-}
-
-/* The module's weight; *packed: it is there in another form. */
-static const struct safetensors_tensor *find(const struct base_tensors *b, const char *module,
-                                             bool *packed)
-{
-    static const char *const forms[] = {".qweight", ".weight_packed", ".weight_scale", ".scales"};
-    const char *tail = tail_of(module);
+    const char *tail = tail_of(name);
+    size_t m = strlen(tail);
+    size_t whole = m + strlen(ending);
 
     for (size_t s = 0; s < b->n; s++) {
         for (size_t i = 0; i < safetensors_count(b->shards[s]); i++) {
             const struct safetensors_tensor *t = safetensors_at(b->shards[s], i);
+            size_t n = strlen(t->name);
+            const char *at = n >= whole ? t->name + n - whole : NULL;
 
-            if (names(t->name, tail, ".weight"))
+            if (at && memcmp(at, tail, m) == 0 && strcmp(at + m, ending) == 0 &&
+                (at == t->name || at[-1] == '.'))
                 return t;
-            for (size_t k = 0; k < sizeof forms / sizeof *forms; k++)
-                *packed = *packed || names(t->name, tail, forms[k]);
         }
     }
     return NULL;
+}
+
+/* The module's weight is there in another form. */
+static bool is_packed(const struct base_tensors *b, const char *module)
+{
+    return find(b, module, ".qweight") || find(b, module, ".weight_packed") ||
+           find(b, module, ".weight_scale") || find(b, module, ".scales");
 }
 
 static bool is_output(const char *module)
@@ -144,10 +134,9 @@ static bool is_expert(const char *module)
 int32_t base_tensors_check(const struct base_tensors *b, const char *module, int64_t n_out,
                            int64_t n_in, const char *tensor, inf_error *err)
 {
-    bool packed = false;
-    const struct safetensors_tensor *t = find(b, module, &packed);
+    const struct safetensors_tensor *t = find(b, module, ".weight");
 
-    if (!t && (packed || is_output(module) || is_expert(module)))
+    if (!t && (is_output(module) || is_expert(module) || is_packed(b, module)))
         return INF_OK;
     if (!t)
         return error_set(err, INF_ERROR_MISMATCH,
@@ -166,30 +155,14 @@ int32_t base_tensors_check(const struct base_tensors *b, const char *module, int
                      (long long)t->shape[0]);
 }
 
-/* The tensor of that name, whole or from its tail on. */
-static const struct safetensors_tensor *find_whole(const struct base_tensors *b, const char *name)
-{
-    const char *tail = tail_of(name);
-
-    for (size_t s = 0; s < b->n; s++) {
-        for (size_t i = 0; i < safetensors_count(b->shards[s]); i++) {
-            const struct safetensors_tensor *t = safetensors_at(b->shards[s], i);
-
-            if (names(t->name, tail, ""))
-                return t;
-        }
-    }
-    return NULL;
-}
-
 int32_t base_tensors_check_whole(const struct base_tensors *b, const char *name,
                                  const struct safetensors_tensor *tensor, inf_error *err)
 {
-    const struct safetensors_tensor *t = find_whole(b, name);
+    const struct safetensors_tensor *t = find(b, name, "");
     bool same = true;
 
     if (!t && strstr(name, "lm_head."))
-        t = find_whole(b, "embed_tokens.weight");
+        t = find(b, "embed_tokens.weight", "");
     if (!t && (strstr(name, "lm_head.") || is_expert(name)))
         return INF_OK;
     if (!t)

@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "http/url.h"
 
 #include <string.h>
 
@@ -71,19 +72,33 @@ static const struct http_callbacks callbacks = {on_head, on_data, on_done};
 
 /* ------------------------------------------------------------------ life */
 
-void chat_call_init(struct chat_call *call, inf_op *op,
-                    void (*done)(struct chat_call *, const struct http_outcome *,
-                                 const inf_error *))
+int32_t chat_call_make(void **out, size_t size, inf_op *op, const struct server *server,
+                       void (*done)(struct chat_call *, const struct http_outcome *,
+                                    const inf_error *),
+                       inf_error *err)
 {
-    *call = (struct chat_call){.op = op, .done = done};
+    struct chat_call *call = mem_calloc(1, size);
+    int32_t code = INF_OK;
+
+    if (!call)
+        return error_no_memory(err);
+    call->op = op;
+    call->done = done;
     chat_reader_init(&call->reader, CHAT_COMPLETIONS);
+    code = server_headers(&call->headers, server, op_request(op)->extra_headers, err);
+    if (code == INF_OK)
+        *out = call;
+    else
+        chat_call_free(call);
+    return code;
 }
 
 void chat_call_free(struct chat_call *call)
 {
     http_exchange_release(call->exchange);
-    call->exchange = NULL;
+    http_headers_unref(call->headers);
     chat_reader_free(&call->reader);
+    mem_free(call);
 }
 
 /* What is left of the operation's time. */
@@ -95,35 +110,72 @@ static int64_t time_left_ms(const inf_op *op)
     return left > 1 ? left : 1;
 }
 
-int32_t chat_call_start(struct chat_call *call, const struct chat_request *r, struct buffer *body,
-                        inf_error *err)
+int32_t chat_call_start(struct chat_call *call, struct http_client *client,
+                        const struct server *server, const struct server_times *times,
+                        int32_t dialect, struct buffer *body, inf_error *err)
 {
     struct http_request request;
     struct http_exchange *exchange = NULL;
+    char *url = dialect == CHAT_OLLAMA ? url_join(server->root, "/api/chat")
+                                       : url_join(server->base, "/chat/completions");
     int32_t code = INF_OK;
 
+    if (!url)
+        return error_no_memory(err);
     http_request_default(&request);
     request.method = "POST";
-    request.url = r->url;
-    request.headers = r->headers;
+    request.url = url;
+    request.headers = call->headers;
     request.body = body->data;
     request.body_len = body->len;
-    request.connect_ms = r->times.connect_ms;
-    request.silence_ms = r->times.silence_ms;
+    request.connect_ms = times->connect_ms;
+    request.silence_ms = times->silence_ms;
     request.total_ms = time_left_ms(call->op);
     request.retry = HTTP_RETRY_GENERATION;
-    request.max_retries = r->times.max_retries;
+    request.max_retries = times->max_retries;
     request.callbacks = &callbacks;
     request.owner = call;
+    call->server = server;
+    call->answered = false;
     chat_reader_free(&call->reader);
-    chat_reader_init(&call->reader, r->dialect);
-    code = http_start(&exchange, r->client, &request, err);
+    chat_reader_init(&call->reader, dialect);
+    code = http_start(&exchange, client, &request, err);
+    mem_free(url);
     if (code != INF_OK)
         return code;
     http_exchange_release(call->exchange);
     call->exchange = exchange;
+    call->sending = true;
     *body = (struct buffer){.limit = body->limit};
+    if (op_stop_code(call->op) != INF_OK)
+        http_cancel(exchange);
     return INF_OK;
+}
+
+/* ------------------------------------------------------------------ cancel and timeout */
+
+static void run_end_job(struct job *job)
+{
+    struct chat_call *call = (struct chat_call *)(void *)((char *)job -
+                                                          offsetof(struct chat_call, end_job));
+    inf_error err;
+
+    op_stop_error(call->op, &err);
+    call->done(call, NULL, &err);
+}
+
+void chat_call_stop(struct chat_call *call)
+{
+    call->end_job.run = run_end_job;
+    context_submit(op_context(call->op), &call->end_job);
+}
+
+void chat_call_cancel(struct chat_call *call, bool waited)
+{
+    if (call->sending)
+        http_cancel(call->exchange);
+    else if (waited)
+        chat_call_stop(call);
 }
 
 /* ------------------------------------------------------------------ the result */
@@ -154,14 +206,17 @@ static bool keep_body(struct op_output *out, const struct http_outcome *outcome)
     return true;
 }
 
-void chat_call_fill(struct chat_call *call, const struct http_outcome *outcome, inf_error *err)
+/* Into the operation's output: what came, the timings, a failed body. *err, when that is INF_OK, is
+ * how it failed. */
+static void fill(struct chat_call *call, const struct http_outcome *outcome, inf_error *err)
 {
     const inf_request *r = op_request(call->op);
     struct op_output *out = op_output(call->op);
     inf_error mine = {0};
 
     fill_timings(call, &out->timings);
-    if (!keep_body(out, outcome))
+    out->model = mem_strndup(r->model.data ? r->model.data : "", r->model.len);
+    if (!keep_body(out, outcome) || !out->model)
         error_no_memory(&mine);
     if (mine.code == INF_OK)
         chat_stream_fill(&call->reader.stream, out, r->logprobs.is_set, &mine);
@@ -177,4 +232,30 @@ void chat_call_fill(struct chat_call *call, const struct http_outcome *outcome, 
         if (out->completion_tokens < 0)
             out->completion_tokens = call->reader.stream.text_chunks;
     }
+}
+
+struct server_answer chat_call_answer(const struct chat_call *call,
+                                      const struct http_outcome *outcome, int32_t provider,
+                                      const char *name)
+{
+    return (struct server_answer){.provider = provider,
+                                  .route = ROUTE_CHAT,
+                                  .status = outcome->head.status,
+                                  .url = call->server->shown,
+                                  .name = name,
+                                  .body = outcome->body,
+                                  .body_len = outcome->body_len};
+}
+
+void chat_call_end(struct chat_call *call, const struct http_outcome *outcome, const inf_error *how)
+{
+    inf_op *op = call->op;
+    inf_error err = *how;
+
+    if (err.code == INF_ERROR_CANCELLED && op_stop_code(op) != INF_OK)
+        op_stop_error(op, &err);
+    fill(call, outcome, &err);
+    op_set_canceller(op, NULL, NULL);
+    chat_call_free(call);
+    op_finish(op, &err); /* last: the provider may be gone after it */
 }

@@ -1,11 +1,12 @@
 /* model_list: see the header. */
 #include "remote/model_list.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 #include "core/json_scan.h"
 #include "remote/text_join.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static int32_t broken(inf_error *err)
 {
@@ -43,25 +44,20 @@ void model_list_free(struct model_list *list)
     for (size_t i = 0; i < list->n; i++)
         free_entry(&list->items[i]);
     mem_free(list->items);
-    *list = (struct model_list){NULL, 0};
+    *list = (struct model_list){NULL, 0, 0};
 }
 
 static int32_t add(struct model_list *list, struct json_span item, inf_error *err)
 {
     struct model_entry e = {0};
-    struct model_entry *grown = NULL;
 
     if (!scan_is_object(item) || !scan_is_string(scan_member(item, "id")))
         return broken(err);
     if (list->n == MODEL_LIST_MAX)
         return error_set_detail(err, INF_ERROR_LIMIT, MODEL_LIST_MAX,
                                 "the server lists more than %d models", MODEL_LIST_MAX);
-    if (list->n % 16 == 0) {
-        grown = mem_realloc(list->items, (list->n + 16) * sizeof *grown);
-        if (!grown)
-            return error_no_memory(err);
-        list->items = grown;
-    }
+    if (!grow((void **)&list->items, list->n, &list->capacity, sizeof *list->items))
+        return error_no_memory(err);
     if (!copy_string(&e.id, scan_member(item, "id")) || !e.id ||
         !copy_string(&e.parent, scan_member(item, "parent")) ||
         !copy_string(&e.root, scan_member(item, "root"))) {
@@ -78,7 +74,7 @@ int32_t model_list_parse(struct model_list *out, const char *body, size_t len, i
     struct json_walk w;
     int32_t code = INF_OK;
 
-    *out = (struct model_list){NULL, 0};
+    *out = (struct model_list){NULL, 0, 0};
     if (!len || !scan_json(&whole, body, len) || !scan_array(&w, scan_member(whole, "data")))
         return broken(err);
     while (code == INF_OK && scan_next_item(&w, &item))
@@ -102,4 +98,31 @@ const struct model_entry *model_list_base(const struct model_list *list)
         if (!list->items[i].parent)
             return &list->items[i];
     return NULL;
+}
+
+/* ------------------------------------------------------------------ whose it is */
+
+static size_t length_without_slashes(const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return n;
+}
+
+static bool same_path(const char *a, const char *b)
+{
+    size_t n = length_without_slashes(a);
+    struct stat one, two;
+
+    if (n == length_without_slashes(b) && memcmp(a, b, n) == 0)
+        return true;
+    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+bool model_entry_is_from(const struct model_entry *e, const char *path)
+{
+    return e->parent && (!e->root || !path || same_path(e->root, path));
 }

@@ -8,7 +8,7 @@
  * Ollama has no adapters: an adapter_id is logged and ignored, the adapter slots are not there.
  *
  * Threads: everything after the start runs on the client's I/O thread. ollama->lock guards what is
- * known of the server, the waiting requests and each request's `sending`; under it http_start,
+ * known of the server and the waiting requests; under it http_start,
  * http_cancel and context_submit are called, which never call back. op_finish never is.
  */
 #include "core/context.h"
@@ -43,75 +43,27 @@ struct ollama {
 };
 
 struct request {
-    struct ollama *ollama;
-    inf_op *op;
-    struct http_headers *headers; /* of its own, when it has extra headers; else NULL */
     struct chat_call call;
-    bool sending;
-    struct request *next;
-    struct job finish_job;
+    struct ollama *ollama;
+    struct request *next; /* among the waiting */
 };
-
-/* ------------------------------------------------------------------ the end */
-
-static void request_free(struct request *r)
-{
-    chat_call_free(&r->call);
-    http_headers_unref(r->headers);
-    mem_free(r);
-}
-
-/* No lock is held. */
-static void finish(struct request *r, const struct http_outcome *outcome, inf_error *err)
-{
-    const inf_request *asked = op_request(r->op);
-    inf_op *op = r->op;
-    inf_error stopped;
-
-    if (err->code != INF_OK && op_stop_error(op, &stopped) != INF_OK)
-        *err = stopped;
-    chat_call_fill(&r->call, outcome, err);
-    op_output(op)->model = mem_strndup(asked->model.data ? asked->model.data : "",
-                                       asked->model.len);
-    if (!op_output(op)->model && err->code == INF_OK)
-        error_no_memory(err);
-    op_set_canceller(op, NULL, NULL);
-    request_free(r);
-    op_finish(op, err); /* last: the provider may be gone after it */
-}
-
-static void finish_stopped(struct job *job)
-{
-    struct request *r = (struct request *)(void *)((char *)job -
-                                                   offsetof(struct request, finish_job));
-    inf_error err;
-
-    op_stop_error(r->op, &err);
-    finish(r, NULL, &err);
-}
 
 static void request_done(struct chat_call *call, const struct http_outcome *outcome,
                          const inf_error *how)
 {
-    struct request *r = (struct request *)(void *)((char *)call - offsetof(struct request, call));
-    struct ollama *o = r->ollama;
+    struct ollama *o = ((struct request *)call)->ollama;
     inf_error err = *how;
 
     pthread_mutex_lock(&o->lock);
-    r->sending = false;
+    call->sending = false;
     pthread_mutex_unlock(&o->lock);
-    if (err.code == INF_ERROR_HTTP_STATUS && outcome->head.status >= 400) {
-        struct server_answer a = {.provider = INF_PROVIDER_OLLAMA,
-                                  .route = ROUTE_CHAT,
-                                  .status = outcome->head.status,
-                                  .url = o->server.shown,
-                                  .name = op_request(r->op)->model.data,
-                                  .body = outcome->body,
-                                  .body_len = outcome->body_len};
+    if (outcome && err.code == INF_ERROR_HTTP_STATUS && outcome->head.status >= 400) {
+        struct server_answer a = chat_call_answer(call, outcome, INF_PROVIDER_OLLAMA,
+                                                  op_request(call->op)->model.data);
 
         server_error(&a, &err);
     }
-    finish(r, outcome, &err);
+    chat_call_end(call, outcome, &err);
 }
 
 /* ------------------------------------------------------------------ sending */
@@ -119,7 +71,7 @@ static void request_done(struct chat_call *call, const struct http_outcome *outc
 static int32_t write_body(struct buffer *body, const struct request *r, enum server_kind kind,
                           inf_error *err)
 {
-    const inf_request *asked = op_request(r->op);
+    const inf_request *asked = op_request(r->call.op);
 
     buffer_init(body, CHAT_BODY_MAX);
     return chat_body_write(body, kind == KIND_OLLAMA ? CHAT_BODY_OLLAMA : CHAT_BODY_PLAIN, asked,
@@ -130,23 +82,9 @@ static int32_t write_body(struct buffer *body, const struct request *r, enum ser
 static int32_t send_locked(struct request *r, struct buffer *body, inf_error *err)
 {
     struct ollama *o = r->ollama;
-    bool native = o->kind == KIND_OLLAMA;
-    char *url = native ? url_join(o->server.root, "/api/chat")
-                       : url_join(o->server.base, "/chat/completions");
-    struct chat_request c = {.client = o->client,
-                             .url = url,
-                             .headers = r->headers ? r->headers : o->server.headers,
-                             .times = o->times,
-                             .dialect = native ? CHAT_OLLAMA : CHAT_COMPLETIONS};
-    int32_t code = url ? chat_call_start(&r->call, &c, body, err) : error_no_memory(err);
 
-    mem_free(url);
-    if (code != INF_OK)
-        return code;
-    r->sending = true;
-    if (op_stop_code(r->op) != INF_OK)
-        http_cancel(r->call.exchange);
-    return INF_OK;
+    return chat_call_start(&r->call, o->client, &o->server, &o->times,
+                           o->kind == KIND_OLLAMA ? CHAT_OLLAMA : CHAT_COMPLETIONS, body, err);
 }
 
 /* ------------------------------------------------------------------ which server it is */
@@ -196,12 +134,12 @@ static void send_or_finish(struct request *r, enum server_kind kind)
 
     pthread_mutex_lock(&o->lock);
     if (code == INF_OK)
-        code = op_stop_code(r->op) == INF_OK ? send_locked(r, &body, &err)
-                                             : op_stop_error(r->op, &err);
+        code = op_stop_code(r->call.op) == INF_OK ? send_locked(r, &body, &err)
+                                                  : op_stop_error(r->call.op, &err);
     pthread_mutex_unlock(&o->lock);
     buffer_free(&body);
     if (code != INF_OK)
-        finish(r, NULL, &err);
+        chat_call_end(&r->call, NULL, &err);
 }
 
 static void why_not(const struct ollama *o, const struct http_outcome *outcome, inf_error *err)
@@ -218,11 +156,6 @@ static void why_not(const struct ollama *o, const struct http_outcome *outcome, 
         server_error(&a, err);
 }
 
-static const struct http_headers *headers_of(const struct request *r)
-{
-    return r->headers ? r->headers : r->ollama->server.headers;
-}
-
 /* Those that the answer is for: all, or with `locked` those whose headers were sent. The lock is
  * held. */
 static struct request *take_answered(struct ollama *o, bool locked)
@@ -233,7 +166,7 @@ static struct request *take_answered(struct ollama *o, bool locked)
     while (*at) {
         struct request *r = *at;
 
-        if (locked && headers_of(r) != o->asked_with) {
+        if (locked && r->call.headers != o->asked_with) {
             at = &r->next;
             continue;
         }
@@ -263,10 +196,9 @@ static void finish_all(struct request *list, const inf_error *err)
 {
     while (list) {
         struct request *r = list;
-        inf_error mine = *err;
 
         list = r->next;
-        finish(r, NULL, &mine);
+        chat_call_end(&r->call, NULL, err);
     }
 }
 
@@ -312,7 +244,6 @@ static const struct http_callbacks question_callbacks = {.on_done = question_don
 /* With the headers of that request. The lock is held. */
 static int32_t ask_kind(struct ollama *o, const struct request *r, inf_error *err)
 {
-    struct http_headers *headers = r->headers ? r->headers : o->server.headers;
     char *url = url_join(o->server.root, "/api/version");
     struct http_request q;
     int32_t code = INF_OK;
@@ -322,7 +253,7 @@ static int32_t ask_kind(struct ollama *o, const struct request *r, inf_error *er
     http_request_default(&q);
     q.method = "GET";
     q.url = url;
-    q.headers = headers;
+    q.headers = r->call.headers;
     q.body_max = VERSION_MAX;
     q.connect_ms = o->times.connect_ms;
     q.silence_ms = o->times.silence_ms;
@@ -334,7 +265,7 @@ static int32_t ask_kind(struct ollama *o, const struct request *r, inf_error *er
     code = http_start(&o->question, o->client, &q, err);
     o->asking = code == INF_OK;
     if (o->asking)
-        o->asked_with = http_headers_ref(headers);
+        o->asked_with = http_headers_ref(r->call.headers);
     mem_free(url);
     return code;
 }
@@ -361,12 +292,7 @@ static void cancel(void *owner, inf_op *op)
 
     (void)op;
     pthread_mutex_lock(&o->lock);
-    if (r->sending) {
-        http_cancel(r->call.exchange);
-    } else if (leave_waiting(o, r)) {
-        r->finish_job.run = finish_stopped;
-        context_submit(o->context, &r->finish_job);
-    }
+    chat_call_cancel(&r->call, leave_waiting(o, r));
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -405,9 +331,8 @@ static int32_t send_or_wait(struct request *r, struct buffer *body, inf_error *e
     }
     if (!o->asking)
         code = ask_kind(o, r, err);
-    if (code == INF_OK && op_stop_code(r->op) != INF_OK) {
-        r->finish_job.run = finish_stopped;
-        context_submit(o->context, &r->finish_job);
+    if (code == INF_OK && op_stop_code(r->call.op) != INF_OK) {
+        chat_call_stop(&r->call);
     } else if (code == INF_OK) {
         *o->waiting_end = r;
         o->waiting_end = &r->next;
@@ -418,15 +343,11 @@ static int32_t send_or_wait(struct request *r, struct buffer *body, inf_error *e
 static int32_t start(struct request *r, inf_error *err)
 {
     struct ollama *o = r->ollama;
-    inf_op *op = r->op;
+    inf_op *op = r->call.op;
     enum server_kind kind = KIND_UNKNOWN;
     struct buffer body;
     int32_t code = INF_OK;
 
-    if (op_request(op)->extra_headers.len)
-        code = server_headers(&r->headers, &o->server, op_request(op)->extra_headers, err);
-    if (code != INF_OK)
-        return code;
     pthread_mutex_lock(&o->lock);
     kind = o->kind;
     pthread_mutex_unlock(&o->lock);
@@ -446,25 +367,24 @@ static int32_t start(struct request *r, inf_error *err)
 static int32_t generate(void *impl, inf_op *op, inf_error *err)
 {
     struct ollama *o = impl;
-    inf_context *context = o->context;
     inf_text adapter = op_request(op)->adapter_id;
-    struct request *r = mem_calloc(1, sizeof *r);
+    struct request *r = NULL;
     inf_error mine = {0};
     int32_t code = INF_OK;
 
-    if (!r)
-        return error_no_memory(err);
     if (adapter.data)
-        context_log(context, INF_LOG_WARNING,
+        context_log(o->context, INF_LOG_WARNING,
                     "Ollama has no adapters: adapter_id '%.*s' is ignored, the base model answers",
                     (int)(adapter.len < 256 ? adapter.len : 256), adapter.data);
-    r->ollama = o;
-    r->op = op;
-    chat_call_init(&r->call, op, request_done);
-    code = start(r, &mine);
+    code = chat_call_make((void **)&r, sizeof *r, op, &o->server, request_done, &mine);
+    if (code == INF_OK) {
+        r->ollama = o;
+        code = start(r, &mine);
+    }
     if (code == INF_OK)
         return INF_OK;
-    request_free(r);
+    if (r)
+        chat_call_free(&r->call);
     if (err)
         *err = mine;
     return code;

@@ -3,19 +3,14 @@
 
 enum { FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 30000 };
 
-static bool was_tried(uint64_t tried, size_t i)
-{
-    return tried >> i & 1;
-}
-
-static size_t pick_live(const struct replicas *r, const struct generation *g, uint64_t tried)
+static size_t pick_live(const struct replicas *r, uint64_t having, uint64_t tried)
 {
     size_t best = REPLICA_NONE;
 
     for (size_t k = 0; k < r->n; k++) {
         size_t i = (r->next + k) % r->n;
 
-        if (r->items[i].dead || was_tried(tried, i) || (g && !g->loaded[i]))
+        if (r->items[i].dead || replica_in(tried, i) || !replica_in(having, i))
             continue;
         if (best == REPLICA_NONE || r->items[i].busy < r->items[best].busy)
             best = i;
@@ -31,19 +26,19 @@ static bool any_live(const struct replicas *r)
     return false;
 }
 
-size_t replicas_pick(struct replicas *r, const struct generation *g, uint64_t tried)
+size_t replicas_pick(struct replicas *r, uint64_t having, uint64_t tried)
 {
-    size_t best = pick_live(r, g, tried);
+    size_t best = pick_live(r, having, tried);
 
     if (best == REPLICA_NONE && !any_live(r)) {
         for (size_t i = 0; i < r->n; i++)
-            if (!was_tried(tried, i) &&
+            if (!replica_in(tried, i) &&
                 (best == REPLICA_NONE || r->items[i].retry_us < r->items[best].retry_us))
                 best = i;
     }
     /* A live one that lacks the adapter gets it when it says so. */
-    if (best == REPLICA_NONE && g)
-        best = pick_live(r, NULL, tried);
+    if (best == REPLICA_NONE)
+        best = pick_live(r, UINT64_MAX, tried);
     if (best != REPLICA_NONE && r->n > 0)
         r->next = (best + 1) % r->n;
     return best;
@@ -54,7 +49,7 @@ bool replicas_more(const struct replicas *r, uint64_t tried)
     size_t n = 0;
 
     for (size_t i = 0; i < r->n; i++)
-        n += !r->items[i].dead && !was_tried(tried, i);
+        n += !r->items[i].dead && !replica_in(tried, i);
     return n > 1;
 }
 

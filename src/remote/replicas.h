@@ -21,9 +21,9 @@
 #ifndef INF_REMOTE_REPLICAS_H
 #define INF_REMOTE_REPLICAS_H
 
-#include "remote/adapter_names.h"
 #include "remote/server.h"
 
+enum { REPLICAS_MAX = 64 };
 #define REPLICA_NONE SIZE_MAX
 
 /* No server is stopped, started again, and given adapters in less. */
@@ -47,9 +47,21 @@ struct replicas {
     size_t next; /* where looking starts, so that equals take turns */
 };
 
-/* The least busy live one that has g (NULL: any) and whose bit is not in `tried`; when none is
- * live, the dead one whose time comes first, tried as it is; REPLICA_NONE when all were tried. */
-size_t replicas_pick(struct replicas *r, const struct generation *g, uint64_t tried);
+/* Bit i of a mask is replica i. */
+static inline uint64_t replica_bit(size_t i)
+{
+    return UINT64_C(1) << i;
+}
+
+static inline bool replica_in(uint64_t mask, size_t i)
+{
+    return mask >> i & 1;
+}
+
+/* The least busy live one whose bit is in `having` and not in `tried`, else one that is just not in
+ * `tried`; when none is live, the dead one whose time comes first, tried as it is; REPLICA_NONE when
+ * all were tried. */
+size_t replicas_pick(struct replicas *r, uint64_t having, uint64_t tried);
 /* More than one could take the request. */
 bool replicas_more(const struct replicas *r, uint64_t tried);
 /* No answer came from it, and the request was sent in that life; of an earlier one it is no news. */

@@ -1,13 +1,19 @@
 /*
- * vllm: the provider of vLLM servers: its table of slots, and how it is made and unmade. What it does
- * is in vllm_generate.c, vllm_adapters.c and vllm_tasks.c; vllm_state.h says which thread does what.
+ * vllm: the provider of vLLM servers: its table of slots, and how it is made and unmade. vllm_servers.h
+ * says which thread does what.
  */
 #include "core/memory.h"
 #include "http/url.h"
 #include "remote/remote.h"
-#include "remote/vllm_state.h"
+#include "remote/vllm_generate.h"
+#include "remote/vllm_list.h"
+#include "remote/vllm_load.h"
+#include "remote/vllm_unload.h"
+#include "remote/vllm_watch.h"
 
 #include <stdlib.h>
+
+_Static_assert((int)REPLICAS_MAX >= URL_LIST_MAX, "every URL of a list has room");
 
 static void free_vllm(struct vllm *v)
 {
@@ -15,7 +21,6 @@ static void free_vllm(struct vllm *v)
         server_close(&v->replicas.items[i].server);
     adapter_names_free(&v->names);
     http_client_release(v->client);
-    pthread_cond_destroy(&v->tasks_changed);
     pthread_mutex_destroy(&v->lock);
     mem_free(v);
 }
@@ -32,12 +37,7 @@ static int32_t open_servers(struct vllm *v, const inf_provider_config *config, i
     if (code != INF_OK)
         return code;
     for (size_t i = 0; i < urls.n && code == INF_OK; i++) {
-        if (i == REPLICAS_MAX)
-            code = error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, REPLICAS_MAX,
-                                    "base_url: more than %d servers", REPLICAS_MAX);
-        else
-            code = server_open(&v->replicas.items[i].server, urls.urls[i], &key, config->headers,
-                               err);
+        code = server_open(&v->replicas.items[i].server, urls.urls[i], &key, config->headers, err);
         if (code == INF_OK)
             v->replicas.n++;
     }
@@ -57,9 +57,7 @@ static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *
     v->times = (struct server_times){config->connect_timeout_ms, config->silence_timeout_ms,
                                      config->max_retries};
     v->adapter_check = config->adapter_check;
-    v->tasks_end = &v->tasks;
     pthread_mutex_init(&v->lock, NULL);
-    pthread_cond_init(&v->tasks_changed, NULL);
     adapter_names_init(&v->names);
     code = open_servers(v, config, err);
     if (code == INF_OK)
@@ -68,14 +66,17 @@ static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *
         free_vllm(v);
         return code;
     }
+    control_init(&v->control, v, &v->lock, v->replicas.n, vllm_watch);
     *impl = v;
     return INF_OK;
 }
 
 static void destroy(void *impl)
 {
-    control_stop(impl);
-    free_vllm(impl);
+    struct vllm *v = impl;
+
+    control_free(&v->control);
+    free_vllm(v);
 }
 
 const struct provider_ops vllm_provider_ops = {.type = INF_PROVIDER_VLLM,

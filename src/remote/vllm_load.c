@@ -1,30 +1,41 @@
-/*
- * vllm_load: loading on the servers, all of the live ones or none. On a control thread. See
- * vllm_state.h.
- */
-#include "remote/vllm_state.h"
+/* vllm_load: see the header. */
+#include "remote/vllm_load.h"
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "remote/adapter_files.h"
+#include "remote/adapter_check.h"
 #include "remote/server_error.h"
+#include "remote/vllm_unload.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { NAMES_TRIED = 8 };
 
-static const char load_route[] = "/load_lora_adapter";
+struct load {
+    struct task task;
+    char *id;
+    char *path; /* as given, then as the servers get it */
+    struct files_digest digest;
+    inf_adapter_report report;
+    struct model_list lists[REPLICAS_MAX];
+
+    struct generation *generation; /* under the name that is being tried */
+    uint64_t asked;                /* masks: it was sent to these */
+    uint64_t loaded;               /* these have it */
+    uint64_t unsure;               /* these may have it, or get it yet */
+    bool taken;                    /* a server has an adapter of that name that is not ours */
+    uint32_t life[REPLICAS_MAX];   /* in which they were asked */
+    inf_error why;                 /* the first thing that went wrong, INF_OK: nothing */
+};
 
 /* ------------------------------------------------------------------ before anything is sent */
 
 /* Somebody else's adapter, or a base model, has the id as its name. */
-static int32_t check_name(struct vllm *v, const struct model_list *list, size_t i, const char *id,
-                          inf_error *err)
+static int32_t check_name(const struct load *l, size_t i, inf_error *err)
 {
-    const struct model_entry *e = model_list_find(list, id);
-    const char *url = v->replicas.items[i].server.shown;
-    const struct placed *p = NULL;
+    struct vllm *v = vllm_of(&l->task);
+    const struct model_entry *e = model_list_find(&l->lists[i], l->id);
     const struct generation *g = NULL;
     char *path = NULL;
     bool ours = false;
@@ -33,17 +44,14 @@ static int32_t check_name(struct vllm *v, const struct model_list *list, size_t 
         return INF_OK;
     if (!e->parent)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "adapter id '%s' is the name of a base model at %s; choose another id", id,
-                         url);
+                         "adapter id '%s' is the name of a base model at %s; choose another id",
+                         l->id, vllm_url(v, i));
     pthread_mutex_lock(&v->lock);
-    p = adapter_names_placed(&v->names, id);
-    g = adapter_names_by_name(&v->names, id);
-    if (p && p->where >> i & 1)
-        path = mem_strdup(p->path);
-    else if (g && g->loaded[i]) /* a list has missed it once */
+    g = adapter_names_find(&v->names, l->id);
+    if (g && replica_in(g->where, i))
         path = mem_strdup(g->path);
     pthread_mutex_unlock(&v->lock);
-    ours = path && vllm_whose(e, path) == WHOSE_OURS;
+    ours = path && model_entry_is_from(e, path);
     mem_free(path);
     if (ours)
         return INF_OK;
@@ -51,24 +59,23 @@ static int32_t check_name(struct vllm *v, const struct model_list *list, size_t 
                      "the server at %s has an adapter named '%s' that this program did not load; "
                      "unload it with 'inference adapters unload -p vllm -u %s %s', or choose "
                      "another id",
-                     url, id, url, id);
+                     vllm_url(v, i), l->id, vllm_url(v, i), l->id);
 }
 
 static bool must_check(const struct vllm *v)
 {
-    if (v->adapter_check != INF_ADAPTER_CHECK_AUTO)
-        return v->adapter_check == INF_ADAPTER_CHECK_ALWAYS;
-    for (size_t i = 0; i < v->replicas.n; i++)
-        if (v->replicas.items[i].server.loopback)
-            return true;
-    return false;
+    bool check = v->adapter_check == INF_ADAPTER_CHECK_ALWAYS;
+
+    for (size_t i = 0; v->adapter_check == INF_ADAPTER_CHECK_AUTO && i < v->replicas.n; i++)
+        check = check || v->replicas.items[i].server.loopback;
+    return check;
 }
 
-/* The base model's directory as the first server names it. */
-static const char *base_dir(const struct vllm *v, const struct model_list *lists)
+/* The base model's directory as the first server names it, or NULL. */
+static const char *base_dir(const struct load *l)
 {
-    for (size_t i = 0; i < v->replicas.n; i++) {
-        const struct model_entry *base = model_list_base(&lists[i]);
+    for (size_t i = 0; i < REPLICAS_MAX; i++) {
+        const struct model_entry *base = model_list_base(&l->lists[i]);
 
         if (base && base->root)
             return base->root;
@@ -76,40 +83,21 @@ static const char *base_dir(const struct vllm *v, const struct model_list *lists
     return NULL;
 }
 
-/* A generation of the task's adapter, checked as far as this machine can; without a name. */
-static int32_t prepare(struct task *t, const struct model_list *lists, struct generation **out,
-                       inf_error *err)
+/* The adapter's files, checked as far as this machine can. */
+static int32_t prepare(struct load *l, inf_error *err)
 {
-    struct vllm *v = t->vllm;
-    char *path = NULL;
-    int32_t code = adapter_files_path(&path, t->source.path, err);
+    char *given = l->path;
+    int32_t code = adapter_files_path(&l->path, given, err);
 
-    if (code != INF_OK)
-        return code;
-    *out = generation_make(t->id, t->id, path);
-    if (!*out)
-        code = error_no_memory(err);
-    if (code == INF_OK && must_check(v) && adapter_files_readable(path))
-        code = adapter_files_check(path, base_dir(v, lists), &(*out)->report, err);
+    mem_free(given);
+    if (code == INF_OK && must_check(vllm_of(&l->task)) && adapter_files_readable(l->path))
+        code = adapter_check(l->path, base_dir(l), &l->report, err);
     if (code == INF_OK)
-        adapter_files_digest(&(*out)->digest, path);
-    mem_free(path);
+        adapter_files_digest(&l->digest, l->path);
     return code;
 }
 
-/* ------------------------------------------------------------------ the load itself */
-
-struct load {
-    struct task *task;
-    struct generation *generation;
-    struct model_list *lists;
-    uint64_t asked;              /* masks: it was sent to these */
-    uint64_t loaded;             /* these have it */
-    uint64_t unsure;             /* these may have it, or get it yet */
-    bool taken;                  /* a server has an adapter of that name that is not ours */
-    uint32_t life[REPLICAS_MAX]; /* in which they were asked */
-    inf_error why;               /* the first thing that went wrong, INF_OK: nothing */
-};
+/* ------------------------------------------------------------------ what the servers say */
 
 static void note(struct load *l, const inf_error *why)
 {
@@ -120,86 +108,117 @@ static void note(struct load *l, const inf_error *why)
 /* No answer came, or one from between us and the server: its list says whether it happened. */
 static void settle(struct load *l, size_t i)
 {
-    const struct call *call = &l->task->calls.items[i];
+    const struct call *call = &l->task.calls.items[i];
     const struct generation *g = l->generation;
-    uint64_t bit = UINT64_C(1) << i;
-    bool anothers = false;
+    enum listed listed = vllm_is_listed(&l->task, i, g->name, g->path);
     inf_error why = {0};
 
-    switch (vllm_is_listed(l->task, i, g->name, g->path, &anothers)) {
-    case CALL_OK:
-        l->loaded |= bit;
+    if (listed == LISTED_OURS) {
+        l->loaded |= replica_bit(i);
         return;
-    case CALL_SAID:
-        l->taken = l->taken || anothers;
-        /* It may still be at it, unless the connection broke on its side. */
-        if (call->error.code != INF_ERROR_CONNECTION)
-            l->unsure |= bit;
-        break;
-    default:
-        l->unsure |= bit;
     }
-    if (call->status != 0)
-        vllm_refusal(l->task, call, i, ROUTE_LOAD, g->name, g->path, &why);
-    else
-        why = call->error;
+    l->taken = l->taken || listed == LISTED_ANOTHERS;
+    /* It may still be at it, unless the connection broke on its side. */
+    if (listed == LISTED_UNKNOWN || call->error.code != INF_ERROR_CONNECTION)
+        l->unsure |= replica_bit(i);
+    vllm_refusal(&l->task, call, i, ROUTE_LOAD, g->name, g->path, &why);
     error_prefix(&why, "adapter '%s' was not loaded", g->id);
     note(l, &why);
 }
 
-static bool is_from_between(const struct call *call)
-{
-    return call->status == 502 || call->status == 504;
-}
-
 /* What became of the call to replica i. */
-static void judge(struct load *l, size_t i, bool several)
+static void judge(struct load *l, size_t i)
 {
     const struct generation *g = l->generation;
-    const struct call *call = &l->task->calls.items[i];
-    struct server_answer a = {
+    const struct call *call = &l->task.calls.items[i];
+    const struct server_answer a = {
         .status = call->status, .body = call->body, .body_len = call->body_len};
+    enum call_result result = call_result(call);
     inf_error why = {0};
 
-    switch (vllm_call_result(call)) {
-    case CALL_NONE:
-        break;
-    case CALL_OK:
-        l->loaded |= UINT64_C(1) << i;
-        break;
-    case CALL_SAID:
-        if (is_from_between(call)) {
-            settle(l, i);
-            break;
-        }
-        l->taken = l->taken || server_error_is_name_taken(&a);
-        vllm_refusal(l->task, call, i, ROUTE_LOAD, g->name, g->path, &why);
-        note(l, &why);
-        break;
-    case CALL_GONE: /* another replica serves */
-        if (!several || call->error.code == INF_ERROR_CANCELLED)
-            note(l, &call->error);
-        break;
-    case CALL_UNKNOWN:
+    if (result == CALL_OK) {
+        l->loaded |= replica_bit(i);
+    } else if (result == CALL_UNKNOWN || call->status == 502 || call->status == 504) {
         settle(l, i);
-        break;
+    } else if (result == CALL_REFUSED) {
+        l->taken = l->taken || server_error_is_name_taken(&a);
+        vllm_refusal(&l->task, call, i, ROUTE_LOAD, g->name, g->path, &why);
+        note(l, &why);
+    } else if (result == CALL_GONE &&
+               (vllm_of(&l->task)->replicas.n == 1 || call->error.code == INF_ERROR_CANCELLED)) {
+        note(l, &call->error); /* else another replica serves */
     }
 }
+
+/* ------------------------------------------------------------------ the load itself */
+
+/* The name counts as used from before it is sent until it is refused. */
+static int32_t claim(struct load *l, inf_error *err)
+{
+    struct vllm *v = vllm_of(&l->task);
+    struct generation *g = NULL;
+
+    l->loaded = l->unsure = 0;
+    l->taken = false;
+    l->why = (inf_error){0};
+    pthread_mutex_lock(&v->lock);
+    g = adapter_names_add(&v->names, l->id, l->path);
+    if (g) {
+        g->digest = l->digest;
+        g->report = l->report;
+    }
+    pthread_mutex_unlock(&v->lock);
+    l->generation = g;
+    return g ? INF_OK : error_no_memory(err);
+}
+
+/* Sends it to these, under the generation's name. An error: one refused, or none has it. */
+static int32_t load_on(struct load *l, uint64_t mask, inf_error *err)
+{
+    struct task *t = &l->task;
+    struct vllm *v = vllm_of(t);
+    struct generation *g = l->generation;
+    bool left = false;
+    int32_t code = INF_OK;
+
+    pthread_mutex_lock(&v->lock);
+    left = t->left;
+    t->goes_on = true;
+    if (!left)
+        g->where |= mask;
+    pthread_mutex_unlock(&v->lock);
+    if (left)
+        return error_set(err, INF_ERROR_CANCELLED, "the load was cancelled");
+    code = vllm_post(t, &t->calls, mask, g->name, g->path, LOAD_MS, err);
+    if (code != INF_OK)
+        return code;
+    for (size_t i = 0; i < v->replicas.n; i++)
+        judge(l, i);
+    for (size_t i = 0; l->loaded == 0 && i < v->replicas.n; i++)
+        if (replica_in(mask, i)) /* all of them went away */
+            note(l, &t->calls.items[i].error);
+    vllm_removed(v, g->name, mask & ~(l->loaded | l->unsure));
+    if (err)
+        *err = l->why;
+    return l->why.code;
+}
+
+/* ------------------------------------------------------------------ and when it failed */
 
 /* Replicas kept what they were asked to take back: their names come first, since a message has an
  * end. */
 static void note_left(struct load *l, uint64_t left)
 {
-    struct vllm *v = l->task->vllm;
+    struct vllm *v = vllm_of(&l->task);
     const struct generation *g = l->generation;
     char urls[300] = "";
     size_t at = 0;
     int more = 0;
 
     for (size_t i = 0; i < v->replicas.n; i++) {
-        const char *url = v->replicas.items[i].server.shown;
+        const char *url = vllm_url(v, i);
 
-        if (!(left >> i & 1))
+        if (!replica_in(left, i))
             continue;
         context_log(v->context, INF_LOG_WARNING,
                     "%s did not take back adapter '%s', which may stay loaded there as '%s'", url,
@@ -215,145 +234,66 @@ static void note_left(struct load *l, uint64_t left)
         error_prefix(&l->why, "%s did not take it back", urls);
 }
 
-/* Takes back what was loaded when not all of it could be. */
-static void roll_back(struct load *l)
+/* Takes back what was loaded. What may still come of it stays ours for as long. */
+static void undo(struct load *l, inf_error *err)
 {
+    struct vllm *v = vllm_of(&l->task);
+    struct generation *g = l->generation;
     uint64_t left = l->loaded;
 
+    note(l, err);
     if (l->loaded)
-        left &= ~vllm_take_back(l->task, l->loaded, l->generation->name);
+        left &= ~vllm_take_back(&l->task, l->loaded, g->name);
     /* One that may still be at it is looked at again at the next contact. */
-    note_left(l, left | (vllm_is_left(l->task) ? l->unsure : 0));
-}
-
-/* Sends it to these, under the generation's name. An error: one refused, or none has it. */
-static int32_t load_on(struct load *l, uint64_t mask, inf_error *err)
-{
-    struct vllm *v = l->task->vllm;
-    struct generation *g = l->generation;
-    int32_t code = INF_OK;
-
+    note_left(l, left | (l->task.left ? l->unsure : 0));
+    *err = l->why;
     pthread_mutex_lock(&v->lock);
-    l->task->sent = true;
-    if (vllm_is_left(l->task))
-        code = error_set(err, INF_ERROR_CANCELLED, "the load was cancelled");
-    else if (!adapter_names_place(&v->names, g->name, g->path, mask))
-        code = error_no_memory(err);
-    pthread_mutex_unlock(&v->lock);
-    if (code == INF_OK)
-        code = vllm_post(l->task, &l->task->calls, mask, load_route, g->name, g->path, LOAD_MS,
-                         err);
-    if (code != INF_OK)
-        return code;
-    for (size_t i = 0; i < v->replicas.n; i++)
-        if (mask >> i & 1)
-            judge(l, i, v->replicas.n > 1);
-    for (size_t i = 0; l->loaded == 0 && i < v->replicas.n; i++)
-        if (mask >> i & 1) /* all of them went away */
-            note(l, &l->task->calls.items[i].error);
-    vllm_removed(v, g->name, mask & ~(l->loaded | l->unsure));
-    if (err)
-        *err = l->why;
-    return l->why.code;
-}
-
-/* The name counts as used from before it is sent until it is refused. */
-static int32_t claim(struct load *l, inf_error *err)
-{
-    struct vllm *v = l->task->vllm;
-    struct generation *g = l->generation;
-    char name[NAME_MAX_LEN + 1];
-    struct placed *p = NULL;
-    char *copy = NULL;
-
-    pthread_mutex_lock(&v->lock);
-    adapter_names_choose(name, &v->names, l->task->id);
-    copy = mem_strdup(name);
-    if (copy && name_set_add(&v->names.used, name)) {
-        p = adapter_names_place(&v->names, name, g->path, 0);
-        if (!p)
-            name_set_remove(&v->names.used, name);
-    }
-    if (p) {
-        p->loading = true;
-        mem_free(g->name);
-        g->name = copy;
-    }
-    pthread_mutex_unlock(&v->lock);
-    if (!p)
-        mem_free(copy);
-    return p ? INF_OK : error_no_memory(err);
-}
-
-/* The load has ended, well or not: what may still come of it stays ours for as long. The lock is
- * held. */
-static void disclaim(struct load *l)
-{
-    struct vllm *v = l->task->vllm;
-    const char *name = l->generation->name;
-    struct placed *p = adapter_names_placed(&v->names, name);
-
-    if (p) {
-        p->loading = false;
-        p->until_us = l->unsure ? clock_deadline_us(LOAD_MS) : 0;
-    }
-    adapter_names_removed(&v->names, name, 0);
-}
-
-static void undo(struct load *l)
-{
-    struct vllm *v = l->task->vllm;
-
-    roll_back(l);
-    pthread_mutex_lock(&v->lock);
-    disclaim(l);
+    g->until_us = l->unsure ? clock_deadline_us(LOAD_MS) : 0;
     if (l->loaded == 0 && l->unsure == 0 && !l->taken) /* no server has ever had it */
-        name_set_remove(&v->names.used, l->generation->name);
+        name_set_remove(&v->names.used, g->name);
+    adapter_names_leave(&v->names, g);
     pthread_mutex_unlock(&v->lock);
+    l->generation = NULL;
 }
 
 static int32_t load_under_a_name(struct load *l, inf_error *err)
 {
+    bool again = true;
     int32_t code = INF_OK;
 
-    for (int k = 0; k < NAMES_TRIED; k++) {
-        l->loaded = l->unsure = 0;
-        l->taken = false;
-        l->why = (inf_error){0};
+    for (int k = 0; k < NAMES_TRIED && again; k++) {
         code = claim(l, err);
         if (code != INF_OK)
             return code;
         code = load_on(l, l->asked, err);
         if (code == INF_OK)
             return INF_OK;
-        if (l->why.code == INF_OK)
-            l->why = *err;
-        undo(l);
-        *err = l->why;
         /* A fresh name that somebody took meanwhile: the next one. The id itself is another's. */
-        if (!l->taken || strcmp(l->generation->name, l->task->id) == 0)
-            return code;
+        again = l->taken && strcmp(l->generation->name, l->id) != 0;
+        undo(l, err);
     }
-    return code;
+    return err->code;
 }
+
+/* ------------------------------------------------------------------ until all have it */
 
 /* Replicas that came back while it was being loaded. The lock is held. */
 static uint64_t newcomers(const struct load *l)
 {
-    const struct replicas *r = &l->task->vllm->replicas;
+    const struct replicas *r = &vllm_of(&l->task)->replicas;
     uint64_t mask = 0;
 
     for (size_t i = 0; i < r->n; i++)
-        if (!r->items[i].dead && !(l->asked >> i & 1))
-            mask |= UINT64_C(1) << i;
+        if (!r->items[i].dead && !replica_in(l->asked, i))
+            mask |= replica_bit(i);
     return mask;
 }
 
 /* The generation serves from now on. *more: not yet, these replicas must have it too. */
 static int32_t commit(struct load *l, uint64_t *more, inf_error *err)
 {
-    struct task *t = l->task;
-    struct vllm *v = t->vllm;
+    struct task *t = &l->task;
+    struct vllm *v = vllm_of(t);
     struct generation *g = l->generation;
     struct generation *old = NULL;
     int32_t code = INF_OK;
@@ -363,15 +303,12 @@ static int32_t commit(struct load *l, uint64_t *more, inf_error *err)
         return error_no_memory(err);
     pthread_mutex_lock(&v->lock);
     *more = newcomers(l);
-    if (vllm_is_left(t)) {
+    if (t->left) {
         code = error_set(err, INF_ERROR_CANCELLED, "the load was cancelled");
     } else if (*more == 0) {
-        disclaim(l);
-        for (size_t i = 0; i < v->replicas.n; i++) {
-            g->loaded[i] = l->loaded >> i & 1;
-            g->life[i] = g->loaded[i] ? l->life[i] : 0;
-        }
-        adapter_names_commit(&v->names, g, &old);
+        for (size_t i = 0; i < v->replicas.n; i++)
+            g->life[i] = replica_in(l->loaded, i) ? l->life[i] : 0;
+        old = adapter_names_commit(&v->names, g);
         t->report = g->report;
         t->committed = true;
     }
@@ -383,29 +320,29 @@ static int32_t commit(struct load *l, uint64_t *more, inf_error *err)
 
 static int32_t load_on_newcomers(struct load *l, uint64_t more, inf_error *err)
 {
-    struct vllm *v = l->task->vllm;
+    struct vllm *v = vllm_of(&l->task);
+    const struct generation *g = l->generation;
     uint64_t mask = more;
     uint32_t lives[REPLICAS_MAX];
     int32_t code = INF_OK;
 
     vllm_lives(v, lives);
     for (size_t i = 0; i < v->replicas.n; i++) {
-        if (!(more >> i & 1))
+        if (!replica_in(more, i))
             continue;
         l->life[i] = lives[i];
         model_list_free(&l->lists[i]);
     }
-    code = vllm_ask_models(l->task, &l->task->calls, &mask, l->lists, err);
+    code = vllm_ask_models(&l->task, &l->task.calls, &mask, l->lists, err);
     if (code == INF_ERROR_CONNECTION || code == INF_ERROR_TIMEOUT)
         return INF_OK; /* they went away again */
     l->asked |= mask;
     for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
-        const struct model_entry *e = mask >> i & 1
-                                          ? model_list_find(&l->lists[i], l->generation->name)
-                                          : NULL;
+        const struct model_entry *e = replica_in(mask, i) ? model_list_find(&l->lists[i], g->name)
+                                                          : NULL;
 
         if (e)
-            code = vllm_not_ours(v, i, l->generation, e->root, err);
+            code = vllm_not_ours(v, i, g, e->root, err);
     }
     return code == INF_OK ? load_on(l, mask, err) : code;
 }
@@ -417,88 +354,87 @@ static int32_t load_everywhere(struct load *l, inf_error *err)
 
     if (code != INF_OK)
         return code;
-    for (;;) {
+    do {
         code = commit(l, &more, err);
         if (code == INF_OK && more != 0)
             code = load_on_newcomers(l, more, err);
-        if (code != INF_OK)
-            break;
-        if (more == 0)
-            return INF_OK;
-    }
-    if (l->why.code == INF_OK)
-        l->why = *err;
-    undo(l);
-    *err = l->why;
+    } while (code == INF_OK && more != 0);
+    if (code != INF_OK)
+        undo(l, err);
     return code;
 }
 
-void vllm_unload_leftovers(struct task *t, size_t i, const struct model_list *list)
+/* ------------------------------------------------------------------ the task */
+
+/* Whether somebody is finding out what the replicas have: their lives go on meanwhile. */
+static void count_asking(struct vllm *v, int32_t by)
 {
-    struct vllm *v = t->vllm;
-
-    for (size_t k = 0; k < list->n; k++) {
-        const struct model_entry *e = &list->items[k];
-        const struct placed *p = NULL;
-        char *path = NULL;
-
-        if (!e->parent)
-            continue;
-        pthread_mutex_lock(&v->lock);
-        p = adapter_names_placed(&v->names, e->id);
-        if (p && p->where >> i & 1 && !p->held && !p->loading)
-            path = mem_strdup(p->path);
-        pthread_mutex_unlock(&v->lock);
-        /* Under a name of ours from another path: it was never ours, or is not any more. */
-        if (path && vllm_whose(e, path) == WHOSE_ANOTHERS)
-            vllm_removed(v, e->id, UINT64_C(1) << i);
-        else if (path)
-            vllm_take_back(t, UINT64_C(1) << i, e->id);
-        mem_free(path);
-    }
-}
-
-static void count_asking(struct load *l, uint64_t mask, int32_t by)
-{
-    struct vllm *v = l->task->vllm;
-
     pthread_mutex_lock(&v->lock);
     for (size_t i = 0; i < v->replicas.n; i++)
-        if (mask >> i & 1)
-            v->replicas.items[i].n_asking += by;
+        v->replicas.items[i].n_asking += by;
     pthread_mutex_unlock(&v->lock);
 }
 
-int32_t vllm_run_load(struct task *t, inf_error *err)
+static int32_t run(struct task *t, inf_error *err)
 {
-    struct vllm *v = t->vllm;
-    struct load l = {.task = t, .asked = vllm_live(v)};
-    uint64_t all = vllm_all(v);
+    struct load *l = (struct load *)t;
+    struct vllm *v = vllm_of(t);
     int32_t code = INF_OK;
 
-    l.lists = mem_calloc(v->replicas.n, sizeof *l.lists);
-    if (!l.lists)
-        return error_no_memory(err);
-    vllm_lives(v, l.life);
-    count_asking(&l, all, 1);
-    code = vllm_ask_models(t, &t->calls, &l.asked, l.lists, err);
+    l->asked = vllm_live(v);
+    vllm_lives(v, l->life);
+    count_asking(v, 1);
+    code = vllm_ask_models(t, &t->calls, &l->asked, l->lists, err);
     for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++) {
-        vllm_unload_leftovers(t, i, &l.lists[i]);
-        code = check_name(v, &l.lists[i], i, t->id, err);
+        vllm_unload_leftovers(t, i, &l->lists[i]);
+        code = check_name(l, i, err);
     }
     if (code == INF_OK)
-        code = prepare(t, l.lists, &l.generation, err);
+        code = prepare(l, err);
     if (code == INF_OK)
-        code = load_everywhere(&l, err);
+        code = load_everywhere(l, err);
     for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++)
-        if (!(l.asked >> i & 1))
+        if (!replica_in(l->asked, i))
             context_log(
                 v->context, INF_LOG_WARNING,
                 "%s is not there: it gets adapter '%s' from this program when it comes back",
-                v->replicas.items[i].server.shown, t->id);
-    if (code != INF_OK)
-        generation_free(l.generation);
-    count_asking(&l, all, -1);
-    vllm_free_lists(v, l.lists);
+                vllm_url(v, i), l->id);
+    count_asking(v, -1);
+    return code;
+}
+
+static void free_load(struct task *t)
+{
+    struct load *l = (struct load *)t;
+
+    vllm_free_lists(l->lists);
+    mem_free(l->path);
+    mem_free(l->id);
+}
+
+static const struct task_kind load_kind = {run, free_load, true};
+
+int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id, struct adapter_source *source,
+                          inf_error *err)
+{
+    struct vllm *v = impl;
+    struct load *l = NULL;
+    int32_t code = INF_OK;
+
+    if (!source->path)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "a vLLM server loads adapters from a path that it can read, not from "
+                         "memory; write the adapter to a directory");
+    l = task_make(&v->control, &load_kind, sizeof *l);
+    if (!l)
+        return error_no_memory(err);
+    l->id = mem_strdup(id);
+    l->path = mem_strdup(source->path);
+    l->task.key = l->id;
+    code = l->id && l->path ? task_start(&l->task, op, err) : error_no_memory(err);
+    if (code == INF_OK)
+        adapter_source_free(source);
+    else
+        task_free(&l->task);
     return code;
 }

@@ -1,139 +1,133 @@
-/*
- * vllm_look: what servers have, and whether it is ours: before an adapter is used on one that may have
- * been started anew, when a dead one comes back, when one does not answer. On a control thread. See
- * vllm_state.h.
- *
- * A name says nothing of who loaded it: a server that was started anew may have got another program's
- * adapter under a name of ours. Its list tells the path ("root") beside the name: another path is
- * another's adapter, which is neither used nor unloaded. A list without paths is believed.
- */
-#include "remote/vllm_state.h"
+/* vllm_look: see the header. */
+#include "remote/vllm_look.h"
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "remote/adapter_files.h"
 #include "remote/server_error.h"
+#include "remote/vllm_unload.h"
 
 #include <string.h>
 
-static const char load_route[] = "/load_lora_adapter";
+struct look {
+    struct task task;
+    char *key;
+    struct generation *generation; /* pinned */
+    size_t replica;
+    struct look_waiter *waiting;
+};
 
-/* ------------------------------------------------------------------ whose it is */
+struct revival {
+    struct task task;
+    size_t replica;
+};
 
-enum whose vllm_whose(const struct model_entry *e, const char *path)
-{
-    if (!e->parent)
-        return WHOSE_ANOTHERS; /* a base model */
-    return !e->root || !path || adapter_files_same_path(e->root, path) ? WHOSE_OURS
-                                                                       : WHOSE_ANOTHERS;
-}
-
-int32_t vllm_not_ours(struct vllm *v, size_t i, const struct generation *g, const char *root,
-                      inf_error *err)
-{
-    const char *url = v->replicas.items[i].server.shown;
-
-    return error_set(err, INF_ERROR_STATE,
-                     "the server at %s lost adapter '%s' and now has another program's adapter "
-                     "under its name '%s' (from %s), which is not used; unload it with 'inference "
-                     "adapters unload -p vllm -u %s %s'",
-                     url, g->id, g->name, root ? root : "elsewhere", url, g->name);
-}
-
-char *vllm_look_key(const struct generation *g, size_t replica)
+/* The task's key, from mem_*; NULL: out of memory. */
+static char *key_of(const struct generation *g, size_t i)
 {
     struct buffer key;
 
     buffer_init(&key, BUFFER_NO_LIMIT);
-    if (buffer_printf(&key, "look %zu %s", replica, g->name))
-        return key.data;
-    buffer_free(&key);
-    return NULL;
+    if (!buffer_printf(&key, "look %zu %s", i, g->name))
+        buffer_free(&key);
+    return key.data;
 }
 
 /* ------------------------------------------------------------------ one adapter on one replica */
 
-/* Loads a tracked generation under the name it has; *taken: something has that name. */
-static int32_t load_again(struct task *t, size_t i, struct generation *g, bool *taken,
-                          inf_error *err)
+/* The generation's bytes are still there as far as can be told; STATE when they have changed. */
+static int32_t check_bytes(const struct generation *g, inf_error *err)
 {
-    struct vllm *v = t->vllm;
+    struct files_digest now;
+
+    if (!g->digest.known)
+        return INF_OK; /* only the server sees it */
+    adapter_files_digest(&now, g->path);
+    if (!now.known)
+        return error_set(
+            err, INF_ERROR_STATE,
+            "the server lost adapter '%s', and %s, from where it was loaded, cannot be "
+            "read any more; load it again",
+            g->id, g->path);
+    if (memcmp(now.words, g->digest.words, sizeof now.words) != 0)
+        return error_set(err, INF_ERROR_STATE,
+                         "the server lost adapter '%s', and the files in %s have changed since it "
+                         "was loaded; load it again to use the new ones",
+                         g->id, g->path);
+    return INF_OK;
+}
+
+/* The name was taken while we were about to give it. */
+static int32_t settle_taken(struct task *t, size_t i, const struct generation *g, inf_error *err)
+{
+    const struct vllm *v = vllm_of(t);
+
+    switch (vllm_is_listed(t, i, g->name, g->path)) {
+    case LISTED_OURS:
+        return INF_OK;
+    case LISTED_ANOTHERS:
+        return vllm_not_ours(v, i, g, NULL, err);
+    default:
+        return error_set(err, INF_ERROR_STATE,
+                         "the server at %s does not know adapter '%s' but says that its name '%s' "
+                         "is taken, and does not list whose it is; with several API servers behind "
+                         "one address run one (--api-server-count 1), else unload '%s' there",
+                         vllm_url(v, i), g->id, g->name, g->name);
+    }
+}
+
+/* Loads a tracked generation under the name it has. */
+static int32_t load_again(struct task *t, size_t i, struct generation *g, inf_error *err)
+{
+    struct vllm *v = vllm_of(t);
     const struct call *call = &t->calls.items[i];
     struct server_answer a = {0};
-    bool placed = false;
-    int32_t code = vllm_same_bytes(g, err);
+    enum listed listed = LISTED_NOT;
+    bool had_it = false;
+    int32_t code = check_bytes(g, err);
 
     if (code != INF_OK)
         return code;
     pthread_mutex_lock(&v->lock);
-    placed = adapter_names_place(&v->names, g->name, g->path, UINT64_C(1) << i) != NULL;
+    had_it = replica_in(g->where, i);
+    g->where |= replica_bit(i);
     pthread_mutex_unlock(&v->lock);
-    if (!placed)
-        return error_no_memory(err);
-    code = vllm_post(t, &t->calls, UINT64_C(1) << i, load_route, g->name, g->path, LOAD_MS, err);
-    if (code != INF_OK)
+    code = vllm_post(t, &t->calls, replica_bit(i), g->name, g->path, LOAD_MS, err);
+    if (code != INF_OK || call_result(call) == CALL_OK)
         return code;
-    if (vllm_call_result(call) == CALL_OK)
-        return INF_OK;
-    if (vllm_call_result(call) == CALL_UNKNOWN &&
-        vllm_is_listed(t, i, g->name, g->path, taken) == CALL_OK)
+    if (call_result(call) == CALL_UNKNOWN)
+        listed = vllm_is_listed(t, i, g->name, g->path);
+    else if (!had_it)
+        vllm_removed(v, g->name, replica_bit(i));
+    if (listed == LISTED_OURS)
         return INF_OK;
     a = (struct server_answer){
         .status = call->status, .body = call->body, .body_len = call->body_len};
-    *taken = *taken || server_error_is_name_taken(&a);
-    if (vllm_call_result(call) != CALL_UNKNOWN || *taken)
-        vllm_removed(v, g->name, UINT64_C(1) << i);
+    if (listed == LISTED_ANOTHERS || server_error_is_name_taken(&a))
+        return settle_taken(t, i, g, err);
     vllm_refusal(t, call, i, ROUTE_LOAD, g->name, g->path, err);
     return error_prefix(err, "the server lost adapter '%s' and did not load it again", g->id);
 }
 
-/* The name was taken while we were about to give it. */
-static int32_t settle_taken(struct task *t, size_t i, struct generation *g, inf_error *err)
-{
-    struct vllm *v = t->vllm;
-    bool anothers = false;
-
-    if (vllm_is_listed(t, i, g->name, g->path, &anothers) == CALL_OK)
-        return INF_OK;
-    if (anothers)
-        return vllm_not_ours(v, i, g, NULL, err);
-    return error_set(err, INF_ERROR_STATE,
-                     "the server at %s does not know adapter '%s' but says that its name '%s' is "
-                     "taken, and does not list whose it is; with several API servers behind one "
-                     "address run one (--api-server-count 1), else unload '%s' there",
-                     v->replicas.items[i].server.shown, g->id, g->name, g->name);
-}
-
-/* It was seen there in that life. */
-static void mark(struct vllm *v, struct generation *g, size_t i, uint32_t life)
-{
-    pthread_mutex_lock(&v->lock);
-    g->loaded[i] = true;
-    g->life[i] = life;
-    pthread_mutex_unlock(&v->lock);
-}
-
-/* Makes sure that replica i has the generation, ours; *loaded: it did not. The generation is pinned, and
- * the task has the key of the look. */
+/* Makes sure that replica i has the generation, ours. The generation is pinned, and the task has the
+ * key of the look. */
 static int32_t make_sure(struct task *t, size_t i, struct generation *g,
-                         const struct model_list *list, uint32_t life, bool *loaded, inf_error *err)
+                         const struct model_list *list, uint32_t life, inf_error *err)
 {
+    struct vllm *v = vllm_of(t);
     const struct model_entry *e = model_list_find(list, g->name);
-    bool taken = false;
     int32_t code = INF_OK;
 
-    *loaded = !e;
-    if (e && vllm_whose(e, g->path) == WHOSE_ANOTHERS) {
-        vllm_removed(t->vllm, g->name, UINT64_C(1) << i);
-        code = vllm_not_ours(t->vllm, i, g, e->root, err);
-    } else if (!e) {
-        code = load_again(t, i, g, &taken, err);
-        if (code != INF_OK && taken)
-            code = settle_taken(t, i, g, err);
-    }
-    if (code == INF_OK)
-        mark(t->vllm, g, i, life);
-    return code;
+    if (e && !model_entry_is_from(e, g->path))
+        return vllm_not_ours(v, i, g, e->root, err);
+    if (!e)
+        code = load_again(t, i, g, err);
+    if (code != INF_OK)
+        return code;
+    pthread_mutex_lock(&v->lock);
+    g->where |= replica_bit(i);
+    g->life[i] = life;
+    pthread_mutex_unlock(&v->lock);
+    return INF_OK;
 }
 
 /* Every other one that is listed as ours needs no look of its own. */
@@ -142,149 +136,228 @@ static void mark_listed(struct vllm *v, size_t i, const struct model_list *list,
     pthread_mutex_lock(&v->lock);
     for (size_t k = 0; k < list->n; k++) {
         const struct model_entry *e = &list->items[k];
-        const struct placed *p = e->parent ? adapter_names_placed(&v->names, e->id) : NULL;
-        struct generation *g = NULL;
+        struct generation *g = e->parent ? adapter_names_find(&v->names, e->id) : NULL;
 
-        if (!p || !p->held || !e->root || strcmp(e->root, p->path) != 0)
-            continue;
-        g = adapter_names_by_name(&v->names, e->id);
-        if (g && g->loaded[i])
+        if (g && generation_serves(g) && replica_in(g->where, i) && e->root &&
+            strcmp(e->root, g->path) == 0)
             g->life[i] = life;
     }
     pthread_mutex_unlock(&v->lock);
 }
 
-int32_t vllm_run_look(struct task *t, inf_error *err)
+static int32_t look(struct look *l, inf_error *err)
 {
-    struct vllm *v = t->vllm;
-    struct generation *g = t->generation;
-    size_t i = t->replica;
-    struct model_list *lists = mem_calloc(v->replicas.n, sizeof *lists);
-    uint64_t mask = UINT64_C(1) << i;
+    struct vllm *v = vllm_of(&l->task);
+    struct generation *g = l->generation;
+    size_t i = l->replica;
+    struct model_list list;
     uint32_t life = 0;
-    bool done = false, loaded = false;
-    int32_t code = lists ? INF_OK : error_no_memory(err);
+    bool seen = false;
+    int32_t code = INF_OK;
 
     pthread_mutex_lock(&v->lock);
     life = v->replicas.items[i].life;
-    done = g->life[i] == life; /* another's look has shown it */
+    seen = g->life[i] == life; /* another's look has shown it */
     pthread_mutex_unlock(&v->lock);
-    if (code == INF_OK && !done)
-        code = vllm_ask_models(t, &t->calls, &mask, lists, err);
-    if (code == INF_OK && !done) {
-        mark_listed(v, i, &lists[i], life);
-        code = make_sure(t, i, g, &lists[i], life, &loaded, err);
+    if (seen)
+        return INF_OK;
+    code = vllm_ask_one(&l->task, &l->task.calls, i, &list, err);
+    if (code == INF_OK) {
+        mark_listed(v, i, &list, life);
+        code = make_sure(&l->task, i, g, &list, life, err);
     }
-    if (code == INF_OK && loaded)
+    if (code == INF_OK && !model_list_find(&list, g->name))
         context_log(v->context, INF_LOG_INFO, "loaded adapter '%s' again at %s, which had lost it",
-                    g->id, v->replicas.items[i].server.shown);
-    vllm_free_lists(v, lists);
-    pthread_mutex_lock(&v->lock);
-    v->replicas.items[i].n_asking--;
-    pthread_mutex_unlock(&v->lock);
+                    g->id, vllm_url(v, i));
+    model_list_free(&list);
     return code;
+}
+
+static int32_t run_look(struct task *t, inf_error *err)
+{
+    struct look *l = (struct look *)t;
+    struct vllm *v = vllm_of(t);
+    struct look_waiter *waiting = NULL;
+
+    if (look(l, err) == INF_OK)
+        error_none(err);
+    pthread_mutex_lock(&v->lock);
+    waiting = l->waiting;
+    l->waiting = NULL;
+    for (struct look_waiter *w = waiting; w; w = w->next)
+        w->look = NULL;
+    v->replicas.items[l->replica].n_asking--;
+    vllm_unpin(v, l->generation); /* those who wait have pins of their own */
+    pthread_mutex_unlock(&v->lock);
+    while (waiting) {
+        struct look_waiter *w = waiting;
+
+        waiting = w->next;
+        w->done(w, err);
+    }
+    return INF_OK;
+}
+
+static void free_look(struct task *t)
+{
+    mem_free(((struct look *)t)->key);
+}
+
+static const struct task_kind look_kind = {run_look, free_look, false};
+
+/* ------------------------------------------------------------------ who waits */
+
+/* Queues it. It takes the key over, when it succeeds. */
+static int32_t make_look(struct look **out, struct vllm *v, struct generation *g, size_t i,
+                         char *key, inf_error *err)
+{
+    struct look *l = NULL;
+    int32_t code = control_start(&v->control, err);
+
+    if (code != INF_OK)
+        return code;
+    l = task_make(&v->control, &look_kind, sizeof *l);
+    if (!l)
+        return error_no_memory(err);
+    l->key = key;
+    l->task.key = key;
+    l->generation = g;
+    l->replica = i;
+    g->pins++;
+    v->replicas.items[i].n_asking++;
+    control_add(&v->control, &l->task);
+    *out = l;
+    return INF_OK;
+}
+
+int32_t vllm_look(struct vllm *v, struct generation *g, size_t i, struct look_waiter *w,
+                  inf_error *err)
+{
+    char *key = key_of(g, i);
+    struct look *l = NULL;
+    int32_t code = INF_OK;
+
+    if (!key)
+        return error_no_memory(err);
+    l = (struct look *)control_find(&v->control, &look_kind, key); /* one that has not begun */
+    if (!l)
+        code = make_look(&l, v, g, i, key, err);
+    if (!l || l->key != key)
+        mem_free(key);
+    if (code != INF_OK)
+        return code;
+    w->look = l;
+    w->next = l->waiting;
+    l->waiting = w;
+    return INF_OK;
+}
+
+bool vllm_look_leave(struct look_waiter *w)
+{
+    struct look_waiter **at = w->look ? &w->look->waiting : NULL;
+
+    if (!at)
+        return false;
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+    w->look = NULL;
+    return true;
 }
 
 /* ------------------------------------------------------------------ a dead replica */
 
 /* A tracked generation that was not seen there in that life. The lock is held. */
-static struct generation *next_missing(struct vllm *v, size_t i, uint32_t life)
+static struct generation *next_missing(const struct vllm *v, size_t i, uint32_t life)
 {
-    for (struct generation *g = v->names.all; g; g = g->next)
-        if ((g->current || g->pins > 0) && g->life[i] != life)
+    for (size_t k = 0; k < v->names.n; k++) {
+        struct generation *g = v->names.items[k];
+
+        if ((g->state == GENERATION_CURRENT || g->pins > 0) && g->life[i] != life)
             return g;
+    }
     return NULL;
 }
 
 /* One after another, each pinned, so that nobody unloads it meanwhile. Once there is none left the
  * replica serves: a load that ends later looks for it itself. The lock is held. */
-static int32_t load_missing(struct task *t, const struct model_list *list, uint32_t life,
+static int32_t load_missing(struct revival *r, const struct model_list *list, uint32_t life,
                             inf_error *err)
 {
-    struct vllm *v = t->vllm;
-    size_t i = t->replica;
+    struct task *t = &r->task;
+    struct vllm *v = vllm_of(t);
     struct generation *g = NULL;
     int32_t code = INF_OK;
 
-    while (code == INF_OK && (g = next_missing(v, i, life)) != NULL) {
-        char *key = vllm_look_key(g, i);
-        bool loaded = false;
+    while (code == INF_OK && (g = next_missing(v, r->replica, life)) != NULL) {
+        char *key = key_of(g, r->replica);
 
         if (!key)
             return error_no_memory(err);
         g->pins++;
-        control_take_key(v, t, key);
-        if (g->life[i] != life) {
+        control_take_key(t->control, t, key);
+        if (g->life[r->replica] != life) {
             pthread_mutex_unlock(&v->lock);
-            code = make_sure(t, i, g, list, life, &loaded, err);
+            code = make_sure(t, r->replica, g, list, life, err);
             pthread_mutex_lock(&v->lock);
         }
-        control_give_key(v, t);
+        control_give_key(t->control, t);
         vllm_unpin(v, g);
         mem_free(key);
     }
     return code;
 }
 
-void vllm_run_revive(struct task *t)
+static int32_t run_revival(struct task *t, inf_error *err)
 {
-    struct vllm *v = t->vllm;
-    size_t i = t->replica;
-    struct replica *one = &v->replicas.items[i];
-    struct model_list *lists = mem_calloc(v->replicas.n, sizeof *lists);
-    uint64_t mask = UINT64_C(1) << i;
-    inf_error why = {0};
+    struct revival *r = (struct revival *)t;
+    struct vllm *v = vllm_of(t);
+    struct replica *one = &v->replicas.items[r->replica];
+    struct model_list list;
     uint32_t life = 0;
     int32_t code = INF_OK;
 
     pthread_mutex_lock(&v->lock);
     one->n_asking++;
-    replicas_reborn(&v->replicas, i, one->life);
+    replicas_reborn(&v->replicas, r->replica, one->life);
     life = one->life;
     pthread_mutex_unlock(&v->lock);
-    code = lists ? vllm_ask_models(t, &t->calls, &mask, lists, &why) : error_no_memory(&why);
+    code = vllm_ask_one(t, &t->calls, r->replica, &list, err);
     if (code == INF_OK)
-        vllm_unload_leftovers(t, i, &lists[i]);
+        vllm_unload_leftovers(t, r->replica, &list);
     pthread_mutex_lock(&v->lock);
     if (code == INF_OK)
-        code = load_missing(t, &lists[i], life, &why);
+        code = load_missing(r, &list, life, err);
     one->n_asking--;
     one->reviving = false;
     if (code == INF_OK && one->life == life)
-        replicas_alive(&v->replicas, i);
+        replicas_alive(&v->replicas, r->replica);
     else
-        replicas_failed(&v->replicas, i, life, clock_us()); /* no news when it was noted before */
+        replicas_failed(&v->replicas, r->replica, life,
+                        clock_us()); /* if it was not noted before */
     pthread_mutex_unlock(&v->lock);
     if (code != INF_OK)
-        context_log(v->context, INF_LOG_WARNING, "%s is left out for now: %s", one->server.shown,
-                    why.message);
-    vllm_free_lists(v, lists);
+        context_log(v->context, INF_LOG_WARNING, "%s is left out for now: %s",
+                    vllm_url(v, r->replica), err->message);
+    model_list_free(&list);
+    return code;
 }
 
-/* ------------------------------------------------------------------ a suspect one */
+static const struct task_kind revival_kind = {run_revival, NULL, false};
 
-void vllm_run_probe(struct task *t)
+void vllm_revive_due(struct vllm *v)
 {
-    struct vllm *v = t->vllm;
-    size_t i = t->replica;
-    struct replica *one = &v->replicas.items[i];
-    struct model_list *lists = mem_calloc(v->replicas.n, sizeof *lists);
-    uint64_t mask = UINT64_C(1) << i;
-    inf_error why = {0};
-    bool dead = false;
+    size_t i = v->replicas.n > 1 ? replicas_due(&v->replicas, clock_us()) : REPLICA_NONE;
+    struct revival *r = NULL;
 
-    /* Whatever it answers, it answers; vllm_ask_models notes one that does not. */
-    if (lists)
-        vllm_ask_models(t, &t->calls, &mask, lists, &why);
-    pthread_mutex_lock(&v->lock);
-    one->suspect = false;
-    one->asked_us = clock_us();
-    dead = one->dead;
-    if (dead)
-        vllm_move_requests(v, i);
-    pthread_mutex_unlock(&v->lock);
-    if (dead)
-        context_log(v->context, INF_LOG_WARNING, "%s does not answer, and is left out for now: %s",
-                    one->server.shown, why.message);
-    vllm_free_lists(v, lists);
+    if (i == REPLICA_NONE)
+        return;
+    if (control_start(&v->control, NULL) == INF_OK)
+        r = task_make(&v->control, &revival_kind, sizeof *r);
+    if (!r) {
+        v->replicas.items[i].reviving = false; /* the next request tries once more */
+        return;
+    }
+    r->replica = i;
+    control_add(&v->control, &r->task);
 }

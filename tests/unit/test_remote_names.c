@@ -1,5 +1,6 @@
 /* adapter_names, replicas, model_list and adapter_files: bookkeeping and files, no server. */
 #include "core/memory.h"
+#include "remote/adapter_check.h"
 #include "remote/adapter_files.h"
 #include "remote/adapter_names.h"
 #include "remote/model_list.h"
@@ -22,12 +23,15 @@
 
 /* ------------------------------------------------------------------ names */
 
-static void expect_name(const struct adapter_names *a, const char *id, const char *want)
+static void expect_name(struct adapter_names *a, const char *id, const char *want)
 {
-    char name[NAME_MAX_LEN + 1];
+    struct generation *g = adapter_names_add(a, id, "/p");
 
-    adapter_names_choose(name, a, id);
-    assert_string_equal(name, want);
+    assert_non_null(g);
+    assert_string_equal(g->name, want);
+    assert_ptr_equal(adapter_names_find(a, want), g);
+    adapter_names_leave(a, g); /* it is nowhere: nothing is left of it but its name */
+    assert_null(adapter_names_find(a, want));
 }
 
 static void test_names__each_is_given_once(void **state)
@@ -37,11 +41,10 @@ static void test_names__each_is_given_once(void **state)
     (void)state;
     adapter_names_init(&a);
     expect_name(&a, "x", "x");
-    assert_true(name_set_add(&a.used, "x"));
     expect_name(&a, "x", "x@2");
-    assert_true(name_set_add(&a.used, "x@2"));
     assert_true(name_set_add(&a.used, "x@4"));
     expect_name(&a, "x", "x@3");
+    expect_name(&a, "x", "x@5");
     expect_name(&a, "y", "y");
     name_set_remove(&a.used, "x");
     expect_name(&a, "x", "x");
@@ -51,69 +54,111 @@ static void test_names__each_is_given_once(void **state)
 static void test_names__longest_id__still_gets_a_fresh_name(void **state)
 {
     struct adapter_names a;
-    char id[257], name[NAME_MAX_LEN + 1];
+    char id[257], want[260];
 
     (void)state;
     memset(id, 'i', 256);
     id[256] = '\0';
+    snprintf(want, sizeof want, "%s@2", id);
     adapter_names_init(&a);
     name_set_add(&a.used, id);
-    adapter_names_choose(name, &a, id);
-    assert_int_equal(strlen(name), 258);
+    expect_name(&a, id, want);
     adapter_names_free(&a);
 }
 
-static void test_generations__replace_hide_and_drop(void **state)
+static void test_generations__replace_hide_and_leave(void **state)
 {
     struct adapter_names a;
-    struct generation *first = NULL, *second = NULL, *old = NULL;
+    struct generation *first = NULL, *second = NULL;
 
     (void)state;
     adapter_names_init(&a);
-    first = generation_make("x", "x", "/p");
-    second = generation_make("x", "x@2", "/p");
-    adapter_names_commit(&a, first, &old);
-    assert_null(old);
-    adapter_names_commit(&a, second, &old);
-    assert_ptr_equal(old, first);
+    first = adapter_names_add(&a, "x", "/p");
+    second = adapter_names_add(&a, "x", "/p");
+    assert_null(adapter_names_current(&a, "x", 1)); /* none has been loaded yet */
+    assert_null(adapter_names_commit(&a, first));
+    assert_ptr_equal(adapter_names_commit(&a, second), first);
     assert_int_equal(second->report.replaced, 1);
-    assert_true(second->number > first->number);
-    assert_ptr_equal(adapter_names_find(&a, "x", 1), second);
-    assert_null(adapter_names_find(&a, "xx", 2));
-    assert_ptr_equal(adapter_names_by_name(&a, "x"), first);
+    assert_true(second->report.generation > first->report.generation);
+    assert_ptr_equal(adapter_names_current(&a, "x", 1), second);
+    assert_null(adapter_names_current(&a, "xx", 2));
+    assert_null(adapter_names_current(&a, "x\0y", 3));
+    assert_ptr_equal(adapter_names_find(&a, "x"), first);
+    assert_true(generation_serves(first));
     assert_false(adapter_names_is_going(&a, "x", 1));
-    second->current = false;
+    assert_true(generation_hide(second, &a));
     assert_true(adapter_names_is_going(&a, "x", 1));
-    adapter_names_drop(&a, first);
-    adapter_names_drop(&a, second);
+    adapter_names_leave(&a, first);
+    adapter_names_leave(&a, second);
     assert_false(adapter_names_is_going(&a, "x", 1));
     adapter_names_free(&a);
 }
 
-static void test_placed__until_removed_everywhere(void **state)
+static void test_generations__of_many_ids__each_is_found(void **state)
 {
+    static const char *const ids[] = {"a", "a!", "a@2", "aa", "b", "", "a@", "A"};
+    enum { N = sizeof ids / sizeof *ids };
+    struct generation *of[N][3];
     struct adapter_names a;
-    struct generation *g = generation_make("x", "x@2", "/p"), *old = NULL;
 
     (void)state;
     adapter_names_init(&a);
-    assert_null(adapter_names_placed(&a, "x"));
-    assert_int_equal(adapter_names_place(&a, "x", "/p", 5)->where, 5);
-    assert_non_null(adapter_names_place(&a, "x@2", "/p", 1));
-    assert_string_equal(adapter_names_placed(&a, "x")->path, "/p");
+    for (size_t k = 0; k < 3; k++) {
+        for (size_t i = 0; i < N; i++) {
+            of[i][k] = adapter_names_add(&a, ids[i], "/p");
+            adapter_names_commit(&a, of[i][k]);
+            assert_ptr_equal(adapter_names_current(&a, ids[i], strlen(ids[i])), of[i][k]);
+        }
+    }
+    for (size_t i = 0; i < N; i++) {
+        generation_hide(of[i][2], NULL);
+        assert_null(adapter_names_current(&a, ids[i], strlen(ids[i])));
+        assert_true(adapter_names_is_going(&a, ids[i], strlen(ids[i])));
+        for (size_t k = 0; k < 3; k++)
+            adapter_names_leave(&a, of[i][k]);
+        assert_false(adapter_names_is_going(&a, ids[i], strlen(ids[i])));
+    }
+    assert_int_equal(a.n, 0);
+    adapter_names_free(&a);
+}
+
+static void test_generations__the_last_pin__gives_what_waited(void **state)
+{
+    struct adapter_names a;
+    struct generation *g = NULL;
+    int waiting = 0;
+
+    (void)state;
+    adapter_names_init(&a);
+    g = adapter_names_add(&a, "x", "/p");
+    adapter_names_commit(&a, g);
+    g->pins = 2;
+    assert_false(generation_hide(g, &waiting));
+    assert_null(generation_unpin(g));
+    assert_ptr_equal(generation_unpin(g), &waiting);
+    g->pins = 1;
+    assert_null(generation_unpin(g)); /* once */
+    adapter_names_free(&a);
+}
+
+static void test_generations__left__are_known_until_removed_everywhere(void **state)
+{
+    struct adapter_names a;
+    struct generation *g = NULL;
+
+    (void)state;
+    adapter_names_init(&a);
+    g = adapter_names_add(&a, "x", "/p");
+    g->where = 5;
+    adapter_names_removed(&a, "x", 5); /* one whose load has not ended stays, wherever it is */
+    assert_ptr_equal(adapter_names_find(&a, "x"), g);
+    g->where = 5;
+    adapter_names_leave(&a, g);
     adapter_names_removed(&a, "x", 4);
-    assert_int_equal(adapter_names_placed(&a, "x")->where, 1);
+    assert_int_equal(adapter_names_find(&a, "x")->where, 1);
     adapter_names_removed(&a, "x", 1);
-    assert_null(adapter_names_placed(&a, "x")); /* confirmed: not ours any more */
-    adapter_names_commit(&a, g, &old);
-    assert_true(adapter_names_placed(&a, "x@2")->held);
-    g->current = false;
-    adapter_names_drop(&a, g);
-    assert_false(adapter_names_placed(&a, "x@2")->held);
-    /* one whose load has not ended stays written down, wherever it is */
-    adapter_names_placed(&a, "x@2")->loading = true;
-    adapter_names_removed(&a, "x@2", 1);
-    assert_non_null(adapter_names_placed(&a, "x@2"));
+    assert_null(adapter_names_find(&a, "x")); /* confirmed: not ours any more */
+    adapter_names_removed(&a, "x", 1);
     adapter_names_free(&a);
 }
 
@@ -127,21 +172,21 @@ static void fails(struct replicas *r, size_t i, int64_t now)
 static void test_replicas__least_busy_live_one_that_has_it(void **state)
 {
     static struct replicas r;
-    struct generation g = {.loaded = {true, true, false}};
+    uint64_t having = 3;
 
     (void)state;
     memset(&r, 0, sizeof r);
     r.n = 3;
     r.items[0].busy = 2;
     r.items[1].busy = 1;
-    assert_int_equal(replicas_pick(&r, NULL, 0), 2);
-    assert_int_equal(replicas_pick(&r, &g, 0), 1);
-    assert_int_equal(replicas_pick(&r, &g, 2), 0);
+    assert_int_equal(replicas_pick(&r, UINT64_MAX, 0), 2);
+    assert_int_equal(replicas_pick(&r, having, 0), 1);
+    assert_int_equal(replicas_pick(&r, having, 2), 0);
     fails(&r, 1, 1000);
-    assert_int_equal(replicas_pick(&r, &g, 0), 0);
+    assert_int_equal(replicas_pick(&r, having, 0), 0);
     assert_true(replicas_more(&r, 0));
     assert_false(replicas_more(&r, 1));
-    assert_int_equal(replicas_pick(&r, NULL, 7), REPLICA_NONE);
+    assert_int_equal(replicas_pick(&r, UINT64_MAX, 7), REPLICA_NONE);
 }
 
 static void test_replicas__equals_take_turns(void **state)
@@ -153,7 +198,7 @@ static void test_replicas__equals_take_turns(void **state)
     memset(&r, 0, sizeof r);
     r.n = 2;
     for (int i = 0; i < 10; i++)
-        seen[replicas_pick(&r, NULL, 0)]++;
+        seen[replicas_pick(&r, UINT64_MAX, 0)]++;
     assert_int_equal(seen[0], 5);
 }
 
@@ -179,7 +224,7 @@ static void test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them
     assert_false(r.items[0].dead);
     fails(&r, 0, now);
     fails(&r, 1, now + 1);
-    assert_int_equal(replicas_pick(&r, NULL, 0), 0); /* none lives: the one due first */
+    assert_int_equal(replicas_pick(&r, UINT64_MAX, 0), 0); /* none lives: the one due first */
     r.n = 1;
     r.items[0].dead = false;
     fails(&r, 0, now);
@@ -241,6 +286,23 @@ static void test_models__base_and_adapters(void **state)
     model_list_free(&list);
 }
 
+static void test_models__whose_it_is__is_told_by_the_path(void **state)
+{
+    struct model_entry base = {(char *)"m", NULL, (char *)"/p"},
+                       bare = {(char *)"a", (char *)"m", NULL};
+    char root[] = "/p/a//";
+    struct model_entry e = {(char *)"a", (char *)"m", root};
+
+    (void)state;
+    assert_true(model_entry_is_from(&e, "/p/a"));
+    assert_true(model_entry_is_from(&e, NULL));
+    assert_false(model_entry_is_from(&e, "/p/b"));
+    assert_true(model_entry_is_from(&bare, "/p/b")); /* a list without paths is believed */
+    assert_false(model_entry_is_from(&base, "/p"));  /* no adapter */
+    e.root = (char *)TEST_SOURCE_DIR "/unit";
+    assert_true(model_entry_is_from(&e, TEST_SOURCE_DIR "/./unit")); /* the same file */
+}
+
 static void test_models__something_else__is_a_protocol_error(void **state)
 {
     static const char *const wrong[] = {
@@ -291,7 +353,7 @@ static void checked(const char *dir, const char *base, int32_t code, const char 
     inf_adapter_report report = {0};
     inf_error err = {0};
 
-    assert_int_equal(adapter_files_check(dir, base, &report, &err), code);
+    assert_int_equal(adapter_check(dir, base, &report, &err), code);
     if (!strstr(err.message, says))
         fail_msg("'%s' does not say '%s'", err.message, says);
     if (code == INF_OK && *says == '\0')
@@ -572,14 +634,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names__each_is_given_once),
         cmocka_unit_test(test_names__longest_id__still_gets_a_fresh_name),
-        cmocka_unit_test(test_generations__replace_hide_and_drop),
-        cmocka_unit_test(test_placed__until_removed_everywhere),
+        cmocka_unit_test(test_generations__replace_hide_and_leave),
+        cmocka_unit_test(test_generations__of_many_ids__each_is_found),
+        cmocka_unit_test(test_generations__the_last_pin__gives_what_waited),
+        cmocka_unit_test(test_generations__left__are_known_until_removed_everywhere),
         cmocka_unit_test(test_replicas__least_busy_live_one_that_has_it),
         cmocka_unit_test(test_replicas__equals_take_turns),
         cmocka_unit_test(test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them),
         cmocka_unit_test(test_replicas__a_failure_of_an_earlier_life__is_no_news),
         cmocka_unit_test(test_replicas__silent_for_long_with_nobody_connected__another_life),
         cmocka_unit_test(test_models__base_and_adapters),
+        cmocka_unit_test(test_models__whose_it_is__is_told_by_the_path),
         cmocka_unit_test(test_models__something_else__is_a_protocol_error),
         cmocka_unit_test(test_digest__changes_with_the_bytes_and_with_nothing_else),
         cmocka_unit_test(test_check__sound_damaged_and_not_finite),
