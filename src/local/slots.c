@@ -107,36 +107,30 @@ static int32_t best_source(const struct slots *s, const struct sequence *q, int3
     return best;
 }
 
-static void settle(struct slots *s, int32_t index)
-{
-    if (s->slot[index].sequence)
-        s->slot[index].sequence->slot = index;
-}
-
 static bool runs_adapter(const struct slot *slot)
 {
     return slot->sequence && slot->sequence->adapter;
 }
 
-/* When the engine fails to exchange them both are empty: their sequences start over. */
+/* Slot `a` has no sequence. When the engine fails to exchange them both are empty: b's sequence starts
+ * over. */
 static void swap(struct slots *s, int32_t a, int32_t b)
 {
     struct slot held = s->slot[a];
-    bool suspect = s->slot[a].suspect || s->slot[b].suspect;
 
     if (a == b)
         return;
     s->slot[a] = s->slot[b];
     s->slot[b] = held;
     /* Values that are not finite move along and stay behind. */
-    s->slot[a].suspect = suspect || runs_adapter(&s->slot[b]);
-    s->slot[b].suspect = suspect || runs_adapter(&s->slot[a]);
+    s->slot[a].suspect = s->slot[a].suspect || held.suspect;
+    s->slot[b].suspect = s->slot[a].suspect || runs_adapter(&s->slot[a]);
     if (s->engine->ops->swap(s->engine->impl, a, b, NULL) != INF_OK) {
         forget(&s->slot[a]);
         forget(&s->slot[b]);
     }
-    settle(s, a);
-    settle(s, b);
+    if (s->slot[a].sequence)
+        s->slot[a].sequence->slot = a;
 }
 
 /* The idle slot whose content is worth least: an empty one, else the one left longest ago. */

@@ -295,26 +295,30 @@ static void cancel_at(void *arg, const struct free_call *call)
         inf_op_cancel(h->op);
 }
 
+/* The others move together and go on in one call. */
 static void test_cancel__running__leaves_at_the_next_step_with_its_text(void **state)
 {
-    const struct guest a = {.prompt = "Ann", .max_tokens = 100};
+    const struct guest b = {.prompt = "Bob", .max_tokens = 100};
     struct house h;
-    inf_op *b = NULL;
+    inf_op *a = NULL;
+    inf_op *c = NULL;
 
     (void)state;
     open_house(&h, 4);
     h.at = 3;
     h.e.on_call = cancel_at;
     hold(&h);
-    h.op = submit(&h, &a);
-    b = ask(&h, "Bob", 6);
+    a = ask(&h, "Ann", 6);
+    h.op = submit(&h, &b);
+    c = ask(&h, "Cat", 6);
     let_go(&h);
-    assert_answered(&h, b, "Bob", 6);
+    assert_answered(&h, a, "Ann", 6);
+    assert_answered(&h, c, "Cat", 6);
     assert_int_equal(inf_op_wait(h.op, -1, NULL), INF_ERROR_CANCELLED);
     assert_int_equal(result_of(h.op).completion_tokens, 4); /* the step in progress is the last */
-    assert_ends(&h, h.op, &a, INF_ERROR_CANCELLED);
+    assert_ends(&h, h.op, &b, INF_ERROR_CANCELLED);
     drain(&h);
-    assert_string_equal(who_and_how_many(&h), "AB:3 AB:1 AB:1 AB:1 B:1 B:1");
+    assert_string_equal(who_and_how_many(&h), "ABC:3 ABC:1 ABC:1 ABC:1 AC:1 AC:1");
     close_house(&h);
 }
 
@@ -500,6 +504,37 @@ static void test_task__given_at_the_end__is_run(void **state)
     scheduler_run_task(h.s, &o.task);
     drain(&h);
     assert_int_equal(o.steps_before, 0);
+    close_house(&h);
+}
+
+static void *drain_elsewhere(void *arg)
+{
+    drain(arg);
+    return NULL;
+}
+
+/* Holds the worker until it is being drained, which nobody can see: for long enough. */
+static void wait_for_drain(struct scheduler_task *task)
+{
+    struct order *o = (struct order *)task;
+
+    scheduler_run_task(o->h->s, &tasks[1].task);
+    nanosleep(&(struct timespec){0, 20000000}, NULL);
+}
+
+static void test_task__given_while_draining__is_run(void **state)
+{
+    struct house h;
+    pthread_t thread;
+
+    (void)state;
+    open_house(&h, 2);
+    tasks[0] = (struct order){.task.run = wait_for_drain, .h = &h};
+    tasks[1] = (struct order){.task.run = note_order, .h = &h, .steps_before = -1};
+    scheduler_run_task(h.s, &tasks[0].task);
+    assert_int_equal(pthread_create(&thread, NULL, drain_elsewhere, &h), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(tasks[1].steps_before, 0);
     close_house(&h);
 }
 
@@ -691,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_drain__lets_all_end_that_was_submitted),
         cmocka_unit_test(test_task__runs_before_the_next_step),
         cmocka_unit_test(test_task__given_at_the_end__is_run),
+        cmocka_unit_test(test_task__given_while_draining__is_run),
         cmocka_unit_test(test_pin__is_released_on_every_path),
         cmocka_unit_test(test_statistics__count_what_happened),
         cmocka_unit_test(test_statistics__equal_adapters_and_scales__count_once),

@@ -63,26 +63,52 @@ static void test_decode_error__after_it__the_slot_is_used_again(void **state)
     close_house(&h);
 }
 
+/* From decode call h->at on, calls with the adapter h->prompt fail. */
+static void break_adapter_at(void *arg, const struct free_call *call)
+{
+    struct house *h = arg;
+    const struct adapter *adapter = NULL;
+
+    if (number_of(h, call) != h->at)
+        return;
+    adapter = registry_pin(h->adapters, h->prompt, strlen(h->prompt));
+    h->e.failing_generation = adapter->generation;
+    registry_unpin(h->adapters, adapter);
+}
+
+/* Whom it is not about gets a token in every turn. */
 static void test_decode_error__of_one_adapter__ends_its_rows_alone(void **state)
 {
+    static const char *const calls[] = {
+        "ABCD:3 A:3 BCD:3 BC:3 D:3 A:1 D:1 AD:1 AD:1 AD:1",
+        "ABCD:3 ABCD:1 A:1 BCD:1 BC:1 D:1 AD:1 AD:1 AD:1",
+    };
     const struct guest guests[] = {{.prompt = "Ann", .max_tokens = 5},
                                    {.prompt = "Bob", .max_tokens = 5, .adapter = "bad"},
                                    {.prompt = "Cat", .max_tokens = 5, .adapter = "bad"},
                                    {.prompt = "Dan", .max_tokens = 5, .adapter = "good"}};
-    struct house h;
-    inf_op *ops[4];
 
     (void)state;
-    open_house(&h, 4);
-    add_adapter(&h, "good", NULL);
-    h.e.failing_generation = add_adapter(&h, "bad", NULL);
-    hold(&h);
-    for (int i = 0; i < 4; i++)
-        ops[i] = submit(&h, &guests[i]);
-    let_go(&h);
-    for (int i = 0; i < 4; i++)
-        assert_ends(&h, ops[i], &guests[i], i == 1 || i == 2 ? INF_ERROR_BACKEND : INF_OK);
-    close_house(&h);
+    for (int at = 0; at < 2; at++) {
+        inf_op *ops[4];
+        struct house h;
+
+        open_house(&h, 4);
+        add_adapter(&h, "good", NULL);
+        add_adapter(&h, "bad", NULL);
+        h.at = at;
+        h.prompt = "bad";
+        h.e.on_call = break_adapter_at;
+        hold(&h);
+        for (int i = 0; i < 4; i++)
+            ops[i] = submit(&h, &guests[i]);
+        let_go(&h);
+        for (int i = 0; i < 4; i++)
+            assert_ends(&h, ops[i], &guests[i], i == 1 || i == 2 ? INF_ERROR_BACKEND : INF_OK);
+        drain(&h);
+        assert_string_equal(who_and_how_many(&h), calls[at]);
+        close_house(&h);
+    }
 }
 
 static void test_no_room_to_grow__ends_who_needs_it__others_go_on(void **state)
