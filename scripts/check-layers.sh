@@ -53,12 +53,12 @@ may arch core hf/files gguf lora
 may remote core http hf/files
 may local core text
 may engine core gguf lora local
-may llamacpp core hf/files gguf lora arch text local engine
+may llamacpp core hf/files gguf lora arch local engine
 may transformers core hf lora arch text local engine
 may cli
 may backends.c core remote llamacpp transformers
 
-only '(llama|llama-cpp|ggml[a-z-]*|gguf)\.h' engine/ llamacpp/
+only '(llama|llama-cpp|ggml[a-z-]*|gguf)\.h' engine/
 only '(jinja/.*|json-schema.*|nlohmann/.*)' text/
 only 'curl/.*|uv\.h' http/
 only 'cmocka\.h' none

@@ -14,7 +14,8 @@
 #define MAX_UBATCH 512
 
 struct llama_engine {
-    struct llama_engine_options options;
+    struct llama_engine_source source;
+    struct engine_options options;
     struct llama_context *context; /* NULL until the first reserve */
     ggml_threadpool_t pool;
     struct lora_eval *eval;         /* shared decode, else NULL */
@@ -29,10 +30,34 @@ struct llama_engine {
 
 /* ------------------------------------------------------------------ context */
 
+static size_t token_bytes(const struct gguf_model *base)
+{
+    return (size_t)base->n_layer * 2 * (size_t)base->n_head_kv * (size_t)base->head_dim * 2;
+}
+
+/* llama.cpp rounds a window to so many cells. */
+static size_t round_up(int32_t n_context)
+{
+    return ((size_t)n_context + 255) / 256 * 256;
+}
+
+size_t llama_engine_window_bytes(const struct gguf_model *base, int32_t n)
+{
+    return token_bytes(base) * round_up(n);
+}
+
 static size_t kv_size(const struct llama_engine *e, int32_t n_slots, int32_t n_context)
 {
-    return llama_engine_token_bytes(e->options.base) * (e->options.kv_f32 ? 2 : 1) *
-           (size_t)n_slots * (size_t)n_context;
+    return token_bytes(e->source.base) * (e->options.exact ? 2 : 1) * (size_t)n_slots *
+           (size_t)n_context;
+}
+
+static enum llama_flash_attn_type flash_attention(const struct llama_engine *e)
+{
+    if (e->options.exact || e->source.flash_attention == INF_FLASH_ATTENTION_OFF)
+        return LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    return e->source.flash_attention == INF_FLASH_ATTENTION_ON ? LLAMA_FLASH_ATTN_TYPE_ENABLED
+                                                               : LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
 static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots, int32_t n_context,
@@ -41,26 +66,22 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
     struct llama_context_params p = llama_context_default_params();
     struct llama_context *context = NULL;
 
-    /* llama.cpp rounds a window to so many cells itself, with a warning for each context. */
-    p.n_ctx = (uint32_t)n_slots * (uint32_t)(((int64_t)n_context + 255) / 256 * 256);
+    /* llama.cpp rounds up itself, with a warning for each context. */
+    p.n_ctx = (uint32_t)((size_t)n_slots * round_up(n_context));
     p.n_batch = p.n_ubatch = MAX_UBATCH;
     p.n_seq_max = (uint32_t)n_slots;
     p.n_threads = p.n_threads_batch = e->options.n_threads;
     p.kv_unified = false;
     p.swa_full = true; /* prefixes may be cut anywhere */
     p.no_perf = true;
-    p.flash_attn_type = e->options.flash_attention == INF_FLASH_ATTENTION_ON
-                            ? LLAMA_FLASH_ATTN_TYPE_ENABLED
-                        : e->options.flash_attention == INF_FLASH_ATTENTION_OFF
-                            ? LLAMA_FLASH_ATTN_TYPE_DISABLED
-                            : LLAMA_FLASH_ATTN_TYPE_AUTO;
-    if (e->options.kv_f32)
+    p.flash_attn_type = flash_attention(e);
+    if (e->options.exact)
         p.type_k = p.type_v = GGML_TYPE_F32;
     if (e->eval) {
         p.cb_eval = lora_eval_callback;
         p.cb_eval_user_data = e->eval;
     }
-    context = guard_new_context(e->options.model, p, err);
+    context = guard_new_context(e->source.model, p, err);
     if (context)
         llama_attach_threadpool(context, e->pool, NULL);
     return context;
@@ -113,7 +134,7 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
     struct llama_engine *e = engine;
     struct llama_context *context = NULL;
 
-    guard_log_to(e->options.log);
+    guard_log_to(e->source.log);
     context = new_context(e, n_slots, n_context, err);
     if (!context)
         return error_prefix(err,
@@ -146,7 +167,7 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
 static bool can_go_on_at(const struct llama_engine *e, int32_t slot, int32_t n)
 {
     llama_memory_t memory = llama_get_memory(e->context);
-    int32_t window = llama_model_n_swa(e->options.model);
+    int32_t window = llama_model_n_swa(e->source.model);
     int32_t first = window > 0 && n + 1 > window ? n + 1 - window : 0;
 
     return llama_memory_seq_pos_max(memory, slot) + 1 >= n &&
@@ -292,7 +313,7 @@ static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_
     struct llama_engine *e = engine;
     int32_t code = INF_OK;
 
-    guard_log_to(e->options.log);
+    guard_log_to(e->source.log);
     code = e->native ? decode_native(e, rows, n_rows, n_tokens, err)
                      : decode_shared(e, rows, n_rows, n_tokens, err);
     for (int32_t i = 0; code != INF_OK && i < n_rows; i++)
@@ -310,52 +331,20 @@ static const float *engine_logits(void *engine, int32_t row)
 
 /* ------------------------------------------------------------------ life */
 
-size_t llama_engine_token_bytes(const struct gguf_model *base)
-{
-    return (size_t)base->n_layer * 2 * (size_t)base->n_head_kv * (size_t)base->head_dim * 2;
-}
-
 static int32_t create_adapters(struct llama_engine *e, inf_error *err)
 {
-    if (!e->options.native_adapters)
-        return lora_eval_create(&e->eval, e->options.base->file, e->pool, e->options.n_threads,
+    if (!e->source.native_adapters)
+        return lora_eval_create(&e->eval, e->source.base->file, e->pool, e->options.n_threads,
                                 e->options.max_slots, err);
-    e->native = native_adapters_create(e->options.model, e->options.base);
+    e->native = native_adapters_create(e->source.model, e->source.base);
     e->logits = mem_alloc((size_t)e->options.max_slots * (size_t)e->n_vocab * sizeof *e->logits);
     return e->native && e->logits ? INF_OK : error_no_memory(err);
 }
 
-int32_t llama_engine_create(struct llama_engine **out, const struct llama_engine_options *options,
-                            inf_error *err)
+static void engine_free(void *engine)
 {
-    struct llama_engine *e = mem_calloc(1, sizeof *e);
-    struct ggml_threadpool_params pool = ggml_threadpool_params_default(options->n_threads);
-    int32_t code = INF_OK;
+    struct llama_engine *e = engine;
 
-    *out = NULL;
-    if (!e)
-        return error_no_memory(err);
-    e->options = *options;
-    e->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(options->model));
-    buffer_init(&e->state[0], BUFFER_NO_LIMIT);
-    buffer_init(&e->state[1], BUFFER_NO_LIMIT);
-    e->batch = llama_batch_init(MAX_UBATCH, 0, 1);
-    e->logits_index = mem_calloc((size_t)options->max_slots, sizeof *e->logits_index);
-    e->pool = ggml_threadpool_new(&pool);
-    if (!e->logits_index || !e->pool)
-        code = error_no_memory(err);
-    if (code == INF_OK)
-        code = create_adapters(e, err);
-    if (code != INF_OK) {
-        llama_engine_free(e);
-        return code;
-    }
-    *out = e;
-    return INF_OK;
-}
-
-void llama_engine_free(struct llama_engine *e)
-{
     if (!e)
         return;
     if (e->context)
@@ -374,20 +363,45 @@ void llama_engine_free(struct llama_engine *e)
     mem_free(e);
 }
 
-static const struct engine_ops llama_engine_ops = {.decode = engine_decode,
-                                                   .logits = engine_logits,
-                                                   .truncate = engine_truncate,
-                                                   .swap = engine_swap,
-                                                   .copy = engine_copy,
-                                                   .scrub = engine_scrub,
-                                                   .reserve = engine_reserve};
+static const struct engine_ops engine_ops = {.decode = engine_decode,
+                                             .logits = engine_logits,
+                                             .truncate = engine_truncate,
+                                             .swap = engine_swap,
+                                             .copy = engine_copy,
+                                             .scrub = engine_scrub,
+                                             .reserve = engine_reserve,
+                                             .free = engine_free};
 
-void llama_engine_describe(struct llama_engine *e, struct engine *out)
+int32_t llama_engine_create(struct engine *out, const struct llama_engine_source *source,
+                            const struct engine_options *options, inf_error *err)
 {
-    *out = (struct engine){.ops = &llama_engine_ops,
+    struct llama_engine *e = mem_calloc(1, sizeof *e);
+    struct ggml_threadpool_params pool = ggml_threadpool_params_default(options->n_threads);
+    int32_t code = INF_OK;
+
+    if (!e)
+        return error_no_memory(err);
+    e->source = *source;
+    e->options = *options;
+    e->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(source->model));
+    buffer_init(&e->state[0], BUFFER_NO_LIMIT);
+    buffer_init(&e->state[1], BUFFER_NO_LIMIT);
+    e->batch = llama_batch_init(MAX_UBATCH, 0, 1);
+    e->logits_index = mem_calloc((size_t)options->max_slots, sizeof *e->logits_index);
+    e->pool = ggml_threadpool_new(&pool);
+    if (!e->logits_index || !e->pool)
+        code = error_no_memory(err);
+    if (code == INF_OK)
+        code = create_adapters(e, err);
+    if (code != INF_OK) {
+        engine_free(e);
+        return code;
+    }
+    *out = (struct engine){.ops = &engine_ops,
                            .impl = e,
-                           .limits = {.max_slots = e->options.max_slots,
-                                      .max_context = e->options.max_context,
+                           .limits = {.max_slots = options->max_slots,
+                                      .max_context = options->max_context,
                                       .max_tokens = MAX_UBATCH,
                                       .n_vocab = e->n_vocab}};
+    return INF_OK;
 }

@@ -15,31 +15,21 @@
 #include "gguf/model.h"
 #include "local/engine.h"
 
-#include <llama.h>
-#include <stdatomic.h>
+struct llama_model;
 
-struct llama_engine;
-
-struct llama_engine_options {
+struct llama_engine_source {
     inf_context *log;              /* llama.cpp's log lines go there */
     struct llama_model *model;     /* borrowed */
     const struct gguf_model *base; /* borrowed: the model's header */
-    int32_t n_threads;
-    int32_t max_slots;
-    int32_t max_context;
-    int32_t flash_attention; /* enum inf_flash_attention */
+    int32_t flash_attention;       /* enum inf_flash_attention; an exact engine has none */
     bool native_adapters;
-    bool kv_f32;               /* for logits: exact rather than small and fast */
-    _Atomic int64_t *kv_bytes; /* kept up to date; may be NULL */
 };
 
-/* Bytes of KV cache that one token takes, f16. */
-size_t llama_engine_token_bytes(const struct gguf_model *base);
+/* Bytes of KV cache, f16, that a window of n tokens takes. */
+size_t llama_engine_window_bytes(const struct gguf_model *base, int32_t n);
 
-int32_t llama_engine_create(struct llama_engine **out, const struct llama_engine_options *options,
-                            inf_error *err);
-void llama_engine_free(struct llama_engine *e); /* NULL is ignored; not while decoding */
-/* The engine as the scheduler wants it. */
-void llama_engine_describe(struct llama_engine *e, struct engine *out);
+/* NO_MEMORY. The model outlives it. */
+int32_t llama_engine_create(struct engine *out, const struct llama_engine_source *source,
+                            const struct engine_options *options, inf_error *err);
 
 #endif

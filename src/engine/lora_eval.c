@@ -11,7 +11,7 @@
 #include "core/memory.h"
 #include "lora/kernels.h"
 
-#include <ggml.h>
+#include <ggml-cpu.h>
 #include <string.h>
 
 /* Multiply-adds below which waking the other threads costs more than it saves. */

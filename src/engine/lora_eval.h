@@ -17,7 +17,8 @@
 #include "lora/weights.h"
 #include "local/engine.h"
 
-#include <ggml-cpu.h>
+struct ggml_tensor;
+struct ggml_threadpool;
 
 /* The payload of a registered adapter. */
 struct llamacpp_adapter {

@@ -11,6 +11,8 @@
 #include "core/error.h"
 #include "core/registry.h"
 
+#include <stdatomic.h>
+
 /* The tokens of one slot in a decode call. */
 struct engine_row {
     int32_t slot;
@@ -52,12 +54,22 @@ struct engine_ops {
     /* Makes n_slots (the same at every call) with room for n_context tokens each, at most the
      * limit; what slots hold stays. On an error everything is as before. */
     int32_t (*reserve)(void *engine, int32_t n_slots, int32_t n_context, inf_error *err);
+    /* Not the scheduler's: for whoever made it, with nobody decoding. NULL is ignored. */
+    void (*free)(void *engine);
 };
 
 struct engine {
     const struct engine_ops *ops;
     void *impl;
     struct engine_limits limits;
+};
+
+/* For making one. */
+struct engine_options {
+    int32_t n_threads;
+    int32_t max_slots, max_context; /* as in engine_limits */
+    bool exact;                     /* f32 wherever it can be had, rather than small and fast */
+    _Atomic int64_t *kv_bytes;      /* kept up to date; may be NULL */
 };
 
 #endif

@@ -22,7 +22,7 @@ long=$(printf '%0300d' 0)
 expect_error 3 'adapter id' adapters load -m "$model" "$long=$adapter-0"
 expect_error 3 'adapter id' adapters load -m "$model" "a	b=$adapter-0"
 expect_ok adapters load -m "$model" "Grüße, Welt=$adapter-0"
-expect_error 12 'max_adapter_bytes' adapters load -m "$model" --max-adapter-bytes 1279 "a=$adapter-0"
+expect_error 12 '--max-adapter-bytes' adapters load -m "$model" --max-adapter-bytes 1279 "a=$adapter-0"
 expect_ok adapters load -m "$model" --max-adapter-bytes 1280 "a=$adapter-0"
 expect_usage "list, load or unload, not ''" adapters
 expect_usage "list, load or unload, not 'show'" adapters show

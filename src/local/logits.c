@@ -1,10 +1,9 @@
 /*
- * logits: the logits after a list of tokens, computed alone by an engine of its own with a KV
- * cache in f32 and without flash attention, between two steps of the scheduler's worker.
+ * logits: the logits after a list of tokens, computed alone by an exact engine of its own, between two
+ * steps of the scheduler's worker.
  */
 #include "core/memory.h"
-#include "engine/guard.h"
-#include "llamacpp/provider_state.h"
+#include "local/provider.h"
 
 #include <string.h>
 
@@ -75,29 +74,17 @@ static int32_t decode_all(const struct engine *engine, const struct logits *l, i
 
 static int32_t compute(const struct logits *l, inf_error *err)
 {
-    struct llamacpp_provider *p = l->base.provider;
-    struct llama_engine_options options = {.log = p->context,
-                                           .model = l->instance->model,
-                                           .base = &p->base,
-                                           .n_threads = l->instance->n_threads,
-                                           .max_slots = 1,
-                                           .max_context = (int32_t)l->n_ids,
-                                           .flash_attention = INF_FLASH_ATTENTION_OFF,
-                                           .native_adapters = p->native_adapters,
-                                           .kv_f32 = true};
-    struct llama_engine *own = NULL;
     struct engine engine;
-    int32_t code = llama_engine_create(&own, &options, err);
+    int32_t code = instance_exact_engine(l->instance, (int32_t)l->n_ids, &engine, err);
 
     if (code != INF_OK)
         return code;
-    llama_engine_describe(own, &engine);
     code = engine.ops->reserve(engine.impl, 1, (int32_t)l->n_ids, err);
     if (code == INF_OK)
         code = decode_all(&engine, l, err);
     if (code == INF_OK)
         code = fill_output(l, engine.ops->logits(engine.impl, 0), engine.limits.n_vocab, err);
-    llama_engine_free(own);
+    engine.ops->free(engine.impl);
     return code;
 }
 
@@ -106,9 +93,7 @@ static void run_task(struct scheduler_task *task)
     struct logits *l = task->owner;
     inf_error err = {0};
 
-    guard_log_to(l->base.provider->context);
     compute(l, &err);
-    guard_log_to(NULL);
     preparation_end(&l->base, &err);
 }
 
@@ -116,9 +101,8 @@ static void run_task(struct scheduler_task *task)
 
 static int32_t check_ids(const struct logits *l, inf_error *err)
 {
-    const struct llamacpp_provider *p = l->base.provider;
-    int32_t window = gguf_model_window(&p->base, p->config.n_ctx);
-    int32_t n_vocab = l->instance->tokenizer.n_vocab;
+    int32_t window = l->base.provider->facts.window;
+    int32_t n_vocab = l->instance->loaded.tokenizer.n_vocab;
 
     if (l->n_ids > (size_t)window) /* n_ctx was checked at the call */
         return error_set_detail(err, INF_ERROR_CONTEXT_FULL, (int64_t)l->n_ids,
@@ -154,9 +138,9 @@ static void dispose(struct preparation *base)
     instance_unref(l->instance);
 }
 
-int32_t llamacpp_logits(void *impl, inf_op *op, const inf_logits_request *request, inf_error *err)
+int32_t local_logits(void *impl, inf_op *op, const inf_logits_request *request, inf_error *err)
 {
-    struct llamacpp_provider *p = impl;
+    struct local_provider *p = impl;
     size_t n = request->n_token_ids;
     struct logits *l = NULL;
     int32_t code = INF_OK;

@@ -6,17 +6,17 @@
  * later turn of its own. A cancel or a timeout takes it out of the queue and ends the operation; once
  * it runs, stopping is a matter of op_stop_code.
  */
-#ifndef INF_LLAMACPP_PREPARATION_H
-#define INF_LLAMACPP_PREPARATION_H
+#ifndef INF_LOCAL_PREPARATION_H
+#define INF_LOCAL_PREPARATION_H
 
 #include "core/context.h"
 #include "core/op.h"
 
-struct llamacpp_provider;
+struct local_provider;
 
 struct preparation {
     struct job job;
-    struct llamacpp_provider *provider;
+    struct local_provider *provider;
     inf_op *op;
     void (*run)(struct preparation *p); /* ends it or hands it on; not called when it is to stop */
     void (*dispose)(
@@ -24,7 +24,7 @@ struct preparation {
 };
 
 /* `size` bytes of zeros behind what is set from the arguments. NULL: out of memory (err filled). */
-void *preparation_create(size_t size, struct llamacpp_provider *provider, inf_op *op,
+void *preparation_create(size_t size, struct local_provider *provider, inf_op *op,
                          void (*run)(struct preparation *p), inf_error *err);
 /* Without a word to the operation. NULL is ignored. */
 void preparation_free(struct preparation *p);

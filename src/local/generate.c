@@ -1,21 +1,15 @@
 /*
- * generate: a request of the llama.cpp provider, from the public call to the scheduler: pin the
+ * generate: a request of the in-process provider, from the public call to the scheduler: pin the
  * adapter, load the model if need be, render and tokenize the prompt, make the sampler.
  */
 #include "core/clock.h"
 #include "core/memory.h"
-#include "llamacpp/provider_state.h"
 #include "local/constraint.h"
+#include "local/render.h"
+#include "text/chat_template.h"
 
 #include <string.h>
 #include <sys/random.h>
-
-/* What llama.cpp samples with when nothing is set. */
-#define DEFAULT_TEMPERATURE 0.8f
-#define DEFAULT_TOP_K 40
-#define DEFAULT_TOP_P 0.95f
-#define DEFAULT_MIN_P 0.05f
-#define PENALTY_LAST_N 64
 
 struct generate {
     struct preparation base;
@@ -25,78 +19,40 @@ struct generate {
 
 /* ------------------------------------------------------------------ the prompt */
 
-static int32_t plain_prompt(const inf_request *r, struct buffer *out, inf_error *err)
-{
-    bool ok = true;
-
-    if (r->system_prompt.data)
-        ok = buffer_append(out, r->system_prompt.data, r->system_prompt.len) &&
-             buffer_append_str(out, "\n\n");
-    ok = ok && buffer_append(out, r->prompt.data, r->prompt.len);
-    return ok ? INF_OK : error_no_memory(err);
-}
-
-static int32_t chat_prompt(const struct preparation *prep, struct buffer *out, inf_error *err)
-{
-    const inf_request *r = op_request(prep->op);
-    struct chat_input input = {.messages_json = r->messages_json,
-                               .system_prompt = r->system_prompt,
-                               .variables_json = r->template_variables,
-                               .add_generation_prompt = true};
-    struct buffer json;
-    int32_t code = INF_OK;
-
-    buffer_init(&json, BUFFER_NO_LIMIT);
-    if (!input.messages_json.data) {
-        code = chat_messages_to_json(r->messages, r->n_messages, &json, err);
-        input.messages_json = (inf_text){json.data, json.len};
-    }
-    if (code == INF_OK)
-        code = provider_render(prep->provider, prep->op, &input, out, err);
-    buffer_free(&json);
-    return code;
-}
-
-static int32_t tokenize_prompt(const struct preparation *prep, const struct instance *i,
+static int32_t tokenize_prompt(const struct generate *g, const struct tokenizer *tokenizer,
                                int32_t **tokens, int32_t *n, inf_error *err)
 {
-    const inf_request *r = op_request(prep->op);
-    bool chat = r->prompt.data == NULL;
     struct buffer text;
+    bool add_special = false;
     int32_t code = INF_OK;
 
     buffer_init(&text, BUFFER_NO_LIMIT);
-    code = chat ? chat_prompt(prep, &text, err) : plain_prompt(r, &text, err);
-    if (code == INF_OK) /* a template writes its own special tokens */
-        code = i->tokenizer.ops->encode(i->tokenizer.impl, (inf_text){text.data, text.len}, !chat,
-                                        tokens, n, err);
+    code = render_request(g->base.provider, g->base.op, &text, &add_special, err);
+    if (code == INF_OK)
+        code = tokenizer->ops->encode(tokenizer->impl, (inf_text){text.data, text.len}, add_special,
+                                      tokens, n, err);
     buffer_free(&text);
     return code;
 }
 
-static int32_t check_prompt(const struct llamacpp_provider *p, int32_t n, inf_error *err)
+static int32_t check_prompt(const struct local_provider *p, int32_t n, inf_error *err)
 {
-    int32_t window = gguf_model_window(&p->base, p->config.n_ctx);
+    const struct model_facts *f = &p->facts;
 
     if (n == 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the prompt is empty");
-    if (n >= window)
-        return window == p->base.n_positions /* a larger n_ctx would not help */
-                   ? error_set_detail(
-                         err, INF_ERROR_CONTEXT_FULL, n,
-                         "the prompt has %d tokens and the model %d learned positions, "
-                         "which must hold one more; shorten the prompt",
-                         n, window)
-                   : error_set_detail(
-                         err, INF_ERROR_CONTEXT_FULL, n,
-                         "the prompt has %d tokens and the window n_ctx %d, which must hold "
-                         "one more; shorten the prompt or raise n_ctx",
-                         n, window);
-    if (n > p->base.n_ctx_train)
+    if (n >= f->window)
+        return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
+                                "the prompt has %d tokens and the %s %d%s, which must hold one "
+                                "more; shorten the prompt%s",
+                                n, f->window_is_fixed ? "model" : "window n_ctx", f->window,
+                                f->window_is_fixed ? " learned positions" : "",
+                                f->window_is_fixed ? "" : " or raise n_ctx");
+    if (n > f->n_ctx_train)
         context_log(p->context, INF_LOG_WARNING,
                     "the prompt has %d tokens and the model was trained on %d; the answer may be "
                     "poor",
-                    n, p->base.n_ctx_train);
+                    n, f->n_ctx_train);
     return INF_OK;
 }
 
@@ -109,11 +65,6 @@ static uint64_t fresh_seed(void)
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = (uint64_t)clock_us();
     return seed;
-}
-
-static float or_f32(inf_maybe_f32 m, float unset)
-{
-    return m.is_set ? m.value : unset;
 }
 
 /* JSON Schema has true and false too, and JSON texts may be anything: here they must be objects. */
@@ -134,7 +85,7 @@ static int32_t constrain(struct instance *i, inf_text grammar, struct sampling_c
 {
     const struct token_texts *texts = instance_token_texts(i);
 
-    return texts ? constraint_create(out, &i->tokenizer, texts, grammar, err)
+    return texts ? constraint_create(out, &i->loaded.tokenizer, texts, grammar, err)
                  : error_no_memory(err);
 }
 
@@ -163,25 +114,32 @@ static int32_t make_constraint(struct instance *i, const inf_request *r,
     return code;
 }
 
+static void set_f32(float *to, inf_maybe_f32 value)
+{
+    if (value.is_set)
+        *to = value.value;
+}
+
 static int32_t make_sampler(struct instance *i, const inf_request *r, struct sampler **out,
                             inf_error *err)
 {
-    struct sampling_options o = {.temperature = or_f32(r->temperature, DEFAULT_TEMPERATURE),
-                                 .top_k = r->top_k.is_set ? r->top_k.value : DEFAULT_TOP_K,
-                                 .top_p = or_f32(r->top_p, DEFAULT_TOP_P),
-                                 .min_p = or_f32(r->min_p, DEFAULT_MIN_P),
-                                 .repetition_penalty = or_f32(r->repetition_penalty, 1.0f),
-                                 .frequency_penalty = or_f32(r->frequency_penalty, 0.0f),
-                                 .presence_penalty = or_f32(r->presence_penalty, 0.0f),
-                                 .penalty_last_n = PENALTY_LAST_N,
-                                 .seed = r->seed.is_set ? r->seed.value : fresh_seed(),
-                                 .n_vocab = i->tokenizer.n_vocab};
+    struct sampling_options o = i->options.facts->default_sampling;
     struct sampling_constraint constraint = {0};
     bool constrained = false;
     int32_t code = make_constraint(i, r, &constraint, &constrained, err);
 
     if (code != INF_OK)
         return code;
+    set_f32(&o.temperature, r->temperature);
+    set_f32(&o.top_p, r->top_p);
+    set_f32(&o.min_p, r->min_p);
+    set_f32(&o.repetition_penalty, r->repetition_penalty);
+    set_f32(&o.frequency_penalty, r->frequency_penalty);
+    set_f32(&o.presence_penalty, r->presence_penalty);
+    if (r->top_k.is_set)
+        o.top_k = r->top_k.value;
+    o.seed = r->seed.is_set ? r->seed.value : fresh_seed();
+    o.n_vocab = i->loaded.tokenizer.n_vocab;
     return sampler_create(out, &o, constrained ? &constraint : NULL, err);
 }
 
@@ -190,10 +148,10 @@ static int32_t check_stop_ids(const struct instance *i, const inf_request *r, in
     for (size_t k = 0; k < r->n_stop_token_ids; k++) {
         int32_t id = r->stop_token_ids[k];
 
-        if (id < 0 || id >= i->tokenizer.n_vocab)
+        if (id < 0 || id >= i->loaded.tokenizer.n_vocab)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, id,
                                     "stop_token_ids: %d is outside the vocabulary of %d tokens", id,
-                                    i->tokenizer.n_vocab);
+                                    i->loaded.tokenizer.n_vocab);
     }
     return INF_OK;
 }
@@ -216,7 +174,7 @@ static int32_t name_output(const struct generate *g, inf_error *err)
 static int32_t make_sequence(struct generate *g, struct instance *i, struct sequence **out,
                              inf_error *err)
 {
-    struct llamacpp_provider *p = g->base.provider;
+    struct local_provider *p = g->base.provider;
     const inf_request *r = op_request(g->base.op);
     const struct adapter *adapter = g->adapter;
     struct sampler *sampler = NULL;
@@ -226,7 +184,7 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
     int32_t code = check_stop_ids(i, r, err);
 
     if (code == INF_OK)
-        code = tokenize_prompt(&g->base, i, &tokens, &n, err);
+        code = tokenize_prompt(g, &i->loaded.tokenizer, &tokens, &n, err);
     if (code == INF_OK)
         code = check_prompt(p, n, err);
     if (code == INF_OK)
@@ -236,9 +194,9 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
         mem_free(tokens);
         return code;
     }
-    room = gguf_model_window(&p->base, p->config.n_ctx) - n;
+    room = p->facts.window - n;
     g->adapter = NULL;
-    code = sequence_create(out, g->base.op, &i->tokenizer, tokens, n,
+    code = sequence_create(out, g->base.op, &i->loaded.tokenizer, tokens, n,
                            r->max_tokens.value < room ? r->max_tokens.value : room, sampler,
                            p->registry, adapter, err);
     if (code == INF_OK) {
@@ -282,7 +240,7 @@ static void dispose(struct preparation *base)
 
 static int32_t count(struct generate *g, inf_error *err)
 {
-    struct llamacpp_provider *p = g->base.provider;
+    struct local_provider *p = g->base.provider;
     int64_t limit = (int64_t)p->config.max_sequences + p->config.queue_limit;
 
     g->counted = true;
@@ -294,16 +252,14 @@ static int32_t count(struct generate *g, inf_error *err)
                             (long long)limit);
 }
 
-int32_t llamacpp_generate(void *impl, inf_op *op, inf_error *err)
+int32_t local_generate(void *impl, inf_op *op, inf_error *err)
 {
-    struct llamacpp_provider *p = impl;
+    struct local_provider *p = impl;
     struct generate *g = NULL;
-    int32_t code = INF_OK;
+    int32_t code = provider_check_model(p, err);
 
-    if (p->path[0] == '\0')
-        return error_set(
-            err, INF_ERROR_INVALID_ARGUMENT,
-            "no model is set; set LLAMACPP_MODEL_PATH or give the path of a GGUF file");
+    if (code != INF_OK)
+        return code;
     g = preparation_create(sizeof *g, p, op, run_generate, err);
     if (!g)
         return INF_ERROR_NO_MEMORY;

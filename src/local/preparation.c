@@ -1,7 +1,7 @@
 /*
  * preparation: see the header.
  */
-#include "llamacpp/preparation.h"
+#include "local/preparation.h"
 
 #include "core/memory.h"
 
@@ -28,7 +28,7 @@ static void cancel(void *owner, inf_op *op)
     op_finish_later(op);
 }
 
-void *preparation_create(size_t size, struct llamacpp_provider *provider, inf_op *op,
+void *preparation_create(size_t size, struct local_provider *provider, inf_op *op,
                          void (*run)(struct preparation *p), inf_error *err)
 {
     struct preparation *p = mem_calloc(1, size);

@@ -1,0 +1,55 @@
+/*
+ * llama_model: see the header.
+ */
+#include "engine/llama_model.h"
+
+#include "engine/guard.h"
+#include "engine/llama_tokenizer.h"
+
+#include <ggml-backend.h>
+
+static bool on_progress(float progress, void *user_data)
+{
+    inf_op *op = user_data;
+
+    if (op_kind(op) == OP_MODEL_LOAD || op_kind(op) == OP_GENERATE)
+        op_progress(op, progress);
+    return op_stop_code(op) == INF_OK;
+}
+
+int32_t engine_load_model(struct llama_model **out, struct tokenizer *tokenizer,
+                          const struct llama_model_source *source, inf_error *err)
+{
+    struct llama_model_params p = llama_model_default_params();
+
+    p.n_gpu_layers = source->n_gpu_layers;
+    p.vocab_only = source->tokenizer_only;
+    p.progress_callback = on_progress;
+    p.progress_callback_user_data = source->op;
+    guard_start();
+    guard_log_to(op_context(source->op));
+    *out = guard_load_model(source->path, p, err);
+    guard_log_to(NULL);
+    if (*out) {
+        llama_tokenizer_describe(*out, tokenizer);
+        return INF_OK;
+    }
+    return op_stop_code(source->op) != INF_OK ? op_stop_error(source->op, err) : INF_ERROR_BACKEND;
+}
+
+void engine_free_model(struct llama_model *model)
+{
+    llama_model_free(model);
+}
+
+bool engine_has_device(void)
+{
+    guard_start();
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        enum ggml_backend_dev_type type = ggml_backend_dev_type(ggml_backend_dev_get(i));
+
+        if (type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,240 @@
+/*
+ * model: what a GGUF file is to the in-process provider (local/model.h): its header, read and checked
+ * by our own reader before llama.cpp opens it, and what the engine makes of it.
+ */
+#include "arch/adapter.h"
+#include "core/memory.h"
+#include "engine/llama_engine.h"
+#include "engine/llama_model.h"
+#include "engine/lora_eval.h"
+#include "engine/lora_export.h"
+#include "llamacpp/llamacpp.h"
+#include "local/local.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+struct gguf_source {
+    inf_context *context;
+    const inf_provider_config *config;
+    bool native_adapters;
+    struct gguf_file *file; /* once open, with what follows */
+    struct stat status;     /* of the file when its header was read */
+    struct gguf_model base;
+    char *bos, *eos;
+};
+
+/* ------------------------------------------------------------------ life */
+
+static int32_t choose_execution(struct gguf_source *s, inf_error *err)
+{
+    bool on_device = s->config->n_gpu_layers != 0 && engine_has_device();
+
+    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && on_device)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "adapter_execution shared needs the weights in host memory; set "
+                         "n_gpu_layers to 0 or adapter_execution to auto");
+    s->native_adapters = s->config->adapter_execution == INF_ADAPTERS_NATIVE ||
+                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && on_device);
+    return INF_OK;
+}
+
+static void close_file(struct gguf_source *s)
+{
+    gguf_file_close(s->file);
+    mem_free(s->bos);
+    mem_free(s->eos);
+    s->file = NULL;
+    s->bos = s->eos = NULL;
+}
+
+static void destroy(void *model)
+{
+    struct gguf_source *s = model;
+
+    if (!s)
+        return;
+    close_file(s);
+    mem_free(s);
+}
+
+static int32_t create(void **model, inf_context *ctx, const inf_provider_config *config,
+                      inf_error *err)
+{
+    struct gguf_source *s = mem_calloc(1, sizeof *s);
+    int32_t code = INF_OK;
+
+    if (!s)
+        return error_no_memory(err);
+    s->context = ctx;
+    s->config = config;
+    code = choose_execution(s, err);
+    if (code != INF_OK) {
+        destroy(s);
+        return code;
+    }
+    *model = s;
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the header */
+
+/* The text of a special token, "" when there is none. The caller frees it. */
+static char *special_token(const struct gguf_file *file, const char *id_key)
+{
+    inf_text text = {0};
+    int64_t id = 0;
+
+    if (!gguf_get_int(file, id_key, &id) || id < 0 ||
+        !gguf_array_text(file, "tokenizer.ggml.tokens", (size_t)id, &text))
+        text = inf_str("");
+    return mem_strndup(text.data, text.len);
+}
+
+static int32_t read_header(struct gguf_source *s, inf_error *err)
+{
+    const char *path = s->config->base_url;
+    int32_t code = gguf_file_open(&s->file, path, err);
+
+    if (code != INF_OK)
+        return code;
+    if (stat(path, &s->status) != 0)
+        return error_set_errno(err, errno, "read", path);
+    code = gguf_model_check(&s->base, s->file, err);
+    if (code != INF_OK)
+        return code;
+    s->bos = special_token(s->file, "tokenizer.ggml.bos_token_id");
+    s->eos = special_token(s->file, "tokenizer.ggml.eos_token_id");
+    return s->bos && s->eos ? INF_OK : error_no_memory(err);
+}
+
+static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
+{
+    struct gguf_source *s = model;
+    int32_t window = 0;
+    int32_t code = read_header(s, err);
+
+    if (code != INF_OK) {
+        close_file(s);
+        return code;
+    }
+    window = gguf_model_window(&s->base, s->config->n_ctx);
+    *facts = (struct model_facts){.window = window,
+                                  .window_is_fixed = window == s->base.n_positions,
+                                  .window_bytes = llama_engine_window_bytes(&s->base, window),
+                                  .n_ctx_train = s->base.n_ctx_train,
+                                  .bos = s->bos,
+                                  .eos = s->eos,
+                                  /* what llama.cpp samples with when nothing is set */
+                                  .default_sampling = {.temperature = 0.8f,
+                                                       .top_k = 40,
+                                                       .top_p = 0.95f,
+                                                       .min_p = 0.05f,
+                                                       .repetition_penalty = 1.0f,
+                                                       .penalty_last_n = 64}};
+    gguf_get_text(s->file, "tokenizer.chat_template", &facts->chat_template);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the model, loaded */
+
+/* llama.cpp opens the path anew: it must still be the file whose header was checked. */
+static int32_t check_same_file(const struct gguf_source *s, inf_error *err)
+{
+    const char *path = s->config->base_url;
+    const struct stat *before = &s->status;
+    struct stat now;
+
+    if (stat(path, &now) != 0)
+        return error_set_errno(err, errno, "read", path);
+    if (now.st_dev != before->st_dev || now.st_ino != before->st_ino ||
+        now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+        return error_set(err, INF_ERROR_STATE,
+                         "%s changed since it was first read; evict this provider and get it again",
+                         path);
+    return INF_OK;
+}
+
+static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
+                    inf_error *err)
+{
+    const struct gguf_source *s = model;
+    struct llama_model_source source = {.path = s->config->base_url,
+                                        .n_gpu_layers = s->config->n_gpu_layers,
+                                        .tokenizer_only = tokenizer_only,
+                                        .op = op};
+    struct llama_model *loaded = NULL;
+    int32_t code = check_same_file(s, err);
+
+    if (code == INF_OK)
+        code = engine_load_model(&loaded, &out->tokenizer, &source, err);
+    out->impl = loaded;
+    return code;
+}
+
+static int32_t make_engine(void *model, const struct loaded_model *loaded,
+                           const struct engine_options *options, struct engine *out, inf_error *err)
+{
+    const struct gguf_source *s = model;
+    struct llama_engine_source source = {.log = s->context,
+                                         .model = loaded->impl,
+                                         .base = &s->base,
+                                         .flash_attention = s->config->flash_attention,
+                                         .native_adapters = s->native_adapters};
+
+    return llama_engine_create(out, &source, options, err);
+}
+
+static void unload(struct loaded_model *loaded)
+{
+    engine_free_model(loaded->impl);
+}
+
+/* ------------------------------------------------------------------ adapters */
+
+static int32_t adapter_load(void *model, const struct adapter_source *source, const inf_op *op,
+                            void **adapter, size_t *bytes, inf_adapter_report *report,
+                            inf_error *err)
+{
+    const struct gguf_source *s = model;
+    struct llamacpp_adapter *made = NULL;
+    struct lora_weights *weights = NULL;
+    int32_t code = adapter_read(&weights, source, &s->base, op, report, err);
+
+    if (code == INF_OK && s->native_adapters) {
+        code = lora_export_check(weights, err);
+        if (code != INF_OK)
+            lora_weights_free(weights);
+    }
+    if (code == INF_OK)
+        code = llamacpp_adapter_create(&made, weights, s->file, err);
+    if (code != INF_OK)
+        return code;
+    *adapter = made;
+    *bytes = made->bytes;
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the provider's row */
+
+static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider_config *config,
+                               inf_error *err)
+{
+    static const struct model_ops ops = {
+        .how_to_set = "set LLAMACPP_MODEL_PATH or give the path of a GGUF file",
+        .create = create,
+        .destroy = destroy,
+        .open = open_file,
+        .load = load,
+        .make_engine = make_engine,
+        .unload = unload,
+        .adapter_load = adapter_load,
+        .adapter_free = llamacpp_adapter_free};
+
+    return local_create(impl, &ops, ctx, config, err);
+}
+
+const struct provider_ops llamacpp_provider_ops = {LLAMACPP_IDENTITY,
+                                                   .check_config = llamacpp_check_config,
+                                                   .create = create_provider, LOCAL_PROVIDER_SLOTS};

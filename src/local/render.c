@@ -1,0 +1,129 @@
+/*
+ * render: see the header. The one place where the model's chat template is compiled and used.
+ */
+#include "local/render.h"
+
+#include "core/memory.h"
+#include "text/chat_template.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ the template */
+
+/* Borrowed. load_lock is held, and the model open. */
+static int32_t compile(struct local_provider *p, inf_error *err)
+{
+    const struct model_facts *f = &p->facts;
+
+    if (p->chat_template)
+        return INF_OK;
+    if (f->chat_template.len == 0)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "%s has no chat template; give a prompt instead of messages", p->path);
+    return chat_template_compile(&p->chat_template, f->chat_template, f->bos, f->eos, err);
+}
+
+static bool is_to_stop(void *op)
+{
+    return op_stop_code(op) != INF_OK;
+}
+
+/* Until op is to stop; the error is then op's. Sets input->stop. */
+static int32_t apply_template(struct local_provider *p, inf_op *op, struct chat_input *input,
+                              struct buffer *out, inf_error *err)
+{
+    int32_t code = provider_open(p, err);
+
+    if (code != INF_OK)
+        return code;
+    pthread_mutex_lock(&p->load_lock);
+    code = compile(p, err);
+    pthread_mutex_unlock(&p->load_lock);
+    if (code != INF_OK)
+        return code;
+    input->stop = (struct text_stop){is_to_stop, op};
+    code = chat_template_render(p->chat_template, input, out, err);
+    return code == INF_ERROR_CANCELLED ? op_stop_error(op, err) : code;
+}
+
+/* ------------------------------------------------------------------ a request's text */
+
+static int32_t plain_text(const inf_request *r, struct buffer *out, inf_error *err)
+{
+    bool ok = true;
+
+    if (r->system_prompt.data)
+        ok = buffer_append(out, r->system_prompt.data, r->system_prompt.len) &&
+             buffer_append_str(out, "\n\n");
+    ok = ok && buffer_append(out, r->prompt.data, r->prompt.len);
+    return ok ? INF_OK : error_no_memory(err);
+}
+
+static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *out, inf_error *err)
+{
+    const inf_request *r = op_request(op);
+    inf_message prompt = {.role = inf_str("user"), .content = r->prompt};
+    struct chat_input input = {.messages_json = r->messages_json,
+                               .system_prompt = r->system_prompt,
+                               .variables_json = r->template_variables,
+                               .add_generation_prompt = true};
+    struct buffer json;
+    int32_t code = INF_OK;
+
+    buffer_init(&json, BUFFER_NO_LIMIT);
+    if (!input.messages_json.data) {
+        code = r->prompt.data ? chat_messages_to_json(&prompt, 1, &json, err)
+                              : chat_messages_to_json(r->messages, r->n_messages, &json, err);
+        input.messages_json = (inf_text){json.data, json.len};
+    }
+    if (code == INF_OK)
+        code = apply_template(p, op, &input, out, err);
+    buffer_free(&json);
+    return code;
+}
+
+int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out, bool *add_special,
+                       inf_error *err)
+{
+    const struct model_facts *f = &p->facts;
+    const inf_request *r = op_request(op);
+    bool system = r->system_prompt.data && f->system_prompt_is_message && f->chat_template.len;
+
+    *add_special = r->prompt.data && !system;
+    return *add_special ? plain_text(r, out, err) : chat_text(p, op, out, err);
+}
+
+/* ------------------------------------------------------------------ render, the operation */
+
+struct render {
+    struct preparation base;
+    bool add_generation_prompt;
+    size_t len;
+    char messages_json[];
+};
+
+static void run_render(struct preparation *base)
+{
+    struct render *r = (struct render *)(void *)base;
+    struct chat_input input = {.messages_json = {r->messages_json, r->len},
+                               .add_generation_prompt = r->add_generation_prompt};
+    inf_error err = {0};
+
+    apply_template(base->provider, base->op, &input, &op_output(base->op)->text, &err);
+    preparation_end(base, &err);
+}
+
+int32_t local_render(void *impl, inf_op *op, inf_text messages_json, bool add_generation_prompt,
+                     inf_error *err)
+{
+    struct render *r = preparation_create(sizeof *r + messages_json.len, impl, op, run_render, err);
+
+    if (!r)
+        return INF_ERROR_NO_MEMORY;
+    r->add_generation_prompt = add_generation_prompt;
+    r->len = messages_json.len;
+    if (messages_json.len)
+        memcpy(r->messages_json, messages_json.data, messages_json.len);
+    preparation_submit(&r->base);
+    return INF_OK;
+}
