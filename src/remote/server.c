@@ -202,11 +202,35 @@ bool server_is_here(const char *url)
            (url_parse(&u, url, NULL) == INF_OK && (is_own_name(&u) || is_own_address(&u)));
 }
 
+/* A URL that is copied from elsewhere often has the route of a request at its end. */
+static int32_t check_route(const char *url, inf_error *err)
+{
+    static const char *const routes[] = {"/chat/completions",  "/completions",
+                                         "/api/chat",          "/api/generate",
+                                         "/load_lora_adapter", "/unload_lora_adapter"};
+
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        char *base = url_ends_in(url, routes[i]) ? url_without(url, routes[i]) : NULL;
+        char shown[256];
+
+        if (!base)
+            continue;
+        url_display(shown, sizeof shown, base);
+        mem_free(base);
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "base_url ends in the route %s, which is added to it; give the base: %s",
+                         routes[i], shown);
+    }
+    return INF_OK;
+}
+
 static int32_t set_urls(struct server *s, const char *url, bool *authorized, inf_error *err)
 {
     struct url parts;
     int32_t code = url_parse(&parts, url, err);
 
+    if (code == INF_OK)
+        code = check_route(url, err);
     if (code != INF_OK)
         return code;
     s->base = parts.path_len == 0 ? url_join(url, "/v1") : mem_strdup(url);

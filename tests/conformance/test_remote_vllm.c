@@ -1048,6 +1048,20 @@ static void test_url__the_same_server_twice__is_an_error(void **state)
     expect_no_provider(&config, "twice");
 }
 
+static void test_url__with_a_route__says_to_give_the_base(void **state)
+{
+    inf_provider_config config = subject_config();
+
+    (void)state;
+    config.base_url = "http://ali:sesame@host:8100/v1/chat/completions/";
+    expect_no_provider(&config, "give the base: http://host:8100/v1");
+    config.base_url = "http://here:1/v1,http://host/v1/load_lora_adapter";
+    expect_no_provider(&config, "give the base: http://host/v1");
+    config.type = INF_PROVIDER_OLLAMA;
+    config.base_url = "http://host:11434/api/chat";
+    expect_no_provider(&config, "give the base: http://host:11434");
+}
+
 static void test_proxy__a_variable_that_is_none__matters_to_who_needs_it_only(void **state)
 {
     inf_request request = greedy("hi", 4, NULL);
@@ -1481,6 +1495,7 @@ int main(void)
         SERVED(test_key__with_a_control_character__is_named_by_where_it_comes_from),
         SERVED(test_url__user_and_password__are_sent_or_an_error_says_why_not),
         SERVED(test_url__the_same_server_twice__is_an_error),
+        SERVED(test_url__with_a_route__says_to_give_the_base),
         SERVED(test_proxy__a_variable_that_is_none__matters_to_who_needs_it_only),
         SERVED(test_server_adapters__shows_what_is_ours_and_what_is_not),
         SERVED(test_cancel__while_streaming__closes_the_servers_connection),
