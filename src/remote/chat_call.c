@@ -42,8 +42,10 @@ static int32_t on_head(void *owner, const struct http_head *head, inf_error *err
 {
     struct chat_call *call = owner;
 
+    (void)err;
     call->answered = true;
-    return chat_reader_head(&call->reader, head->content_type, err);
+    chat_reader_head(&call->reader, head->content_type);
+    return INF_OK;
 }
 
 static int32_t on_data(void *owner, const char *data, size_t len, inf_error *err)

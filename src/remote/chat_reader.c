@@ -1,11 +1,12 @@
 /* chat_reader: see the header. */
 #include "remote/chat_reader.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void chat_reader_init(struct chat_reader *r, int32_t dialect)
 {
-    *r = (struct chat_reader){.framing = FRAMING_NONE};
+    *r = (struct chat_reader){.framing = FRAMING_UNKNOWN};
     chat_stream_init(&r->stream, dialect);
 }
 
@@ -16,7 +17,7 @@ static void end_framing(struct chat_reader *r)
     if (r->framing == FRAMING_LINES)
         lines_free(&r->lines);
     buffer_free(&r->whole);
-    r->framing = FRAMING_NONE;
+    r->framing = FRAMING_UNKNOWN;
 }
 
 void chat_reader_free(struct chat_reader *r)
@@ -52,50 +53,89 @@ static int32_t take_stray(void *owner, const char *line, size_t len, inf_error *
 
 /* ------------------------------------------------------------------ the framing */
 
-static void begin_whole(struct chat_reader *r)
+void chat_reader_head(struct chat_reader *r, const char *content_type)
 {
     end_framing(r);
-    r->framing = FRAMING_WHOLE;
-    buffer_init(&r->whole, CHAT_EVENT_MAX);
+    snprintf(r->type, sizeof r->type, "%s", content_type);
 }
 
-/* A JSON object, an error mostly, under the type of a stream: no line of a stream begins so. */
-static void look_at_the_beginning(struct chat_reader *r, const char *data, size_t len)
+static bool is_type(const struct chat_reader *r, const char *type)
 {
-    for (size_t i = 0; i < len && !r->begun; i++) {
-        r->begun = !strchr(" \t\r\n", data[i]) || !data[i];
-        if (data[i] == '{')
-            begin_whole(r);
-    }
+    return strcmp(r->type, type) == 0;
 }
 
-int32_t chat_reader_head(struct chat_reader *r, const char *type, inf_error *err)
+static bool is_type_of_lines(const struct chat_reader *r)
 {
-    end_framing(r);
-    r->begun = false;
-    if (strcmp(type, "text/event-stream") == 0) {
-        r->framing = FRAMING_EVENTS;
+    return is_type(r, "application/x-ndjson") || is_type(r, "application/jsonl");
+}
+
+static bool is_type_of_answer(const struct chat_reader *r)
+{
+    return is_type(r, "text/event-stream") || is_type(r, "application/json") || is_type_of_lines(r);
+}
+
+static int32_t no_stream(const struct chat_reader *r, inf_error *err)
+{
+    return error_set(err, INF_ERROR_PROTOCOL,
+                     "the server answered with %s and not with a stream; is the base URL right?",
+                     *r->type ? r->type : "bytes of no type");
+}
+
+/* Told by the first byte that is not blank. */
+static enum chat_framing framing_of(const struct chat_reader *r, char first)
+{
+    bool object = first == '{';
+
+    if (r->stream.dialect == CHAT_OLLAMA || is_type_of_lines(r))
+        return object || is_type_of_answer(r) ? FRAMING_LINES : FRAMING_UNKNOWN;
+    if (object)
+        return FRAMING_WHOLE; /* a server that does not stream, or an error */
+    /* ":", "data", "event", "id", "retry" */
+    if (is_type(r, "text/event-stream") || (first && strchr(":deir", first)))
+        return FRAMING_EVENTS;
+    return is_type_of_answer(r) ? FRAMING_WHOLE : FRAMING_UNKNOWN;
+}
+
+static int32_t begin(struct chat_reader *r, char first, inf_error *err)
+{
+    r->framing = framing_of(r, first);
+    r->stream.whole = r->framing == FRAMING_WHOLE;
+    switch (r->framing) {
+    case FRAMING_EVENTS:
         sse_init(&r->sse, CHAT_EVENT_MAX, take_event, r);
         r->sse.stray = take_stray;
-    } else if (strcmp(type, "application/x-ndjson") == 0 ||
-               strcmp(type, "application/jsonl") == 0) {
-        r->framing = FRAMING_LINES;
+        return INF_OK;
+    case FRAMING_LINES:
         lines_init(&r->lines, CHAT_EVENT_MAX, take_line, r);
-    } else if (strcmp(type, "application/json") == 0) {
-        begin_whole(r); /* a server that does not stream */
-    } else {
-        return error_set(err, INF_ERROR_PROTOCOL,
-                         "the server answered with %s and not with a stream; is the base URL "
-                         "right?",
-                         *type ? type : "bytes of no type");
+        return INF_OK;
+    case FRAMING_WHOLE:
+        buffer_init(&r->whole, CHAT_EVENT_MAX);
+        return INF_OK;
+    default:
+        return no_stream(r, err);
     }
-    return INF_OK;
+}
+
+/* Blanks and a byte order mark. */
+static size_t count_blanks(const char *data, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && data[n] && strchr(" \t\r\n\xef\xbb\xbf", data[n]))
+        n++;
+    return n;
 }
 
 int32_t chat_reader_feed(struct chat_reader *r, const char *data, size_t len, inf_error *err)
 {
-    if (r->framing == FRAMING_EVENTS && !r->begun)
-        look_at_the_beginning(r, data, len);
+    size_t blanks = r->framing == FRAMING_UNKNOWN ? count_blanks(data, len) : 0;
+
+    data += blanks;
+    len -= blanks;
+    if (len == 0)
+        return INF_OK;
+    if (r->framing == FRAMING_UNKNOWN && begin(r, *data, err) != INF_OK)
+        return INF_ERROR_PROTOCOL;
     switch (r->framing) {
     case FRAMING_EVENTS:
         return sse_feed(&r->sse, data, len, err);
@@ -113,11 +153,13 @@ int32_t chat_reader_end(struct chat_reader *r, inf_error *err)
 {
     int32_t code = INF_OK;
 
+    if (r->framing == FRAMING_UNKNOWN && !is_type_of_answer(r))
+        code = no_stream(r, err);
     if (r->framing == FRAMING_LINES)
         code = lines_end(&r->lines, err);
     if (r->framing == FRAMING_EVENTS)
         code = sse_end(&r->sse, err);
     if (r->framing == FRAMING_WHOLE)
-        code = take_line(r, r->whole.data ? r->whole.data : "", r->whole.len, err);
+        code = take_line(r, r->whole.data, r->whole.len, err);
     return code == INF_OK ? chat_stream_end(&r->stream, err) : code;
 }

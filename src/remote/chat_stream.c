@@ -101,6 +101,23 @@ static int32_t take_text(struct chat_stream *s, bool reasoning, struct json_span
     return take_string(s, reasoning, value, err);
 }
 
+/* A text, or a list of parts that hold texts. */
+static int32_t take_content(struct chat_stream *s, struct json_span content, inf_error *err)
+{
+    struct json_span part, text;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    if (!scan_array(&w, content))
+        return take_text(s, false, content, err);
+    while (code == INF_OK && scan_next_item(&w, &part)) {
+        text = scan_is_string(part) ? part : scan_member(part, "text");
+        code = scan_is_string(text) ? take_text(s, false, text, err)
+                                    : broken(err, "a part of the content is no text");
+    }
+    return code;
+}
+
 static int32_t flush(struct chat_stream *s, bool reasoning, inf_error *err)
 {
     buffer_clear(&s->joined);
@@ -178,12 +195,19 @@ static void set_finish(struct chat_stream *s, const char *word)
     s->finish_reason[n] = '\0';
 }
 
+/* Some servers write that there is none yet as a text. */
+static bool is_no_reason(struct json_span reason)
+{
+    return scan_is_none(reason) || scan_equals(reason, "") || scan_equals(reason, "null") ||
+           scan_equals(reason, "None");
+}
+
 static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_error *err)
 {
     char word[sizeof s->finish_reason] = "";
     size_t n = 0;
 
-    if (scan_is_none(reason))
+    if (is_no_reason(reason))
         return INF_OK;
     if (!scan_is_string(reason))
         return broken(err, "the finish reason is no string");
@@ -202,6 +226,31 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
                          word);
     set_finish(s, word);
     return INF_OK;
+}
+
+/* An error object, or a member of that name with nothing in it. */
+static bool is_error(struct json_span error)
+{
+    struct json_span key, value;
+    struct json_walk w;
+
+    if (scan_object(&w, error))
+        return scan_next_member(&w, &key, &value);
+    if (scan_array(&w, error))
+        return scan_next_item(&w, &value);
+    return !scan_is_none(error) && *error.data != 'f' && !scan_equals(error, "");
+}
+
+/* It holds no answer: an error in some form, or something that keeps the connection alive. */
+static int32_t take_other(const struct chat_stream *s, struct json_span object, inf_error *err)
+{
+    inf_error mine = {0};
+
+    if (server_error_in_stream(object, &mine) == INF_ERROR_PROTOCOL && !s->whole)
+        return INF_OK;
+    if (err)
+        *err = mine;
+    return mine.code;
 }
 
 /* Counts are whole numbers that an int holds, their sum too. */
@@ -269,16 +318,16 @@ static int32_t refusal_error(struct chat_stream *s, inf_error *err)
                      (int)s->joined.len, s->joined.data ? s->joined.data : "");
 }
 
-static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_error *err)
+/* text: what an older form of chunk has in place of a delta. */
+static int32_t take_delta(struct chat_stream *s, struct json_span delta, struct json_span text,
+                          inf_error *err)
 {
     struct json_span content = {0}, reasoning = {0}, tools = {0}, function = {0}, refusal = {0};
     struct json_span key, value;
     struct json_walk w;
     int32_t code = INF_OK;
 
-    if (scan_is_none(delta))
-        return INF_OK;
-    if (!scan_object(&w, delta))
+    if (!scan_object(&w, delta) && !scan_is_none(delta))
         return broken(err, "a delta is no object");
     while (scan_next_member(&w, &key, &value))
         if (scan_equals(key, "content"))
@@ -292,12 +341,14 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, inf_err
         else if ((scan_equals(key, "reasoning") || scan_equals(key, "reasoning_content")) &&
                  (scan_is_none(reasoning) || !scan_is_none(value)))
             reasoning = value; /* older servers say it under both names: once is enough */
+    if (scan_is_none(content))
+        content = text;
     if (scan_is_none(reasoning) && scan_is_none(tools) && scan_is_none(function) &&
         scan_is_none(refusal) && scan_is_string(content))
         s->only_text = content;
     code = take_text(s, true, reasoning, err);
     if (code == INF_OK)
-        code = take_text(s, false, content, err);
+        code = take_content(s, content, err);
     if (code == INF_OK)
         code = take_refusal(s, refusal, err);
     if (code == INF_OK && !scan_is_none(function))
@@ -324,7 +375,8 @@ static int32_t too_many(inf_error *err)
 
 static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_error *err)
 {
-    struct json_span delta = {0}, logprobs = {0}, finish = {0}, index = {0};
+    struct json_span delta = {0}, message = {0}, text = {0};
+    struct json_span logprobs = {0}, finish = {0}, index = {0};
     struct json_span key, value;
     struct json_walk w;
     int64_t number = 0;
@@ -333,8 +385,12 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
     if (!scan_object(&w, choice))
         return broken(err, "a choice is no object");
     while (scan_next_member(&w, &key, &value))
-        if (scan_equals(key, "delta") || scan_equals(key, "message"))
+        if (scan_equals(key, "delta"))
             delta = value;
+        else if (scan_equals(key, "message"))
+            message = value;
+        else if (scan_equals(key, "text"))
+            text = value;
         else if (scan_equals(key, "logprobs"))
             logprobs = value;
         else if (scan_equals(key, "finish_reason"))
@@ -343,8 +399,10 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
             index = value;
     if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
         return too_many(err);
-    code = take_delta(s, delta, err);
-    if (!scan_is_none(logprobs) || !scan_is_none(finish))
+    if (scan_is_none(delta))
+        delta = message;
+    code = take_delta(s, delta, text, err);
+    if (!scan_is_none(logprobs) || !is_no_reason(finish))
         s->only_text = (struct json_span){0};
     if (code == INF_OK)
         code = take_logprobs(s, logprobs, err);
@@ -369,10 +427,12 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
             error = value;
         else if (scan_equals(key, "object"))
             object = value;
-    if (!scan_is_none(error) || scan_equals(object, "error"))
+    if (is_error(error) || scan_equals(object, "error"))
         return server_error_in_stream(chunk, err);
-    if (!scan_array(&w, choices) && scan_is_none(usage))
-        return server_error_in_stream(chunk, err);
+    if (scan_is_none(choices) && scan_is_none(usage))
+        return take_other(s, chunk, err);
+    if (!scan_array(&w, choices) && !scan_is_none(choices))
+        return broken(err, "the choices are no list");
     code = take_usage(s, usage, err); /* first: the text goes out with the count it brings */
     while (code == INF_OK && scan_next_item(&w, &value))
         code = n_choices++ == 0 ? take_choice(s, value, err) : too_many(err);
@@ -436,8 +496,10 @@ static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error
     struct json_span logprobs = scan_member(line, "logprobs");
     int32_t code = INF_OK;
 
-    if (!scan_is_none(error) || (scan_is_none(message) && scan_is_none(done)))
+    if (is_error(error))
         return server_error_in_stream(line, err);
+    if (scan_is_none(message) && scan_is_none(done))
+        return take_other(s, line, err);
     code = take_message(s, message, err);
     if (code == INF_OK && !scan_is_none(logprobs))
         code = logprobs_add(&s->logprobs, logprobs, err);
@@ -446,18 +508,34 @@ static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error
 
 /* ------------------------------------------------------------------ in and out */
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static void trim(const char **data, size_t *len)
+{
+    while (*len && is_space((*data)[*len - 1]))
+        --*len;
+    for (; *len && is_space(**data); --*len)
+        ++*data;
+}
+
 int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, inf_error *err)
 {
     struct json_span value;
 
     if (s->done)
         return broken(err, "something follows its end");
+    if (fits_frame(s, data, len, &value))
+        return take_string(s, false, value, err);
+    trim(&data, &len);
+    if (len == 0)
+        return INF_OK;
     if (len == 6 && memcmp(data, "[DONE]", 6) == 0 && s->dialect == CHAT_COMPLETIONS) {
         s->done = true;
         return s->finished && !s->refused ? INF_OK : chat_stream_end(s, err);
     }
-    if (fits_frame(s, data, len, &value))
-        return take_string(s, false, value, err);
     if (!scan_json(&value, data, len))
         return error_set(err, INF_ERROR_PROTOCOL,
                          "the server's answer breaks the protocol: no JSON: %.*s",

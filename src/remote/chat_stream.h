@@ -28,6 +28,7 @@ enum chat_dialect { CHAT_COMPLETIONS = 0, CHAT_OLLAMA = 1 };
 
 struct chat_stream {
     int32_t dialect;
+    bool whole; /* what comes is one object, the whole answer: the owner's to say */
     struct buffer text, reasoning; /* whole code points that came since the owner took them */
 
     struct text_join text_join, reasoning_join;
@@ -55,7 +56,9 @@ void chat_stream_init(struct chat_stream *s, int32_t dialect);
 void chat_stream_free(struct chat_stream *s);
 
 /*
- * One event's data, or one line. Errors: PROTOCOL (no JSON, nested too deeply, no chunk), BACKEND
+ * One event's data, or one line. White space alone is nothing, and so is, but for a whole answer, an
+ * object that holds neither an answer's fields nor an error: servers send both to keep a connection
+ * alive. Errors: PROTOCOL (no JSON, nested too deeply, no chunk), BACKEND
  * (an error object: the message has its words; http_status when it names one), CONTEXT_FULL (one
  * that says so), LIMIT (a cap), NO_MEMORY. After an error only chat_stream_fill and chat_stream_free
  * are allowed, and taking the text that came before it.

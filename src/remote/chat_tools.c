@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 
-#define OLD_FORM (-1) /* the index of the call that came as "function_call" */
+enum { NO_INDEX = -1, OLD_FORM = -2 }; /* the second: of the call that came as "function_call" */
 
 static int32_t broken(inf_error *err)
 {
@@ -39,16 +39,56 @@ void tool_calls_free(struct tool_calls *t)
     *t = (struct tool_calls){NULL, 0, 0};
 }
 
-/* The call of that index, a new one when there is none. */
-static int32_t find_call(struct tool_call **out, struct tool_calls *t, int64_t index,
-                         inf_error *err)
+/* ------------------------------------------------------------------ which call a piece is of */
+
+/* A piece, as far as it tells that. */
+struct piece {
+    int64_t index;
+    struct json_span id, name, arguments;
+};
+
+static bool says_something(struct json_span text)
 {
-    for (size_t i = 0; i < t->n; i++) {
-        if (t->items[i].index == index) {
-            *out = &t->items[i];
-            return INF_OK;
-        }
+    return scan_is_string(text) && text.len > 2;
+}
+
+static bool is_same(struct json_span text, const struct buffer *so_far)
+{
+    return so_far->len && scan_equals(text, so_far->data);
+}
+
+/* Not more of that call, the last of its index: it has another id; or another name, and arguments have
+ * come; or, where nothing numbers them, the name once more and arguments from their beginning. */
+static bool begins_another(const struct piece *p, const struct tool_call *call)
+{
+    bool from_the_beginning = scan_is_object(p->arguments) ||
+                              (says_something(p->arguments) && p->arguments.data[1] == '{');
+
+    if (says_something(p->id) && call->id.len)
+        return !is_same(p->id, &call->id);
+    return says_something(p->name) && call->arguments.len &&
+           (!is_same(p->name, &call->name) || (p->index == NO_INDEX && from_the_beginning));
+}
+
+/* The call that it goes on with, or NULL. */
+static struct tool_call *find_call(const struct tool_calls *t, const struct piece *p)
+{
+    struct tool_call *last = NULL;
+
+    for (size_t i = t->n; i-- > 0;) {
+        struct tool_call *call = &t->items[i];
+
+        if (call->index != p->index)
+            continue;
+        if (is_same(p->id, &call->id))
+            return call;
+        last = last ? last : call;
     }
+    return last && !begins_another(p, last) ? last : NULL;
+}
+
+static int32_t new_call(struct tool_call **out, struct tool_calls *t, int64_t index, inf_error *err)
+{
     if (t->n == TOOL_CALLS_MAX)
         return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALLS_MAX,
                                 "the server sent more than %d tool calls", TOOL_CALLS_MAX);
@@ -59,51 +99,57 @@ static int32_t find_call(struct tool_call **out, struct tool_calls *t, int64_t i
     return INF_OK;
 }
 
-/* Text whose code points a piece may have cut is put together at the end, in tool_calls_json. */
-static int32_t append_string(struct buffer *out, struct json_span value, inf_error *err)
+/* ------------------------------------------------------------------ what a piece says */
+
+/* Text whose code points a piece may have cut is put together at the end, in tool_calls_json. An object
+ * is taken as it is. */
+static int32_t append(struct buffer *out, struct json_span value, bool object, inf_error *err)
 {
+    bool ok = true;
+
     if (scan_is_none(value))
         return INF_OK;
-    if (!scan_is_string(value))
+    if (!scan_is_string(value) && !(object && (scan_is_object(value) || scan_is_array(value))))
         return broken(err);
     if (value.len > TOOL_CALL_BYTES_MAX - out->len)
         return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALL_BYTES_MAX,
                                 "a tool call is longer than %d bytes", TOOL_CALL_BYTES_MAX);
-    return scan_unescape(out, value) ? INF_OK : error_no_memory(err);
+    ok = scan_is_string(value) ? scan_unescape(out, value)
+                               : buffer_append(out, value.data, value.len);
+    return ok ? INF_OK : error_no_memory(err);
 }
 
-static int32_t append_arguments(struct buffer *out, struct json_span value, inf_error *err)
+/* A name comes once, or again in every piece, or in pieces. */
+static int32_t add_piece(struct tool_calls *t, const struct piece *p, bool whole, inf_error *err)
 {
-    if (!scan_is_object(value) && !scan_is_array(value))
-        return append_string(out, value, err);
-    if (value.len > TOOL_CALL_BYTES_MAX - out->len)
-        return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALL_BYTES_MAX,
-                                "a tool call is longer than %d bytes", TOOL_CALL_BYTES_MAX);
-    return buffer_append(out, value.data, value.len) ? INF_OK : error_no_memory(err);
+    struct tool_call *call = whole ? NULL : find_call(t, p);
+    int32_t code = call ? INF_OK : new_call(&call, t, p->index, err);
+    size_t before = code == INF_OK ? call->arguments.len : 0;
+
+    if (code == INF_OK && call->id.len == 0)
+        code = append(&call->id, p->id, false, err);
+    if (code == INF_OK && !is_same(p->name, &call->name))
+        code = append(&call->name, p->name, false, err);
+    if (code == INF_OK)
+        code = append(&call->arguments, p->arguments, true, err);
+    if (code == INF_OK && call->arguments.len > before)
+        call->last = before;
+    return code;
 }
 
-static int32_t add_one(struct tool_calls *t, struct json_span piece, bool whole, inf_error *err)
+static int32_t add_one(struct tool_calls *t, struct json_span item, bool whole, inf_error *err)
 {
-    struct json_span function = scan_member(piece, "function");
-    struct json_span id = scan_member(piece, "id");
-    struct json_span place = scan_member(piece, "index");
-    struct tool_call *call = NULL;
-    int64_t index = (int64_t)t->n;
-    int32_t code = INF_OK;
+    struct json_span function = scan_member(item, "function");
+    struct json_span index = scan_member(item, "index");
+    struct piece p = {NO_INDEX, scan_member(item, "id"), scan_member(function, "name"),
+                      scan_member(function, "arguments")};
 
-    if (!scan_is_object(piece) || (!scan_is_none(function) && !scan_is_object(function)))
+    if (!scan_is_object(item) || (!scan_is_none(function) && !scan_is_object(function)))
         return broken(err);
     /* Native calls come whole: each is one of its own, whatever number it has. */
-    if (!whole && !scan_is_none(place) && (!scan_integer(place, &index) || index < 0))
+    if (!whole && !scan_is_none(index) && (!scan_integer(index, &p.index) || p.index < 0))
         return broken(err);
-    code = find_call(&call, t, index, err);
-    if (code == INF_OK && call->id.len == 0)
-        code = append_string(&call->id, id, err);
-    if (code == INF_OK)
-        code = append_string(&call->name, scan_member(function, "name"), err);
-    if (code == INF_OK)
-        code = append_arguments(&call->arguments, scan_member(function, "arguments"), err);
-    return code;
+    return add_piece(t, &p, whole, err);
 }
 
 int32_t tool_calls_add(struct tool_calls *t, struct json_span calls, bool whole, inf_error *err)
@@ -121,31 +167,44 @@ int32_t tool_calls_add(struct tool_calls *t, struct json_span calls, bool whole,
 
 int32_t tool_calls_add_function(struct tool_calls *t, struct json_span function, inf_error *err)
 {
-    struct tool_call *call = NULL;
-    int32_t code = INF_OK;
+    struct piece p = {
+        OLD_FORM, {NULL, 0}, scan_member(function, "name"), scan_member(function, "arguments")};
 
-    if (!scan_is_object(function))
-        return broken(err);
-    code = find_call(&call, t, OLD_FORM, err);
-    if (code == INF_OK)
-        code = append_string(&call->name, scan_member(function, "name"), err);
-    if (code == INF_OK)
-        code = append_arguments(&call->arguments, scan_member(function, "arguments"), err);
-    return code;
+    return scan_is_object(function) ? add_piece(t, &p, false, err) : broken(err);
 }
 
 /* ------------------------------------------------------------------ out */
 
-static bool write_text(struct buffer *out, const struct buffer *text)
+static bool write_text(struct buffer *out, const char *text, size_t len)
 {
     struct buffer whole;
     bool ok = true;
 
     buffer_init(&whole, BUFFER_NO_LIMIT);
-    ok = text_join_all(&whole, text->data ? text->data : "", text->len) &&
+    ok = text_join_all(&whole, text, len) &&
          write_json_string(out, whole.data ? whole.data : "", whole.len);
     buffer_free(&whole);
     return ok;
+}
+
+static bool is_whole(const char *text, size_t len)
+{
+    struct json_span value;
+
+    return scan_json(&value, text, len) && scan_is_object(value);
+}
+
+/* Their pieces put together; when that is no JSON, and the last piece is, the server sent them whole
+ * behind the pieces. */
+static bool write_arguments(struct buffer *out, const struct tool_call *call)
+{
+    const struct buffer *all = &call->arguments;
+    bool again = call->last && !is_whole(all->data, all->len) &&
+                 is_whole(all->data + call->last, all->len - call->last);
+
+    size_t from = again ? call->last : 0;
+
+    return write_text(out, all->data ? all->data + from : "", all->len - from);
 }
 
 /* As /v1 makes one for a call of the native route: whoever sends the call's result back must be able
@@ -162,10 +221,11 @@ static bool write_new_id(struct buffer *out)
 static bool write_call(struct buffer *out, const struct tool_call *call)
 {
     return buffer_append_str(out, "{\"id\":") &&
-           (call->id.len ? write_text(out, &call->id) : write_new_id(out)) &&
+           (call->id.len ? write_text(out, call->id.data, call->id.len) : write_new_id(out)) &&
            buffer_append_str(out, ",\"type\":\"function\",\"function\":{\"name\":") &&
-           write_text(out, &call->name) && buffer_append_str(out, ",\"arguments\":") &&
-           write_text(out, &call->arguments) && buffer_append_str(out, "}}");
+           write_text(out, call->name.data, call->name.len) &&
+           buffer_append_str(out, ",\"arguments\":") && write_arguments(out, call) &&
+           buffer_append_str(out, "}}");
 }
 
 int32_t tool_calls_json(char **out, const struct tool_calls *t, inf_error *err)

@@ -1,6 +1,9 @@
 /*
  * chat_tools: the tool calls of a chat answer. /v1 sends them in pieces, each with its index, and the
  * arguments as a text; Ollama's native route sends them whole, the arguments as an object.
+ *
+ * Servers differ in how they do it: all calls under one index, told apart by id; no index at all; the
+ * name in every piece; the arguments once more, whole, behind their pieces.
  */
 #ifndef INF_REMOTE_CHAT_TOOLS_H
 #define INF_REMOTE_CHAT_TOOLS_H
@@ -11,8 +14,9 @@
 enum { TOOL_CALLS_MAX = 128, TOOL_CALL_BYTES_MAX = 10 * 1024 * 1024 };
 
 struct tool_call {
-    int64_t index;
+    int64_t index; /* negative: none */
     struct buffer id, name, arguments;
+    size_t last; /* where the last piece of the arguments begins */
 };
 
 struct tool_calls {

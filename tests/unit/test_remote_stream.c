@@ -244,7 +244,6 @@ static void test_completions__error_objects__in_every_dialect(void **state)
         {"{\"detail\":\"gone\"}", "gone", INF_ERROR_BACKEND, 0},
         {"{\"error\":\"the input length exceeds the context length\"}", "does not fit",
          INF_ERROR_CONTEXT_FULL, 0},
-        {"{\"what\":1}", "neither a chunk nor an error", INF_ERROR_PROTOCOL, 0},
     };
 
     (void)state;
@@ -262,11 +261,12 @@ static void test_completions__error_objects__in_every_dialect(void **state)
 static void test_completions__wrong_shapes__are_protocol_errors(void **state)
 {
     static const char *const wrong[] = {
-        "",
         "x",
         "[]",
         "17",
         "{\"choices\":[1]}",
+        "{\"choices\":{}}",
+        "{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"image_url\"}]}}]}",
         "{\"choices\":[{\"delta\":7}]}",
         "{\"choices\":[{\"delta\":{\"content\":{}}}]}",
         "{\"choices\":[{\"finish_reason\":1}]}",
@@ -290,6 +290,16 @@ static void test_completions__wrong_shapes__are_protocol_errors(void **state)
         assert_true(err.message[0] && !strchr(err.message, '\n'));
         chat_stream_free(&stream);
     }
+}
+
+static void test_completions__a_whole_answer_that_is_none__is_a_protocol_error(void **state)
+{
+    (void)state;
+    begin(CHAT_COMPLETIONS);
+    stream.whole = true;
+    assert_int_equal(event("{\"what\":1}"), INF_ERROR_PROTOCOL);
+    assert_non_null(strstr(err.message, "neither a chunk nor an error"));
+    chat_stream_free(&stream);
 }
 
 /* ------------------------------------------------------------------ counts */
@@ -417,7 +427,7 @@ static void test_function_call__the_older_form__is_a_tool_call(void **state)
     (void)state;
     begin(CHAT_COMPLETIONS);
     good(DELTA("\"function_call\":{\"name\":\"look\",\"arguments\":\"\"}"));
-    good(DELTA("\"function_call\":{\"arguments\":\"{\\\"q\\\":1}\"}"));
+    good(DELTA("\"function_call\":{\"name\":\"look\",\"arguments\":\"{\\\"q\\\":1}\"}"));
     good(FINISH("function_call"));
     good(USAGE);
     assert_int_equal(chat_stream_end(&stream, &err), INF_OK);
@@ -646,6 +656,7 @@ int main(void)
         cmocka_unit_test(test_logprobs__asked_for_and_not_sent__is_unsupported),
         cmocka_unit_test(test_completions__error_objects__in_every_dialect),
         cmocka_unit_test(test_completions__wrong_shapes__are_protocol_errors),
+        cmocka_unit_test(test_completions__a_whole_answer_that_is_none__is_a_protocol_error),
         cmocka_unit_test(test_counts__not_told__are_minus_one_however_the_answer_ends),
         cmocka_unit_test(test_counts__no_number_of_tokens__are_protocol_errors),
         cmocka_unit_test(test_refusal__is_an_error_with_its_words),
