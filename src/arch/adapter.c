@@ -2,14 +2,11 @@
 #include "arch/adapter.h"
 
 #include "arch/adapter_plan.h"
+#include "core/file.h"
 #include "core/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-enum { ALIGNMENT = 64 };
 
 /* What a source is read for. */
 struct reading {
@@ -58,45 +55,20 @@ static int32_t read_gguf_bytes(struct lora_weights **out, const void *bytes, siz
     return code == INF_OK ? read_gguf(out, file, r, err) : code;
 }
 
-static int32_t read_bytes(void *data, size_t size, const char *path, inf_error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    int32_t code = fd < 0 ? error_set_errno(err, errno, "open", path) : INF_OK;
-
-    for (char *p = data; size > 0 && code == INF_OK;) {
-        ssize_t got = read(fd, p, size);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            code = error_set_errno(err, errno, "read", path);
-        } else if (got == 0) {
-            code = error_set(err, INF_ERROR_IO, "cannot read %s: it shrank while being read", path);
-        } else {
-            p += got;
-            size -= (size_t)got;
-        }
-    }
-    if (fd >= 0)
-        close(fd);
-    return code;
-}
-
 /* The header alone first: a whole model is not to be read. Then the bytes are read, not mapped:
  * whoever rewrites the file in place must not end the process. */
-static int32_t read_gguf_path(struct lora_weights **out, const char *path, size_t size,
-                              const struct reading *r, inf_error *err)
+static int32_t read_gguf_path(struct lora_weights **out, const char *path, const struct reading *r,
+                              inf_error *err)
 {
     struct gguf_file *file = NULL;
-    void *bytes = NULL;
+    char *bytes = NULL;
+    size_t size = 0;
     int32_t code = gguf_file_open(&file, path, err);
 
     if (code == INF_OK)
         code = read_gguf(NULL, file, r, err);
-    if (code != INF_OK)
-        return code;
-    bytes = mem_aligned(ALIGNMENT, size);
-    code = bytes ? read_bytes(bytes, size, path, err) : error_no_memory(err);
+    if (code == INF_OK)
+        code = file_read(&bytes, &size, path, SIZE_MAX, err);
     if (code == INF_OK)
         code = read_gguf_bytes(out, bytes, size, r, err);
     mem_free(bytes);
@@ -116,7 +88,7 @@ static int32_t read_path(struct lora_weights **out, const struct adapter_source 
         return error_set(err, INF_ERROR_IO,
                          "cannot read %s: it is neither a PEFT directory nor a GGUF file",
                          source->path);
-    return read_gguf_path(out, source->path, (size_t)info.st_size, r, err);
+    return read_gguf_path(out, source->path, r, err);
 }
 
 static void fill_report(inf_adapter_report *report, const struct lora_weights *w)

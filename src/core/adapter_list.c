@@ -3,7 +3,7 @@
  */
 #include "core/context_state.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 
 #include <string.h>
 
@@ -20,16 +20,9 @@ int32_t adapter_list_add(inf_adapter_list *list, const inf_adapter_report *repor
 
     if (!id)
         return error_no_memory(err);
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 16;
-        inf_adapter_report *grown = mem_realloc(list->items, capacity * sizeof *grown);
-
-        if (!grown) {
-            mem_free(id);
-            return error_no_memory(err);
-        }
-        list->items = grown;
-        list->capacity = capacity;
+    if (!GROW(list->items, list->capacity, list->n + 1)) {
+        mem_free(id);
+        return error_no_memory(err);
     }
     item.id = (inf_text){id, report->id.len};
     item.evicted = (inf_text){NULL, 0};

@@ -143,84 +143,17 @@ static void *preparation_thread(void *arg)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ deadlines: a binary heap */
+/* ------------------------------------------------------------------ deadlines */
 
-static void heap_put(inf_context *ctx, size_t at, inf_op *op)
+static bool add_deadline(inf_context *ctx, inf_op *op)
 {
-    ctx->deadlines[at] = op;
-    op->heap_index = at;
-}
-
-static void heap_up(inf_context *ctx, size_t at)
-{
-    inf_op *op = ctx->deadlines[at];
-
-    while (at > 0 && ctx->deadlines[(at - 1) / 2]->deadline_us > op->deadline_us) {
-        heap_put(ctx, at, ctx->deadlines[(at - 1) / 2]);
-        at = (at - 1) / 2;
-    }
-    heap_put(ctx, at, op);
-}
-
-static void heap_down(inf_context *ctx, size_t at)
-{
-    inf_op *op = ctx->deadlines[at];
-
-    for (;;) {
-        size_t child = 2 * at + 1;
-
-        if (child >= ctx->n_deadlines)
-            break;
-        if (child + 1 < ctx->n_deadlines &&
-            ctx->deadlines[child + 1]->deadline_us < ctx->deadlines[child]->deadline_us)
-            child++;
-        if (ctx->deadlines[child]->deadline_us >= op->deadline_us)
-            break;
-        heap_put(ctx, at, ctx->deadlines[child]);
-        at = child;
-    }
-    heap_put(ctx, at, op);
-}
-
-static bool heap_add(inf_context *ctx, inf_op *op)
-{
-    if (ctx->n_deadlines == ctx->deadlines_capacity) {
-        size_t capacity = ctx->deadlines_capacity ? ctx->deadlines_capacity * 2 : 64;
-        inf_op **grown = mem_realloc(ctx->deadlines, capacity * sizeof(inf_op *));
-
-        if (!grown)
-            return false;
-        ctx->deadlines = grown;
-        ctx->deadlines_capacity = capacity;
-    }
-    ctx->deadlines[ctx->n_deadlines++] = op;
-    heap_up(ctx, ctx->n_deadlines - 1);
-    if (op->heap_index == 0)
+    if (op->deadline.due == INT64_MAX)
+        return true;
+    if (!heap_add(&ctx->deadlines, &op->deadline))
+        return false;
+    if (op->deadline.at == 0)
         pthread_cond_signal(&ctx->deadlines_changed);
     return true;
-}
-
-static void heap_remove(inf_context *ctx, inf_op *op)
-{
-    size_t at = op->heap_index;
-    inf_op *last = NULL;
-
-    if (at == SIZE_MAX)
-        return;
-    op->heap_index = SIZE_MAX;
-    last = ctx->deadlines[--ctx->n_deadlines];
-    if (last == op)
-        return;
-    heap_put(ctx, at, last);
-    heap_up(ctx, at);
-    heap_down(ctx, last->heap_index);
-}
-
-static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t us)
-{
-    struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-
-    pthread_cond_timedwait(cond, lock, &t);
 }
 
 static void *clock_thread(void *arg)
@@ -229,14 +162,15 @@ static void *clock_thread(void *arg)
 
     pthread_mutex_lock(&ctx->lock);
     while (!ctx->stop) {
-        inf_op *op = ctx->n_deadlines ? ctx->deadlines[0] : NULL;
+        struct heap_node *first = heap_first(&ctx->deadlines);
+        int64_t due = first ? (int64_t)first->due : INT64_MAX;
 
-        if (!op) {
-            pthread_cond_wait(&ctx->deadlines_changed, &ctx->lock);
-        } else if (op->deadline_us > clock_us()) {
-            wait_until(&ctx->deadlines_changed, &ctx->lock, op->deadline_us);
+        if (due > clock_us()) {
+            cond_wait_until_us(&ctx->deadlines_changed, &ctx->lock, due);
         } else {
-            heap_remove(ctx, op);
+            inf_op *op = first->owner;
+
+            heap_remove(&ctx->deadlines, first);
             op_ref(op);
             pthread_mutex_unlock(&ctx->lock);
             op_request_stop(op, INF_ERROR_TIMEOUT);
@@ -257,7 +191,7 @@ int32_t context_add_op(inf_context *ctx, inf_op *op, inf_error *err)
     pthread_mutex_lock(&ctx->lock);
     if (ctx->closing)
         code = INF_ERROR_STATE;
-    else if (op->deadline_us != INT64_MAX && !heap_add(ctx, op))
+    else if (!add_deadline(ctx, op))
         code = INF_ERROR_NO_MEMORY;
     if (code == INF_OK) {
         op->listed = true;
@@ -276,14 +210,14 @@ int32_t context_add_op(inf_context *ctx, inf_op *op, inf_error *err)
 void context_remove_deadline(inf_context *ctx, inf_op *op)
 {
     pthread_mutex_lock(&ctx->lock);
-    heap_remove(ctx, op);
+    heap_remove(&ctx->deadlines, &op->deadline);
     pthread_mutex_unlock(&ctx->lock);
 }
 
 void context_remove_op(inf_context *ctx, inf_op *op)
 {
     pthread_mutex_lock(&ctx->lock);
-    heap_remove(ctx, op);
+    heap_remove(&ctx->deadlines, &op->deadline);
     if (op->listed) {
         op->listed = false;
         if (op->previous)
@@ -365,24 +299,14 @@ static int32_t read_options(inf_context_options *out, const inf_context_options 
     return INF_OK;
 }
 
-static void init_cond(pthread_cond_t *cond)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 static void init_locks(inf_context *ctx)
 {
     pthread_mutex_init(&ctx->lock, NULL);
     pthread_mutex_init(&ctx->extras_lock, NULL);
-    init_cond(&ctx->idle);
-    init_cond(&ctx->jobs_changed);
-    init_cond(&ctx->events_changed);
-    init_cond(&ctx->deadlines_changed);
+    monotonic_cond_init(&ctx->idle);
+    monotonic_cond_init(&ctx->jobs_changed);
+    monotonic_cond_init(&ctx->events_changed);
+    monotonic_cond_init(&ctx->deadlines_changed);
     ctx->jobs_end = &ctx->jobs;
     ctx->events_end = &ctx->events;
     buffer_init(&ctx->delivered_text, BUFFER_NO_LIMIT);
@@ -462,7 +386,7 @@ void context_unref(inf_context *ctx)
     pthread_mutex_destroy(&ctx->extras_lock);
     buffer_free(&ctx->delivered_text);
     mem_free(ctx->delivered);
-    mem_free(ctx->deadlines);
+    heap_free(&ctx->deadlines);
     mem_free(ctx->preparation);
     mem_free(ctx);
 }

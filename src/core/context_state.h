@@ -10,6 +10,7 @@
 
 #include "core/buffer.h"
 #include "core/context.h"
+#include "core/heap.h"
 #include "core/op.h"
 #include "core/provider.h"
 
@@ -45,8 +46,7 @@ struct inf_context {
     size_t n_delivered, delivered_capacity;
     struct buffer delivered_text;
 
-    inf_op **deadlines; /* a heap, the earliest first */
-    size_t n_deadlines, deadlines_capacity;
+    struct heap deadlines;
     pthread_cond_t deadlines_changed;
     pthread_t clock;
     bool has_clock;
@@ -95,9 +95,8 @@ struct inf_op {
     bool listed, close_seen;
     inf_op *next_event;
     bool queued;
-    bool finished_pending; /* DONE is still to be delivered */
-    int64_t deadline_us;   /* INT64_MAX: none */
-    size_t heap_index;     /* SIZE_MAX: not in the heap */
+    bool finished_pending;     /* DONE is still to be delivered */
+    struct heap_node deadline; /* due at INT64_MAX: none */
 };
 
 enum op_state { OP_RUNNING = 0, OP_FINISHED = 1, OP_DONE = 2 };

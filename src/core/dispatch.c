@@ -8,7 +8,7 @@
 #include "core/context_state.h"
 
 #include "core/clock.h"
-#include "core/memory.h"
+#include "core/growing.h"
 
 #include <errno.h>
 #include <string.h>
@@ -190,12 +190,10 @@ static void call_back(inf_op *op, struct buffer *scratch, bool finished)
 static void wait_for_work(inf_context *ctx, int64_t *nap_us)
 {
     int64_t from = clock_us();
-    int64_t end = from + *nap_us;
-    struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
 
     if (*nap_us) {
         ctx->dispatcher = DISPATCHER_NAPS;
-        pthread_cond_timedwait(&ctx->events_changed, &ctx->lock, &t);
+        cond_wait_until_us(&ctx->events_changed, &ctx->lock, from + *nap_us);
         if (!ctx->events || !ctx->events->next_event)
             *nap_us = 0;
         else if (*nap_us < NAP_MAX_US)
@@ -236,20 +234,6 @@ void *dispatch_thread(void *arg)
 
 /* ------------------------------------------------------------------ by queue */
 
-static bool reserve_delivered(inf_context *ctx, size_t n)
-{
-    inf_op **grown = NULL;
-
-    if (n <= ctx->delivered_capacity)
-        return true;
-    grown = mem_realloc(ctx->delivered, n * sizeof(inf_op *));
-    if (!grown)
-        return false;
-    ctx->delivered = grown;
-    ctx->delivered_capacity = n;
-    return true;
-}
-
 static void forget_delivered(inf_context *ctx)
 {
     for (size_t i = 0; i < ctx->n_delivered; i++)
@@ -261,15 +245,11 @@ static void forget_delivered(inf_context *ctx)
 /* Whether there is an event before `end`, and the context is not being closed. */
 static bool wait_for_event(inf_context *ctx, int64_t end)
 {
-    struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
     bool there = false;
 
     pthread_mutex_lock(&ctx->lock);
     while (!ctx->events && !ctx->closing && clock_us() < end)
-        if (end == INT64_MAX)
-            pthread_cond_wait(&ctx->events_changed, &ctx->lock);
-        else
-            pthread_cond_timedwait(&ctx->events_changed, &ctx->lock, &t);
+        cond_wait_until_us(&ctx->events_changed, &ctx->lock, end);
     there = ctx->events && !ctx->closing;
     pthread_mutex_unlock(&ctx->lock);
     return there;
@@ -392,7 +372,7 @@ static int32_t pull_some(inf_context *ctx, inf_event *events, size_t capacity, s
 
     do {
         forget_delivered(ctx);
-        if (!reserve_delivered(ctx, capacity + 1))
+        if (!GROW(ctx->delivered, ctx->delivered_capacity, capacity + 1))
             return error_no_memory(err);
         if (!wait_for_event(ctx, end))
             break;

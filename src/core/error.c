@@ -61,11 +61,12 @@ static void set_message(inf_error *err, const char *raw)
     size_t out = 0;
 
     for (size_t i = 0; i < n;) {
-        size_t length = utf8_sequence(raw + i, n - i);
-        const char *piece = length ? raw + i : "\xef\xbf\xbd";
-        size_t size = length ? length : 3;
+        size_t length = 0;
+        bool whole = utf8_next(raw + i, n - i, &length) == UTF8_WHOLE;
+        const char *piece = whole ? raw + i : UTF8_REPLACEMENT;
+        size_t size = whole ? length : 3;
 
-        if (length == 1 && ((unsigned char)raw[i] < 0x20 || raw[i] == 0x7f))
+        if (whole && length == 1 && ((unsigned char)raw[i] < 0x20 || raw[i] == 0x7f))
             piece = " ";
         if (out + size > room) {
             memcpy(err->message + out, "...", 3);
@@ -74,7 +75,7 @@ static void set_message(inf_error *err, const char *raw)
         }
         memcpy(err->message + out, piece, size);
         out += size;
-        i += length ? length : 1;
+        i += length;
     }
     err->message[out] = '\0';
 }

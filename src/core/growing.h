@@ -1,26 +1,13 @@
-/* growing: arrays that grow by doubling. */
+/* growing: arrays that grow by doubling. Pure functions. */
 #ifndef INF_CORE_GROWING_H
 #define INF_CORE_GROWING_H
 
 #include "core/memory.h"
 
-#include <stdbool.h>
+/* Room for n elements (size_t) in all in `array`, a pointer that holds `cap` (a size_t). false: out
+ * of memory, and everything is as before. */
+#define GROW(array, cap, n) grow_array(&(array), &(cap), (n), sizeof *(array))
 
-/* Room for one more element of `size` bytes behind the n that *array holds. false: out of memory, and
- * everything is as before. */
-static inline bool grow(void **array, size_t n, size_t *cap, size_t size)
-{
-    size_t wanted = *cap ? *cap * 2 : 64;
-    void *grown = NULL;
-
-    if (n < *cap)
-        return true;
-    grown = mem_realloc(*array, wanted * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *cap = wanted;
-    return true;
-}
+bool grow_array(void *array, size_t *cap, size_t n, size_t size);
 
 #endif

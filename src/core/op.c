@@ -20,14 +20,9 @@ void inf_callbacks_default(inf_callbacks *callbacks, size_t size)
 
 static void init_op_locks(inf_op *op)
 {
-    pthread_condattr_t attributes;
-
     pthread_mutex_init(&op->lock, NULL);
     pthread_mutex_init(&op->cancel_lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&op->done, &attributes);
-    pthread_condattr_destroy(&attributes);
+    monotonic_cond_init(&op->done);
 }
 
 static void free_output(struct op_output *o)
@@ -87,8 +82,7 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     op->callbacks = read;
     op->has_callbacks = callbacks != NULL;
     op->started_us = clock_us();
-    op->deadline_us = clock_deadline_us(timeout_ms);
-    op->heap_index = SIZE_MAX;
+    op->deadline = (struct heap_node){(uint64_t)clock_deadline_us(timeout_ms), SIZE_MAX, op};
     op->progress = -1;
     buffer_init(&op->text, BUFFER_NO_LIMIT);
     buffer_init(&op->reasoning, BUFFER_NO_LIMIT);
@@ -356,21 +350,11 @@ bool inf_op_poll(const inf_op *op)
 static bool wait_done(inf_op *op, int64_t timeout_ms)
 {
     int64_t end = clock_deadline_us(timeout_ms);
-    struct timespec t = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
     bool done = false;
 
     pthread_mutex_lock(&op->lock);
-    for (;;) {
-        done = atomic_load(&op->state) == OP_DONE;
-        if (done || timeout_ms == 0)
-            break;
-        if (end == INT64_MAX)
-            pthread_cond_wait(&op->done, &op->lock);
-        else if (clock_us() >= end)
-            break;
-        else
-            pthread_cond_timedwait(&op->done, &op->lock, &t);
-    }
+    while (!(done = atomic_load(&op->state) == OP_DONE) && clock_us() < end)
+        cond_wait_until_us(&op->done, &op->lock, end);
     pthread_mutex_unlock(&op->lock);
     return done;
 }

@@ -4,7 +4,7 @@
  */
 #include "core/registry.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 #include "core/provider.h"
 
 #include <pthread.h>
@@ -247,21 +247,6 @@ static struct generation *make(const char *id, void *payload, size_t bytes,
     return g;
 }
 
-static bool reserve_one(struct registry *r)
-{
-    size_t capacity = r->capacity ? r->capacity * 2 : 16;
-    struct generation **grown = NULL;
-
-    if (r->n < r->capacity)
-        return true;
-    grown = mem_realloc(r->items, capacity * sizeof(struct generation *));
-    if (!grown)
-        return false;
-    r->items = grown;
-    r->capacity = capacity;
-    return true;
-}
-
 /* Puts g in its place; *old: the generation it replaced, when nothing pins that any more. */
 static void enter(struct registry *r, struct generation *g, struct generation **old)
 {
@@ -307,7 +292,7 @@ int32_t registry_put(struct registry *r, const char *id, void *payload, size_t b
     if (found)
         old = r->items[at];
     victims = r->limits.evict ? mem_alloc((r->n + 1) * sizeof(struct generation *)) : NULL;
-    if (!reserve_one(r) || (r->limits.evict && !victims))
+    if (!GROW(r->items, r->capacity, r->n + 1) || (r->limits.evict && !victims))
         code = error_no_memory(err);
     else if (!can_fit(r, old, bytes))
         code = refuse(r, old, bytes, err);

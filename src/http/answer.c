@@ -220,8 +220,8 @@ static bool whole_body(struct http_exchange *x, const char *data, size_t n)
 static void first_byte(struct http_exchange *x)
 {
     x->phase = PHASE_BODY;
-    deadline_set(x->client, x,
-                 http_earlier(x->total_due, uv_now(&x->client->loop) + (uint64_t)x->silence_ms));
+    heap_set(&x->client->deadlines, &x->deadline,
+             http_earlier(x->total_due, uv_now(&x->client->loop) + (uint64_t)x->silence_ms));
 }
 
 /* Nothing may call libcurl here, and on_done may free what it works with: told a little later. */

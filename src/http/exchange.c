@@ -95,7 +95,7 @@ static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
     x->body_max = r->body_max;
     x->proxy = proxy;
     x->headers = r->headers ? http_headers_ref(r->headers) : NULL;
-    x->heap_index = SIZE_MAX;
+    x->deadline = (struct heap_node){.at = SIZE_MAX, .owner = x};
     x->retry_after_ms = -1;
     buffer_init(&x->answer, r->body_max > HTTP_ERROR_BODY_MAX ? r->body_max : HTTP_ERROR_BODY_MAX);
     atomic_fetch_add_explicit(&c->blocks, 1, memory_order_relaxed);
@@ -165,7 +165,7 @@ static void unlink_exchange(struct http_exchange *x)
 {
     struct http_client *c = x->client;
 
-    deadline_remove(c, x);
+    heap_remove(&c->deadlines, &x->deadline);
     if (x->previous)
         x->previous->next = x->next;
     else
@@ -223,7 +223,7 @@ static void end_early(struct http_exchange *x)
     }
     c->n_draining++;
     x->phase = PHASE_DRAIN;
-    deadline_set(c, x, uv_now(&c->loop) + DRAIN_MS);
+    heap_set(&c->deadlines, &x->deadline, uv_now(&c->loop) + DRAIN_MS);
     x->sent = true;
     tell(x, &none);
 }
@@ -298,7 +298,7 @@ static void failed(struct http_exchange *x, const inf_error *err)
     context_log(c->ctx, INF_LOG_INFO, "%s; trying again in %llu ms (%d of %d)", err->message,
                 (unsigned long long)wait, x->attempts, x->max_retries);
     x->phase = PHASE_BACKOFF;
-    deadline_set(c, x, uv_now(&c->loop) + wait);
+    heap_set(&c->deadlines, &x->deadline, uv_now(&c->loop) + wait);
 }
 
 /* ms from now, which may be absurdly many. */
@@ -365,11 +365,11 @@ static void look_up_and_go(struct http_exchange *x)
     code = find_hosts(x, &waits, &err);
     if (code == INF_OK && waits) {
         x->phase = PHASE_LOOKUP;
-        deadline_set(x->client, x, http_earlier(x->total_due, x->connect_due));
+        heap_set(&x->client->deadlines, &x->deadline, http_earlier(x->total_due, x->connect_due));
         return;
     }
     x->phase = PHASE_TRANSFER;
-    deadline_set(x->client, x, x->total_due);
+    heap_set(&x->client->deadlines, &x->deadline, x->total_due);
     if (code == INF_OK)
         code = transfer_start(x, &err);
     if (code != INF_OK)
@@ -408,11 +408,13 @@ void exchange_begin(struct http_exchange *x)
         x->next->previous = x;
     c->exchanges = x;
     x->total_due = from_now(x, x->total_ms);
-    x->due = x->total_due;
-    if (c->stopped)
-        exchange_cancelled(x);
-    else if (deadline_add(c, x, &err) != INF_OK)
+    x->deadline.due = x->total_due;
+    if (!c->stopped && !heap_add(&c->deadlines, &x->deadline))
+        error_no_memory(&err);
+    if (err.code != INF_OK)
         finish(x, &err);
+    else if (c->stopped)
+        exchange_cancelled(x);
     else
         attempt(x);
 }
@@ -458,9 +460,10 @@ void exchange_due(struct http_exchange *x)
     } else if (x->phase == PHASE_BODY && now >= x->last_byte + (uint64_t)x->silence_ms) {
         timed_out(x);
     } else if (x->phase == PHASE_BODY) {
-        deadline_set(c, x, http_earlier(x->total_due, x->last_byte + (uint64_t)x->silence_ms));
+        heap_set(&c->deadlines, &x->deadline,
+                 http_earlier(x->total_due, x->last_byte + (uint64_t)x->silence_ms));
     } else {
-        deadline_set(c, x, x->total_due);
+        heap_set(&c->deadlines, &x->deadline, x->total_due);
     }
 }
 

@@ -13,6 +13,7 @@
 #define INF_HTTP_INTERNAL_H
 
 #include "core/buffer.h"
+#include "core/heap.h"
 #include "http/environment.h"
 #include "http/http.h"
 
@@ -71,8 +72,7 @@ struct http_exchange {
     struct http_exchange *next, *previous; /* the client's list of those not done */
     struct http_exchange *next_enough;     /* the client's list of owners to be told; a reference */
     uint64_t total_due, connect_due, last_byte;
-    uint64_t due; /* when to look at it again */
-    size_t heap_index;
+    struct heap_node deadline; /* when to look at it again */
     struct transfer *transfer;
     struct lookup *lookup; /* the one it waits for */
     struct http_exchange *next_waiter, *previous_waiter;
@@ -161,11 +161,10 @@ struct http_client {
     struct http_exchange *exchanges;
     struct http_exchange *enough; /* owners to be told, once libcurl has returned */
     size_t n_draining;
-    struct http_exchange **heap;
-    size_t n_heap, heap_capacity;
+    struct heap deadlines;
     uint64_t clock_due;
     struct shard **shards;
-    size_t n_shards;
+    size_t n_shards, shards_cap;
     struct shard *kicked;
     struct transfer *spare;
     size_t n_spare;
@@ -191,11 +190,7 @@ uint64_t client_random(struct http_client *c);
 /* Frees the client with the last block. */
 void client_unref_block(struct http_client *c);
 
-/* deadline.c: the exchanges ordered by `due` */
-int32_t deadline_add(struct http_client *c, struct http_exchange *x, inf_error *err);
-void deadline_set(struct http_client *c, struct http_exchange *x, uint64_t due);
-void deadline_remove(struct http_client *c, struct http_exchange *x);
-/* Starts libuv's timer for the earliest. */
+/* deadline.c: starts libuv's timer for the earliest deadline. */
 void deadline_arm(struct http_client *c);
 
 /* exchange.c */

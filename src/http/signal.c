@@ -84,7 +84,7 @@ static void free_client(struct http_client *c)
     environment_free(&c->environment);
     http_headers_unref(c->no_headers);
     pthread_mutex_destroy(&c->signal_lock);
-    mem_free(c->heap);
+    heap_free(&c->deadlines);
     mem_free(c);
 }
 

@@ -7,7 +7,7 @@
  */
 #include "http/internal.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,19 +41,13 @@ static void drop_watch(struct http_client *c, int fd)
 
 static struct watch *make_watch(struct http_client *c, int fd)
 {
+    size_t before = c->n_watches;
     struct watch *w = NULL;
 
-    if ((size_t)fd >= c->n_watches) {
-        size_t n = (size_t)fd + 64 + c->n_watches / 2;
-        struct watch **grown = mem_realloc(c->watches, n * sizeof(struct watch *));
-
-        if (!grown)
-            return NULL;
-        for (size_t i = c->n_watches; i < n; i++)
-            grown[i] = NULL;
-        c->watches = grown;
-        c->n_watches = n;
-    }
+    if (!GROW(c->watches, c->n_watches, (size_t)fd + 1))
+        return NULL;
+    for (size_t i = before; i < c->n_watches; i++)
+        c->watches[i] = NULL;
     w = mem_calloc(1, sizeof *w);
     if (!w)
         return NULL;
@@ -143,7 +137,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
     if (!w) {
         if (t && t->exchange) {
             error_no_memory(&t->exchange->error);
-            deadline_set(c, t->exchange, 0);
+            heap_set(&c->deadlines, &t->exchange->deadline, 0);
         }
         return 0;
     }
@@ -271,17 +265,12 @@ static bool open_shard(struct shard *s)
 
 static struct shard *find_shard(struct http_client *c)
 {
-    struct shard **grown = NULL;
     struct shard *s = NULL;
 
     for (size_t i = 0; i < c->n_shards; i++)
         if (c->shards[i]->active < SHARD_TRANSFERS)
             return open_shard(c->shards[i]) ? c->shards[i] : NULL;
-    grown = mem_realloc(c->shards, (c->n_shards + 1) * sizeof(struct shard *));
-    if (!grown)
-        return NULL;
-    c->shards = grown;
-    s = mem_calloc(1, sizeof *s);
+    s = GROW(c->shards, c->shards_cap, c->n_shards + 1) ? mem_calloc(1, sizeof *s) : NULL;
     if (!s)
         return NULL;
     s->client = c;

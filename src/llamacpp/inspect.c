@@ -64,21 +64,14 @@ static int64_t count_parameters(const struct gguf_file *f)
     return n;
 }
 
-/* A file's text may hold anything: U+FFFD stands for each byte that is not UTF-8. NULL when out of
- * memory. */
+/* A file's text may hold anything: U+FFFD stands for what is not UTF-8. NULL when out of memory. */
 static json_t *text_value(inf_text text)
 {
     struct buffer clean;
     json_t *value = NULL;
-    bool ok = true;
 
     buffer_init(&clean, BUFFER_NO_LIMIT);
-    for (size_t i = 0, n = 0; i < text.len && ok; i += n ? n : 1) {
-        n = utf8_sequence(text.data + i, text.len - i);
-        ok = n ? buffer_append(&clean, text.data + i, n)
-               : buffer_append_str(&clean, "\xEF\xBF\xBD");
-    }
-    if (ok)
+    if (utf8_append(&clean, text.data, text.len, NULL))
         value = json_stringn(clean.len ? clean.data : "", clean.len);
     buffer_free(&clean);
     return value;

@@ -4,7 +4,7 @@
  */
 #include "local/logprob_log.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 #include "local/sampling.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@ struct entry {
 struct logprob_log {
     int32_t n_top;
     struct entry *entries; /* (n, 1 + n_top): the token, then its alternatives */
-    size_t n, capacity;    /* in tokens */
+    size_t n, capacity;    /* tokens; entries there is room for */
     struct buffer pieces;
 };
 
@@ -56,22 +56,6 @@ static bool set_entry(struct logprob_log *log, struct entry *e, const struct tok
     return true;
 }
 
-static bool grow(struct logprob_log *log)
-{
-    size_t capacity = log->capacity ? log->capacity * 2 : 64;
-    size_t width = (size_t)log->n_top + 1;
-    struct entry *entries = NULL;
-
-    if (log->n < log->capacity)
-        return true;
-    entries = mem_realloc(log->entries, capacity * width * sizeof *entries);
-    if (!entries)
-        return false;
-    log->entries = entries;
-    log->capacity = capacity;
-    return true;
-}
-
 bool logprob_log_add(struct logprob_log *log, const struct tokenizer *t, const float *logits,
                      int32_t token)
 {
@@ -79,7 +63,7 @@ bool logprob_log_add(struct logprob_log *log, const struct tokenizer *t, const f
     float logprobs[MAX_TOP] = {0};
     struct entry *e = NULL;
 
-    if (!grow(log))
+    if (!GROW(log->entries, log->capacity, (log->n + 1) * ((size_t)log->n_top + 1)))
         return false;
     e = log->entries + log->n * ((size_t)log->n_top + 1);
     if (!set_entry(log, e, t, token, logits_logprob(logits, t->n_vocab, token)))

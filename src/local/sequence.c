@@ -4,7 +4,7 @@
 #include "local/sequence.h"
 
 #include "core/clock.h"
-#include "core/memory.h"
+#include "core/growing.h"
 #include "local/logprob_log.h"
 
 #include <stdatomic.h>
@@ -69,7 +69,8 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenize
     s->op = op;
     s->tokenizer = tokenizer;
     s->tokens = tokens;
-    s->n_prompt = s->n_tokens = s->capacity = n_prompt;
+    s->n_prompt = s->n_tokens = n_prompt;
+    s->capacity = (size_t)n_prompt;
     s->max_tokens = max_tokens;
     s->sampler = sampler;
     s->registry = registry;
@@ -93,15 +94,8 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenize
 
 static bool append_token(struct sequence *s, int32_t token)
 {
-    if (s->n_tokens == s->capacity) {
-        size_t capacity = (size_t)s->capacity + (size_t)s->capacity / 2 + 64;
-        int32_t *tokens = mem_realloc(s->tokens, capacity * sizeof *tokens);
-
-        if (!tokens)
-            return false;
-        s->tokens = tokens;
-        s->capacity = (int32_t)capacity;
-    }
+    if (!GROW(s->tokens, s->capacity, (size_t)s->n_tokens + 1))
+        return false;
     s->tokens[s->n_tokens++] = token;
     return true;
 }

@@ -22,7 +22,8 @@ struct sequence {
     const struct tokenizer *tokenizer;
 
     int32_t *tokens; /* prompt, then generated; room for `capacity` */
-    int32_t n_prompt, n_tokens, capacity;
+    int32_t n_prompt, n_tokens;
+    size_t capacity;
     int32_t max_tokens; /* generated at most; the room in the window already considered */
 
     struct sampler *sampler;

@@ -4,7 +4,7 @@
 #include "local/slots.h"
 
 #include "core/clock.h"
-#include "core/memory.h"
+#include "core/growing.h"
 
 #include <string.h>
 
@@ -150,15 +150,9 @@ static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n,
     int32_t code = INF_OK;
 
     forget(dst);
-    if (dst->capacity < n) {
-        int32_t *tokens = mem_realloc(dst->tokens, (size_t)n * sizeof *tokens);
-
-        if (!tokens) {
-            s->engine->ops->truncate(s->engine->impl, to, 0);
-            return error_no_memory(err);
-        }
-        dst->tokens = tokens;
-        dst->capacity = n;
+    if (!GROW(dst->tokens, dst->capacity, (size_t)n)) {
+        s->engine->ops->truncate(s->engine->impl, to, 0);
+        return error_no_memory(err);
     }
     code = s->engine->ops->copy(s->engine->impl, from, to, err);
     if (code != INF_OK)
@@ -219,17 +213,10 @@ int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int3
 {
     struct slot *slot = &s->slot[index];
 
-    if (slot->n + n > slot->capacity) {
-        int32_t capacity = slot->n + n + slot->capacity / 2 + 64;
-        int32_t *grown = mem_realloc(slot->tokens, (size_t)capacity * sizeof *grown);
-
-        if (!grown) {
-            s->engine->ops->truncate(s->engine->impl, index, 0);
-            forget(slot);
-            return error_no_memory(err);
-        }
-        slot->tokens = grown;
-        slot->capacity = capacity;
+    if (!GROW(slot->tokens, slot->capacity, (size_t)(slot->n + n))) {
+        s->engine->ops->truncate(s->engine->impl, index, 0);
+        forget(slot);
+        return error_no_memory(err);
     }
     memcpy(slot->tokens + slot->n, tokens, (size_t)n * sizeof *tokens);
     slot->n += n;

@@ -14,7 +14,8 @@
 struct slot {
     struct sequence *sequence; /* NULL: idle, what it holds may be reused */
     int32_t *tokens;           /* (n) whose KV the slot holds */
-    int32_t n, capacity;
+    int32_t n;
+    size_t capacity;
     uint64_t generation; /* the key: 0 is the base model */
     float scale;
     int64_t used_us; /* when a sequence left it */

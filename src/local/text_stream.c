@@ -7,10 +7,9 @@
 #include "local/text_stream.h"
 
 #include "core/memory.h"
+#include "core/utf8.h"
 
 #include <string.h>
-
-#define REPLACEMENT "\xEF\xBF\xBD"
 
 struct text_stream {
     inf_text *stop; /* (n_stop), each owned */
@@ -58,63 +57,16 @@ void text_stream_free(struct text_stream *s)
 
 /* ------------------------------------------------------------------ code points */
 
-enum subpart { SUBPART_COMPLETE, SUBPART_ILL_FORMED, SUBPART_TRUNCATED };
-
-/*
- * The first code point of n bytes (at least one), or what stands in its place, and its length.
- * Unicode, table 3-7: only the second byte has a range that depends on the first.
- */
-static enum subpart next_subpart(const unsigned char *s, size_t n, size_t *len)
-{
-    unsigned char low = 0x80;
-    unsigned char high = 0xBF;
-    size_t need = s[0] < 0x80 ? 1 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-
-    *len = 1;
-    if (need > 1 && (s[0] < 0xC2 || s[0] > 0xF4))
-        return SUBPART_ILL_FORMED;
-    if (s[0] == 0xE0)
-        low = 0xA0;
-    else if (s[0] == 0xED)
-        high = 0x9F;
-    else if (s[0] == 0xF0)
-        low = 0x90;
-    else if (s[0] == 0xF4)
-        high = 0x8F;
-    for (; *len < need; ++*len) {
-        if (*len == n)
-            return SUBPART_TRUNCATED;
-        if (s[*len] < low || s[*len] > high)
-            return SUBPART_ILL_FORMED;
-        low = 0x80;
-        high = 0xBF;
-    }
-    return SUBPART_COMPLETE;
-}
-
 /* Appends the well-formed text of bytes; the last, incomplete code point becomes s->partial. */
 static bool append_text(struct text_stream *s, const char *bytes, size_t n, struct buffer *text)
 {
-    size_t begin = 0; /* of what is well-formed and not appended yet */
-    size_t i = 0;
+    size_t cut = 0;
 
-    while (i < n) {
-        size_t len = 0;
-        enum subpart kind = next_subpart((const unsigned char *)bytes + i, n - i, &len);
-
-        if (kind == SUBPART_TRUNCATED)
-            break;
-        if (kind == SUBPART_ILL_FORMED) {
-            if (!buffer_append(text, bytes + begin, i - begin) ||
-                !buffer_append_str(text, REPLACEMENT))
-                return false;
-            begin = i + len;
-        }
-        i += len;
-    }
-    s->n_partial = n - i;
-    memcpy(s->partial, bytes + i, n - i);
-    return buffer_append(text, bytes + begin, i - begin);
+    if (!utf8_append(text, bytes, n, &cut))
+        return false;
+    memcpy(s->partial, bytes + n - cut, cut);
+    s->n_partial = cut;
+    return true;
 }
 
 /* The partial code point takes bytes one at a time until it is decided, the rest goes in one go. */
@@ -201,5 +153,5 @@ bool text_stream_finish(struct text_stream *s, struct buffer *out)
     s->stopped = true;
     if (s->held.len && !buffer_append(out, s->held.data, s->held.len))
         return false;
-    return s->n_partial == 0 || buffer_append_str(out, REPLACEMENT);
+    return s->n_partial == 0 || buffer_append_str(out, UTF8_REPLACEMENT);
 }

@@ -1,7 +1,8 @@
 /* adapter_check: see the header. */
 #include "remote/adapter_check.h"
 
-#include "core/json_scan.h"
+#include "core/file.h"
+#include "core/json.h"
 #include "core/memory.h"
 #include "core/numbers.h"
 #include "hf/files/peft.h"
@@ -115,45 +116,26 @@ static int32_t check_alpha(const char *key, struct json_span value, inf_error *e
     return INF_OK;
 }
 
-static int32_t read_config(struct buffer *out, const char *dir, inf_error *err)
-{
-    char *path = adapter_files_join(dir, config_name);
-    FILE *f = path ? fopen(path, "rbe") : NULL;
-    char block[4096];
-    size_t n = 0;
-    int32_t code = INF_OK;
-
-    if (!path)
-        return error_no_memory(err);
-    if (!f)
-        code = error_set_errno(err, errno, "read", path);
-    while (code == INF_OK && (n = fread(block, 1, sizeof block, f)) > 0)
-        if (!buffer_append(out, block, n))
-            code = error_set(err, INF_ERROR_BAD_FORMAT, "%s is too long", config_name);
-    if (f)
-        fclose(f);
-    mem_free(path);
-    return code;
-}
-
 /* What the reader of PEFT configurations does not get to when it refuses a feature. */
 static int32_t check_config(const char *dir, inf_error *err)
 {
-    struct buffer text;
+    char *path = path_join(dir, config_name);
+    char *text = NULL;
+    size_t len = 0;
     struct json_span whole, key, value;
     struct json_walk w;
-    int32_t code = INF_OK;
+    int32_t code = path ? file_read(&text, &len, path, PEFT_CONFIG_MAX_BYTES, err)
+                        : error_no_memory(err);
 
-    buffer_init(&text, PEFT_CONFIG_MAX_BYTES);
-    code = read_config(&text, dir, err);
-    if (code == INF_OK && !scan_json(&whole, text.data ? text.data : "", text.len))
+    if (code == INF_OK && !scan_json(&whole, text, len))
         code = error_set(err, INF_ERROR_BAD_FORMAT, "%s is no JSON", config_name);
     if (code == INF_OK)
         code = check_alpha("lora_alpha", scan_member(whole, "lora_alpha"), err);
     if (code == INF_OK && scan_object(&w, scan_member(whole, "alpha_pattern")))
         while (code == INF_OK && scan_next_member(&w, &key, &value))
             code = check_alpha("a value of alpha_pattern", value, err);
-    buffer_free(&text);
+    mem_free(text);
+    mem_free(path);
     return code;
 }
 
@@ -194,7 +176,7 @@ static bool is_pickle(FILE *f)
 
 static int32_t check_pickle(const char *dir, const char *name, inf_error *err)
 {
-    char *path = adapter_files_join(dir, name);
+    char *path = path_join(dir, name);
     FILE *f = path ? fopen(path, "rbe") : NULL;
     int32_t code = INF_OK;
 
@@ -334,7 +316,7 @@ static bool is_whole(const char *name)
 
 static int32_t check_unknown(const char *dir, const struct base_tensors *base, inf_error *err)
 {
-    char *path = adapter_files_join(dir, weights_name);
+    char *path = path_join(dir, weights_name);
     struct safetensors *st = NULL;
     int32_t code = path ? safetensors_open(&st, path, err) : error_no_memory(err);
 

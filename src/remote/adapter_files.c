@@ -2,6 +2,7 @@
 #include "remote/adapter_files.h"
 
 #include "core/buffer.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "remote/name_set.h"
 
@@ -44,21 +45,9 @@ int32_t adapter_files_path(char **out, const char *path, inf_error *err)
     return INF_OK;
 }
 
-char *adapter_files_join(const char *dir, const char *name)
-{
-    struct buffer full;
-
-    buffer_init(&full, PATH_MAX + 512);
-    if (buffer_append_str(&full, dir) && buffer_append_str(&full, "/") &&
-        buffer_append_str(&full, name))
-        return full.data;
-    buffer_free(&full);
-    return NULL;
-}
-
 bool adapter_files_has(const char *dir, const char *name)
 {
-    char *path = adapter_files_join(dir, name);
+    char *path = path_join(dir, name);
     struct stat info;
     bool ok = path && stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, R_OK) == 0;
 
@@ -170,7 +159,7 @@ void adapter_files_digest(struct files_digest *out, const char *dir)
     *out = (struct files_digest){{1, 2}, false};
     out->known = adapter_files_readable(dir) && list_files(&files, dir);
     for (size_t i = 0; i < files.n && out->known; i++) {
-        char *path = adapter_files_join(dir, files.items[i]);
+        char *path = path_join(dir, files.items[i]);
 
         mix(out, (const unsigned char *)files.items[i], strlen(files.items[i]));
         out->known = path && mix_file(out, path);

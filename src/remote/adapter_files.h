@@ -28,8 +28,6 @@ bool adapter_files_readable(const char *dir);
  * cannot be read. It tells apart what changed, not what was forged. */
 void adapter_files_digest(struct files_digest *out, const char *dir);
 
-/* "dir/name" from mem_*; NULL: out of memory, or longer than a path may be. */
-char *adapter_files_join(const char *dir, const char *name);
 /* A regular file of that name that this machine can read. */
 bool adapter_files_has(const char *dir, const char *name);
 

@@ -116,8 +116,7 @@ static bool insert(struct adapter_names *a, struct generation *g)
 {
     size_t at = place_of(a, g->name);
 
-    if (!grow((void **)&a->items, a->n, &a->capacity, sizeof *a->items) ||
-        !name_set_add(&a->used, g->name))
+    if (!GROW(a->items, a->capacity, a->n + 1) || !name_set_add(&a->used, g->name))
         return false;
     memmove(a->items + at + 1, a->items + at, (a->n - at) * sizeof *a->items);
     a->items[at] = g;

@@ -1,7 +1,8 @@
 /* base_tensors: see the header. */
 #include "remote/base_tensors.h"
 
-#include "core/memory.h"
+#include "core/file.h"
+#include "core/growing.h"
 #include "hf/files/safetensors.h"
 #include "remote/adapter_files.h"
 
@@ -12,7 +13,7 @@ enum { SHARDS_MAX = 1024 };
 
 struct base_tensors {
     struct safetensors **shards;
-    size_t n;
+    size_t n, cap;
 };
 
 static bool is_shard(const char *name)
@@ -25,15 +26,11 @@ static bool is_shard(const char *name)
 
 static int32_t add_shard(struct base_tensors *b, const char *dir, const char *name, inf_error *err)
 {
-    struct safetensors **grown = mem_realloc(b->shards, (b->n + 1) * sizeof(struct safetensors *));
-    char *path = NULL;
-    int32_t code = INF_OK;
+    char *path = path_join(dir, name);
+    int32_t code = path && GROW(b->shards, b->cap, b->n + 1)
+                       ? safetensors_open(&b->shards[b->n], path, err)
+                       : error_no_memory(err);
 
-    if (!grown)
-        return error_no_memory(err);
-    b->shards = grown;
-    path = adapter_files_join(dir, name);
-    code = path ? safetensors_open(&b->shards[b->n], path, err) : error_no_memory(err);
     b->n += code == INF_OK;
     mem_free(path);
     return code;

@@ -4,7 +4,7 @@
 
 #include "core/buffer.h"
 #include "core/error.h"
-#include "core/json_scan.h"
+#include "core/json.h"
 
 /* A request's JSON texts, scanned; absent when it has none. */
 struct chat_body_parts {

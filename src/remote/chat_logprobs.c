@@ -32,7 +32,7 @@ static int32_t add_entry(struct logprobs *l, const struct logprob_entry *e, inf_
     if (l->n == LOGPROBS_MAX)
         return error_set_detail(err, INF_ERROR_LIMIT, LOGPROBS_MAX,
                                 "the server sent more than %d log-probabilities", LOGPROBS_MAX);
-    if (!grow((void **)&l->items, l->n, &l->capacity, sizeof *l->items))
+    if (!GROW(l->items, l->capacity, l->n + 1))
         return error_no_memory(err);
     l->items[l->n++] = *e;
     return INF_OK;

@@ -2,7 +2,7 @@
 #ifndef INF_REMOTE_CHAT_LOGPROBS_H
 #define INF_REMOTE_CHAT_LOGPROBS_H
 
-#include "core/json_scan.h"
+#include "core/json.h"
 #include "core/op.h"
 
 enum { LOGPROBS_MAX = 4 * 1024 * 1024 }; /* entries, and bytes of their pieces times 16 */

@@ -92,7 +92,7 @@ static int32_t new_call(struct tool_call **out, struct tool_calls *t, int64_t in
     if (t->n == TOOL_CALLS_MAX)
         return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALLS_MAX,
                                 "the server sent more than %d tool calls", TOOL_CALLS_MAX);
-    if (!grow((void **)&t->items, t->n, &t->capacity, sizeof *t->items))
+    if (!GROW(t->items, t->capacity, t->n + 1))
         return error_no_memory(err);
     *out = &t->items[t->n++];
     call_init(*out, index);

@@ -9,7 +9,7 @@
 #define INF_REMOTE_CHAT_TOOLS_H
 
 #include "core/error.h"
-#include "core/json_scan.h"
+#include "core/json.h"
 
 enum { TOOL_CALLS_MAX = 128, TOOL_CALL_BYTES_MAX = 10 * 1024 * 1024 };
 

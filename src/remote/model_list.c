@@ -2,7 +2,7 @@
 #include "remote/model_list.h"
 
 #include "core/growing.h"
-#include "core/json_scan.h"
+#include "core/json.h"
 #include "remote/text_join.h"
 
 #include <string.h>
@@ -56,7 +56,7 @@ static int32_t add(struct model_list *list, struct json_span item, inf_error *er
     if (list->n == MODEL_LIST_MAX)
         return error_set_detail(err, INF_ERROR_LIMIT, MODEL_LIST_MAX,
                                 "the server lists more than %d models", MODEL_LIST_MAX);
-    if (!grow((void **)&list->items, list->n, &list->capacity, sizeof *list->items))
+    if (!GROW(list->items, list->capacity, list->n + 1))
         return error_no_memory(err);
     if (!copy_string(&e.id, scan_member(item, "id")) || !e.id ||
         !copy_string(&e.parent, scan_member(item, "parent")) ||

@@ -39,7 +39,7 @@ bool name_set_add(struct name_set *set, const char *name)
 
     if (found)
         return true;
-    if (!copy || !grow((void **)&set->items, set->n, &set->capacity, sizeof *set->items)) {
+    if (!copy || !GROW(set->items, set->capacity, set->n + 1)) {
         mem_free(copy);
         return false;
     }

@@ -6,7 +6,7 @@
 #define INF_REMOTE_SERVER_ERROR_H
 
 #include "core/error.h"
-#include "core/json_scan.h"
+#include "core/json.h"
 
 enum server_route { ROUTE_CHAT, ROUTE_LOAD, ROUTE_UNLOAD, ROUTE_MODELS, ROUTE_VERSION };
 

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-static const char replacement[] = "\xef\xbf\xbd";
-
 static bool in_range(char c, unsigned char low, unsigned char high)
 {
     return (unsigned char)c >= low && (unsigned char)c <= high;
@@ -34,42 +32,21 @@ static unsigned half_value(const char *s)
     return ((unsigned char)s[1] & 0xfu) << 6 | ((unsigned char)s[2] & 0x3fu);
 }
 
-static void join_halves(char out[4], const char *high, const char *low)
+static size_t join_halves(char out[4], const char *high, const char *low)
 {
-    unsigned c = 0x10000 + (half_value(high) << 10) + (half_value(low) & 0x3ff);
-
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (c & 0x3f));
-}
-
-/* How many bytes at s are the beginning of a sequence that more bytes could complete; 0: none. The
- * halves of surrogate pairs count as sequences of three bytes. */
-static size_t beginning(const char *s, size_t n)
-{
-    unsigned char c = (unsigned char)s[0];
-    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = c == 0xf4 ? 0x8f : 0xbf;
-    size_t whole = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : 4;
-    size_t k = 1;
-
-    if (c < 0xc2 || c > 0xf4)
-        return 0;
-    if (n > 1 && whole > 2 && in_range(s[1], low, high))
-        k++;
-    if (k == 2 && n > 2 && whole > 3 && in_range(s[2], 0x80, 0xbf))
-        k++;
-    return k;
+    return utf8_encode(out, 0x10000 + (half_value(high) << 10) + (half_value(low) & 0x3ff));
 }
 
 /* Nothing more is known about the bytes at s, and more could make them a code point. */
 static bool must_wait(const char *s, size_t n)
 {
+    size_t len = 0;
+
     if (is_high(s, n))
         return n == 3 ||
                (n < 6 && in_range(s[3], 0xed, 0xed) && (n == 4 || in_range(s[4], 0xb0, 0xbf)));
-    return n < 4 && beginning(s, n) == n;
+    return utf8_next(s, n, &len) == UTF8_CUT ||
+           (n == 2 && in_range(s[0], 0xed, 0xed) && in_range(s[1], 0xa0, 0xbf));
 }
 
 /* Appends the code point at s, or U+FFFD for what is none; *used: the bytes it took. */
@@ -77,18 +54,15 @@ static bool append_one(struct buffer *out, const char *s, size_t n, size_t *used
 {
     char joined[4];
 
-    *used = utf8_sequence(s, n);
-    if (*used)
+    if (utf8_next(s, n, used) == UTF8_WHOLE)
         return buffer_append(out, s, *used);
     if (is_high(s, n) && is_low(s + 3, n - 3)) {
-        join_halves(joined, s, s + 3);
         *used = 6;
-        return buffer_append(out, joined, 4);
+        return buffer_append(out, joined, join_halves(joined, s, s + 3));
     }
-    *used = is_high(s, n) || is_low(s, n) ? 3 : beginning(s, n);
-    if (!*used)
-        *used = 1;
-    return buffer_append(out, replacement, 3);
+    if (is_high(s, n) || is_low(s, n))
+        *used = 3;
+    return buffer_append_str(out, UTF8_REPLACEMENT);
 }
 
 /* Appends code points until `n` bytes are used, or the rest must wait; *done: bytes used. */

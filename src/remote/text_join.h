@@ -7,7 +7,7 @@
 #ifndef INF_REMOTE_TEXT_JOIN_H
 #define INF_REMOTE_TEXT_JOIN_H
 
-#include "core/json_scan.h"
+#include "core/json.h"
 
 struct text_join {
     char held[8]; /* the beginning of a code point */

@@ -1,7 +1,7 @@
 /* vllm_list: see the header. */
 #include "remote/vllm_list.h"
 
-#include "core/json_scan.h"
+#include "core/json.h"
 #include "core/memory.h"
 
 #include <string.h>

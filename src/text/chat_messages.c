@@ -3,41 +3,8 @@
  */
 #include "text/chat_template.h"
 
+#include "core/json.h"
 #include "core/utf8.h"
-
-static bool append_escaped(struct buffer *out, unsigned char c)
-{
-    char text[2] = {'\\', (char)c};
-
-    switch (c) {
-    case '"':
-    case '\\':
-        return buffer_append(out, text, 2);
-    case '\n':
-        return buffer_append_str(out, "\\n");
-    default:
-        return buffer_printf(out, "\\u%04x", c);
-    }
-}
-
-/* A JSON string: runs of plain bytes are copied in one piece. */
-static bool append_string(struct buffer *out, inf_text text)
-{
-    size_t plain = 0;
-    bool ok = buffer_append_str(out, "\"");
-
-    for (size_t i = 0; ok && i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        ok = buffer_append(out, text.data + plain, i - plain) && append_escaped(out, c);
-        plain = i + 1;
-    }
-    if (ok && text.len > plain)
-        ok = buffer_append(out, text.data + plain, text.len - plain);
-    return ok && buffer_append_str(out, "\"");
-}
 
 static int32_t check_text(inf_text text, size_t index, const char *field, inf_error *err)
 {
@@ -65,9 +32,10 @@ int32_t chat_messages_to_json(const inf_message *messages, size_t n, struct buff
             code = check_text(messages[i].content, i, "content", err);
         if (code == INF_OK)
             ok = buffer_append_str(&json, i ? ",{\"role\":" : "{\"role\":") &&
-                 append_string(&json, messages[i].role) &&
+                 write_json_string(&json, messages[i].role.data, messages[i].role.len) &&
                  buffer_append_str(&json, ",\"content\":") &&
-                 append_string(&json, messages[i].content) && buffer_append_str(&json, "}");
+                 write_json_string(&json, messages[i].content.data, messages[i].content.len) &&
+                 buffer_append_str(&json, "}");
     }
     ok = ok && buffer_append_str(&json, "]");
     if (code == INF_OK && (!ok || !buffer_append(out, json.data, json.len)))

@@ -1,5 +1,6 @@
 /* memory, clock and utf8: the small things everything else of the core stands on. */
 #include "core/clock.h"
+#include "core/growing.h"
 #include "core/memory.h"
 #include "core/utf8.h"
 
@@ -196,6 +197,26 @@ static void well_formed_utf8(void **state)
     assert_false(utf8_valid("fine until \xff", 12));
 }
 
+static void arrays_grow_by_doubling_and_keep_what_they_hold(void **state)
+{
+    int *items = NULL;
+    size_t cap = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 1000; i++) {
+        assert_true(GROW(items, cap, i + 1));
+        items[i] = (int)i;
+    }
+    assert_true(cap >= 1000 && cap <= 2000);
+    mem_fail_nth(1);
+    assert_false(GROW(items, cap, 5000));
+    mem_fail_nth(0);
+    assert_false(GROW(items, cap, SIZE_MAX));
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(items[i], i);
+    mem_free(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +228,7 @@ int main(void)
         cmocka_unit_test(the_nth_allocation_fails_once),
         cmocka_unit_test(every_kind_of_allocation_can_be_made_to_fail),
         cmocka_unit_test(live_allocations_are_counted),
+        cmocka_unit_test(arrays_grow_by_doubling_and_keep_what_they_hold),
         cmocka_unit_test(the_clock_never_goes_back),
         cmocka_unit_test(a_deadline_is_ahead_or_never),
         cmocka_unit_test(well_formed_utf8),

@@ -1,7 +1,7 @@
-/* json_scan and text_join: what is JSON, what strings mean, code points put together. */
+/* json and text_join: what is JSON, what strings mean, code points put together. */
 #include "core/memory.h"
 #include "core/utf8.h"
-#include "core/json_scan.h"
+#include "core/json.h"
 #include "remote/text_join.h"
 
 #include <setjmp.h>
@@ -85,8 +85,8 @@ static void test_scan__nested__up_to_the_limit_and_no_further(void **state)
     (void)state;
     memset(text, '[', DEEP);
     memset(text + DEEP, ']', DEEP);
-    assert_true(scan_json(&v, text + DEEP - JSON_SCAN_MAX_DEPTH, 2 * JSON_SCAN_MAX_DEPTH));
-    assert_false(scan_json(&v, text + DEEP - JSON_SCAN_MAX_DEPTH - 1, 2 * JSON_SCAN_MAX_DEPTH + 2));
+    assert_true(scan_json(&v, text + DEEP - JSON_MAX_DEPTH, 2 * JSON_MAX_DEPTH));
+    assert_false(scan_json(&v, text + DEEP - JSON_MAX_DEPTH - 1, 2 * JSON_MAX_DEPTH + 2));
     assert_false(scan_json(&v, text, 2 * DEEP));
     assert_false(scan_json(&v, text, DEEP));
     free(text);

@@ -7,7 +7,7 @@
  */
 #include "hf/files/pattern.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 
 #include <string.h>
 
@@ -54,11 +54,10 @@ struct walk {
 
 struct pattern {
     struct node *nodes;
-    int32_t n_nodes, cap_nodes;
+    int32_t n_nodes, n_sets, n_program;
+    size_t cap_nodes, cap_sets, cap_program;
     struct set *sets;
-    int32_t n_sets, cap_sets;
     struct instruction *program;
-    int32_t n_program, cap_program;
     struct walk walks[MAX_LOOK + 1];
     int32_t *scratch; /* of the walks */
 };
@@ -76,12 +75,11 @@ struct parser {
 
 static int32_t fail(struct parser *s, int32_t code, const char *what)
 {
-    if (s->code == INF_OK) {
+    if (s->code == INF_OK)
         s->code = error_set_detail(s->err, code, s->text - s->start,
                                    "the pattern \"%.*s\" %s (at character %d)",
                                    (int)(s->end - s->start > 120 ? 120 : s->end - s->start),
                                    s->start, what, (int)(s->text - s->start) + 1);
-    }
     return -1;
 }
 
@@ -97,29 +95,13 @@ static int32_t no_memory(struct parser *s)
     return -1;
 }
 
-/* Makes room for one more element in a growing array. */
-static bool grow(void **array, int32_t n, int32_t *cap, size_t size)
-{
-    if (n < *cap)
-        return true;
-    int32_t wanted = *cap ? *cap * 2 : 64;
-    void *grown = mem_realloc(*array, (size_t)wanted * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *cap = wanted;
-    return true;
-}
-
 static int32_t new_node(struct parser *s, int32_t type, int32_t first)
 {
     struct pattern *p = s->p;
-    void *nodes = p->nodes;
+
     if (s->code != INF_OK)
         return -1;
-    bool room = grow(&nodes, p->n_nodes, &p->cap_nodes, sizeof *p->nodes);
-    p->nodes = nodes;
-    if (!room)
+    if (!GROW(p->nodes, p->cap_nodes, (size_t)p->n_nodes + 1))
         return no_memory(s);
     p->nodes[p->n_nodes] = (struct node){.type = type, .first = first, .next = -1};
     return p->n_nodes++;
@@ -129,12 +111,10 @@ static int32_t new_set(struct parser *s, const struct set *set)
 {
     struct pattern *p = s->p;
     int32_t node = new_node(s, NODE_SET, -1);
-    void *sets = p->sets;
+
     if (node < 0)
         return -1;
-    bool room = grow(&sets, p->n_sets, &p->cap_sets, sizeof *p->sets);
-    p->sets = sets;
-    if (!room)
+    if (!GROW(p->sets, p->cap_sets, (size_t)p->n_sets + 1))
         return no_memory(s);
     p->sets[p->n_sets] = *set;
     p->nodes[node].detail = p->n_sets++;
@@ -161,12 +141,14 @@ static bool set_add_category(struct set *set, char category)
 {
     bool negative = category >= 'A' && category <= 'Z';
     char kind = (char)(category | 0x20);
+
     if (kind != 'd' && kind != 'w' && kind != 's')
         return false;
     for (unsigned c = 0; c < 256; c++) {
         bool in = kind == 'd'   ? c >= '0' && c <= '9'
                   : kind == 'w' ? is_word((unsigned char)c)
                                 : c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
+
         if (in != negative)
             set_add(set, c);
     }
@@ -210,11 +192,13 @@ static int32_t escaped_character(struct parser *s)
     static const char values[] = "\a\f\n\r\t\v";
     char c = *s->text++;
     const char *at = strchr(letters, c);
+
     if (c && at)
         return values[at - letters];
     if (c == 'x') {
         int high = s->end - s->text >= 2 ? hex_value(s->text[0]) : -1;
         int low = high >= 0 ? hex_value(s->text[1]) : -1;
+
         if (low < 0)
             return invalid(s, "has a bad \\x escape");
         s->text += 2;
@@ -222,10 +206,9 @@ static int32_t escaped_character(struct parser *s)
             return fail(s, INF_ERROR_UNSUPPORTED, "is not plain ASCII, which is not supported");
         return high * 16 + low;
     }
-    if (is_digit(c)) {
+    if (is_digit(c))
         return fail(s, INF_ERROR_UNSUPPORTED,
                     "has a back reference or octal escape, which is not supported");
-    }
     if (is_word((unsigned char)c) && c != '_')
         return fail(s, INF_ERROR_UNSUPPORTED, "has an escape that is not supported");
     return (unsigned char)c;
@@ -252,8 +235,10 @@ static int32_t parse_class(struct parser *s)
 {
     struct set set = {{0}};
     bool negative = take(s, '^');
+
     for (bool first = true; first || at_end(s) || *s->text != ']'; first = false) {
         int32_t low = class_member(s, &set), high = low;
+
         if (low < 0)
             return -1;
         if (s->end - s->text >= 2 && s->text[0] == '-' && s->text[1] != ']') {
@@ -274,6 +259,7 @@ static int32_t parse_class(struct parser *s)
 static int32_t parse_at(struct parser *s, int32_t what)
 {
     int32_t node = new_node(s, NODE_AT, -1);
+
     if (node >= 0)
         s->p->nodes[node].detail = what;
     return node;
@@ -285,6 +271,7 @@ static int32_t parse_escape(struct parser *s)
     static const char marks[] = "AZbB";
     static const int32_t meanings[] = {AT_START, AT_END, AT_WORD, AT_NOT_WORD};
     struct set set = {{0}};
+
     if (at_end(s))
         return invalid(s, "ends in a backslash");
     const char *mark = *s->text ? strchr(marks, *s->text) : NULL;
@@ -296,6 +283,7 @@ static int32_t parse_escape(struct parser *s)
         s->text++;
     } else {
         int32_t c = escaped_character(s);
+
         if (c < 0)
             return -1;
         set_add(&set, (unsigned)c);
@@ -318,13 +306,13 @@ static bool take_group_name(struct parser *s)
 static int32_t parse_group(struct parser *s)
 {
     bool negative = false, look = false;
+
     if (take(s, '?')) {
         negative = take(s, '!');
         look = negative || take(s, '=');
-        if (!look && !take(s, ':') && !(take(s, 'P') && take_group_name(s))) {
+        if (!look && !take(s, ':') && !(take(s, 'P') && take_group_name(s)))
             return fail(s, INF_ERROR_UNSUPPORTED,
                         "has a group (?... of a kind that is not supported");
-        }
     }
     if (s->depth == MAX_DEPTH || (look && s->looks == MAX_LOOK))
         return fail(s, INF_ERROR_UNSUPPORTED, "is nested too deeply");
@@ -349,6 +337,7 @@ static int32_t parse_atom(struct parser *s)
 {
     struct set set = {{0}};
     int32_t min = 0, max = 0;
+
     if (take_braces(s, &min, &max))
         return invalid(s, "has a repetition of nothing");
     char c = *s->text++;
@@ -382,6 +371,7 @@ static int32_t parse_atom(struct parser *s)
 static int32_t take_count(struct parser *s, int32_t missing)
 {
     int32_t n = missing;
+
     for (; !at_end(s) && is_digit(*s->text); s->text++) {
         n = (n < 0 || n == missing ? 0 : n) * 10 + (*s->text - '0');
         n = n > MAX_COUNT ? MAX_COUNT + 1 : n;
@@ -393,6 +383,7 @@ static int32_t take_count(struct parser *s, int32_t missing)
 static bool take_braces(struct parser *s, int32_t *min, int32_t *max)
 {
     const char *before = s->text;
+
     if (!take(s, '{') || take(s, '}')) {
         s->text = before;
         return false;
@@ -434,6 +425,7 @@ static int32_t parse_repeat(struct parser *s)
 {
     int32_t min = 0, max = 0, ignored_min = 0, ignored_max = 0;
     int32_t node = parse_atom(s);
+
     if (node < 0 || !take_quantifier(s, &min, &max))
         return node;
     if (s->p->nodes[node].type == NODE_AT)
@@ -443,10 +435,9 @@ static int32_t parse_repeat(struct parser *s)
     if (max != UNBOUNDED && max < min)
         return invalid(s, "has a repetition {m,n} with m above n");
     take(s, '?'); /* lazy: the same language */
-    if (!at_end(s) && *s->text == '+') {
+    if (!at_end(s) && *s->text == '+')
         return fail(s, INF_ERROR_UNSUPPORTED,
                     "has a possessive repetition, which is not supported");
-    }
     if (take_quantifier(s, &ignored_min, &ignored_max))
         return invalid(s, "has a repetition of a repetition");
     node = new_node(s, NODE_REPEAT, node);
@@ -461,6 +452,7 @@ static int32_t parse_repeat(struct parser *s)
 static int32_t append_item(struct parser *s, int32_t type, int32_t item, int32_t last)
 {
     int32_t node = item < 0 ? -1 : new_node(s, type, item);
+
     if (node >= 0 && last >= 0)
         s->p->nodes[last].next = node;
     return node;
@@ -469,6 +461,7 @@ static int32_t append_item(struct parser *s, int32_t type, int32_t item, int32_t
 static int32_t parse_sequence(struct parser *s)
 {
     int32_t head = -1, last = -1;
+
     while (!at_end(s) && *s->text != '|' && *s->text != ')') {
         last = append_item(s, NODE_CAT, parse_repeat(s), last);
         if (last < 0)
@@ -481,6 +474,7 @@ static int32_t parse_sequence(struct parser *s)
 static int32_t parse_alternatives(struct parser *s)
 {
     int32_t head = -1, last = -1;
+
     do {
         last = append_item(s, NODE_ALT, parse_sequence(s), last);
         if (last < 0)
@@ -497,16 +491,14 @@ static void emit(struct parser *s, int32_t index);
 static int32_t put(struct parser *s, int32_t op, int32_t x, int32_t y, int32_t detail)
 {
     struct pattern *p = s->p;
-    void *program = p->program;
+
     if (s->code != INF_OK)
         return 0;
     if (p->n_program == MAX_PROGRAM) {
         fail(s, INF_ERROR_UNSUPPORTED, "is too large");
         return 0;
     }
-    bool room = grow(&program, p->n_program, &p->cap_program, sizeof *p->program);
-    p->program = program;
-    if (!room) {
+    if (!GROW(p->program, p->cap_program, (size_t)p->n_program + 1)) {
         no_memory(s);
         return 0;
     }
@@ -526,8 +518,10 @@ static void land(struct parser *s, int32_t at, bool second)
 static void emit_alternatives(struct parser *s, int32_t index)
 {
     int32_t exits = -1; /* jumps to the end, chained through x */
+
     while (s->code == INF_OK && s->p->nodes[index].next >= 0) {
         int32_t split = put(s, OP_SPLIT, s->p->n_program + 1, 0, 0);
+
         emit(s, s->p->nodes[index].first);
         exits = put(s, OP_JUMP, exits, 0, 0);
         land(s, split, true);
@@ -537,6 +531,7 @@ static void emit_alternatives(struct parser *s, int32_t index)
         emit(s, s->p->nodes[index].first);
     while (s->code == INF_OK && exits >= 0) {
         int32_t before = s->p->program[exits].x;
+
         land(s, exits, false);
         exits = before;
     }
@@ -547,10 +542,12 @@ static void emit_repeat(struct parser *s, int32_t index)
     int32_t first = s->p->nodes[index].first;
     int32_t min = s->p->nodes[index].min, max = s->p->nodes[index].max;
     int32_t skips = -1; /* the optional copies' ways out, chained through y */
+
     for (int32_t i = 0; i < min && s->code == INF_OK; i++)
         emit(s, first);
     if (max == UNBOUNDED) {
         int32_t split = put(s, OP_SPLIT, s->p->n_program + 1, 0, 0);
+
         emit(s, first);
         put(s, OP_JUMP, split, 0, 0);
         land(s, split, true);
@@ -561,6 +558,7 @@ static void emit_repeat(struct parser *s, int32_t index)
     }
     while (s->code == INF_OK && skips >= 0) {
         int32_t before = s->p->program[skips].y;
+
         land(s, skips, true);
         skips = before;
     }
@@ -569,6 +567,7 @@ static void emit_repeat(struct parser *s, int32_t index)
 static void emit_look(struct parser *s, int32_t index)
 {
     int32_t look = put(s, OP_LOOK, s->p->n_program + 1, 0, s->p->nodes[index].detail);
+
     emit(s, s->p->nodes[index].first);
     put(s, OP_MATCH, 0, 0, 0);
     land(s, look, true);
@@ -578,6 +577,7 @@ static void emit(struct parser *s, int32_t index)
 {
     for (; index >= 0 && s->code == INF_OK; index = s->p->nodes[index].next) {
         const struct node node = s->p->nodes[index];
+
         if (++s->emitted > MAX_EMITTED) {
             fail(s, INF_ERROR_UNSUPPORTED, "is too large");
             return;
@@ -613,11 +613,13 @@ static void emit(struct parser *s, int32_t index)
 static int32_t make_walks(struct pattern *p, inf_error *err)
 {
     size_t n = (size_t)p->n_program, each = 5 * n + 2;
+
     p->scratch = mem_calloc(each * (MAX_LOOK + 1), sizeof *p->scratch);
     if (!p->scratch)
         return error_no_memory(err);
     for (size_t i = 0; i <= MAX_LOOK; i++) {
         int32_t *at = p->scratch + i * each;
+
         p->walks[i] = (struct walk){
             .now = at, .then = at + n, .stack = at + 2 * n, .seen = (uint32_t *)(at + 4 * n + 2)};
     }
@@ -643,11 +645,10 @@ static int32_t compile(struct parser *s)
 
 int32_t pattern_compile(struct pattern **out, const char *text, size_t len, inf_error *err)
 {
-    if (len > PATTERN_MAX_LENGTH) {
+    if (len > PATTERN_MAX_LENGTH)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "a pattern of %zu bytes is too long (at most %d)", len,
                          (int)PATTERN_MAX_LENGTH);
-    }
     struct pattern *p = mem_calloc(1, sizeof *p);
     if (!p)
         return error_no_memory(err);
@@ -692,6 +693,7 @@ static bool holds(const struct match *m, int32_t what, size_t at)
 {
     bool before = at > 0 && is_word((unsigned char)m->text[at - 1]);
     bool after = at < m->len && is_word((unsigned char)m->text[at]);
+
     switch (what) {
     case AT_START:
         return at == 0;
@@ -712,6 +714,7 @@ static bool walk(struct match *m, int32_t start, size_t at, bool full);
 static bool looks(struct match *m, int32_t pc, size_t at)
 {
     const struct instruction *i = &m->p->program[pc];
+
     m->look++;
     bool found = walk(m, i->x, at, false);
     m->look--;
@@ -723,6 +726,7 @@ static int32_t add_states(struct match *m, int32_t *list, int32_t n, int32_t pc,
 {
     struct walk *w = &m->p->walks[m->look];
     int32_t depth = 0;
+
     w->stack[depth++] = pc;
     while (depth > 0) {
         pc = w->stack[--depth];
@@ -751,6 +755,7 @@ static int32_t add_states(struct match *m, int32_t *list, int32_t n, int32_t pc,
 static void next_mark(struct match *m)
 {
     struct walk *w = &m->p->walks[m->look];
+
     if (++w->mark == 0) {
         memset(w->seen, 0, (size_t)m->p->n_program * sizeof *w->seen);
         w->mark = 1;
@@ -762,13 +767,16 @@ static bool walk(struct match *m, int32_t start, size_t at, bool full)
 {
     struct walk *w = &m->p->walks[m->look];
     int32_t *now = w->now, *then = w->then;
+
     next_mark(m);
     int32_t n = add_states(m, now, 0, start, at);
     for (;; at++) {
         int32_t n_then = 0;
+
         next_mark(m);
         for (int32_t k = 0; k < n; k++) {
             const struct instruction *i = &m->p->program[now[k]];
+
             if (i->op == OP_MATCH) {
                 if (!full || at == m->len)
                     return true;
@@ -790,10 +798,10 @@ int32_t pattern_fullmatch(bool *out, struct pattern *p, const char *text, size_t
 {
     struct match m = {.p = p, .text = text, .len = len, .budget = budget};
     bool found = walk(&m, 0, 0, true);
-    if (*budget < 0) {
+
+    if (*budget < 0)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "the patterns of the configuration take too long to match; simplify them");
-    }
     *out = found;
     return INF_OK;
 }

@@ -4,16 +4,15 @@
  */
 #include "hf/files/peft.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define WEIGHTS_NAME "adapter_model.safetensors"
 #define CONFIG_NAME "adapter_config.json"
@@ -33,6 +32,7 @@ struct piece {
 static bool ends_with(const char *s, size_t len, const char *suffix, size_t *rest)
 {
     size_t n = strlen(suffix);
+
     if (len < n || memcmp(s + len - n, suffix, n) != 0)
         return false;
     *rest = len - n;
@@ -43,6 +43,7 @@ static bool ends_with(const char *s, size_t len, const char *suffix, size_t *res
 static bool is_lora(const char *name, size_t len, const char *mark, size_t *module_len)
 {
     size_t stem = 0, before = 0;
+
     if (!ends_with(name, len, ".weight", &stem))
         return false;
     if (ends_with(name, stem, mark, module_len))
@@ -70,6 +71,7 @@ static int32_t refuse_tensor(const char *name, inf_error *err)
         {".bias", "a trained bias"},
     };
     const char *what = "no LoRA matrix";
+
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strstr(name, known[i].mark)) {
             what = known[i].what;
@@ -94,11 +96,11 @@ static int32_t take_apart(struct piece *out, const struct safetensors_tensor *t,
 {
     static const char prefix[] = "base_model.model.";
     const char *name = t->name;
-    if (has_control(name)) {
+
+    if (has_control(name))
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": the tensor name \"%.160s\" holds control characters",
                          name);
-    }
     if (strncmp(name, prefix, sizeof prefix - 1) == 0)
         name += sizeof prefix - 1;
     size_t len = strlen(name), module_len = 0;
@@ -119,6 +121,7 @@ static int compare_modules(const struct piece *x, const struct piece *y)
 {
     size_t n = x->module_len < y->module_len ? x->module_len : y->module_len;
     int order = memcmp(x->module, y->module, n);
+
     return order != 0 ? order : (x->module_len > y->module_len) - (x->module_len < y->module_len);
 }
 
@@ -126,6 +129,7 @@ static int by_module(const void *a, const void *b)
 {
     const struct piece *x = a, *y = b;
     int order = compare_modules(x, y);
+
     return order != 0 ? order : (x->part > y->part) - (x->part < y->part);
 }
 
@@ -137,12 +141,12 @@ static int32_t join_piece(struct peft_module *m, const struct piece *piece, inf_
     const struct safetensors_tensor **slot = piece->part == PART_A   ? &m->a
                                              : piece->part == PART_B ? &m->b
                                                                      : &m->base;
-    if (*slot) {
+
+    if (*slot)
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": \"%.160s\" and \"%.160s\" are for the same module; save "
                                       "one adapter only",
                          (*slot)->name, piece->tensor->name);
-    }
     *slot = piece->tensor;
     return INF_OK;
 }
@@ -152,6 +156,7 @@ static int32_t join_pieces(struct peft_adapter *p, const struct piece *pieces, s
                            inf_error *err)
 {
     char *name = p->names;
+
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || compare_modules(&pieces[i - 1], &pieces[i]) != 0) {
             p->modules[p->n_modules++] = (struct peft_module){.name = name};
@@ -171,8 +176,10 @@ static int32_t list_pieces(struct piece *pieces, const struct safetensors *weigh
                            inf_error *err)
 {
     size_t n = safetensors_count(weights);
+
     for (size_t i = 0; i < n; i++) {
         int32_t code = take_apart(&pieces[i], safetensors_at(weights, i), err);
+
         if (code != INF_OK)
             return code;
         *bytes += pieces[i].module_len + 1;
@@ -185,6 +192,7 @@ static int32_t list_pieces(struct piece *pieces, const struct safetensors *weigh
 static int32_t pair_tensors(struct peft_adapter *p, inf_error *err)
 {
     size_t n = safetensors_count(p->weights), bytes = 0;
+
     if (n == 0)
         return error_set(err, INF_ERROR_BAD_FORMAT, WEIGHTS_NAME " holds no tensors");
     struct piece *pieces = mem_calloc(n, sizeof *pieces);
@@ -204,42 +212,37 @@ static int32_t pair_tensors(struct peft_adapter *p, inf_error *err)
 
 static int32_t check_tensor(const struct safetensors_tensor *t, inf_error *err)
 {
-    if (t->dtype != SAFETENSORS_F32 && t->dtype != SAFETENSORS_F16 &&
-        t->dtype != SAFETENSORS_BF16) {
+    if (t->dtype != SAFETENSORS_F32 && t->dtype != SAFETENSORS_F16 && t->dtype != SAFETENSORS_BF16)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          WEIGHTS_NAME ": tensor \"%.160s\" is %s, which is not supported; save the "
                                       "adapter as F32, F16 or BF16",
                          t->name, t->dtype_name);
-    }
-    if (t->n_dims != 2) {
+    if (t->n_dims != 2)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          WEIGHTS_NAME ": tensor \"%.160s\" has %d dimensions, not 2; only linear "
                                       "layers are supported",
                          t->name, t->n_dims);
-    }
-    for (int i = 0; i < 2; i++) {
-        if (t->shape[i] < 1 || t->shape[i] > INT32_MAX / 2) {
+    for (int i = 0; i < 2; i++)
+        if (t->shape[i] < 1 || t->shape[i] > INT32_MAX / 2)
             return error_set(err, INF_ERROR_BAD_FORMAT,
                              WEIGHTS_NAME
                              ": tensor \"%.160s\" has shape [%lld, %lld], as no linear "
                              "layer has; was it saved from a sharded model?",
                              t->name, (long long)t->shape[0], (long long)t->shape[1]);
-        }
-    }
     return INF_OK;
 }
 
 static int32_t check_pair(const struct peft_module *m, inf_error *err)
 {
     const struct safetensors_tensor *any = m->a ? m->a : m->b ? m->b : m->base;
+
     if (!m->a && !m->b)
         return refuse_tensor(any->name, err);
-    if (!m->a || !m->b) {
+    if (!m->a || !m->b)
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": tensor \"%.160s\" has no lora_%c beside it; save the "
                                       "adapter again",
                          any->name, m->a ? 'B' : 'A');
-    }
     int32_t code = check_tensor(m->a, err);
     if (code == INF_OK)
         code = check_tensor(m->b, err);
@@ -251,19 +254,20 @@ static int32_t check_rank(const struct peft_module *m, inf_error *err)
     const struct safetensors_tensor *wrong = m->a->shape[0] != m->rank   ? m->a
                                              : m->b->shape[1] != m->rank ? m->b
                                                                          : NULL;
-    if (wrong) {
+
+    if (wrong)
         return error_set(err, INF_ERROR_MISMATCH,
                          WEIGHTS_NAME ": tensor \"%.160s\" has shape [%lld, %lld], but r and "
                                       "rank_pattern of " CONFIG_NAME " make its rank %d",
                          wrong->name, (long long)wrong->shape[0], (long long)wrong->shape[1],
                          m->rank);
-    }
     return INF_OK;
 }
 
 static bool is_output(const char *module)
 {
     size_t rest = 0;
+
     return ends_with(module, strlen(module), "lm_head", &rest) &&
            (rest == 0 || module[rest - 1] == '.');
 }
@@ -273,26 +277,27 @@ static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_e
 {
     bool selected = false;
     int32_t code = check_pair(m, err);
+
     if (code == INF_OK)
         code = peft_config_module(p->config, m->name, &m->rank, &m->scale, err);
     if (code == INF_OK)
         code = check_rank(m, err);
     if (code == INF_OK)
         code = peft_config_selects(p->config, m->name, is_output(m->name), &selected, err);
-    if (code == INF_OK && !selected) {
+    if (code == INF_OK && !selected)
         code = error_set(err, INF_ERROR_MISMATCH,
                          WEIGHTS_NAME
                          ": tensor \"%.160s\" is for a module that target_modules of " CONFIG_NAME
                          " does not select; the two files do not belong "
                          "together",
                          m->a->name);
-    }
     return code;
 }
 
 static int32_t check_adapter(struct peft_adapter *p, inf_error *err)
 {
     int32_t code = pair_tensors(p, err);
+
     for (size_t i = 0; i < p->n_modules && code == INF_OK; i++)
         code = check_module(p, &p->modules[i], err);
     return code;
@@ -300,73 +305,24 @@ static int32_t check_adapter(struct peft_adapter *p, inf_error *err)
 
 /* ---------------------------------------------------------------- opening */
 
-static int32_t read_all(int fd, char *data, size_t size, const char *path, inf_error *err)
-{
-    for (size_t at = 0; at < size;) {
-        ssize_t got = read(fd, data + at, size - at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            return got < 0 ? error_set_errno(err, errno, "read", path)
-                           : error_set(err, INF_ERROR_IO,
-                                       "cannot read %s: it shrank while being read", path);
-        }
-        at += (size_t)got;
-    }
-    return INF_OK;
-}
-
-/* A small regular file into *data, which the caller frees. */
-static int32_t read_small(char **data, size_t *size, const char *path, inf_error *err)
-{
-    struct stat info;
-    int32_t code = INF_OK;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &info) != 0) {
-        code = error_set_errno(err, errno, "open", path);
-    } else if (!S_ISREG(info.st_mode)) {
-        code = error_set(err, INF_ERROR_IO, "cannot read %s: it is not a regular file", path);
-    } else if (info.st_size > PEFT_CONFIG_MAX_BYTES) {
-        code = error_set(err, INF_ERROR_BAD_FORMAT, "%s has %lld bytes, more than any adapter's",
-                         path, (long long)info.st_size);
-    } else if (!(*data = mem_alloc((size_t)info.st_size))) {
-        code = error_no_memory(err);
-    } else {
-        *size = (size_t)info.st_size;
-        code = read_all(fd, *data, *size, path, err);
-    }
-    if (fd >= 0)
-        close(fd);
-    return code;
-}
-
-static char *join_path(const char *dir, const char *name)
-{
-    size_t n = strlen(dir), size = 0;
-    if (!size_add(n, strlen(name) + 2, &size))
-        return NULL;
-    char *path = mem_alloc(size);
-    if (path)
-        snprintf(path, size, "%s%s%s", dir, n > 0 && dir[n - 1] == '/' ? "" : "/", name);
-    return path;
-}
-
 static bool file_exists(const char *dir, const char *name)
 {
     struct stat info;
-    char *path = join_path(dir, name);
+    char *path = path_join(dir, name);
     bool exists = path && stat(path, &info) == 0;
+
     mem_free(path);
     return exists;
 }
 
 static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *err)
 {
-    char *text = NULL, *path = join_path(dir, CONFIG_NAME);
+    char *text = NULL, *path = path_join(dir, CONFIG_NAME);
     size_t len = 0;
+
     if (!path)
         return error_no_memory(err);
-    int32_t code = read_small(&text, &len, path, err);
+    int32_t code = file_read(&text, &len, path, PEFT_CONFIG_MAX_BYTES, err);
     if (code == INF_OK) {
         code = peft_config_parse(&p->config, text, len, err);
     } else if (code == INF_ERROR_IO && !file_exists(dir, CONFIG_NAME)) {
@@ -380,7 +336,8 @@ static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *e
 
 static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *err)
 {
-    char *path = join_path(dir, WEIGHTS_NAME);
+    char *path = path_join(dir, WEIGHTS_NAME);
+
     if (!path)
         return error_no_memory(err);
     int32_t code = INF_OK;
@@ -401,6 +358,7 @@ static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *
 int32_t peft_open(struct peft_adapter **out, const char *dir, inf_error *err)
 {
     struct peft_adapter *p = mem_calloc(1, sizeof *p);
+
     if (!p)
         return error_no_memory(err);
     int32_t code = open_config(p, dir, err);
@@ -420,6 +378,7 @@ int32_t peft_from_memory(struct peft_adapter **out, const char *config, size_t c
                          const void *weights, size_t weights_len, inf_error *err)
 {
     struct peft_adapter *p = mem_calloc(1, sizeof *p);
+
     if (!p)
         return error_no_memory(err);
     int32_t code = peft_config_parse(&p->config, config, config_len, err);
@@ -448,50 +407,32 @@ void peft_close(struct peft_adapter *p)
 
 /* ---------------------------------------------------------------- values */
 
-size_t peft_first_not_finite(const void *data, int32_t dtype, size_t n)
-{
-    const unsigned char *p = data;
-    uint16_t half_mask = dtype == SAFETENSORS_F16 ? 0x7c00 : 0x7f80;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t word = 0;
-        uint16_t half = 0;
-        if (dtype == SAFETENSORS_F32) {
-            memcpy(&word, p + 4 * i, sizeof word);
-            if ((word & 0x7f800000u) == 0x7f800000u)
-                return i;
-        } else {
-            memcpy(&half, p + 2 * i, sizeof half);
-            if ((half & half_mask) == half_mask)
-                return i;
-        }
-    }
-    return n;
-}
-
 static int32_t check_finite(const struct peft_adapter *p, const struct safetensors_tensor *t,
                             void *scratch, inf_error *err)
 {
+    float largest = 0;
+    size_t at = 0;
     const void *data = NULL;
     int32_t code = safetensors_data(&data, p->weights, t, scratch, err);
-    if (code != INF_OK)
+
+    if (code != INF_OK ||
+        numbers_largest(&largest, data, t->dtype, t->size / number_size(t->dtype)))
         return code;
-    size_t n = (size_t)t->shape[0] * (size_t)t->shape[1];
-    size_t at = peft_first_not_finite(data, t->dtype, n);
-    if (at < n) {
-        return error_set_detail(err, INF_ERROR_NOT_FINITE, (int64_t)at,
-                                WEIGHTS_NAME
-                                ": tensor \"%.160s\" holds a NaN or an infinity (first "
-                                "at element %zu); train or save the adapter again",
-                                t->name, at);
-    }
-    return INF_OK;
+    while (isfinite(number_at(data, t->dtype, at)))
+        at++;
+    return error_set_detail(err, INF_ERROR_NOT_FINITE, (int64_t)at,
+                            WEIGHTS_NAME ": tensor \"%.160s\" holds a NaN or an infinity (first "
+                                         "at element %zu); train or save the adapter again",
+                            t->name, at);
 }
 
 static size_t largest_tensor(const struct safetensors *weights)
 {
     size_t largest = 0;
+
     for (size_t i = 0; i < safetensors_count(weights); i++) {
         size_t size = safetensors_at(weights, i)->size;
+
         largest = size > largest ? size : largest;
     }
     return largest;
@@ -501,6 +442,7 @@ int32_t peft_check(const char *dir, inf_error *err)
 {
     struct peft_adapter *p = NULL;
     int32_t code = peft_open(&p, dir, err);
+
     if (code != INF_OK)
         return code;
     void *scratch = mem_alloc(largest_tensor(p->weights));
@@ -521,6 +463,7 @@ int32_t peft_check(const char *dir, inf_error *err)
 static const char *last_part(const char *module)
 {
     const char *dot = strrchr(module, '.');
+
     return dot ? dot + 1 : module;
 }
 
@@ -534,6 +477,7 @@ static json_t *list_targets(const struct peft_adapter *p)
 {
     json_t *list = NULL;
     const char **parts = mem_calloc(p->n_modules, sizeof *parts);
+
     if (!parts)
         return NULL;
     for (size_t i = 0; i < p->n_modules; i++)
@@ -560,18 +504,18 @@ static const char *torch_name(const char *name)
 static const char *dtype_of(const struct peft_adapter *p)
 {
     const char *name = p->modules[0].a->dtype_name;
-    for (size_t i = 0; i < p->n_modules; i++) {
+
+    for (size_t i = 0; i < p->n_modules; i++)
         if (strcmp(p->modules[i].a->dtype_name, name) != 0 ||
-            strcmp(p->modules[i].b->dtype_name, name) != 0) {
+            strcmp(p->modules[i].b->dtype_name, name) != 0)
             return "mixed";
-        }
-    }
     return torch_name(name);
 }
 
 static int32_t largest_rank(const struct peft_adapter *p)
 {
     int32_t rank = 0;
+
     for (size_t i = 0; i < p->n_modules; i++)
         rank = p->modules[i].rank > rank ? p->modules[i].rank : rank;
     return rank;
@@ -589,6 +533,7 @@ int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_erro
         (json_int_t)safetensors_file_size(p->weights), "base_model", peft_config_base(p->config));
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     bool fits = text && json_object_get(object, "targets") && buffer_append_str(out, text);
+
     free(text); /* jansson's allocation */
     json_decref(object);
     return fits ? INF_OK : error_no_memory(err);

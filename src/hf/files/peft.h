@@ -57,8 +57,4 @@ int32_t peft_check(const char *dir, inf_error *err);
  */
 int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_error *err);
 
-/* The first NaN or infinity among n elements of a safetensors_dtype (F32, F16, BF16); n when there
- * is none. */
-size_t peft_first_not_finite(const void *data, int32_t dtype, size_t n);
-
 #endif

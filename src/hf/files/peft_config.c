@@ -109,6 +109,7 @@ static bool is_set(const json_t *v)
 static int32_t get_bool(const json_t *root, const char *key, bool *out, inf_error *err)
 {
     const json_t *v = json_object_get(root, key);
+
     if (v && !json_is_boolean(v) && !json_is_null(v))
         return bad(err, key, "true or false");
     *out = json_is_true(v);
@@ -142,6 +143,7 @@ static int32_t get_strings(const json_t *v, const char *key, bool single, char *
                            inf_error *err)
 {
     size_t count = json_is_array(v) ? json_array_size(v) : 1;
+
     if (!(json_is_array(v) || (single && json_is_string(v))) || count > MAX_ITEMS)
         return bad(err, key, single ? "a string or a list of strings" : "a list of strings");
     *out = mem_calloc(count, sizeof **out);
@@ -149,6 +151,7 @@ static int32_t get_strings(const json_t *v, const char *key, bool single, char *
         return error_no_memory(err);
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
+
         if (!json_is_string(item))
             return bad(err, key, "a list of strings");
         int32_t code = copy_string(&(*out)[i], item, err);
@@ -203,14 +206,12 @@ static const char *const known_keys[] = {
 
 static int32_t check_features(const json_t *root, inf_error *err)
 {
-    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
-        if (is_set(json_object_get(root, features[i].key))) {
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
+        if (is_set(json_object_get(root, features[i].key)))
             return error_set(err, INF_ERROR_UNSUPPORTED,
                              CONFIG_NAME ": \"%s\" (%s) is not supported; train without it, or "
                                          "merge the adapter into the base model",
                              features[i].key, features[i].what);
-        }
-    }
     return INF_OK;
 }
 
@@ -229,15 +230,15 @@ static int32_t check_unknown(json_t *root, inf_error *err)
 {
     const char *key = NULL;
     json_t *v = NULL;
+
     json_object_foreach(root, key, v)
     {
         bool feature = json_is_true(v) || json_is_object(v) || json_is_array(v);
-        if (feature && is_set(v) && !is_known(key)) {
+        if (feature && is_set(v) && !is_known(key))
             return error_set(err, INF_ERROR_UNSUPPORTED,
                              CONFIG_NAME ": \"%.100s\" is not known here and may change the "
                                          "result; remove it if it does not",
                              key);
-        }
     }
     return INF_OK;
 }
@@ -245,28 +246,27 @@ static int32_t check_unknown(json_t *root, inf_error *err)
 static int32_t check_type(const json_t *root, inf_error *err)
 {
     const json_t *type = json_object_get(root, "peft_type");
-    if (!json_is_string(type)) {
+
+    if (!json_is_string(type))
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          CONFIG_NAME ": \"peft_type\" is missing; is this a PEFT adapter?");
-    }
-    if (strcmp(json_string_value(type), "LORA") != 0) {
+    if (strcmp(json_string_value(type), "LORA") != 0)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          CONFIG_NAME ": peft_type %.60s is not supported; only LORA is",
                          json_string_value(type));
-    }
     return INF_OK;
 }
 
 static int32_t check_bias(const json_t *root, inf_error *err)
 {
     const json_t *bias = json_object_get(root, "bias");
+
     if (bias && !json_is_null(bias) && !json_is_string(bias))
         return bad(err, "bias", "\"none\"");
-    if (json_is_string(bias) && strcmp(json_string_value(bias), "none") != 0) {
+    if (json_is_string(bias) && strcmp(json_string_value(bias), "none") != 0)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          CONFIG_NAME ": bias \"%.60s\" is not supported; train with bias \"none\"",
                          json_string_value(bias));
-    }
     return INF_OK;
 }
 
@@ -285,21 +285,20 @@ static int32_t check_init(const json_t *root, inf_error *err)
     static const char *const harmless[] = {"gaussian", "eva", "orthogonal", "mica"};
     static const char *const convertible[] = {"pissa", "olora", "corda", "lora_ga"};
     const json_t *v = json_object_get(root, "init_lora_weights");
+
     if (!json_is_string(v))
         return INF_OK;
     const char *name = json_string_value(v);
     for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
         if (strcmp(name, harmless[i]) == 0)
             return INF_OK;
-    for (size_t i = 0; i < sizeof convertible / sizeof convertible[0]; i++) {
-        if (starts_with_ignoring_case(name, convertible[i])) {
+    for (size_t i = 0; i < sizeof convertible / sizeof convertible[0]; i++)
+        if (starts_with_ignoring_case(name, convertible[i]))
             return error_set(err, INF_ERROR_UNSUPPORTED,
                              CONFIG_NAME
                              ": init_lora_weights \"%.60s\" changes the base model too; save "
                              "the adapter with path_initial_model_for_weight_conversion",
                              name);
-        }
-    }
     return error_set(err, INF_ERROR_UNSUPPORTED,
                      CONFIG_NAME
                      ": init_lora_weights \"%.60s\" is not supported; merge the adapter "
@@ -315,6 +314,7 @@ static bool is_plain(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
         if (!word && c != '_' && c != '-' && c != '.')
             return false;
     }
@@ -326,6 +326,7 @@ static int32_t compile_pattern(struct peft_config *c, struct pattern **out, cons
                                size_t len, const char *key, inf_error *err)
 {
     int32_t code = pattern_compile(out, text, len, err);
+
     if (code == INF_OK)
         c->program += pattern_size(*out);
     if (code == INF_OK && c->program > MAX_PROGRAM)
@@ -341,6 +342,7 @@ static int32_t rule_compile(struct peft_config *c, struct rule *rule, const char
 {
     static const char before[] = "(.*\\.)?(", after[] = ")$";
     size_t len = rule->len + sizeof before + sizeof after - 2;
+
     if (is_plain(rule->text, rule->len))
         return INF_OK;
     char *text = mem_alloc(len);
@@ -360,6 +362,7 @@ static int32_t parse_rules(struct peft_config *c, struct rules *out, json_t *roo
 {
     json_t *table = json_object_get(root, key), *v = NULL;
     const char *name = NULL;
+
     if (!table || json_is_null(table))
         return INF_OK;
     if (!json_is_object(table) || json_object_size(table) > MAX_ITEMS)
@@ -402,15 +405,19 @@ static int32_t rules_find(struct peft_config *c, const struct rules *rules, cons
                           double *value, inf_error *err)
 {
     size_t len = strlen(module);
+
     for (size_t i = 0; i < rules->n; i++) {
         bool hit = false;
+
         if (rules->items[i].pattern) {
             int32_t code = pattern_fullmatch(&hit, rules->items[i].pattern, module, len, &c->budget,
                                              err);
+
             if (code != INF_OK)
                 return code;
         } else {
             int32_t code = spend(c, steps_of(rules->items[i].len), err);
+
             if (code != INF_OK)
                 return code;
             hit = plain_matches(&rules->items[i], module, len);
@@ -429,6 +436,7 @@ static int32_t parse_targets(struct peft_config *c, struct targets *out, const j
                              const char *key, inf_error *err)
 {
     const json_t *v = json_object_get(root, key);
+
     if (!v || json_is_null(v))
         return INF_OK;
     if (json_is_array(v)) {
@@ -453,12 +461,13 @@ static int32_t parse_targets(struct peft_config *c, struct targets *out, const j
 static bool list_has(const struct targets *t, const char *module)
 {
     size_t len = strlen(module);
+
     for (size_t i = 0; i < t->n; i++) {
         size_t n = strlen(t->names[i]);
+
         if (n <= len && memcmp(module + len - n, t->names[i], n) == 0 &&
-            (n == len || module[len - n - 1] == '.')) {
+            (n == len || module[len - n - 1] == '.'))
             return true;
-        }
     }
     return false;
 }
@@ -467,6 +476,7 @@ static int32_t targets_match(struct peft_config *c, const struct targets *t, con
                              bool is_output, bool *out, inf_error *err)
 {
     int32_t code = INF_OK;
+
     *out = false;
     switch (t->kind) {
     case TARGETS_LIST:
@@ -487,20 +497,21 @@ static int32_t parse_layers(struct peft_config *c, const json_t *root, inf_error
 {
     const json_t *v = json_object_get(root, "layers_to_transform");
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
+
     if (!v || json_is_null(v) || n == 0)
         return INF_OK;
     if (!(json_is_array(v) || json_is_integer(v)) || n > MAX_ITEMS)
         return bad(err, "layers_to_transform", "a layer number or a list of them");
-    if (c->targets.kind == TARGETS_PATTERN) {
+    if (c->targets.kind == TARGETS_PATTERN)
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          CONFIG_NAME ": \"layers_to_transform\" does not go with a target_modules "
                                      "that is a pattern");
-    }
     c->layers = mem_calloc(n, sizeof *c->layers);
     if (!c->layers)
         return error_no_memory(err);
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
+
         if (!json_is_integer(item))
             return bad(err, "layers_to_transform", "a layer number or a list of them");
         c->layers[i] = json_integer_value(item);
@@ -513,18 +524,19 @@ static int32_t parse_layers(struct peft_config *c, const json_t *root, inf_error
 static int32_t parse_layer_lists(struct peft_config *c, const json_t *root, inf_error *err)
 {
     const json_t *v = json_object_get(root, "layers_pattern");
+
     if (!is_set(v))
         return INF_OK;
     int32_t code = get_strings(v, "layers_pattern", true, &c->layer_lists, &c->n_layer_lists, err);
     for (size_t i = 0; code == INF_OK && i < c->n_layer_lists; i++) {
         const char *name = c->layer_lists[i];
-        if (name[0] == '\0' || !is_plain(name, strlen(name)) || strpbrk(name, ".-")) {
+
+        if (name[0] == '\0' || !is_plain(name, strlen(name)) || strpbrk(name, ".-"))
             code = error_set(err, INF_ERROR_UNSUPPORTED,
                              CONFIG_NAME
                              ": layers_pattern \"%.100s\" is not a plain name, which is "
                              "not supported",
                              name);
-        }
     }
     return code;
 }
@@ -534,6 +546,7 @@ static int64_t layer_number(const char *s, const char **end)
 {
     int64_t n = 0;
     const char *p = s;
+
     for (; *p >= '0' && *p <= '9'; p++)
         n = n > INT32_MAX ? n : n * 10 + (*p - '0');
     if (p == s || *p != '.')
@@ -547,10 +560,13 @@ static int64_t layer_number(const char *s, const char **end)
 static int64_t module_layer(const struct peft_config *c, const char *module)
 {
     const char *end = NULL;
+
     for (size_t i = 0; i < c->n_layer_lists; i++) {
         size_t n = strlen(c->layer_lists[i]);
+
         for (const char *p = module; (p = strstr(p, c->layer_lists[i])) != NULL; p++) {
             int64_t layer = p[n] == '.' ? layer_number(p + n + 1, &end) : -1;
+
             if ((p == module || p[-1] == '.') && layer >= 0)
                 return layer;
         }
@@ -560,6 +576,7 @@ static int64_t module_layer(const struct peft_config *c, const char *module)
         dots += *p == '.';
         if (*p == '.' && dots >= 2) {
             int64_t layer = layer_number(p + 1, &end);
+
             if (layer >= 0)
                 return layer;
         }
@@ -572,6 +589,7 @@ static int32_t in_layers(struct peft_config *c, const char *module, bool *out, i
     int64_t once = steps_of(strlen(module)), lists = (int64_t)c->n_layer_lists + 1;
     int32_t code = spend(c, steps_of(c->n_layers) + once * lists, err);
     int64_t layer = code == INF_OK ? module_layer(c, module) : -1;
+
     *out = false;
     for (size_t i = 0; layer >= 0 && i < c->n_layers && !*out; i++)
         *out = c->layers[i] == layer;
@@ -591,6 +609,7 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
                             bool *selected, inf_error *err)
 {
     bool excluded = false;
+
     *selected = c->targets.kind == TARGETS_NONE;
     int32_t code = targets_match(c, &c->excluded, module, is_output, &excluded, err);
     if (code != INF_OK || excluded) {
@@ -613,6 +632,7 @@ static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err
     const json_t *r = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
     const json_t *base = json_object_get(root, "base_model_name_or_path");
     int32_t code = r ? rank_of(r, "r", &c->rank, err) : INF_OK;
+
     if (code == INF_OK && alpha)
         code = alpha_of(alpha, "lora_alpha", &c->alpha, err);
     if (code == INF_OK)
@@ -627,6 +647,7 @@ static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err
 static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
 {
     int32_t code = check_type(root, err);
+
     if (code == INF_OK)
         code = check_features(root, err);
     if (code == INF_OK)
@@ -653,6 +674,7 @@ static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
 static json_t *load_json(const char *text, size_t len, inf_error *err)
 {
     json_error_t why;
+
     if (len > PEFT_CONFIG_MAX_BYTES) {
         error_set(err, INF_ERROR_BAD_FORMAT, CONFIG_NAME " has %zu bytes, more than any adapter's",
                   len);
@@ -676,6 +698,7 @@ int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len
 {
     inf_error why = {0};
     json_t *root = load_json(text, len, &why);
+
     if (!root) {
         if (err)
             *err = why;
@@ -741,16 +764,16 @@ int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *r
 {
     double r = c->rank, alpha = c->alpha;
     int32_t code = rules_find(c, &c->ranks, module, &r, err);
+
     if (code == INF_OK)
         code = rules_find(c, &c->alphas, module, &alpha, err);
     if (code != INF_OK)
         return code;
     *rank = (int32_t)r;
     *scale = (float)(alpha / (c->rslora ? sqrt(r) : r));
-    if (!isfinite(*scale)) {
+    if (!isfinite(*scale))
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          CONFIG_NAME ": lora_alpha %g is too large for a scale", alpha);
-    }
     return INF_OK;
 }
 

@@ -5,9 +5,8 @@
  */
 #include "text/constraint/gbnf.h"
 
-#include "core/memory.h"
-#include "core/utf8.h"
 #include "core/growing.h"
+#include "core/utf8.h"
 
 #include <string.h>
 
@@ -81,17 +80,10 @@ static uint32_t hash(const char *s, size_t n)
 
 static bool new_rule(struct parser *p, const char *name, size_t len, int32_t *out)
 {
-    void *rules = p->g->rules;
-    void *names = p->names;
-    bool ok = true;
-
     if (p->g->n_rules >= MAX_RULES)
         return bad(p, "too many rules");
-    ok = grow(&rules, p->g->n_rules, &p->rules_cap, sizeof *p->g->rules);
-    p->g->rules = rules;
-    ok = ok && grow(&names, p->g->n_rules, &p->names_cap, sizeof *p->names);
-    p->names = names;
-    if (!ok)
+    if (!GROW(p->g->rules, p->rules_cap, p->g->n_rules + 1) ||
+        !GROW(p->names, p->names_cap, p->g->n_rules + 1))
         return no_memory(p);
     *out = (int32_t)p->g->n_rules;
     p->names[p->g->n_rules] = (struct rule_name){name, len, false};
@@ -123,15 +115,7 @@ static bool make_room(struct parser *p, size_t more)
 {
     if (p->g->n_nodes + more > MAX_NODES)
         return bad(p, "its repetitions make it too large");
-    while (p->g->n_nodes + more > p->nodes_cap) {
-        void *nodes = p->g->nodes;
-        bool ok = grow(&nodes, p->nodes_cap, &p->nodes_cap, sizeof *p->g->nodes);
-
-        p->g->nodes = nodes;
-        if (!ok)
-            return no_memory(p);
-    }
-    return true;
+    return GROW(p->g->nodes, p->nodes_cap, p->g->n_nodes + more) || no_memory(p);
 }
 
 static bool add(struct parser *p, struct gbnf_node node, int32_t *out)
@@ -254,30 +238,6 @@ static bool repeat(struct parser *p, struct block *b, int64_t min, int64_t max, 
 
 /* ------------------------------------------------------------------ characters as bytes */
 
-static size_t encode(uint32_t code, unsigned char out[4])
-{
-    if (code < 0x80) {
-        out[0] = (unsigned char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (unsigned char)(0xC0 | code >> 6);
-        out[1] = (unsigned char)(0x80 | (code & 0x3F));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (unsigned char)(0xE0 | code >> 12);
-        out[1] = (unsigned char)(0x80 | (code >> 6 & 0x3F));
-        out[2] = (unsigned char)(0x80 | (code & 0x3F));
-        return 3;
-    }
-    out[0] = (unsigned char)(0xF0 | code >> 18);
-    out[1] = (unsigned char)(0x80 | (code >> 12 & 0x3F));
-    out[2] = (unsigned char)(0x80 | (code >> 6 & 0x3F));
-    out[3] = (unsigned char)(0x80 | (code & 0x3F));
-    return 4;
-}
-
 static bool add_range(struct parser *p, uint32_t low, uint32_t high)
 {
     if (p->n_ranges == MAX_RANGES)
@@ -341,15 +301,17 @@ static bool add_way(struct parser *p, struct block *b, int32_t start)
 
 /* The sequences from low to high, whose bytes differ as ranges do: each place from its low to its
  * high byte. */
-static bool add_bytes(struct parser *p, struct block *b, const unsigned char *low,
-                      const unsigned char *high, size_t n)
+static bool add_bytes(struct parser *p, struct block *b, const char *low, const char *high,
+                      size_t n)
 {
     int32_t next = b->exit;
 
     for (size_t i = n; i-- > 0;)
         if (!add(p,
-                 (struct gbnf_node){
-                     .kind = GBNF_RANGE, .low = low[i], .high = high[i], .next = next},
+                 (struct gbnf_node){.kind = GBNF_RANGE,
+                                    .low = (unsigned char)low[i],
+                                    .high = (unsigned char)high[i],
+                                    .next = next},
                  &next))
             return false;
     return add_way(p, b, next);
@@ -359,10 +321,10 @@ static bool add_bytes(struct parser *p, struct block *b, const unsigned char *lo
  * the places behind the first that differs run from 80 to BF. */
 static bool add_codes(struct parser *p, struct block *b, uint32_t low, uint32_t high)
 {
-    unsigned char first[4], last[4];
-    size_t n = encode(low, first);
+    char first[4], last[4];
+    size_t n = utf8_encode(first, low);
 
-    encode(high, last);
+    utf8_encode(last, high);
     for (size_t i = 1; i < n; i++) {
         uint32_t mask = ((uint32_t)1 << (6 * i)) - 1; /* of the last i places */
 
@@ -395,9 +357,7 @@ static bool add_beyond_ascii(struct parser *p, struct block *b, struct range r)
 static bool add_ascii(struct parser *p, struct block *b)
 {
     struct gbnf_set set = {{0}};
-    void *sets = p->g->sets;
     bool any = false;
-    bool ok = false;
     int32_t node = 0;
 
     for (size_t i = 0; i < p->n_ranges; i++) {
@@ -408,9 +368,7 @@ static bool add_ascii(struct parser *p, struct block *b)
     }
     if (!any)
         return true;
-    ok = grow(&sets, p->g->n_sets, &p->sets_cap, sizeof *p->g->sets);
-    p->g->sets = sets;
-    if (!ok)
+    if (!GROW(p->g->sets, p->sets_cap, p->g->n_sets + 1))
         return no_memory(p);
     p->g->sets[p->g->n_sets] = set;
     return add(p,
@@ -534,28 +492,25 @@ static bool read_escape(struct parser *p, uint32_t *out)
 /* The text is valid UTF-8. */
 static bool read_character(struct parser *p, uint32_t *out)
 {
-    unsigned char c = (unsigned char)*p->at++;
+    size_t n = utf8_sequence(p->at, (size_t)(p->end - p->at));
 
-    if (c == '\\')
-        return read_escape(p, out);
-    *out = c < 0x80 ? c : c < 0xE0 ? c & 0x1Fu : c < 0xF0 ? c & 0x0Fu : c & 0x07u;
-    while (more(p) && ((unsigned char)*p->at & 0xC0) == 0x80)
-        *out = *out << 6 | ((unsigned char)*p->at++ & 0x3Fu);
-    return true;
+    *out = utf8_decode(p->at, n);
+    p->at += n;
+    return *out != '\\' || read_escape(p, out);
 }
 
 static bool add_character(struct parser *p, uint32_t code, struct block *b)
 {
-    unsigned char bytes[4];
-    size_t n = encode(code, bytes);
+    char bytes[4];
+    size_t n = utf8_encode(bytes, code);
 
     if (code >= 0xD800 && code <= 0xDFFF)
         return bad(p, "half of a surrogate pair is no character");
     for (size_t i = 0; i < n; i++) {
+        unsigned char byte = (unsigned char)bytes[i];
         struct block next;
 
-        if (!single(p, (struct gbnf_node){.kind = GBNF_RANGE, .low = bytes[i], .high = bytes[i]},
-                    &next))
+        if (!single(p, (struct gbnf_node){.kind = GBNF_RANGE, .low = byte, .high = byte}, &next))
             return false;
         join(p, b, &next);
     }

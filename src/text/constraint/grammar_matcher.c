@@ -7,7 +7,6 @@
  */
 #include "text/constraint/grammar_matcher.h"
 
-#include "core/memory.h"
 #include "core/growing.h"
 
 #include <string.h>
@@ -141,11 +140,7 @@ static void begin_step(struct grammar_matcher *m)
 
 static bool add_edge(struct grammar_matcher *m, int32_t frame, struct place back)
 {
-    void *edges = m->edges;
-    bool ok = grow(&edges, m->n_edges, &m->edges_cap, sizeof *m->edges);
-
-    m->edges = edges;
-    if (!ok || m->n_edges >= MAX_FRAMES * 2)
+    if (m->n_edges >= MAX_FRAMES * 2 || !GROW(m->edges, m->edges_cap, m->n_edges + 1))
         return give_up(m);
     m->edges[m->n_edges] = (struct edge){back, m->frames[frame].edges};
     m->frames[frame].edges = (int32_t)m->n_edges++;
@@ -155,14 +150,9 @@ static bool add_edge(struct grammar_matcher *m, int32_t frame, struct place back
 /* The rule's frame at this point of the text; *made: it was not there. */
 static bool find_frame(struct grammar_matcher *m, int32_t rule, int32_t *out, bool *made)
 {
-    void *frames = m->frames;
-    bool ok = true;
-
     *made = m->frame_step[rule] != m->step;
     if (*made) {
-        ok = grow(&frames, m->n_frames, &m->frames_cap, sizeof *m->frames);
-        m->frames = frames;
-        if (!ok || m->n_frames >= MAX_FRAMES)
+        if (m->n_frames >= MAX_FRAMES || !GROW(m->frames, m->frames_cap, m->n_frames + 1))
             return give_up(m);
         m->frames[m->n_frames] = (struct frame){NO_EDGE, m->step, false};
         m->frame_of[rule] = (int32_t)m->n_frames++;
@@ -176,11 +166,7 @@ static bool find_frame(struct grammar_matcher *m, int32_t rule, int32_t *out, bo
 
 static bool push_work(struct grammar_matcher *m, struct place p)
 {
-    void *work = m->work;
-    bool ok = grow(&work, m->n_work, &m->work_cap, sizeof *m->work);
-
-    m->work = work;
-    if (!ok)
+    if (!GROW(m->work, m->work_cap, m->n_work + 1))
         return give_up(m);
     m->work[m->n_work++] = p;
     return true;
@@ -188,11 +174,7 @@ static bool push_work(struct grammar_matcher *m, struct place p)
 
 static bool keep(struct grammar_matcher *m, struct place p)
 {
-    void *places = m->places;
-    bool ok = grow(&places, m->n_places, &m->places_cap, sizeof *m->places);
-
-    m->places = places;
-    if (!ok)
+    if (!GROW(m->places, m->places_cap, m->n_places + 1))
         return give_up(m);
     m->places[m->n_places++] = p;
     return true;
@@ -296,11 +278,7 @@ static bool follow(struct grammar_matcher *m, const struct level *from, int byte
 static bool push_level(struct grammar_matcher *m, int byte, int32_t token, size_t from)
 {
     struct level level = {.first = m->n_places, .n_frames = m->n_frames, .n_edges = m->n_edges};
-    void *levels = m->levels;
-    bool ok = grow(&levels, m->n_levels, &m->levels_cap, sizeof *m->levels);
-
-    m->levels = levels;
-    if (!ok)
+    if (!GROW(m->levels, m->levels_cap, m->n_levels + 1))
         return give_up(m);
     begin_step(m);
     if (!follow(m, &m->levels[from], byte, token) || !close_step(m, &level)) {

@@ -150,16 +150,6 @@ static bool add_named(struct reader *r, char name, struct set *s)
 
 /* ------------------------------------------------------------------ atoms */
 
-static uint32_t decode(const char *s, size_t n)
-{
-    unsigned char first = (unsigned char)*s;
-    uint32_t c = n == 1 ? first : first & (0xFFu >> (n + 1));
-
-    for (size_t i = 1; i < n; i++)
-        c = c << 6 | ((unsigned char)s[i] & 0x3F);
-    return c;
-}
-
 static bool read_hex(struct reader *r, size_t digits, uint32_t *out)
 {
     *out = 0;
@@ -220,7 +210,7 @@ static bool read_character(struct reader *r, struct set *s, bool *named, uint32_
     n = utf8_sequence(r->at, (size_t)(r->end - r->at));
     if (n == 0)
         return bad(r, "bytes that are not UTF-8");
-    *out = decode(r->at, n);
+    *out = utf8_decode(r->at, n);
     r->at += n;
     return true;
 }

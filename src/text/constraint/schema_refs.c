@@ -3,7 +3,7 @@
  */
 #include "text/constraint/schema_refs.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -76,15 +76,8 @@ size_t schema_list_number(struct schema_list *list, json_t *schema)
     for (size_t i = 0; i < list->n; i++)
         if (list->items[i] == schema)
             return i;
-    if (list->n == list->cap) {
-        size_t cap = list->cap ? list->cap * 2 : 16;
-        json_t **items = mem_realloc(list->items, cap * sizeof *items);
-
-        if (!items)
-            return SIZE_MAX;
-        list->items = items;
-        list->cap = cap;
-    }
+    if (!GROW(list->items, list->cap, list->n + 1))
+        return SIZE_MAX;
     list->items[list->n] = schema;
     return list->n++;
 }

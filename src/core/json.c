@@ -1,9 +1,9 @@
-/* json_scan: see the header. */
-#include "core/json_scan.h"
+/* json: see the header. */
+#include "core/json.h"
+
+#include "core/utf8.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ skipping, and so checking */
@@ -146,7 +146,7 @@ static const char *skip_key(const char *at, const char *end)
 
 /* What is open: a bit each, set for an object. */
 struct nesting {
-    uint64_t objects[JSON_SCAN_MAX_DEPTH / 64];
+    uint64_t objects[JSON_MAX_DEPTH / 64];
     unsigned depth;
 };
 
@@ -154,7 +154,7 @@ static bool open_one(struct nesting *n, bool object)
 {
     uint64_t bit = UINT64_C(1) << (n->depth % 64);
 
-    if (n->depth == JSON_SCAN_MAX_DEPTH)
+    if (n->depth == JSON_MAX_DEPTH)
         return false;
     if (n->depth % 64 == 0)
         n->objects[n->depth / 64] = 0;
@@ -345,30 +345,6 @@ bool scan_is_none(struct json_span v)
 
 /* ------------------------------------------------------------------ strings */
 
-static size_t encode(char out[4], uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3f));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (c & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (c & 0x3f));
-    return 4;
-}
-
 /* The code point of \uXXXX at `at`, with the second half of a pair when it follows. */
 static uint32_t read_unit(const char **at, const char *end)
 {
@@ -393,7 +369,7 @@ static size_t read_escape(char out[4], const char **at, const char *end)
     const char *name = NULL;
 
     if ((*at)[1] == 'u')
-        return encode(out, read_unit(at, end));
+        return utf8_encode(out, read_unit(at, end));
     name = strchr(names, (*at)[1]);
     out[0] = name ? meanings[name - names] : (*at)[1];
     *at += 2;
@@ -514,47 +490,4 @@ bool scan_real(struct json_span v, double *out)
     if (negative)
         *out = -*out;
     return true;
-}
-
-/* ------------------------------------------------------------------ writing */
-
-bool write_json_string(struct buffer *out, const char *text, size_t len)
-{
-    size_t plain = 0;
-
-    if (!buffer_append(out, "\"", 1))
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        if (!buffer_append(out, text + plain, i - plain))
-            return false;
-        plain = i + 1;
-        if (c == '"' || c == '\\') {
-            char escape[2] = {'\\', (char)c};
-
-            if (!buffer_append(out, escape, 2))
-                return false;
-        } else if (!buffer_printf(out, "\\u%04x", c)) {
-            return false;
-        }
-    }
-    return buffer_append(out, text + plain, len - plain) && buffer_append(out, "\"", 1);
-}
-
-bool write_json_float(struct buffer *out, float value)
-{
-    char text[32];
-    int digits = 6;
-
-    do
-        snprintf(text, sizeof text, "%.*g", digits++, (double)value);
-    while (digits <= 9 && strtof(text, NULL) != value);
-    /* Whatever stands for the decimal point here, JSON has a dot. */
-    for (char *at = text; *at; at++)
-        if (!strchr("0123456789+-e", *at))
-            *at = '.';
-    return buffer_append_str(out, text);
 }

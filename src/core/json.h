@@ -1,5 +1,5 @@
 /*
- * json_scan: JSON read in place. A value is a span of the text it stands in; nothing is copied or
+ * json: JSON read in place. A value is a span of the text it stands in; nothing is copied or
  * built until a string is asked for.
  *
  * Why not jansson: a stream brings a small object a token, and a server's bytes may hold what
@@ -7,11 +7,11 @@
  * kept as they are (surrogates as three bytes each, so that halves from two chunks can still be put
  * together) and text_join makes text of them.
  *
- * Pure functions; bounded nesting, no recursion. What json_scan accepts is JSON, but for bytes that
+ * Pure functions; bounded nesting, no recursion. What json accepts is JSON, but for bytes that
  * are not UTF-8 and lone surrogates inside strings.
  */
-#ifndef INF_CORE_JSON_SCAN_H
-#define INF_CORE_JSON_SCAN_H
+#ifndef INF_CORE_JSON_H
+#define INF_CORE_JSON_H
 
 #include "core/buffer.h"
 
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { JSON_SCAN_MAX_DEPTH = 256 };
+enum { JSON_MAX_DEPTH = 256 };
 
 /* The text of a value; data NULL: absent. */
 struct json_span {
@@ -28,7 +28,7 @@ struct json_span {
 };
 
 /* *out is the one value that the text holds, white space around it; false when it holds something
- * else, or nests deeper than JSON_SCAN_MAX_DEPTH. */
+ * else, or nests deeper than JSON_MAX_DEPTH. */
 bool scan_json(struct json_span *out, const char *text, size_t len);
 
 /* The members of a scanned object, or the items of a scanned array, one a call. */
