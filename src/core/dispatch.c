@@ -55,7 +55,7 @@ static void queue_event(inf_context *ctx, inf_op *op, bool finished)
     if (!op->queued) {
         op->queued = true;
         op->next_event = NULL;
-        first = ctx->events == NULL;
+        first = !ctx->events;
         *ctx->events_end = op;
         ctx->events_end = &op->next_event;
         op_ref(op);

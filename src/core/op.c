@@ -201,7 +201,7 @@ void op_request_stop(inf_op *op, int32_t code)
 
 static bool wants_tokens(const inf_op *op)
 {
-    return op->has_callbacks && (op->context->event_fd >= 0 || op->callbacks.on_token != NULL);
+    return op->has_callbacks && (op->context->event_fd >= 0 || op->callbacks.on_token);
 }
 
 int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err)

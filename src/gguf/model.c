@@ -209,17 +209,15 @@ static bool check_purpose(struct gguf_check *c)
 
     gguf_get_text(c->f, "general.type", &type);
     gguf_get_text(c->f, "general.architecture", &arch);
-    if (same(type, "adapter")) {
+    if (same(type, "adapter"))
         return unsupported(c, "this is a LoRA adapter, not a model: load it as an adapter of its "
                               "base model");
-    }
-    if (same(type, "mmproj") || same(type, "projector") || same(arch, "clip")) {
+    if (same(type, "mmproj") || same(type, "projector") || same(arch, "clip"))
         return unsupported(c, "this is a vision projector, not a model: give the path of the "
                               "language model");
-    }
     if (same(type, "imatrix"))
         return unsupported(c, "this is an importance matrix for quantising, not a model");
-    if (arch.data == NULL)
+    if (!arch.data)
         return gguf_bad(c, "the key general.architecture is missing or no text: " GGUF_AGAIN);
     return true;
 }
@@ -287,12 +285,10 @@ static bool check_general(struct gguf_check *c)
     int32_t kind = 0;
     int32_t item = 0;
 
-    for (size_t i = 0; i < sizeof typed / sizeof typed[0]; i++) {
-        if (gguf_get_kind(c->f, typed[i].key, &kind, &item) && kind != typed[i].kind) {
+    for (size_t i = 0; i < sizeof typed / sizeof typed[0]; i++)
+        if (gguf_get_kind(c->f, typed[i].key, &kind, &item) && kind != typed[i].kind)
             return gguf_bad(c, "%s is of type %s where llama.cpp wants %s: " GGUF_AGAIN,
                             typed[i].key, gguf_kind_name(kind), gguf_kind_name(typed[i].kind));
-        }
-    }
     if (gguf_file_tensor_count(c->f) == 0)
         return unsupported(c, "the file has a vocabulary but no weights: it cannot generate text");
     return true;
@@ -303,7 +299,7 @@ static int32_t count_positions(const struct gguf_file *f)
 {
     const struct gguf_tensor *t = gguf_file_find(f, "position_embd.weight");
 
-    if (t == NULL)
+    if (!t)
         return 0;
     return t->ne[1] < INT32_MAX ? (int32_t)t->ne[1] : INT32_MAX;
 }
@@ -316,7 +312,7 @@ int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_
     memset(out, 0, sizeof *out);
     if (!check_purpose(&c) || !find_architecture(&c) || !check_general(&c) ||
         !gguf_check_params(&c) || !gguf_check_vocab(&c) || !gguf_check_tensors(&c)) {
-        if (err != NULL)
+        if (err)
             *err = local;
         return local.code;
     }
@@ -332,7 +328,7 @@ int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_
         .n_ctx_train = (int32_t)c.n_ctx,
         .head_dim = (int32_t)c.head_k,
         .n_positions = count_positions(f),
-        .tied = gguf_file_find(f, "output.weight") == NULL,
+        .tied = !gguf_file_find(f, "output.weight"),
     };
     return error_none(err);
 }

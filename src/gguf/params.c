@@ -151,10 +151,9 @@ static bool wrong_kind(struct gguf_check *c, const char *key, int32_t kind, cons
 
 static bool check_number(struct gguf_check *c, const char *key, double v, const struct rule *r)
 {
-    if (!isfinite(v) || v < r->min || v > r->max) {
+    if (!isfinite(v) || v < r->min || v > r->max)
         return gguf_bad(c, "%s is %g, which is not in the range %g to %g: " GGUF_AGAIN, key, v,
                         r->min, r->max);
-    }
     return true;
 }
 
@@ -165,10 +164,9 @@ static bool check_items(struct gguf_check *c, const char *key, int32_t item, con
     double v = 0;
 
     gguf_get_array(c->f, key, &n);
-    if (r->kind == RULE_PATTERN ? n > MAX_LAYERS : n != (size_t)c->n_layer) {
+    if (r->kind == RULE_PATTERN ? n > MAX_LAYERS : n != (size_t)c->n_layer)
         return gguf_bad(c, "%s has %zu items for %" PRId64 " layers: " GGUF_AGAIN, key, n,
                         c->n_layer);
-    }
     for (size_t i = 0; i < n; i++) {
         if (item == GGUF_F32) {
             gguf_array_float(c->f, key, i, &v);
@@ -187,10 +185,9 @@ static bool check_array(struct gguf_check *c, const char *key, int32_t item, con
     bool whole = item == GGUF_U32 || item == GGUF_I32;
 
     if ((r->kind == RULE_U32S && !whole) || (r->kind == RULE_F32S && item != GGUF_F32) ||
-        (r->kind == RULE_PATTERN && !whole && item != GGUF_BOOL)) {
+        (r->kind == RULE_PATTERN && !whole && item != GGUF_BOOL))
         return gguf_bad(c, "%s is an array of %s, which llama.cpp does not take: " GGUF_AGAIN, key,
                         gguf_kind_name(item));
-    }
     return check_items(c, key, item, r);
 }
 
@@ -232,9 +229,8 @@ static bool check_rule(struct gguf_check *c, const struct rule *r)
         return true;
     }
     if (kind == GGUF_ARRAY &&
-        (r->kind == RULE_U32S || r->kind == RULE_F32S || r->kind == RULE_PATTERN)) {
+        (r->kind == RULE_U32S || r->kind == RULE_F32S || r->kind == RULE_PATTERN))
         return check_array(c, key, item, r);
-    }
     return check_scalar(c, key, kind, r);
 }
 
@@ -274,12 +270,10 @@ static bool is_uniform(struct gguf_check *c, const char *suffix)
     int64_t v = 0;
 
     gguf_array_int(c->f, key, 0, &first);
-    for (size_t i = 0; gguf_array_int(c->f, key, i, &v); i++) {
-        if (v != first) {
+    for (size_t i = 0; gguf_array_int(c->f, key, i, &v); i++)
+        if (v != first)
             return gguf_bad(c, "%s differs between layers, which %s models do not do: " GGUF_AGAIN,
                             key, c->arch);
-        }
-    }
     return true;
 }
 
@@ -313,24 +307,21 @@ static bool check_experts(struct gguf_check *c)
 
     if (c->n_expert <= 1 && strncmp(c->arch, "hunyuan", 7) == 0)
         return true; /* llama.cpp takes it for a dense model then */
-    if (c->n_expert == 0 && (c->n_expert_used != 0 || groups != 0)) {
+    if (c->n_expert == 0 && (c->n_expert_used != 0 || groups != 0))
         return gguf_bad(
             c, "%s.expert_used_count is %" PRId64 " in a model without experts: " GGUF_AGAIN,
             c->arch, c->n_expert_used);
-    }
     if (c->n_expert == 0)
         return true;
-    if (c->n_expert_used < 1 || c->n_expert_used > c->n_expert) {
+    if (c->n_expert_used < 1 || c->n_expert_used > c->n_expert)
         return gguf_bad(c, "%" PRId64 " experts are used of %" PRId64 ": " GGUF_AGAIN,
                         c->n_expert_used, c->n_expert);
-    }
     if (groups >= c->n_expert ||
-        (groups > 1 && (c->n_expert % groups != 0 || used < 1 || used >= groups))) {
+        (groups > 1 && (c->n_expert % groups != 0 || used < 1 || used >= groups)))
         return gguf_bad(c,
                         "%s.expert_group_count and expert_group_used_count do not fit %" PRId64
                         " experts: " GGUF_AGAIN,
                         c->arch, c->n_expert);
-    }
     return true;
 }
 
@@ -346,11 +337,10 @@ static bool check_rope(struct gguf_check *c)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         ok = ok || (type.len == strlen(known[i]) && memcmp(type.data, known[i], type.len) == 0);
     c->longrope = type.len == 8 && memcmp(type.data, "longrope", 8) == 0;
-    if (!ok) {
+    if (!ok)
         return gguf_bad(
             c, "%s is \"%.*s\", which is none of none, linear, yarn and longrope: " GGUF_AGAIN, buf,
             type.len < 40 ? (int)type.len : 40, type.data);
-    }
     return true;
 }
 
@@ -377,12 +367,10 @@ static bool check_sections(struct gguf_check *c)
 
 static bool check_needs(struct gguf_check *c)
 {
-    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
-        if (strcmp(c->arch, needs[i].arch) == 0 && max_of(c, needs[i].suffix, 0) < 1) {
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
+        if (strcmp(c->arch, needs[i].arch) == 0 && max_of(c, needs[i].suffix, 0) < 1)
             return gguf_bad(c, "%s.%s is missing or 0, which no %s model can be: " GGUF_AGAIN,
                             c->arch, needs[i].suffix, c->arch);
-        }
-    }
     return check_sections(c);
 }
 
@@ -400,11 +388,10 @@ static bool check_common(struct gguf_check *c)
     }
     if (int_of(c, "nextn_predict_layers", 0) >= c->n_layer)
         return gguf_bad(c, "%s.nextn_predict_layers leaves no layer: " GGUF_AGAIN, c->arch);
-    if (c->n_head > 0 && c->n_head_kv > 0 && c->n_head % c->n_head_kv != 0) {
+    if (c->n_head > 0 && c->n_head_kv > 0 && c->n_head % c->n_head_kv != 0)
         return gguf_bad(
             c, "%" PRId64 " attention heads cannot share %" PRId64 " key-value heads: " GGUF_AGAIN,
             c->n_head, c->n_head_kv);
-    }
     return check_experts(c) && check_rope(c) && check_needs(c);
 }
 
@@ -414,33 +401,29 @@ static bool check_heads(struct gguf_check *c)
     const uint32_t all_rotate = ARCH_LLAMA | ARCH_QWEN2 | ARCH_QWEN3 | ARCH_SMOLLM3;
     const uint32_t square = ARCH_QWEN2 | ARCH_PHI3 | ARCH_GPT2;
 
-    if (c->n_head < 1 || c->n_head_kv < 1 || c->n_ff < 1 || c->head_k < 1) {
+    if (c->n_head < 1 || c->n_head_kv < 1 || c->n_ff < 1 || c->head_k < 1)
         return gguf_bad(c,
                         "the model has %" PRId64 " attention heads, %" PRId64
                         " key-value heads, a head size of %" PRId64
                         " and a feed-forward length of %" PRId64 ": " GGUF_AGAIN,
                         c->n_head, c->n_head_kv, c->head_k, c->n_ff);
-    }
     if (c->head_k != c->head_v || int_of(c, "attention.key_length_swa", c->head_k) != c->head_k ||
-        int_of(c, "attention.value_length_swa", c->head_k) != c->head_k) {
+        int_of(c, "attention.value_length_swa", c->head_k) != c->head_k)
         return gguf_bad(c,
                         "the head sizes of %s models are all the same, here they differ "
                         "(%" PRId64 " and %" PRId64 "): " GGUF_AGAIN,
                         c->arch, c->head_k, c->head_v);
-    }
     if (c->arch_bit != ARCH_GPT2 && (c->n_rot < 2 || c->n_rot % 2 != 0 || c->n_rot > c->head_k ||
                                      int_of(c, "rope.dimension_count_swa", c->n_rot) != c->n_rot ||
-                                     ((c->arch_bit & all_rotate) != 0 && c->n_rot != c->head_k))) {
+                                     ((c->arch_bit & all_rotate) != 0 && c->n_rot != c->head_k)))
         return gguf_bad(
             c, "%s.rope.dimension_count is %" PRId64 " with heads of %" PRId64 ": " GGUF_AGAIN,
             c->arch, c->n_rot, c->head_k);
-    }
-    if ((c->arch_bit & square) != 0 && c->n_head * c->head_k != c->n_embd) {
+    if ((c->arch_bit & square) != 0 && c->n_head * c->head_k != c->n_embd)
         return gguf_bad(c,
                         "%" PRId64 " heads of %" PRId64 " are not the embedding length %" PRId64
                         ": " GGUF_AGAIN,
                         c->n_head, c->head_k, c->n_embd);
-    }
     return true;
 }
 
@@ -449,23 +432,19 @@ static bool check_known(struct gguf_check *c)
     int64_t out = int_of(c, "embedding_length_out", 0);
 
     if (!is_uniform(c, "attention.head_count") || !is_uniform(c, "attention.head_count_kv") ||
-        !is_uniform(c, "feed_forward_length") || !is_uniform(c, "expert_used_count")) {
+        !is_uniform(c, "feed_forward_length") || !is_uniform(c, "expert_used_count"))
         return false;
-    }
-    if (out != 0 && out != c->n_embd) {
+    if (out != 0 && out != c->n_embd)
         return gguf_bad(c, "%s.embedding_length_out is %" PRId64 ", not %" PRId64 ": " GGUF_AGAIN,
                         c->arch, out, c->n_embd);
-    }
-    if (int_of(c, "nextn_predict_layers", 0) != 0) {
+    if (int_of(c, "nextn_predict_layers", 0) != 0)
         return gguf_bad(
             c, "%s.nextn_predict_layers is not 0, which %s models do not have: " GGUF_AGAIN,
             c->arch, c->arch);
-    }
-    if (c->n_expert != 0 && c->arch_bit != ARCH_LLAMA) {
+    if (c->n_expert != 0 && c->arch_bit != ARCH_LLAMA)
         return gguf_bad(
             c, "%s.expert_count is %" PRId64 ", but %s models have no experts: " GGUF_AGAIN,
             c->arch, c->n_expert, c->arch);
-    }
     return check_heads(c);
 }
 

@@ -179,12 +179,11 @@ static bool check_type(struct gguf_check *c, const struct gguf_tensor *t, enum r
 {
     const struct gguf_weight_type *type = gguf_weight_type(t->type);
 
-    if (role == R_PLAIN ? t->type != 0 : !type->computes) {
+    if (role == R_PLAIN ? t->type != 0 : !type->computes)
         return gguf_bad(
             c,
             "the tensor %s is of type %s, which llama.cpp cannot compute with there: " GGUF_AGAIN,
             t->name, type->name);
-    }
     return true;
 }
 
@@ -213,16 +212,15 @@ static bool check_scales(struct walk *w, const char *weight, const struct row *r
     char name[64];
 
     if (r->role != R_MATRIX || stem < 6 || strcmp(weight + stem - 6, "weight") != 0 ||
-        strncmp(weight, "blk.", 4) != 0 || strcmp(r->name, "ffn_gate_inp.weight") == 0) {
+        strncmp(weight, "blk.", 4) != 0 || strcmp(r->name, "ffn_gate_inp.weight") == 0)
         return true;
-    }
     scale.dims[0] = r->group == G_EXPERTS ? D_EXPERTS : D_ONE;
     for (size_t i = 0; i < 2; i++) {
         const struct gguf_tensor *t = NULL;
 
         snprintf(name, sizeof name, "%.*s%s", (int)(stem - 6), weight, suffixes[i]);
         t = gguf_file_find(w->c->f, name);
-        if (t != NULL) {
+        if (t) {
             if (!check_shape(w->c, t, &scale) || !check_type(w->c, t, R_PLAIN))
                 return false;
             mark(w, t);
@@ -235,7 +233,7 @@ static bool check_row(struct walk *w, const struct row *r, const char *name, boo
 {
     const struct gguf_tensor *t = gguf_file_find(w->c->f, name);
 
-    if (t == NULL)
+    if (!t)
         return !needed || gguf_bad(w->c, "the tensor %s is missing: " GGUF_AGAIN, name);
     if (!check_shape(w->c, t, r) || !check_type(w->c, t, r->role))
         return false;
@@ -272,9 +270,8 @@ static bool check_globals(struct walk *w)
         const struct row *r = &globals[i];
 
         if ((r->allowed & bit) != 0 && group_applies(w->c, r->group, false) &&
-            !check_row(w, r, r->name, (r->needed & bit) != 0)) {
+            !check_row(w, r, r->name, (r->needed & bit) != 0))
             return false;
-        }
     }
     return true;
 }
@@ -286,7 +283,7 @@ static bool check_layer(struct walk *w, int64_t layer)
     bool fused = false;
 
     snprintf(name, sizeof name, "blk.%" PRId64 ".attn_qkv.weight", layer);
-    fused = bit == ARCH_GPT2 || gguf_file_find(w->c->f, name) != NULL;
+    fused = bit == ARCH_GPT2 || gguf_file_find(w->c->f, name);
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const struct row *r = &layers[i];
 
@@ -304,14 +301,12 @@ static bool check_leftover(struct walk *w)
 {
     size_t n = gguf_file_tensor_count(w->c->f);
 
-    for (size_t i = 0; i < n; i++) {
-        if (!w->seen[i]) {
+    for (size_t i = 0; i < n; i++)
+        if (!w->seen[i])
             return gguf_bad(w->c,
                             "the tensor %s does not belong to a %s model of %" PRId64
                             " layers: " GGUF_AGAIN,
                             gguf_file_tensor(w->c->f, i)->name, w->c->arch, w->c->n_layer);
-        }
-    }
     return true;
 }
 
@@ -321,7 +316,7 @@ static bool check_known(struct gguf_check *c)
     bool ok = false;
 
     w.seen = mem_calloc(gguf_file_tensor_count(c->f) + 1, sizeof *w.seen);
-    if (w.seen == NULL) {
+    if (!w.seen) {
         error_no_memory(c->err);
         return false;
     }
@@ -340,7 +335,7 @@ static bool check_other(struct gguf_check *c)
     static const struct row embd = {"token_embd.weight", {D_EMBD, D_VOCAB}, R_MATRIX, 0, 0, G_NONE};
     const struct gguf_tensor *t = gguf_file_find(c->f, embd.name);
 
-    if (t == NULL)
+    if (!t)
         return gguf_bad(c, "the tensor token_embd.weight is missing: " GGUF_AGAIN);
     if (!check_shape(c, t, &embd) || !check_type(c, t, R_MATRIX))
         return false;
@@ -350,18 +345,16 @@ static bool check_other(struct gguf_check *c)
         t = gguf_file_tensor(c->f, i);
         len = strlen(t->name);
         if (len > 7 && strcmp(t->name + len - 7, ".weight") == 0 && t->n_dims >= 2 &&
-            !check_type(c, t, R_MATRIX)) {
+            !check_type(c, t, R_MATRIX))
             return false;
-        }
     }
     return true;
 }
 
 bool gguf_check_tensors(struct gguf_check *c)
 {
-    if (gguf_file_alignment(c->f) < 32) {
+    if (gguf_file_alignment(c->f) < 32)
         return gguf_bad(c, "general.alignment is %zu where llama.cpp needs 32: " GGUF_AGAIN,
                         gguf_file_alignment(c->f));
-    }
     return (c->arch_bit & ARCH_ALL) != 0 ? check_known(c) : check_other(c);
 }

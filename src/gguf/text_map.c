@@ -65,7 +65,7 @@ bool text_map_init(struct text_map *m, size_t count, text_map_text_fn text_of, c
     while (n < count * 2)
         n *= 2;
     m->slots = mem_alloc(n * sizeof *m->slots);
-    if (m->slots == NULL)
+    if (!m->slots)
         return false;
     memset(m->slots, 0xff, n * sizeof *m->slots); /* every index TEXT_MAP_NONE */
     m->mask = n - 1;
@@ -96,15 +96,14 @@ static struct text_map_slot *find_slot(const struct text_map *m, inf_text text, 
             continue;
         other = m->text_of(m->owner, slot->index);
         if (other.len == text.len &&
-            (text.len == 0 || memcmp(other.data, text.data, text.len) == 0)) {
+            (text.len == 0 || memcmp(other.data, text.data, text.len) == 0))
             return slot;
-        }
     }
 }
 
 uint32_t text_map_find(const struct text_map *m, inf_text text)
 {
-    if (m->slots == NULL)
+    if (!m->slots)
         return TEXT_MAP_NONE;
     return find_slot(m, text, hash_text(m->seed, text))->index;
 }

@@ -27,7 +27,7 @@ static const struct gguf_weight_type types[] = {
 
 const struct gguf_weight_type *gguf_weight_type(int32_t type)
 {
-    if (type < 0 || (size_t)type >= sizeof types / sizeof types[0] || types[type].name == NULL)
+    if (type < 0 || (size_t)type >= sizeof types / sizeof types[0] || !types[type].name)
         return NULL;
     return &types[type];
 }

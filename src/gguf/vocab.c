@@ -219,12 +219,11 @@ static bool check_types(struct gguf_check *c)
         bool array = typed_keys[i].kind == GGUF_ARRAY;
 
         if (gguf_get_kind(c->f, typed_keys[i].key, &kind, &item) &&
-            (kind != typed_keys[i].kind || (array && item != typed_keys[i].item))) {
+            (kind != typed_keys[i].kind || (array && item != typed_keys[i].item)))
             return gguf_bad(c, "%s is of type %s where llama.cpp wants %s%s: " GGUF_AGAIN,
                             typed_keys[i].key, gguf_kind_name(kind == GGUF_ARRAY ? item : kind),
                             gguf_kind_name(array ? typed_keys[i].item : typed_keys[i].kind),
                             array ? " items" : "");
-        }
     }
     return true;
 }
@@ -239,7 +238,7 @@ static bool find_model(struct vocab *v)
     for (size_t i = 0; i < sizeof tokenizer_models / sizeof tokenizer_models[0]; i++)
         if (same(name, tokenizer_models[i].name))
             v->model = &tokenizer_models[i];
-    if (v->model == NULL) {
+    if (!v->model) {
         error_set(c->err, INF_ERROR_UNSUPPORTED,
                   "the tokenizer \"%.*s\" (tokenizer.ggml.model) is unknown to llama.cpp",
                   short_of(name), name.data);
@@ -252,11 +251,9 @@ static bool find_model(struct vocab *v)
                       : "this is an embedding model (a BERT vocabulary): it cannot generate text");
         return false;
     }
-    if ((c->arch_bit & ARCH_ALL) != 0 && v->model->kind != VOCAB_SPM &&
-        v->model->kind != VOCAB_BPE) {
+    if ((c->arch_bit & ARCH_ALL) != 0 && v->model->kind != VOCAB_SPM && v->model->kind != VOCAB_BPE)
         return gguf_bad(c, "a %s model has no \"%s\" tokenizer (tokenizer.ggml.model): " GGUF_AGAIN,
                         c->arch, v->model->name);
-    }
     return true;
 }
 
@@ -270,12 +267,11 @@ static bool find_splitter(struct vocab *v)
     for (size_t i = 0; i < sizeof splitters / sizeof splitters[0]; i++) {
         if (same(pre, splitters[i].name)) {
             v->pre = splitters[i].flags;
-            if ((v->pre & PRE_OWN_MODEL) != 0 && !same(pre, v->model->name)) {
+            if ((v->pre & PRE_OWN_MODEL) != 0 && !same(pre, v->model->name))
                 return gguf_bad(v->c,
                                 "tokenizer.ggml.pre is \"%s\", which does not go with a \"%s\" "
                                 "tokenizer: " GGUF_AGAIN,
                                 splitters[i].name, v->model->name);
-            }
             return true;
         }
     }
@@ -338,15 +334,14 @@ static bool load_tokens(struct vocab *v)
     uint32_t doubled = TEXT_MAP_NONE;
     bool empty = false;
 
-    if (!gguf_texts_begin(c->f, "tokenizer.ggml.tokens", &it)) {
+    if (!gguf_texts_begin(c->f, "tokenizer.ggml.tokens", &it))
         return gguf_bad(
             c, "the key tokenizer.ggml.tokens is missing or no array of texts: " GGUF_AGAIN);
-    }
     v->n = it.left;
     if (v->n < 1 || v->n > MAX_TOKENS)
         return gguf_bad(c, "the vocabulary has %zu tokens: " GGUF_AGAIN, v->n);
     v->tokens = mem_alloc(v->n * sizeof *v->tokens);
-    if (v->tokens == NULL || !text_map_init(&v->map, v->n, token_of, v->tokens)) {
+    if (!v->tokens || !text_map_init(&v->map, v->n, token_of, v->tokens)) {
         error_no_memory(c->err);
         return false;
     }
@@ -391,10 +386,9 @@ static bool check_token_type(struct vocab *v, size_t i, int32_t type)
     if (type < 0 || type > TYPE_BYTE)
         return gguf_bad(v->c, "the type of token %zu is %" PRId32 ": " GGUF_AGAIN, i, type);
     if (type == TYPE_BYTE && v->model->kind != VOCAB_RWKV &&
-        (t->len != 6 || memcmp(t->data, "<0x", 3) != 0)) {
+        (t->len != 6 || memcmp(t->data, "<0x", 3) != 0))
         return gguf_bad(v->c, "token %zu is a byte token but reads \"%.*s\": " GGUF_AGAIN, i,
                         short_of(*t), t->data);
-    }
     return true;
 }
 
@@ -404,7 +398,7 @@ static bool check_token_types(struct vocab *v)
     int32_t type = 0;
     const uint8_t *types = gguf_array_bytes(v->c->f, "tokenizer.ggml.token_type", GGUF_I32, &n);
 
-    if (types == NULL)
+    if (!types)
         return true;
     if (n < v->n)
         return gguf_bad(v->c, "there are %zu token types for %zu tokens: " GGUF_AGAIN, n, v->n);
@@ -424,17 +418,15 @@ static bool check_merges(struct vocab *v)
 
     if (v->model->kind != VOCAB_BPE)
         return true;
-    if (!gguf_texts_begin(v->c->f, "tokenizer.ggml.merges", &it)) {
+    if (!gguf_texts_begin(v->c->f, "tokenizer.ggml.merges", &it))
         return (v->pre & PRE_NO_MERGES) != 0 ||
                gguf_bad(v->c, "the key tokenizer.ggml.merges is missing: " GGUF_AGAIN);
-    }
     for (; gguf_texts_next(&it, &t); i++) {
         const char *space = t.len > 2 ? memchr(t.data + 1, ' ', t.len - 2) : NULL;
 
-        if (space == NULL) {
+        if (!space)
             return gguf_bad(v->c, "merge %zu, \"%.*s\", is no pair of texts: " GGUF_AGAIN, i,
                             short_of(t), t.data);
-        }
     }
     return true;
 }
@@ -457,9 +449,8 @@ static bool check_bytes(struct vocab *v)
 
         snprintf(name, sizeof name, "<0x%02X>", b);
         if (text_map_find(&v->map, (inf_text){name, 6}) == TEXT_MAP_NONE &&
-            text_map_find(&v->map, (inf_text){&plain, 1}) == TEXT_MAP_NONE) {
+            text_map_find(&v->map, (inf_text){&plain, 1}) == TEXT_MAP_NONE)
             return no_byte(v, b);
-        }
     }
     return true;
 }
@@ -472,7 +463,7 @@ static bool read_hex(const char *two, unsigned *out)
     for (int i = 0; i < 2; i++) {
         const char *digit = memchr(HEX, two[i] | 0x20, 16);
 
-        if (digit == NULL)
+        if (!digit)
             return false;
         *out = *out * 16 + (unsigned)(digit - HEX);
     }
@@ -541,10 +532,9 @@ static bool special_id(struct vocab *v, const char *key, int32_t otherwise, int6
     *out = otherwise >= 0 && (size_t)otherwise < v->n ? otherwise : NO_ID;
     if (!gguf_get_int(v->c->f, key, &id) || id == UINT32_MAX)
         return true;
-    if (id >= (int64_t)v->n) {
+    if (id >= (int64_t)v->n)
         return gguf_bad(v->c, "%s is %" PRId64 " in a vocabulary of %zu: " GGUF_AGAIN, key, id,
                         v->n);
-    }
     *out = id;
     return true;
 }
@@ -565,14 +555,12 @@ static bool check_added(struct vocab *v)
         !special_id(v, "tokenizer.ggml.eos_token_id", m->eos, &eos) ||
         !special_id(v, "tokenizer.ggml.eot_token_id", NO_ID, &ignored) ||
         !special_id(v, "tokenizer.ggml.eom_token_id", NO_ID, &ignored) ||
-        !special_id(v, "tokenizer.ggml.unknown_token_id", NO_ID, &ignored)) {
+        !special_id(v, "tokenizer.ggml.unknown_token_id", NO_ID, &ignored))
         return false;
-    }
-    if ((add_bos && bos == NO_ID) || (add_eos && eos == NO_ID)) {
+    if ((add_bos && bos == NO_ID) || (add_eos && eos == NO_ID))
         return gguf_bad(v->c,
                         "%s text is to get an %s token, but the vocabulary has none: " GGUF_AGAIN,
                         "every", add_bos && bos == NO_ID ? "opening (BOS)" : "end (EOS)");
-    }
     return true;
 }
 
@@ -584,7 +572,7 @@ static bool check_phi3_tokens(struct vocab *v)
     bool phi3 = false;
 
     gguf_get_text(v->c->f, "general.name", &name);
-    name.len = name.data != NULL ? strnlen(name.data, name.len) : 0;
+    name.len = name.data ? strnlen(name.data, name.len) : 0;
     for (size_t i = 0; i + 4 <= name.len; i++) {
         bool phi = (name.data[i] | 0x20) == 'p' && (name.data[i + 1] | 0x20) == 'h' &&
                    (name.data[i + 2] | 0x20) == 'i';
@@ -592,14 +580,12 @@ static bool check_phi3_tokens(struct vocab *v)
         phi3 = phi3 || (phi && (name.data[i + 3] == '3' ||
                                 (i + 5 <= name.len && memcmp(name.data + i + 3, "-3", 2) == 0)));
     }
-    for (size_t i = 0; phi3 && i < 4; i++) {
-        if (text_map_find(&v->map, (inf_text){wanted[i], strlen(wanted[i])}) == TEXT_MAP_NONE) {
+    for (size_t i = 0; phi3 && i < 4; i++)
+        if (text_map_find(&v->map, (inf_text){wanted[i], strlen(wanted[i])}) == TEXT_MAP_NONE)
             return gguf_bad(v->c,
                             "the model's name (general.name) is that of a Phi-3, but its "
                             "vocabulary has no %s, which llama.cpp wants then",
                             wanted[i]);
-        }
-    }
     return true;
 }
 

@@ -27,7 +27,7 @@ bool client_signal(struct http_exchange *x, uint32_t signal)
     listening = c->listening;
     if (listening && x->signals == 0) {
         atomic_fetch_add_explicit(&x->refs, 1, memory_order_relaxed);
-        first = c->signalled == NULL;
+        first = !c->signalled;
         x->next_signalled = NULL;
         *c->signalled_end = x;
         c->signalled_end = &x->next_signalled;

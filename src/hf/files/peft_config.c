@@ -4,12 +4,15 @@
  */
 #include "hf/files/peft_config.h"
 
+#include "core/buffer.h"
 #include "core/memory.h"
 #include "hf/files/pattern.h"
+#include "hf/files/peft_features.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     MAX_ITEMS = 65536,        /* of any list or pattern table */
@@ -59,7 +62,7 @@ struct peft_config {
     int64_t program; /* instructions compiled */
 };
 
-#define CONFIG_NAME "adapter_config.json"
+#define CONFIG_NAME PEFT_CONFIG_NAME
 
 static int32_t bad(inf_error *err, const char *key, const char *what)
 {
@@ -83,27 +86,6 @@ static int32_t spend(struct peft_config *c, int64_t steps, inf_error *err)
 static int64_t steps_of(size_t n)
 {
     return (int64_t)(n / 16) + 1;
-}
-
-/* Python's truth of a value. */
-static bool is_set(const json_t *v)
-{
-    switch (v ? json_typeof(v) : JSON_NULL) {
-    case JSON_TRUE:
-        return true;
-    case JSON_STRING:
-        return json_string_length(v) > 0;
-    case JSON_INTEGER:
-        return json_integer_value(v) != 0;
-    case JSON_REAL:
-        return json_real_value(v) != 0;
-    case JSON_ARRAY:
-        return json_array_size(v) > 0;
-    case JSON_OBJECT:
-        return json_object_size(v) > 0;
-    default:
-        return false;
-    }
 }
 
 static int32_t get_bool(const json_t *root, const char *key, bool *out, inf_error *err)
@@ -151,159 +133,14 @@ static int32_t get_strings(const json_t *v, const char *key, bool single, char *
         return error_no_memory(err);
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
+        int32_t code = json_is_string(item) ? copy_string(&(*out)[i], item, err)
+                                            : bad(err, key, "a list of strings");
 
-        if (!json_is_string(item))
-            return bad(err, key, "a list of strings");
-        int32_t code = copy_string(&(*out)[i], item, err);
         if (code != INF_OK)
             return code;
         *n = i + 1;
     }
     return INF_OK;
-}
-
-/* ---------------------------------------------------------------- features */
-
-/* Features of peft that change the result and that nothing here computes. */
-static const struct feature {
-    const char *key;
-    const char *what;
-} features[] = {
-    {"use_dora", "DoRA"},
-    {"lora_bias", "a bias on lora_B"},
-    {"use_qalora", "QALoRA"},
-    {"modules_to_save", "modules trained in full"},
-    {"trainable_token_indices", "trained token embeddings"},
-    {"target_parameters", "LoRA on bare parameters"},
-    {"layer_replication", "replicated layers"},
-    {"alora_invocation_tokens", "activated LoRA"},
-    {"arrow_config", "Arrow routing"},
-    {"use_bdlora", "block-diagonal LoRA"},
-    {"kasa_config", "KaSA"},
-    {"velora_config", "VeLoRA"},
-    {"monteclora_config", "MonteCLoRA"},
-    {"megatron_config", "Megatron layers"},
-};
-
-/* Keys that are read elsewhere or that do not change what an adapter computes. */
-static const char *const known_keys[] = {
-    "peft_type",         "r",
-    "lora_alpha",        "target_modules",
-    "exclude_modules",   "layers_to_transform",
-    "layers_pattern",    "rank_pattern",
-    "alpha_pattern",     "use_rslora",
-    "fan_in_fan_out",    "bias",
-    "init_lora_weights", "base_model_name_or_path",
-    "auto_mapping",      "task_type",
-    "revision",          "inference_mode",
-    "peft_version",      "lora_dropout",
-    "megatron_core",     "loftq_config",
-    "eva_config",        "corda_config",
-    "lora_ga_config",    "qalora_group_size",
-    "runtime_config",    "ensure_weight_tying",
-    "merge_weights",     "unsloth_fixed",
-};
-
-static int32_t check_features(const json_t *root, inf_error *err)
-{
-    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
-        if (is_set(json_object_get(root, features[i].key)))
-            return error_set(err, INF_ERROR_UNSUPPORTED,
-                             CONFIG_NAME ": \"%s\" (%s) is not supported; train without it, or "
-                                         "merge the adapter into the base model",
-                             features[i].key, features[i].what);
-    return INF_OK;
-}
-
-static bool is_known(const char *key)
-{
-    for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++)
-        if (strcmp(known_keys[i], key) == 0)
-            return true;
-    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
-        if (strcmp(features[i].key, key) == 0)
-            return true;
-    return false;
-}
-
-static int32_t check_unknown(json_t *root, inf_error *err)
-{
-    const char *key = NULL;
-    json_t *v = NULL;
-
-    json_object_foreach(root, key, v)
-    {
-        bool feature = json_is_true(v) || json_is_object(v) || json_is_array(v);
-        if (feature && is_set(v) && !is_known(key))
-            return error_set(err, INF_ERROR_UNSUPPORTED,
-                             CONFIG_NAME ": \"%.100s\" is not known here and may change the "
-                                         "result; remove it if it does not",
-                             key);
-    }
-    return INF_OK;
-}
-
-static int32_t check_type(const json_t *root, inf_error *err)
-{
-    const json_t *type = json_object_get(root, "peft_type");
-
-    if (!json_is_string(type))
-        return error_set(err, INF_ERROR_BAD_FORMAT,
-                         CONFIG_NAME ": \"peft_type\" is missing; is this a PEFT adapter?");
-    if (strcmp(json_string_value(type), "LORA") != 0)
-        return error_set(err, INF_ERROR_UNSUPPORTED,
-                         CONFIG_NAME ": peft_type %.60s is not supported; only LORA is",
-                         json_string_value(type));
-    return INF_OK;
-}
-
-static int32_t check_bias(const json_t *root, inf_error *err)
-{
-    const json_t *bias = json_object_get(root, "bias");
-
-    if (bias && !json_is_null(bias) && !json_is_string(bias))
-        return bad(err, "bias", "\"none\"");
-    if (json_is_string(bias) && strcmp(json_string_value(bias), "none") != 0)
-        return error_set(err, INF_ERROR_UNSUPPORTED,
-                         CONFIG_NAME ": bias \"%.60s\" is not supported; train with bias \"none\"",
-                         json_string_value(bias));
-    return INF_OK;
-}
-
-static bool starts_with_ignoring_case(const char *s, const char *prefix)
-{
-    for (; *prefix; s++, prefix++)
-        if ((*s | 0x20) != (*prefix | 0x20))
-            return false;
-    return true;
-}
-
-/* Some ways to initialise also change the base weights: adapter and raw base do not go together
- * then, unless save_pretrained converted them (and wrote true here). */
-static int32_t check_init(const json_t *root, inf_error *err)
-{
-    static const char *const harmless[] = {"gaussian", "eva", "orthogonal", "mica"};
-    static const char *const convertible[] = {"pissa", "olora", "corda", "lora_ga"};
-    const json_t *v = json_object_get(root, "init_lora_weights");
-
-    if (!json_is_string(v))
-        return INF_OK;
-    const char *name = json_string_value(v);
-    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
-        if (strcmp(name, harmless[i]) == 0)
-            return INF_OK;
-    for (size_t i = 0; i < sizeof convertible / sizeof convertible[0]; i++)
-        if (starts_with_ignoring_case(name, convertible[i]))
-            return error_set(err, INF_ERROR_UNSUPPORTED,
-                             CONFIG_NAME
-                             ": init_lora_weights \"%.60s\" changes the base model too; save "
-                             "the adapter with path_initial_model_for_weight_conversion",
-                             name);
-    return error_set(err, INF_ERROR_UNSUPPORTED,
-                     CONFIG_NAME
-                     ": init_lora_weights \"%.60s\" is not supported; merge the adapter "
-                     "into the base model it was trained on",
-                     name);
 }
 
 /* ---------------------------------------------------------------- rules */
@@ -341,18 +178,17 @@ static int32_t rule_compile(struct peft_config *c, struct rule *rule, const char
                             inf_error *err)
 {
     static const char before[] = "(.*\\.)?(", after[] = ")$";
-    size_t len = rule->len + sizeof before + sizeof after - 2;
+    struct buffer text;
+    int32_t code = INF_OK;
 
     if (is_plain(rule->text, rule->len))
         return INF_OK;
-    char *text = mem_alloc(len);
-    if (!text)
-        return error_no_memory(err);
-    memcpy(text, before, sizeof before - 1);
-    memcpy(text + sizeof before - 1, rule->text, rule->len);
-    memcpy(text + sizeof before - 1 + rule->len, after, sizeof after - 1);
-    int32_t code = compile_pattern(c, &rule->pattern, text, len, key, err);
-    mem_free(text);
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = buffer_append_str(&text, before) && buffer_append(&text, rule->text, rule->len) &&
+                   buffer_append_str(&text, after)
+               ? compile_pattern(c, &rule->pattern, text.data, text.len, key, err)
+               : error_no_memory(err);
+    buffer_free(&text);
     return code;
 }
 
@@ -375,6 +211,7 @@ static int32_t parse_rules(struct peft_config *c, struct rules *out, json_t *roo
         struct rule *rule = &out->items[out->n++];
         int32_t rank = 0;
         int32_t code = ranks ? rank_of(v, key, &rank, err) : alpha_of(v, key, &rule->value, err);
+
         if (ranks)
             rule->value = rank;
         if (code == INF_OK && !(rule->text = mem_strdup(name)))
@@ -392,9 +229,10 @@ static int32_t parse_rules(struct peft_config *c, struct rules *out, json_t *roo
 /* A plain key matches the end of the name, at its start or behind a dot. */
 static bool plain_matches(const struct rule *rule, const char *name, size_t len)
 {
-    if (rule->len > len)
+    const char *tail = rule->len <= len ? name + (len - rule->len) : NULL;
+
+    if (!tail)
         return false;
-    const char *tail = name + len - rule->len;
     for (size_t i = rule->len; i > 0; i--)
         if (rule->text[i - 1] != tail[i - 1] && rule->text[i - 1] != '.')
             return false;
@@ -407,25 +245,16 @@ static int32_t rules_find(struct peft_config *c, const struct rules *rules, cons
     size_t len = strlen(module);
 
     for (size_t i = 0; i < rules->n; i++) {
-        bool hit = false;
+        const struct rule *rule = &rules->items[i];
+        bool hit = !rule->pattern && plain_matches(rule, module, len);
+        int32_t code = rule->pattern
+                           ? pattern_fullmatch(&hit, rule->pattern, module, len, &c->budget, err)
+                           : spend(c, steps_of(rule->len), err);
 
-        if (rules->items[i].pattern) {
-            int32_t code = pattern_fullmatch(&hit, rules->items[i].pattern, module, len, &c->budget,
-                                             err);
-
-            if (code != INF_OK)
-                return code;
-        } else {
-            int32_t code = spend(c, steps_of(rules->items[i].len), err);
-
-            if (code != INF_OK)
-                return code;
-            hit = plain_matches(&rules->items[i], module, len);
-        }
-        if (hit) {
-            *value = rules->items[i].value;
-            return INF_OK;
-        }
+        if (code == INF_OK && hit)
+            *value = rule->value;
+        if (code != INF_OK || hit)
+            return code;
     }
     return INF_OK;
 }
@@ -440,16 +269,16 @@ static int32_t parse_targets(struct peft_config *c, struct targets *out, const j
     if (!v || json_is_null(v))
         return INF_OK;
     if (json_is_array(v)) {
-        out->kind = TARGETS_LIST;
         int32_t code = get_strings(v, key, false, &out->names, &out->n, err);
+
+        out->kind = TARGETS_LIST;
         for (size_t i = 0; i < out->n; i++)
             out->cost += steps_of(strlen(out->names[i]));
         return code;
     }
     if (!json_is_string(v))
         return bad(err, key, "a string or a list of strings");
-    if (out == &c->targets && strlen(json_string_value(v)) == strlen("all-linear") &&
-        starts_with_ignoring_case(json_string_value(v), "all-linear")) {
+    if (out == &c->targets && strcasecmp(json_string_value(v), "all-linear") == 0) {
         out->kind = TARGETS_ALL_LINEAR;
         return INF_OK;
     }
@@ -524,10 +353,10 @@ static int32_t parse_layers(struct peft_config *c, const json_t *root, inf_error
 static int32_t parse_layer_lists(struct peft_config *c, const json_t *root, inf_error *err)
 {
     const json_t *v = json_object_get(root, "layers_pattern");
+    int32_t code = peft_is_set(v) ? get_strings(v, "layers_pattern", true, &c->layer_lists,
+                                                &c->n_layer_lists, err)
+                                  : INF_OK;
 
-    if (!is_set(v))
-        return INF_OK;
-    int32_t code = get_strings(v, "layers_pattern", true, &c->layer_lists, &c->n_layer_lists, err);
     for (size_t i = 0; code == INF_OK && i < c->n_layer_lists; i++) {
         const char *name = c->layer_lists[i];
 
@@ -560,6 +389,7 @@ static int64_t layer_number(const char *s, const char **end)
 static int64_t module_layer(const struct peft_config *c, const char *module)
 {
     const char *end = NULL;
+    int dots = 0;
 
     for (size_t i = 0; i < c->n_layer_lists; i++) {
         size_t n = strlen(c->layer_lists[i]);
@@ -571,7 +401,6 @@ static int64_t module_layer(const struct peft_config *c, const char *module)
                 return layer;
         }
     }
-    int dots = 0;
     for (const char *p = module; *p && c->n_layer_lists == 0; p++) {
         dots += *p == '.';
         if (*p == '.' && dots >= 2) {
@@ -609,9 +438,9 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
                             bool *selected, inf_error *err)
 {
     bool excluded = false;
+    int32_t code = targets_match(c, &c->excluded, module, is_output, &excluded, err);
 
     *selected = c->targets.kind == TARGETS_NONE;
-    int32_t code = targets_match(c, &c->excluded, module, is_output, &excluded, err);
     if (code != INF_OK || excluded) {
         *selected = false;
         return code;
@@ -646,16 +475,8 @@ static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err
 
 static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
 {
-    int32_t code = check_type(root, err);
+    int32_t code = peft_check_features(root, err);
 
-    if (code == INF_OK)
-        code = check_features(root, err);
-    if (code == INF_OK)
-        code = check_bias(root, err);
-    if (code == INF_OK)
-        code = check_init(root, err);
-    if (code == INF_OK)
-        code = check_unknown(root, err);
     if (code == INF_OK)
         code = parse_numbers(c, root, err);
     if (code == INF_OK)
@@ -674,13 +495,14 @@ static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
 static json_t *load_json(const char *text, size_t len, inf_error *err)
 {
     json_error_t why;
+    json_t *root = NULL;
 
     if (len > PEFT_CONFIG_MAX_BYTES) {
         error_set(err, INF_ERROR_BAD_FORMAT, CONFIG_NAME " has %zu bytes, more than any adapter's",
                   len);
         return NULL;
     }
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
     if (!root && json_error_code(&why) == json_error_out_of_memory) {
         error_no_memory(err);
     } else if (!root) {
@@ -698,20 +520,17 @@ int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len
 {
     inf_error why = {0};
     json_t *root = load_json(text, len, &why);
+    struct peft_config *c = root ? mem_calloc(1, sizeof *c) : NULL;
+    int32_t code = why.code;
 
     if (!root) {
         if (err)
             *err = why;
-        return why.code;
-    }
-    int32_t code = INF_OK;
-    struct peft_config *c = mem_calloc(1, sizeof *c);
-    if (!c) {
+    } else if (!c) {
         code = error_no_memory(err);
     } else {
-        c->rank = 8; /* peft's defaults */
-        c->alpha = 8;
-        c->budget = MATCH_BUDGET;
+        *c = (struct peft_config){
+            .rank = 8, .alpha = 8, .budget = MATCH_BUDGET}; /* peft's defaults */
         code = parse_root(c, root, err);
     }
     json_decref(root);
