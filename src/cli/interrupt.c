@@ -13,25 +13,30 @@ static pthread_t main_thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards watched */
 static inf_op *watched;
 static atomic_bool came, reading;
+static sigset_t awaited; /* written once, before the thread starts */
 
-static void make_set(sigset_t *set)
+static void find_awaited(void)
 {
-    sigemptyset(set);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGHUP);
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+
+    sigemptyset(&awaited);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction inherited;
+
+        if (sigaction(numbers[i], NULL, &inherited) != 0 || inherited.sa_handler != SIG_IGN)
+            sigaddset(&awaited, numbers[i]);
+    }
 }
 
 /* Once one came, a read is ended again and again: the main thread may just be about to begin it. */
 static void *wait_for_signals(void *arg)
 {
     static const struct timespec soon = {.tv_nsec = 20000000};
-    sigset_t set;
 
     (void)arg;
-    make_set(&set);
     for (;;) {
-        if ((atomic_load(&came) ? sigtimedwait(&set, NULL, &soon) : sigwaitinfo(&set, NULL)) > 0) {
+        if ((atomic_load(&came) ? sigtimedwait(&awaited, NULL, &soon)
+                                : sigwaitinfo(&awaited, NULL)) > 0) {
             if (atomic_exchange(&came, true))
                 _exit(EXIT_AT_ONCE);
             pthread_mutex_lock(&lock);
@@ -53,18 +58,17 @@ void interrupt_init(void)
 {
     struct sigaction wake = {0};
     pthread_t thread;
-    sigset_t set;
 
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write */
     main_thread = pthread_self();
     wake.sa_handler = do_nothing; /* no SA_RESTART: the read returns */
     sigaction(SIGUSR1, &wake, NULL);
-    make_set(&set);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    find_awaited();
+    pthread_sigmask(SIG_BLOCK, &awaited, NULL);
     if (pthread_create(&thread, NULL, wait_for_signals, NULL) == 0)
         pthread_detach(thread);
     else
-        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+        pthread_sigmask(SIG_UNBLOCK, &awaited, NULL);
 }
 
 void interrupt_watch(inf_op *op)

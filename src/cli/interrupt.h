@@ -1,6 +1,7 @@
 /*
  * interrupt: SIGINT, SIGTERM and SIGHUP cancel what runs, so that adapters are unloaded and text so
- * far is kept; a second one ends the process at once.
+ * far is kept; a second one ends the process at once. One that the process inherited as ignored
+ * (nohup's SIGHUP) stays ignored.
  *
  * Threads: a thread of its own waits for the signals, which all others block. A lock guards the
  * operation that is to be cancelled.
