@@ -1,12 +1,12 @@
 /*
  * batch: a JSON request a line, all in flight at once, a JSON result a line as each ends.
  *
- * Threads: the main thread reads and starts, the dispatch thread prints and releases. The lock
- * guards the count in flight and the list that an interrupt cancels.
+ * Threads: the main thread reads and starts, the dispatch thread prints and releases.
  */
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
+#include "cli/json_line.h"
 #include "cli/output.h"
 #include "cli/request.h"
 
@@ -31,31 +31,42 @@ struct batch {
     struct session *session;
     const struct settings *defaults;
     const char *name; /* of the input, for messages */
-    pthread_mutex_t lock;
+    size_t n_lines;
+    bool model_told, chat_told;
+
+    pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     struct line flying; /* head of the ring */
     size_t n_flying;
     bool cancelled;
+    size_t n_failed;
+    int64_t n_tokens;    /* generated, where it is told */
+    size_t first_failed; /* the lowest number of a line that failed, and why */
+    inf_error first_error;
 };
 
 /* ------------------------------------------------------------------ answers */
 
-static void answer_error(json_t *id, size_t number, const inf_error *err)
+/* err NULL: none. op NULL: it was never started. What came before an error stands beside it. */
+static void answer(const struct line *line, const inf_op *op, const inf_error *err)
 {
-    output_json(json_pack("{s:O, s:I, s:{s:s, s:s, s:i}}", "id", id, "line", (json_int_t)number,
-                          "error", "code", inf_error_name(err->code), "message", err->message,
-                          "http_status", err->http_status));
-}
-
-static void answer_result(const struct line *line, const inf_op *op)
-{
-    json_t *result = result_to_json(op);
     json_t *object = json_pack("{s:O, s:I}", "id", line->id, "line", (json_int_t)line->number);
+    json_t *result = op && (!err || has_partial_result(op)) ? result_to_json(op) : NULL;
 
+    if (object && err)
+        json_object_set_new(object, "error", error_to_json(err));
     if (object && result)
         json_object_update(object, result);
     json_decref(result);
     output_json(object);
+}
+
+static void count_failure(struct batch *b, const struct line *line, const inf_error *err)
+{
+    if (b->n_failed++ == 0 || line->number < b->first_failed) {
+        b->first_failed = line->number;
+        b->first_error = *err;
+    }
 }
 
 static void cancel_all(struct batch *b)
@@ -77,14 +88,18 @@ static void line_done(void *user_data, inf_op *op)
 {
     struct line *line = user_data;
     struct batch *b = line->batch;
+    inf_result result;
     inf_error err;
+    bool failed = inf_op_error(op, &err) != INF_OK;
 
     clear_progress();
-    if (inf_op_error(op, &err) == INF_OK)
-        answer_result(line, op);
-    else
-        answer_error(line->id, line->number, &err);
+    answer(line, op, failed ? &err : NULL);
+    inf_op_result(op, &result, sizeof result);
     pthread_mutex_lock(&b->lock);
+    if (failed)
+        count_failure(b, line, &err);
+    if (result.completion_tokens > 0)
+        b->n_tokens += result.completion_tokens;
     line->previous->next = line->next;
     line->next->previous = line->previous;
     b->n_flying--;
@@ -157,6 +172,25 @@ static int32_t read_line(struct settings *s, json_t *object, inf_error *err)
     return INF_OK;
 }
 
+/* What the line says to no effect is told once. */
+static void tell_no_use(struct batch *b, const struct settings *s, size_t number)
+{
+    inf_text model = b->defaults->model;
+    bool other_model = s->model.len && (s->model.len != model.len ||
+                                        memcmp(s->model.data, model.data, model.len) != 0);
+
+    if (b->session->in_process && other_model && !b->model_told) {
+        warn("line %zu: \"model\" changes nothing in process; every line is answered by the model "
+             "of the command line",
+             number);
+        b->model_told = true;
+    }
+    if (!b->session->in_process && s->chat && !b->chat_told) {
+        warn(CHAT_ON_SERVER);
+        b->chat_told = true;
+    }
+}
+
 /* Each line starts from the command line's settings; the lists they borrow are never changed. */
 static int32_t start_object(struct batch *b, struct line *line, json_t *object, inf_error *err)
 {
@@ -173,36 +207,36 @@ static int32_t start_object(struct batch *b, struct line *line, json_t *object, 
         s.adapter_scale.is_set = false;
     if (code == INF_OK)
         code = request_fill(&request, &message, &s, err);
-    if (code == INF_OK)
+    if (code == INF_OK) {
+        tell_no_use(b, &s, line->number);
+        session_uses(b->session, s.adapter);
         code = start(b, line, &request, err);
+    }
     settings_free(&s);
     return code;
 }
 
-static int32_t start_line(struct batch *b, const char *text, size_t len, size_t number,
-                          inf_error *err)
+static int32_t start_line(struct batch *b, inf_text text, size_t number, inf_error *err)
 {
     struct line *line = calloc(1, sizeof *line);
-    json_error_t why;
-    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    json_t *id = value_of(object, "id");
+    json_t *object = NULL;
+    json_t *id = NULL;
     int32_t code = INF_OK;
 
-    if (!line) {
-        json_decref(object);
+    if (!line)
         return command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
-    }
+    object = json_line_parse(text, "a JSON object", err);
+    id = value_of(object, "id");
     line->batch = b;
     line->number = number;
     line->id = id ? json_incref(id) : json_integer((json_int_t)number);
-    if (!object)
-        code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "not a JSON object: %s (column %d)",
-                             why.text, why.column);
-    else
-        code = start_object(b, line, object, err);
+    code = object ? start_object(b, line, object, err) : err->code;
     json_decref(object);
     if (code != INF_OK) {
-        answer_error(line->id, number, err);
+        answer(line, NULL, err);
+        pthread_mutex_lock(&b->lock);
+        count_failure(b, line, err);
+        pthread_mutex_unlock(&b->lock);
         line_free(line);
         err->code = INF_OK;
     }
@@ -211,28 +245,34 @@ static int32_t start_line(struct batch *b, const char *text, size_t len, size_t 
 
 /* ------------------------------------------------------------------ all lines */
 
-static bool is_blank(const char *text, size_t len)
+static bool is_blank(inf_text text)
 {
-    for (size_t i = 0; i < len; i++)
-        if (!strchr(" \t\r", text[i]) || !text[i])
+    for (size_t i = 0; i < text.len; i++)
+        if (!strchr(" \t\r", text.data[i]) || !text.data[i])
             return false;
     return true;
 }
 
 static int32_t start_all(struct batch *b, FILE *input, inf_error *err)
 {
-    char *text = NULL;
+    char *buffer = NULL;
     size_t capacity = 0;
     size_t len = 0;
     int32_t code = INF_OK;
 
     for (size_t number = 1; code == INF_OK && !interrupted() && output_flush() &&
-                            input_line(&text, &capacity, &len, input, b->name, err);
+                            input_line(&buffer, &capacity, &len, input, b->name, err);
          number++) {
-        if (!is_blank(text, len))
-            code = start_line(b, text, len, number, err);
+        inf_text text = {buffer, len};
+
+        if (number == 1)
+            text = without_mark(text);
+        if (is_blank(text))
+            continue;
+        b->n_lines++;
+        code = start_line(b, text, number, err);
     }
-    free(text);
+    free(buffer);
     return code == INF_OK ? err->code : code;
 }
 
@@ -250,11 +290,36 @@ static void wait_for_all(struct batch *b)
     pthread_mutex_unlock(&b->lock);
 }
 
+/* How it went; with --strict a line that failed is an error of the whole. */
+static int32_t sum_up(const struct batch *b, double seconds, inf_error *err)
+{
+    if (b->n_failed && b->defaults->strict)
+        return command_error(err, b->first_error.code,
+                             "%zu of %zu lines failed, the first is line %zu: %.300s", b->n_failed,
+                             b->n_lines, b->first_failed, b->first_error.message);
+    if (b->n_failed)
+        warn("%zu of %zu lines failed, the first is line %zu", b->n_failed, b->n_lines,
+             b->first_failed);
+    if (b->n_tokens > 0 && seconds > 0)
+        tell("%zu lines, %lld tokens, %.1f tokens/s, %.1f s in all", b->n_lines,
+             (long long)b->n_tokens, (double)b->n_tokens / seconds, seconds);
+    return INF_OK;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 int32_t run_batch(struct session *session, const struct settings *s, inf_error *err)
 {
     bool is_stdin = strcmp(s->batch.data, "-") == 0;
     struct batch b = {
         .session = session, .defaults = s, .name = is_stdin ? "standard input" : s->batch.data};
+    double began = seconds_now();
     FILE *input = is_stdin ? stdin : fopen(s->batch.data, "rbe");
     int32_t code = INF_OK;
 
@@ -272,5 +337,5 @@ int32_t run_batch(struct session *session, const struct settings *s, inf_error *
         fclose(input);
     if (code == INF_OK && interrupted())
         code = command_error(err, INF_ERROR_CANCELLED, "interrupted");
-    return code;
+    return code == INF_OK && output_flush() ? sum_up(&b, seconds_now() - began, err) : code;
 }

@@ -3,7 +3,6 @@
 
 #include "cli/options.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +13,9 @@ static const struct {
                {"n_threads", "threads"},
                {"n_gpu_layers", "gpu-layers"},
                {"kv_budget_bytes", "kv-budget"},
-               {"base_url", "url"}};
+               {"base_url", "url"},
+               {"messages_json", "messages"},
+               {"token_ids", "ids"}};
 
 static bool in_word(char c)
 {
@@ -23,7 +24,7 @@ static bool in_word(char c)
 
 /* The flag of a field. A word without an underscore is one of everyday language,
  * unless the message begins with it and a colon. */
-static void flag_of(const char *word, size_t n, bool leads, char out[FLAG_SIZE])
+static void flag_of(const char *word, size_t n, bool leads, bool in_batch, char out[FLAG_SIZE])
 {
     char name[64];
 
@@ -31,6 +32,8 @@ static void flag_of(const char *word, size_t n, bool leads, char out[FLAG_SIZE])
         return;
     memcpy(name, word, n);
     name[n] = '\0';
+    if (in_batch && options_has_key(name))
+        return;
     for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
         if (strcmp(name, renamed[i].field) == 0)
             memcpy(name, renamed[i].option, strlen(renamed[i].option) + 1);
@@ -51,7 +54,7 @@ static bool stands_alone(const char *message, const char *word, size_t n)
     return begins && strchr(" ,;:.)", word[n]) && (word[n] != '.' || !in_word(word[n + 1]));
 }
 
-void name_flags(char *out, size_t size, const char *message)
+void name_flags(char *out, size_t size, const char *message, bool in_batch)
 {
     char quote = '\0';
     size_t at = 0;
@@ -63,7 +66,7 @@ void name_flags(char *out, size_t size, const char *message)
         while (in_word(p[n]))
             n++;
         if (n && !quote && stands_alone(message, p, n))
-            flag_of(p, n, p == message, flag);
+            flag_of(p, n, p == message, in_batch, flag);
         if (!n && (*p == quote || (!quote && opens_quote(message, p))))
             quote = quote ? '\0' : *p;
         n = n ? n : 1;

@@ -20,15 +20,47 @@ static void print_chunk(void *user_data, inf_op *op, const inf_chunk *chunk)
         inf_op_cancel(op);
 }
 
-/* After an error: the text so far, if any, as a line; as JSON nothing. */
+/* The result's fields; after an error, where there was something before it, with the error beside
+ * them. */
+static void print_json(const inf_op *op)
+{
+    inf_error failed;
+    json_t *object = NULL;
+
+    if (inf_op_error(op, &failed) == INF_OK) {
+        output_json(result_to_json(op));
+    } else if (has_partial_result(op)) {
+        object = result_to_json(op);
+        if (object)
+            json_object_set_new(object, "error", error_to_json(&failed));
+        output_json(object);
+    }
+}
+
+/* On a terminal: what it cost. */
+static void tell_counts(const inf_result *r)
+{
+    double seconds = (double)r->timings.decode_us / 1e6;
+
+    if (r->completion_tokens < 1 || r->prompt_tokens < 0)
+        return;
+    if (r->completion_tokens > 1 && seconds > 0)
+        tell("%lld tokens after a prompt of %lld, %.1f tokens/s, %.1f s in all",
+             (long long)r->completion_tokens, (long long)r->prompt_tokens,
+             (double)(r->completion_tokens - 1) / seconds, (double)r->timings.total_us / 1e6);
+    else
+        tell("1 token after a prompt of %lld, %.1f s in all", (long long)r->prompt_tokens,
+             (double)r->timings.total_us / 1e6);
+}
+
+/* After an error: the text so far, if any, as a line. */
 static void print_result(const struct settings *s, const inf_op *op, char last)
 {
     inf_result result;
 
     inf_op_result(op, &result, sizeof result);
     if (s->json) {
-        if (inf_op_error(op, NULL) == INF_OK)
-            output_json(result_to_json(op));
+        print_json(op);
         return;
     }
     if (result.text.len == 0 && inf_op_error(op, NULL) != INF_OK)
@@ -40,6 +72,8 @@ static void print_result(const struct settings *s, const inf_op *op, char last)
     if (last != '\n')
         output_write("\n", 1);
     output_flush();
+    if (inf_op_error(op, NULL) == INF_OK)
+        tell_counts(&result);
 }
 
 static int32_t run_one(struct session *session, const struct settings *s, inf_error *err)
@@ -56,6 +90,9 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
     callbacks.user_data = &last;
     if (!s->json && !s->no_stream)
         callbacks.on_token = print_chunk;
+    session_uses(session, s->adapter);
+    if (code == INF_OK && s->chat && !session->in_process)
+        warn(CHAT_ON_SERVER);
     if (code == INF_OK)
         code = inf_generate_start(&op, session->provider, &request, &callbacks, err);
     if (code == INF_OK) {
@@ -70,6 +107,8 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
 /* What stands in files, and the prompt behind the options. */
 static int32_t read_inputs(struct settings *s, inf_error *err)
 {
+    inf_text *const texts[] = {&s->messages, &s->template_variables, &s->json_schema, &s->grammar,
+                               &s->extra_json};
     int32_t code = input_expand(&s->json_schema, s, err);
 
     if (code == INF_OK)
@@ -81,6 +120,8 @@ static int32_t read_inputs(struct settings *s, inf_error *err)
         if (strcmp(s->arguments[0], "-") == 0)
             code = input_read(&s->prompt, s, "-", err);
     }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = without_mark(*texts[i]);
     return code;
 }
 
@@ -102,6 +143,8 @@ static int check_usage(const struct command *command, const struct settings *s)
         return usage_error(command, "--chat is for a PROMPT; --messages are a chat already");
     if (s->batch.data && s->no_stream)
         return usage_error(command, "--no-stream does not go with --batch, which never streams");
+    if (s->strict && !s->batch.data)
+        return usage_error(command, "--strict is for --batch");
     if (s->logprobs.is_set && !s->json && !s->batch.data)
         return usage_error(command, "--logprobs needs --json to be seen");
     return 0;

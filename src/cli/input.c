@@ -112,6 +112,16 @@ int32_t input_read(inf_text *out, struct settings *s, const char *path, inf_erro
     return code;
 }
 
+inf_text without_mark(inf_text text)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    size_t n = sizeof mark - 1;
+
+    if (text.len < n || memcmp(text.data, mark, n) != 0)
+        return text;
+    return (inf_text){text.data + n, text.len - n};
+}
+
 int32_t input_expand(inf_text *text, struct settings *s, inf_error *err)
 {
     if (!text->data || text->data[0] != '@')

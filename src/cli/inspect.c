@@ -43,7 +43,7 @@ int command_inspect(const struct command *command, int argc, char **argv)
         settings_free(&s);
         return exit_code < 0 ? 0 : exit_code;
     }
-    if (session_open_context(&session, &err) == INF_OK &&
+    if (session_open_context(&session, &s, &err) == INF_OK &&
         inf_inspect_start(&op, session.context, s.arguments[0], s.base.data, NULL, &err) ==
             INF_OK &&
         session_wait(op, &err) == INF_OK && inf_op_text(op, &text) == INF_OK)

@@ -30,6 +30,7 @@ static int32_t run(struct session *session, const struct settings *s, inf_error 
     request.n_probe = s->probe.n;
     if (s->top.is_set)
         request.top = s->top.value;
+    session_uses(session, s->adapter);
     code = inf_logits_start(&op, session->provider, &request, NULL, err);
     if (code == INF_OK)
         code = session_wait(op, err);

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,12 +67,23 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+static int no_command(const char *name)
+{
+    struct suggestion best = {0};
+
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        suggest(&best, name, strlen(name), commands[i].name);
+    if (best.name)
+        return usage_error(NULL, "no command '%s'; did you mean %s?", name, best.name);
+    return usage_error(NULL, "no command '%s'", name);
+}
+
 static int help(int argc, char **argv)
 {
     const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
 
     if (argc > 2 && !command)
-        return usage_error(NULL, "no command '%s'", argv[2]);
+        return no_command(argv[2]);
     if (!command)
         return print_help();
     options_print_help(command);
@@ -107,7 +119,7 @@ int main(int argc, char **argv)
     }
     command = find_command(argv[1]);
     if (!command)
-        return usage_error(NULL, "no command '%s'", argv[1]);
+        return no_command(argv[1]);
     interrupt_init();
     return finish(command->run(command, argc - 2, argv + 2));
 }

@@ -1,9 +1,13 @@
 /*
  * options: the table, and the one way from a text or a JSON value to a setting.
+ *
+ * How each flag was typed is remembered for messages: settings_parse writes it before other threads
+ * are there.
  */
 #include "cli/options.h"
 
 #include "cli/input.h"
+#include "cli/suggest.h"
 
 #include <errno.h>
 #include <math.h>
@@ -47,7 +51,9 @@ struct option {
 #define LOGITS COMMAND_LOGITS
 #define TEXT_COMMANDS (COMMAND_TOKENIZE | COMMAND_DETOKENIZE | COMMAND_RENDER)
 #define ON_PROVIDER (GENERATE | COMMAND_ADAPTERS | TEXT_COMMANDS | LOGITS)
-#define ON_MODEL (GENERATE | COMMAND_ADAPTERS | LOGITS)
+#define IN_PROCESS 0x8000U /* a server has no use for it */
+#define ON_MODEL (GENERATE | COMMAND_ADAPTERS | LOGITS | IN_PROCESS)
+#define ALL (ON_PROVIDER | COMMAND_INSPECT)
 
 static const struct option options[] = {
     {'p', "provider", NULL, NULL, "PROVIDER", OPTION_TEXT, AT(provider), ON_PROVIDER,
@@ -113,6 +119,8 @@ static const struct option options[] = {
      "the same in milliseconds"},
     {0, "batch", NULL, NULL, "FILE", OPTION_TEXT, AT(batch), GENERATE,
      "a JSON request a line, - for standard input: all in flight at once, a JSON result a line"},
+    {0, "strict", NULL, NULL, NULL, OPTION_SWITCH, AT(strict), GENERATE,
+     "with --batch: the exit code is that of the first line that failed"},
     {0, "no-stream", NULL, NULL, NULL, OPTION_SWITCH, AT(no_stream), GENERATE,
      "print the text when it is complete"},
     {0, "json", NULL, NULL, NULL, OPTION_SWITCH, AT(json),
@@ -162,8 +170,14 @@ static const struct option options[] = {
      "how many of the largest logits; default 10"},
     {0, "probe", NULL, NULL, "4,5", OPTION_IDS, AT(probe), LOGITS,
      "tokens whose logits are wanted"},
+    {'v', "verbose", NULL, NULL, NULL, OPTION_SWITCH, AT(verbose), ALL,
+     "say on standard error what the library does"},
+    {'q', "quiet", NULL, NULL, NULL, OPTION_SWITCH, AT(quiet), ALL,
+     "say nothing but errors: no warnings, no bar, no counts"},
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static char typed[N_OPTIONS][FLAG_SIZE]; /* "" when not given */
 
 /* ------------------------------------------------------------------ memory, messages */
 
@@ -196,8 +210,9 @@ int usage_error(const struct command *command, const char *format, ...)
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     make_one_line(line);
-    fprintf(stderr, "inference: %s; see 'inference %s%s--help'\n", line,
-            command ? command->name : "", command ? " " : "");
+    fprintf(stderr, "inference: %s%s 'inference %s%s--help'\n", line,
+            *line && line[strlen(line) - 1] == '?' ? " See" : "; see", command ? command->name : "",
+            command ? " " : "");
     return EXIT_USAGE;
 }
 
@@ -510,6 +525,29 @@ static const struct option *find_letter(const struct command *command, char lett
     return NULL;
 }
 
+/* The option exists for another command, is mistyped, or is no option. */
+static int unknown_option(const struct command *command, const char *argument, int shown)
+{
+    const char *word = argument + 2;
+    size_t len = strcspn(word, "=");
+    struct suggestion best = {0};
+
+    for (size_t i = 0; argument[1] == '-' && i < N_OPTIONS; i++) {
+        if (options[i].commands & command->bit) {
+            suggest(&best, word, len, options[i].name);
+            suggest(&best, word, len, options[i].alias);
+        }
+    }
+    if (best.name)
+        return usage_error(command, "unknown option %.*s; did you mean --%s?", shown, argument,
+                           best.name);
+    if (command->bit == COMMAND_GENERATE)
+        return usage_error(command,
+                           "unknown option %.*s; a prompt that begins with a dash stands behind --",
+                           shown, argument);
+    return usage_error(command, "unknown option %.*s", shown, argument);
+}
+
 /* One option at argv[*at], and its value there or in the next argument. */
 static int parse_option(struct settings *s, const struct command *command, int argc, char **argv,
                         int *at)
@@ -523,7 +561,8 @@ static int parse_option(struct settings *s, const struct command *command, int a
     int shown = (int)((is_long ? 2 : 1) + len);
 
     if (!o)
-        return usage_error(command, "unknown option %.*s", shown, argument);
+        return unknown_option(command, argument, shown);
+    snprintf(typed[o - options], FLAG_SIZE, "%.*s", shown, argument);
     if (o->kind == OPTION_SWITCH) {
         if (*value)
             return usage_error(command, "%.*s takes no value", shown, argument);
@@ -547,6 +586,7 @@ int settings_parse(struct settings *s, const struct command *command, int argc, 
     bool only_arguments = false;
 
     memset(s, 0, sizeof *s);
+    s->command = command->bit;
     s->arguments = settings_alloc(s, ((size_t)argc + 1) * sizeof *s->arguments);
     if (!s->arguments)
         return usage_error(command, "out of memory");
@@ -567,6 +607,8 @@ int settings_parse(struct settings *s, const struct command *command, int argc, 
                 return code;
         }
     }
+    if (s->verbose && s->quiet)
+        return usage_error(command, "--verbose and --quiet contradict each other");
     return 0;
 }
 
@@ -595,20 +637,9 @@ static const struct option *find_key(const char *key)
     return NULL;
 }
 
-bool options_flag_of(const char *key, char out[FLAG_SIZE])
+bool options_has_key(const char *key)
 {
-    const struct option *o = NULL;
-
-    for (size_t i = 0; i < N_OPTIONS && !o; i++)
-        if (key_is(options[i].key, key) || key_is(options[i].name, key))
-            o = &options[i];
-    if (!o)
-        return false;
-    if (o->letter)
-        snprintf(out, FLAG_SIZE, "-%c", o->letter);
-    else
-        snprintf(out, FLAG_SIZE, "--%s", o->name);
-    return true;
+    return find_key(key) != NULL;
 }
 
 /* The first option that sets the same: a request's field may have two names. */
@@ -619,6 +650,46 @@ static size_t field_number(const struct option *o)
     while (options[i].offset != o->offset)
         i++;
     return i;
+}
+
+bool options_flag_of(const char *key, char out[FLAG_SIZE])
+{
+    const struct option *o = NULL;
+
+    for (size_t i = 0; i < N_OPTIONS && !o; i++)
+        if (key_is(options[i].key, key) || key_is(options[i].name, key))
+            o = &options[field_number(&options[i])];
+    if (!o)
+        return false;
+    if (o->letter)
+        snprintf(out, FLAG_SIZE, "-%c", o->letter);
+    else
+        snprintf(out, FLAG_SIZE, "--%s", o->name);
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (options[i].offset == o->offset && *typed[i])
+            memcpy(out, typed[i], FLAG_SIZE);
+    return true;
+}
+
+const char *options_typed_in_process(void)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if ((options[i].commands & IN_PROCESS) && *typed[i])
+            return typed[i];
+    return NULL;
+}
+
+static void unknown_key(const char *key, char *why, size_t size)
+{
+    struct suggestion best = {0};
+
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (options[i].key)
+            suggest(&best, key, strlen(key), options[i].key);
+    if (best.name)
+        snprintf(why, size, "unknown key \"%.60s\"; did you mean \"%s\"?", key, best.name);
+    else
+        snprintf(why, size, "unknown key \"%.60s\"", key);
 }
 
 bool settings_from_json(struct settings *s, json_t *object, char *why, size_t size)
@@ -638,7 +709,7 @@ bool settings_from_json(struct settings *s, json_t *object, char *why, size_t si
         if (strcmp(key, "id") == 0)
             continue;
         if (!o) {
-            snprintf(why, size, "unknown key \"%.60s\"", key);
+            unknown_key(key, why, size);
             return false;
         }
         if (json_is_null(value)) /* as if it were not there */

@@ -71,10 +71,12 @@ struct settings {
     /* input and output */
     inf_text batch, base;
     bool json, no_stream, jsonl, no_special, skip_special, no_generation_prompt;
+    bool strict, verbose, quiet;
     struct id_list ids, probe;
     inf_maybe_i32 top;
 
     /* what is no option */
+    unsigned command; /* its bit */
     char **arguments;
     size_t n_arguments;
 
@@ -99,10 +101,16 @@ bool settings_from_json(struct settings *s, json_t *object, char *why, size_t si
 /* Whether it is ID=PATH, neither part empty. */
 bool is_id_and_path(const char *text);
 
-/* The flag ("-n", "--top-k") that sets what a batch line's key, or the long flag's own name, sets. false:
- * none does. */
+/* The flag that sets what a batch line's key, or the long flag's own name, sets: as it was typed, or its
+ * shortest form ("-n", "--top-k"). false: none does. */
 enum { FLAG_SIZE = 40 };
 bool options_flag_of(const char *key, char out[FLAG_SIZE]);
+
+/* Whether a batch line may have it. */
+bool options_has_key(const char *key);
+
+/* A flag that was typed and is for in-process providers alone; NULL: none was. */
+const char *options_typed_in_process(void);
 
 /* Memory that lives as long as the settings; NULL when out of memory. */
 void *settings_alloc(struct settings *s, size_t size);

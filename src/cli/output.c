@@ -1,4 +1,6 @@
-/* output: results on standard output, as text or JSON, and errors on standard error. */
+/*
+ * output: results on standard output, as text or JSON; errors, warnings and a bar on standard error.
+ */
 #include "cli/output.h"
 
 #include "cli/flag_names.h"
@@ -6,10 +8,12 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static atomic_int write_error; /* errno of the first write that failed */
 
@@ -68,14 +72,80 @@ int32_t output_error(inf_error *err)
     return command_error(err, INF_ERROR_IO, "cannot write to standard output: %s", strerror(error));
 }
 
+/* ------------------------------------------------------------------ standard error */
+
+static bool is_quiet;
+static atomic_bool bar_shown;
+
+void output_be_quiet(void)
+{
+    is_quiet = true;
+}
+
 int report_error(const inf_error *err)
 {
     char line[sizeof err->message];
 
-    name_flags(line, sizeof line, err->message);
+    if (err->code == INF_ERROR_IO && atomic_load(&write_error) == EPIPE)
+        return inf_error_exit_code(err->code);
+    name_flags(line, sizeof line, err->message, false);
     make_one_line(line);
     fprintf(stderr, "inference: %s\n", line);
     return inf_error_exit_code(err->code);
+}
+
+static void say(const char *prefix, const char *format, va_list args)
+{
+    char line[sizeof((inf_error *)NULL)->message];
+
+    vsnprintf(line, sizeof line, format, args);
+    make_one_line(line);
+    clear_progress();
+    fprintf(stderr, "inference: %s%s\n", prefix, line);
+}
+
+void warn(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (!is_quiet)
+        say("warning: ", format, args);
+    va_end(args);
+}
+
+void tell(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (!is_quiet && isatty(STDERR_FILENO))
+        say("", format, args);
+    va_end(args);
+}
+
+void clear_progress(void)
+{
+    if (atomic_exchange(&bar_shown, false))
+        fputs("\r\033[K", stderr);
+}
+
+void show_progress(void *user_data, inf_op *op, float fraction)
+{
+    enum { WIDTH = 30 };
+    static const char full[] = "##############################";
+    int n = (int)(fraction * WIDTH);
+
+    (void)user_data;
+    (void)op;
+    if (is_quiet || !isatty(STDERR_FILENO))
+        return;
+    if (fraction >= 1) {
+        clear_progress();
+        return;
+    }
+    atomic_store(&bar_shown, true);
+    fprintf(stderr, "\rloading [%.*s%*s] %3d%%", n, full, WIDTH - n, "", (int)(fraction * 100));
 }
 
 /* ------------------------------------------------------------------ JSON */
@@ -168,6 +238,24 @@ json_t *result_to_json(const inf_op *op)
     if (object && r.tool_calls.data)
         json_object_set_new(object, "tool_calls", text_to_json(r.tool_calls));
     return object;
+}
+
+json_t *error_to_json(const inf_error *err)
+{
+    char line[sizeof err->message];
+
+    name_flags(line, sizeof line, err->message, true);
+    make_one_line(line); /* the last letter may have been cut */
+    return json_pack("{s:s, s:s, s:i}", "code", inf_error_name(err->code), "message", line,
+                     "http_status", err->http_status);
+}
+
+bool has_partial_result(const inf_op *op)
+{
+    inf_result r;
+
+    return inf_op_result(op, &r, sizeof r) == INF_OK &&
+           (r.text.len || r.reasoning.len || r.completion_tokens > 0);
 }
 
 json_t *report_to_json(const inf_adapter_report *r)

@@ -19,11 +19,28 @@ bool output_flush(void);
 /* IO when a write failed, else INF_OK. */
 int32_t output_error(inf_error *err);
 
-/* "inference: <message>" on stderr. Returns the exit code. */
+/* "inference: <message>" on stderr; nothing when it is that the reader of standard output has gone
+ * away. Returns the exit code. */
 int report_error(const inf_error *err);
+
+/* "inference: warning: <text>" on stderr, unless --quiet. */
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "inference: <text>" on stderr, on a terminal only, and unless --quiet. */
+void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Before other threads are there. */
+void output_be_quiet(void);
+
+/* What an operation in flight shows on a terminal while it runs is gone. */
+void clear_progress(void);
+/* A bar on stderr while a model loads: for inf_callbacks. Only on a terminal. */
+void show_progress(void *user_data, inf_op *op, float fraction);
 
 /* Results as JSON; NULL when out of memory. */
 json_t *result_to_json(const inf_op *op);
+/* {"code", "message", "http_status"}; fields keep their names. */
+json_t *error_to_json(const inf_error *err);
+/* Whether an operation that failed has generated something before. */
+bool has_partial_result(const inf_op *op);
 json_t *report_to_json(const inf_adapter_report *report);
 /* A string, or null for absent text. */
 json_t *text_to_json(inf_text text);

@@ -4,6 +4,9 @@
 
 #include "cli/options.h"
 
+#define CHAT_ON_SERVER                                                                             \
+    "--chat changes nothing for a server: a prompt is a user message there in any case"
+
 /* `message` is where --chat puts the prompt. Everything is borrowed from the settings. */
 int32_t request_fill(inf_request *request, inf_message *message, const struct settings *s,
                      inf_error *err);

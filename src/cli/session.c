@@ -1,50 +1,42 @@
 /* session: the context, the provider and the adapters of one run of the command. */
 #include "cli/session.h"
 
+#include "cli/flag_names.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 
-#include <stdatomic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-/* ------------------------------------------------------------------ progress, log */
-
-static atomic_bool bar_shown;
-
-void clear_progress(void)
-{
-    if (atomic_exchange(&bar_shown, false))
-        fputs("\r\033[K", stderr);
-}
-
-void show_progress(void *user_data, inf_op *op, float fraction)
-{
-    enum { WIDTH = 30 };
-    static const char full[] = "##############################";
-    int n = (int)(fraction * WIDTH);
-
-    (void)user_data;
-    (void)op;
-    if (!isatty(STDERR_FILENO))
-        return;
-    if (fraction >= 1) {
-        clear_progress();
-        return;
-    }
-    atomic_store(&bar_shown, true);
-    fprintf(stderr, "\rloading [%.*s%*s] %3d%%", n, full, WIDTH - n, "", (int)(fraction * 100));
-}
+/* ------------------------------------------------------------------ log */
 
 static void log_line(void *user_data, int32_t level, const char *line)
 {
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    char text[1024];
+
     (void)user_data;
+    name_flags(text, sizeof text, line, false);
+    make_one_line(text);
     clear_progress();
-    fprintf(stderr, "inference: %s: %s\n", level == INF_LOG_ERROR ? "error" : "warning", line);
+    fprintf(stderr, "inference: %s: %s\n", names[level], text);
+}
+
+int32_t session_open_context(struct session *session, const struct settings *s, inf_error *err)
+{
+    inf_context_options options;
+
+    memset(session, 0, sizeof *session);
+    if (s->quiet)
+        output_be_quiet();
+    inf_context_options_default(&options, sizeof options);
+    options.log = log_line;
+    options.log_level = s->verbose ? INF_LOG_DEBUG : s->quiet ? INF_LOG_ERROR : INF_LOG_WARNING;
+    return inf_context_create(&session->context, &options, err);
 }
 
 /* ------------------------------------------------------------------ which provider */
@@ -70,6 +62,86 @@ static int32_t find_type(inf_provider_info *out, const char *name, inf_context *
     if (inf_provider_type_info(out, sizeof *out, type) == INF_OK)
         return INF_OK;
     return inf_provider_get(&never, context, told, NULL, err); /* says which there are */
+}
+
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+
+    return value && *value;
+}
+
+/* A name of a model that one would rather expect in the file system or on a hub. */
+static bool looks_like_path(const char *model)
+{
+    return strchr(model, '/') || model[0] == '.' || model[0] == '~';
+}
+
+/* Text does not go to a server that nobody named without a word. */
+static int32_t check_server(struct session *session, const struct settings *s,
+                            const inf_provider_info *info, inf_error *err)
+{
+    const char *flag = options_typed_in_process();
+
+    if (flag)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "%s: the %s provider has no use for it, since it is a server", flag,
+                             info->name);
+    if (s->provider.data || s->url.len || is_set("INFERENCE_PROVIDER") ||
+        is_set(info->url_variable))
+        return INF_OK;
+    if (!s->model.data && s->command != COMMAND_ADAPTERS)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "no model and no server is given: -m FILE.gguf runs a model here, -u "
+                             "URL asks a server, -p %s the one at %s",
+                             info->name, info->default_url);
+    session->is_guess = !s->model.data || !looks_like_path(s->model.data);
+    if (!session->is_guess)
+        warn("-m %s is no file or directory here; %s at %s is asked for a model of that name: -u "
+             "or -p says which server is meant",
+             s->model.data, info->name, info->default_url);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ what is said of its options */
+
+/* More threads than CPUs wait for each other at every step. */
+static void check_threads(const struct settings *s)
+{
+    cpu_set_t cpus;
+
+    if (s->threads.is_set && sched_getaffinity(0, sizeof cpus, &cpus) == 0 &&
+        s->threads.value > CPU_COUNT(&cpus))
+        warn("--threads %d: this process has %d CPUs; more threads than that are far slower",
+             s->threads.value, CPU_COUNT(&cpus));
+}
+
+/* The window a model was trained with, or 0. A file that cannot be read is an error of the load. */
+static json_int_t trained_window(struct session *session, const char *path)
+{
+    inf_op *op = NULL;
+    inf_text text = {NULL, 0};
+    json_t *model = NULL;
+    json_int_t n = 0;
+
+    if (inf_inspect_start(&op, session->context, path, NULL, NULL, NULL) == INF_OK &&
+        session_wait(op, NULL) == INF_OK && inf_op_text(op, &text) == INF_OK)
+        model = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+    n = json_integer_value(json_object_get(model, "n_ctx_train"));
+    json_decref(model);
+    inf_op_release(op);
+    return n;
+}
+
+static void check_window(struct session *session, const struct settings *s)
+{
+    json_int_t trained = 0;
+
+    if (s->ctx.is_set && s->ctx.value > 0)
+        trained = trained_window(session, inf_provider_base_url(session->provider));
+    if (trained > 0 && s->ctx.value > trained)
+        warn("--ctx %d: the model was trained on %lld tokens; beyond those it may answer badly",
+             s->ctx.value, (long long)trained);
 }
 
 /* ------------------------------------------------------------------ its configuration */
@@ -126,22 +198,12 @@ static int32_t set_config(inf_provider_config *c, const struct settings *s, bool
     return set_limits(c, s, err);
 }
 
-int32_t session_open_context(struct session *session, inf_error *err)
-{
-    inf_context_options options;
-
-    memset(session, 0, sizeof *session);
-    inf_context_options_default(&options, sizeof options);
-    options.log = log_line;
-    return inf_context_create(&session->context, &options, err);
-}
-
 int32_t session_open(struct session *session, struct settings *s, int32_t queue_limit,
                      inf_error *err)
 {
     inf_provider_config config;
     inf_provider_info info;
-    int32_t code = session_open_context(session, err);
+    int32_t code = session_open_context(session, s, err);
 
     inf_provider_config_default(&config, sizeof config);
     if (code == INF_OK)
@@ -150,12 +212,20 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
         code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "-m %s and -u %s both name the model; give one", s->model.data,
                              s->url.data);
+    if (code == INF_OK && !info.in_process)
+        code = check_server(session, s, &info, err);
     if (code == INF_OK) {
+        session->in_process = info.in_process;
+        session->model = s->model.data;
         config.type = info.type;
         code = set_config(&config, s, info.in_process, queue_limit, err);
     }
     if (code == INF_OK)
         code = inf_provider_create(&session->provider, session->context, &config, err);
+    if (code == INF_OK && info.in_process) {
+        check_threads(s);
+        check_window(session, s);
+    }
     return code;
 }
 
@@ -199,7 +269,7 @@ int32_t session_load_adapter(struct session *session, inf_text id_and_path, inf_
 static int32_t remember(struct session *session, const inf_op *op, inf_error *err)
 {
     inf_adapter_report report;
-    char **loaded = realloc(session->loaded, (session->n_loaded + 1) * sizeof *loaded);
+    struct loaded *loaded = realloc(session->loaded, (session->n_loaded + 1) * sizeof *loaded);
     char *id = NULL;
 
     if (loaded) {
@@ -209,7 +279,7 @@ static int32_t remember(struct session *session, const inf_op *op, inf_error *er
     }
     if (!id)
         return command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
-    loaded[session->n_loaded++] = id;
+    loaded[session->n_loaded++] = (struct loaded){.id = id};
     return INF_OK;
 }
 
@@ -221,12 +291,11 @@ static void tell_of_others(const inf_op *op)
     if (inf_op_adapter_report(op, &report, sizeof report) != INF_OK)
         return;
     if (report.replaced)
-        fprintf(stderr,
-                "inference: warning: --load: '%.*s' was loaded before; the later one counts\n",
-                (int)report.id.len, report.id.data);
+        warn("--load: '%.*s' was loaded before; the later one counts", (int)report.id.len,
+             report.id.data);
     if (report.evicted.len)
-        fprintf(stderr, "inference: warning: --load: made room for '%.*s' by unloading %.*s\n",
-                (int)report.id.len, report.id.data, (int)report.evicted.len, report.evicted.data);
+        warn("--load: made room for '%.*s' by unloading %.*s", (int)report.id.len, report.id.data,
+             (int)report.evicted.len, report.evicted.data);
 }
 
 int32_t session_load(struct session *session, const struct settings *s, inf_error *err)
@@ -249,9 +318,17 @@ int32_t session_load(struct session *session, const struct settings *s, inf_erro
 static bool named_again(const struct session *session, size_t index)
 {
     for (size_t i = 0; i < index; i++)
-        if (strcmp(session->loaded[i], session->loaded[index]) == 0)
+        if (strcmp(session->loaded[i].id, session->loaded[index].id) == 0)
             return true;
     return false;
+}
+
+void session_uses(struct session *session, inf_text id)
+{
+    for (size_t i = 0; i < session->n_loaded; i++)
+        if (strlen(session->loaded[i].id) == id.len &&
+            memcmp(session->loaded[i].id, id.data, id.len) == 0)
+            session->loaded[i].is_used = true;
 }
 
 /* After an interrupt, which is why it may be called, the unload goes on all the same. */
@@ -269,21 +346,42 @@ int32_t session_unload(struct session *session, const char *id, inf_error *err)
     return code;
 }
 
-void session_close(struct session *session, inf_error *err)
+static void unload_all(struct session *session, inf_error *err)
 {
     inf_error failed = {0};
 
-    clear_progress();
     for (size_t i = 0; i < session->n_loaded; i++) {
+        const struct loaded *one = &session->loaded[i];
+
         if (named_again(session, i))
             continue;
-        session_unload(session, session->loaded[i], &failed);
+        if (!one->is_used && err->code == INF_OK)
+            warn("--load %s: no request used it; --adapter %s does", one->id, one->id);
+        session_unload(session, one->id, &failed);
         if (failed.code != INF_OK && failed.code != INF_ERROR_NOT_FOUND && /* evicted */
             err->code == INF_OK)
             *err = failed;
     }
+}
+
+/* Whoever mistyped a file's name did not expect a server. */
+static void explain(const struct session *session, inf_error *err)
+{
+    char message[sizeof err->message];
+
+    if (!session->is_guess || !session->model || err->code != INF_ERROR_CONNECTION)
+        return;
+    memcpy(message, err->message, sizeof message);
+    command_error(err, err->code, "%.300s; -m %.100s is no file here", message, session->model);
+}
+
+void session_close(struct session *session, inf_error *err)
+{
+    clear_progress();
+    explain(session, err);
+    unload_all(session, err);
     for (size_t i = 0; i < session->n_loaded; i++)
-        free(session->loaded[i]);
+        free(session->loaded[i].id);
     free(session->loaded);
     inf_provider_release(session->provider);
     inf_context_close(session->context, NULL);

@@ -6,10 +6,18 @@
 
 #include "cli/options.h"
 
+struct loaded {
+    char *id;
+    bool is_used; /* by a request */
+};
+
 struct session {
     inf_context *context;
     inf_provider *provider;
-    char **loaded; /* (n_loaded) ids that --load loaded */
+    bool in_process;
+    bool is_guess;         /* nothing said that a server is meant */
+    const char *model;     /* -m, or NULL */
+    struct loaded *loaded; /* (n_loaded) what --load loaded */
     size_t n_loaded;
 };
 
@@ -17,10 +25,13 @@ struct session {
 int32_t session_open(struct session *session, struct settings *s, int32_t queue_limit,
                      inf_error *err);
 /* A context only. */
-int32_t session_open_context(struct session *session, inf_error *err);
+int32_t session_open_context(struct session *session, const struct settings *s, inf_error *err);
 /* Loads what --load says. */
 int32_t session_load(struct session *session, const struct settings *s, inf_error *err);
-/* Unloads what session_load loaded and closes. Keeps *err, unless it is INF_OK. */
+/* A request uses this adapter. On the main thread. */
+void session_uses(struct session *session, inf_text adapter_id);
+/* Unloads what session_load loaded and closes; says which of it nothing used. Keeps *err, unless it is
+ * INF_OK; a failed connection to a server that nobody named is told as that. */
 void session_close(struct session *session, inf_error *err);
 
 /* Waits for an operation, which a signal cancels meanwhile. */
@@ -32,9 +43,5 @@ int32_t session_load_adapter(struct session *session, inf_text id_and_path, inf_
 
 /* Unloads an adapter; a signal ends the waiting. */
 int32_t session_unload(struct session *session, const char *id, inf_error *err);
-
-/* A bar on stderr while a model loads: for inf_callbacks. Only on a terminal. */
-void show_progress(void *user_data, inf_op *op, float fraction);
-void clear_progress(void);
 
 #endif

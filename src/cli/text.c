@@ -1,6 +1,7 @@
 /* text: tokenize, detokenize and render, from standard input. They need no weights. */
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/json_line.h"
 #include "cli/output.h"
 
 #include <stdio.h>
@@ -32,13 +33,14 @@ static int32_t tokenize(struct session *session, struct settings *s, inf_text te
 static int32_t tokenize_json(struct session *session, struct settings *s, inf_text line,
                              inf_error *err)
 {
-    json_error_t why;
-    json_t *value = json_loadb(line.data, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    json_t *value = json_line_parse(line, "a JSON string", err);
     int32_t code = INF_OK;
 
+    if (!value)
+        return err->code;
     if (!json_is_string(value))
-        code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "not a JSON string: %s",
-                             value ? "another kind of value" : why.text);
+        code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "not a JSON string: another kind of value");
     else
         code = tokenize(session, s, (inf_text){json_string_value(value), json_string_length(value)},
                         err);
@@ -50,16 +52,17 @@ static int32_t tokenize_json(struct session *session, struct settings *s, inf_te
 
 static int32_t parse_ids(struct settings *s, inf_text text, struct id_list *out, inf_error *err)
 {
-    json_error_t why;
-    json_t *value = json_loadb(text.data, text.len, 0, &why);
+    json_t *value = json_line_parse(without_mark(text), "a JSON array of ids", err);
     size_t n = json_array_size(value);
     int32_t code = INF_OK;
 
+    if (!value)
+        return err->code;
     out->items = settings_alloc(s, (n ? n : 1) * sizeof *out->items);
     out->n = n;
     if (!json_is_array(value))
-        code = command_error(err, INF_ERROR_INVALID_ARGUMENT, "not a JSON array of ids: %s",
-                             value ? "another kind of value" : why.text);
+        code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "not a JSON array of ids: another kind of value");
     else if (!out->items)
         code = command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n && code == INF_OK; i++) {
@@ -78,7 +81,7 @@ static int32_t parse_ids(struct settings *s, inf_text text, struct id_list *out,
 static int32_t detokenize(struct session *session, struct settings *s, inf_text text,
                           inf_error *err)
 {
-    struct id_list ids;
+    struct id_list ids = {NULL, 0};
     inf_op *op = NULL;
     inf_text out = {0};
     json_t *string = NULL;
@@ -112,8 +115,8 @@ static int32_t render(struct session *session, struct settings *s, inf_text mess
 {
     inf_op *op = NULL;
     inf_text out = {0};
-    int32_t code = inf_render_start(&op, session->provider, messages, !s->no_generation_prompt,
-                                    NULL, err);
+    int32_t code = inf_render_start(&op, session->provider, without_mark(messages),
+                                    !s->no_generation_prompt, NULL, err);
 
     if (code == INF_OK)
         code = session_wait(op, err);
@@ -135,12 +138,15 @@ static int32_t convert_lines(struct session *session, struct settings *s, conver
     size_t len = 0;
     int32_t code = INF_OK;
 
-    for (size_t number = 1;
-         code == INF_OK && input_line(&line, &capacity, &len, stdin, "standard input", err);
+    for (size_t number = 1; code == INF_OK && output_flush() &&
+                            input_line(&line, &capacity, &len, stdin, "standard input", err);
          number++) {
+        inf_text text = {line, len};
         inf_error failed = {0};
 
-        code = len ? convert(session, s, (inf_text){line, len}, &failed) : INF_OK;
+        if (number == 1)
+            text = without_mark(text);
+        code = text.len ? convert(session, s, text, &failed) : INF_OK;
         if (code != INF_OK)
             command_error(err, code, "line %zu: %.400s", number, failed.message);
     }

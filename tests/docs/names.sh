@@ -103,7 +103,7 @@ sort "$scratch/flags" | diff -u --label '--help' --label docs/command.md - "$scr
 
 # null is as if the key were not there, but an unknown key is refused first.
 knows_key() {
-    ! printf '{"%s":null}\n' "$1" | "$INFERENCE" generate -p llamacpp -m /nowhere.gguf --batch - |
+    ! printf '{"%s":null}\n' "$1" | "$INFERENCE" generate -q -p llamacpp -m /nowhere.gguf --batch - |
         grep -q 'unknown key'
 }
 if [ "${INFERENCE_HAS_LLAMACPP:-1}" = 1 ]; then

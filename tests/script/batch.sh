@@ -2,11 +2,24 @@
 # `inference generate --batch`: a request a line, all in flight at once, an answer a line.
 . "${0%/*}/lib.sh"
 
-# batch FILE-CONTENT ARGUMENT...: through a file and through standard input.
+# batch FILE-CONTENT ARGUMENT...: a run that answers each line; how many failed is said.
 batch() {
     printf '%s\n' "$1" >"$work/batch"
     shift
-    expect_ok generate -m "$model" --threads 1 --batch "$work/batch" "$@"
+    answered "$@"
+}
+
+answered() {
+    run generate -m "$model" --threads 1 --batch "$work/batch" "$@"
+    n=$(grep -c '^{"id":[^{]*,"line":[0-9]*,"error":{' "$work/out")
+    if [ "$status" -ne 0 ]; then
+        fail "$*: exit code $status"
+    elif [ "$n" -eq 0 ]; then
+        [ ! -s "$work/err" ] || fail "$*: something on standard error"
+    else
+        grep -q "^inference: warning: $n of [0-9]* lines failed, the first is line [0-9]*\$" "$work/err" &&
+            [ "$(wc -l <"$work/err")" -eq 1 ] || fail "$*: not '$n lines failed'"
+    fi
 }
 
 # ---- ids, numbers, order
@@ -88,7 +101,7 @@ check 'r["error"]["code"] == "invalid_argument" and "more than 64" in r["error"]
 batch "$(python3 -c 'print(*("{\"prompt\":\"hi\",\"%s%s\":1}" % ("x" * n, "\u00e9" * 300) for n in range(4)), sep="\n")')"
 check 'len(lines) == 4 and all("unknown key" in l["error"]["message"] for l in lines)'
 printf '{"prompt":"\377","max_tokens":1}\n{"prompt":"a\\u0000b","max_tokens":1}\n' >"$work/batch"
-expect_ok generate -m "$model" --threads 1 --batch "$work/batch"
+answered
 check '{l["line"]: "error" in l for l in lines} == {1: True, 2: False}' 'bytes that are no UTF-8'
 
 # ---- the command line's options are the defaults, and every key has its effect
@@ -112,7 +125,7 @@ batch '{"prompt":"hi","temperature":0,"max_tokens":8}
 {"messages":[{"role":"user","content":"hi"}],"max_tokens":1,"template_variables":{"x":1}}
 {"prompt":"hi","timeout":0.000001}
 {"prompt":"hi","timeout_ms":1000000,"max_tokens":1,"min_p":0.1,"top_p":0.9,"repetition_penalty":1.1,"frequency_penalty":0.1,"presence_penalty":0.1,"seed":"18446744073709551615","stop_token_ids":[5]}
-{"prompt":"hi","model":"ignored","max_tokens":1}
+{"prompt":"hi","model":null,"max_tokens":1}
 {"prompt":"hi","extra_json":{"a":1},"max_tokens":1}
 {"prompt":"hi","extra_headers":"A: b","max_tokens":1}'
 check 'all(test(l) for l in lines for line, test in {
@@ -131,7 +144,7 @@ check 'all(test(l) for l in lines for line, test in {
     13: lambda r: r["completion_tokens"] == 1,
     14: lambda r: r["error"]["code"] == "timeout",
     15: lambda r: r["completion_tokens"] == 1,
-    16: lambda r: r["model"] != "ignored",
+    16: lambda r: r["model"].endswith("base.gguf"),
     17: lambda r: r["error"]["code"] == "unsupported" and "extra_json" in r["error"]["message"],
     18: lambda r: r["error"]["code"] == "unsupported" and "extra_headers" in r["error"]["message"]}.items() if line == l["line"])'
 check 'len(lines) == 18'
@@ -154,6 +167,53 @@ batch '{"prompt":"hi","max_tokens":1}
 check '{l["line"]: l.get("adapter_id") for l in lines if "error" not in l} == {1: "a", 2: None}'
 check 'any("adapter_scale" in str(l.get("error")) for l in lines if l["line"] == 3)'
 
+
+# ---- what a line says to no effect is told once; an adapter that no line uses too
+printf '{"prompt":"hi","model":"other","max_tokens":1}\n{"prompt":"hi","model":"other","max_tokens":1}\n' >"$work/batch"
+expect_warning 'line 1: "model" changes nothing in process' generate -m "$model" --threads 1 --batch "$work/batch"
+printf '{"prompt":"hi","model":"%s","max_tokens":1}\n' "$model" >"$work/batch"
+expect_ok generate -m "$model" --threads 1 --batch "$work/batch"
+printf '{"prompt":"hi","adapter_id":"b","max_tokens":1}\n' >"$work/batch"
+expect_warning '--load a: no request used it' generate -m "$model" --threads 1 --batch "$work/batch" \
+    --load "a=$adapter-0" --load "b=$adapter-1"
+
+# ---- a byte order mark is no part of the first line
+printf '\357\273\277{"prompt":"hi","max_tokens":1}\n{"prompt":"hi","max_tokens":1}\n' >"$work/batch"
+expect_ok generate -m "$model" --threads 1 --batch "$work/batch"
+check '[l["completion_tokens"] for l in lines] == [1, 1]' 'a byte order mark'
+
+# ---- what is no JSON is told with its column in characters
+batch '{"id":"Größe 😀","seed":18446744073709551616}
+{"ü":1,"prompt":"hi","prompt":"ho"}
+{"prompt":"Grüße \ud800 x"}
+{"prompt":"Grüße \udc00 x"}
+{"prompt":"ü","n":-9223372036854775809}
+{"prompt":"ü",x}
+{"prompt":"a\"b","x":tru}'
+check '{l["line"]: l["error"]["message"].rsplit("column ")[-1] for l in lines} == {1: "24)", 2: "22)", 3: "11)", 4: "11)", 5: "19)", 6: "15)", 7: "22)"}' 'columns'
+check 'all(word in l["error"]["message"] for l in lines for line, word in {1: "too big integer", 2: "duplicate", 3: "Unicode", 4: "Unicode", 5: "too big negative"}.items() if line == l["line"])'
+batch '{"prompt":"hi","max_token":1}'
+check 'r["error"]["message"] == "unknown key \"max_token\"; did you mean \"max_tokens\"?"'
+
+# ---- keys stay keys, and what no key sets is called by its flag
+batch '{"prompt":"hi","max_tokens":0}
+{"prompt":"one two three four five six seven"}' --ctx 16 -n 4
+check '{l["line"]: l["error"]["message"] for l in lines}[1].startswith("max_tokens: 0")'
+check '"raise --ctx" in {l["line"]: l["error"]["message"] for l in lines}[2]'
+
+# ---- what came before an error stands beside it
+printf '{"prompt":"hi","ignore_eos":true,"timeout":0.5}\n' >"$work/batch"
+run generate -m "$model" --threads 1 --batch "$work/batch" --ctx 16384 -n 16000 -q
+check 'r["error"]["code"] == "timeout" and r["completion_tokens"] > 0 and r["text"] and r["finish_reason"] is None' 'a timeout'
+
+# ---- --strict
+printf '{"prompt":"hi","max_tokens":1}\n{"prompt":"hi","adapter_id":"none"}\n{"prompt":""}\n' >"$work/batch"
+run generate -m "$model" --threads 1 --batch "$work/batch" --strict
+[ "$status" -eq 3 ] && grep -q "^inference: 2 of 3 lines failed, the first is line 2: adapter 'none'" "$work/err" ||
+    fail "--strict: exit code $status"
+run generate -m "$model" --threads 1 --batch "$work/batch" --quiet
+[ "$status" -eq 0 ] && [ ! -s "$work/err" ] || fail "--quiet tells how many failed"
+expect_usage '--strict is for --batch' generate -m "$model" --strict hi
 
 # More lines than may wait: all get an answer.
 python3 -c 'print("{\"prompt\":\"hi\",\"max_tokens\":1}\n" * 300)' >"$work/batch"

@@ -167,7 +167,8 @@ check 'len(r["logprobs"]) == 8 and r["logprobs"][0]["top"] == []'
 # ---- adapters
 greedy --json hi
 mv "$work/out" "$work/base"
-greedy --json --load "a=$adapter-0" --load "b=$adapter-1" --adapter b hi
+expect_warning "--load a: no request used it; --adapter a" generate --threads 1 -m "$model" \
+    --temperature 0 -n 8 --json --load "a=$adapter-0" --load "b=$adapter-1" --adapter b hi
 cat "$work/base" >>"$work/out"
 check 'r["adapter_id"] == "b" and r["adapter_generation"] == 2 and r["mean_adapters"] == 1 and r["token_ids"] != lines[1]["token_ids"]'
 greedy --json --load "a=$adapter-0" --adapter-id a --adapter-scale 0 hi
@@ -176,7 +177,7 @@ check 'r["adapter_id"] == "a" and r["token_ids"] == lines[1]["token_ids"]' 'scal
 greedy --json --adapter "" hi
 check 'r["adapter_id"] is None' 'an empty id is no adapter'
 run generate --threads 1 -m "$model" --temperature 0 -n 8 --json --load "a=$adapter-1" \
-    --load "a=$adapter-0" --load "b=$adapter-1" --adapter a hi
+    --load "a=$adapter-0" --adapter a hi
 [ "$status" -eq 0 ] && grep -q "warning: --load: 'a' was loaded before" "$work/err" ||
     fail 'one id twice is not said'
 mv "$work/out" "$work/replaced"
@@ -194,6 +195,9 @@ expect_error 8 'none' generate --threads 1 -m "$model" --load "a=$work/none" hi
 for wrong in nothing "=$adapter-0" "a="; do
     expect_usage "--load takes ID=PATH" generate --threads 1 -m "$model" --load "$wrong" hi
 done
+
+expect_warning "--load a: no request used it" generate --threads 1 -m "$model" -n 1 --load "a=$adapter-0" hi
+expect_ok generate --threads 1 -m "$model" -n 1 --quiet --load "a=$adapter-0" hi
 
 # ---- the model and its settings
 expect_error 3 '--kv-budget: 0' generate -m "$model" --kv-budget 0 hi
@@ -225,28 +229,52 @@ expect_error 5 'transformers' generate -m "$fixtures" hi
 expect_error 12 'raise --max-adapters' generate --threads 1 -m "$model" --max-adapters 1 --load "a=$adapter-0" --load "b=$adapter-1" hi
 for wrong in "--ctx 0" "--ctx 15" "--ctx -5" "--max-sequences 0" "--max-sequences 65" "--threads -1" \
     "--queue-limit -1" "--prefill-chunk 0"; do
-    expect_error 3 '.' generate --threads 1 -m "$model" $wrong hi
+    expect_error 3 "${wrong%% *}" generate --threads 1 -m "$model" $wrong hi
 done
+cpus=$(python3 -c 'import os; print(len(os.sched_getaffinity(0)))')
+expect_warning "--threads $((cpus + 1)): this process has $cpus CPUs" generate -m "$model" -n 1 --threads $((cpus + 1)) hi
+expect_warning '--ctx 513: the model was trained on 512 tokens' generate --threads 1 -m "$fixtures/llama/base.gguf" --ctx 513 -n 1 hi
+expect_ok generate --threads 1 -m "$fixtures/llama/base.gguf" --ctx 512 -n 1 hi
 
-# ---- a bar while the model loads: on a terminal only (the others here see none), gone in the end; a
-# load that is over at once may have none
-python3 -c '
-import os, pty, subprocess, sys
-ours, theirs = pty.openpty()
-process = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs)
-os.close(theirs)
-shown = b""
-try:
-    while True:
-        piece = os.read(ours, 4096)
-        if not piece:
-            break
-        shown += piece
-except OSError:
-    pass
-good = not shown or (b"loading [" in shown and shown.endswith(b"\r\033[K"))
-sys.exit(not (good and process.returncode == 0 and b"loading" not in process.stdout))' \
-    "$INFERENCE" generate -m "$model" --threads 1 -n 1 hi || fail 'the bar on a terminal'
+# ---- no server and no model, or something that may be meant as either
+expect_error 3 'no model and no server is given: -m FILE' generate hi
+expect_error 3 'no model and no server is given: -m FILE' tokenize
+run generate -m "$work/no-such-directory" hi
+if grep -q 'no connection' "$work/err"; then
+    grep -q "warning: -m $work/no-such-directory is no file or directory here; vllm at http://localhost:8100" "$work/err" ||
+        fail 'a mistyped -m goes to a server without a word'
+    run generate -m mistyped hi
+    is_error 17 '8100.* -m mistyped is no file here' 'a mistyped -m without a slash'
+fi
+
+# ---- what a flag is called is what was typed
+expect_error 3 '^inference: -n: 0 ' generate -m "$model" -n 0 hi
+expect_error 3 '^inference: --max-tokens: 0 ' generate -m "$model" --max-tokens=0 hi
+expect_error 3 '^inference: --timeout: 0 ' generate -m "$model" --timeout 0 hi
+expect_error 3 '^inference: --timeout-ms: 0 ' generate -m "$model" --timeout-ms 0 hi
+
+# ---- verbose, quiet
+run generate --threads 1 -m "$model" -n 1 --verbose hi
+[ "$status" -eq 0 ] && grep -q '^inference: debug: ' "$work/err" || fail '--verbose tells nothing'
+expect_ok generate -q -m "$model" -n 1 --threads $((cpus + 1)) hi
+expect_usage 'contradict' generate -q -v -m "$model" hi
+
+# ---- byte order marks
+printf '\357\273\277[{"role":"user","content":"hi"}]' >"$work/marked"
+expect_ok generate --threads 1 -m "$model" -n 1 --messages "$work/marked"
+printf '\357\273\277{"enum":["red"]}' >"$work/marked"
+expect_ok generate --threads 1 -m "$model" -n 20 --json --json-schema "@$work/marked" hi
+check 'json.loads(r["text"]) == "red"'
+printf '\357\273\277root ::= "x"' >"$work/marked"
+expect_ok generate --threads 1 -m "$model" -n 20 --json --grammar "@$work/marked" hi
+check 'r["text"] == "x"'
+expect_ok generate --threads 1 -m "$model" -n 1 --chat --template-variables "$(printf '\357\273\277{"x":1}')" hi
+
+# ---- an error keeps what came before it
+run generate --threads 1 -m "$model" --ctx 16384 -q -n 16000 --ignore-eos --json --timeout 0.5 hi
+[ "$status" -eq 16 ] || fail 'no timeout'
+check 'r["error"]["code"] == "timeout" and r["completion_tokens"] > 0 and r["text"] and r["finish_reason"] is None' \
+    'a timeout with --json'
 
 # ---- usage
 expect_usage 'a PROMPT, --messages FILE or --batch FILE is missing' generate --threads 1 -m "$model"
@@ -275,6 +303,13 @@ expect_usage "unknown option --ids" generate --ids 1 a
 expect_usage 'a command is missing'
 expect_usage "no command 'produce'" produce
 expect_usage "no command" ''
+expect_usage "no command 'generat'; did you mean generate[?]" generat
+expect_usage "no command 'generat'; did you mean generate[?]" help generat
+expect_usage 'unknown option --temprature; did you mean --temperature[?]' generate --temprature 1 a
+expect_usage 'unknown option --max-token; did you mean --max-tokens[?]' generate --max-token=1 a
+expect_usage 'unknown option --base-ulr; did you mean --base-url[?]' render --base-ulr x
+expect_usage 'unknown option -5; a prompt that begins with a dash stands behind --' generate '-5 degrees'
+expect_usage 'unknown option --- a list; a prompt that begins' generate '--- a list'
 expect_usage "unknown option" generate "--$(printf 'a\nb\377')" a
 
 finish

@@ -55,7 +55,8 @@ has() { # COMMAND OPTION...
     done
 }
 has generate -p -m -u --load --adapter -s -n --temperature --top-p --top-k --min-p --repetition-penalty \
-    --seed --stop --ignore-eos --dtype --device --threads --ctx --chat --messages --timeout --no-stream --json --batch
+    --seed --stop --ignore-eos --dtype --device --threads --ctx --chat --messages --timeout --no-stream --json --batch \
+    --strict --verbose --quiet
 has adapters -p -u -m --json
 has inspect --base --json
 has tokenize -m --no-special --jsonl
@@ -73,7 +74,7 @@ while read -r field; do
     printf '{"prompt":"hi","max_tokens":1}\n' >"$work/batch"
     printf '{"%s":null}\n' "$field" >>"$work/lines"
 done <"$work/fields"
-expect_ok generate -m "$model" --threads 1 --batch "$work/lines"
+run generate -m "$model" --threads 1 --batch "$work/lines"
 check 'all("nothing to generate from" in l["error"]["message"] for l in lines) and len(lines) > 20' 'a batch key of each field'
 expect_ok generate -m "$model" --threads 1 --batch "$work/batch"
 check 'r["completion_tokens"] == 1'

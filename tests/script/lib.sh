@@ -1,7 +1,7 @@
 # Sourced by the tests beside it: the fixtures, one run of the command, and what to expect of it.
 # $INFERENCE is the command, $INFERENCE_SOURCE_DIR the tree. A test ends with `finish`.
 set -u
-unset INFERENCE_PROVIDER LLAMACPP_MODEL_PATH VLLM_BASE_URL OLLAMA_BASE_URL TRANSFORMERS_MODEL_NAME
+unset INFERENCE_PROVIDER LLAMACPP_MODEL_PATH VLLM_BASE_URL OLLAMA_BASE_URL TRANSFORMERS_MODEL_NAME VLLM_API_KEY
 LC_ALL=C.UTF-8
 export LC_ALL
 
@@ -57,7 +57,19 @@ expect_error() { # CODE PATTERN ARGUMENT...
 expect_usage() { # PATTERN ARGUMENT...
     pattern=$1
     shift
-    expect_error 2 "$pattern.*; see 'inference .*--help'" "$@"
+    expect_error 2 "$pattern.*(; see|See) 'inference .*--help'" "$@"
+}
+
+# Exit code 0, and one warning of this pattern.
+expect_warning() { # PATTERN ARGUMENT...
+    pattern=$1
+    shift
+    run "$@"
+    if [ "$status" -ne 0 ]; then
+        fail "$*: exit code $status"
+    elif [ "$(wc -l <"$work/err")" -ne 1 ] || ! grep -Eq -- "^inference: warning: .*$pattern" "$work/err"; then
+        fail "$*: not one warning of '$pattern'"
+    fi
 }
 
 # with_template TEMPLATE OUT: the model with this chat template, of at most 198 bytes.

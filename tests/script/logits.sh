@@ -38,7 +38,7 @@ logits --ids 1,2,3 --load "a=$adapter-0" --adapter a --adapter-scale 0 --top 288
 cat "$work/all" "$work/with" >>"$work/out"
 check 'all(abs(dict(map(tuple, r["top"]))[i] - x) < 1e-5 for i, x in lines[1]["top"])' 'scale 0 is the base'
 check 'any(abs(dict(map(tuple, r["top"]))[i] - x) > 1e-3 for i, x in lines[2]["top"])' 'scale 1 is not'
-logits --ids 1,2,3 --load "a=$adapter-0"
+expect_warning '--load a: no request used it' logits -m "$model" --threads 1 --ids 1,2,3 --load "a=$adapter-0"
 expect_error 3 "'x' is not loaded" logits -m "$model" --ids 1 --adapter x
 
 # ---- what cannot be
@@ -55,7 +55,8 @@ expect_error 13 'window --ctx|--ctx of' logits -m "$model" --ctx 16 --ids "$(seq
 logits --ctx 16 --ids "$(seq -s, 1 16)"
 logits --ids "$(yes 7 | head -n 3000 | paste -s -d, -)" --top 1
 expect_error 5 '--dtype: a GGUF file has its own types, q8_0' logits -m "$model" --dtype q8_0 --ids 1
-expect_error 5 'vllm' logits --ids 1
+expect_error 5 'vllm' logits -p vllm --ids 1
+expect_error 3 'no model and no server is given: -m' logits --ids 1
 expect_usage '--ids 1,2,3 is missing' logits -m "$model"
 expect_usage 'list of token ids' logits --ids ''
 expect_usage 'list of token ids' logits --ids 1,

@@ -1,7 +1,6 @@
 #!/bin/sh
 # The command with -p vllm and -p ollama, against the fake servers (tests/fake/server.py).
 . "${0%/*}/lib.sh"
-unset VLLM_API_KEY
 
 # serve KIND: a fake server; $url is where. It ends when descriptor 7 or 8 is closed.
 serve() {
@@ -61,6 +60,11 @@ expect_output '' adapters list "$@" # generate took back what it loaded
 expect_error 11 'lora_' adapters load "$@" "c=$peft/nan-weight"
 expect_error 3 '--device: the vllm provider has no use for it, since it is a server' generate "$@" -m smol --device cuda hi
 expect_error 3 '--dtype: the vllm provider has no use for it, since it is a server' adapters load "$@" --dtype float32 "c=$adapter-0"
+expect_error 3 '--ctx: the vllm provider has no use for it, since it is a server' generate "$@" -m smol --ctx 4096 hi
+expect_error 3 '--max-sequences: the vllm provider' generate "$@" -m smol --max-sequences 16 hi
+expect_warning '--chat changes nothing for a server' generate "$@" -m smol --chat -n 3 hi
+printf '{"prompt":"hi","chat":true,"max_tokens":3}\n{"prompt":"hi","chat":true,"max_tokens":3}\n' >"$work/batch"
+expect_warning '--chat changes nothing for a server' generate "$@" -m smol --batch "$work/batch"
 printf '%s\n' '{"do":"next","path":"/v1/unload_lora_adapter","act":"wait","seconds":20}' >&7
 "$INFERENCE" adapters unload "$@" nobody >"$work/out" 2>"$work/err" &
 pid=$!

@@ -10,10 +10,16 @@ import json, os, signal, subprocess, sys, time
 command, model, adapter, work = sys.argv[1:]
 failures = 0
 LONG = ["--threads", "1", "--ctx", "8192", "--ignore-eos", "-n", "8000"]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+for number in SIGNALS: # a suite that runs in the background inherited them as ignored
+    signal.signal(number, signal.SIG_DFL)
 
-def start(*arguments, stdin=subprocess.DEVNULL):
+def start(*arguments, stdin=subprocess.DEVNULL, ignored=()):
+    def ignore():
+        for n in ignored:
+            signal.signal(n, signal.SIG_IGN)
     return subprocess.Popen([command, *arguments], stdin=stdin, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+                            stderr=subprocess.PIPE, preexec_fn=ignore)
 
 def wait_until_ready(process): # it blocks the signals first of all
     for _ in range(3000):
@@ -36,7 +42,7 @@ def finish(name, process, read, code=15, words=b"cancelled|interrupted"):
     expect(name, ok and any(w in lines[0] for w in words.split(b"|")), process, out, err)
     return read + out
 
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+for number in SIGNALS:
     # while it streams
     p = start("generate", "-m", model, "--load", "a=" + adapter, "--adapter", "a", *LONG, "hi")
     first = os.read(p.stdout.fileno(), 1)
@@ -44,13 +50,27 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     out = finish("streaming, signal %d" % number, p, first)
     expect("the text so far ends in a newline", out.endswith(b"\n") and len(out) > 1, p, out, b"")
 
-# as a JSON object: nothing comes out
+# what the parent ignores stays ignored, as under nohup; the others end it
+for number in SIGNALS:
+    p = start("generate", "-m", model, *LONG[:-1], "2000", "hi", ignored=(number,))
+    first = os.read(p.stdout.fileno(), 1)
+    p.send_signal(number)
+    out, err = p.communicate(timeout=100)
+    expect("ignored signal %d" % number, p.returncode == 0 and err == b"", p, out, err)
+p = start("generate", "-m", model, *LONG, "hi", ignored=(signal.SIGHUP,))
+first = os.read(p.stdout.fileno(), 1)
+p.send_signal(signal.SIGHUP)
+p.send_signal(signal.SIGTERM)
+finish("SIGTERM with SIGHUP ignored", p, first)
+
+# as a JSON object: what was generated comes out with the error, when anything was
 p = start("generate", "-m", model, "--json", *LONG, "hi")
 wait_until_ready(p)
 p.send_signal(signal.SIGINT)
 out, err = p.communicate(timeout=100)
 if p.returncode != 0: # it may have been done before
-    expect("--json", p.returncode == 15 and out == b"" and err.count(b"\n") == 1, p, out, err)
+    expect("--json", p.returncode == 15 and err.count(b"\n") == 1 and
+           (out == b"" or json.loads(out)["error"]["code"] == "cancelled"), p, out, err)
 
 # a batch: every line that was read gets an answer
 with open(work + "/batch", "w") as file:
@@ -64,6 +84,8 @@ answers = [json.loads(line) for line in (first + out).splitlines()]
 expect("batch", p.returncode == 15 and err.count(b"\n") == 1 and
        sorted(a["id"] for a in answers) == list(range(40)) and
        any(a.get("error", {}).get("code") == "cancelled" for a in answers), p, out, err)
+expect("batch: the texts so far", any(a.get("error", {}).get("code") == "cancelled" and a.get("text") and
+       a["completion_tokens"] > 0 and a["prompt_tokens"] > 0 for a in answers), p, out, err)
 
 # while a chat template loops
 for arguments in (("generate", "--threads", "1", "--chat", "hi"), ("render",)):

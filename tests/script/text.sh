@@ -121,7 +121,7 @@ input=/dev/null
 expect_usage 'the input comes from standard input' tokenize -m "$model" hi
 expect_usage 'unknown option --jsonl' render --jsonl
 expect_usage 'unknown option --no-special' detokenize --no-special
-expect_error 5 'vllm' tokenize
+expect_error 5 'vllm' tokenize -p vllm
 expect_error 8 'none' tokenize -m "$work/none.gguf"
 expect_error 9 '.' render -m "$INFERENCE_SOURCE_DIR/README.md"
 LLAMACPP_MODEL_PATH=$model

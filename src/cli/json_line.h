@@ -1,0 +1,13 @@
+/* json_line: JSON that a user wrote, with errors that say where. */
+#ifndef INF_CLI_JSON_LINE_H
+#define INF_CLI_JSON_LINE_H
+
+#include <inference/inference.h>
+#include <jansson.h>
+
+/* A JSON value of any kind, or NULL with INVALID_ARGUMENT: "not WHAT: why (column 7)", the place where
+ * the piece that is wrong begins, counted in characters from 1. Numbers beyond 64 bits, a key that
+ * stands twice and halves of surrogate pairs are errors. */
+json_t *json_line_parse(inf_text text, const char *what, inf_error *err);
+
+#endif
