@@ -13,7 +13,8 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 add_library(inf_options INTERFACE)
 target_compile_definitions(inf_options INTERFACE _GNU_SOURCE)
-target_compile_options(inf_options INTERFACE -Wall -Wextra -Wconversion -Wshadow)
+target_compile_options(inf_options INTERFACE -Wall -Wextra -Wconversion -Wshadow
+    $<$<COMPILE_LANGUAGE:C>:-Wdeclaration-after-statement>)
 if(INF_WERROR)
     target_compile_options(inf_options INTERFACE -Werror)
 endif()

@@ -223,10 +223,9 @@ static void gemma_calls_the_assistant_model(void **state)
 static void gemma_says_that_it_takes_no_system_message(void **state)
 {
     char *source = load("gemma-2");
-
-    (void)state;
     struct outcome o = render_all(inf_str(source), inf_str(FOUR), NULL, NULL, true);
 
+    (void)state;
     assert_int_equal(o.code, INF_ERROR_TEMPLATE);
     assert_string_equal(o.err.message,
                         "the chat template refuses the messages: System role not supported");

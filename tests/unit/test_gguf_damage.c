@@ -177,13 +177,12 @@ static int run_child(const char *path, uint32_t variant, int32_t n_positions)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        struct rlimit no_core = {0, 0};
+        struct rlimit limit = {0, 0}; /* no core */
 
-        setrlimit(RLIMIT_CORE, &no_core);
+        setrlimit(RLIMIT_CORE, &limit);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-        struct rlimit memory = {(rlim_t)2 << 30, (rlim_t)2 << 30};
-
-        setrlimit(RLIMIT_AS, &memory); /* an absurd allocation is a death */
+        limit = (struct rlimit){(rlim_t)2 << 30, (rlim_t)2 << 30};
+        setrlimit(RLIMIT_AS, &limit); /* an absurd allocation is a death */
 #endif
         if (getenv("GGUF_DAMAGE_LOG") == NULL) {
             int null = open("/dev/null", O_WRONLY);

@@ -118,16 +118,6 @@ static bool listens(void)
 static const char *start_server(void)
 {
     char nghttpd[64], key[128], port_text[16];
-
-    find_nghttpd(nghttpd, sizeof nghttpd);
-    if (!*nghttpd)
-        return "no nghttpd (Debian: nghttp2-server)";
-    snprintf(folder, sizeof folder, "/tmp/inference-h2-XXXXXX");
-    if (!mkdtemp(folder))
-        return "no folder";
-    snprintf(certificate, sizeof certificate, "%s/certificate.pem", folder);
-    snprintf(key, sizeof key, "%s/key.pem", folder);
-    snprintf(log_path, sizeof log_path, "%s/log", folder);
     char *const make_certificate[] = {"openssl",
                                       "req",
                                       "-x509",
@@ -147,6 +137,18 @@ static const char *start_server(void)
                                       "-addext",
                                       "subjectAltName=DNS:localhost",
                                       NULL};
+    char *const serve[] = {nghttpd, "-v",  "-a",      "127.0.0.1", "-d",        folder,
+                           "-m",    "100", port_text, key,         certificate, NULL};
+
+    find_nghttpd(nghttpd, sizeof nghttpd);
+    if (!*nghttpd)
+        return "no nghttpd (Debian: nghttp2-server)";
+    snprintf(folder, sizeof folder, "/tmp/inference-h2-XXXXXX");
+    if (!mkdtemp(folder))
+        return "no folder";
+    snprintf(certificate, sizeof certificate, "%s/certificate.pem", folder);
+    snprintf(key, sizeof key, "%s/key.pem", folder);
+    snprintf(log_path, sizeof log_path, "%s/log", folder);
     if (!run(make_certificate))
         return "no openssl command";
     /* A sparse file that nobody reads to its end. */
@@ -154,8 +156,6 @@ static const char *start_server(void)
         return "no files";
     port = unused_port();
     snprintf(port_text, sizeof port_text, "%d", port);
-    char *const serve[] = {nghttpd, "-v",  "-a",      "127.0.0.1", "-d",        folder,
-                           "-m",    "100", port_text, key,         certificate, NULL};
     server = start(serve, log_path);
     return server > 0 && listens() ? NULL : "nghttpd does not start";
 }

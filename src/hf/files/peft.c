@@ -96,6 +96,8 @@ static int32_t take_apart(struct piece *out, const struct safetensors_tensor *t,
 {
     static const char prefix[] = "base_model.model.";
     const char *name = t->name;
+    size_t len = 0;
+    size_t module_len = 0;
 
     if (has_control(name))
         return error_set(err, INF_ERROR_BAD_FORMAT,
@@ -103,7 +105,7 @@ static int32_t take_apart(struct piece *out, const struct safetensors_tensor *t,
                          name);
     if (strncmp(name, prefix, sizeof prefix - 1) == 0)
         name += sizeof prefix - 1;
-    size_t len = strlen(name), module_len = 0;
+    len = strlen(name);
     *out = (struct piece){.module = name, .tensor = t};
     if (is_lora(name, len, ".lora_A", &module_len))
         out->part = PART_A;
@@ -156,19 +158,18 @@ static int32_t join_pieces(struct peft_adapter *p, const struct piece *pieces, s
                            inf_error *err)
 {
     char *name = p->names;
+    int32_t code = INF_OK;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && code == INF_OK; i++) {
         if (i == 0 || compare_modules(&pieces[i - 1], &pieces[i]) != 0) {
             p->modules[p->n_modules++] = (struct peft_module){.name = name};
             memcpy(name, pieces[i].module, pieces[i].module_len);
             name += pieces[i].module_len;
             *name++ = '\0';
         }
-        int32_t code = join_piece(&p->modules[p->n_modules - 1], &pieces[i], err);
-        if (code != INF_OK)
-            return code;
+        code = join_piece(&p->modules[p->n_modules - 1], &pieces[i], err);
     }
-    return INF_OK;
+    return code;
 }
 
 /* Every tensor taken apart; *bytes is what the module names need. */
@@ -192,13 +193,11 @@ static int32_t list_pieces(struct piece *pieces, const struct safetensors *weigh
 static int32_t pair_tensors(struct peft_adapter *p, inf_error *err)
 {
     size_t n = safetensors_count(p->weights), bytes = 0;
-
-    if (n == 0)
-        return error_set(err, INF_ERROR_BAD_FORMAT, WEIGHTS_NAME " holds no tensors");
     struct piece *pieces = mem_calloc(n, sizeof *pieces);
-    if (!pieces)
-        return error_no_memory(err);
-    int32_t code = list_pieces(pieces, p->weights, &bytes, err);
+    int32_t code = pieces ? list_pieces(pieces, p->weights, &bytes, err) : error_no_memory(err);
+
+    if (code == INF_OK && n == 0)
+        code = error_set(err, INF_ERROR_BAD_FORMAT, WEIGHTS_NAME " holds no tensors");
     if (code == INF_OK) {
         p->modules = mem_calloc(n, sizeof *p->modules);
         p->names = mem_alloc(bytes);
@@ -235,6 +234,7 @@ static int32_t check_tensor(const struct safetensors_tensor *t, inf_error *err)
 static int32_t check_pair(const struct peft_module *m, inf_error *err)
 {
     const struct safetensors_tensor *any = m->a ? m->a : m->b ? m->b : m->base;
+    int32_t code = INF_OK;
 
     if (!m->a && !m->b)
         return refuse_tensor(any->name, err);
@@ -243,7 +243,7 @@ static int32_t check_pair(const struct peft_module *m, inf_error *err)
                          WEIGHTS_NAME ": tensor \"%.160s\" has no lora_%c beside it; save the "
                                       "adapter again",
                          any->name, m->a ? 'B' : 'A');
-    int32_t code = check_tensor(m->a, err);
+    code = check_tensor(m->a, err);
     if (code == INF_OK)
         code = check_tensor(m->b, err);
     return code == INF_OK && m->base ? check_tensor(m->base, err) : code;
@@ -319,16 +319,14 @@ static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *e
 {
     char *text = NULL, *path = path_join(dir, CONFIG_NAME);
     size_t len = 0;
+    int32_t code = path ? file_read(&text, &len, path, PEFT_CONFIG_MAX_BYTES, err)
+                        : error_no_memory(err);
 
-    if (!path)
-        return error_no_memory(err);
-    int32_t code = file_read(&text, &len, path, PEFT_CONFIG_MAX_BYTES, err);
-    if (code == INF_OK) {
+    if (code == INF_OK)
         code = peft_config_parse(&p->config, text, len, err);
-    } else if (code == INF_ERROR_IO && !file_exists(dir, CONFIG_NAME)) {
+    else if (code == INF_ERROR_IO && !file_exists(dir, CONFIG_NAME))
         code = error_set_detail(err, INF_ERROR_IO, ENOENT,
                                 "no " CONFIG_NAME " in %s: not a PEFT adapter's directory", dir);
-    }
     mem_free(text);
     mem_free(path);
     return code;
@@ -337,61 +335,56 @@ static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *e
 static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *err)
 {
     char *path = path_join(dir, WEIGHTS_NAME);
+    int32_t code = INF_OK;
 
     if (!path)
-        return error_no_memory(err);
-    int32_t code = INF_OK;
-    if (file_exists(dir, WEIGHTS_NAME)) {
+        code = error_no_memory(err);
+    else if (file_exists(dir, WEIGHTS_NAME))
         code = safetensors_open(&p->weights, path, err);
-    } else if (file_exists(dir, "adapter_model.bin")) {
+    else if (file_exists(dir, "adapter_model.bin"))
         code = error_set(err, INF_ERROR_UNSUPPORTED,
                          "%s has only adapter_model.bin; save the adapter with "
                          "safe_serialization=True",
                          dir);
-    } else {
+    else
         code = error_set_detail(err, INF_ERROR_IO, ENOENT, "no " WEIGHTS_NAME " in %s", dir);
-    }
     mem_free(path);
+    return code;
+}
+
+/* *out: the adapter, when what opened its files went well and they belong together. */
+static int32_t finish(struct peft_adapter **out, struct peft_adapter *p, int32_t code,
+                      inf_error *err)
+{
+    if (code == INF_OK)
+        code = check_adapter(p, err);
+    if (code == INF_OK)
+        *out = p;
+    else
+        peft_close(p);
     return code;
 }
 
 int32_t peft_open(struct peft_adapter **out, const char *dir, inf_error *err)
 {
     struct peft_adapter *p = mem_calloc(1, sizeof *p);
+    int32_t code = p ? open_config(p, dir, err) : error_no_memory(err);
 
-    if (!p)
-        return error_no_memory(err);
-    int32_t code = open_config(p, dir, err);
     if (code == INF_OK)
         code = open_weights(p, dir, err);
-    if (code == INF_OK)
-        code = check_adapter(p, err);
-    if (code != INF_OK) {
-        peft_close(p);
-        return code;
-    }
-    *out = p;
-    return INF_OK;
+    return finish(out, p, code, err);
 }
 
 int32_t peft_from_memory(struct peft_adapter **out, const char *config, size_t config_len,
                          const void *weights, size_t weights_len, inf_error *err)
 {
     struct peft_adapter *p = mem_calloc(1, sizeof *p);
+    int32_t code = p ? peft_config_parse(&p->config, config, config_len, err)
+                     : error_no_memory(err);
 
-    if (!p)
-        return error_no_memory(err);
-    int32_t code = peft_config_parse(&p->config, config, config_len, err);
     if (code == INF_OK)
         code = safetensors_from_memory(&p->weights, weights, weights_len, err);
-    if (code == INF_OK)
-        code = check_adapter(p, err);
-    if (code != INF_OK) {
-        peft_close(p);
-        return code;
-    }
-    *out = p;
-    return INF_OK;
+    return finish(out, p, code, err);
 }
 
 void peft_close(struct peft_adapter *p)
@@ -442,13 +435,11 @@ int32_t peft_check(const char *dir, inf_error *err)
 {
     struct peft_adapter *p = NULL;
     int32_t code = peft_open(&p, dir, err);
+    void *scratch = code == INF_OK ? mem_alloc(largest_tensor(p->weights)) : NULL;
 
-    if (code != INF_OK)
-        return code;
-    void *scratch = mem_alloc(largest_tensor(p->weights));
-    if (!scratch)
+    if (code == INF_OK && !scratch)
         code = error_no_memory(err);
-    for (size_t i = 0; i < p->n_modules && code == INF_OK; i++) {
+    for (size_t i = 0; code == INF_OK && i < p->n_modules; i++) {
         code = check_finite(p, p->modules[i].a, scratch, err);
         if (code == INF_OK)
             code = check_finite(p, p->modules[i].b, scratch, err);
