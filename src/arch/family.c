@@ -1,6 +1,8 @@
 /* family: see the header. */
 #include "arch/family.h"
 
+#include "core/ascii.h"
+
 #include <string.h>
 
 const struct family_layer split_layers[] = {
@@ -16,7 +18,7 @@ static const char *take_number(const char *s, int32_t *number)
     int32_t n = 0;
     const char *p = s;
 
-    for (; *p >= '0' && *p <= '9' && p - s < 6; p++)
+    for (; is_digit(*p) && p - s < 6; p++)
         n = n * 10 + (*p - '0');
     if (p == s || *p != '.' || (*s == '0' && p > s + 1))
         return NULL;

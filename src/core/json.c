@@ -1,6 +1,7 @@
 /* json: see the header. */
 #include "core/json.h"
 
+#include "core/ascii.h"
 #include "core/utf8.h"
 
 #include <math.h>
@@ -15,32 +16,12 @@ static const char *skip_space(const char *at, const char *end)
     return at;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The code unit of the four digits at `at`, or -1. */
 static int32_t hex_unit(const char *at, const char *end)
 {
-    int32_t unit = 0;
+    uint32_t unit = 0;
 
-    if (end - at < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(at[i]);
-
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
+    return end - at >= 4 && read_hex_digits(at, 4, &unit) ? (int32_t)unit : -1;
 }
 
 /* Behind the escape whose backslash stands at `at`, or NULL. */
@@ -75,16 +56,16 @@ static const char *skip_string(const char *at, const char *end)
     return NULL;
 }
 
-static bool is_digit(const char *at, const char *end)
+static bool at_digit(const char *at, const char *end)
 {
-    return at < end && *at >= '0' && *at <= '9';
+    return at < end && is_digit(*at);
 }
 
 static const char *skip_digits(const char *at, const char *end)
 {
-    if (!is_digit(at, end))
+    if (!at_digit(at, end))
         return NULL;
-    while (is_digit(at, end))
+    while (at_digit(at, end))
         at++;
     return at;
 }
@@ -330,7 +311,7 @@ bool scan_is_string(struct json_span v)
 
 bool scan_is_number(struct json_span v)
 {
-    return v.data && (*v.data == '-' || (*v.data >= '0' && *v.data <= '9'));
+    return v.data && (*v.data == '-' || is_digit(*v.data));
 }
 
 bool scan_is_true(struct json_span v)
@@ -446,7 +427,7 @@ bool scan_integer(struct json_span v, int64_t *out)
 static const char *read_digits(const char *at, const char *end, uint64_t *digits, int64_t *exponent,
                                int64_t step)
 {
-    for (; is_digit(at, end); at++) {
+    for (; at_digit(at, end); at++) {
         if (*digits < UINT64_MAX / 10 - 1) {
             *digits = *digits * 10 + (uint64_t)(*at - '0');
             *exponent -= step;

@@ -14,22 +14,14 @@
 
 #include "gguf/check.h"
 
-/* Every architecture that llama.cpp at the pinned commit loads. */
+/* Every architecture that llama.cpp at the pinned commit loads: those whose tensors are known here,
+ * and those that generate no text; */
 static const struct {
     const char *name;
     uint32_t bit;
 } architectures[] = {
     {"llama", ARCH_LLAMA},
-    {"llama4", ARCH_OTHER},
-    {"deci", ARCH_OTHER},
-    {"falcon", ARCH_OTHER},
-    {"grok", ARCH_OTHER},
     {"gpt2", ARCH_GPT2},
-    {"gptneox", ARCH_OTHER},
-    {"mpt", ARCH_OTHER},
-    {"baichuan", ARCH_OTHER},
-    {"starcoder", ARCH_OTHER},
-    {"refact", ARCH_OTHER},
     {"bert", ARCH_EMBEDDING},
     {"modern-bert", ARCH_EMBEDDING},
     {"nomic-bert", ARCH_EMBEDDING},
@@ -38,139 +30,71 @@ static const struct {
     {"jina-bert-v2", ARCH_EMBEDDING},
     {"jina-bert-v3", ARCH_EMBEDDING},
     {"eurobert", ARCH_EMBEDDING},
-    {"bloom", ARCH_OTHER},
-    {"stablelm", ARCH_OTHER},
-    {"qwen", ARCH_OTHER},
     {"qwen2", ARCH_QWEN2},
-    {"qwen2moe", ARCH_OTHER},
-    {"qwen2vl", ARCH_OTHER},
     {"qwen3", ARCH_QWEN3},
-    {"qwen3moe", ARCH_OTHER},
-    {"qwen3next", ARCH_OTHER},
-    {"qwen3vl", ARCH_OTHER},
-    {"qwen3vlmoe", ARCH_OTHER},
-    {"qwen35", ARCH_OTHER},
-    {"qwen35moe", ARCH_OTHER},
-    {"qwen4exp", ARCH_OTHER},
-    {"phi2", ARCH_OTHER},
     {"phi3", ARCH_PHI3},
-    {"phimoe", ARCH_OTHER},
-    {"plamo", ARCH_OTHER},
-    {"plamo2", ARCH_OTHER},
-    {"plamo3", ARCH_OTHER},
-    {"codeshell", ARCH_OTHER},
-    {"orion", ARCH_OTHER},
-    {"internlm2", ARCH_OTHER},
-    {"minicpm", ARCH_OTHER},
-    {"minicpm3", ARCH_OTHER},
-    {"gemma", ARCH_OTHER},
     {"gemma2", ARCH_GEMMA2},
     {"gemma3", ARCH_GEMMA3},
-    {"gemma3n", ARCH_OTHER},
-    {"gemma4", ARCH_OTHER},
     {"gemma4-assistant", ARCH_DRAFT},
     {"gemma-embedding", ARCH_EMBEDDING},
-    {"starcoder2", ARCH_OTHER},
-    {"mamba", ARCH_OTHER},
-    {"mamba2", ARCH_OTHER},
-    {"maple", ARCH_OTHER},
-    {"jamba", ARCH_OTHER},
-    {"falcon-h1", ARCH_OTHER},
-    {"xverse", ARCH_OTHER},
-    {"command-r", ARCH_OTHER},
-    {"cohere2", ARCH_OTHER},
-    {"cohere2moe", ARCH_OTHER},
-    {"dbrx", ARCH_OTHER},
-    {"olmo", ARCH_OTHER},
-    {"olmo2", ARCH_OTHER},
-    {"olmoe", ARCH_OTHER},
-    {"muse-glimmer", ARCH_OTHER},
-    {"openelm", ARCH_OTHER},
-    {"arctic", ARCH_OTHER},
-    {"deepseek", ARCH_OTHER},
-    {"deepseek2", ARCH_OTHER},
-    {"deepseek2-ocr", ARCH_OTHER},
-    {"deepseek32", ARCH_OTHER},
-    {"deepseek4", ARCH_OTHER},
-    {"chatglm", ARCH_OTHER},
-    {"glm4", ARCH_OTHER},
-    {"glm4moe", ARCH_OTHER},
-    {"glm-dsa", ARCH_OTHER},
-    {"bitnet", ARCH_OTHER},
     {"t5", ARCH_ENCODER},
     {"t5encoder", ARCH_ENCODER},
-    {"jais", ARCH_OTHER},
-    {"jais2", ARCH_OTHER},
-    {"nemotron", ARCH_OTHER},
-    {"nemotron_h", ARCH_OTHER},
-    {"nemotron_h_moe", ARCH_OTHER},
-    {"exaone", ARCH_OTHER},
-    {"exaone4", ARCH_OTHER},
-    {"exaone-moe", ARCH_OTHER},
-    {"rwkv6", ARCH_OTHER},
-    {"rwkv6qwen2", ARCH_OTHER},
-    {"rwkv7", ARCH_OTHER},
-    {"arwkv7", ARCH_OTHER},
-    {"granite", ARCH_OTHER},
-    {"granitemoe", ARCH_OTHER},
-    {"granitehybrid", ARCH_OTHER},
-    {"graniteswitch", ARCH_OTHER},
-    {"granite_swa", ARCH_OTHER},
-    {"chameleon", ARCH_OTHER},
     {"wavtokenizer-dec", ARCH_SPEECH},
-    {"plm", ARCH_OTHER},
-    {"bailingmoe", ARCH_OTHER},
-    {"bailingmoe2", ARCH_OTHER},
-    {"bailingmoe3", ARCH_OTHER},
-    {"dots1", ARCH_OTHER},
-    {"dots3note", ARCH_OTHER},
-    {"arcee", ARCH_OTHER},
-    {"afmoe", ARCH_OTHER},
-    {"laguna", ARCH_OTHER},
-    {"ernie4_5", ARCH_OTHER},
-    {"ernie4_5-moe", ARCH_OTHER},
-    {"hunyuan-moe", ARCH_OTHER},
-    {"hunyuan-dense", ARCH_OTHER},
-    {"hunyuan_vl", ARCH_OTHER},
-    {"hy_v3", ARCH_OTHER},
-    {"hy_v4", ARCH_OTHER},
     {"smollm3", ARCH_SMOLLM3},
-    {"gpt-oss", ARCH_OTHER},
-    {"lfm2", ARCH_OTHER},
-    {"lfm2moe", ARCH_OTHER},
     {"dream", ARCH_DIFFUSION},
-    {"smallthinker", ARCH_OTHER},
     {"llada", ARCH_DIFFUSION},
     {"llada-moe", ARCH_DIFFUSION},
-    {"seed_oss", ARCH_OTHER},
-    {"grovemoe", ARCH_OTHER},
-    {"apertus", ARCH_OTHER},
-    {"minimax-01", ARCH_OTHER},
-    {"hrm_text", ARCH_OTHER},
-    {"minimax-m2", ARCH_OTHER},
-    {"minimax-m3", ARCH_OTHER},
-    {"cogvlm", ARCH_OTHER},
     {"rnd1", ARCH_DIFFUSION},
-    {"pangu-embedded", ARCH_OTHER},
-    {"mistral3", ARCH_OTHER},
     {"eagle3", ARCH_DRAFT},
     {"dflash", ARCH_DRAFT},
-    {"mistral4", ARCH_OTHER},
-    {"paddleocr", ARCH_OTHER},
-    {"mimo2", ARCH_OTHER},
-    {"step35", ARCH_OTHER},
-    {"spark2_5", ARCH_OTHER},
     {"llama-embed", ARCH_EMBEDDING},
-    {"maincoder", ARCH_OTHER},
-    {"kimi-linear", ARCH_OTHER},
-    {"kimi-k3", ARCH_OTHER},
-    {"glm5-next", ARCH_OTHER},
-    {"talkie", ARCH_OTHER},
-    {"mellum", ARCH_OTHER},
-    {"nanbeige", ARCH_OTHER},
     {"qwen3tts", ARCH_SPEECH},
     {"pockettts", ARCH_SPEECH},
 };
+
+/* the others. */
+static const char *const other_architectures[] = {
+    "llama4",        "deci",          "falcon",
+    "grok",          "gptneox",       "mpt",
+    "baichuan",      "starcoder",     "refact",
+    "bloom",         "stablelm",      "qwen",
+    "qwen2moe",      "qwen2vl",       "qwen3moe",
+    "qwen3next",     "qwen3vl",       "qwen3vlmoe",
+    "qwen35",        "qwen35moe",     "qwen4exp",
+    "phi2",          "phimoe",        "plamo",
+    "plamo2",        "plamo3",        "codeshell",
+    "orion",         "internlm2",     "minicpm",
+    "minicpm3",      "gemma",         "gemma3n",
+    "gemma4",        "starcoder2",    "mamba",
+    "mamba2",        "maple",         "jamba",
+    "falcon-h1",     "xverse",        "command-r",
+    "cohere2",       "cohere2moe",    "dbrx",
+    "olmo",          "olmo2",         "olmoe",
+    "muse-glimmer",  "openelm",       "arctic",
+    "deepseek",      "deepseek2",     "deepseek2-ocr",
+    "deepseek32",    "deepseek4",     "chatglm",
+    "glm4",          "glm4moe",       "glm-dsa",
+    "bitnet",        "jais",          "jais2",
+    "nemotron",      "nemotron_h",    "nemotron_h_moe",
+    "exaone",        "exaone4",       "exaone-moe",
+    "rwkv6",         "rwkv6qwen2",    "rwkv7",
+    "arwkv7",        "granite",       "granitemoe",
+    "granitehybrid", "graniteswitch", "granite_swa",
+    "chameleon",     "plm",           "bailingmoe",
+    "bailingmoe2",   "bailingmoe3",   "dots1",
+    "dots3note",     "arcee",         "afmoe",
+    "laguna",        "ernie4_5",      "ernie4_5-moe",
+    "hunyuan-moe",   "hunyuan-dense", "hunyuan_vl",
+    "hy_v3",         "hy_v4",         "gpt-oss",
+    "lfm2",          "lfm2moe",       "smallthinker",
+    "seed_oss",      "grovemoe",      "apertus",
+    "minimax-01",    "hrm_text",      "minimax-m2",
+    "minimax-m3",    "cogvlm",        "pangu-embedded",
+    "mistral3",      "mistral4",      "paddleocr",
+    "mimo2",         "step35",        "spark2_5",
+    "maincoder",     "kimi-linear",   "kimi-k3",
+    "glm5-next",     "talkie",        "mellum",
+    "nanbeige"};
 
 bool gguf_bad(struct gguf_check *c, const char *format, ...)
 {
@@ -253,18 +177,24 @@ static bool check_generates(struct gguf_check *c)
     return false;
 }
 
+static bool take_architecture(struct gguf_check *c, const char *name, uint32_t bit)
+{
+    c->arch = name;
+    c->arch_bit = bit;
+    return check_generates(c);
+}
+
 static bool find_architecture(struct gguf_check *c)
 {
     inf_text arch = {0};
 
     gguf_get_text(c->f, "general.architecture", &arch);
-    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++) {
-        if (same(arch, architectures[i].name)) {
-            c->arch = architectures[i].name;
-            c->arch_bit = architectures[i].bit;
-            return check_generates(c);
-        }
-    }
+    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
+        if (same(arch, architectures[i].name))
+            return take_architecture(c, architectures[i].name, architectures[i].bit);
+    for (size_t i = 0; i < sizeof other_architectures / sizeof other_architectures[0]; i++)
+        if (same(arch, other_architectures[i]))
+            return take_architecture(c, other_architectures[i], ARCH_OTHER);
     error_set(c->err, INF_ERROR_UNSUPPORTED,
               "the architecture \"%.*s\" is unknown to this version of llama.cpp",
               arch.len < 40 ? (int)arch.len : 40, arch.data);

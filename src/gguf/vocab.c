@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/ascii.h"
 #include "core/memory.h"
 #include "gguf/text_map.h"
 
@@ -57,9 +58,6 @@ static const struct {
     const char *name;
     int32_t flags;
 } splitters[] = {
-    {"", 0},
-    {"default", 0},
-    {"minicpm5", 0},
     {"llama3", PRE_BOS},
     {"llama-v3", PRE_BOS},
     {"llama-bpe", PRE_BOS},
@@ -69,87 +67,91 @@ static const struct {
     {"midm-2.0", PRE_BOS},
     {"lfm2", PRE_BOS},
     {"jina-v5-nano", PRE_BOS},
-    {"deepseek-llm", 0},
-    {"deepseek-coder", 0},
-    {"deepseek-v3", 0},
-    {"spark2_5", 0},
-    {"youtu", 0},
-    {"falcon", 0},
-    {"mpt", 0},
-    {"starcoder", 0},
-    {"gpt-2", 0},
-    {"phi-2", 0},
-    {"jina-es", 0},
-    {"jina-de", 0},
-    {"gigachat", 0},
-    {"jina-v2-es", 0},
-    {"jina-v2-de", 0},
-    {"a.x-4.0", 0},
-    {"mellum", 0},
-    {"modern-bert", 0},
-    {"jais-2", 0},
     {"gemma4", PRE_BOS},
     {"granite-embed-multi-311m", PRE_BOS},
-    {"sarvam-moe", 0},
-    {"jina-v1-en", 0},
-    {"jina-v2-code", 0},
-    {"roberta-bpe", 0},
     {"whitespace", PRE_OWN_MODEL}, /* with another model a run of spaces would abort */
-    {"refact", 0},
-    {"command-r", 0},
-    {"qwen2", 0},
-    {"deepseek-r1-qwen", 0},
-    {"kormo", 0},
-    {"f2llmv2", 0},
-    {"qwen35", 0},
-    {"stablelm2", 0},
-    {"olmo", 0},
-    {"dbrx", 0},
-    {"smaug-bpe", 0},
-    {"poro-chat", 0},
     {"chatglm-bpe", PRE_NO_BOS_ID},
     {"glm4", PRE_NO_BOS_ID},
     {"glm5", PRE_NO_BOS_ID},
-    {"viking", 0},
-    {"jais", 0},
     {"tekken", PRE_BOS},
-    {"smollm", 0},
-    {"codeshell", 0},
-    {"bloom", 0},
-    {"gpt3-finnish", 0},
-    {"exaone", 0},
-    {"exaone4", 0},
-    {"exaone-moe", 0},
     {"chameleon", PRE_BOS},
-    {"minerva-7b", 0},
-    {"megrez", 0},
-    {"gpt-4o", 0},
-    {"llama4", 0},
-    {"kanana2", 0},
-    {"talkie", 0},
-    {"granite-embed-multi-97m", 0},
-    {"tiny_aya", 0},
-    {"cohere2moe", 0},
-    {"superbpe", 0},
-    {"trillion", 0},
-    {"granite-docling", 0},
-    {"bailingmoe", 0},
-    {"bailingmoe2", 0},
-    {"llada-moe", 0},
-    {"seed-coder", 0},
-    {"hunyuan", 0},
-    {"hunyuan-dense", 0},
-    {"hy_v4", 0},
-    {"joyai-llm", 0},
     {"kimi-k2", PRE_NO_MERGES},
-    {"ufakzeka", 0},
-    {"grok-2", 0},
-    {"afmoe", 0},
-    {"laguna", 0},
-    {"minimax-m2", 0},
-    {"solar-open", 0},
-    {"mellum2", 0},
 };
+
+static const char *const plain_splitters[] = {"",
+                                              "default",
+                                              "minicpm5",
+                                              "deepseek-llm",
+                                              "deepseek-coder",
+                                              "deepseek-v3",
+                                              "spark2_5",
+                                              "youtu",
+                                              "falcon",
+                                              "mpt",
+                                              "starcoder",
+                                              "gpt-2",
+                                              "phi-2",
+                                              "jina-es",
+                                              "jina-de",
+                                              "gigachat",
+                                              "jina-v2-es",
+                                              "jina-v2-de",
+                                              "a.x-4.0",
+                                              "mellum",
+                                              "modern-bert",
+                                              "jais-2",
+                                              "sarvam-moe",
+                                              "jina-v1-en",
+                                              "jina-v2-code",
+                                              "roberta-bpe",
+                                              "refact",
+                                              "command-r",
+                                              "qwen2",
+                                              "deepseek-r1-qwen",
+                                              "kormo",
+                                              "f2llmv2",
+                                              "qwen35",
+                                              "stablelm2",
+                                              "olmo",
+                                              "dbrx",
+                                              "smaug-bpe",
+                                              "poro-chat",
+                                              "viking",
+                                              "jais",
+                                              "smollm",
+                                              "codeshell",
+                                              "bloom",
+                                              "gpt3-finnish",
+                                              "exaone",
+                                              "exaone4",
+                                              "exaone-moe",
+                                              "minerva-7b",
+                                              "megrez",
+                                              "gpt-4o",
+                                              "llama4",
+                                              "kanana2",
+                                              "talkie",
+                                              "granite-embed-multi-97m",
+                                              "tiny_aya",
+                                              "cohere2moe",
+                                              "superbpe",
+                                              "trillion",
+                                              "granite-docling",
+                                              "bailingmoe",
+                                              "bailingmoe2",
+                                              "llada-moe",
+                                              "seed-coder",
+                                              "hunyuan",
+                                              "hunyuan-dense",
+                                              "hy_v4",
+                                              "joyai-llm",
+                                              "ufakzeka",
+                                              "grok-2",
+                                              "afmoe",
+                                              "laguna",
+                                              "minimax-m2",
+                                              "solar-open",
+                                              "mellum2"};
 
 /* Keys of the tokenizer that must have a type when they are there. */
 static const struct {
@@ -264,6 +266,9 @@ static bool find_splitter(struct vocab *v)
     gguf_get_text(v->c->f, "tokenizer.ggml.pre", &pre);
     if (same((inf_text){v->model->name, strlen(v->model->name)}, "gemma4"))
         pre = (inf_text){"gemma4", 6};
+    for (size_t i = 0; i < sizeof plain_splitters / sizeof plain_splitters[0]; i++)
+        if (same(pre, plain_splitters[i]))
+            return true;
     for (size_t i = 0; i < sizeof splitters / sizeof splitters[0]; i++) {
         if (same(pre, splitters[i].name)) {
             v->pre = splitters[i].flags;
@@ -455,29 +460,14 @@ static bool check_bytes(struct vocab *v)
     return true;
 }
 
-static const char HEX[] = "0123456789abcdef";
-
-static bool read_hex(const char *two, unsigned *out)
-{
-    *out = 0;
-    for (int i = 0; i < 2; i++) {
-        const char *digit = memchr(HEX, two[i] | 0x20, 16);
-
-        if (!digit)
-            return false;
-        *out = *out * 16 + (unsigned)(digit - HEX);
-    }
-    return true;
-}
-
 /* The byte that a token of one byte stands for in RWKV's writing (\n, \x0a, a), or -1. */
 static int rwkv_byte(inf_text t)
 {
-    unsigned v = 0;
+    uint32_t v = 0;
 
     if (t.len == 1 && t.data[0] != '\\')
         return (unsigned char)t.data[0];
-    if (t.len == 4 && memcmp(t.data, "\\x", 2) == 0 && read_hex(t.data + 2, &v))
+    if (t.len == 4 && memcmp(t.data, "\\x", 2) == 0 && read_hex_digits(t.data + 2, 2, &v))
         return (int)v;
     if (t.len != 2 || t.data[0] != '\\' || t.data[1] == 'x')
         return -1;

@@ -5,6 +5,7 @@
  */
 #include "http/internal.h"
 
+#include "core/ascii.h"
 #include "core/memory.h"
 
 #include <string.h>
@@ -67,11 +68,11 @@ static int64_t thousandths(const char *text)
     int64_t place = 1000;
     const char *p = text;
 
-    for (; *p >= '0' && *p <= '9' && value < 1000000000; p++)
+    for (; is_digit(*p) && value < 1000000000; p++)
         value = value * 10 + (*p - '0');
     value *= 1000;
     if (p > text && *p == '.') {
-        for (p++; *p >= '0' && *p <= '9' && place > 1; p++) {
+        for (p++; is_digit(*p) && place > 1; p++) {
             place /= 10;
             value += (*p - '0') * place;
         }
@@ -178,7 +179,7 @@ bool exchange_header(struct http_exchange *x, const char *line, size_t n)
         while (at < n && line[at] != ' ')
             at++;
         x->status = 0;
-        for (at++; at < n && line[at] >= '0' && line[at] <= '9' && x->status < 1000; at++)
+        for (at++; at < n && is_digit(line[at]) && x->status < 1000; at++)
             x->status = x->status * 10 + (line[at] - '0');
         x->content_type[0] = '\0';
         return true;

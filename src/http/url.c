@@ -1,6 +1,7 @@
 /* url: see the header. */
 #include "http/url.h"
 
+#include "core/ascii.h"
 #include "core/buffer.h"
 #include "core/memory.h"
 
@@ -13,13 +14,7 @@
 
 static bool is_host_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '-' || c == '_';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
+    return is_letter(c) || is_digit(c) || c == '.' || c == '-' || c == '_';
 }
 
 /* Addresses as inet_pton has them; `out` has room for 16 bytes. 0: none. */

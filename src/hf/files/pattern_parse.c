@@ -68,7 +68,7 @@ static bool set_add_category(struct set *set, char category)
     if (kind != 'd' && kind != 'w' && kind != 's')
         return false;
     for (unsigned c = 0; c < 256; c++) {
-        bool in = kind == 'd'   ? c >= '0' && c <= '9'
+        bool in = kind == 'd'   ? is_digit((char)c)
                   : kind == 'w' ? pattern_is_word((unsigned char)c)
                                 : c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
 
@@ -91,19 +91,6 @@ static bool take(struct parser *s, char c)
     return true;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* ---------------------------------------------------------------- parser */
 
 static int32_t parse_alternatives(struct parser *s);
@@ -119,16 +106,15 @@ static int32_t escaped_character(struct parser *s)
     if (c && at)
         return values[at - letters];
     if (c == 'x') {
-        int high = s->end - s->text >= 2 ? hex_value(s->text[0]) : -1;
-        int low = high >= 0 ? hex_value(s->text[1]) : -1;
+        uint32_t code = 0;
 
-        if (low < 0)
+        if (s->end - s->text < 2 || !read_hex_digits(s->text, 2, &code))
             return invalid(s, "has a bad \\x escape");
         s->text += 2;
-        if (high * 16 + low >= 0x80)
+        if (code >= 0x80)
             return pattern_fail(s, INF_ERROR_UNSUPPORTED,
                                 "is not plain ASCII, which is not supported");
-        return high * 16 + low;
+        return (int32_t)code;
     }
     if (is_digit(c))
         return pattern_fail(s, INF_ERROR_UNSUPPORTED,

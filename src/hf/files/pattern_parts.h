@@ -3,6 +3,7 @@
 #ifndef INF_HF_FILES_PATTERN_PARTS_H
 #define INF_HF_FILES_PATTERN_PARTS_H
 
+#include "core/ascii.h"
 #include "hf/files/pattern.h"
 
 enum {
@@ -72,7 +73,7 @@ static inline bool pattern_set_has(const struct set *set, unsigned char c)
 
 static inline bool pattern_is_word(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    return is_letter((char)c) || is_digit((char)c) || c == '_';
 }
 
 /* The first error stays; -1. */

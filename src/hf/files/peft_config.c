@@ -4,6 +4,7 @@
  */
 #include "hf/files/peft_config.h"
 
+#include "core/ascii.h"
 #include "core/buffer.h"
 #include "core/memory.h"
 #include "hf/files/pattern.h"
@@ -150,9 +151,8 @@ static bool is_plain(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
-        bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 
-        if (!word && c != '_' && c != '-' && c != '.')
+        if (!is_letter(c) && !is_digit(c) && c != '_' && c != '-' && c != '.')
             return false;
     }
     return true;
@@ -376,7 +376,7 @@ static int64_t layer_number(const char *s, const char **end)
     int64_t n = 0;
     const char *p = s;
 
-    for (; *p >= '0' && *p <= '9'; p++)
+    for (; is_digit(*p); p++)
         n = n > INT32_MAX ? n : n * 10 + (*p - '0');
     if (p == s || *p != '.')
         return -1;
@@ -599,11 +599,6 @@ int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *r
 bool peft_config_has_targets(const struct peft_config *c)
 {
     return c->targets.kind != TARGETS_NONE;
-}
-
-int32_t peft_config_rank(const struct peft_config *c)
-{
-    return c->rank;
 }
 
 double peft_config_alpha(const struct peft_config *c)

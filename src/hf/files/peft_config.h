@@ -41,7 +41,6 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
 /* True when target_modules is given: then it promises every module it selects. */
 bool peft_config_has_targets(const struct peft_config *c);
 
-int32_t peft_config_rank(const struct peft_config *c);     /* r */
 double peft_config_alpha(const struct peft_config *c);     /* lora_alpha */
 bool peft_config_rslora(const struct peft_config *c);      /* use_rslora */
 const char *peft_config_base(const struct peft_config *c); /* base_model_name_or_path or NULL */

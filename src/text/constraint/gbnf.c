@@ -5,6 +5,7 @@
  */
 #include "text/constraint/gbnf.h"
 
+#include "core/ascii.h"
 #include "core/growing.h"
 #include "core/utf8.h"
 #include "text/constraint/gbnf_parts.h"
@@ -38,7 +39,7 @@ static void skip_space(struct parser *p, bool newline_too)
 
 static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    return is_letter(c) || is_digit(c) || c == '-';
 }
 
 static size_t skip_word(struct parser *p)
@@ -52,20 +53,10 @@ static size_t skip_word(struct parser *p)
 
 static bool read_hex(struct parser *p, int digits, uint32_t *out)
 {
-    static const char known[] = "0123456789abcdefABCDEF";
-
-    *out = 0;
-    for (int i = 0; i < digits; i++, p->at++) {
-        const char *digit = more(p) && *p->at ? strchr(known, *p->at) : NULL;
-        uint32_t value = digit ? (uint32_t)(digit - known) : 0;
-
-        if (!digit)
-            return gbnf_bad(p, "hexadecimal digits expected after the escape");
-        *out = *out << 4 | (value < 16 ? value : value - 6);
-    }
-    if (*out > LAST_CODE)
-        return gbnf_bad(p, "an escape beyond the last character, 10FFFF");
-    return true;
+    if (p->end - p->at < digits || !read_hex_digits(p->at, (size_t)digits, out))
+        return gbnf_bad(p, "hexadecimal digits expected after the escape");
+    p->at += digits;
+    return *out <= LAST_CODE || gbnf_bad(p, "an escape beyond the last character, 10FFFF");
 }
 
 static bool read_escape(struct parser *p, uint32_t *out)
@@ -201,7 +192,7 @@ static bool read_token_id(const char *s, size_t n, int32_t *out)
     size_t digits = 0;
 
     *out = 0;
-    for (; digits + 1 < n && s[1 + digits] >= '0' && s[1 + digits] <= '9' && digits < 9; digits++)
+    for (; digits + 1 < n && is_digit(s[1 + digits]) && digits < 9; digits++)
         *out = *out * 10 + (s[1 + digits] - '0');
     return digits > 0 && n == digits + 2 && s[n - 1] == ']';
 }
@@ -294,9 +285,9 @@ static bool at_repetition(const struct parser *p)
 
 static bool parse_number(struct parser *p, int64_t *out)
 {
-    if (!more(p) || *p->at < '0' || *p->at > '9')
+    if (!more(p) || !is_digit(*p->at))
         return gbnf_bad(p, "a number expected in {}");
-    for (*out = 0; more(p) && *p->at >= '0' && *p->at <= '9'; p->at++) {
+    for (*out = 0; more(p) && is_digit(*p->at); p->at++) {
         *out = *out * 10 + (*p->at - '0');
         if (*out > MAX_REPEAT)
             return gbnf_bad(p, "more than 2000 repetitions");

@@ -5,6 +5,7 @@
 #include "text/constraint/schema_pattern.h"
 
 #include "core/memory.h"
+#include "core/ascii.h"
 #include "core/utf8.h"
 
 #include <stdint.h>
@@ -152,17 +153,9 @@ static bool add_named(struct reader *r, char name, struct set *s)
 
 static bool read_hex(struct reader *r, size_t digits, uint32_t *out)
 {
-    *out = 0;
-    if ((size_t)(r->end - r->at) < digits)
+    if ((size_t)(r->end - r->at) < digits || !read_hex_digits(r->at, digits, out))
         return bad(r, "an escape without its digits");
-    for (size_t i = 0; i < digits; i++) {
-        char c = *r->at++;
-        const char *found = strchr("0123456789abcdef", c >= 'A' && c <= 'F' ? c | 0x20 : c);
-
-        if (!found || !c)
-            return bad(r, "an escape without its digits");
-        *out = *out << 4 | (uint32_t)(found - "0123456789abcdef");
-    }
+    r->at += digits;
     return true;
 }
 
@@ -326,7 +319,7 @@ static bool close_group(struct reader *r)
 
 static bool read_count(struct reader *r, int32_t *out)
 {
-    for (*out = 0; r->at < r->end && *r->at >= '0' && *r->at <= '9'; r->at++) {
+    for (*out = 0; r->at < r->end && is_digit(*r->at); r->at++) {
         *out = *out * 10 + (*r->at - '0');
         if (*out > MAX_COUNT)
             return bad(r, "more than 2000 repetitions");
@@ -340,7 +333,7 @@ static bool repeat_counted(struct reader *r)
     int32_t min = 0;
     int32_t max = 0;
 
-    if (r->at == r->end || *r->at < '0' || *r->at > '9')
+    if (r->at == r->end || !is_digit(*r->at))
         return bad(r, "a { that is no repetition");
     if (!read_count(r, &min))
         return false;
