@@ -248,10 +248,39 @@ static bool at_element(struct json_walk *w)
     return w->at < w->end;
 }
 
+/* What was scanned needs no second check: only where a string ends, or NULL, */
+static const char *end_of_string(const char *at, const char *end)
+{
+    size_t escapes = 1; /* an odd number of them escapes the quote */
+
+    while (escapes % 2 && (at = memchr(at + 1, '"', (size_t)(end - at - 1))) != NULL)
+        for (escapes = 0; at[-1 - (ptrdiff_t)escapes] == '\\'; escapes++) {
+        }
+    return at ? at + 1 : NULL;
+}
+
+/* or a value. */
+static const char *end_of_value(const char *at, const char *end)
+{
+    int depth = 0;
+
+    if (*at != '"' && *at != '{' && *at != '[')
+        return skip_scalar(at, end);
+    do {
+        if (*at == '"') {
+            at = end_of_string(at, end);
+        } else {
+            depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+            at++;
+        }
+    } while (at && at < end && depth > 0);
+    return depth == 0 ? at : NULL;
+}
+
 static void take_value(struct json_walk *w, struct json_span *value)
 {
     const char *begin = skip_space(w->at, w->end);
-    const char *behind = skip_value(begin, w->end);
+    const char *behind = begin < w->end ? end_of_value(begin, w->end) : NULL;
 
     *value = (struct json_span){begin, behind ? (size_t)(behind - begin) : 0};
     w->at = behind;
@@ -264,7 +293,7 @@ bool scan_next_member(struct json_walk *w, struct json_span *key, struct json_sp
     if (!at_element(w))
         return false;
     begin = w->at;
-    w->at = skip_string(begin, w->end);
+    w->at = end_of_string(begin, w->end);
     if (!w->at)
         return false;
     *key = (struct json_span){begin, (size_t)(w->at - begin)};
@@ -383,20 +412,23 @@ bool scan_equals(struct json_span string, const char *text)
 {
     const char *at = NULL;
     const char *end = NULL;
+    size_t n = strlen(text);
 
     if (!scan_is_string(string))
         return false;
+    if (!memchr(string.data, '\\', string.len))
+        return string.len == n + 2 && memcmp(string.data + 1, text, n) == 0;
     at = string.data + 1;
     end = string.data + string.len - 1;
     while (at < end) {
         char meaning[4];
-        size_t n = 1;
+        size_t length = 1;
 
         if (*at == '\\')
-            n = read_escape(meaning, &at, end);
+            length = read_escape(meaning, &at, end);
         else
             meaning[0] = *at++;
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < length; i++)
             if (*text == '\0' || *text++ != meaning[i])
                 return false;
     }

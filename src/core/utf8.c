@@ -30,8 +30,10 @@ size_t utf8_sequence(const char *s, size_t n)
 
 bool utf8_valid(const char *s, size_t n)
 {
-    for (size_t i = 0, len = 0; i < n; i += len)
-        if (utf8_next(s + i, n - i, &len) != UTF8_WHOLE)
+    size_t len = 1;
+
+    for (size_t i = 0; i < n; i += len, len = 1)
+        if ((unsigned char)s[i] >= 0x80 && utf8_next(s + i, n - i, &len) != UTF8_WHOLE)
             return false;
     return true;
 }

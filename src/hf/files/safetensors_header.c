@@ -95,7 +95,7 @@ struct entry {
 
 static int32_t read_dtype(const struct reading *r, struct json_span v, struct entry *e)
 {
-    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0] && !e->dtype; i++)
         if (scan_equals(v, dtypes[i].name))
             e->dtype = &dtypes[i];
     return e->dtype ? INF_OK : damaged(r, v.data, "a tensor's dtype is unknown");
