@@ -12,7 +12,7 @@ void buffer_init(struct buffer *b, size_t limit)
     *b = (struct buffer){.limit = limit};
 }
 
-bool buffer_reserve(struct buffer *b, size_t extra)
+static bool reserve(struct buffer *b, size_t extra)
 {
     size_t need = 0;
     size_t cap = b->cap ? b->cap : 64;
@@ -32,6 +32,14 @@ bool buffer_reserve(struct buffer *b, size_t extra)
     b->cap = cap;
     data[b->len] = '\0';
     return true;
+}
+
+bool buffer_reserve(struct buffer *b, size_t extra)
+{
+    bool ok = reserve(b, extra);
+
+    b->failed = b->failed || !ok;
+    return ok;
 }
 
 bool buffer_append(struct buffer *b, const void *data, size_t n)
@@ -70,6 +78,7 @@ bool buffer_printf(struct buffer *b, const char *format, ...)
 void buffer_clear(struct buffer *b)
 {
     b->len = 0;
+    b->failed = false;
     if (b->data)
         b->data[0] = '\0';
 }
@@ -79,4 +88,5 @@ void buffer_free(struct buffer *b)
     mem_free(b->data);
     b->data = NULL;
     b->len = b->cap = 0;
+    b->failed = false;
 }

@@ -19,6 +19,7 @@ struct buffer {
     size_t len;
     size_t cap;
     size_t limit; /* appends beyond it fail */
+    bool failed;  /* one did, since it was empty: for who looks once, behind many */
 };
 
 void buffer_init(struct buffer *b, size_t limit);

@@ -15,7 +15,7 @@ static int32_t broken(inf_error *err)
 
 void logprobs_init(struct logprobs *l)
 {
-    *l = (struct logprobs){NULL, 0, 0, {NULL, 0, 0, 0}};
+    *l = (struct logprobs){.items = NULL};
     buffer_init(&l->pieces, (size_t)16 * LOGPROBS_MAX);
 }
 

@@ -72,7 +72,9 @@ static void the_limit_is_reached_and_never_passed(void **state)
     assert_true(buffer_append(&b, "90", 2));
     assert_string_equal(b.data, "1234567890");
     assert_false(buffer_append(&b, "x", 1));
+    assert_true(b.failed); /* whoever looks once, at the end, sees it */
     buffer_clear(&b);
+    assert_false(b.failed);
     assert_string_equal(b.data, "");
     assert_true(buffer_append(&b, "1234567890", 10));
     buffer_free(&b);
@@ -107,6 +109,7 @@ static void out_of_memory_leaves_it_as_it_was(void **state)
     mem_fail_nth(1);
     assert_false(buffer_printf(&b, "%s", much));
     mem_fail_nth(0);
+    assert_true(b.failed);
     assert_string_equal(b.data, "kept");
     assert_true(buffer_append_str(&b, much));
     assert_int_equal(b.len, 4 + strlen(much));
