@@ -1,54 +1,35 @@
-/* chat_body: see the header. The native route's own form is in chat_body_ollama.c. */
+/* chat_body: see the header. */
 #include "remote/chat_body.h"
-
-#include "remote/chat_body_ollama.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-static int32_t unsupported(inf_error *err, enum chat_body_kind kind, const char *field)
-{
-    return error_set(err, INF_ERROR_UNSUPPORTED, "%s: %s; leave it unset", field,
-                     kind == CHAT_BODY_VLLM    ? "vLLM cannot do that"
-                     : kind == CHAT_BODY_PLAIN ? "this server's /v1 would ignore it in silence (it "
-                                                 "is no Ollama, whose own route takes it)"
-                                               : "Ollama cannot do that");
-}
-
 /* ------------------------------------------------------------------ what is refused */
 
-static int32_t check_fields(enum chat_body_kind kind, const inf_request *r, inf_error *err)
+static int32_t check_fields(const struct chat_form *form, const inf_request *r, inf_error *err)
 {
-    bool scaled = r->adapter_scale.is_set && !(r->adapter_scale.value == 1.0f);
     const struct {
-        const char *field;
-        bool set, vllm, plain, ollama; /* which kinds take it */
+        const char *name;
+        bool set;
+        uint32_t field; /* 0: nobody takes it */
     } fields[] = {
-        {"adapter_scale", scaled, false, false, false},
-        {"template_variables", r->template_variables.data != NULL, true, false, false},
-        {"top_k", r->top_k.is_set, true, false, true},
-        {"min_p", r->min_p.is_set, true, false, true},
-        {"repetition_penalty", r->repetition_penalty.is_set, true, false, true},
-        {"stop_token_ids", r->n_stop_token_ids > 0, true, false, false},
-        {"ignore_eos", r->ignore_eos, true, false, false},
-        {"grammar", r->grammar.data != NULL, true, false, false},
+        {"adapter_scale", r->adapter_scale.is_set && !(r->adapter_scale.value == 1.0f), 0},
+        {"template_variables", r->template_variables.data != NULL, FIELD_TEMPLATE_VARIABLES},
+        {"top_k", r->top_k.is_set, FIELD_TOP_K},
+        {"min_p", r->min_p.is_set, FIELD_MIN_P},
+        {"repetition_penalty", r->repetition_penalty.is_set, FIELD_REPETITION_PENALTY},
+        {"stop_token_ids", r->n_stop_token_ids > 0, FIELD_STOP_TOKEN_IDS},
+        {"ignore_eos", r->ignore_eos, FIELD_IGNORE_EOS},
+        {"grammar", r->grammar.data != NULL, FIELD_GRAMMAR},
     };
 
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        bool taken = kind == CHAT_BODY_VLLM    ? fields[i].vllm
-                     : kind == CHAT_BODY_PLAIN ? fields[i].plain
-                                               : fields[i].ollama;
-
-        if (fields[i].set && !taken)
-            return unsupported(err, kind, fields[i].field);
-    }
-    /* Ollama makes 32 bits of a seed, and the last of these means "any". */
-    if (kind != CHAT_BODY_VLLM && r->seed.is_set && r->seed.value > INT32_MAX)
-        return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, INT32_MAX,
-                                "seed: Ollama takes 0 to %d", INT32_MAX);
-    if (r->seed.is_set && r->seed.value > INT64_MAX)
-        return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, INT64_MAX,
-                                "seed: the server takes 0 to %" PRId64, INT64_MAX);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].set && !(form->takes & fields[i].field))
+            return error_set(err, INF_ERROR_UNSUPPORTED, "%s: %s; leave it unset", fields[i].name,
+                             form->why_not);
+    if (r->seed.is_set && r->seed.value > form->seed_max)
+        return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, (int64_t)form->seed_max,
+                                "seed: the server takes 0 to %" PRIu64, form->seed_max);
     return INF_OK;
 }
 
@@ -63,38 +44,27 @@ static int32_t check_object(inf_text text, const char *field, struct json_span *
 }
 
 /* What asks for a form of output, by any of the names it has had. */
-static bool constrains(struct json_span key)
-{
-    static const char *const names[] = {"response_format", "structured_outputs", "guided_json",
-                                        "guided_grammar",  "guided_regex",       "guided_choice",
-                                        "format"};
+static const char *const forms_of_output[] = {
+    "response_format", "structured_outputs", "guided_json", "guided_grammar",
+    "guided_regex",    "guided_choice",      "format",      NULL};
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (scan_equals(key, names[i]))
-            return true;
-    return false;
-}
-
-static int32_t check_extra(enum chat_body_kind kind, struct json_span extra, const inf_request *r,
-                           inf_error *err)
+static int32_t check_extra(const struct chat_form *form, struct json_span extra,
+                           const inf_request *r, inf_error *err)
 {
-    static const char *const dropped[] = {"num_ctx", "keep_alive", "options", "truncate", "shift"};
     struct json_span key, value, other, ignored;
     struct json_walk w, rest;
-    int32_t code = INF_OK;
 
     scan_object(&w, extra);
     while (scan_next_member(&w, &key, &value)) {
-        code = chat_body_check_key(key, err);
-        if (code != INF_OK)
-            return code;
-        if (constrains(key) && (r->json_schema.data || r->grammar.data))
+        if (chat_body_check_key(key, err) != INF_OK)
+            return INF_ERROR_INVALID_ARGUMENT;
+        if ((r->json_schema.data || r->grammar.data) && chat_body_is_one_of(key, forms_of_output))
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "extra_json: %.*s contradicts json_schema or grammar", (int)key.len,
                              key.data);
-        for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
-            if (kind == CHAT_BODY_PLAIN && scan_equals(key, dropped[i]))
-                return unsupported(err, kind, dropped[i]);
+        if (chat_body_is_one_of(key, form->ignored))
+            return error_set(err, INF_ERROR_UNSUPPORTED, "extra_json: %.*s: %s; leave it out",
+                             (int)key.len, key.data, form->why_not);
         for (rest = w; scan_next_member(&rest, &other, &ignored);)
             if (other.len == key.len && memcmp(other.data, key.data, key.len) == 0)
                 return error_set(err, INF_ERROR_INVALID_ARGUMENT,
@@ -104,11 +74,11 @@ static int32_t check_extra(enum chat_body_kind kind, struct json_span extra, con
 }
 
 /* Ollama takes any role and makes something of it. */
-static int32_t check_role(enum chat_body_kind kind, inf_text role, inf_error *err)
+static int32_t check_role(const struct chat_form *form, inf_text role, inf_error *err)
 {
     static const char *const known[] = {"system", "user", "assistant", "tool"};
 
-    if (kind == CHAT_BODY_VLLM)
+    if (form->any_role)
         return INF_OK; /* its chat template says what it knows */
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (role.len == strlen(known[i]) && memcmp(role.data, known[i], role.len) == 0)
@@ -119,22 +89,17 @@ static int32_t check_role(enum chat_body_kind kind, inf_text role, inf_error *er
                      (int)(role.len < 64 ? role.len : 64), role.data);
 }
 
-static int32_t check_json_role(enum chat_body_kind kind, struct json_span role, inf_error *err)
+static int32_t check_messages(const struct chat_form *form, const inf_request *r,
+                              struct json_span *out, inf_error *err)
 {
-    return check_role(kind, (inf_text){role.data + 1, role.len - 2}, err);
-}
-
-static int32_t check_messages(enum chat_body_kind kind, const inf_request *r, struct json_span *out,
-                              inf_error *err)
-{
-    struct json_span message;
+    struct json_span message, role;
     struct json_walk w;
     size_t n = 0;
     int32_t code = INF_OK;
 
     *out = (struct json_span){NULL, 0};
     for (size_t i = 0; i < r->n_messages && code == INF_OK; i++)
-        code = check_role(kind, r->messages[i].role, err);
+        code = check_role(form, r->messages[i].role, err);
     if (!r->messages_json.data || code != INF_OK)
         return code;
     if (!scan_json(out, r->messages_json.data, r->messages_json.len) || !scan_array(&w, *out))
@@ -143,7 +108,8 @@ static int32_t check_messages(enum chat_body_kind kind, const inf_request *r, st
         if (!scan_is_object(message) || !scan_is_string(scan_member(message, "role")))
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "messages_json: message %zu is no object with a \"role\"", n + 1);
-        code = check_json_role(kind, scan_member(message, "role"), err);
+        role = scan_member(message, "role");
+        code = check_role(form, (inf_text){role.data + 1, role.len - 2}, err);
         if (code != INF_OK)
             return code;
     }
@@ -154,86 +120,73 @@ static int32_t check_messages(enum chat_body_kind kind, const inf_request *r, st
 
 /* ------------------------------------------------------------------ writing */
 
-static bool write_vllm_only(struct buffer *out, const inf_request *r,
-                            const struct chat_body_parts *p)
+/* Beyond OpenAI's own fields. */
+static void write_further(struct buffer *out, const inf_request *r, const struct chat_body_parts *p)
 {
-    bool ok = !r->top_k.is_set ||
-              chat_body_i64(out, ",\"top_k\":", r->top_k.value == 0 ? -1 : r->top_k.value);
-
-    ok = ok && chat_body_float(out, ",\"min_p\":", r->min_p) &&
-         chat_body_float(out, ",\"repetition_penalty\":", r->repetition_penalty);
-    for (size_t i = 0; i < r->n_stop_token_ids && ok; i++)
-        ok = chat_body_i64(out, i ? "," : ",\"stop_token_ids\":[", r->stop_token_ids[i]);
-    if (ok && r->n_stop_token_ids)
-        ok = buffer_append(out, "]", 1);
-    if (ok && r->ignore_eos)
-        ok = buffer_append_str(out, ",\"ignore_eos\":true");
-    if (ok && r->grammar.data)
-        ok = chat_body_text(out, ",\"structured_outputs\":{\"grammar\":", r->grammar) &&
-             buffer_append(out, "}", 1);
-    if (ok && p->variables.data)
-        ok = buffer_append_str(out, ",\"chat_template_kwargs\":") &&
-             buffer_append(out, p->variables.data, p->variables.len);
-    return ok;
+    if (r->top_k.is_set)
+        chat_body_i64(out, ",\"top_k\":", r->top_k.value == 0 ? -1 : r->top_k.value);
+    chat_body_float(out, ",\"min_p\":", r->min_p);
+    chat_body_float(out, ",\"repetition_penalty\":", r->repetition_penalty);
+    for (size_t i = 0; i < r->n_stop_token_ids; i++)
+        chat_body_i64(out, i ? "," : ",\"stop_token_ids\":[", r->stop_token_ids[i]);
+    buffer_append_str(out, r->n_stop_token_ids ? "]" : "");
+    buffer_append_str(out, r->ignore_eos ? ",\"ignore_eos\":true" : "");
+    if (r->grammar.data) {
+        chat_body_text(out, ",\"structured_outputs\":{\"grammar\":", r->grammar);
+        buffer_append_str(out, "}");
+    }
+    if (p->variables.data)
+        chat_body_span(out, ",\"chat_template_kwargs\":", p->variables);
 }
 
-static bool write_schema(struct buffer *out, const struct chat_body_parts *p)
-{
-    return !p->schema.data ||
-           (buffer_append_str(out, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":"
-                                   "{\"name\":\"output\",\"schema\":") &&
-            buffer_append(out, p->schema.data, p->schema.len) && buffer_append_str(out, "}}"));
-}
-
-static bool write_extra(struct buffer *out, struct json_span extra)
+int32_t chat_body_write_v1(struct buffer *out, const inf_request *r,
+                           const struct chat_body_parts *p, inf_error *err)
 {
     struct json_span key, value;
     struct json_walk w;
-    bool ok = true;
 
-    scan_object(&w, extra);
-    while (ok && scan_next_member(&w, &key, &value))
-        ok = buffer_append(out, ",", 1) && buffer_append(out, key.data, key.len) &&
-             buffer_append(out, ":", 1) && buffer_append(out, value.data, value.len);
-    return ok;
+    (void)err;
+    chat_body_text(out, "{\"model\":", p->model);
+    buffer_append_str(out, ",\"messages\":[");
+    chat_body_messages(out, r, p);
+    buffer_append_str(out, "],\"stream\":true,\"stream_options\":");
+    buffer_append_str(out, p->stream_options);
+    if (p->with_max_tokens)
+        chat_body_i64(out, ",\"max_tokens\":", r->max_tokens.value);
+    chat_body_float(out, ",\"temperature\":", r->temperature);
+    chat_body_float(out, ",\"top_p\":", r->top_p);
+    chat_body_float(out, ",\"frequency_penalty\":", r->frequency_penalty);
+    chat_body_float(out, ",\"presence_penalty\":", r->presence_penalty);
+    if (r->seed.is_set)
+        chat_body_i64(out, ",\"seed\":", (int64_t)r->seed.value);
+    if (r->logprobs.is_set)
+        chat_body_i64(out, ",\"logprobs\":true,\"top_logprobs\":", r->logprobs.value);
+    chat_body_stops(out, r);
+    if (p->schema.data) {
+        chat_body_span(out,
+                       ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
+                       "\"name\":\"output\",\"schema\":",
+                       p->schema);
+        buffer_append_str(out, "}}");
+    }
+    write_further(out, r, p);
+    for (scan_object(&w, p->extra); scan_next_member(&w, &key, &value);)
+        chat_body_member(out, key, value);
+    buffer_append_str(out, "}");
+    return INF_OK;
 }
 
-static bool write_completions(struct buffer *out, enum chat_body_kind kind, const inf_request *r,
-                              const struct chat_body_parts *p)
-{
-    bool vllm = kind == CHAT_BODY_VLLM;
-    bool ok = chat_body_text(out, "{\"model\":", p->model) &&
-              buffer_append_str(out, ",\"messages\":[") && chat_body_messages(out, r, p) &&
-              buffer_append_str(out,
-                                "],\"stream\":true,\"stream_options\":{\"include_usage\":true") &&
-              /* so that a request that is cut short knows its counts */
-              buffer_append_str(out, vllm ? ",\"continuous_usage_stats\":true}" : "}");
-
-    if (ok && p->with_max_tokens)
-        ok = chat_body_i64(out, ",\"max_tokens\":", r->max_tokens.value);
-    ok = ok && chat_body_float(out, ",\"temperature\":", r->temperature) &&
-         chat_body_float(out, ",\"top_p\":", r->top_p) &&
-         chat_body_float(out, ",\"frequency_penalty\":", r->frequency_penalty) &&
-         chat_body_float(out, ",\"presence_penalty\":", r->presence_penalty);
-    if (ok && r->seed.is_set)
-        ok = chat_body_i64(out, ",\"seed\":", (int64_t)r->seed.value);
-    if (ok && r->logprobs.is_set)
-        ok = chat_body_i64(out, ",\"logprobs\":true,\"top_logprobs\":", r->logprobs.value);
-    ok = ok && chat_body_stops(out, r) && write_schema(out, p);
-    if (ok && vllm)
-        ok = write_vllm_only(out, r, p);
-    return ok && write_extra(out, p->extra) && buffer_append(out, "}", 1);
-}
-
-int32_t chat_body_write(struct buffer *out, enum chat_body_kind kind, const inf_request *request,
-                        inf_text model, bool with_max_tokens, inf_error *err)
+int32_t chat_body_write(struct buffer *out, const struct chat_form *form,
+                        const inf_request *request, inf_text model, bool with_max_tokens,
+                        inf_error *err)
 {
     struct chat_body_parts p = {.model = model.data ? model : inf_str(""),
-                                .with_max_tokens = with_max_tokens};
-    int32_t code = check_fields(kind, request, err);
+                                .with_max_tokens = with_max_tokens,
+                                .stream_options = form->stream_options};
+    int32_t code = check_fields(form, request, err);
 
     if (code == INF_OK)
-        code = check_messages(kind, request, &p.messages, err);
+        code = check_messages(form, request, &p.messages, err);
     if (code == INF_OK)
         code = check_object(request->extra_json, "extra_json", &p.extra, err);
     if (code == INF_OK)
@@ -241,10 +194,8 @@ int32_t chat_body_write(struct buffer *out, enum chat_body_kind kind, const inf_
     if (code == INF_OK)
         code = check_object(request->template_variables, "template_variables", &p.variables, err);
     if (code == INF_OK)
-        code = check_extra(kind, p.extra, request, err);
-    if (code != INF_OK)
-        return code;
-    if (kind == CHAT_BODY_OLLAMA)
-        return chat_body_write_ollama(out, request, &p, err);
-    return write_completions(out, kind, request, &p) ? INF_OK : error_no_memory(err);
+        code = check_extra(form, p.extra, request, err);
+    if (code == INF_OK)
+        code = form->write(out, request, &p, err);
+    return code == INF_OK && out->failed ? error_no_memory(err) : code;
 }

@@ -11,7 +11,7 @@
 
 #include "remote/chat_body_parts.h"
 
-/* Errors: INVALID_ARGUMENT, UNSUPPORTED, NO_MEMORY. */
+/* For struct chat_form. Errors: INVALID_ARGUMENT, UNSUPPORTED, NO_MEMORY. */
 int32_t chat_body_write_ollama(struct buffer *out, const inf_request *r,
                                const struct chat_body_parts *p, inf_error *err);
 

@@ -32,6 +32,13 @@ static const struct {
     {"num_predict", "max_tokens"},
 };
 
+bool chat_body_is_one_of(struct json_span key, const char *const *names)
+{
+    while (*names && !scan_equals(key, *names))
+        names++;
+    return *names != NULL;
+}
+
 int32_t chat_body_check_key(struct json_span key, inf_error *err)
 {
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
@@ -49,48 +56,64 @@ int32_t chat_body_check_key(struct json_span key, inf_error *err)
 
 /* ------------------------------------------------------------------ writing */
 
-bool chat_body_text(struct buffer *out, const char *key, inf_text text)
+void chat_body_span(struct buffer *out, const char *key, struct json_span value)
 {
-    return buffer_append_str(out, key) && write_json_string(out, text.data, text.len);
+    buffer_append_str(out, key);
+    buffer_append(out, value.data, value.len);
 }
 
-bool chat_body_i64(struct buffer *out, const char *key, int64_t value)
+void chat_body_member(struct buffer *out, struct json_span key, struct json_span value)
 {
-    return buffer_printf(out, "%s%" PRId64, key, value);
+    chat_body_span(out, ",", key);
+    chat_body_span(out, ":", value);
 }
 
-bool chat_body_float(struct buffer *out, const char *key, inf_maybe_f32 value)
+void chat_body_text(struct buffer *out, const char *key, inf_text text)
 {
-    return !value.is_set || (buffer_append_str(out, key) && write_json_float(out, value.value));
+    buffer_append_str(out, key);
+    write_json_string(out, text.data, text.len);
 }
 
-bool chat_body_stops(struct buffer *out, const inf_request *r)
+void chat_body_i64(struct buffer *out, const char *key, int64_t value)
 {
-    bool ok = true;
-
-    for (size_t i = 0; i < r->n_stop && ok; i++)
-        ok = chat_body_text(out, i ? "," : ",\"stop\":[", r->stop[i]);
-    return ok && (r->n_stop == 0 || buffer_append(out, "]", 1));
+    buffer_printf(out, "%s%" PRId64, key, value);
 }
 
-static bool write_message(struct buffer *out, inf_text role, inf_text content, bool first)
+void chat_body_float(struct buffer *out, const char *key, inf_maybe_f32 value)
 {
-    return chat_body_text(out, first ? "{\"role\":" : ",{\"role\":", role) &&
-           chat_body_text(out, ",\"content\":", content) && buffer_append(out, "}", 1);
+    if (!value.is_set)
+        return;
+    buffer_append_str(out, key);
+    write_json_float(out, value.value);
 }
 
-/* The items of the array of messages; the system prompt comes first. */
-bool chat_body_messages(struct buffer *out, const inf_request *r, const struct chat_body_parts *p)
+void chat_body_stops(struct buffer *out, const inf_request *r)
+{
+    for (size_t i = 0; i < r->n_stop; i++)
+        chat_body_text(out, i ? "," : ",\"stop\":[", r->stop[i]);
+    if (r->n_stop)
+        buffer_append_str(out, "]");
+}
+
+static void write_message(struct buffer *out, inf_text role, inf_text content, bool first)
+{
+    chat_body_text(out, first ? "{\"role\":" : ",{\"role\":", role);
+    chat_body_text(out, ",\"content\":", content);
+    buffer_append_str(out, "}");
+}
+
+void chat_body_messages(struct buffer *out, const inf_request *r, const struct chat_body_parts *p)
 {
     bool first = r->system_prompt.data == NULL;
-    bool ok = first || write_message(out, inf_str("system"), r->system_prompt, true);
 
-    if (ok && r->prompt.data)
-        ok = write_message(out, inf_str("user"), r->prompt, first);
-    for (size_t i = 0; i < r->n_messages && ok; i++)
-        ok = write_message(out, r->messages[i].role, r->messages[i].content, first && i == 0);
-    if (ok && p->messages.data)
-        ok = (first || buffer_append(out, ",", 1)) &&
-             buffer_append(out, p->messages.data + 1, p->messages.len - 2);
-    return ok;
+    if (!first)
+        write_message(out, inf_str("system"), r->system_prompt, true);
+    if (r->prompt.data)
+        write_message(out, inf_str("user"), r->prompt, first);
+    for (size_t i = 0; i < r->n_messages; i++)
+        write_message(out, r->messages[i].role, r->messages[i].content, first && i == 0);
+    if (p->messages.data) {
+        buffer_append_str(out, first ? "" : ",");
+        buffer_append(out, p->messages.data + 1, p->messages.len - 2);
+    }
 }

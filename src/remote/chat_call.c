@@ -237,13 +237,11 @@ static void fill(struct chat_call *call, const struct http_outcome *outcome, inf
 }
 
 struct server_answer chat_call_answer(const struct chat_call *call,
-                                      const struct http_outcome *outcome, int32_t provider,
-                                      const char *name)
+                                      const struct http_outcome *outcome, const char *name)
 {
-    return (struct server_answer){.provider = provider,
+    return (struct server_answer){.server = call->server,
                                   .route = ROUTE_CHAT,
                                   .status = outcome->head.status,
-                                  .url = call->server->shown,
                                   .name = name,
                                   .body = outcome->body,
                                   .body_len = outcome->body_len};

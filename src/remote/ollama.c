@@ -14,7 +14,7 @@
 #include "core/context.h"
 #include "core/memory.h"
 #include "http/url.h"
-#include "remote/chat_body.h"
+#include "remote/chat_body_ollama.h"
 #include "remote/chat_call.h"
 #include "remote/remote.h"
 #include "remote/server_error.h"
@@ -58,8 +58,7 @@ static void request_done(struct chat_call *call, const struct http_outcome *outc
     call->sending = false;
     pthread_mutex_unlock(&o->lock);
     if (outcome && err.code == INF_ERROR_HTTP_STATUS && outcome->head.status >= 400) {
-        struct server_answer a = chat_call_answer(call, outcome, INF_PROVIDER_OLLAMA,
-                                                  op_request(call->op)->model.data);
+        struct server_answer a = chat_call_answer(call, outcome, op_request(call->op)->model.data);
 
         server_error(&a, &err);
     }
@@ -68,13 +67,33 @@ static void request_done(struct chat_call *call, const struct http_outcome *outc
 
 /* ------------------------------------------------------------------ sending */
 
+static const char *const none[] = {NULL};
+static const char *const native_keys[] = {"num_ctx",  "keep_alive", "options",
+                                          "truncate", "shift",      NULL};
+
+/* Ollama makes 32 bits of a seed, and takes any role and makes something of it. */
+const struct chat_form ollama_form = {.write = chat_body_write_ollama,
+                                      .takes = FIELD_TOP_K | FIELD_MIN_P | FIELD_REPETITION_PENALTY,
+                                      .why_not = "Ollama cannot do that",
+                                      .seed_max = INT32_MAX,
+                                      .ignored = none};
+
+/* An unknown server behind an Ollama URL gets what Ollama's /v1 takes. */
+const struct chat_form plain_form = {
+    .write = chat_body_write_v1,
+    .why_not = "this server's /v1 would ignore it in silence (it is no Ollama, whose own route "
+               "takes it)",
+    .seed_max = INT32_MAX,
+    .ignored = native_keys,
+    .stream_options = "{\"include_usage\":true}"};
+
 static int32_t write_body(struct buffer *body, const struct request *r, enum server_kind kind,
                           inf_error *err)
 {
     const inf_request *asked = op_request(r->call.op);
 
     buffer_init(body, CHAT_BODY_MAX);
-    return chat_body_write(body, kind == KIND_OLLAMA ? CHAT_BODY_OLLAMA : CHAT_BODY_PLAIN, asked,
+    return chat_body_write(body, kind == KIND_OLLAMA ? &ollama_form : &plain_form, asked,
                            asked->model, true, err);
 }
 
@@ -144,10 +163,9 @@ static void send_or_finish(struct request *r, enum server_kind kind)
 
 static void why_not(const struct ollama *o, const struct http_outcome *outcome, inf_error *err)
 {
-    struct server_answer a = {.provider = INF_PROVIDER_OLLAMA,
+    struct server_answer a = {.server = &o->server,
                               .route = ROUTE_VERSION,
                               .status = outcome->head.status,
-                              .url = o->server.shown,
                               .body = outcome->body,
                               .body_len = outcome->body_len};
 
@@ -401,6 +419,15 @@ static void free_ollama(struct ollama *o)
     mem_free(o);
 }
 
+const struct server_words ollama_words = {
+    .name = "Ollama",
+    .no_key = "set api_key to the server's key",
+    .forbidden = "it, or a proxy before it, forbids this; api_key must be a key that may do it",
+    .forbidden_silently =
+        "an Ollama that listens on loopback only refuses host names that are not its own: use its "
+        "address in base_url, or start it with OLLAMA_HOST=0.0.0.0",
+    .no_model = "get it with 'ollama pull %s' or 'ollama create %s'"};
+
 static int32_t open_server(struct ollama *o, const inf_provider_config *config, inf_error *err)
 {
     /* clients are expected to have a key, and Ollama ignores it */
@@ -416,7 +443,7 @@ static int32_t open_server(struct ollama *o, const inf_provider_config *config, 
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "base_url: several servers at once are for vllm; give one Ollama");
     else
-        code = server_open(&o->server, urls.urls[0], &key, config->headers, err);
+        code = server_open(&o->server, &ollama_words, urls.urls[0], &key, config->headers, err);
     url_list_free(&urls);
     return code;
 }

@@ -243,13 +243,13 @@ static int32_t set_urls(struct server *s, const char *url, bool *authorized, inf
     return INF_OK;
 }
 
-int32_t server_open(struct server *s, const char *url, const struct server_key *key,
-                    const char *headers, inf_error *err)
+int32_t server_open(struct server *s, const struct server_words *words, const char *url,
+                    const struct server_key *key, const char *headers, inf_error *err)
 {
     bool authorized = false; /* by the URL */
     int32_t code = INF_OK;
 
-    *s = (struct server){0};
+    *s = (struct server){.words = words};
     code = set_urls(s, url, &authorized, err);
     if (code == INF_OK)
         code = http_headers_create(&s->headers, err);

@@ -5,9 +5,18 @@
 #include "core/error.h"
 #include "http/http.h"
 
+/* What is said of one kind of server; each provider has its own. */
+struct server_words {
+    const char *name;
+    /* What to do when it refuses for want of a right key; with it; and without a word; since it has no
+     * routes for adapters; or, else NULL, since a model is not found (its name is for each %s of two). */
+    const char *no_key, *forbidden, *forbidden_silently, *no_adapters, *no_model;
+};
+
 struct server {
-    char *base; /* normalised, "http://localhost:8100/v1" */
-    char *root; /* the same without /v1 */
+    const struct server_words *words; /* static */
+    char *base;                       /* normalised, "http://localhost:8100/v1" */
+    char *root;                       /* the same without /v1 */
     struct http_headers *headers;
     char shown[256]; /* for messages: no secrets in it */
     bool loopback;   /* it is this machine, as far as is told by server_is_here */
@@ -28,8 +37,8 @@ struct server_key {
 /* url: normalised; "/v1" is added to one without any path; user and password in it are sent as
  * basic authorization. headers: "Name: value" lines, may be NULL. Errors: INVALID_ARGUMENT (among
  * them two that want to be the Authorization header: nothing is dropped in silence), NO_MEMORY. */
-int32_t server_open(struct server *s, const char *url, const struct server_key *key,
-                    const char *headers, inf_error *err);
+int32_t server_open(struct server *s, const struct server_words *words, const char *url,
+                    const struct server_key *key, const char *headers, inf_error *err);
 void server_close(struct server *s);
 
 /* The server's headers and further "Name: value" lines, each on a line of its own; without lines,

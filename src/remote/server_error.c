@@ -162,11 +162,6 @@ static bool routes_missing(const struct server_answer *a, const struct said *s)
             says(s, "page not found") || says(s, "Method Not Allowed") || says(s, "page of HTML"));
 }
 
-static const char *provider_name(const struct server_answer *a)
-{
-    return a->provider == INF_PROVIDER_OLLAMA ? "Ollama" : "vLLM";
-}
-
 /* The number behind "rank " in "LoRA rank 64 is greater than max_lora_rank 16". */
 static int rank_of(const struct said *s)
 {
@@ -185,94 +180,83 @@ static bool path_not_allowed(const struct said *s)
             (says(s, "not allowed") || says(s, "not permitted") || says(s, "forbidden")));
 }
 
-/* What to do about a refused load, or NULL. */
+/* What to do about a refused load that says so. */
+static const struct {
+    const char *says, *hint;
+} load_hints[] = {
+    {"max_lora_rank", "start the server with a larger --max-lora-rank"},
+    {"conflicts with a served base model", "the base model has that name; choose another id"},
+    {"DoRA", "train the adapter without use_dora"},
+    {"prefix must exist", "VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES of the server names a directory "
+                          "that is not there"},
+    {"max_loras", "start the server with a larger --max-loras or --max-cpu-loras"},
+    {"max_cpu_loras", "start the server with a larger --max-loras or --max-cpu-loras"},
+};
+
+/* Or NULL. */
 static const char *load_hint(char *out, size_t size, const struct server_answer *a,
                              const struct said *s)
 {
-    const char *name = a->name ? a->name : "";
-    const char *path = a->path ? a->path : "";
+    const char *hint = NULL;
 
+    for (size_t i = 0; i < sizeof load_hints / sizeof *load_hints && !hint; i++)
+        hint = says(s, load_hints[i].says) ? load_hints[i].hint : NULL;
     if (says(s, "max_lora_rank") && rank_of(s))
         snprintf(out, size, "start the server with --max-lora-rank %d or more", rank_of(s));
-    else if (says(s, "max_lora_rank"))
-        snprintf(out, size, "start the server with a larger --max-lora-rank");
     else if (says(s, "already been loaded"))
         snprintf(out, size,
                  "this program did not load it; unload it with 'inference adapters unload -p vllm "
                  "-u %s %s', or choose another id",
-                 a->url, name);
-    else if (says(s, "conflicts with a served base model"))
-        snprintf(out, size, "the base model has that name; choose another id");
+                 a->server->shown, a->name);
     else if (says(s, "No adapter found") || says(s, "path must exist"))
         snprintf(out, size,
                  "the server finds no adapter at %s: the path is one on the server's machine and "
                  "must hold adapter_config.json",
-                 path);
-    else if (says(s, "DoRA"))
-        snprintf(out, size, "train the adapter without use_dora");
-    else if (says(s, "prefix must exist"))
-        snprintf(out, size,
-                 "VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES of the server names a directory that is "
-                 "not there");
-    else if (path_not_allowed(s))
+                 a->path);
+    else if (!hint && path_not_allowed(s))
         snprintf(out, size,
                  "start the server with VLLM_RUNTIME_LORA_ALLOWED_PATH_PREFIXES set to a directory "
                  "that holds %s",
-                 path);
-    else if (says(s, "max_loras") || says(s, "max_cpu_loras"))
-        snprintf(out, size, "start the server with a larger --max-loras or --max-cpu-loras");
+                 a->path);
     else
-        return NULL;
+        return hint;
     return out;
 }
 
 static const char *chat_hint(char *out, size_t size, const struct server_answer *a,
                              const struct said *s)
 {
-    const char *name = a->name ? a->name : "";
+    const char *no_model = a->server->words->no_model;
 
-    if (a->status == 404 && a->provider == INF_PROVIDER_OLLAMA && says(s, "not found"))
-        snprintf(out, size, "get it with 'ollama pull %s' or 'ollama create %s'", name, name);
-    else if (a->status == 404 && says(s, "does not exist"))
-        snprintf(out, size,
-                 "-m takes a name that the server serves, and an adapter has to be loaded first");
-    else if (a->status == 404 && !s->json)
-        snprintf(out, size, "is the base URL right? It usually ends in /v1");
-    else if (max_tokens_too_large(s))
-        snprintf(out, size, "lower max_tokens, or leave it unset");
-    else
+    if (max_tokens_too_large(s))
+        return "lower max_tokens, or leave it unset";
+    if (a->status != 404)
         return NULL;
-    return out;
-}
-
-/* 401: no key, or a wrong one. 403 is said of a host's name, or by what stands before the server. */
-static const char *access_hint(const struct server_answer *a, const struct said *s)
-{
-    bool ollama = a->provider == INF_PROVIDER_OLLAMA;
-
-    if (a->status == 401)
-        return ollama ? "set api_key to the server's key"
-                      : "set VLLM_API_KEY, or api_key, to the key the server was started with";
-    if (ollama && !s->text[0])
-        return "an Ollama that listens on loopback only refuses host names that are not its own: "
-               "use its address in base_url, or start it with OLLAMA_HOST=0.0.0.0";
-    return ollama
-               ? "it, or a proxy before it, forbids this; api_key must be a key that may do it"
-               : "it, or a proxy before it, forbids this; VLLM_API_KEY, or api_key, must be a key "
-                 "that may do it";
+    if (strcasecmp(s->text, "Not Found") == 0)
+        return "is the base URL right? It usually ends in /v1";
+    if (no_model && says(s, "not found")) {
+        snprintf(out, size, no_model, a->name, a->name);
+        return out;
+    }
+    if (says(s, "does not exist"))
+        return "-m takes a name that the server serves, and an adapter has to be loaded first";
+    return s->json ? NULL : "is the base URL right? It usually ends in /v1";
 }
 
 static const char *hint(char *out, size_t size, const struct server_answer *a, const struct said *s)
 {
-    if (a->route == ROUTE_LOAD && a->status != 401 && load_hint(out, size, a, s))
-        return out;
-    if (a->status == 401 || a->status == 403)
-        return access_hint(a, s);
+    const struct server_words *words = a->server->words;
+    const char *loading = a->route == ROUTE_LOAD && a->status != 401 ? load_hint(out, size, a, s)
+                                                                     : NULL;
+
+    if (loading)
+        return loading;
+    if (a->status == 401)
+        return words->no_key;
+    if (a->status == 403)
+        return s->text[0] ? words->forbidden : words->forbidden_silently;
     if (routes_missing(a, s))
-        return a->provider == INF_PROVIDER_OLLAMA
-                   ? "Ollama has no adapters"
-                   : "its LoRA routes are off: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
-                     "and --enable-lora";
+        return words->no_adapters;
     if (a->status == 429 || a->status == 503)
         return "it is busy; try again later or send fewer requests at once";
     return a->route == ROUTE_CHAT ? chat_hint(out, size, a, s) : NULL;
@@ -280,14 +264,12 @@ static const char *hint(char *out, size_t size, const struct server_answer *a, c
 
 static const char *doing(const struct server_answer *a, char *out, size_t size)
 {
-    const char *name = a->name ? a->name : "";
-
     switch (a->route) {
     case ROUTE_LOAD:
-        snprintf(out, size, " to load adapter '%.64s'", name);
+        snprintf(out, size, " to load adapter '%.64s'", a->name);
         return out;
     case ROUTE_UNLOAD:
-        snprintf(out, size, " to unload adapter '%.64s'", name);
+        snprintf(out, size, " to unload adapter '%.64s'", a->name);
         return out;
     case ROUTE_MODELS:
         return " to list its models";
@@ -305,23 +287,30 @@ static int32_t fill(inf_error *err, int32_t code, int32_t status)
     return code;
 }
 
-int32_t server_error(const struct server_answer *a, inf_error *err)
+static int32_t too_long(const struct said *s, int32_t status, inf_error *err)
 {
+    error_set(err, INF_ERROR_CONTEXT_FULL, "the prompt does not fit the server's window: %s",
+              s->text);
+    return fill(err, INF_ERROR_CONTEXT_FULL, status);
+}
+
+int32_t server_error(const struct server_answer *answer, inf_error *err)
+{
+    struct server_answer a = *answer;
     char what[96], room[400];
     struct said s;
     const char *advice = NULL;
 
-    read_body(&s, a->body, a->body_len);
-    if (a->route == ROUTE_CHAT && prompt_too_long(&s))
-        return fill(err,
-                    error_set(err, INF_ERROR_CONTEXT_FULL,
-                              "the prompt does not fit the server's window: %s", s.text),
-                    a->status);
-    advice = hint(room, sizeof room, a, &s);
-    error_set(err, INF_ERROR_HTTP_STATUS, "%s at %s refused%s with %d%s%s%s%s", provider_name(a),
-              a->url, doing(a, what, sizeof what), a->status, s.text[0] ? ": " : "", s.text,
-              advice ? "; " : "", advice ? advice : "");
-    return fill(err, INF_ERROR_HTTP_STATUS, a->status);
+    a.name = a.name ? a.name : "";
+    a.path = a.path ? a.path : "";
+    read_body(&s, a.body, a.body_len);
+    if (a.route == ROUTE_CHAT && prompt_too_long(&s))
+        return too_long(&s, a.status, err);
+    advice = hint(room, sizeof room, &a, &s);
+    error_set(err, INF_ERROR_HTTP_STATUS, "%s at %s refused%s with %d%s%s%s%s",
+              a.server->words->name, a.server->shown, doing(&a, what, sizeof what), a.status,
+              s.text[0] ? ": " : "", s.text, advice ? "; " : "", advice ? advice : "");
+    return fill(err, INF_ERROR_HTTP_STATUS, a.status);
 }
 
 int32_t server_error_in_stream(struct json_span object, inf_error *err)
@@ -337,14 +326,9 @@ int32_t server_error_in_stream(struct json_span object, inf_error *err)
                          object.len < 120 ? (int)object.len : 120, object.data);
     status = s.code >= 400 && s.code < 600 ? (int32_t)s.code : 0;
     if (prompt_too_long(&s))
-        return fill(err,
-                    error_set(err, INF_ERROR_CONTEXT_FULL,
-                              "the prompt does not fit the server's window: %s", s.text),
-                    status);
-    return fill(
-        err,
-        error_set(err, INF_ERROR_BACKEND, "the server failed while it was answering: %s", s.text),
-        status);
+        return too_long(&s, status, err);
+    error_set(err, INF_ERROR_BACKEND, "the server failed while it was answering: %s", s.text);
+    return fill(err, INF_ERROR_BACKEND, status);
 }
 
 bool server_error_is_max_tokens(const struct server_answer *a)

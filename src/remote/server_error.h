@@ -7,14 +7,14 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "remote/server.h"
 
 enum server_route { ROUTE_CHAT, ROUTE_LOAD, ROUTE_UNLOAD, ROUTE_MODELS, ROUTE_VERSION };
 
 struct server_answer {
-    int32_t provider; /* enum inf_provider_type */
-    int32_t route;    /* enum server_route */
+    const struct server *server;
+    int32_t route; /* enum server_route */
     int32_t status;
-    const char *url;  /* of the server, for the message; no secrets in it */
     const char *name; /* the model or adapter asked for; may be NULL */
     const char *path; /* of the adapter; may be NULL */
     const char *body;

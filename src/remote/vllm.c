@@ -25,6 +25,18 @@ static void free_vllm(struct vllm *v)
     mem_free(v);
 }
 
+#define FORBIDDEN                                                                                  \
+    "it, or a proxy before it, forbids this; VLLM_API_KEY, or api_key, must be a key that may do " \
+    "it"
+
+const struct server_words vllm_words = {
+    .name = "vLLM",
+    .no_key = "set VLLM_API_KEY, or api_key, to the key the server was started with",
+    .forbidden = FORBIDDEN,
+    .forbidden_silently = FORBIDDEN,
+    .no_adapters = "its LoRA routes are off: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
+                   "and --enable-lora"};
+
 static int32_t open_servers(struct vllm *v, const inf_provider_config *config, inf_error *err)
 {
     const struct server_key key = config->api_key
@@ -37,7 +49,8 @@ static int32_t open_servers(struct vllm *v, const inf_provider_config *config, i
     if (code != INF_OK)
         return code;
     for (size_t i = 0; i < urls.n && code == INF_OK; i++) {
-        code = server_open(&v->replicas.items[i].server, urls.urls[i], &key, config->headers, err);
+        code = server_open(&v->replicas.items[i].server, &vllm_words, urls.urls[i], &key,
+                           config->headers, err);
         if (code == INF_OK)
             v->replicas.n++;
     }

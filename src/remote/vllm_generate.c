@@ -3,7 +3,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "remote/chat_body.h"
+#include "remote/remote.h"
 #include "remote/vllm_look.h"
 #include "remote/vllm_watch.h"
 
@@ -21,6 +21,18 @@ struct request {
     bool without_max_tokens, loaded_again;
 };
 
+static const char *const none[] = {NULL};
+
+const struct chat_form vllm_form = {
+    .write = chat_body_write_v1,
+    .takes = ~UINT32_C(0),
+    .why_not = "vLLM cannot do that",
+    .seed_max = INT64_MAX,
+    .any_role = true, /* its chat template says what it knows */
+    .ignored = none,
+    /* counts all along, so that a request that is cut short knows them */
+    .stream_options = "{\"include_usage\":true,\"continuous_usage_stats\":true}"};
+
 /* What goes as "model": the adapter's name on the servers, else the model. */
 static inf_text model_of(const struct request *r)
 {
@@ -36,7 +48,7 @@ static inf_text model_of(const struct request *r)
 static int32_t write_body(struct buffer *body, const struct request *r, inf_error *err)
 {
     buffer_init(body, CHAT_BODY_MAX);
-    return chat_body_write(body, CHAT_BODY_VLLM, op_request(r->call.op), model_of(r),
+    return chat_body_write(body, &vllm_form, op_request(r->call.op), model_of(r),
                            !r->without_max_tokens, err);
 }
 
@@ -196,8 +208,7 @@ static int32_t load_again(struct request *r, inf_error *err)
 /* INF_OK when another attempt is under way; *err is how the request ends otherwise. */
 static int32_t try_further(struct request *r, const struct http_outcome *outcome, inf_error *err)
 {
-    struct server_answer a = chat_call_answer(&r->call, outcome, INF_PROVIDER_VLLM,
-                                              model_of(r).data);
+    struct server_answer a = chat_call_answer(&r->call, outcome, model_of(r).data);
 
     if (r->vllm->replicas.n > 1 && (is_unreachable(r, outcome) || is_busy_answer(outcome))) {
         if (send_elsewhere(r) == INF_OK)

@@ -58,10 +58,9 @@ void vllm_removed(struct vllm *v, const char *name, uint64_t where)
 int32_t vllm_refusal(struct task *t, const struct call *call, size_t i, int32_t route,
                      const char *name, const char *path, inf_error *err)
 {
-    struct server_answer a = {.provider = INF_PROVIDER_VLLM,
+    struct server_answer a = {.server = &vllm_of(t)->replicas.items[i].server,
                               .route = route,
                               .status = call->status,
-                              .url = vllm_url(vllm_of(t), i),
                               .name = name,
                               .path = path,
                               .body = call->body,

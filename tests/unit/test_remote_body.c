@@ -1,6 +1,6 @@
 /* chat_body: the request as JSON, read back with jansson; and what is refused before it is sent. */
 #include "core/buffer.h"
-#include "remote/chat_body.h"
+#include "remote/remote.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,14 +19,14 @@ static inf_request request(void)
     return r;
 }
 
-static json_t *write_as(enum chat_body_kind kind, const inf_request *r)
+static json_t *write_as(const struct chat_form *form, const inf_request *r)
 {
     struct buffer out;
     inf_error err;
     json_t *value = NULL;
 
     buffer_init(&out, BUFFER_NO_LIMIT);
-    if (chat_body_write(&out, kind, r, inf_str("smol"), true, &err) != INF_OK)
+    if (chat_body_write(&out, form, r, inf_str("smol"), true, &err) != INF_OK)
         fail_msg("%s", err.message);
     value = json_loadb(out.data, out.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     if (!value)
@@ -35,9 +35,9 @@ static json_t *write_as(enum chat_body_kind kind, const inf_request *r)
     return value;
 }
 
-static void expect_json(enum chat_body_kind kind, const inf_request *r, const char *want)
+static void expect_json(const struct chat_form *form, const inf_request *r, const char *want)
 {
-    json_t *got = write_as(kind, r);
+    json_t *got = write_as(form, r);
     json_t *expected = json_loads(want, 0, NULL);
 
     assert_non_null(expected);
@@ -48,13 +48,14 @@ static void expect_json(enum chat_body_kind kind, const inf_request *r, const ch
     json_decref(expected);
 }
 
-static void refuse(enum chat_body_kind kind, const inf_request *r, int32_t code, const char *says)
+static void refuse(const struct chat_form *form, const inf_request *r, int32_t code,
+                   const char *says)
 {
     struct buffer out;
     inf_error err = {0};
 
     buffer_init(&out, BUFFER_NO_LIMIT);
-    assert_int_equal(chat_body_write(&out, kind, r, inf_str("smol"), true, &err), code);
+    assert_int_equal(chat_body_write(&out, form, r, inf_str("smol"), true, &err), code);
     if (!strstr(err.message, says))
         fail_msg("'%s' does not say '%s'", err.message, says);
     buffer_free(&out);
@@ -65,7 +66,7 @@ static void test_vllm__sampling_left_unset__is_not_sent(void **state)
     inf_request r = request();
 
     (void)state;
-    expect_json(CHAT_BODY_VLLM, &r,
+    expect_json(&vllm_form, &r,
                 "{\"model\":\"smol\",\"messages\":[{\"role\":\"user\",\"content\":\"What is "
                 "gravity?\"}],\"stream\":true,\"stream_options\":{\"include_usage\":true,"
                 "\"continuous_usage_stats\":true},\"max_tokens\":4096}");
@@ -98,7 +99,7 @@ static void test_vllm__everything__has_its_field(void **state)
     r.extra_json = inf_str("{\"priority\": 1, \"x\": {\"y\": []}}");
     r.ignore_eos = true;
     expect_json(
-        CHAT_BODY_VLLM, &r,
+        &vllm_form, &r,
         "{\"model\":\"smol\",\"messages\":[{\"role\":\"system\",\"content\":\"Be \\\"brief\\\".\"},"
         "{\"role\":\"user\",\"content\":\"What is gravity?\"}],\"stream\":true,\"stream_options\":{"
         "\"include_usage\":true,\"continuous_usage_stats\":true},\"max_tokens\":7,\"temperature\":"
@@ -112,6 +113,7 @@ static void test_vllm__everything__has_its_field(void **state)
 
 static void test_messages__system_prompt_comes_first_in_every_form(void **state)
 {
+    static const struct chat_form *const forms[] = {&vllm_form, &plain_form, &ollama_form};
     static const inf_message list[] = {{{"user", 4}, {"a", 1}}, {{"assistant", 9}, {"b", 1}}};
     const char *want =
         "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\"a\"},"
@@ -121,17 +123,17 @@ static void test_messages__system_prompt_comes_first_in_every_form(void **state)
     (void)state;
     r.prompt = (inf_text){NULL, 0};
     r.system_prompt = inf_str("S");
-    for (int form = 0; form < 2; form++) {
-        for (int kind = CHAT_BODY_VLLM; kind <= CHAT_BODY_OLLAMA; kind++) {
+    for (int json = 0; json < 2; json++) {
+        for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
             json_t *got = NULL;
             json_t *expected = json_loads(want, 0, NULL);
 
-            r.messages = form ? NULL : list;
-            r.n_messages = form ? 0 : 2;
-            r.messages_json = form ? inf_str("[{\"role\":\"user\",\"content\":\"a\"}, {\"role\":"
+            r.messages = json ? NULL : list;
+            r.n_messages = json ? 0 : 2;
+            r.messages_json = json ? inf_str("[{\"role\":\"user\",\"content\":\"a\"}, {\"role\":"
                                              "\"assistant\",\"content\":\"b\"}]")
                                    : (inf_text){NULL, 0};
-            got = write_as((enum chat_body_kind)kind, &r);
+            got = write_as(forms[i], &r);
             assert_true(json_equal(json_object_get(got, "messages"), expected));
             json_decref(got);
             json_decref(expected);
@@ -146,17 +148,17 @@ static void test_schema__is_response_format_or_format(void **state)
 
     (void)state;
     r.json_schema = inf_str("{\"type\":\"object\"}");
-    got = write_as(CHAT_BODY_VLLM, &r);
+    got = write_as(&vllm_form, &r);
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(got, "response_format"), "type")),
         "json_schema");
     json_decref(got);
-    got = write_as(CHAT_BODY_OLLAMA, &r);
+    got = write_as(&ollama_form, &r);
     assert_string_equal(json_string_value(json_object_get(json_object_get(got, "format"), "type")),
                         "object");
     json_decref(got);
     r.json_schema = inf_str("not json");
-    refuse(CHAT_BODY_VLLM, &r, INF_ERROR_INVALID_ARGUMENT, "json_schema");
+    refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "json_schema");
 }
 
 static void test_extra_json__may_not_contradict(void **state)
@@ -177,13 +179,13 @@ static void test_extra_json__may_not_contradict(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         r.extra_json = inf_str(cases[i].extra);
-        refuse(CHAT_BODY_VLLM, &r, cases[i].code, "extra_json");
-        refuse(CHAT_BODY_OLLAMA, &r, cases[i].code, "extra_json");
+        refuse(&vllm_form, &r, cases[i].code, "extra_json");
+        refuse(&ollama_form, &r, cases[i].code, "extra_json");
     }
     r.extra_json = inf_str("{\"response_format\":{\"type\":\"json_object\"}}");
-    json_decref(write_as(CHAT_BODY_VLLM, &r));
+    json_decref(write_as(&vllm_form, &r));
     r.json_schema = inf_str("{}");
-    refuse(CHAT_BODY_VLLM, &r, INF_ERROR_INVALID_ARGUMENT, "contradicts");
+    refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "contradicts");
 }
 
 static void test_ollama__keys_it_would_ignore__are_refused(void **state)
@@ -193,14 +195,14 @@ static void test_ollama__keys_it_would_ignore__are_refused(void **state)
 
     (void)state;
     r.extra_json = inf_str("{\"priority\":1}");
-    refuse(CHAT_BODY_OLLAMA, &r, INF_ERROR_UNSUPPORTED, "priority");
+    refuse(&ollama_form, &r, INF_ERROR_UNSUPPORTED, "priority");
     r.extra_json = inf_str("{\"options\":{\"num_predicts\":1}}");
-    refuse(CHAT_BODY_OLLAMA, &r, INF_ERROR_UNSUPPORTED, "num_predicts");
+    refuse(&ollama_form, &r, INF_ERROR_UNSUPPORTED, "num_predicts");
     r.extra_json = inf_str("{\"options\":{\"num_predict\":1}}");
-    refuse(CHAT_BODY_OLLAMA, &r, INF_ERROR_INVALID_ARGUMENT, "num_predict");
+    refuse(&ollama_form, &r, INF_ERROR_INVALID_ARGUMENT, "num_predict");
     r.extra_json = inf_str("{\"reasoning_effort\":\"none\",\"truncate\":true,\"keep_alive\":-1,"
                            "\"response_format\":{\"type\":\"json_object\"}}");
-    got = write_as(CHAT_BODY_OLLAMA, &r);
+    got = write_as(&ollama_form, &r);
     assert_true(json_is_false(json_object_get(got, "think")));
     assert_true(json_is_true(json_object_get(got, "truncate"))); /* asked for, so not in silence */
     assert_true(json_is_false(json_object_get(got, "shift")));
@@ -227,7 +229,7 @@ static void test_ollama__messages_of_v1__become_native(void **state)
         "\"function\":{\"name\":\"look\",\"arguments\":\"{\\\"q\\\":\\\"x\\\"}\"}}]},{\"role\":"
         "\"tool\","
         "\"tool_call_id\":\"c1\",\"content\":\"found\"}]");
-    got = write_as(CHAT_BODY_OLLAMA, &r);
+    got = write_as(&ollama_form, &r);
     if (!json_equal(json_object_get(got, "messages"), want))
         fail_msg("%s", json_dumps(json_object_get(got, "messages"), 0));
     json_decref(got);
@@ -235,9 +237,9 @@ static void test_ollama__messages_of_v1__become_native(void **state)
     r.messages_json = inf_str(
         "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":"
         "{\"url\":\"http://h/x.png\"}}]}]");
-    refuse(CHAT_BODY_OLLAMA, &r, INF_ERROR_INVALID_ARGUMENT, "base64");
+    refuse(&ollama_form, &r, INF_ERROR_INVALID_ARGUMENT, "base64");
     r.messages_json = inf_str("[{\"role\":\"user\",\"content\":\"x\",\"mood\":1}]");
-    refuse(CHAT_BODY_OLLAMA, &r, INF_ERROR_INVALID_ARGUMENT, "ignore");
+    refuse(&ollama_form, &r, INF_ERROR_INVALID_ARGUMENT, "ignore");
 }
 
 static void test_messages_json__wrong_forms__are_refused(void **state)
@@ -250,7 +252,7 @@ static void test_messages_json__wrong_forms__are_refused(void **state)
     r.prompt = (inf_text){NULL, 0};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         r.messages_json = inf_str(wrong[i]);
-        refuse(CHAT_BODY_VLLM, &r, INF_ERROR_INVALID_ARGUMENT, "messages_json");
+        refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "messages_json");
     }
 }
 
@@ -259,18 +261,18 @@ static void test_plain__only_what_v1_of_ollama_takes(void **state)
     inf_request r = request();
 
     (void)state;
-    expect_json(CHAT_BODY_PLAIN, &r,
+    expect_json(&plain_form, &r,
                 "{\"model\":\"smol\",\"messages\":[{\"role\":\"user\",\"content\":\"What is "
                 "gravity?\"}],\"stream\":true,\"stream_options\":{\"include_usage\":true},"
                 "\"max_tokens\":4096}");
     r.top_k = (inf_maybe_i32){true, 5};
-    refuse(CHAT_BODY_PLAIN, &r, INF_ERROR_UNSUPPORTED, "top_k");
+    refuse(&plain_form, &r, INF_ERROR_UNSUPPORTED, "top_k");
     r = request();
     r.template_variables = inf_str("{}");
-    refuse(CHAT_BODY_PLAIN, &r, INF_ERROR_UNSUPPORTED, "template_variables");
+    refuse(&plain_form, &r, INF_ERROR_UNSUPPORTED, "template_variables");
     r = request();
     r.extra_json = inf_str("{\"num_ctx\":5}");
-    refuse(CHAT_BODY_PLAIN, &r, INF_ERROR_UNSUPPORTED, "num_ctx");
+    refuse(&plain_form, &r, INF_ERROR_UNSUPPORTED, "num_ctx");
 }
 
 static void test_prompt__nul_and_control_characters__survive(void **state)
@@ -281,7 +283,7 @@ static void test_prompt__nul_and_control_characters__survive(void **state)
 
     (void)state;
     r.prompt = (inf_text){"a\0b\x02\"\\é", 8};
-    got = write_as(CHAT_BODY_VLLM, &r);
+    got = write_as(&vllm_form, &r);
     content = json_object_get(json_array_get(json_object_get(got, "messages"), 0), "content");
     assert_int_equal(json_string_length(content), 8);
     assert_memory_equal(json_string_value(content), r.prompt.data, 8);

@@ -1,4 +1,5 @@
 /* server_error: every dialect, and what each refusal tells to do. */
+#include "remote/remote.h"
 #include "remote/server_error.h"
 
 #include <setjmp.h>
@@ -8,12 +9,13 @@
 
 #include <cmocka.h>
 
+static const struct server server = {.words = &vllm_words, .shown = "http://h:8100/v1"};
+
 static struct server_answer answer(int32_t route, int32_t status, const char *body)
 {
-    return (struct server_answer){.provider = INF_PROVIDER_VLLM,
+    return (struct server_answer){.server = &server,
                                   .route = route,
                                   .status = status,
-                                  .url = "http://h:8100/v1",
                                   .name = "pirate",
                                   .path = "/models/pirate",
                                   .body = body,
@@ -103,18 +105,21 @@ static void test_hints__what_to_set_or_do(void **state)
     EXPECT(ROUTE_CHAT, 404, "{\"error\":{\"message\":\"The model `pirate` does not exist.\"}}",
            "has to be loaded first");
     EXPECT(ROUTE_CHAT, 404, "<h1>404</h1>", "base URL");
+    EXPECT(ROUTE_CHAT, 404, "{\"detail\":\"Not Found\"}", "base URL");
     EXPECT(ROUTE_CHAT, 429, "", "busy");
     EXPECT(ROUTE_CHAT, 503, "{\"error\":\"queue full\"}", "queue full", "busy");
 }
 
 static void test_ollama__has_hints_of_its_own(void **state)
 {
+    static const struct server ollama = {.words = &ollama_words, .shown = "http://h:11434/v1"};
     struct server_answer a = answer(ROUTE_CHAT, 404, "{\"error\":\"model 'pirate' not found\"}");
     struct server_answer foreign = answer(ROUTE_VERSION, 403, "");
 
     (void)state;
-    a.provider = foreign.provider = INF_PROVIDER_OLLAMA;
-    expect(&a, INF_ERROR_HTTP_STATUS, (const char *const[]){"Ollama", "ollama pull pirate", NULL});
+    a.server = foreign.server = &ollama;
+    expect(&a, INF_ERROR_HTTP_STATUS,
+           (const char *const[]){"Ollama", "ollama pull pirate", "ollama create pirate", NULL});
     expect(&foreign, INF_ERROR_HTTP_STATUS, (const char *const[]){"OLLAMA_HOST", NULL});
 }
 
