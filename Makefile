@@ -27,21 +27,25 @@ flags += -DPORTABLE=$(if $(findstring -portable,$(kind)),ON,OFF)
 flags += -DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR))
 flags += $(if $(filter CC,$(named)),-DCMAKE_C_COMPILER=$(CC))
 flags += $(if $(filter CXX,$(named)),-DCMAKE_CXX_COMPILER=$(CXX))
-generator := $(if $(shell command -v ninja),-G Ninja)
+configure = sh scripts/configure.sh $(1) $(flags) $(2)
+absolute_prefix = case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac
 
-# Configuring again takes a second and notices a moved cache, another CPU and new files.
-configure = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(generator)) $(flags) $(2) >$(1).log || { cat $(1).log >&2; rm -f $(1).log; exit 1; }; mv $(1).log $(1)/configure.log
+.PHONY: all build run model test test-asan-core test-live fuzz peers bench install uninstall format format-check tidy clean help
 
-.PHONY: all build run model test test-asan-core test-live fuzz peers bench install format format-check tidy clean help
+# What is installed, and the example of the demonstration.
+all:
+	@$(call configure,$(BUILD))
+	@sh scripts/build.sh $(BUILD) $(JOBS) products
 
-all: build
-
+# The tests too.
 build:
 	@$(call configure,$(BUILD))
 	@sh scripts/build.sh $(BUILD) $(JOBS)
 
 # Base model and both adapters answer the same question at once. MODEL= uses a GGUF of one's own.
-run: build $(if $(MODEL),,model)
+run: $(if $(MODEL),,model)
+	@$(call configure,$(BUILD))
+	@sh scripts/build.sh $(BUILD) $(JOBS) inference_command side_by_side
 	@INFERENCE=$(BUILD)/inference sh scripts/demo.sh
 
 model:
@@ -73,13 +77,16 @@ peers:
 	@sh scripts/llama-cpp.sh --component peers $(if $(findstring -portable,$(kind)),--portable)
 
 # SECTIONS=one,eight,... only these tables; ROUNDS=7.
-bench: build model
+bench: all model
 	@sh scripts/build.sh $(BUILD) $(JOBS) bench
 	@sh scripts/bench.sh $(BUILD)
 
-install: build
-	@case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac; \
-	    cmake --install $(BUILD) $${PREFIX:+--prefix "$$PREFIX"}
+install: all
+	@$(absolute_prefix); cmake --install $(BUILD) $${PREFIX:+--prefix "$$PREFIX"}
+
+# With the PREFIX and DESTDIR of the installation.
+uninstall: all
+	@$(absolute_prefix); export PREFIX; sh scripts/uninstall.sh $(BUILD)
 
 format:
 	@sh scripts/clang-format.sh
@@ -94,7 +101,8 @@ clean:
 	rm -rf build build-*
 
 help:
-	@echo 'make               build/inference and build/libinference.so'
+	@echo 'make               build/inference, build/libinference.so, build/libinference.a'
+	@echo 'make build         these and the tests'
 	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
 	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm or ollama'
@@ -102,7 +110,9 @@ help:
 	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'
 	@echo 'make fuzz          each fuzz target for FUZZ_SECONDS=60 (clang)'
-	@echo 'make install       library, header, pkg-config, CMake package, man page; PREFIX= DESTDIR='
+	@echo 'make install       library, header, pkg-config, CMake package, man page, completion;'
+	@echo '                   PREFIX= DESTDIR='
+	@echo 'make uninstall     remove them; with the same PREFIX= DESTDIR='
 	@echo 'make format        clang-format everything; make format-check only looks'
 	@echo 'make tidy          clang-tidy'
 	@echo 'make clean         remove the build folders (the cache outside the tree stays)'

@@ -1,11 +1,14 @@
 # `make install` and `cmake --install`: library, header, pkg-config file, CMake package, man page,
-# licences, the command. Everything finds itself from where it lies: the tree may be moved.
+# licences, the command with its completion. Everything finds itself from where it lies: the tree may be moved.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS inference EXPORT inference-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${INF_STATIC_LIBRARY} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET inference_command)
     install(TARGETS inference_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(FILES completions/inference.bash RENAME inference
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    install(FILES completions/_inference DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 endif()
 install(FILES include/inference/inference.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/inference)
 install(FILES docs/inference.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

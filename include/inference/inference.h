@@ -64,6 +64,9 @@ extern "C" {
 INF_API uint32_t inf_version(void);
 /* The same as text, for instance "0.1.0". Static storage. */
 INF_API const char *inf_version_string(void);
+/* How this library was built, for people and bug reports: "name: value" lines, each with a newline, of
+ * llama.cpp and its backends, the CPU features it was compiled for, and the compiler. Static storage. */
+INF_API const char *inf_build_info(void);
 
 /* ---------------------------------------------------------------- errors */
 

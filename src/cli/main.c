@@ -90,6 +90,17 @@ static int help(int argc, char **argv)
     return 0;
 }
 
+static void print_version(void)
+{
+    inf_provider_info info;
+
+    printf("inference %s\nproviders:", inf_version_string());
+    for (int32_t type = 1; inf_provider_type_info(&info, sizeof info, type) == INF_OK; type++)
+        if (!info.missing)
+            printf(" %s", info.name);
+    printf("\n%s", inf_build_info());
+}
+
 /* Help that could not be written is an error too. */
 static int finish(int exit_code)
 {
@@ -110,7 +121,7 @@ int main(int argc, char **argv)
         strcmp(argv[1], "help") == 0)
         return finish(help(argc, argv));
     if (strcmp(argv[1], "--version") == 0) {
-        printf("inference %s\n", inf_version_string());
+        print_version();
         return finish(0);
     }
     if (strcmp(argv[1], "--options") == 0) { /* for the check that the documentation has them all */

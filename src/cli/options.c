@@ -756,10 +756,15 @@ void options_print_help(const struct command *command)
 void options_print_all(const struct command *commands, size_t n)
 {
     for (size_t c = 0; c < n; c++) {
-        for (size_t i = 0; i < N_OPTIONS; i++)
-            if (options[i].commands & commands[c].bit)
-                printf("%s --%s%s%s\n", commands[c].name, options[i].name,
-                       options[i].argument ? " " : "",
-                       options[i].argument ? options[i].argument : "");
+        for (size_t i = 0; i < N_OPTIONS; i++) {
+            const struct option *o = &options[i];
+
+            if (!(o->commands & commands[c].bit))
+                continue;
+            printf("%s --%s", commands[c].name, o->name);
+            if (o->letter)
+                printf(" -%c", o->letter);
+            printf("%s%s\n", o->argument ? " " : "", o->argument ? o->argument : "");
+        }
     }
 }

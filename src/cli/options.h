@@ -116,7 +116,8 @@ const char *options_typed_in_process(void);
 void *settings_alloc(struct settings *s, size_t size);
 
 void options_print_help(const struct command *command);
-/* All commands and their options, for the documentation's check: "generate --top-k K". */
+/* All commands and their options, for completion and the documentation's check: "generate --model -m
+ * MODEL". */
 void options_print_all(const struct command *commands, size_t n);
 
 /* "inference: <text>; see 'inference <command> --help'" on stderr. Returns EXIT_USAGE. */

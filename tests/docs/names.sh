@@ -140,7 +140,7 @@ while read -r value name python code; do
     grep -qE "^\| $value \| \`$name\` \| \`$python\` \| $code \|" docs/errors.md ||
         fail "docs/errors.md lacks: $value $name $python $code"
 done <"$scratch/errors"
-version=$("$INFERENCE" --version)
+version=$("$INFERENCE" --version | head -n 1)
 head -n 1 docs/inference.1 | grep -q "\"$version\"" || fail "docs/inference.1 is not of $version"
 grep -q "^## .*${version#inference }" CHANGELOG.md || fail "CHANGELOG.md does not have $version"
 

@@ -42,7 +42,7 @@ int main(void)
     return inf_context_close(context, NULL);
 }
 PROGRAM
-wanted=$("$INFERENCE" --version)
+wanted=$("$INFERENCE" --version | head -n 1)
 
 # runs PROGRAM [LIBRARY-FOLDER]
 runs() {
@@ -67,16 +67,33 @@ step "stage"
 quietly env DESTDIR="$scratch/stage" cmake --install "$build" --prefix /opt/inference
 [ -x stage/opt/inference/bin/inference ]
 
+step "uninstall"
+for place in "gone|" "staged|$scratch/root"; do
+    PREFIX=$scratch/${place%%|*} DESTDIR=${place#*|}
+    export PREFIX DESTDIR
+    quietly cmake --install "$build" --prefix "$PREFIX"
+    : >"$DESTDIR$PREFIX/bin/of somebody else"
+    quietly sh "$INFERENCE_SOURCE_DIR/scripts/uninstall.sh" "$build"
+    [ "$(find "$DESTDIR$PREFIX" ! -type d)" = "$DESTDIR$PREFIX/bin/of somebody else" ] || {
+        echo "uninstalling left, or took:" >&2
+        find "$DESTDIR$PREFIX" ! -type d >&2
+        exit 1
+    }
+    [ ! -e "$DESTDIR$PREFIX/include/inference" ]
+    unset PREFIX DESTDIR
+done
+
 mv "first place" "a prefix"
 prefix="$scratch/a prefix"
 lib=$(dirname "$(find "$prefix" -name libinference.so)")
 mv stage/opt/inference plain # without a space
 
 step "what is there"
-for file in bin/inference include/inference/inference.h share/man/man1/inference.1; do
+for file in bin/inference include/inference/inference.h share/man/man1/inference.1 \
+    share/bash-completion/completions/inference share/zsh/site-functions/_inference; do
     [ -s "$prefix/$file" ] || { echo "$file is not installed" >&2 && exit 1; }
 done
-[ "$("$prefix/bin/inference" --version)" = "$wanted" ]
+[ "$("$prefix/bin/inference" --version | head -n 1)" = "$wanted" ]
 licences=$(find "$prefix/share/doc" -name 'LICENSE*')
 echo "$licences" | grep -q '/LICENSE$'
 if [ "$("$prefix/bin/inference" generate -p llamacpp x 2>&1 | grep -c 'this build has no')" = 0 ]; then
@@ -159,3 +176,8 @@ if [ -n "${INFERENCE_TEST_MODEL:-}" ]; then
     LD_LIBRARY_PATH=$lib ./hello "$INFERENCE_TEST_MODEL" "$INFERENCE_SOURCE_DIR/adapters/json" >said
     [ "$(wc -c <said)" -gt 20 ] || { cat said >&2 && exit 1; }
 fi
+# It fails with a status and a word, and what it prints comes out piece by piece.
+for arguments in "" "none.gguf none"; do
+    ! LD_LIBRARY_PATH=$lib ./hello $arguments >said 2>why || { echo "hello $arguments succeeds" >&2 && exit 1; }
+    [ "$(wc -l <why)" = 1 ] && [ ! -s said ]
+done

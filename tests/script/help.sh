@@ -13,7 +13,10 @@ for arguments in --help -h help; do
     done
 done
 expect_ok --version
-grep -Eq '^inference [0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || fail '--version'
+head -n 1 "$work/out" | grep -Eq '^inference [0-9]+\.[0-9]+\.[0-9]+$' || fail '--version'
+for line in 'providers: .*vllm.*ollama.*llamacpp' 'llama.cpp: [a-z]' 'backends: CPU' 'CPU features: [a-z]' 'compiler: [A-Z].*[0-9]'; do
+    grep -q "^$line" "$work/out" || fail "--version has no line '$line'"
+done
 header=$INFERENCE_SOURCE_DIR/include/inference/inference.h
 sed -n 's/.* \([0-9]*\)) *\\*$/\1/p; s/^ *\([0-9][0-9]*\)) *\\*$/\1/p' "$header" | sort -nu | grep -v '^0$' >"$work/codes"
 "$INFERENCE" --help | sed -n 's/^  *\([0-9][0-9]*\)  .*/\1/p' | sort -nu >"$work/out"
