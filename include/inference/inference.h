@@ -30,7 +30,11 @@
  *   `const char *` parameters are NUL-terminated. Everything given is copied before return.
  * - Option structs start with `struct_size` and are filled by `inf_X_default(&x, sizeof x)`, where
  *   every default lives. A struct from a newer header whose unknown bytes are not all zero is
- *   INF_ERROR_INVALID_ARGUMENT: an option is never ignored in silence.
+ *   INF_ERROR_INVALID_ARGUMENT: an option is never ignored in silence. Structs that are written take
+ *   the caller's size, `size` or the struct_size set before the call: not a byte beyond it is
+ *   written, what this library does not know is 0, and struct_size is then that size. A size that no
+ *   version has (smaller than struct_size itself; of a struct_size, no multiple of it) is
+ *   INF_ERROR_INVALID_ARGUMENT, and nothing is written.
  * - Any function may be called from any thread. Functions that block say so; a blocking function
  *   called inside a callback is INF_ERROR_STATE at once.
  * - Freeing functions accept NULL. In a forked child nothing else works on what was made before the
@@ -129,7 +133,8 @@ typedef struct inf_text {
     size_t len;
 } inf_text;
 
-/* Fields in which 0, or not being set, means something. */
+/* Fields in which 0, or not being set, means something. A value other than 0 that is not set is
+ * INVALID_ARGUMENT, by the field's name: a forgotten is_set is not ignored in silence. */
 typedef struct inf_maybe_i32 {
     bool is_set;
     int32_t value;
@@ -145,6 +150,14 @@ typedef struct inf_maybe_f32 {
 
 /* The inf_text of a NUL-terminated string; NULL gives the absent text. */
 INF_API inf_text inf_str(const char *s);
+
+/*
+ * For bindings that cannot read this header: sizeof the struct of that name ("inf_request") in this
+ * library, 0 when it has none; and the value of an enumerator ("INF_DELIVERY_QUEUE"), false and
+ * nothing written when there is none of that name.
+ */
+INF_API size_t inf_struct_size(const char *name);
+INF_API bool inf_enum_value(const char *name, int32_t *out);
 
 typedef struct inf_context inf_context;
 typedef struct inf_provider inf_provider;
@@ -201,6 +214,10 @@ typedef struct inf_chunk {
     int64_t n_tokens;   /* tokens completed so far; 0 where a server does not tell */
 } inf_chunk;
 
+typedef void (*inf_token_fn)(void *user_data, inf_op *op, const inf_chunk *chunk);
+typedef void (*inf_progress_fn)(void *user_data, inf_op *op, float fraction);
+typedef void (*inf_done_fn)(void *user_data, inf_op *op);
+
 /*
  * Callbacks of an operation; each may be NULL. They run on the context's dispatch thread, one at a
  * time, with no lock held. A start that failed calls nothing; a started operation calls on_done
@@ -209,9 +226,9 @@ typedef struct inf_chunk {
  */
 typedef struct inf_callbacks {
     size_t struct_size;
-    void (*on_token)(void *user_data, inf_op *op, const inf_chunk *chunk);
-    void (*on_progress)(void *user_data, inf_op *op, float fraction); /* loading: 0 .. 1, rising */
-    void (*on_done)(void *user_data, inf_op *op);
+    inf_token_fn on_token;
+    inf_progress_fn on_progress; /* loading: 0 .. 1, rising */
+    inf_done_fn on_done;
     void *user_data;
 } inf_callbacks;
 
@@ -436,7 +453,7 @@ typedef struct inf_provider_stats {
     int64_t kv_bytes;      /* now: KV cache */
     bool model_loaded;     /* now */
 } inf_provider_stats;
-/* Never blocks on compute. stats->struct_size bytes are written (set it, or 0 for all). */
+/* Never blocks on compute. Writes `size` bytes. Servers: UNSUPPORTED. */
 INF_API int32_t inf_provider_get_stats(inf_provider *provider, inf_provider_stats *stats,
                                        size_t size, inf_error *err);
 
@@ -459,7 +476,7 @@ typedef struct inf_request {
     inf_text model;            /* servers: sent as is; in process: ignored, as the reference says */
     inf_text adapter_id;       /* absent or "": the base model */
     inf_text system_prompt;    /* with messages it comes first */
-    inf_maybe_i32 max_tokens;  /* unset: 4096; 0 or less is INVALID_ARGUMENT */
+    inf_maybe_i32 max_tokens;  /* unset: 4096; set, 0 or less is INVALID_ARGUMENT */
     inf_maybe_f32 temperature; /* 0: greedy; negative is INVALID_ARGUMENT */
     inf_maybe_f32 top_p;       /* (0, 1] */
     inf_maybe_i32 top_k;       /* 0 or -1: all */
@@ -614,7 +631,8 @@ typedef struct inf_adapter_report {
 INF_API int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char *id,
                                        const inf_adapter_source *source,
                                        const inf_callbacks *callbacks, inf_error *err);
-/* From a path; blocks. report may be NULL; its texts are absent (use the operation for them). */
+/* From a path; blocks. report may be NULL; else its struct_size is set before the call, and its texts
+ * are absent (use the operation for them). */
 INF_API int32_t inf_adapter_load(inf_provider *provider, const char *id, const char *path,
                                  inf_adapter_report *report, inf_error *err);
 /* The report of a done load. STATE while in flight, INVALID_ARGUMENT for another kind of op; the
@@ -688,7 +706,7 @@ typedef struct inf_logits_request {
 } inf_logits_request;
 INF_API void inf_logits_request_default(inf_logits_request *request, size_t size);
 
-typedef struct inf_logits {
+typedef struct inf_logits_result {
     size_t struct_size;
     const int32_t *top_ids; /* (n_top) */
     const float *top;       /* (n_top), largest first */
@@ -697,13 +715,13 @@ typedef struct inf_logits {
     size_t n_probe;
     const float *all; /* (n_vocab) */
     size_t n_vocab;
-} inf_logits;
+} inf_logits_result;
 
 /* The logits after the last of the ids, computed alone with a KV cache in f32. */
 INF_API int32_t inf_logits_start(inf_op **out, inf_provider *provider,
                                  const inf_logits_request *request, const inf_callbacks *callbacks,
                                  inf_error *err);
-INF_API int32_t inf_op_logits(const inf_op *op, inf_logits *out, size_t size);
+INF_API int32_t inf_op_logits(const inf_op *op, inf_logits_result *out, size_t size);
 
 /*
  * What a model or an adapter is, as a JSON object (inf_op_text): architecture, dtype, rank,

@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 
-static json_t *to_json(const inf_logits *l)
+static json_t *to_json(const inf_logits_result *l)
 {
     json_t *top = json_array();
     json_t *probe = json_array();
@@ -17,7 +17,7 @@ static json_t *to_json(const inf_logits *l)
 static int32_t run(struct session *session, const struct settings *s, inf_error *err)
 {
     inf_logits_request request;
-    inf_logits logits;
+    inf_logits_result logits;
     inf_op *op = NULL;
     int32_t code = INF_OK;
 

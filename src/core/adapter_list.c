@@ -73,8 +73,9 @@ int32_t inf_adapter_list_report(const inf_adapter_list *list, size_t index, inf_
 {
     if (!list || !out || index >= list->n)
         return INF_ERROR_INVALID_ARGUMENT;
-    struct_write(out, size, &list->items[index], sizeof list->items[index]);
-    return INF_OK;
+    return struct_write(out, size, &list->items[index], sizeof list->items[index])
+               ? INF_OK
+               : INF_ERROR_INVALID_ARGUMENT;
 }
 
 void inf_adapter_list_free(inf_adapter_list *list)

@@ -148,9 +148,14 @@ void providers_close(inf_context *ctx);
  * bytes that are not zero. src NULL: the defaults stay.
  */
 int32_t struct_read(void *dst, size_t known, const void *src, const char *name, inf_error *err);
+/* The struct_size of a caller's struct; false when no version's struct has that size. */
+bool struct_size(size_t *out, const void *src);
 /* Writes `known` bytes of src into a caller's struct of `size` bytes: less if it is smaller, zeros
- * behind if it is larger; its first member becomes `size`. */
-void struct_write(void *dst, size_t size, const void *src, size_t known);
+ * behind if it is larger; its first member becomes `size`. false, and nothing written, without room
+ * for that. */
+bool struct_write(void *dst, size_t size, const void *src, size_t known);
+/* Refuses an inf_maybe_* that has a value (other than 0) without is_set. */
+int32_t maybe_check(const char *field, bool is_set, bool has_value, inf_error *err);
 
 /* A validated deep copy, one block. */
 int32_t request_copy(inf_request **out, const inf_request *request, bool in_process,

@@ -288,8 +288,7 @@ int32_t inf_provider_type_info(inf_provider_info *out, size_t size, int32_t type
     info.url_variable = ops->url_variable;
     info.default_url = ops->default_url;
     info.missing = ops->missing;
-    struct_write(out, size, &info, sizeof info);
-    return INF_OK;
+    return struct_write(out, size, &info, sizeof info) ? INF_OK : INF_ERROR_INVALID_ARGUMENT;
 }
 
 int32_t inf_provider_type_of_model(const char *path)
@@ -609,6 +608,8 @@ int32_t inf_provider_get_stats(inf_provider *provider, inf_provider_stats *stats
         return error_set(err, INF_ERROR_STATE, "the context is closed");
     provider->ops->stats(impl, &s);
     end_look(provider);
-    struct_write(stats, size, &s, sizeof s);
-    return error_none(err);
+    return struct_write(stats, size, &s, sizeof s)
+               ? error_none(err)
+               : error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                           "size: %zu bytes do not even hold struct_size", size);
 }

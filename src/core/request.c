@@ -8,13 +8,13 @@
 
 #include <string.h>
 
+#define DEFAULT_MAX_TOKENS 4096
 #define MAX_STOPS 64
 #define MAX_MESSAGES 65536
 
 void inf_request_default(inf_request *request, size_t size)
 {
-    inf_request defaults = {
-        .struct_size = sizeof defaults, .max_tokens = {false, 4096}, .timeout_ms = 600000};
+    inf_request defaults = {.struct_size = sizeof defaults, .timeout_ms = 600000};
 
     struct_write(request, size, &defaults, sizeof defaults);
 }
@@ -78,6 +78,31 @@ static int32_t check_input(const inf_request *r, inf_error *err)
     if (r->template_variables.data && r->prompt.data)
         return invalid(err, "template_variables", "goes with messages, not with a prompt");
     return INF_OK;
+}
+
+static int32_t check_unset(const inf_request *r, inf_error *err)
+{
+#define MAYBE(field) {#field, r->field.is_set, r->field.value != 0}
+    const struct {
+        const char *field;
+        bool is_set, has_value;
+    } fields[] = {MAYBE(max_tokens),
+                  MAYBE(temperature),
+                  MAYBE(top_p),
+                  MAYBE(top_k),
+                  MAYBE(min_p),
+                  MAYBE(repetition_penalty),
+                  MAYBE(frequency_penalty),
+                  MAYBE(presence_penalty),
+                  MAYBE(seed),
+                  MAYBE(adapter_scale),
+                  MAYBE(logprobs)};
+#undef MAYBE
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields && code == INF_OK; i++)
+        code = maybe_check(fields[i].field, fields[i].is_set, fields[i].has_value, err);
+    return code;
 }
 
 static int32_t check_range(inf_maybe_f32 m, float low, float high, const char *field,
@@ -164,6 +189,8 @@ static int32_t validate(const inf_request *r, bool in_process, inf_error *err)
 
     if (code == INF_OK)
         code = check_texts(r, err);
+    if (code == INF_OK)
+        code = check_unset(r, err);
     if (code == INF_OK)
         code = check_sampling(r, err);
     if (code == INF_OK)
@@ -257,7 +284,7 @@ int32_t request_copy(inf_request **out, const inf_request *request, bool in_proc
     if (code != INF_OK)
         return code;
     if (!r.max_tokens.is_set)
-        r.max_tokens.value = 4096;
+        r.max_tokens.value = DEFAULT_MAX_TOKENS;
     if (r.adapter_id.len == 0)
         r.adapter_id = (inf_text){NULL, 0};
     measured = r;

@@ -52,8 +52,7 @@ int32_t inf_op_result(const inf_op *op, inf_result *out, size_t size)
     r.mean_rows = o->mean_rows;
     r.mean_adapters = o->mean_adapters;
     r.finish = o->finish;
-    struct_write(out, size, &r, sizeof r);
-    return INF_OK;
+    return struct_write(out, size, &r, sizeof r) ? INF_OK : INF_ERROR_INVALID_ARGUMENT;
 }
 
 int32_t inf_op_adapter_report(const inf_op *op, inf_adapter_report *out, size_t size)
@@ -68,8 +67,7 @@ int32_t inf_op_adapter_report(const inf_op *op, inf_adapter_report *out, size_t 
     r = op->output.report;
     r.id = inf_str(op->output.report_id);
     r.evicted = inf_str(op->output.report_evicted);
-    struct_write(out, size, &r, sizeof r);
-    return INF_OK;
+    return struct_write(out, size, &r, sizeof r) ? INF_OK : INF_ERROR_INVALID_ARGUMENT;
 }
 
 int32_t inf_op_tokens(const inf_op *op, const int32_t **ids, size_t *n)
@@ -94,9 +92,9 @@ int32_t inf_op_text(const inf_op *op, inf_text *out)
     return code;
 }
 
-int32_t inf_op_logits(const inf_op *op, inf_logits *out, size_t size)
+int32_t inf_op_logits(const inf_op *op, inf_logits_result *out, size_t size)
 {
-    inf_logits l = {0};
+    inf_logits_result l = {0};
     int32_t code = check(op, out, op && op->kind == OP_LOGITS);
 
     if (code != INF_OK)
@@ -108,6 +106,5 @@ int32_t inf_op_logits(const inf_op *op, inf_logits *out, size_t size)
     l.n_probe = op->output.n_probe;
     l.all = op->output.all;
     l.n_vocab = op->output.n_all;
-    struct_write(out, size, &l, sizeof l);
-    return INF_OK;
+    return struct_write(out, size, &l, sizeof l) ? INF_OK : INF_ERROR_INVALID_ARGUMENT;
 }

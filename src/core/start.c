@@ -273,9 +273,14 @@ int32_t inf_adapter_load(inf_provider *provider, const char *id, const char *pat
                          inf_adapter_report *report, inf_error *err)
 {
     inf_adapter_source source;
+    inf_adapter_report written;
     inf_op *op = NULL;
+    size_t size = 0;
     int32_t code = refuse_in_callback(provider, err);
 
+    if (code == INF_OK && report && !struct_size(&size, report))
+        code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "report: struct_size is %zu; set it to the struct's size first", size);
     if (code != INF_OK)
         return code;
     inf_adapter_source_default(&source, sizeof source);
@@ -285,8 +290,9 @@ int32_t inf_adapter_load(inf_provider *provider, const char *id, const char *pat
         return code;
     code = inf_op_wait(op, -1, err);
     if (code == INF_OK && report) {
-        inf_op_adapter_report(op, report, sizeof *report);
-        report->id = report->evicted = (inf_text){NULL, 0};
+        inf_op_adapter_report(op, &written, sizeof written);
+        written.id = written.evicted = (inf_text){NULL, 0};
+        struct_write(report, size, &written, sizeof written);
     }
     inf_op_release(op);
     return code;
@@ -409,7 +415,7 @@ static int32_t check_logits(const inf_logits_request *r, inf_error *err)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "probe is NULL and n_probe is not 0");
     if (r->reserved)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "reserved is not 0");
-    return INF_OK;
+    return maybe_check("adapter_scale", r->adapter_scale.is_set, r->adapter_scale.value != 0, err);
 }
 
 int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_request *request,

@@ -5,6 +5,14 @@
 
 #include <string.h>
 
+#define MAX_SIZE 65536 /* no version's struct ever: what was not set reads like that */
+
+bool struct_size(size_t *out, const void *src)
+{
+    memcpy(out, src, sizeof *out);
+    return *out >= sizeof *out && *out % sizeof *out == 0 && *out <= MAX_SIZE;
+}
+
 int32_t struct_read(void *dst, size_t known, const void *src, const char *name, inf_error *err)
 {
     size_t given = 0;
@@ -12,8 +20,7 @@ int32_t struct_read(void *dst, size_t known, const void *src, const char *name, 
 
     if (!src)
         return INF_OK;
-    memcpy(&given, src, sizeof given);
-    if (given < sizeof given || given % sizeof given) /* no version's size */
+    if (!struct_size(&given, src))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "%s: struct_size is %zu; fill the struct with its _default function", name,
                          given);
@@ -27,14 +34,24 @@ int32_t struct_read(void *dst, size_t known, const void *src, const char *name, 
     return INF_OK;
 }
 
-void struct_write(void *dst, size_t size, const void *src, size_t known)
+bool struct_write(void *dst, size_t size, const void *src, size_t known)
 {
     if (!dst || size < sizeof size)
-        return;
+        return false;
     memcpy(dst, src, size < known ? size : known);
     if (size > known)
         memset((char *)dst + known, 0, size - known);
     memcpy(dst, &size, sizeof size);
+    return true;
+}
+
+int32_t maybe_check(const char *field, bool is_set, bool has_value, inf_error *err)
+{
+    return is_set || !has_value
+               ? INF_OK
+               : error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                           "%s: has a value and is_set is false; set is_set too, or leave both",
+                           field);
 }
 
 inf_text inf_str(const char *s)

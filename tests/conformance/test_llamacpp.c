@@ -503,7 +503,7 @@ static void logits_of(struct bench *b, const char *adapter, float *out, size_t n
 {
     static const int32_t ids[] = {5, 9, 20, 33, 41, 7};
     inf_logits_request request;
-    inf_logits logits;
+    inf_logits_result logits;
     inf_op *op = NULL;
     inf_error err;
 

@@ -30,7 +30,7 @@ static struct logits logits_of(inf_context *context, const char *model, const ch
     inf_provider_config config;
     inf_provider *provider = NULL;
     inf_logits_request request;
-    inf_logits logits;
+    inf_logits_result logits;
     inf_op *op = NULL;
     inf_error err;
     struct logits out;

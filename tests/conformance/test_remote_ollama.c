@@ -58,7 +58,7 @@ static void test_request__sampling_left_unset__is_what_v1_does(void **state)
 
     (void)state;
     open_bench(&b, NULL);
-    request.temperature.is_set = false;
+    request.temperature = (inf_maybe_f32){0};
     inf_op_release(run(&b, &request));
     assert_int_equal(fake_requests(&server, CHAT, &body), 1);
     sent = json_loads(body, 0, NULL);

@@ -856,7 +856,7 @@ static void test_generate__default_max_tokens_too_large__is_sent_once_more_witho
 
     (void)state;
     open_bench(&b, NULL);
-    request.max_tokens.is_set = false;
+    request.max_tokens = (inf_maybe_i32){0};
     request.stop = &stop;
     request.n_stop = 1;
     op = run(&b, &request);

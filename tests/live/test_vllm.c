@@ -554,7 +554,7 @@ static void test_locked__key__max_tokens_at_its_default_is_fitted(void **state)
     inf_op *op = NULL;
 
     (void)state;
-    request.max_tokens.is_set = false; /* 4096; the server's window is 2048 */
+    request.max_tokens = (inf_maybe_i32){0}; /* 4096; the server's window is 2048 */
     open_locked(&b, live_env("INF_LIVE_API_KEY"));
     op = run(&b, &request);
     assert_true(result_of(op).completion_tokens > 0);

@@ -1319,6 +1319,7 @@ static void loading_and_unloading_reports(void **state)
     assert_memory_equal(report.id.data, "pirate", 7);
     assert_null(report.evicted.data);
     inf_op_release(op);
+    report.struct_size = sizeof report;
     assert_int_equal(inf_adapter_load(b.p, "pirate", "missing", &report, NULL), INF_ERROR_IO);
     inf_adapter_source_default(&source, sizeof source);
     source.path = "missing";

@@ -81,6 +81,19 @@ static int32_t many_ids[65];
     X(scale_nan, r->adapter_scale = SET(f32, NAN), "adapter_scale")                                \
     X(scale_infinite, r->adapter_scale = SET(f32, -INFINITY), "adapter_scale")                     \
     X(scale_of_nothing, r->adapter_scale = SET(f32, 1), "no adapter_id")                           \
+    X(max_tokens_without_is_set, r->max_tokens = UNSET(i32, 8), "max_tokens: ")                    \
+    X(temperature_without_is_set, r->temperature = UNSET(f32, 0.5f), "temperature: ")              \
+    X(top_p_without_is_set, r->top_p = UNSET(f32, 0.5f), "top_p: ")                                \
+    X(top_k_without_is_set, r->top_k = UNSET(i32, 8), "top_k: ")                                   \
+    X(min_p_without_is_set, r->min_p = UNSET(f32, 0.5f), "min_p: ")                                \
+    X(repetition_penalty_without_is_set, r->repetition_penalty = UNSET(f32, 1.5f),                 \
+      "repetition_penalty: ")                                                                      \
+    X(frequency_penalty_without_is_set, r->frequency_penalty = UNSET(f32, 1),                      \
+      "frequency_penalty: ")                                                                       \
+    X(presence_penalty_without_is_set, r->presence_penalty = UNSET(f32, -1), "presence_penalty: ") \
+    X(seed_without_is_set, r->seed = UNSET(u64, 1), "seed: ")                                      \
+    X(adapter_scale_without_is_set, r->adapter_scale = UNSET(f32, 0.5f), "adapter_scale: ")        \
+    X(logprobs_without_is_set, r->logprobs = UNSET(i32, 1), "logprobs: ")                          \
     X(stop_empty, (r->stop = &bad_stops[0], r->n_stop = 1), "stop")                                \
     X(stop_absent, (r->stop = &bad_stops[1], r->n_stop = 1), "stop")                               \
     X(stop_not_utf8, (r->stop = &bad_stops[2], r->n_stop = 1), "stop")                             \
@@ -97,6 +110,7 @@ static int32_t many_ids[65];
     X(adapter_not_loaded, r->adapter_id = inf_str("nobody"), "nobody")
 
 #define SET(type, v) ((inf_maybe_##type){true, v})
+#define UNSET(type, v) ((inf_maybe_##type){false, v})
 
 #define MAKE_CASE(name, change, says)                                                              \
     static void refuse_##name(inf_request *r)                                                      \
@@ -223,15 +237,12 @@ static void the_edges_of_every_range_are_accepted(void **state)
     assert_int_equal(inf_adapter_unload(provider, "edge", NULL), INF_OK);
 }
 
-static void values_that_are_not_set_are_not_looked_at(void **state)
+static void max_tokens_left_unset_is_4096(void **state)
 {
     inf_request r = fake_request("x");
     inf_op *op = NULL;
 
     (void)state;
-    r.temperature.value = NAN;
-    r.logprobs.value = -7;
-    r.max_tokens.value = 0;
     fake_plan(provider, (struct fake_plan){.how = FAKE_HOLD});
     assert_int_equal(inf_generate_start(&op, provider, &r, NULL, NULL), INF_OK);
     assert_int_equal(op_request(op)->max_tokens.value, 4096);
@@ -428,7 +439,9 @@ static void text_and_number_calls_check_what_they_are_given(void **state)
     l.top = 0;
     l.adapter_scale = SET(f32, 1);
     assert_int_equal(inf_logits_start(&op, provider, &l, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
-    l.adapter_scale.is_set = false;
+    l.adapter_scale = UNSET(f32, 1);
+    assert_int_equal(inf_logits_start(&op, provider, &l, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
+    l.adapter_scale = (inf_maybe_f32){0};
     l.reserved = 1;
     assert_int_equal(inf_logits_start(&op, provider, &l, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
     assert_null(op);
@@ -444,7 +457,7 @@ static void results_are_read_with_the_getter_of_their_kind(void **state)
     inf_logits_request request;
     inf_result result;
     inf_adapter_report report;
-    inf_logits l;
+    inf_logits_result l;
     inf_text t;
     const int32_t *got = NULL;
     size_t n = 0;
@@ -512,7 +525,7 @@ int main(void)
         cmocka_unit_test(missing_arguments_are_refused),
         cmocka_unit_test(what_is_for_servers_is_unsupported_in_process),
         cmocka_unit_test(the_edges_of_every_range_are_accepted),
-        cmocka_unit_test(values_that_are_not_set_are_not_looked_at),
+        cmocka_unit_test(max_tokens_left_unset_is_4096),
         cmocka_unit_test(every_text_of_a_request_is_copied),
         cmocka_unit_test(every_list_of_a_request_is_copied),
         cmocka_unit_test(text_may_hold_nul_bytes),

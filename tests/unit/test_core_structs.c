@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -131,7 +132,7 @@ static void defaults_of_a_request(void **state)
     inf_request_default(&r, sizeof r);
     assert_true(!r.prompt.data && !r.messages && !r.messages_json.data && !r.adapter_id.data);
     assert_false(r.max_tokens.is_set);
-    assert_int_equal(r.max_tokens.value, 4096);
+    assert_int_equal(r.max_tokens.value, 0); /* 4096 where it is used */
     assert_true(!r.temperature.is_set && !r.top_p.is_set && !r.top_k.is_set && !r.min_p.is_set);
     assert_true(!r.repetition_penalty.is_set && !r.seed.is_set && !r.adapter_scale.is_set);
     assert_true(!r.frequency_penalty.is_set && !r.presence_penalty.is_set && !r.logprobs.is_set);
@@ -349,33 +350,284 @@ static void a_struct_that_was_not_filled_is_an_error(void **state)
     close_all(b.ctx, b.p);
 }
 
-/* A result is read by callers of other versions too. */
-static void results_are_written_up_to_the_size_given(void **state)
+/* ------------------------------------------------------------------ structs that are written */
+
+struct done_ops {
+    struct bench bench;
+    inf_op *generated, *loaded, *computed;
+    inf_adapter_list *list;
+};
+
+static int32_t write_result(struct done_ops *d, void *out, size_t size)
 {
-    struct bench b = open_bench();
-    inf_op *op = NULL;
+    return inf_op_result(d->generated, out, size);
+}
+
+static int32_t write_report(struct done_ops *d, void *out, size_t size)
+{
+    return inf_op_adapter_report(d->loaded, out, size);
+}
+
+static int32_t write_listed_report(struct done_ops *d, void *out, size_t size)
+{
+    return inf_adapter_list_report(d->list, 0, out, size);
+}
+
+static int32_t write_logits(struct done_ops *d, void *out, size_t size)
+{
+    return inf_op_logits(d->computed, out, size);
+}
+
+static int32_t write_stats(struct done_ops *d, void *out, size_t size)
+{
+    return inf_provider_get_stats(d->bench.p, out, size, NULL);
+}
+
+static int32_t write_info(struct done_ops *d, void *out, size_t size)
+{
+    (void)d;
+    return inf_provider_type_info(out, size, INF_PROVIDER_VLLM);
+}
+
+/* The one call that reads the size from the struct itself. */
+static int32_t load_and_write_report(struct done_ops *d, void *out, size_t size)
+{
+    int32_t code = INF_OK;
+
+    if (size < sizeof size)
+        return INF_ERROR_INVALID_ARGUMENT; /* no room to say so: the test below has wrong ones */
+    memcpy(out, &size, sizeof size);
+    code = inf_adapter_load(d->bench.p, "same", "somewhere", out, NULL);
+    inf_adapter_unload(d->bench.p, "same", NULL);
+    return code;
+}
+
+static const struct {
+    int32_t (*write)(struct done_ops *d, void *out, size_t size);
+    const char *name;
+    size_t compared; /* from there on a second call may write something else */
+} written_structs[] = {
+    {write_result, "inf_result", SIZE_MAX},
+    {write_report, "inf_adapter_report", SIZE_MAX},
+    {write_listed_report, "inf_adapter_report", SIZE_MAX},
+    {write_logits, "inf_logits_result", SIZE_MAX},
+    {write_stats, "inf_provider_stats", sizeof(size_t)},
+    {write_info, "inf_provider_info", SIZE_MAX},
+    {load_and_write_report, "inf_adapter_report", sizeof(size_t)},
+};
+#define N_WRITTEN (sizeof written_structs / sizeof *written_structs)
+
+static void open_done_ops(struct done_ops *d)
+{
+    inf_logits_request request;
+    inf_adapter_source source;
+
+    d->bench = open_bench();
+    fake_plan(d->bench.p, (struct fake_plan){.how = FAKE_NOW, .piece = "x", .n_pieces = 3});
+    d->generated = start(d->bench.p, NULL);
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = "somewhere";
+    assert_int_equal(inf_adapter_load_start(&d->loaded, d->bench.p, "loaded", &source, NULL, NULL),
+                     INF_OK);
+    inf_logits_request_default(&request, sizeof request);
+    request.token_ids = one_id;
+    request.n_token_ids = 1;
+    assert_int_equal(inf_logits_start(&d->computed, d->bench.p, &request, NULL, NULL), INF_OK);
+    assert_int_equal(inf_op_wait(d->generated, -1, NULL), INF_OK);
+    assert_int_equal(inf_op_wait(d->loaded, -1, NULL), INF_OK);
+    assert_int_equal(inf_op_wait(d->computed, -1, NULL), INF_OK);
+    assert_int_equal(inf_adapters(&d->list, d->bench.p, NULL), INF_OK);
+}
+
+static void close_done_ops(struct done_ops *d)
+{
+    inf_op_release(d->generated);
+    inf_op_release(d->loaded);
+    inf_op_release(d->computed);
+    inf_adapter_list_free(d->list);
+    close_all(d->bench.ctx, d->bench.p);
+}
+
+/* Callers of other versions have shorter and longer ones. */
+static void structs_are_written_up_to_the_callers_size(void **state)
+{
+    struct done_ops d;
 
     (void)state;
-    fake_plan(b.p, (struct fake_plan){.how = FAKE_NOW, .piece = "x", .n_pieces = 3});
-    op = start(b.p, NULL);
-    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
-    for (size_t size = sizeof size; size < sizeof(inf_result) + 32; size += 8) {
-        union {
-            inf_result result;
-            unsigned char bytes[1024];
-        } r;
+    open_done_ops(&d);
+    for (size_t i = 0; i < N_WRITTEN; i++) {
+        size_t known = inf_struct_size(written_structs[i].name);
+        unsigned char whole[1024];
 
-        memset(&r, 0xa5, sizeof r);
-        assert_int_equal(inf_op_result(op, &r.result, size), INF_OK);
-        assert_int_equal(r.result.struct_size, size);
-        assert_int_equal(r.bytes[size], 0xa5);
-        if (size >= sizeof(inf_result))
-            assert_int_equal(r.result.text.len, 3);
-        if (size > sizeof(inf_result))
-            assert_int_equal(r.bytes[sizeof(inf_result)], 0);
+        assert_true(known > sizeof known && known + 64 < sizeof whole);
+        assert_int_equal(written_structs[i].write(&d, whole, known), INF_OK);
+        for (size_t size = sizeof size; size <= known + 32; size += sizeof size) {
+            unsigned char bytes[1024];
+            size_t told = 0;
+
+            memset(bytes, 0xa5, sizeof bytes);
+            assert_int_equal(written_structs[i].write(&d, bytes, size), INF_OK);
+            memcpy(&told, bytes, sizeof told);
+            assert_int_equal(told, size);
+            for (size_t at = sizeof size;
+                 at < size && at < known && at < written_structs[i].compared; at++)
+                assert_int_equal(bytes[at], whole[at]);
+            for (size_t at = known; at < size; at++)
+                assert_int_equal(bytes[at], 0);
+            for (size_t at = size; at < sizeof bytes; at++)
+                assert_int_equal(bytes[at], 0xa5);
+        }
     }
-    inf_op_release(op);
+    close_done_ops(&d);
+}
+
+static void a_size_without_room_for_itself_writes_nothing(void **state)
+{
+    struct done_ops d;
+
+    (void)state;
+    open_done_ops(&d);
+    for (size_t i = 0; i < N_WRITTEN; i++) {
+        for (size_t size = 0; size < sizeof size; size++) {
+            unsigned char bytes[16];
+
+            memset(bytes, 0xa5, sizeof bytes);
+            assert_int_equal(written_structs[i].write(&d, bytes, size), INF_ERROR_INVALID_ARGUMENT);
+            for (size_t at = 0; at < sizeof bytes; at++)
+                assert_int_equal(bytes[at], 0xa5);
+        }
+    }
+    close_done_ops(&d);
+}
+
+static void a_report_whose_size_was_not_set_is_an_error_before_anything_is_loaded(void **state)
+{
+    static const size_t wrong[] = {0, 1, sizeof(size_t) - 1, sizeof(size_t) + 4, SIZE_MAX - 7};
+    struct bench b = open_bench();
+    inf_adapter_list *list = NULL;
+
+    (void)state;
+    for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) {
+        inf_adapter_report report;
+        inf_adapter_report before;
+        inf_error err;
+
+        memset(&report, 0xa5, sizeof report);
+        report.struct_size = wrong[w];
+        before = report;
+        assert_int_equal(inf_adapter_load(b.p, "id", "somewhere", &report, &err),
+                         INF_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "struct_size"));
+        assert_memory_equal(&report, &before, sizeof report);
+    }
+    assert_int_equal(inf_adapters(&list, b.p, NULL), INF_OK);
+    assert_int_equal(inf_adapter_list_count(list), 0);
+    inf_adapter_list_free(list);
     close_all(b.ctx, b.p);
+}
+
+/* ------------------------------------------------------------------ by name, for bindings */
+
+static char *read_header(void)
+{
+    FILE *f = fopen(TEST_SOURCE_DIR "/../include/inference/inference.h", "re");
+    char *text = calloc(1, 1 << 20);
+
+    assert_non_null(f);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 20) - 1, f) > 10000);
+    fclose(f);
+    return text;
+}
+
+static size_t word(char *out, size_t size, const char *at)
+{
+    size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+
+    assert_true(n < size);
+    memcpy(out, at, n);
+    out[n] = '\0';
+    return n;
+}
+
+static void every_struct_of_the_header_tells_its_size(void **state)
+{
+    char *header = read_header();
+    size_t n = 0;
+
+    (void)state;
+    for (char *at = strstr(header, "typedef struct "); at; at = strstr(at, "typedef struct ")) {
+        char name[64];
+
+        at += strlen("typedef struct ");
+        at += word(name, sizeof name, at);
+        if (strncmp(at, " {", 2) != 0)
+            continue; /* opaque */
+        n++;
+        if (inf_struct_size(name) == 0)
+            fail_msg("inf_struct_size does not know %s", name);
+    }
+    assert_true(n > 15);
+    assert_int_equal(inf_struct_size("inf_request"), sizeof(inf_request));
+    assert_int_equal(inf_struct_size("inf_text"), sizeof(inf_text));
+    assert_int_equal(inf_struct_size("inf_op"), 0);
+    assert_int_equal(inf_struct_size(""), 0);
+    assert_int_equal(inf_struct_size(NULL), 0);
+    free(header);
+}
+
+/* The enumerators between { and }, each alone or with "= value", comments taken out. */
+static size_t ask_for_enumerators(char *body)
+{
+    size_t n = 0;
+
+    for (char *c = strstr(body, "/*"); c; c = strstr(c, "/*"))
+        memset(c, ' ', (size_t)(strstr(c, "*/") + 2 - c));
+    for (char *at = strtok(body, ","); at; at = strtok(NULL, ",")) {
+        char name[64];
+        char *equals = strchr(at, '=');
+        int32_t value = -12345;
+
+        if (word(name, sizeof name, at + strspn(at, " \n")) == 0)
+            continue;
+        n++;
+        if (!inf_enum_value(name, &value))
+            fail_msg("inf_enum_value does not know %s", name);
+        assert_non_null(equals);
+        assert_int_equal(value, strtol(equals + 1, NULL, 10));
+    }
+    return n;
+}
+
+static void every_enumerator_of_the_header_tells_its_value(void **state)
+{
+    char *header = read_header();
+    size_t n = 0;
+    int32_t value = 77;
+
+    (void)state;
+    for (char *at = strstr(header, "\nenum inf_"); at; at = strstr(at, "\nenum inf_")) {
+        char *open = strchr(at, '{');
+        char *close = strchr(at, '}');
+
+        at = close + 1;
+        if (open[2] == '#' || open[1] == '#')
+            continue; /* inf_code, made by its table */
+        *close = '\0';
+        n += ask_for_enumerators(open + 1);
+    }
+    assert_true(n > 30);
+#define ASK(symbol, number, ...)                                                                   \
+    assert_true(inf_enum_value("INF_" #symbol, &value));                                           \
+    assert_int_equal(value, number);
+    INF_ERROR_TABLE(ASK)
+#undef ASK
+    value = 77;
+    assert_false(inf_enum_value("INF_NOTHING", &value));
+    assert_false(inf_enum_value(NULL, &value));
+    assert_false(inf_enum_value("INF_OK", NULL));
+    assert_int_equal(value, 77);
+    free(header);
 }
 
 static void the_version_is_the_headers(void **state)
@@ -412,7 +664,11 @@ int main(void)
         cmocka_unit_test(a_struct_of_a_newer_header_works_while_it_asks_for_nothing_new),
         cmocka_unit_test(an_option_this_version_does_not_know_is_an_error),
         cmocka_unit_test(a_struct_that_was_not_filled_is_an_error),
-        cmocka_unit_test(results_are_written_up_to_the_size_given),
+        cmocka_unit_test(structs_are_written_up_to_the_callers_size),
+        cmocka_unit_test(a_size_without_room_for_itself_writes_nothing),
+        cmocka_unit_test(a_report_whose_size_was_not_set_is_an_error_before_anything_is_loaded),
+        cmocka_unit_test(every_struct_of_the_header_tells_its_size),
+        cmocka_unit_test(every_enumerator_of_the_header_tells_its_value),
         cmocka_unit_test(the_version_is_the_headers),
         cmocka_unit_test(absent_and_empty_texts_differ),
     };
