@@ -171,6 +171,9 @@ enum inf_log_level { INF_LOG_DEBUG = 0, INF_LOG_INFO = 1, INF_LOG_WARNING = 2, I
  * lock held; `line` is valid during the call. It must not call back into the library. */
 typedef void (*inf_log_fn)(void *user_data, int32_t level, const char *line);
 
+/* A context that inf_context_close_start closes has nothing left to call back about. */
+typedef void (*inf_closed_fn)(void *user_data);
+
 enum inf_delivery {
     INF_DELIVERY_CALLBACKS = 0, /* callbacks on the context's one dispatch thread */
     INF_DELIVERY_QUEUE = 1      /* no dispatch thread: pull with inf_context_next */
@@ -205,6 +208,19 @@ INF_API int32_t inf_context_create(inf_context **out, const inf_context_options 
  */
 INF_API int32_t inf_context_close(inf_context *ctx, inf_error *err);
 
+/*
+ * The same without blocking: nothing more can be started, every operation is cancelled, and returns.
+ * In the background the operations end and the providers are freed; then on_closed (NULL: none) is
+ * called once, on the dispatch thread, after the last on_done. In delivery by queue on_closed must be
+ * NULL: INF_EVENT_CLOSED comes as the last event, with user_data; the events before it can all be
+ * pulled. Afterwards inf_context_close, which is still to be called, frees without waiting for
+ * anything; called earlier it waits as always.
+ * Allowed in a callback. Errors: INVALID_ARGUMENT (ctx NULL, a function in delivery by queue), STATE
+ * (closing already, forked child, no thread to be had), NO_MEMORY: nothing has happened.
+ */
+INF_API int32_t inf_context_close_start(inf_context *ctx, inf_closed_fn on_closed, void *user_data,
+                                        inf_error *err);
+
 /* ---------------------------------------------------------------- operations */
 
 /* A piece of generated text, whole code points. The chunks put together are the result's text. */
@@ -223,6 +239,8 @@ typedef void (*inf_done_fn)(void *user_data, inf_op *op);
  * time, with no lock held. A start that failed calls nothing; a started operation calls on_done
  * exactly once, last, and `user_data` is not touched after it returned. Do not block in them: other
  * callbacks wait, decoding does not, and a slow on_token gets bigger chunks.
+ * In delivery by queue nothing is called: every function must be NULL (INVALID_ARGUMENT by name), and
+ * the operation's events carry user_data. callbacks NULL at a start: no callbacks and no events.
  */
 typedef struct inf_callbacks {
     size_t struct_size;
@@ -266,20 +284,25 @@ INF_API inf_text inf_op_error_body(const inf_op *op);
 
 /* ------------------------------------------------- delivery by queue (event loops, bindings) */
 
-enum inf_event_kind { INF_EVENT_TOKEN = 1, INF_EVENT_PROGRESS = 2, INF_EVENT_DONE = 3 };
+enum inf_event_kind {
+    INF_EVENT_TOKEN = 1,
+    INF_EVENT_PROGRESS = 2,
+    INF_EVENT_DONE = 3,
+    INF_EVENT_CLOSED = 4 /* the last one: inf_context_close_start is done; op is NULL */
+};
 
 typedef struct inf_event {
     int32_t kind;    /* enum inf_event_kind */
     float progress;  /* PROGRESS */
     inf_op *op;      /* borrowed: valid until the next inf_context_next unless retained */
-    void *user_data; /* of the operation's inf_callbacks */
+    void *user_data; /* of the operation's inf_callbacks; CLOSED: of inf_context_close_start */
     inf_chunk chunk; /* TOKEN; its text is valid until the next inf_context_next */
 } inf_event;
 
 /*
  * Pulls up to `capacity` events into `events`, waiting up to timeout_ms for the first (negative:
  * without limit). *n_out is how many came; 0 when the time was over. One thread at a time: a
- * second concurrent call is STATE. In delivery by callbacks: STATE.
+ * second concurrent call is STATE. In delivery by callbacks and after CLOSED: STATE.
  * Events of one operation come in order, DONE last; operations started without callbacks (NULL)
  * make no events.
  */
@@ -667,8 +690,13 @@ INF_API void inf_adapter_list_free(inf_adapter_list *list);
  */
 INF_API int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
                                           const inf_callbacks *callbacks, inf_error *err);
+/* Blocks, as inf_generate: *out is set even when the operation failed. Release it. */
+INF_API int32_t inf_server_adapters(inf_op **out, inf_provider *provider, inf_error *err);
 
 /* ---------------------------------------------- text and numbers (in process; else UNSUPPORTED) */
+
+/* The forms without _start block, as inf_generate: *out is set even when the operation failed, NULL only
+ * when its start did. Release it. */
 
 /* Tokens of a text. add_special: the model's beginning-of-text tokens too, and special tokens
  * written in the text are recognised either way. INVALID_ARGUMENT for text that is not UTF-8. Needs
@@ -676,6 +704,8 @@ INF_API int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
 INF_API int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text,
                                    bool add_special, const inf_callbacks *callbacks,
                                    inf_error *err);
+INF_API int32_t inf_tokenize(inf_op **out, inf_provider *provider, inf_text text, bool add_special,
+                             inf_error *err);
 /* The ids of a done tokenize; borrowed from op. */
 INF_API int32_t inf_op_tokens(const inf_op *op, const int32_t **ids, size_t *n);
 
@@ -684,12 +714,16 @@ INF_API int32_t inf_op_tokens(const inf_op *op, const int32_t **ids, size_t *n);
 INF_API int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const int32_t *ids,
                                      size_t n, bool skip_special, const inf_callbacks *callbacks,
                                      inf_error *err);
+INF_API int32_t inf_detokenize(inf_op **out, inf_provider *provider, const int32_t *ids, size_t n,
+                               bool skip_special, inf_error *err);
 
 /* The chat template applied. messages_json: an array of messages, or an object with "messages" and
  * further template variables. Needs no weights. UNSUPPORTED when the model has no template. */
 INF_API int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages_json,
                                  bool add_generation_prompt, const inf_callbacks *callbacks,
                                  inf_error *err);
+INF_API int32_t inf_render(inf_op **out, inf_provider *provider, inf_text messages_json,
+                           bool add_generation_prompt, inf_error *err);
 /* The text of a done detokenize, render, inspect or server_adapters; borrowed from op. */
 INF_API int32_t inf_op_text(const inf_op *op, inf_text *out);
 
@@ -721,6 +755,8 @@ typedef struct inf_logits_result {
 INF_API int32_t inf_logits_start(inf_op **out, inf_provider *provider,
                                  const inf_logits_request *request, const inf_callbacks *callbacks,
                                  inf_error *err);
+INF_API int32_t inf_logits(inf_op **out, inf_provider *provider, const inf_logits_request *request,
+                           inf_error *err);
 INF_API int32_t inf_op_logits(const inf_op *op, inf_logits_result *out, size_t size);
 
 /*
@@ -730,6 +766,8 @@ INF_API int32_t inf_op_logits(const inf_op *op, inf_logits_result *out, size_t s
  */
 INF_API int32_t inf_inspect_start(inf_op **out, inf_context *ctx, const char *path,
                                   const char *base, const inf_callbacks *callbacks, inf_error *err);
+INF_API int32_t inf_inspect(inf_op **out, inf_context *ctx, const char *path, const char *base,
+                            inf_error *err);
 
 #ifdef __cplusplus
 }

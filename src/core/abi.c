@@ -40,6 +40,7 @@
     X(INF_EVENT_TOKEN)                                                                             \
     X(INF_EVENT_PROGRESS)                                                                          \
     X(INF_EVENT_DONE)                                                                              \
+    X(INF_EVENT_CLOSED)                                                                            \
     X(INF_PROVIDER_VLLM)                                                                           \
     X(INF_PROVIDER_OLLAMA)                                                                         \
     X(INF_PROVIDER_LLAMACPP)                                                                       \

@@ -433,13 +433,12 @@ int32_t context_check(const inf_context *ctx, bool blocking, inf_error *err)
     return INF_OK;
 }
 
-/* Asks every operation to end; ones started before `closing` was set may still be on their way in,
- * so it looks until none is left that was not asked. */
-static void cancel_all(inf_context *ctx)
+/* Asks every operation to end, and waits until they have; ones started before `closing` was set may
+ * still be on their way in, so it looks until none is left that was not asked. */
+static void end_operations(inf_context *ctx)
 {
     pthread_mutex_lock(&ctx->lock);
     ctx->closing = true;
-    pthread_cond_broadcast(&ctx->events_changed); /* who is in inf_context_next leaves */
     for (inf_op *op = ctx->ops; op;) {
         if (op->close_seen) {
             op = op->next;
@@ -453,7 +452,32 @@ static void cancel_all(inf_context *ctx)
         pthread_mutex_lock(&ctx->lock);
         op = ctx->ops;
     }
-    while (ctx->n_ops > 0 || ctx->pulling)
+    while (ctx->n_ops > 0)
+        pthread_cond_wait(&ctx->idle, &ctx->lock);
+    pthread_mutex_unlock(&ctx->lock);
+}
+
+static void end_everything(inf_context *ctx)
+{
+    end_operations(ctx);
+    providers_close(ctx);
+    close_extras(ctx);
+}
+
+static void *closer_thread(void *arg)
+{
+    end_everything(arg);
+    context_queue_closed(arg);
+    return NULL;
+}
+
+/* Who is in inf_context_next leaves. */
+static void abandon_events(inf_context *ctx)
+{
+    pthread_mutex_lock(&ctx->lock);
+    ctx->abandoned = true;
+    pthread_cond_broadcast(&ctx->events_changed);
+    while (ctx->pulling)
         pthread_cond_wait(&ctx->idle, &ctx->lock);
     pthread_mutex_unlock(&ctx->lock);
 }
@@ -473,15 +497,59 @@ static void drop_events(inf_context *ctx)
     ctx->events_end = &ctx->events;
 }
 
+static int32_t start_closing(inf_context *ctx, inf_closed_fn on_closed, void *user_data,
+                             inf_error *err)
+{
+    bool closing = false;
+    int32_t code = INF_OK;
+
+    pthread_mutex_lock(&ctx->lock);
+    closing = ctx->has_closer;
+    if (!closing) {
+        ctx->has_closer = true;
+        ctx->on_closed = on_closed;
+        ctx->closed_user_data = user_data;
+    }
+    pthread_mutex_unlock(&ctx->lock);
+    if (closing)
+        return error_set(err, INF_ERROR_STATE, "the context is being closed already");
+    code = start_one(&ctx->closer, "inf-close", closer_thread, ctx, err);
+    pthread_mutex_lock(&ctx->lock);
+    ctx->has_closer = code == INF_OK;
+    ctx->closing = ctx->closing || ctx->has_closer;
+    pthread_mutex_unlock(&ctx->lock);
+    return code;
+}
+
+int32_t inf_context_close_start(inf_context *ctx, inf_closed_fn on_closed, void *user_data,
+                                inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (!ctx)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "ctx is NULL");
+    code = context_check(ctx, false, err);
+    if (code != INF_OK)
+        return code;
+    if (on_closed && ctx->options.delivery == INF_DELIVERY_QUEUE)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "on_closed: this context delivers by queue and calls nothing; leave it "
+                         "NULL and pull INF_EVENT_CLOSED");
+    code = start_closing(ctx, on_closed, user_data, err);
+    return code == INF_OK ? error_none(err) : code;
+}
+
 int32_t inf_context_close(inf_context *ctx, inf_error *err)
 {
     if (!ctx || context_forked(ctx))
         return error_none(err);
     if (context_in_callback())
         return error_set(err, INF_ERROR_STATE, "a context cannot be closed in a callback");
-    cancel_all(ctx);
-    providers_close(ctx);
-    close_extras(ctx);
+    abandon_events(ctx);
+    if (ctx->has_closer)
+        pthread_join(ctx->closer, NULL);
+    else
+        end_everything(ctx);
     join_threads(ctx);
     drop_events(ctx);
     context_unref(ctx);

@@ -25,6 +25,7 @@ struct inf_context {
 
     pthread_mutex_t lock;
     bool closing;        /* no new operations or providers */
+    bool abandoned;      /* inf_context_close was called: nobody pulls events any more */
     bool stop;           /* threads end when they have nothing left to do */
     int64_t n_ops;       /* not yet done; looks at a provider's inside count too */
     inf_op *ops;         /* the operations of these, linked */
@@ -50,6 +51,12 @@ struct inf_context {
     pthread_cond_t deadlines_changed;
     pthread_t clock;
     bool has_clock;
+
+    pthread_t closer; /* of inf_context_close_start */
+    bool has_closer;
+    enum { CLOSED_NOT, CLOSED_TO_TELL, CLOSED_TOLD } closed; /* to on_closed, or as an event */
+    inf_closed_fn on_closed;
+    void *closed_user_data;
 
     inf_provider *providers; /* not yet destroyed, linked */
     int32_t n_destroying;
@@ -123,6 +130,8 @@ int32_t context_check(const inf_context *ctx, bool blocking, inf_error *err);
 int32_t context_add_op(inf_context *ctx, inf_op *op, inf_error *err);
 void context_remove_deadline(inf_context *ctx, inf_op *op);
 void context_remove_op(inf_context *ctx, inf_op *op);
+/* The last thing there is to deliver: that the context is closed. */
+void context_queue_closed(inf_context *ctx);
 /* Queues op for delivery, if it is not; the queue has a reference. */
 void context_queue_event(inf_context *ctx, inf_op *op);
 /* The same for its last event. The in-flight reference goes with it when callbacks deliver. */

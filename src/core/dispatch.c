@@ -77,6 +77,26 @@ void context_queue_done(inf_context *ctx, inf_op *op)
     queue_event(ctx, op, true);
 }
 
+void context_queue_closed(inf_context *ctx)
+{
+    pthread_mutex_lock(&ctx->lock);
+    ctx->closed = CLOSED_TO_TELL;
+    pthread_cond_signal(&ctx->events_changed);
+    if (ctx->event_fd >= 0)
+        signal_fd(ctx);
+    pthread_mutex_unlock(&ctx->lock);
+}
+
+/* Whether the last thing of all is to be told now; the lock is held. */
+static bool take_closed(inf_context *ctx)
+{
+    bool due = !ctx->events && ctx->closed == CLOSED_TO_TELL;
+
+    if (due)
+        ctx->closed = CLOSED_TOLD;
+    return due;
+}
+
 /* The first operation with something to say, with the queue's reference; the lock is held.
  * *finished: DONE is to be delivered, and its owner appends nothing any more. */
 static inf_op *take_event(inf_context *ctx, bool *finished)
@@ -181,6 +201,14 @@ static void call_back(inf_op *op, struct buffer *scratch, bool finished)
     op_unref(op);
 }
 
+static void call_closed(inf_context *ctx)
+{
+    in_callback = ctx;
+    if (ctx->on_closed)
+        ctx->on_closed(ctx->closed_user_data);
+    in_callback = NULL;
+}
+
 /*
  * Waits until there is something to do; the lock is held. Waking a thread costs several times what
  * handing a chunk over does, so where chunks come so fast that the last wait was a short one, the
@@ -221,6 +249,10 @@ void *dispatch_thread(void *arg)
             pthread_mutex_unlock(&ctx->lock);
             call_back(op, &scratch, finished);
             pthread_mutex_lock(&ctx->lock);
+        } else if (take_closed(ctx)) {
+            pthread_mutex_unlock(&ctx->lock);
+            call_closed(ctx);
+            pthread_mutex_lock(&ctx->lock);
         } else if (ctx->stop) {
             break;
         } else {
@@ -242,15 +274,20 @@ static void forget_delivered(inf_context *ctx)
     buffer_clear(&ctx->delivered_text);
 }
 
-/* Whether there is an event before `end`, and the context is not being closed. */
+static bool has_news(const inf_context *ctx)
+{
+    return ctx->events || ctx->closed == CLOSED_TO_TELL;
+}
+
+/* Whether there is an event before `end`, and somebody to read it. */
 static bool wait_for_event(inf_context *ctx, int64_t end)
 {
     bool there = false;
 
     pthread_mutex_lock(&ctx->lock);
-    while (!ctx->events && !ctx->closing && clock_us() < end)
+    while (!has_news(ctx) && !ctx->abandoned && clock_us() < end)
         cond_wait_until_us(&ctx->events_changed, &ctx->lock, end);
-    there = ctx->events && !ctx->closing;
+    there = has_news(ctx) && !ctx->abandoned;
     pthread_mutex_unlock(&ctx->lock);
     return there;
 }
@@ -297,6 +334,18 @@ static inf_text resolve(const inf_context *ctx, inf_text offset)
     return piece(&ctx->delivered_text, (size_t)(uintptr_t)offset.data, offset.len);
 }
 
+static size_t add_closed(inf_context *ctx, inf_event *event)
+{
+    bool due = false;
+
+    pthread_mutex_lock(&ctx->lock);
+    due = take_closed(ctx);
+    pthread_mutex_unlock(&ctx->lock);
+    if (due)
+        *event = (inf_event){.kind = INF_EVENT_CLOSED, .user_data = ctx->closed_user_data};
+    return due;
+}
+
 /* *starved: memory was short; what could not be delivered stays in the queue. */
 static size_t pull(inf_context *ctx, inf_event *events, size_t capacity, bool *starved)
 {
@@ -320,6 +369,8 @@ static size_t pull(inf_context *ctx, inf_event *events, size_t capacity, bool *s
         n += add_events(op, &news, events + n);
         ctx->delivered[ctx->n_delivered++] = op;
     }
+    if (n < capacity)
+        n += add_closed(ctx, &events[n]);
     for (size_t i = 0; i < n; i++) {
         if (events[i].kind == INF_EVENT_TOKEN) {
             events[i].chunk.text = resolve(ctx, events[i].chunk.text);
@@ -332,36 +383,36 @@ static size_t pull(inf_context *ctx, inf_event *events, size_t capacity, bool *s
 static int32_t begin_pull(inf_context *ctx, inf_error *err)
 {
     bool busy = false;
-    bool closing = false;
+    bool over = false;
 
     pthread_mutex_lock(&ctx->lock);
     busy = ctx->pulling;
-    closing = ctx->closing;
-    if (!closing)
+    over = ctx->abandoned || ctx->closed == CLOSED_TOLD;
+    if (!over)
         ctx->pulling = true;
     pthread_mutex_unlock(&ctx->lock);
-    if (closing)
+    if (over)
         return error_set(err, INF_ERROR_STATE, "the context is closed");
     if (busy)
         return error_set(err, INF_ERROR_STATE, "another thread is pulling events already");
     return INF_OK;
 }
 
-/* Whether the context is being closed; it must not be touched afterwards. */
+/* Whether inf_context_close was called; the context must not be touched afterwards. */
 static bool end_pull(inf_context *ctx)
 {
-    bool closing = false;
+    bool abandoned = false;
 
     pthread_mutex_lock(&ctx->lock);
     ctx->pulling = false;
     drain_fd(ctx);
-    if (ctx->events)
+    if (has_news(ctx))
         signal_fd(ctx);
-    closing = ctx->closing;
-    if (closing)
+    abandoned = ctx->abandoned;
+    if (abandoned)
         pthread_cond_broadcast(&ctx->idle);
     pthread_mutex_unlock(&ctx->lock);
-    return closing;
+    return abandoned;
 }
 
 static int32_t pull_some(inf_context *ctx, inf_event *events, size_t capacity, size_t *n_out,

@@ -59,6 +59,21 @@ static void op_free(inf_op *op)
     mem_free(op);
 }
 
+/* In delivery by queue they would never be called. */
+static int32_t refuse_functions(const inf_callbacks *c, inf_error *err)
+{
+    const char *field = c->on_token      ? "on_token"
+                        : c->on_progress ? "on_progress"
+                        : c->on_done     ? "on_done"
+                                         : NULL;
+
+    return field ? error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                             "%s: this context delivers by queue and calls nothing; leave it NULL "
+                             "and pull events with inf_context_next",
+                             field)
+                 : INF_OK;
+}
+
 int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum op_kind kind,
                   const inf_callbacks *callbacks, int64_t timeout_ms, inf_error *err)
 {
@@ -67,6 +82,8 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     int32_t code = struct_read(&read, sizeof read, callbacks, "inf_callbacks", err);
 
     *out = NULL;
+    if (code == INF_OK && ctx->options.delivery == INF_DELIVERY_QUEUE)
+        code = refuse_functions(&read, err);
     if (code != INF_OK)
         return code;
     op = mem_calloc(1, sizeof *op);

@@ -1,6 +1,6 @@
 /*
- * start: the public calls that start an operation, and their blocking forms: validate, copy, make
- * the operation, hand it to the provider. *out is set before the hand-over, since a callback may
+ * start: the public calls that start an operation: validate, copy, make the operation, hand it to the
+ * provider. *out is set before the hand-over, since a callback may
  * come before the start returns.
  */
 #include "core/context_state.h"
@@ -44,21 +44,6 @@ static int32_t started(inf_op **out, inf_op *op, int32_t code, inf_error *err)
     return code;
 }
 
-static int32_t wait_and_release(inf_op *op, inf_error *err)
-{
-    int32_t code = inf_op_wait(op, -1, err);
-
-    inf_op_release(op);
-    return code;
-}
-
-static int32_t refuse_in_callback(const inf_provider *p, inf_error *err)
-{
-    if (!p)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "provider is NULL");
-    return context_check(p->context, true, err);
-}
-
 /* ------------------------------------------------------------------ generate */
 
 int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_request *request,
@@ -80,18 +65,6 @@ int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_reque
     op = *out;
     op_set_request(op, copy);
     return started(out, op, provider->ops->generate(provider->impl, op, err), err);
-}
-
-int32_t inf_generate(inf_op **out, inf_provider *provider, const inf_request *request,
-                     inf_error *err)
-{
-    int32_t code = refuse_in_callback(provider, err);
-
-    if (code == INF_OK)
-        code = inf_generate_start(out, provider, request, NULL, err);
-    else if (out)
-        *out = NULL;
-    return code == INF_OK ? inf_op_wait(*out, -1, err) : code;
 }
 
 /* ------------------------------------------------------------------ the model */
@@ -128,26 +101,6 @@ int32_t inf_provider_unload_start(inf_op **out, inf_provider *provider,
     return code == INF_OK ? start_plain(out, provider, provider->ops->unload, "unloading a model",
                                         OP_MODEL_UNLOAD, callbacks, err)
                           : code;
-}
-
-int32_t inf_provider_load(inf_provider *provider, inf_error *err)
-{
-    inf_op *op = NULL;
-    int32_t code = refuse_in_callback(provider, err);
-
-    if (code == INF_OK)
-        code = inf_provider_load_start(&op, provider, NULL, err);
-    return code == INF_OK ? wait_and_release(op, err) : code;
-}
-
-int32_t inf_provider_unload(inf_provider *provider, inf_error *err)
-{
-    inf_op *op = NULL;
-    int32_t code = refuse_in_callback(provider, err);
-
-    if (code == INF_OK)
-        code = inf_provider_unload_start(&op, provider, NULL, err);
-    return code == INF_OK ? wait_and_release(op, err) : code;
 }
 
 /* ------------------------------------------------------------------ adapters */
@@ -269,35 +222,6 @@ int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char 
     return started(out, op, code, err);
 }
 
-int32_t inf_adapter_load(inf_provider *provider, const char *id, const char *path,
-                         inf_adapter_report *report, inf_error *err)
-{
-    inf_adapter_source source;
-    inf_adapter_report written;
-    inf_op *op = NULL;
-    size_t size = 0;
-    int32_t code = refuse_in_callback(provider, err);
-
-    if (code == INF_OK && report && !struct_size(&size, report))
-        code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "report: struct_size is %zu; set it to the struct's size first", size);
-    if (code != INF_OK)
-        return code;
-    inf_adapter_source_default(&source, sizeof source);
-    source.path = path;
-    code = inf_adapter_load_start(&op, provider, id, &source, NULL, err);
-    if (code != INF_OK)
-        return code;
-    code = inf_op_wait(op, -1, err);
-    if (code == INF_OK && report) {
-        inf_op_adapter_report(op, &written, sizeof written);
-        written.id = written.evicted = (inf_text){NULL, 0};
-        struct_write(report, size, &written, sizeof written);
-    }
-    inf_op_release(op);
-    return code;
-}
-
 int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const char *id,
                                  const inf_callbacks *callbacks, inf_error *err)
 {
@@ -313,16 +237,6 @@ int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const cha
         return code;
     op = *out;
     return started(out, op, provider->ops->adapter_unload(provider->impl, op, id, err), err);
-}
-
-int32_t inf_adapter_unload(inf_provider *provider, const char *id, inf_error *err)
-{
-    inf_op *op = NULL;
-    int32_t code = refuse_in_callback(provider, err);
-
-    if (code == INF_OK)
-        code = inf_adapter_unload_start(&op, provider, id, NULL, err);
-    return code == INF_OK ? wait_and_release(op, err) : code;
 }
 
 int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,

@@ -554,9 +554,11 @@ static void an_operation_may_be_kept_by_its_on_done(void **state)
 
 /* ------------------------------------------------------------------ inside a callback */
 
+static const int32_t a_token_id = 65;
+
 struct tried {
     struct bench *bench;
-    int32_t codes[9];
+    int32_t codes[15];
 };
 
 static void try_everything_that_blocks(struct record *r, inf_op *op)
@@ -575,6 +577,12 @@ static void try_everything_that_blocks(struct record *r, inf_op *op)
     t->codes[n++] = inf_provider_unload(t->bench->p, NULL);
     t->codes[n++] = inf_adapter_load(t->bench->p, "a", "path", NULL, NULL);
     t->codes[n++] = inf_adapter_unload(t->bench->p, "a", NULL);
+    t->codes[n++] = inf_tokenize(&out, t->bench->p, inf_str("a"), true, NULL);
+    t->codes[n++] = inf_detokenize(&out, t->bench->p, &a_token_id, 1, true, NULL);
+    t->codes[n++] = inf_render(&out, t->bench->p, inf_str("[]"), true, NULL);
+    t->codes[n++] = inf_logits(&out, t->bench->p, NULL, NULL);
+    t->codes[n++] = inf_inspect(&out, t->bench->ctx, "path", NULL, NULL);
+    t->codes[n++] = inf_server_adapters(&out, t->bench->p, NULL);
 }
 
 static void what_blocks_is_a_state_error_inside_a_callback(void **state)
@@ -592,6 +600,112 @@ static void what_blocks_is_a_state_error_inside_a_callback(void **state)
     assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
     for (size_t i = 0; i < sizeof tried.codes / sizeof *tried.codes; i++)
         assert_int_equal(tried.codes[i], INF_ERROR_STATE);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+/* Each gives the operation for its result, and waits for it. */
+static void every_start_has_a_form_that_waits(void **state)
+{
+    inf_logits_request request;
+    inf_logits_result logits;
+    const int32_t *ids = NULL;
+    inf_text text;
+    size_t n = 0;
+    struct bench b;
+    inf_op *op = NULL;
+    int32_t code = INF_OK;
+
+    (void)state;
+    open_bench(&b, now);
+    assert_int_equal(inf_tokenize(&op, b.p, inf_str("AB"), true, NULL), INF_OK);
+    assert_int_equal(inf_op_tokens(op, &ids, &n), INF_OK);
+    assert_int_equal(n, 2);
+    inf_op_release(op);
+    assert_int_equal(inf_detokenize(&op, b.p, &a_token_id, 1, true, NULL), INF_OK);
+    assert_int_equal(inf_op_text(op, &text), INF_OK);
+    inf_op_release(op);
+    assert_int_equal(inf_render(&op, b.p, inf_str("[]"), true, NULL), INF_OK);
+    assert_int_equal(inf_op_text(op, &text), INF_OK);
+    inf_op_release(op);
+    inf_logits_request_default(&request, sizeof request);
+    request.token_ids = &a_token_id;
+    request.n_token_ids = 1;
+    assert_int_equal(inf_logits(&op, b.p, &request, NULL), INF_OK);
+    assert_int_equal(inf_op_logits(op, &logits, sizeof logits), INF_OK);
+    inf_op_release(op);
+    code = inf_inspect(&op, b.ctx, "/nowhere", NULL, NULL); /* after a failure, too */
+    assert_int_equal(inf_op_error(op, NULL), code);
+    assert_int_equal(inf_op_text(op, &text), INF_OK);
+    inf_op_release(op);
+    assert_int_equal(inf_tokenize(&op, NULL, inf_str("AB"), true, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_null(op);
+    assert_int_equal(inf_inspect(NULL, b.ctx, "path", NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
+    close_bench(&b);
+}
+
+/* ------------------------------------------------------------------ closing without blocking */
+
+static void count_closed(void *user_data)
+{
+    struct record *r = user_data;
+
+    /* Everything else has been told before. */
+    if (atomic_load(&r->done_returned) && inf_context_next(NULL, NULL, 0, NULL, 0, NULL) != INF_OK)
+        atomic_fetch_add(&r->n_after_done, 1);
+}
+
+static void until_closed(struct record *r)
+{
+    while (atomic_load(&r->n_after_done) == 0)
+        nap();
+}
+
+static void on_closed_comes_once_after_the_last_on_done(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, hold);
+    b.record.slow_us = 2000;
+    op = start(b.p, &b.callbacks);
+    assert_int_equal(inf_context_close_start(b.ctx, count_closed, &b.record, NULL), INF_OK);
+    assert_int_equal(inf_context_close_start(b.ctx, NULL, NULL, &err), INF_ERROR_STATE);
+    until_closed(&b.record);
+    assert_int_equal(inf_op_error(op, NULL), INF_ERROR_CANCELLED);
+    assert_int_equal(fake_alive(), 0);
+    inf_op_release(op);
+    inf_provider_release(b.p);
+    b.p = NULL;
+    assert_int_equal(inf_context_close(b.ctx, NULL), INF_OK);
+    assert_int_equal(atomic_load(&b.record.n_after_done), 1);
+    b.record.n_after_done = 0;
+    record_free(&b.record);
+    assert_int_equal(inf_context_close_start(NULL, NULL, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
+}
+
+static void close_in_done(struct record *r, inf_op *op)
+{
+    (void)op;
+    inf_context_close_start(r->arg, count_closed, r, NULL);
+}
+
+static void a_close_may_be_started_in_a_callback(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_bench(&b, later);
+    b.record.arg = b.ctx;
+    b.record.in_done = close_in_done;
+    op = start(b.p, &b.callbacks);
+    until_closed(&b.record);
+    assert_int_equal(inf_op_error(op, NULL), INF_OK);
+    b.record.n_after_done = 0;
     inf_op_release(op);
     close_bench(&b);
 }
@@ -1395,6 +1509,9 @@ int main(void)
         cmocka_unit_test(an_operation_may_be_released_inside_its_on_done),
         cmocka_unit_test(an_operation_may_be_kept_by_its_on_done),
         cmocka_unit_test(what_blocks_is_a_state_error_inside_a_callback),
+        cmocka_unit_test(every_start_has_a_form_that_waits),
+        cmocka_unit_test(on_closed_comes_once_after_the_last_on_done),
+        cmocka_unit_test(a_close_may_be_started_in_a_callback),
         cmocka_unit_test(operations_may_be_started_inside_a_callback),
         cmocka_unit_test(a_slow_consumer_gets_bigger_chunks_and_all_of_the_text),
         cmocka_unit_test(decoding_does_not_wait_for_a_callback),

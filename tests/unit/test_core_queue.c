@@ -517,6 +517,136 @@ static void close_ends_a_pull_that_waits(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ functions, and none */
+
+static void a_token(void *arg, inf_op *op, const inf_chunk *chunk)
+{
+    (void)arg;
+    (void)op;
+    (void)chunk;
+    fail();
+}
+
+static void a_progress(void *arg, inf_op *op, float fraction)
+{
+    (void)arg;
+    (void)op;
+    (void)fraction;
+    fail();
+}
+
+static void a_done(void *arg, inf_op *op)
+{
+    (void)arg;
+    (void)op;
+    fail();
+}
+
+static void on_closed(void *arg)
+{
+    (void)arg;
+    fail();
+}
+
+static void refuse_functions(struct bench *b, inf_callbacks c, const char *field)
+{
+    inf_request request = fake_request("x");
+    inf_op *op = NULL;
+    inf_error err;
+
+    assert_int_equal(inf_generate_start(&op, b->p, &request, &c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, field));
+    assert_null(op);
+}
+
+static void functions_that_would_never_be_called_are_refused(void **state)
+{
+    struct bench b;
+    inf_callbacks c;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, now);
+    c = b.callbacks;
+    c.on_token = a_token;
+    refuse_functions(&b, c, "on_token");
+    c = b.callbacks;
+    c.on_progress = a_progress;
+    refuse_functions(&b, c, "on_progress");
+    c = b.callbacks;
+    c.on_done = a_done;
+    refuse_functions(&b, c, "on_done");
+    assert_int_equal(inf_context_close_start(b.ctx, on_closed, NULL, &err),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "on_closed"));
+    inf_op_release(start(b.p, NULL)); /* nothing has happened */
+    close_bench(&b);
+}
+
+/* ------------------------------------------------------------------ closing without blocking */
+
+static void closed_is_the_last_event(void **state)
+{
+    struct bench b;
+    inf_event event;
+    inf_op *op = NULL;
+    inf_op *late = NULL;
+    inf_request request = fake_request("x");
+    size_t n = 0;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, hold);
+    op = start(b.p, &b.callbacks);
+    assert_int_equal(inf_context_close_start(b.ctx, NULL, &n, NULL), INF_OK);
+    assert_int_equal(inf_generate_start(&late, b.p, &request, NULL, NULL), INF_ERROR_STATE);
+    assert_int_equal(inf_context_close_start(b.ctx, NULL, NULL, &err), INF_ERROR_STATE);
+    event = next(&b);
+    assert_int_equal(event.kind, INF_EVENT_DONE);
+    assert_ptr_equal(event.op, op);
+    assert_ptr_equal(event.user_data, &b);
+    assert_int_equal(inf_op_error(op, NULL), INF_ERROR_CANCELLED);
+    event = next(&b);
+    assert_int_equal(event.kind, INF_EVENT_CLOSED);
+    assert_null(event.op);
+    assert_ptr_equal(event.user_data, &n);
+    assert_int_equal(fake_alive(), 0); /* what was inside the provider is gone already */
+    assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, -1, NULL), INF_ERROR_STATE);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void closing_wakes_who_waits_for_events(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, hold);
+    assert_int_equal(inf_context_close_start(b.ctx, NULL, NULL, NULL), INF_OK);
+    assert_int_equal(next(&b).kind, INF_EVENT_CLOSED);
+    close_bench(&b);
+    open_bench(&b, hold);
+    assert_int_equal(inf_context_close_start(b.ctx, NULL, NULL, NULL), INF_OK);
+    while (!readable(&b))
+        nap();
+    assert_int_equal(next(&b).kind, INF_EVENT_CLOSED);
+    assert_false(readable(&b));
+    close_bench(&b);
+}
+
+static void a_close_that_was_started_may_be_waited_for(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_bench(&b, hold);
+    op = start(b.p, &b.callbacks);
+    assert_int_equal(inf_context_close_start(b.ctx, NULL, NULL, NULL), INF_OK);
+    inf_op_release(op);
+    close_bench(&b); /* DONE and CLOSED were never pulled */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +668,10 @@ int main(void)
         cmocka_unit_test(out_of_memory_loses_no_event),
         cmocka_unit_test(close_drops_what_nobody_pulled),
         cmocka_unit_test(close_ends_a_pull_that_waits),
+        cmocka_unit_test(functions_that_would_never_be_called_are_refused),
+        cmocka_unit_test(closed_is_the_last_event),
+        cmocka_unit_test(closing_wakes_who_waits_for_events),
+        cmocka_unit_test(a_close_that_was_started_may_be_waited_for),
     };
 
     return cmocka_run_group_tests_name("core: queue", tests, NULL, NULL);

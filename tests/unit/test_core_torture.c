@@ -57,8 +57,10 @@ static bool open_run(struct run *r)
     inf_provider_config config;
 
     inf_callbacks_default(&r->callbacks, sizeof r->callbacks);
-    r->callbacks.on_token = on_token;
-    r->callbacks.on_done = on_done;
+    if (r->delivery == INF_DELIVERY_CALLBACKS) {
+        r->callbacks.on_token = on_token;
+        r->callbacks.on_done = on_done;
+    }
     r->callbacks.user_data = r;
     inf_context_options_default(&options, sizeof options);
     options.delivery = r->delivery;
