@@ -163,7 +163,7 @@ int main(int argc, char **argv)
     }
     code = inf_context_create(&context, NULL, &err);
     if (code == INF_OK)
-        code = inf_provider_get(&model, context, "llamacpp", argv[1], &err);
+        code = inf_provider_get(&model, context, "llamacpp", argv[1], NULL, &err);
     if (code == INF_OK)
         code = run(model, argc, argv, &err);
     if (code != INF_OK && err.code != INF_OK)

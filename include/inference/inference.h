@@ -8,7 +8,7 @@
  *     inf_result result;
  *
  *     inf_context_create(&ctx, NULL, &err);
- *     inf_provider_get(&model, ctx, "llamacpp", "model.gguf", &err);
+ *     inf_provider_get(&model, ctx, "llamacpp", "model.gguf", NULL, &err);
  *     inf_adapter_load(model, "pirate", "adapters/pirate", NULL, &err);
  *
  *     inf_request request;
@@ -399,14 +399,19 @@ INF_API void inf_provider_config_default(inf_provider_config *config, size_t siz
  * NULL: VLLM_BASE_URL, OLLAMA_BASE_URL, LLAMACPP_MODEL_PATH or TRANSFORMERS_MODEL_NAME, else
  * the type's default. The environment is read at the call. The same (type, URL) gives the identical
  * object while it is cached; each call gives a reference to release.
- * Errors: INVALID_ARGUMENT for any other type, naming the supported ones; UNSUPPORTED for a type
- * that this build left out, saying how to get it; NO_MEMORY; STATE after close.
+ * options: what else a new provider is made with, NULL: the defaults. For a cached provider NULL takes
+ * it as it is, and options in which a field differs from what it was made with (texts compared by
+ * content) are INVALID_ARGUMENT naming the field: evict it, or use inf_provider_create. The options'
+ * type and base_url stand in where the arguments are NULL, and must agree with them else.
+ * Errors: INVALID_ARGUMENT for any other type, naming the supported ones, and for options; UNSUPPORTED
+ * for a type that this build left out, saying how to get it; NO_MEMORY; STATE after close.
  */
 INF_API int32_t inf_provider_get(inf_provider **out, inf_context *ctx, const char *type,
-                                 const char *base_url, inf_error *err);
+                                 const char *base_url, const inf_provider_config *options,
+                                 inf_error *err);
 
-/* The same from a JSON object with optional "provider" and "base_url" (strings or null); other
- * keys are ignored. INVALID_ARGUMENT when it is not a JSON object or a value is of another type. */
+/* The same, options NULL, from a JSON object with optional "provider" and "base_url" (strings or null);
+ * other keys are ignored. INVALID_ARGUMENT when it is not a JSON object or a value is of another type. */
 INF_API int32_t inf_provider_get_for_step(inf_provider **out, inf_context *ctx, inf_text step_json,
                                           inf_error *err);
 

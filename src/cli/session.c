@@ -61,7 +61,7 @@ static int32_t find_type(inf_provider_info *out, const char *name, inf_context *
         type++;
     if (inf_provider_type_info(out, sizeof *out, type) == INF_OK)
         return INF_OK;
-    return inf_provider_get(&never, context, told, NULL, err); /* says which there are */
+    return inf_provider_get(&never, context, told, NULL, NULL, err); /* says which there are */
 }
 
 static bool is_set(const char *variable)

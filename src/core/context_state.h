@@ -114,7 +114,8 @@ struct inf_provider {
     const struct provider_ops *ops;
     void *impl; /* guarded by the context's lock */
     char *base_url;
-    bool cached; /* guarded by the context's lock */
+    inf_provider_config config; /* as it was made with, its texts owned */
+    bool cached;                /* guarded by the context's lock */
     inf_provider *next, *previous;
     struct job destroy_job;
 };
@@ -165,6 +166,15 @@ bool struct_size(size_t *out, const void *src);
 bool struct_write(void *dst, size_t size, const void *src, size_t known);
 /* Refuses an inf_maybe_* that has a value (other than 0) without is_set. */
 int32_t maybe_check(const char *field, bool is_set, bool has_value, inf_error *err);
+
+/* Ranges, and what the provider has no use for; settles what its row settles. */
+int32_t config_check(inf_provider_config *config, const struct provider_ops *ops, inf_error *err);
+/* A copy with texts of its own; base_url stays out of it. */
+int32_t config_copy(inf_provider_config *out, const inf_provider_config *config, inf_error *err);
+void config_free(inf_provider_config *config); /* of a copy */
+/* INVALID_ARGUMENT, naming the first field but type and base_url in which they differ. */
+int32_t config_compare(const inf_provider_config *made, const inf_provider_config *wanted,
+                       inf_error *err);
 
 /* A validated deep copy, one block. */
 int32_t request_copy(inf_request **out, const inf_request *request, bool in_process,

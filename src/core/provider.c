@@ -36,6 +36,7 @@ static void free_provider(inf_provider *p)
     inf_context *ctx = p->context;
 
     mem_free(p->base_url);
+    config_free(&p->config);
     mem_free(p);
     context_unref(ctx);
 }
@@ -131,125 +132,6 @@ void providers_close(inf_context *ctx)
     pthread_mutex_unlock(&ctx->lock);
 }
 
-/* ------------------------------------------------------------------ configuration */
-
-void inf_provider_config_default(inf_provider_config *config, size_t size)
-{
-    inf_provider_config defaults = {.struct_size = sizeof defaults,
-                                    .n_ctx = 4096,
-                                    .n_gpu_layers = -1,
-                                    .max_sequences = 16,
-                                    .queue_limit = 1024,
-                                    .prefill_chunk = 128,
-                                    .kv_budget_bytes = UINT64_C(4) << 30,
-                                    .connect_timeout_ms = 5000,
-                                    .silence_timeout_ms = 60000,
-                                    .max_retries = 2};
-
-    struct_write(config, size, &defaults, sizeof defaults);
-}
-
-/* Which providers have a use for a field. */
-enum part { EVERYWHERE, IN_PROCESS, SERVER };
-
-struct config_field {
-    const char *name;
-    size_t offset, size;
-    enum part part;
-    bool is_pointer;
-    int64_t low, high; /* of an integer */
-};
-
-#define FIELD(field, part, low, high)                                                              \
-    {#field,                                                                                       \
-     offsetof(inf_provider_config, field),                                                         \
-     sizeof((inf_provider_config *)0)->field,                                                      \
-     part,                                                                                         \
-     false,                                                                                        \
-     low,                                                                                          \
-     high}
-#define POINTER(field, part)                                                                       \
-    {#field,                                                                                       \
-     offsetof(inf_provider_config, field),                                                         \
-     sizeof((inf_provider_config *)0)->field,                                                      \
-     part,                                                                                         \
-     true,                                                                                         \
-     0,                                                                                            \
-     0}
-
-static const struct config_field config_fields[] = {
-    FIELD(n_ctx, IN_PROCESS, 16, 1 << 24),
-    FIELD(n_gpu_layers, IN_PROCESS, -1, 1 << 20),
-    FIELD(n_threads, IN_PROCESS, 0, 512),
-    FIELD(max_sequences, IN_PROCESS, 1, 64),
-    FIELD(queue_limit, IN_PROCESS, 0, 1 << 24),
-    FIELD(prefill_chunk, IN_PROCESS, 1, 1 << 20),
-    FIELD(flash_attention, IN_PROCESS, 0, INF_FLASH_ATTENTION_OFF),
-    FIELD(adapter_execution, IN_PROCESS, 0, INF_ADAPTERS_NATIVE),
-    FIELD(kv_budget_bytes, IN_PROCESS, 1, INT64_MAX),
-    FIELD(max_adapters, IN_PROCESS, 0, INT64_MAX),
-    FIELD(max_adapter_bytes, IN_PROCESS, 0, INT64_MAX),
-    FIELD(adapter_overflow, IN_PROCESS, 0, INF_ADAPTER_OVERFLOW_EVICT),
-    POINTER(device, IN_PROCESS),
-    POINTER(dtype, IN_PROCESS),
-    FIELD(reserved, EVERYWHERE, 0, 0),
-    POINTER(api_key, SERVER),
-    POINTER(headers, SERVER),
-    FIELD(connect_timeout_ms, SERVER, 1, INT32_MAX),
-    FIELD(silence_timeout_ms, SERVER, 1, INT32_MAX),
-    FIELD(max_retries, SERVER, 0, 10),
-    FIELD(adapter_check, SERVER, 0, INF_ADAPTER_CHECK_NEVER),
-};
-
-static int64_t integer_at(const inf_provider_config *c, const struct config_field *f)
-{
-    const char *at = (const char *)c + f->offset;
-    int32_t narrow = 0;
-    int64_t wide = 0;
-
-    if (f->size == sizeof wide)
-        memcpy(&wide, at, sizeof wide);
-    else
-        memcpy(&narrow, at, sizeof narrow);
-    return f->size == sizeof wide ? wide : narrow;
-}
-
-static int32_t check_field(const inf_provider_config *c, const inf_provider_config *defaults,
-                           const struct config_field *f, const struct provider_ops *ops,
-                           inf_error *err)
-{
-    bool changed = memcmp((const char *)c + f->offset, (const char *)defaults + f->offset,
-                          f->size) != 0;
-    int64_t value = 0;
-
-    if (changed && f->part == (ops->in_process ? SERVER : IN_PROCESS))
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "%s: the %s provider has no use for it, since it %s", f->name, ops->name,
-                         ops->in_process ? "runs in process" : "is a server");
-    if (f->is_pointer)
-        return INF_OK;
-    value = integer_at(c, f);
-    if (value >= f->low && value <= f->high)
-        return INF_OK;
-    if (f->high == INT64_MAX)
-        return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, value,
-                                "%s: %llu is not in %lld..2^63", f->name, (unsigned long long)value,
-                                (long long)f->low);
-    return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, value, "%s: %lld is not in %lld..%lld",
-                            f->name, (long long)value, (long long)f->low, (long long)f->high);
-}
-
-static int32_t check_config(inf_provider_config *c, const struct provider_ops *ops, inf_error *err)
-{
-    inf_provider_config defaults;
-    int32_t code = INF_OK;
-
-    inf_provider_config_default(&defaults, sizeof defaults);
-    for (size_t i = 0; i < sizeof config_fields / sizeof *config_fields && code == INF_OK; i++)
-        code = check_field(c, &defaults, &config_fields[i], ops, err);
-    return code == INF_OK && ops->check_config ? ops->check_config(c, err) : code;
-}
-
 /* ------------------------------------------------------------------ the rows */
 
 static const struct provider_ops *row_of(int32_t type)
@@ -317,22 +199,26 @@ int32_t provider_create_with_ops(inf_provider **out, inf_context *ctx,
                                  inf_error *err)
 {
     inf_provider *p = mem_calloc(1, sizeof *p);
-    inf_provider_config resolved = *config;
+    inf_provider_config own;
     int32_t code = INF_OK;
 
     *out = NULL;
-    if (p)
-        p->base_url = mem_strdup(config->base_url);
-    if (!p || !p->base_url) {
-        mem_free(p);
+    if (!p)
         return error_no_memory(err);
+    p->base_url = mem_strdup(config->base_url);
+    code = p->base_url ? config_copy(&p->config, config, err) : error_no_memory(err);
+    if (code != INF_OK) {
+        mem_free(p->base_url);
+        mem_free(p);
+        return code;
     }
     atomic_init(&p->refs, 1);
     p->context = ctx;
     p->ops = ops;
     context_ref(ctx);
-    resolved.base_url = p->base_url;
-    code = ops->create(&p->impl, ctx, &resolved, err);
+    own = p->config;
+    own.base_url = p->base_url;
+    code = ops->create(&p->impl, ctx, &own, err);
     if (code != INF_OK) {
         free_provider(p);
         return code;
@@ -356,17 +242,14 @@ int32_t provider_create_with_ops(inf_provider **out, inf_context *ctx,
     return INF_OK;
 }
 
-/* config: read, its base_url resolved. */
-static int32_t make(inf_provider **out, inf_context *ctx, const struct provider_ops *ops,
-                    inf_provider_config *config, inf_error *err)
+/* Resolves what the environment has a say in, and checks. */
+static int32_t settle(inf_provider_config *config, const struct provider_ops *ops, inf_error *err)
 {
-    int32_t code = INF_OK;
-
     if (ops->missing)
         return error_set(err, INF_ERROR_UNSUPPORTED, "%s", ops->missing);
+    config->base_url = resolve(config->base_url, ops->url_variable, ops->default_url);
     config->device = resolve(config->device, ops->device_variable, NULL);
-    code = check_config(config, ops, err);
-    return code == INF_OK ? provider_create_with_ops(out, ctx, ops, config, err) : code;
+    return config_check(config, ops, err);
 }
 
 int32_t inf_provider_create(inf_provider **out, inf_context *ctx, const inf_provider_config *config,
@@ -390,8 +273,9 @@ int32_t inf_provider_create(inf_provider **out, inf_context *ctx, const inf_prov
     if (!ops)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "type: %d is no inf_provider_type",
                          read.type);
-    read.base_url = resolve(read.base_url, ops->url_variable, ops->default_url);
-    code = make(out, ctx, ops, &read, err);
+    code = settle(&read, ops, err);
+    if (code == INF_OK)
+        code = provider_create_with_ops(out, ctx, ops, &read, err);
     return code == INF_OK ? error_none(err) : code;
 }
 
@@ -459,11 +343,41 @@ static int32_t find_row(const struct provider_ops **out, const char *type, inf_e
     return *out ? INF_OK : unknown_type(name, err);
 }
 
+/* The arguments of a get and its options as one configuration, whose type and base_url agree. */
+static int32_t read_get(inf_provider_config *out, const struct provider_ops **ops, const char *type,
+                        const char *base_url, const inf_provider_config *options, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    inf_provider_config_default(out, sizeof *out);
+    code = struct_read(out, sizeof *out, options, "inf_provider_config", err);
+    if (code != INF_OK)
+        return code;
+    *ops = out->type && !type ? row_of(out->type) : NULL;
+    if (out->type && !type && !*ops)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "type: %d is no inf_provider_type",
+                         out->type);
+    if (!*ops)
+        code = find_row(ops, type, err);
+    if (code != INF_OK)
+        return code;
+    if (out->type && out->type != (*ops)->type)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "type: the options' is another than the argument '%s'", type);
+    if (base_url && out->base_url && strcmp(base_url, out->base_url) != 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "base_url: the options' is another than the argument");
+    out->type = (*ops)->type;
+    out->base_url = base_url ? base_url : out->base_url;
+    return INF_OK;
+}
+
 int32_t inf_provider_get(inf_provider **out, inf_context *ctx, const char *type,
-                         const char *base_url, inf_error *err)
+                         const char *base_url, const inf_provider_config *options, inf_error *err)
 {
     const struct provider_ops *ops = NULL;
     inf_provider_config config;
+    inf_provider *p = NULL;
     int32_t code = INF_OK;
 
     if (!out || !ctx)
@@ -471,19 +385,23 @@ int32_t inf_provider_get(inf_provider **out, inf_context *ctx, const char *type,
     *out = NULL;
     code = context_check(ctx, false, err);
     if (code == INF_OK)
-        code = find_row(&ops, type, err);
+        code = read_get(&config, &ops, type, base_url, options, err);
+    if (code == INF_OK)
+        code = settle(&config, ops, err);
     if (code != INF_OK)
         return code;
-    inf_provider_config_default(&config, sizeof config);
-    config.type = ops->type;
-    config.base_url = resolve(base_url, ops->url_variable, ops->default_url);
-    *out = look_up(ctx, ops->type, config.base_url);
-    if (*out)
-        return error_none(err);
-    code = make(out, ctx, ops, &config, err);
-    if (code != INF_OK)
+    p = look_up(ctx, ops->type, config.base_url);
+    if (!p) {
+        code = provider_create_with_ops(&p, ctx, ops, &config, err);
+        p = code == INF_OK ? cache(ctx, p) : NULL;
+    }
+    if (code == INF_OK && options)
+        code = config_compare(&p->config, &config, err);
+    if (code != INF_OK) {
+        provider_unref(p);
         return code;
-    *out = cache(ctx, *out);
+    }
+    *out = p;
     return error_none(err);
 }
 
@@ -519,7 +437,7 @@ int32_t inf_provider_get_for_step(inf_provider **out, inf_context *ctx, inf_text
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "step: provider and base_url must be strings");
     else
-        code = inf_provider_get(out, ctx, type, base_url, err);
+        code = inf_provider_get(out, ctx, type, base_url, NULL, err);
     json_decref(step);
     return code;
 }

@@ -39,7 +39,8 @@ struct provider_ops {
     /* Refuses what else of a config this provider has no use for, and settles what follows from it.
      * Ranges and parts were checked. No I/O. NULL: nothing to refuse. */
     int32_t (*check_config)(inf_provider_config *config, inf_error *err);
-    /* config: base_url resolved and not NULL ("" when nothing is set). */
+    /* config: base_url resolved and not NULL ("" when nothing is set). Its texts live as long as
+     * what is made. */
     int32_t (*create)(void **impl, inf_context *ctx, const inf_provider_config *config,
                       inf_error *err);
     void (*destroy)(void *impl);

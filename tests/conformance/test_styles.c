@@ -31,7 +31,7 @@ static int open_model(void **state)
     assert_non_null(spec);
     assert_int_equal(inf_context_create(&context, NULL, &err), INF_OK);
     assert_int_equal(
-        inf_provider_get(&model, context, "llamacpp", getenv("INFERENCE_TEST_MODEL"), &err),
+        inf_provider_get(&model, context, "llamacpp", getenv("INFERENCE_TEST_MODEL"), NULL, &err),
         INF_OK);
     assert_int_equal(inf_adapter_load(model, "pirate", ADAPTERS "/pirate", NULL, &err), INF_OK);
     assert_int_equal(inf_adapter_load(model, "json", ADAPTERS "/json", NULL, &err), INF_OK);

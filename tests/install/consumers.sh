@@ -35,7 +35,7 @@ int main(void)
     inf_error err;
 
     if (inf_context_create(&context, NULL, &err) ||
-        (inf_provider_get(&provider, context, "LlamaCpp", "model.gguf", &err) && err.code != INF_ERROR_UNSUPPORTED))
+        (inf_provider_get(&provider, context, "LlamaCpp", "model.gguf", NULL, &err) && err.code != INF_ERROR_UNSUPPORTED))
         return printf("%s\n", err.message), 1;
     printf("inference %s\n", inf_version_string());
     inf_provider_release(provider);

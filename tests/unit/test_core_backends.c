@@ -35,7 +35,7 @@ static void every_type_is_there_or_says_what_to_do(void **state)
     for (size_t i = 0; backends[i]; i++) {
         inf_provider *p = NULL;
         inf_error err;
-        int32_t code = inf_provider_get(&p, ctx, backends[i]->name, NULL, &err);
+        int32_t code = inf_provider_get(&p, ctx, backends[i]->name, NULL, NULL, &err);
 
         if (!backends[i]->missing) {
             assert_int_equal(code, INF_OK);
@@ -79,7 +79,7 @@ static void the_default_is_vllm(void **state)
 
     (void)state;
     assert_int_equal(inf_context_create(&ctx, NULL, NULL), INF_OK);
-    assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, NULL, NULL), INF_OK);
     assert_int_equal(inf_provider_type_of(p), INF_PROVIDER_VLLM);
     inf_provider_release(p);
     inf_context_close(ctx, NULL);

@@ -55,7 +55,7 @@ static void check_get(const char *type, const char *url, int32_t expected, const
     inf_provider *p = NULL;
     inf_error err;
 
-    assert_int_equal(inf_provider_get(&p, ctx, type, url, &err), INF_OK);
+    assert_int_equal(inf_provider_get(&p, ctx, type, url, NULL, &err), INF_OK);
     assert_int_equal(err.code, INF_OK);
     assert_given(p, expected, expected_url);
     inf_provider_release(p);
@@ -121,7 +121,7 @@ static void any_other_type_is_refused_and_the_supported_are_named(void **state)
         inf_provider *p = (inf_provider *)(void *)&ctx;
         inf_error err;
 
-        assert_int_equal(inf_provider_get(&p, ctx, wrong[i], NULL, &err),
+        assert_int_equal(inf_provider_get(&p, ctx, wrong[i], NULL, NULL, &err),
                          INF_ERROR_INVALID_ARGUMENT);
         assert_null(p);
         assert_names_the_supported(&err);
@@ -129,7 +129,8 @@ static void any_other_type_is_refused_and_the_supported_are_named(void **state)
         if (!*wrong[i])
             continue; /* empty in the environment is as good as unset */
         setenv("INFERENCE_PROVIDER", wrong[i], 1);
-        assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, &err), INF_ERROR_INVALID_ARGUMENT);
+        assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, NULL, &err),
+                         INF_ERROR_INVALID_ARGUMENT);
         assert_names_the_supported(&err);
     }
 }
@@ -140,7 +141,7 @@ static void a_type_the_build_left_out_is_unsupported_and_says_how_to_get_it(void
     inf_error err;
 
     (void)state;
-    assert_int_equal(inf_provider_get(&p, ctx, "ollama", NULL, &err), INF_ERROR_UNSUPPORTED);
+    assert_int_equal(inf_provider_get(&p, ctx, "ollama", NULL, NULL, &err), INF_ERROR_UNSUPPORTED);
     assert_null(p);
     assert_non_null(strstr(err.message, "-DFAKE=ON"));
 }
@@ -163,8 +164,10 @@ static void missing_arguments_are_refused(void **state)
 
     (void)state;
     inf_provider_config_default(&config, sizeof config);
-    assert_int_equal(inf_provider_get(NULL, ctx, "vllm", "u", NULL), INF_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(inf_provider_get(&p, NULL, "vllm", "u", NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_provider_get(NULL, ctx, "vllm", "u", NULL, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_provider_get(&p, NULL, "vllm", "u", NULL, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(inf_provider_create(NULL, ctx, &config, NULL), INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(inf_provider_create(&p, ctx, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(inf_provider_create(&p, NULL, &config, NULL), INF_ERROR_INVALID_ARGUMENT);
@@ -187,10 +190,10 @@ static void the_same_type_and_url_give_the_identical_object(void **state)
 
     (void)state;
     setenv("VLLM_BASE_URL", "http://a/v1", 1);
-    assert_int_equal(inf_provider_get(&a, ctx, "vllm", "http://a/v1", NULL), INF_OK);
-    assert_int_equal(inf_provider_get(&same, ctx, "VLLM", NULL, NULL), INF_OK);
-    assert_int_equal(inf_provider_get(&url, ctx, "vllm", "http://b/v1", NULL), INF_OK);
-    assert_int_equal(inf_provider_get(&type, ctx, "llamacpp", "http://a/v1", NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&a, ctx, "vllm", "http://a/v1", NULL, NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&same, ctx, "VLLM", NULL, NULL, NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&url, ctx, "vllm", "http://b/v1", NULL, NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&type, ctx, "llamacpp", "http://a/v1", NULL, NULL), INF_OK);
     assert_ptr_equal(a, same);
     assert_ptr_not_equal(a, url);
     assert_ptr_not_equal(a, type);
@@ -216,10 +219,10 @@ static void an_evicted_provider_lives_as_long_as_it_is_held(void **state)
     inf_op *op = NULL;
 
     (void)state;
-    assert_int_equal(inf_provider_get(&old, ctx, "vllm", "u", NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&old, ctx, "vllm", "u", NULL, NULL), INF_OK);
     assert_int_equal(inf_provider_evict(old, NULL), INF_OK);
     assert_int_equal(inf_provider_evict(old, NULL), INF_ERROR_NOT_FOUND);
-    assert_int_equal(inf_provider_get(&new, ctx, "vllm", "u", NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&new, ctx, "vllm", "u", NULL, NULL), INF_OK);
     assert_ptr_not_equal(old, new);
     assert_int_equal(inf_generate(&op, old, &request, NULL), INF_OK); /* still good */
     inf_op_release(op);
@@ -278,7 +281,7 @@ static void one_made_from_a_config_is_outside_the_cache(void **state)
     config.base_url = "u";
     assert_int_equal(inf_provider_create(&a, ctx, &config, NULL), INF_OK);
     assert_int_equal(inf_provider_create(&b, ctx, &config, NULL), INF_OK);
-    assert_int_equal(inf_provider_get(&cached, ctx, "vllm", "u", NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&cached, ctx, "vllm", "u", NULL, NULL), INF_OK);
     assert_true(a != b && a != cached && b != cached);
     assert_int_equal(inf_provider_evict(a, NULL), INF_ERROR_NOT_FOUND);
     config.base_url = NULL;
@@ -304,7 +307,7 @@ static void *get_all(void *arg)
         char url[16];
 
         snprintf(url, sizeof url, "%d", i);
-        inf_provider_get(&g->got[i], ctx, "vllm", url, NULL);
+        inf_provider_get(&g->got[i], ctx, "vllm", url, NULL, NULL);
     }
     return NULL;
 }
@@ -439,7 +442,7 @@ static void a_step_and_the_factory_share_the_cache(void **state)
     inf_provider *b = NULL;
 
     (void)state;
-    assert_int_equal(inf_provider_get(&a, ctx, "vllm", "u", NULL), INF_OK);
+    assert_int_equal(inf_provider_get(&a, ctx, "vllm", "u", NULL, NULL), INF_OK);
     assert_int_equal(inf_provider_get_for_step(&b, ctx, inf_str("{\"base_url\": \"u\"}"), NULL), 0);
     assert_ptr_equal(a, b);
     inf_provider_release(a);
@@ -525,6 +528,81 @@ static void inspecting_goes_through_the_root(void **state)
                      INF_ERROR_INVALID_ARGUMENT);
 }
 
+/* ------------------------------------------------------------------ options of a get */
+
+static int32_t get_with(inf_provider_config *c, inf_error *err)
+{
+    inf_provider *p = NULL;
+    int32_t code = inf_provider_get(&p, ctx, "llamacpp", "m", c, err);
+
+    assert_true((code == INF_OK) == (p != NULL));
+    inf_provider_release(p);
+    return code;
+}
+
+static void options_make_a_provider_and_must_agree_with_a_cached_one(void **state)
+{
+    inf_provider *p = NULL;
+    inf_provider_config c;
+    char dtype[] = "float32";
+    inf_error err;
+
+    (void)state;
+    inf_provider_config_default(&c, sizeof c);
+    c.n_ctx = 128;
+    c.dtype = "float32";
+    assert_int_equal(inf_provider_get(&p, ctx, "llamacpp", "m", &c, NULL), INF_OK);
+    assert_int_equal(p->config.n_ctx, 128);
+    c.dtype = dtype; /* the same by content */
+    assert_int_equal(get_with(&c, &err), INF_OK);
+    assert_int_equal(get_with(NULL, &err), INF_OK); /* as it is */
+    c.n_ctx = 129;
+    assert_int_equal(get_with(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "n_ctx: "));
+    c.n_ctx = 128;
+    dtype[5] = '1';
+    assert_int_equal(get_with(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "dtype: "));
+    c.dtype = NULL;
+    assert_int_equal(get_with(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "dtype: "));
+    assert_int_equal(inf_provider_evict(p, NULL), INF_OK);
+    assert_int_equal(get_with(&c, &err), INF_OK); /* another one */
+    c.n_ctx = 0;
+    assert_int_equal(get_with(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "n_ctx: "));
+    inf_provider_evict(p, NULL);
+    inf_provider_release(p);
+}
+
+static void the_type_and_url_of_options_stand_in_for_missing_arguments(void **state)
+{
+    inf_provider *p = NULL;
+    inf_provider_config c;
+    inf_error err;
+
+    (void)state;
+    inf_provider_config_default(&c, sizeof c);
+    c.type = INF_PROVIDER_LLAMACPP;
+    c.base_url = "m";
+    assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, &c, NULL), INF_OK);
+    assert_int_equal(inf_provider_type_of(p), INF_PROVIDER_LLAMACPP);
+    assert_string_equal(inf_provider_base_url(p), "m");
+    assert_int_equal(get_with(&c, NULL), INF_OK); /* the same as arguments */
+    c.base_url = "other";
+    assert_int_equal(get_with(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "base_url: "));
+    c.base_url = NULL;
+    c.type = INF_PROVIDER_VLLM;
+    assert_int_equal(get_with(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "type: "));
+    c.type = 77;
+    inf_provider_release(p);
+    assert_int_equal(inf_provider_get(&p, ctx, NULL, NULL, &c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "type: "));
+    assert_null(p);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_factory, close_factory)
 
 int main(void)
@@ -551,6 +629,8 @@ int main(void)
         TEST(a_step_that_is_not_one_is_refused),
         TEST(nesting_without_end_is_refused),
         TEST(inspecting_goes_through_the_root),
+        TEST(options_make_a_provider_and_must_agree_with_a_cached_one),
+        TEST(the_type_and_url_of_options_stand_in_for_missing_arguments),
     };
 
     return cmocka_run_group_tests_name("core: factory", tests, NULL, NULL);

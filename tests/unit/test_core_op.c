@@ -1354,7 +1354,7 @@ static void in_the_child(struct bench *b, inf_op *done, inf_op *running)
     EXPECT(3, inf_op_wait(running, -1, NULL) == INF_ERROR_STATE);
     EXPECT(4, inf_op_error(done, NULL) == INF_ERROR_STATE);
     EXPECT(5, inf_op_result(done, &result, sizeof result) == INF_ERROR_STATE);
-    EXPECT(6, inf_provider_get(&p, b->ctx, "llamacpp", "x", NULL) == INF_ERROR_STATE);
+    EXPECT(6, inf_provider_get(&p, b->ctx, "llamacpp", "x", NULL, NULL) == INF_ERROR_STATE);
     EXPECT(7, inf_provider_get_for_step(&p, b->ctx, inf_str("{}"), NULL) == INF_ERROR_STATE);
     EXPECT(8, inf_provider_evict(b->p, NULL) == INF_ERROR_STATE);
     EXPECT(9, inf_provider_load(b->p, NULL) == INF_ERROR_STATE);

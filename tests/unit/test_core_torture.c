@@ -80,7 +80,7 @@ static bool open_run(struct run *r)
 static bool get_from_the_cache(struct run *r)
 {
     inf_provider *p = NULL;
-    bool ok = passed(r, inf_provider_get(&p, r->ctx, "vllm", "u", NULL));
+    bool ok = passed(r, inf_provider_get(&p, r->ctx, "vllm", "u", NULL, NULL));
 
     inf_provider_release(p);
     return ok;
