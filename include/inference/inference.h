@@ -492,6 +492,12 @@ typedef struct inf_message {
     inf_text content;
 } inf_message;
 
+/* An adapter of a request. */
+typedef struct inf_request_adapter {
+    inf_text id;         /* not empty */
+    inf_maybe_f32 scale; /* multiplies the adapter's own scale; unset: 1. Finite */
+} inf_request_adapter;
+
 /* Exactly one of prompt, messages and messages_json is given. What the provider cannot honour is
  * UNSUPPORTED, unless the field says otherwise. */
 typedef struct inf_request {
@@ -501,19 +507,22 @@ typedef struct inf_request {
     size_t n_messages;
     inf_text messages_json;      /* a JSON array of chat messages, any fields the template knows */
     inf_text template_variables; /* a JSON object of further template variables; with messages */
-    inf_text model;            /* servers: sent as is; in process: ignored, as the reference says */
-    inf_text adapter_id;       /* absent or "": the base model */
-    inf_text system_prompt;    /* with messages it comes first */
-    inf_maybe_i32 max_tokens;  /* unset: 4096; set, 0 or less is INVALID_ARGUMENT */
-    inf_maybe_f32 temperature; /* 0: greedy; negative is INVALID_ARGUMENT */
-    inf_maybe_f32 top_p;       /* (0, 1] */
-    inf_maybe_i32 top_k;       /* 0 or -1: all */
-    inf_maybe_f32 min_p;       /* [0, 1] */
+    inf_text model;      /* servers: sent as is; in process: ignored, as the reference says */
+    inf_text adapter_id; /* absent or "": the base model. Short form of one in `adapters` */
+    const inf_request_adapter *adapters; /* n_adapters: their deltas add up. Not with adapter_id;
+                                            more than one is UNSUPPORTED where the backend cannot */
+    size_t n_adapters;
+    inf_text system_prompt;           /* with messages it comes first */
+    inf_maybe_i32 max_tokens;         /* unset: 4096; set, 0 or less is INVALID_ARGUMENT */
+    inf_maybe_f32 temperature;        /* 0: greedy; negative is INVALID_ARGUMENT */
+    inf_maybe_f32 top_p;              /* (0, 1] */
+    inf_maybe_i32 top_k;              /* 0 or -1: all */
+    inf_maybe_f32 min_p;              /* [0, 1] */
     inf_maybe_f32 repetition_penalty; /* > 0; 1: off */
     inf_maybe_f32 frequency_penalty;  /* [-2, 2] */
     inf_maybe_f32 presence_penalty;   /* [-2, 2] */
     inf_maybe_u64 seed;               /* unset: a fresh one */
-    inf_maybe_f32 adapter_scale;      /* multiplies the adapter's own scale; unset: 1. Finite */
+    inf_maybe_f32 adapter_scale;      /* of adapter_id: as a scale in `adapters` */
     const inf_text *stop;             /* n_stop strings, none empty; they are not in the text */
     size_t n_stop;
     const int32_t *stop_token_ids;
@@ -554,9 +563,19 @@ typedef struct inf_logprob {
     size_t n_top;
 } inf_logprob;
 
+/* An adapter that a result was made with. */
+typedef struct inf_result_adapter {
+    inf_text id;
+    uint64_t generation; /* 0: a server's, which this provider did not load */
+    float scale;         /* the request's */
+    int32_t reserved;
+} inf_result_adapter;
+
 typedef struct inf_timings {
-    int64_t queued_us;      /* from the start to the first prompt token computed */
-    int64_t prefill_us;     /* the prompt */
+    int64_t queued_us;  /* waiting, until the first prompt token was computed (servers: until it
+                               had a connection); load_us apart */
+    int64_t load_us;    /* until the model was loaded, by this or another operation; in process */
+    int64_t prefill_us; /* the prompt */
     int64_t first_token_us; /* from the start to the first token */
     int64_t decode_us;      /* first token to last */
     int64_t total_us;
@@ -567,7 +586,7 @@ typedef struct inf_result {
     size_t struct_size;
     inf_text text;
     inf_text model;
-    inf_text adapter_id;    /* absent: no adapter */
+    inf_text adapter_id;    /* absent: no adapter, or several */
     inf_text finish_reason; /* "stop", "length", ...; absent after an error */
     inf_text reasoning;     /* a server's reasoning text; absent when none */
     inf_text tool_calls; /* a server's tool calls, as /v1 has them: a JSON array of {"id", "type",
@@ -582,12 +601,14 @@ typedef struct inf_result {
     const inf_logprob *logprobs;
     size_t n_logprobs;
     inf_timings timings;
-    uint64_t adapter_generation; /* 0: no adapter */
-    int64_t prefix_tokens;       /* prompt tokens taken from the KV cache */
-    int64_t steps;               /* in process: decode calls this request took part in */
-    double mean_rows;            /* mean number of requests in these */
-    double mean_adapters; /* mean number of different adapters (generation, scale) in these */
-    int32_t finish;       /* enum inf_finish */
+    uint64_t adapter_generation;        /* 0: no adapter, several, or a server's own */
+    const inf_result_adapter *adapters; /* in the request's order */
+    size_t n_adapters;
+    int64_t prefix_tokens; /* prompt tokens taken from the KV cache */
+    int64_t steps;         /* in process: decode calls this request took part in */
+    double mean_rows;      /* mean number of requests in these */
+    double mean_adapters;  /* mean number of different adapters (generation, scale) in these */
+    int32_t finish;        /* enum inf_finish */
     int32_t reserved;
 } inf_result;
 
@@ -736,7 +757,9 @@ typedef struct inf_logits_request {
     size_t struct_size;
     const int32_t *token_ids;
     size_t n_token_ids;
-    inf_text adapter_id;
+    inf_text adapter_id; /* this, its scale and the list: as in inf_request */
+    const inf_request_adapter *adapters;
+    size_t n_adapters;
     inf_maybe_f32 adapter_scale;
     int32_t top; /* how many of the largest; default 10 */
     int32_t reserved;

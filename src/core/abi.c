@@ -20,9 +20,11 @@
     X(inf_provider_info)                                                                           \
     X(inf_provider_stats)                                                                          \
     X(inf_message)                                                                                 \
+    X(inf_request_adapter)                                                                         \
     X(inf_request)                                                                                 \
     X(inf_alternative)                                                                             \
     X(inf_logprob)                                                                                 \
+    X(inf_result_adapter)                                                                          \
     X(inf_timings)                                                                                 \
     X(inf_result)                                                                                  \
     X(inf_adapter_source)                                                                          \

@@ -29,6 +29,7 @@ static void free_output(struct op_output *o)
 {
     mem_free(o->model);
     mem_free(o->adapter_id);
+    mem_free(o->adapters);
     mem_free(o->finish_reason);
     mem_free(o->reasoning);
     mem_free(o->tool_calls);
@@ -287,6 +288,18 @@ void op_set_done(inf_op *op)
     retire(op);
 }
 
+/* What the result lists, of an adapter that it names alone. */
+static void list_adapter(inf_op *op)
+{
+    struct op_output *o = &op->output;
+    const inf_request *r = op->request;
+
+    o->single = (inf_result_adapter){.id = inf_str(o->adapter_id),
+                                     .generation = o->adapter_generation,
+                                     .scale = r && r->n_adapters == 1 ? r->adapters[0].scale.value
+                                                                      : 1.0f};
+}
+
 void op_finish(inf_op *op, const inf_error *err)
 {
     inf_provider *provider = op->provider;
@@ -296,6 +309,7 @@ void op_finish(inf_op *op, const inf_error *err)
     op->canceller = NULL;
     pthread_mutex_unlock(&op->cancel_lock);
     context_remove_deadline(op->context, op);
+    list_adapter(op);
     pthread_mutex_lock(&op->lock);
     if (err)
         op->error = *err;

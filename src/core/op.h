@@ -55,6 +55,10 @@ struct op_output {
     void *logprobs_block;
     inf_timings timings;
     uint64_t adapter_generation;
+    inf_result_adapter
+        *adapters; /* several: one block with the texts; of adapter_id core makes it */
+    size_t n_adapters;
+    inf_result_adapter single; /* core's */
     int64_t prefix_tokens;
     int64_t steps;
     double mean_rows;
@@ -87,7 +91,8 @@ void op_abandon(inf_op *op);
 enum op_kind op_kind(const inf_op *op);
 inf_context *op_context(const inf_op *op);
 /* The request of a generate, copied by core into op's memory; normalised (adapter_id "" is absent,
- * defaults resolved except sampling options left unset). */
+ * defaults resolved except sampling options left unset; one adapter in both forms, several in the list
+ * alone, each with its scale set). */
 const inf_request *op_request(const inf_op *op);
 void op_set_request(inf_op *op, inf_request *owned);
 /* For the owner, until op_finish. */

@@ -32,6 +32,7 @@ struct provider_ops {
     const char *device_variable; /* the same for config.device; NULL: none */
     const char *missing; /* NULL; or what to do, since this build has none of it: every slot but
                                   owns_model is NULL then */
+    bool many_adapters;  /* a request may name more than one */
     bool in_process;     /* which part of inf_provider_config it has a use for */
     /* Whether a file's or directory's path tells that the model is of this type; may do I/O. NULL: no
      * path does. */

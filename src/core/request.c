@@ -11,6 +11,7 @@
 #define DEFAULT_MAX_TOKENS 4096
 #define MAX_STOPS 64
 #define MAX_MESSAGES 65536
+#define MAX_ADAPTERS 64
 
 void inf_request_default(inf_request *request, size_t size)
 {
@@ -44,7 +45,6 @@ static int32_t check_texts(const inf_request *r, inf_error *err)
                  {r->messages_json, "messages_json"},
                  {r->template_variables, "template_variables"},
                  {r->model, "model"},
-                 {r->adapter_id, "adapter_id"},
                  {r->system_prompt, "system_prompt"},
                  {r->json_schema, "json_schema"},
                  {r->grammar, "grammar"},
@@ -95,7 +95,6 @@ static int32_t check_unset(const inf_request *r, inf_error *err)
                   MAYBE(frequency_penalty),
                   MAYBE(presence_penalty),
                   MAYBE(seed),
-                  MAYBE(adapter_scale),
                   MAYBE(logprobs)};
 #undef MAYBE
     int32_t code = INF_OK;
@@ -131,8 +130,6 @@ static int32_t check_sampling(const inf_request *r, inf_error *err)
                            err);
     if (code == INF_OK)
         code = check_range(r->presence_penalty, -2, 2, "presence_penalty", "between -2 and 2", err);
-    if (code == INF_OK)
-        code = check_range(r->adapter_scale, -huge, huge, "adapter_scale", "finite", err);
     if (code == INF_OK && r->top_k.is_set && r->top_k.value < -1)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "top_k: %d is not -1 or more",
                          r->top_k.value);
@@ -140,6 +137,67 @@ static int32_t check_sampling(const inf_request *r, inf_error *err)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "logprobs: %d is not in 0..20",
                          r->logprobs.value);
     return code;
+}
+
+static int32_t check_adapter(inf_text id, inf_maybe_f32 scale, const char *id_field,
+                             const char *scale_field, inf_error *err)
+{
+    float huge = 3.402823466e+38f;
+    int32_t code = check_text(id, id_field, err);
+
+    if (code == INF_OK)
+        code = maybe_check(scale_field, scale.is_set, scale.value != 0, err);
+    return code == INF_OK ? check_range(scale, -huge, huge, scale_field, "finite", err) : code;
+}
+
+static int32_t check_adapter_list(const struct adapter_names *a, const struct provider_ops *ops,
+                                  inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (a->id->len || a->scale->is_set)
+        return invalid(err, "adapters",
+                       "adapter_id and adapter_scale are their short form; give one");
+    if (!*a->list)
+        return invalid(err, "adapters", "is NULL and n_adapters is not 0");
+    if (*a->n > MAX_ADAPTERS)
+        return invalid(err, "adapters", "are more than 64");
+    for (size_t i = 0; i < *a->n && code == INF_OK; i++) {
+        inf_request_adapter one = (*a->list)[i];
+
+        code = one.id.len ? check_adapter(one.id, one.scale, "adapters: id", "adapters: scale", err)
+                          : invalid(err, "adapters: id", "is empty");
+    }
+    if (code == INF_OK && *a->n > 1 && !ops->many_adapters)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "adapters: the %s provider takes one a request, and %zu are given",
+                         ops->name, *a->n);
+    return code;
+}
+
+int32_t adapter_names_settle(const struct adapter_names *a, inf_request_adapter *single,
+                             const struct provider_ops *ops, inf_error *err)
+{
+    int32_t code = check_adapter(*a->id, *a->scale, "adapter_id", "adapter_scale", err);
+
+    if (code == INF_OK && *a->n)
+        code = check_adapter_list(a, ops, err);
+    else if (code == INF_OK && a->scale->is_set && !a->id->len)
+        code = invalid(err, "adapter_scale", "there is no adapter_id whose scale it could be");
+    if (code != INF_OK)
+        return code;
+    if (*a->n == 1) {
+        *a->id = (*a->list)[0].id;
+        *a->scale = (*a->list)[0].scale;
+    }
+    if (a->id->len) {
+        *single = (inf_request_adapter){*a->id, *a->scale};
+        *a->list = single;
+        *a->n = 1;
+    } else {
+        *a->id = (inf_text){NULL, 0};
+    }
+    return INF_OK;
 }
 
 static int32_t check_stops(const inf_request *r, inf_error *err)
@@ -168,8 +226,6 @@ static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
     if (r->timeout_ms <= 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "timeout_ms: %lld is not at least 1",
                          (long long)r->timeout_ms);
-    if (r->adapter_scale.is_set && !r->adapter_id.len)
-        return invalid(err, "adapter_scale", "there is no adapter_id whose scale it could be");
     if (r->json_schema.data && r->grammar.data)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "json_schema and grammar cannot be given together");
@@ -237,6 +293,7 @@ static void take_lists(struct arena *a, inf_request *r)
 {
     inf_message *messages = take(a, r->messages, r->n_messages * sizeof *messages);
     inf_text *stop = take(a, r->stop, r->n_stop * sizeof *stop);
+    inf_request_adapter *adapters = take(a, r->adapters, r->n_adapters * sizeof *adapters);
 
     for (size_t i = 0; i < r->n_messages; i++) {
         inf_text role = take_text(a, r->messages[i].role);
@@ -251,9 +308,17 @@ static void take_lists(struct arena *a, inf_request *r)
         if (stop)
             stop[i] = text;
     }
+    for (size_t i = 0; i < r->n_adapters; i++) {
+        inf_maybe_f32 scale = r->adapters[i].scale;
+        inf_text id = take_text(a, r->adapters[i].id);
+
+        if (adapters)
+            adapters[i] = (inf_request_adapter){id, {true, scale.is_set ? scale.value : 1.0f}};
+    }
     r->stop_token_ids = take(a, r->stop_token_ids, r->n_stop_token_ids * sizeof *r->stop_token_ids);
     r->messages = messages;
     r->stop = stop;
+    r->adapters = adapters;
 }
 
 static void take_all(struct arena *a, inf_request *r)
@@ -267,10 +332,14 @@ static void take_all(struct arena *a, inf_request *r)
     take_lists(a, r);
 }
 
-int32_t request_copy(inf_request **out, const inf_request *request, bool in_process, inf_error *err)
+int32_t request_copy(inf_request **out, const inf_request *request, const struct provider_ops *ops,
+                     inf_error *err)
 {
     inf_request r;
     inf_request measured;
+    const struct adapter_names names = {&r.adapter_id, &r.adapter_scale, &r.adapters,
+                                        &r.n_adapters};
+    inf_request_adapter single;
     struct arena arena = {0};
     int32_t code = INF_OK;
 
@@ -280,13 +349,13 @@ int32_t request_copy(inf_request **out, const inf_request *request, bool in_proc
     inf_request_default(&r, sizeof r);
     code = struct_read(&r, sizeof r, request, "inf_request", err);
     if (code == INF_OK)
-        code = validate(&r, in_process, err);
+        code = validate(&r, ops->in_process, err);
+    if (code == INF_OK)
+        code = adapter_names_settle(&names, &single, ops, err);
     if (code != INF_OK)
         return code;
     if (!r.max_tokens.is_set)
         r.max_tokens.value = DEFAULT_MAX_TOKENS;
-    if (r.adapter_id.len == 0)
-        r.adapter_id = (inf_text){NULL, 0};
     measured = r;
     take(&arena, NULL, sizeof r);
     take_all(&arena, &measured);

@@ -47,6 +47,8 @@ int32_t inf_op_result(const inf_op *op, inf_result *out, size_t size)
     r.n_logprobs = o->n_logprobs;
     r.timings = o->timings;
     r.adapter_generation = o->adapter_generation;
+    r.adapters = o->adapters ? o->adapters : o->adapter_id ? &o->single : NULL;
+    r.n_adapters = o->adapters ? o->n_adapters : o->adapter_id != NULL;
     r.prefix_tokens = o->prefix_tokens;
     r.steps = o->steps;
     r.mean_rows = o->mean_rows;

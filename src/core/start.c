@@ -54,7 +54,7 @@ int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_reque
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK)
-        code = request_copy(&copy, request, provider->ops->in_process, err);
+        code = request_copy(&copy, request, provider->ops, err);
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->generate, "generation", OP_GENERATE, callbacks,
                      copy->timeout_ms, err);
@@ -322,20 +322,20 @@ static int32_t check_logits(const inf_logits_request *r, inf_error *err)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "token_ids: give at least one");
     if (r->top < 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "top: %d is negative", r->top);
-    if (r->adapter_scale.is_set && !r->adapter_id.len)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "adapter_scale: there is no adapter_id whose scale it could be");
     if (r->n_probe && !r->probe)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "probe is NULL and n_probe is not 0");
     if (r->reserved)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "reserved is not 0");
-    return maybe_check("adapter_scale", r->adapter_scale.is_set, r->adapter_scale.value != 0, err);
+    return INF_OK;
 }
 
 int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_request *request,
                          const inf_callbacks *callbacks, inf_error *err)
 {
     inf_logits_request read;
+    const struct adapter_names names = {&read.adapter_id, &read.adapter_scale, &read.adapters,
+                                        &read.n_adapters};
+    inf_request_adapter single;
     inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
@@ -347,6 +347,8 @@ int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_
     code = struct_read(&read, sizeof read, request, "inf_logits_request", err);
     if (code == INF_OK)
         code = check_logits(&read, err);
+    if (code == INF_OK)
+        code = adapter_names_settle(&names, &single, provider->ops, err);
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->logits, "logits", OP_LOGITS, callbacks,
                      NO_TIMEOUT, err);

@@ -42,6 +42,12 @@ static const inf_message bad_messages[] = {{{"user", 4}, {"a\xff", 2}},
                                            {{"user", 4}, {NULL, 0}},
                                            {{"user", 4}, {NULL, 7}}};
 static const inf_text bad_stops[] = {{"", 0}, {NULL, 0}, {"\xc3", 1}};
+static const inf_request_adapter two_adapters[] = {{{"first", 5}, {true, 2}},
+                                                   {{"second", 6}, {false, 0}}};
+static const inf_request_adapter bad_adapters[] = {{{"", 0}, {false, 0}},
+                                                   {{"\xff", 1}, {false, 0}},
+                                                   {{"a", 1}, {true, NAN}},
+                                                   {{"a", 1}, {false, 2}}};
 static inf_text many_stops[65];
 static int32_t many_ids[65];
 
@@ -94,6 +100,22 @@ static int32_t many_ids[65];
     X(seed_without_is_set, r->seed = UNSET(u64, 1), "seed: ")                                      \
     X(adapter_scale_without_is_set, r->adapter_scale = UNSET(f32, 0.5f), "adapter_scale: ")        \
     X(logprobs_without_is_set, r->logprobs = UNSET(i32, 1), "logprobs: ")                          \
+    X(adapters_without_array, r->n_adapters = 1, "adapters: ")                                     \
+    X(adapters_and_adapter_id,                                                                     \
+      (r->adapters = two_adapters, r->n_adapters = 1, r->adapter_id = inf_str("a")), "adapters: ") \
+    X(adapters_and_adapter_scale,                                                                  \
+      (r->adapters = two_adapters, r->n_adapters = 1, r->adapter_scale = SET(f32, 1)),             \
+      "adapters: ")                                                                                \
+    X(adapter_of_the_list_not_loaded, (r->adapters = two_adapters, r->n_adapters = 1), "first")    \
+    X(adapter_of_the_list_empty, (r->adapters = &bad_adapters[0], r->n_adapters = 1),              \
+      "adapters: id")                                                                              \
+    X(adapter_of_the_list_not_utf8, (r->adapters = &bad_adapters[1], r->n_adapters = 1),           \
+      "adapters: id")                                                                              \
+    X(adapter_of_the_list_scale_nan, (r->adapters = &bad_adapters[2], r->n_adapters = 1),          \
+      "adapters: scale")                                                                           \
+    X(adapter_of_the_list_scale_unset, (r->adapters = &bad_adapters[3], r->n_adapters = 1),        \
+      "adapters: scale")                                                                           \
+    X(too_many_adapters, (r->adapters = two_adapters, r->n_adapters = 65), "64")                   \
     X(stop_empty, (r->stop = &bad_stops[0], r->n_stop = 1), "stop")                                \
     X(stop_absent, (r->stop = &bad_stops[1], r->n_stop = 1), "stop")                               \
     X(stop_not_utf8, (r->stop = &bad_stops[2], r->n_stop = 1), "stop")                             \
@@ -341,6 +363,114 @@ static void every_list_of_a_request_is_copied(void **state)
     fake_plan(provider, (struct fake_plan){.how = FAKE_NOW});
 }
 
+/* ------------------------------------------------------------------ adapters, one or several */
+
+static void one_adapter_has_two_forms(void **state)
+{
+    inf_request r = fake_request("x");
+    inf_result result;
+    inf_op *op = NULL;
+
+    (void)state;
+    assert_int_equal(inf_adapter_load(provider, "first", "somewhere", NULL, NULL), INF_OK);
+    for (int form = 0; form < 2; form++) {
+        r.adapter_id = inf_str(form ? "first" : "");
+        r.adapter_scale = form ? SET(f32, 2) : (inf_maybe_f32){0};
+        r.adapters = two_adapters;
+        r.n_adapters = form ? 0 : 1;
+        fake_plan(provider, (struct fake_plan){.how = FAKE_HOLD});
+        assert_int_equal(inf_generate_start(&op, provider, &r, NULL, NULL), INF_OK);
+        assert_text(op_request(op)->adapter_id, "first");
+        assert_true(op_request(op)->adapter_scale.is_set);
+        assert_int_equal(op_request(op)->n_adapters, 1);
+        assert_text(op_request(op)->adapters[0].id, "first");
+        assert_true(op_request(op)->adapters[0].scale.value == 2);
+        inf_op_cancel(op);
+        inf_op_wait(op, -1, NULL);
+        inf_op_release(op);
+        fake_plan(provider, (struct fake_plan){.how = FAKE_NOW});
+        assert_int_equal(inf_generate(&op, provider, &r, NULL), INF_OK);
+        assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
+        assert_text(result.adapter_id, "first");
+        assert_int_equal(result.n_adapters, 1);
+        assert_text(result.adapters[0].id, "first");
+        assert_int_equal(result.adapters[0].generation, result.adapter_generation);
+        assert_true(result.adapters[0].scale == 2);
+        inf_op_release(op);
+    }
+    r = fake_request("x");
+    assert_int_equal(inf_generate(&op, provider, &r, NULL), INF_OK);
+    assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
+    assert_int_equal(result.n_adapters, 0);
+    assert_null(result.adapters);
+    inf_op_release(op);
+    assert_int_equal(inf_adapter_unload(provider, "first", NULL), INF_OK);
+}
+
+static void several_adapters_need_a_backend_that_can(void **state)
+{
+    static struct provider_ops ops; /* outlives this test: providers are freed in the background */
+    inf_request r = fake_request("x");
+    inf_provider *able = NULL;
+    inf_result_adapter *used = NULL;
+    inf_result result;
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    r.adapters = two_adapters;
+    r.n_adapters = 2;
+    assert_int_equal(inf_generate_start(&op, provider, &r, NULL, &err), INF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "adapters: "));
+    ops = fake_ops;
+    ops.many_adapters = true;
+    able = open_fake(ctx, &ops);
+    fake_plan(able, (struct fake_plan){.how = FAKE_HOLD});
+    assert_int_equal(inf_generate_start(&op, able, &r, NULL, NULL), INF_OK);
+    assert_null(op_request(op)->adapter_id.data);
+    assert_int_equal(op_request(op)->n_adapters, 2);
+    assert_text(op_request(op)->adapters[1].id, "second");
+    assert_true(op_request(op)->adapters[1].scale.value == 1); /* resolved */
+    used = mem_calloc(2, sizeof *used);
+    used[1] = (inf_result_adapter){.id = inf_str("second"), .generation = 7, .scale = 1};
+    op_output(op)->adapters = used;
+    op_output(op)->n_adapters = 2;
+    finish(fake_take(able), INF_OK);
+    assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
+    assert_null(result.adapter_id.data);
+    assert_int_equal(result.adapter_generation, 0);
+    assert_int_equal(result.n_adapters, 2);
+    assert_int_equal(result.adapters[1].generation, 7);
+    inf_op_release(op);
+    inf_provider_release(able);
+}
+
+static void logits_take_adapters_in_both_forms(void **state)
+{
+    static const int32_t ids[] = {65};
+    inf_logits_request l;
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    inf_logits_request_default(&l, sizeof l);
+    l.token_ids = ids;
+    l.n_token_ids = 1;
+    l.adapters = two_adapters;
+    l.n_adapters = 1;
+    assert_int_equal(inf_adapter_load(provider, "first", "somewhere", NULL, NULL), INF_OK);
+    assert_int_equal(inf_logits(&op, provider, &l, NULL), INF_OK);
+    inf_op_release(op);
+    l.n_adapters = 2;
+    assert_int_equal(inf_logits(&op, provider, &l, &err), INF_ERROR_UNSUPPORTED);
+    assert_null(op);
+    l.n_adapters = 1;
+    l.adapter_id = inf_str("first");
+    assert_int_equal(inf_logits(&op, provider, &l, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "adapters: "));
+    assert_int_equal(inf_adapter_unload(provider, "first", NULL), INF_OK);
+}
+
 static void text_may_hold_nul_bytes(void **state)
 {
     inf_request r = fake_request(NULL);
@@ -528,6 +658,9 @@ int main(void)
         cmocka_unit_test(max_tokens_left_unset_is_4096),
         cmocka_unit_test(every_text_of_a_request_is_copied),
         cmocka_unit_test(every_list_of_a_request_is_copied),
+        cmocka_unit_test(one_adapter_has_two_forms),
+        cmocka_unit_test(several_adapters_need_a_backend_that_can),
+        cmocka_unit_test(logits_take_adapters_in_both_forms),
         cmocka_unit_test(text_may_hold_nul_bytes),
         cmocka_unit_test(adapter_ids_are_checked),
         cmocka_unit_test(an_adapter_comes_from_one_place),
