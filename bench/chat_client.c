@@ -135,6 +135,7 @@ static void open_provider(inf_context **context, const char *url)
     inf_provider_config_default(&config, sizeof config);
     config.type = INF_PROVIDER_VLLM;
     config.base_url = url;
+    config.max_connections = 65536; /* it measures that many at once */
     check(inf_provider_create(&provider, *context, &config, &err), &err);
     inf_callbacks_default(&callbacks, sizeof callbacks);
     callbacks.on_token = on_token;

@@ -130,7 +130,7 @@ static void on_done(void *owner, const struct http_outcome *outcome)
 
 static void start_one(int number)
 {
-    static const struct http_callbacks callbacks = {NULL, on_data, on_done};
+    static const struct http_callbacks callbacks = {.on_data = on_data, .on_done = on_done};
     struct http_request r;
     struct slot *s = malloc(sizeof *s);
     char *copy = malloc(sizeof body);

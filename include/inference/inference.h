@@ -378,10 +378,16 @@ typedef struct inf_provider_config {
                             user:password in base_url, or an Authorization line in headers, a key
                             that is set is INVALID_ARGUMENT: one of them has to go */
     const char *headers; /* "Name: value" lines, sent with every request; NULL: none */
-    int64_t connect_timeout_ms; /* for a connection, TLS too; default 5,000 */
-    int64_t silence_timeout_ms; /* between bytes of an answer's body; default 60,000 */
-    int32_t max_retries;        /* of a generation of which nothing has come; 0..10, default 2 */
-    int32_t adapter_check;      /* enum inf_adapter_check */
+    int64_t connect_timeout_ms; /* for a connection, TLS too; default 5,000; -1: no limit */
+    int64_t
+        silence_timeout_ms;  /* between bytes of an answer's body, counted from its first; default
+                                   60,000; -1: no limit */
+    int32_t max_retries;     /* of a generation of which nothing has come; 0..10, default 2 */
+    int32_t adapter_check;   /* enum inf_adapter_check */
+    int32_t max_connections; /* generations that a server is sent at once, each over a connection of
+                                   its own (HTTP/2: a stream); the rest wait in order; 1..65536,
+                                   default 256. Less where few files may be open (ulimit -n) */
+    int32_t reserved2;       /* 0 */
 
     /* in process */
     const char *device; /* "cpu", ...; NULL or "auto": the build's best. transformers: NULL is
@@ -533,9 +539,12 @@ typedef struct inf_request {
     inf_text extra_json;    /* servers: a JSON object of further fields */
     inf_text extra_headers; /* servers: "Name: value" lines; they replace the provider's own, its
                                credentials too */
-    int64_t timeout_ms;     /* the whole operation; default 600,000; 0 is INVALID_ARGUMENT */
-    bool ignore_eos;        /* go on after an end-of-text token */
-    uint8_t reserved[7];    /* 0 */
+    int64_t timeout_ms; /* the work, retries included: counted from when the request has its slot
+                               (in process) or its connection; default 600,000, -1: no limit; 0 is
+                               INVALID_ARGUMENT. Waiting before that, loading the model too, is: */
+    int64_t queue_timeout_ms; /* bounded by this; default -1: no limit; 0 is INVALID_ARGUMENT */
+    bool ignore_eos;          /* go on after an end-of-text token */
+    uint8_t reserved[7];      /* 0 */
 } inf_request;
 
 INF_API void inf_request_default(inf_request *request, size_t size);

@@ -19,7 +19,8 @@ void inf_provider_config_default(inf_provider_config *config, size_t size)
                                     .kv_budget_bytes = UINT64_C(4) << 30,
                                     .connect_timeout_ms = 5000,
                                     .silence_timeout_ms = 60000,
-                                    .max_retries = 2};
+                                    .max_retries = 2,
+                                    .max_connections = 256};
 
     struct_write(config, size, &defaults, sizeof defaults);
 }
@@ -27,30 +28,30 @@ void inf_provider_config_default(inf_provider_config *config, size_t size)
 /* Which providers have a use for a field. */
 enum part { EVERYWHERE, IN_PROCESS, SERVER };
 
+enum kind {
+    INTEGER,
+    BOUND, /* an integer, or -1 for no bound */
+    TEXT
+};
+
 struct config_field {
     const char *name;
     size_t offset, size;
     enum part part;
-    bool is_pointer;
+    enum kind kind;
     int64_t low, high; /* of an integer */
 };
 
-#define FIELD(field, part, low, high)                                                              \
+#define ROW(field, part, kind, low, high)                                                          \
     {#field,                                                                                       \
      offsetof(inf_provider_config, field),                                                         \
      sizeof((inf_provider_config *)0)->field,                                                      \
      part,                                                                                         \
-     false,                                                                                        \
+     kind,                                                                                         \
      low,                                                                                          \
      high}
-#define POINTER(field, part)                                                                       \
-    {#field,                                                                                       \
-     offsetof(inf_provider_config, field),                                                         \
-     sizeof((inf_provider_config *)0)->field,                                                      \
-     part,                                                                                         \
-     true,                                                                                         \
-     0,                                                                                            \
-     0}
+#define FIELD(field, part, low, high) ROW(field, part, INTEGER, low, high)
+#define POINTER(field, part) ROW(field, part, TEXT, 0, 0)
 
 static const struct config_field config_fields[] = {
     FIELD(n_ctx, IN_PROCESS, 16, 1 << 24),
@@ -70,10 +71,12 @@ static const struct config_field config_fields[] = {
     FIELD(reserved, EVERYWHERE, 0, 0),
     POINTER(api_key, SERVER),
     POINTER(headers, SERVER),
-    FIELD(connect_timeout_ms, SERVER, 1, INT32_MAX),
-    FIELD(silence_timeout_ms, SERVER, 1, INT32_MAX),
+    ROW(connect_timeout_ms, SERVER, BOUND, 1, INT32_MAX),
+    ROW(silence_timeout_ms, SERVER, BOUND, 1, INT32_MAX),
     FIELD(max_retries, SERVER, 0, 10),
     FIELD(adapter_check, SERVER, 0, INF_ADAPTER_CHECK_NEVER),
+    FIELD(max_connections, SERVER, 1, 65536),
+    FIELD(reserved2, EVERYWHERE, 0, 0),
 };
 
 static int64_t integer_at(const inf_provider_config *c, const struct config_field *f)
@@ -101,11 +104,15 @@ static int32_t check_field(const inf_provider_config *c, const inf_provider_conf
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "%s: the %s provider has no use for it, since it %s", f->name, ops->name,
                          ops->in_process ? "runs in process" : "is a server");
-    if (f->is_pointer)
+    if (f->kind == TEXT)
         return INF_OK;
     value = integer_at(c, f);
-    if (value >= f->low && value <= f->high)
+    if ((value >= f->low && value <= f->high) || (f->kind == BOUND && value == -1))
         return INF_OK;
+    if (f->kind == BOUND)
+        return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, value,
+                                "%s: %lld is not in %lld..%lld, nor -1, no limit", f->name,
+                                (long long)value, (long long)f->low, (long long)f->high);
     if (f->high == INT64_MAX)
         return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, value,
                                 "%s: %llu is not in %lld..2^63", f->name, (unsigned long long)value,
@@ -145,7 +152,7 @@ static void set_text(inf_provider_config *c, const struct config_field *f, const
 void config_free(inf_provider_config *c)
 {
     for (size_t i = 0; i < N_FIELDS; i++)
-        if (config_fields[i].is_pointer)
+        if (config_fields[i].kind == TEXT)
             mem_free((void *)(uintptr_t)text_at(c, &config_fields[i]));
     *c = (inf_provider_config){0};
 }
@@ -157,10 +164,10 @@ int32_t config_copy(inf_provider_config *out, const inf_provider_config *c, inf_
     *out = *c;
     out->base_url = NULL;
     for (size_t i = 0; i < N_FIELDS; i++) {
-        const char *text = config_fields[i].is_pointer ? text_at(c, &config_fields[i]) : NULL;
+        const char *text = config_fields[i].kind == TEXT ? text_at(c, &config_fields[i]) : NULL;
         const char *copy = text ? mem_strdup(text) : NULL;
 
-        if (config_fields[i].is_pointer)
+        if (config_fields[i].kind == TEXT)
             set_text(out, &config_fields[i], copy);
         ok = ok && (!text || copy);
     }
@@ -176,7 +183,7 @@ static bool is_same(const inf_provider_config *a, const inf_provider_config *b,
     const char *x = NULL;
     const char *y = NULL;
 
-    if (!f->is_pointer)
+    if (f->kind != TEXT)
         return memcmp((const char *)a + f->offset, (const char *)b + f->offset, f->size) == 0;
     x = text_at(a, f);
     y = text_at(b, f);

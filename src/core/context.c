@@ -147,8 +147,6 @@ static void *preparation_thread(void *arg)
 
 static bool add_deadline(inf_context *ctx, inf_op *op)
 {
-    if (op->deadline.due == INT64_MAX)
-        return true;
     if (!heap_add(&ctx->deadlines, &op->deadline))
         return false;
     if (op->deadline.at == 0)
@@ -171,6 +169,7 @@ static void *clock_thread(void *arg)
             inf_op *op = first->owner;
 
             heap_remove(&ctx->deadlines, first);
+            op->expired = true;
             op_ref(op);
             pthread_mutex_unlock(&ctx->lock);
             op_request_stop(op, INF_ERROR_TIMEOUT);
@@ -191,7 +190,7 @@ int32_t context_add_op(inf_context *ctx, inf_op *op, inf_error *err)
     pthread_mutex_lock(&ctx->lock);
     if (ctx->closing)
         code = INF_ERROR_STATE;
-    else if (!add_deadline(ctx, op))
+    else if ((op->times.queue_ms >= 0 || op->times.work_ms >= 0) && !add_deadline(ctx, op))
         code = INF_ERROR_NO_MEMORY;
     if (code == INF_OK) {
         op->listed = true;
@@ -211,6 +210,22 @@ void context_remove_deadline(inf_context *ctx, inf_op *op)
 {
     pthread_mutex_lock(&ctx->lock);
     heap_remove(&ctx->deadlines, &op->deadline);
+    pthread_mutex_unlock(&ctx->lock);
+}
+
+/* One whose waiting has no bound stands in the heap all the same, with no deadline: adding it here could
+ * fail. An operation whose waiting was too long stays one that waited. */
+void context_begin_work(inf_context *ctx, inf_op *op)
+{
+    pthread_mutex_lock(&ctx->lock);
+    if (!op->expired && op_work_began_us(op) == 0) {
+        atomic_store_explicit(&op->work_began_us, clock_us(), memory_order_release);
+        if (op->deadline.at != SIZE_MAX)
+            heap_set(&ctx->deadlines, &op->deadline,
+                     (uint64_t)clock_deadline_us(op->times.work_ms));
+        if (op->deadline.at == 0)
+            pthread_cond_signal(&ctx->deadlines_changed);
+    }
     pthread_mutex_unlock(&ctx->lock);
 }
 

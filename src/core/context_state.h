@@ -80,6 +80,8 @@ struct inf_op {
     inf_callbacks callbacks;
     bool has_callbacks;
     int64_t started_us;
+    struct op_times times;
+    _Atomic int64_t work_began_us; /* 0: it waits; written under the context's lock */
     struct op_owner_state owner_state;
     inf_request *request;
     struct op_output output;
@@ -103,7 +105,8 @@ struct inf_op {
     inf_op *next_event;
     bool queued;
     bool finished_pending;     /* DONE is still to be delivered */
-    struct heap_node deadline; /* due at INT64_MAX: none */
+    bool expired;              /* a deadline has passed; guarded by the context's lock */
+    struct heap_node deadline; /* due at INT64_MAX: none for now */
 };
 
 enum op_state { OP_RUNNING = 0, OP_FINISHED = 1, OP_DONE = 2 };
@@ -130,6 +133,8 @@ int32_t context_check(const inf_context *ctx, bool blocking, inf_error *err);
 /* Operations in the context: registration, deadlines, events. */
 int32_t context_add_op(inf_context *ctx, inf_op *op, inf_error *err);
 void context_remove_deadline(inf_context *ctx, inf_op *op);
+/* op waits no longer: its work has a deadline of its own. */
+void context_begin_work(inf_context *ctx, inf_op *op);
 void context_remove_op(inf_context *ctx, inf_op *op);
 /* The last thing there is to deliver: that the context is closed. */
 void context_queue_closed(inf_context *ctx);

@@ -76,7 +76,7 @@ static int32_t refuse_functions(const inf_callbacks *c, inf_error *err)
 }
 
 int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum op_kind kind,
-                  const inf_callbacks *callbacks, int64_t timeout_ms, inf_error *err)
+                  const inf_callbacks *callbacks, const struct op_times *times, inf_error *err)
 {
     inf_op *op = NULL;
     inf_callbacks read = {.struct_size = sizeof read};
@@ -100,7 +100,8 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     op->callbacks = read;
     op->has_callbacks = callbacks != NULL;
     op->started_us = clock_us();
-    op->deadline = (struct heap_node){(uint64_t)clock_deadline_us(timeout_ms), SIZE_MAX, op};
+    op->times = times ? *times : (struct op_times){-1, -1};
+    op->deadline = (struct heap_node){(uint64_t)clock_deadline_us(op->times.queue_ms), SIZE_MAX, op};
     op->progress = -1;
     buffer_init(&op->text, BUFFER_NO_LIMIT);
     buffer_init(&op->reasoning, BUFFER_NO_LIMIT);
@@ -166,6 +167,16 @@ int64_t op_started_us(const inf_op *op)
     return op->started_us;
 }
 
+void op_begin_work(inf_op *op)
+{
+    context_begin_work(op->context, op);
+}
+
+int64_t op_work_began_us(const inf_op *op)
+{
+    return atomic_load_explicit(&op->work_began_us, memory_order_acquire);
+}
+
 struct op_owner_state *op_owner(inf_op *op)
 {
     return &op->owner_state;
@@ -182,8 +193,17 @@ int32_t op_stop_error(const inf_op *op, inf_error *err)
     case INF_ERROR_CANCELLED:
         return error_set(err, INF_ERROR_CANCELLED, "the operation was cancelled");
     case INF_ERROR_TIMEOUT:
-        return error_set(err, INF_ERROR_TIMEOUT,
-                         "the operation took longer than its timeout; raise timeout_ms");
+        return op_work_began_us(op)
+                   ? error_set(
+                         err, INF_ERROR_TIMEOUT,
+                         "not done within timeout_ms, %lld ms from its slot or connection; raise "
+                         "it (-1: no limit)",
+                         (long long)op->times.work_ms)
+                   : error_set(
+                         err, INF_ERROR_TIMEOUT,
+                         "no slot or connection within queue_timeout_ms, %lld ms; raise it (-1: "
+                         "no limit)",
+                         (long long)op->times.queue_ms);
     default:
         return error_none(err);
     }

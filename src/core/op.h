@@ -78,13 +78,19 @@ struct op_output {
     size_t error_body_len;
 };
 
+/* The bounds of an operation, milliseconds; -1: none. */
+struct op_times {
+    int64_t queue_ms; /* until op_begin_work */
+    int64_t work_ms;  /* from then on */
+};
+
 /*
  * Creates an operation with one user reference and one for being in flight. provider may be NULL
- * (inspect). timeout_ms < 0: none. Errors: NO_MEMORY, STATE (context closed, forked child),
+ * (inspect). times NULL: no bounds. Errors: NO_MEMORY, STATE (context closed, forked child),
  * INVALID_ARGUMENT (callbacks struct).
  */
 int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum op_kind kind,
-                  const inf_callbacks *callbacks, int64_t timeout_ms, inf_error *err);
+                  const inf_callbacks *callbacks, const struct op_times *times, inf_error *err);
 /* The start failed after op_create: frees it, calls nothing back. */
 void op_abandon(inf_op *op);
 
@@ -99,6 +105,12 @@ void op_set_request(inf_op *op, inf_request *owned);
 struct op_output *op_output(inf_op *op);
 /* Microsecond clock at creation. */
 int64_t op_started_us(const inf_op *op);
+
+/* The operation has its slot or its connection: waiting is over, and its work is timed from here on.
+ * Only the first call counts. Any thread; no lock held that a canceller takes. */
+void op_begin_work(inf_op *op);
+/* When that was; 0: not yet. */
+int64_t op_work_began_us(const inf_op *op);
 
 /*
  * Sets what cancel and timeout call, at most once, on any thread: it must only wake the owner or

@@ -15,7 +15,8 @@
 
 void inf_request_default(inf_request *request, size_t size)
 {
-    inf_request defaults = {.struct_size = sizeof defaults, .timeout_ms = 600000};
+    inf_request defaults = {
+        .struct_size = sizeof defaults, .timeout_ms = 600000, .queue_timeout_ms = -1};
 
     struct_write(request, size, &defaults, sizeof defaults);
 }
@@ -218,14 +219,26 @@ static int32_t check_stops(const inf_request *r, inf_error *err)
     return code;
 }
 
+static int32_t check_bound(const char *field, int64_t ms, inf_error *err)
+{
+    return ms >= 1 || ms == -1
+               ? INF_OK
+               : error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                           "%s: %lld is neither at least 1 nor -1, no limit", field, (long long)ms);
+}
+
 static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
 {
+    int32_t code = INF_OK;
+
     if (r->max_tokens.is_set && r->max_tokens.value <= 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "max_tokens: %d is not at least 1",
                          r->max_tokens.value);
-    if (r->timeout_ms <= 0)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "timeout_ms: %lld is not at least 1",
-                         (long long)r->timeout_ms);
+    code = check_bound("timeout_ms", r->timeout_ms, err);
+    if (code == INF_OK)
+        code = check_bound("queue_timeout_ms", r->queue_timeout_ms, err);
+    if (code != INF_OK)
+        return code;
     if (r->json_schema.data && r->grammar.data)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "json_schema and grammar cannot be given together");

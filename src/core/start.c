@@ -10,19 +10,18 @@
 
 #include <string.h>
 
-#define NO_TIMEOUT (-1)
 #define MAX_ID 256
 
 static int32_t begin(inf_op **out, inf_provider *p, bool has_slot, const char *what,
-                     enum op_kind kind, const inf_callbacks *callbacks, int64_t timeout_ms,
-                     inf_error *err)
+                     enum op_kind kind, const inf_callbacks *callbacks,
+                     const struct op_times *times, inf_error *err)
 {
     int32_t code = INF_OK;
 
     if (!has_slot)
         return error_set(err, INF_ERROR_UNSUPPORTED, "the %s provider does not support %s",
                          p->ops->name, what);
-    code = op_create(out, p->context, p, kind, callbacks, timeout_ms, err);
+    code = op_create(out, p->context, p, kind, callbacks, times, err);
     return code;
 }
 
@@ -50,14 +49,17 @@ int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_reque
                            const inf_callbacks *callbacks, inf_error *err)
 {
     inf_request *copy = NULL;
+    struct op_times times;
     inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK)
         code = request_copy(&copy, request, provider->ops, err);
-    if (code == INF_OK)
-        code = begin(out, provider, provider->ops->generate, "generation", OP_GENERATE, callbacks,
-                     copy->timeout_ms, err);
+    if (code != INF_OK)
+        return code;
+    times = (struct op_times){copy->queue_timeout_ms, copy->timeout_ms};
+    code = begin(out, provider, provider->ops->generate, "generation", OP_GENERATE, callbacks,
+                 &times, err);
     if (code != INF_OK) {
         mem_free(copy);
         return code;
@@ -75,7 +77,7 @@ static int32_t start_plain(inf_op **out, inf_provider *p, plain_slot slot, const
                            enum op_kind kind, const inf_callbacks *callbacks, inf_error *err)
 {
     inf_op *op = NULL;
-    int32_t code = begin(out, p, slot, what, kind, callbacks, NO_TIMEOUT, err);
+    int32_t code = begin(out, p, slot, what, kind, callbacks, NULL, err);
 
     if (code != INF_OK)
         return code;
@@ -210,7 +212,7 @@ int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char 
         code = read_source(&copy, source, err);
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->adapter_load, "adapters", OP_ADAPTER_LOAD,
-                     callbacks, NO_TIMEOUT, err);
+                     callbacks, NULL, err);
     if (code != INF_OK) {
         adapter_source_free(&copy);
         return code;
@@ -232,7 +234,7 @@ int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const cha
         code = check_id(id, err);
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->adapter_unload, "adapters", OP_ADAPTER_UNLOAD,
-                     callbacks, NO_TIMEOUT, err);
+                     callbacks, NULL, err);
     if (code != INF_OK)
         return code;
     op = *out;
@@ -264,7 +266,7 @@ int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text, 
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text: is not valid UTF-8");
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->tokenize, "tokenizing", OP_TOKENIZE, callbacks,
-                     NO_TIMEOUT, err);
+                     NULL, err);
     if (code != INF_OK)
         return code;
     op = *out;
@@ -282,7 +284,7 @@ int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const int32_t
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "ids is NULL and n is not 0");
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->detokenize, "detokenizing", OP_DETOKENIZE,
-                     callbacks, NO_TIMEOUT, err);
+                     callbacks, NULL, err);
     if (code != INF_OK)
         return code;
     op = *out;
@@ -300,7 +302,7 @@ int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json is NULL");
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->render, "rendering chat templates", OP_RENDER,
-                     callbacks, NO_TIMEOUT, err);
+                     callbacks, NULL, err);
     if (code != INF_OK)
         return code;
     op = *out;
@@ -350,8 +352,8 @@ int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_
     if (code == INF_OK)
         code = adapter_names_settle(&names, &single, provider->ops, err);
     if (code == INF_OK)
-        code = begin(out, provider, provider->ops->logits, "logits", OP_LOGITS, callbacks,
-                     NO_TIMEOUT, err);
+        code = begin(out, provider, provider->ops->logits, "logits", OP_LOGITS, callbacks, NULL,
+                     err);
     if (code != INF_OK)
         return code;
     op = *out;
@@ -414,7 +416,7 @@ int32_t inf_inspect_start(inf_op **out, inf_context *ctx, const char *path, cons
     if (!i || !i->path || (base && !i->base))
         code = error_no_memory(err);
     if (code == INF_OK)
-        code = op_create(out, ctx, NULL, OP_INSPECT, callbacks, NO_TIMEOUT, err);
+        code = op_create(out, ctx, NULL, OP_INSPECT, callbacks, NULL, err);
     if (code != INF_OK) {
         inspection_free(i);
         return code;

@@ -222,7 +222,7 @@ static void first_byte(struct http_exchange *x)
 {
     x->phase = PHASE_BODY;
     heap_set(&x->client->deadlines, &x->deadline,
-             http_earlier(x->total_due, uv_now(&x->client->loop) + (uint64_t)x->silence_ms));
+             http_earlier(x->total_due, http_after(uv_now(&x->client->loop), x->silence_ms)));
 }
 
 /* Nothing may call libcurl here, and on_done may free what it works with: told a little later. */

@@ -43,6 +43,7 @@ static void settle(struct http_client *c)
 
     for (int round = 0; more && round < SETTLE_ROUNDS; round++) {
         more = take_signals(c);
+        more = gates_run(c) || more;
         more = shards_run(c) || more;
         more = exchanges_tell_enough(c) || more;
     }

@@ -26,12 +26,18 @@ void http_request_default(struct http_request *r)
                                .body_max = (size_t)16 << 20};
 }
 
+static bool is_bound(int64_t ms)
+{
+    return ms >= 1 || ms == -1;
+}
+
 static int32_t check_request(const struct http_request *r, inf_error *err)
 {
     if (!r->method || !http_is_token(r->method))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "method: not an HTTP method");
-    if (r->connect_ms <= 0 || r->silence_ms <= 0 || r->total_ms <= 0)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "a timeout must be at least 1 ms");
+    if (!is_bound(r->connect_ms) || !is_bound(r->silence_ms) || !is_bound(r->total_ms))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "a timeout must be at least 1 ms, or -1 for no limit");
     if (r->retry != HTTP_RETRY_UNSENT && r->retry != HTTP_RETRY_GENERATION)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "retry: %d is no http_retry", r->retry);
     if (r->max_retries < 0)
@@ -45,6 +51,7 @@ static void free_exchange(struct http_exchange *x)
     struct http_client *c = x->client;
 
     http_headers_unref(x->headers);
+    http_gate_release(x->gate);
     mem_free(x->body);
     mem_free(x->location);
     mem_free(x->resolved[0].data);
@@ -95,6 +102,7 @@ static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
     x->body_max = r->body_max;
     x->proxy = proxy;
     x->headers = r->headers ? http_headers_ref(r->headers) : NULL;
+    x->gate = gate_ref(r->gate);
     x->deadline = (struct heap_node){.at = SIZE_MAX, .owner = x};
     x->retry_after_ms = -1;
     buffer_init(&x->answer, r->body_max > HTTP_ERROR_BODY_MAX ? r->body_max : HTTP_ERROR_BODY_MAX);
@@ -194,6 +202,7 @@ static void tell(struct http_exchange *x, const inf_error *err)
 static void finish(struct http_exchange *x, const inf_error *err)
 {
     leave(x);
+    gate_leave(x);
     unlink_exchange(x);
     if (x->phase == PHASE_DRAIN)
         x->client->n_draining--;
@@ -301,10 +310,9 @@ static void failed(struct http_exchange *x, const inf_error *err)
     heap_set(&c->deadlines, &x->deadline, uv_now(&c->loop) + wait);
 }
 
-/* ms from now, which may be absurdly many. */
 static uint64_t from_now(const struct http_exchange *x, int64_t ms)
 {
-    return uv_now(&x->client->loop) + http_earlier((uint64_t)ms, UINT64_C(1) << 60);
+    return http_after(uv_now(&x->client->loop), ms);
 }
 
 static int32_t add_addresses(struct http_exchange *x, const char *host, size_t n, uint16_t port,
@@ -397,6 +405,14 @@ void exchange_resolved(struct http_exchange *x, const inf_error *err)
     failed(x, &prefixed);
 }
 
+void exchange_let_in(struct http_exchange *x)
+{
+    x->total_due = from_now(x, x->total_ms);
+    if (x->callbacks->on_begin)
+        x->callbacks->on_begin(x->owner);
+    attempt(x);
+}
+
 void exchange_begin(struct http_exchange *x)
 {
     struct http_client *c = x->client;
@@ -407,16 +423,17 @@ void exchange_begin(struct http_exchange *x)
     if (x->next)
         x->next->previous = x;
     c->exchanges = x;
-    x->total_due = from_now(x, x->total_ms);
-    x->deadline.due = x->total_due;
+    x->total_due = x->deadline.due = HTTP_NEVER;
     if (!c->stopped && !heap_add(&c->deadlines, &x->deadline))
         error_no_memory(&err);
     if (err.code != INF_OK)
         finish(x, &err);
     else if (c->stopped)
         exchange_cancelled(x);
+    else if (gate_enter(x))
+        exchange_let_in(x);
     else
-        attempt(x);
+        x->phase = PHASE_QUEUED;
 }
 
 /* ------------------------------------------------------------------ time */
@@ -428,11 +445,13 @@ static void timed_out(struct http_exchange *x)
 
     failure_what(what, sizeof what, x);
     if (uv_now(&x->client->loop) >= x->total_due)
-        error_set_detail(&err, INF_ERROR_TIMEOUT, x->total_ms, "%s: not done within %lld ms", what,
+        error_set_detail(&err, INF_ERROR_TIMEOUT, x->total_ms,
+                         "%s: not done within %lld ms of getting its connection", what,
                          (long long)x->total_ms);
     else
         error_set_detail(&err, INF_ERROR_TIMEOUT, x->silence_ms,
-                         "%s: the server sent nothing for %lld ms in the middle of its answer",
+                         "%s: the server sent nothing for %lld ms in the middle of its answer; "
+                         "silence_timeout_ms raises it",
                          what, (long long)x->silence_ms);
     finish(x, &err);
 }
@@ -453,15 +472,16 @@ void exchange_due(struct http_exchange *x)
     } else if (x->phase == PHASE_BACKOFF) {
         attempt(x);
     } else if (x->phase == PHASE_LOOKUP) {
-        error_set_detail(&err, INF_ERROR_TIMEOUT, x->connect_ms,
-                         "the host '%.*s' was not found within %lld ms", (int)x->url.host_len,
-                         x->url.host, (long long)x->connect_ms);
+        error_set_detail(
+            &err, INF_ERROR_TIMEOUT, x->connect_ms,
+            "the host '%.*s' was not found within %lld ms; connect_timeout_ms raises it",
+            (int)x->url.host_len, x->url.host, (long long)x->connect_ms);
         failed(x, &err);
-    } else if (x->phase == PHASE_BODY && now >= x->last_byte + (uint64_t)x->silence_ms) {
+    } else if (x->phase == PHASE_BODY && now >= http_after(x->last_byte, x->silence_ms)) {
         timed_out(x);
     } else if (x->phase == PHASE_BODY) {
         heap_set(&c->deadlines, &x->deadline,
-                 http_earlier(x->total_due, x->last_byte + (uint64_t)x->silence_ms));
+                 http_earlier(x->total_due, http_after(x->last_byte, x->silence_ms)));
     } else {
         heap_set(&c->deadlines, &x->deadline, x->total_due);
     }

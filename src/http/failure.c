@@ -91,7 +91,8 @@ int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLc
         return not_connected(err, what, x);
     case CURLE_OPERATION_TIMEDOUT:
         return error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
-                                "%s: no connection within %lld ms", what, (long long)x->connect_ms);
+                                "%s: no connection within %lld ms; connect_timeout_ms raises it",
+                                what, (long long)x->connect_ms);
     case CURLE_PEER_FAILED_VERIFICATION:
         return error_set(err, INF_ERROR_CONNECTION,
                          "%s: the server's certificate is not trusted: %s; CURL_CA_BUNDLE or "

@@ -64,6 +64,15 @@ int32_t http_headers_add_all(struct http_headers *h, const struct http_headers *
 struct http_headers *http_headers_ref(struct http_headers *h);
 void http_headers_unref(struct http_headers *h); /* NULL is ignored */
 
+/*
+ * How many exchanges run with a server at once, of those that are given it: at most `max`, less where
+ * the process may have few descriptors. The rest wait in order; cancelling ends them there. It says so in
+ * the log once. One client's. NO_MEMORY.
+ */
+struct http_gate;
+int32_t http_gate_create(struct http_gate **out, int32_t max, inf_error *err);
+void http_gate_release(struct http_gate *g); /* NULL is ignored */
+
 enum http_retry {
     /* Sent again only when not one byte of it was sent (on a new connection each time, so that a
      * kept one that the server has just closed leaves no doubt): for what must not happen twice. */
@@ -108,6 +117,8 @@ struct http_outcome {
  *   and whatever on_head or on_data returned
  */
 struct http_callbacks {
+    /* It waits no longer for its turn at the gate; comes once, before everything else. May be NULL. */
+    void (*on_begin)(void *owner);
     /* A 2xx head came. May be NULL. Comes again, with a new head, after a retry. Returns INF_OK, or
      * ends the exchange with the code it returns and what it wrote to err. */
     int32_t (*on_head)(void *owner, const struct http_head *head, inf_error *err);
@@ -127,9 +138,11 @@ struct http_request {
     struct http_headers *headers; /* may be NULL; the exchange takes a reference of its own */
     char *body;                   /* from core/memory.h; taken over when http_start succeeds */
     size_t body_len;              /* sent with Content-Length */
-    int64_t connect_ms;           /* lookup, TCP, TLS; each attempt; 5,000 */
+    struct http_gate *gate;       /* where it waits for its turn; the exchange takes a reference of
+                                     its own; NULL: it does not wait */
+    int64_t connect_ms;  /* lookup, TCP, TLS; each attempt; 5,000; -1, here and below: no limit */
     int64_t silence_ms;  /* between bytes of the body, counted from its first byte; 60,000 */
-    int64_t total_ms;    /* everything, retries and their waits too; 600,000 */
+    int64_t total_ms;    /* everything from on_begin on, retries and their waits too; 600,000 */
     int32_t retry;       /* enum http_retry; HTTP_RETRY_UNSENT */
     int32_t max_retries; /* 2; HTTP_RETRY_UNSENT too, 0: never */
     size_t body_max;     /* whole-body mode: a larger answer is LIMIT; 16 MiB */

@@ -29,11 +29,18 @@ static inline uint64_t http_earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* That many milliseconds after; -1 and absurdly many: never. */
+static inline uint64_t http_after(uint64_t from, int64_t ms)
+{
+    return from + http_earlier((uint64_t)ms, UINT64_C(1) << 60);
+}
+
 struct lookup;
 struct shard;
 
 enum phase {
     PHASE_NEW,
+    PHASE_QUEUED,   /* waits at its gate */
     PHASE_LOOKUP,   /* waits for a host's addresses */
     PHASE_TRANSFER, /* libcurl has it: connecting, sending, waiting for the answer */
     PHASE_BODY,     /* the first byte of a 2xx body came */
@@ -59,6 +66,7 @@ struct http_exchange {
     struct url url; /* into url_text */
     const char *url_text;
     const struct proxy *proxy;
+    struct http_gate *gate; /* a reference; NULL: none */
 
     struct http_headers *headers;
     char *body;
@@ -69,13 +77,14 @@ struct http_exchange {
     bool sent, delivered;
     bool enough;                           /* the owner wants nothing more of the body */
     bool told;                             /* on_done was called */
+    bool inside;                           /* it counts at its gate */
     struct http_exchange *next, *previous; /* the client's list of those not done */
     struct http_exchange *next_enough;     /* the client's list of owners to be told; a reference */
     uint64_t total_due, connect_due, last_byte;
     struct heap_node deadline; /* when to look at it again */
     struct transfer *transfer;
-    struct lookup *lookup; /* the one it waits for */
-    struct http_exchange *next_waiter, *previous_waiter;
+    struct lookup *lookup;                               /* the one it waits for */
+    struct http_exchange *next_waiter, *previous_waiter; /* of the lookup, or the gate */
     struct curl_slist resolved[2]; /* CURLOPT_RESOLVE of this attempt; data from mem_* */
     bool has_literal;              /* some host of it needs no lookup */
 
@@ -160,6 +169,7 @@ struct http_client {
     bool stopped;
     struct http_exchange *exchanges;
     struct http_exchange *enough; /* owners to be told, once libcurl has returned */
+    struct http_gate *open_gates; /* with room for who waits there; references */
     size_t n_draining;
     struct heap deadlines;
     uint64_t clock_due;
@@ -203,6 +213,16 @@ void exchange_resolved(struct http_exchange *x, const inf_error *err);
 void exchange_over(struct http_exchange *x, CURLcode result);
 /* Tells the owners that have enough; whether there was one that was not told yet. */
 bool exchanges_tell_enough(struct http_client *c);
+
+/* It waited at its gate, and may go on. */
+void exchange_let_in(struct http_exchange *x);
+
+/* gate.c */
+struct http_gate *gate_ref(struct http_gate *g); /* NULL is let through */
+/* false: the exchange waits there, in PHASE_QUEUED. */
+bool gate_enter(struct http_exchange *x);
+void gate_leave(struct http_exchange *x);
+bool gates_run(struct http_client *c);
 
 /* answer.c */
 void exchange_forget_answer(struct http_exchange *x);

@@ -213,9 +213,11 @@ static void run_generate(struct preparation *base)
     struct sequence *sequence = NULL;
     inf_error err = {0};
     int32_t code = name_output(g, &err);
+    int64_t before_us = clock_us();
 
     if (code == INF_OK)
         code = provider_acquire(base->provider, base->op, &i, &err);
+    op_output(base->op)->timings.load_us = clock_us() - before_us;
     if (code == INF_OK)
         code = make_sequence(g, i, &sequence, &err);
     if (code != INF_OK) {

@@ -143,6 +143,7 @@ static void place(struct scheduler *s, struct sequence *q, int32_t index)
     atomic_fetch_add_explicit(&s->active, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->prefix_tokens, q->n_prefix, memory_order_relaxed);
     q->prefill_started_us = clock_us();
+    op_begin_work(q->op);
 }
 
 static void place_waiting(struct scheduler *s)

@@ -170,7 +170,7 @@ static void fill_timings(const struct sequence *s, inf_timings *t)
     int64_t now = clock_us();
 
     t->total_us = now - started;
-    t->queued_us = (s->prefill_started_us ? s->prefill_started_us : now) - started;
+    t->queued_us = (s->prefill_started_us ? s->prefill_started_us : now) - started - t->load_us;
     if (s->prefill_done_us)
         t->prefill_us = s->prefill_done_us - s->prefill_started_us;
     if (s->first_token_us) {

@@ -38,6 +38,14 @@ static int32_t hand_over(struct chat_call *call, int32_t code, inf_error *err)
 
 /* ------------------------------------------------------------------ the exchange */
 
+static void on_begin(void *owner)
+{
+    struct chat_call *call = owner;
+
+    call->begun_us = clock_us();
+    op_begin_work(call->op);
+}
+
 static int32_t on_head(void *owner, const struct http_head *head, inf_error *err)
 {
     struct chat_call *call = owner;
@@ -70,7 +78,7 @@ static void on_done(void *owner, const struct http_outcome *outcome)
     call->done(call, outcome, &err);
 }
 
-static const struct http_callbacks callbacks = {on_head, on_data, on_done};
+static const struct http_callbacks callbacks = {on_begin, on_head, on_data, on_done};
 
 /* ------------------------------------------------------------------ life */
 
@@ -103,13 +111,14 @@ void chat_call_free(struct chat_call *call)
     mem_free(call);
 }
 
-/* What is left of the operation's time. */
+/* What is left of the operation's time, which a first attempt has all of. */
 static int64_t time_left_ms(const inf_op *op)
 {
-    int64_t spent_ms = (clock_us() - op_started_us(op)) / 1000;
-    int64_t left = op_request(op)->timeout_ms - spent_ms;
+    int64_t began_us = op_work_began_us(op);
+    int64_t whole = op_request(op)->timeout_ms;
+    int64_t left = began_us ? whole - (clock_us() - began_us) / 1000 : whole;
 
-    return left > 1 ? left : 1;
+    return whole < 0 ? -1 : left > 1 ? left : 1;
 }
 
 int32_t chat_call_start(struct chat_call *call, struct http_client *client,
@@ -128,6 +137,7 @@ int32_t chat_call_start(struct chat_call *call, struct http_client *client,
     request.method = "POST";
     request.url = url;
     request.headers = call->headers;
+    request.gate = server->gate;
     request.body = body->data;
     request.body_len = body->len;
     request.connect_ms = times->connect_ms;
@@ -139,6 +149,7 @@ int32_t chat_call_start(struct chat_call *call, struct http_client *client,
     request.owner = call;
     call->server = server;
     call->answered = false;
+    call->begun_us = 0;
     chat_reader_free(&call->reader);
     chat_reader_init(&call->reader, dialect);
     code = http_start(&exchange, client, &request, err);
@@ -185,8 +196,11 @@ void chat_call_cancel(struct chat_call *call, bool waited)
 static void fill_timings(const struct chat_call *call, inf_timings *t)
 {
     int64_t started = op_started_us(call->op);
+    int64_t began = op_work_began_us(call->op);
+    int64_t now = clock_us();
 
-    t->total_us = clock_us() - started;
+    t->total_us = now - started;
+    t->queued_us = (began ? began : now) - started;
     if (call->first_us) {
         t->first_token_us = call->first_us - started;
         t->decode_us = call->last_us - call->first_us;

@@ -27,6 +27,7 @@ struct chat_call {
     bool sending;                   /* an attempt is in flight; the owner's lock guards it */
     _Atomic bool answered;          /* its answer has begun; any thread may look */
 
+    _Atomic int64_t begun_us; /* when the attempt got its connection; 0: it waits for it */
     struct chat_reader reader;
     int64_t first_us, last_us; /* when text came; 0: none yet */
     struct job end_job;

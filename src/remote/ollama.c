@@ -443,7 +443,8 @@ static int32_t open_server(struct ollama *o, const inf_provider_config *config, 
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "base_url: several servers at once are for vllm; give one Ollama");
     else
-        code = server_open(&o->server, &ollama_words, urls.urls[0], &key, config->headers, err);
+        code = server_open(&o->server, &ollama_words, urls.urls[0], &key, config->headers,
+                           config->max_connections, err);
     url_list_free(&urls);
     return code;
 }

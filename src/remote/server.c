@@ -244,7 +244,8 @@ static int32_t set_urls(struct server *s, const char *url, bool *authorized, inf
 }
 
 int32_t server_open(struct server *s, const struct server_words *words, const char *url,
-                    const struct server_key *key, const char *headers, inf_error *err)
+                    const struct server_key *key, const char *headers, int32_t max_connections,
+                    inf_error *err)
 {
     bool authorized = false; /* by the URL */
     int32_t code = INF_OK;
@@ -259,6 +260,8 @@ int32_t server_open(struct server *s, const struct server_words *words, const ch
         code = add_authorization(s, authorized, key, headers, err);
     if (code == INF_OK)
         code = add_lines(s->headers, inf_str(headers), err);
+    if (code == INF_OK)
+        code = http_gate_create(&s->gate, max_connections, err);
     if (code != INF_OK)
         server_close(s);
     return code;
@@ -267,6 +270,7 @@ int32_t server_open(struct server *s, const struct server_words *words, const ch
 void server_close(struct server *s)
 {
     http_headers_unref(s->headers);
+    http_gate_release(s->gate);
     mem_free(s->base);
     mem_free(s->root);
     *s = (struct server){0};

@@ -18,8 +18,9 @@ struct server {
     char *base;                       /* normalised, "http://localhost:8100/v1" */
     char *root;                       /* the same without /v1 */
     struct http_headers *headers;
-    char shown[256]; /* for messages: no secrets in it */
-    bool loopback;   /* it is this machine, as far as is told by server_is_here */
+    char shown[256];        /* for messages: no secrets in it */
+    bool loopback;          /* it is this machine, as far as is told by server_is_here */
+    struct http_gate *gate; /* of generations: other calls do not wait behind them */
 };
 
 /* Whether a URL is of this machine, told without asking any name server: what url_is_loopback knows,
@@ -38,7 +39,8 @@ struct server_key {
  * basic authorization. headers: "Name: value" lines, may be NULL. Errors: INVALID_ARGUMENT (among
  * them two that want to be the Authorization header: nothing is dropped in silence), NO_MEMORY. */
 int32_t server_open(struct server *s, const struct server_words *words, const char *url,
-                    const struct server_key *key, const char *headers, inf_error *err);
+                    const struct server_key *key, const char *headers, int32_t max_connections,
+                    inf_error *err);
 void server_close(struct server *s);
 
 /* The server's headers and further "Name: value" lines, each on a line of its own; without lines,

@@ -50,7 +50,7 @@ static int32_t open_servers(struct vllm *v, const inf_provider_config *config, i
         return code;
     for (size_t i = 0; i < urls.n && code == INF_OK; i++) {
         code = server_open(&v->replicas.items[i].server, &vllm_words, urls.urls[i], &key,
-                           config->headers, err);
+                           config->headers, config->max_connections, err);
         if (code == INF_OK)
             v->replicas.n++;
     }

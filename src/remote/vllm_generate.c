@@ -167,13 +167,20 @@ static void finish(struct request *r, const struct http_outcome *outcome, inf_er
 
 /* ------------------------------------------------------------------ what follows an attempt */
 
+static bool connecting_took_its_time(const struct request *r)
+{
+    int64_t begun_us = r->call.begun_us;
+
+    return begun_us && clock_us() - begun_us >= vllm_patience_ms(r->vllm) * 1000;
+}
+
 /* The replica gave no answer at all. A timeout is one of its own only when connecting took as long as
  * it may: a user's short one says nothing. */
 static bool is_unreachable(const struct request *r, const struct http_outcome *outcome)
 {
     return r->flight.moved || outcome->error->code == INF_ERROR_CONNECTION ||
            (outcome->error->code == INF_ERROR_TIMEOUT && !outcome->sent &&
-            clock_us() - r->flight.sent_us >= r->vllm->times.connect_ms * 1000);
+            connecting_took_its_time(r));
 }
 
 /* It may be there and silent: it is asked. */

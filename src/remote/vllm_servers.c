@@ -9,7 +9,7 @@
 
 /* For a list of models from the only server. One of several has as long for it as for connecting: if
  * it does not give it in that time it is taken for dead, and holds nobody up for longer. */
-enum { ASK_MS = 30000 };
+enum { ASK_MS = 30000, DEFAULT_PATIENCE_MS = 5000 };
 
 void vllm_unpin(struct vllm *v, struct generation *g)
 {
@@ -166,9 +166,14 @@ static void note_list(struct vllm *v, size_t i, const struct model_list *list)
     pthread_mutex_unlock(&v->lock);
 }
 
+int64_t vllm_patience_ms(const struct vllm *v)
+{
+    return v->times.connect_ms > 0 ? v->times.connect_ms : DEFAULT_PATIENCE_MS;
+}
+
 static int64_t ask_ms(const struct vllm *v)
 {
-    int64_t ms = v->replicas.n > 1 ? v->times.connect_ms : ASK_MS;
+    int64_t ms = v->replicas.n > 1 ? vllm_patience_ms(v) : ASK_MS;
 
     return v->control.stop && ms > CLOSING_MS ? CLOSING_MS : ms;
 }

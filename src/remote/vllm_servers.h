@@ -62,6 +62,10 @@ void vllm_removed(struct vllm *v, const char *name, uint64_t where);
 
 /* What follows blocks, on a control thread; `calls` is one of the task's two. */
 
+/* How long a replica may be silent before it is asked: as long as connecting may take, or a while where
+ * that has no bound. No lock is needed. */
+int64_t vllm_patience_ms(const struct vllm *v);
+
 /* Has each in the mask load an adapter, or with path NULL unload it, and waits; what became of each is
  * in `calls`. NO_MEMORY. */
 int32_t vllm_post(struct task *t, struct calls *calls, uint64_t mask, const char *name,

@@ -94,9 +94,10 @@ bool vllm_watch(void *owner)
 
     for (const struct flight *f = v->flights; f; f = f->next) {
         int64_t asked = v->replicas.items[f->replica].asked_us;
-        int64_t since = f->sent_us > asked ? f->sent_us : asked;
+        int64_t begun = f->call->begun_us;
+        int64_t since = begun > asked ? begun : asked;
 
-        if (!f->call->answered && now - since >= v->times.connect_ms * 1000)
+        if (begun && !f->call->answered && now - since >= vllm_patience_ms(v) * 1000)
             vllm_suspect(v, f->replica);
     }
     return v->flights != NULL;

@@ -306,6 +306,58 @@ static void test_time__silence__is_a_timeout_within_its_time(void **state)
     assert_true(e.ms < 4500);
 }
 
+/* One connection, which somebody else has for a second. */
+static void test_time__waiting_for_a_connection__has_a_bound_of_its_own(void **state)
+{
+    inf_provider_config config = subject_config();
+    inf_request request = greedy("hi", 8, NULL);
+    inf_op *first = NULL, *short_of_time = NULL, *impatient = NULL, *cancelled = NULL;
+    struct bench b;
+    inf_error err;
+    inf_result r;
+
+    (void)state;
+    config.max_connections = 1;
+    open_bench(&b, &config);
+    answer(CHAT, HEAD "\\r\\n" CHUNK("Hello"), ",\"then\":\"hang\",\"seconds\":1");
+    assert_int_equal(inf_generate_start(&first, b.provider, &request, NULL, &err), INF_OK);
+    request.timeout_ms = 700; /* less than it waits, and plenty for its work */
+    assert_int_equal(inf_generate_start(&short_of_time, b.provider, &request, NULL, &err), INF_OK);
+    request.queue_timeout_ms = 200;
+    assert_int_equal(inf_generate_start(&impatient, b.provider, &request, NULL, &err), INF_OK);
+    request.queue_timeout_ms = -1;
+    assert_int_equal(inf_generate_start(&cancelled, b.provider, &request, NULL, &err), INF_OK);
+    inf_op_cancel(cancelled);
+    assert_int_equal(inf_op_wait(cancelled, -1, &err), INF_ERROR_CANCELLED);
+    assert_int_equal(inf_op_wait(impatient, -1, &err), INF_ERROR_TIMEOUT);
+    assert_non_null(strstr(err.message, "queue_timeout_ms"));
+    assert_false(inf_op_poll(first));
+    inf_op_wait(first, -1, NULL);
+    assert_int_equal(inf_op_wait(short_of_time, -1, &err), INF_OK);
+    r = result_of(short_of_time);
+    assert_true(r.timings.queued_us > 700000);
+    assert_true(r.timings.total_us > r.timings.queued_us);
+    inf_op_release(first);
+    inf_op_release(short_of_time);
+    inf_op_release(impatient);
+    inf_op_release(cancelled);
+    close_bench(&b);
+}
+
+static void test_time__no_limit__is_minus_one(void **state)
+{
+    inf_provider_config config = subject_config();
+    inf_request request = greedy("hi", 8, NULL);
+    struct bench b;
+
+    (void)state;
+    config.connect_timeout_ms = config.silence_timeout_ms = -1;
+    request.timeout_ms = -1;
+    open_bench(&b, &config);
+    inf_op_release(run(&b, &request));
+    close_bench(&b);
+}
+
 static void test_time__a_byte_now_and_then__ends_with_the_operations_timeout(void **state)
 {
     struct ended e;
@@ -442,6 +494,8 @@ int main(void)
         SERVED(test_status__busy__is_tried_again_as_often_as_configured),
         SERVED(test_status__a_redirect__is_an_error_that_says_where_to),
         SERVED(test_status__200_with_a_page__is_a_protocol_error),
+        SERVED(test_time__waiting_for_a_connection__has_a_bound_of_its_own),
+        SERVED(test_time__no_limit__is_minus_one),
         SERVED(test_connection__refused__is_a_connection_error),
         SERVED(test_answer__not_streamed__is_taken_whole),
         cmocka_unit_test_setup_teardown(

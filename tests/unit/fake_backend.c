@@ -211,17 +211,21 @@ static int32_t fake_generate(void *impl, inf_op *op, inf_error *err)
 {
     struct fake *f = impl;
     struct fake_plan plan;
+    bool held = false;
     int32_t code = INF_OK;
 
     pthread_mutex_lock(&f->lock);
     plan = f->plan;
     pthread_mutex_unlock(&f->lock);
+    held = plan.how == FAKE_HOLD || plan.how == FAKE_WAIT;
     if (plan.how == FAKE_REFUSE)
         return error_set(err, plan.code, "the plan refuses");
     code = pin_adapter(f, op, err);
     if (code != INF_OK)
         return code;
     atomic_fetch_add(&in_flight, 1);
+    if (plan.how != FAKE_WAIT)
+        op_begin_work(op);
     if (plan.how == FAKE_NOW) {
         run(f, op, &plan);
         return INF_OK;
@@ -229,10 +233,10 @@ static int32_t fake_generate(void *impl, inf_op *op, inf_error *err)
     /* A held operation may be finished, and gone, as soon as the lock is given back. */
     op_ref(op);
     pthread_mutex_lock(&f->lock);
-    append(plan.how == FAKE_HOLD ? &f->held : &f->queue, op);
+    append(held ? &f->held : &f->queue, op);
     pthread_cond_signal(&f->changed);
     pthread_mutex_unlock(&f->lock);
-    if (plan.how == FAKE_HOLD)
+    if (held)
         op_set_canceller(op, cancel_held, f);
     op_unref(op);
     return INF_OK;

@@ -27,6 +27,7 @@ enum fake_how {
     FAKE_NOW,   /* inside the start */
     FAKE_LATER, /* on the backend's own thread, in order of their starts */
     FAKE_HOLD,  /* never by itself: cancelling ends it, or the test, which takes it */
+    FAKE_WAIT,  /* the same, and its work has not begun */
     FAKE_REFUSE /* the start fails with `code` */
 };
 

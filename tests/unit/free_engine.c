@@ -466,10 +466,11 @@ const struct tokenizer free_tokenizer = {.ops = &tokenizer_ops, .n_vocab = FREE_
 inf_op *free_op(inf_context *ctx, const inf_request *request, int64_t timeout_ms)
 {
     static const struct provider_ops in_process = {.in_process = true};
+    struct op_times times = {timeout_ms, timeout_ms};
     inf_request *copy = NULL;
     inf_op *op = NULL;
 
-    if (op_create(&op, ctx, NULL, OP_GENERATE, NULL, timeout_ms, NULL) != INF_OK)
+    if (op_create(&op, ctx, NULL, OP_GENERATE, NULL, &times, NULL) != INF_OK)
         return NULL;
     if (request_copy(&copy, request, &in_process, NULL) != INF_OK) {
         op_abandon(op);

@@ -44,6 +44,13 @@ static int32_t on_data(void *owner, const char *data, size_t len, inf_error *err
     return answer;
 }
 
+static void on_begin(void *owner)
+{
+    struct call *call = owner;
+
+    atomic_store(&call->begun, true);
+}
+
 static void on_done(void *owner, const struct http_outcome *outcome)
 {
     struct call *call = owner;
@@ -64,8 +71,8 @@ static void on_done(void *owner, const struct http_outcome *outcome)
     pthread_mutex_unlock(&call->lock);
 }
 
-const struct http_callbacks stream_callbacks = {on_head, on_data, on_done};
-const struct http_callbacks whole_callbacks = {NULL, NULL, on_done};
+const struct http_callbacks stream_callbacks = {on_begin, on_head, on_data, on_done};
+const struct http_callbacks whole_callbacks = {on_begin, NULL, NULL, on_done};
 
 void call_init(struct call *call, const char *url, bool stream)
 {

@@ -7,10 +7,12 @@
 #include "http/http.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct call {
     struct http_request request;
     struct http_exchange *exchange;
+    atomic_bool begun;    /* its turn came */
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     int heads, datas, dones;

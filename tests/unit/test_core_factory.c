@@ -406,6 +406,53 @@ static void a_server_takes_a_type_and_a_url(void **state)
     assert_int_equal(inf_provider_create(&p, ctx, &config, NULL), INF_ERROR_INVALID_ARGUMENT);
 }
 
+static int32_t create_server(inf_provider_config *config, inf_error *err)
+{
+    inf_provider *p = NULL;
+    int32_t code = INF_OK;
+
+    config->type = INF_PROVIDER_VLLM;
+    config->base_url = "u";
+    code = inf_provider_create(&p, ctx, config, err);
+    inf_provider_release(p);
+    return code;
+}
+
+static void a_servers_times_are_a_bound_or_none(void **state)
+{
+    static const int64_t wrong[] = {0, -2, INT64_MIN, (int64_t)INT32_MAX + 1};
+    inf_provider_config c;
+    inf_error err;
+
+    (void)state;
+    inf_provider_config_default(&c, sizeof c);
+    assert_int_equal(c.max_connections, 256);
+    c.connect_timeout_ms = c.silence_timeout_ms = -1;
+    assert_int_equal(create_server(&c, NULL), INF_OK);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        inf_provider_config_default(&c, sizeof c);
+        c.connect_timeout_ms = wrong[i];
+        assert_int_equal(create_server(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "connect_timeout_ms: "));
+        inf_provider_config_default(&c, sizeof c);
+        c.silence_timeout_ms = wrong[i];
+        assert_int_equal(create_server(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "silence_timeout_ms: "));
+    }
+    inf_provider_config_default(&c, sizeof c);
+    c.max_connections = 0;
+    assert_int_equal(create_server(&c, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "max_connections: "));
+    c.max_connections = 65536;
+    assert_int_equal(create_server(&c, NULL), INF_OK);
+    c.type = INF_PROVIDER_LLAMACPP;
+    c.base_url = "m";
+    c.max_connections = 5;
+    assert_int_equal(inf_provider_create(&(inf_provider *){NULL}, ctx, &c, &err),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "max_connections: "));
+}
+
 /* ------------------------------------------------------------------ from a step's JSON */
 
 static void a_step_names_provider_and_url(void **state)
@@ -624,6 +671,7 @@ int main(void)
         TEST(threads_that_ask_at_once_get_the_same),
         TEST(a_value_out_of_range_is_named),
         TEST(a_server_takes_a_type_and_a_url),
+        TEST(a_servers_times_are_a_bound_or_none),
         TEST(a_step_names_provider_and_url),
         TEST(a_step_and_the_factory_share_the_cache),
         TEST(a_step_that_is_not_one_is_refused),

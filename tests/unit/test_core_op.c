@@ -433,6 +433,61 @@ static void an_operation_ends_at_its_timeout(void **state)
     close_bench(&b);
 }
 
+/* Waiting and work have bounds of their own. */
+static void waiting_is_not_counted_as_work(void **state)
+{
+    struct bench b;
+    inf_request request = fake_request("hello");
+    inf_op *op = NULL;
+    inf_op *held = NULL;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, (struct fake_plan){.how = FAKE_WAIT});
+    request.timeout_ms = 20;
+    assert_int_equal(inf_generate_start(&op, b.p, &request, &b.callbacks, NULL), INF_OK);
+    assert_int_equal(inf_op_wait(op, 60, &err), INF_ERROR_TIMEOUT);
+    assert_int_equal(err.detail, INF_WAIT_EXPIRED); /* three times its bound, and it still waits */
+    assert_int_equal(op_work_began_us(op), 0);
+    op_begin_work(op);
+    op_begin_work(op); /* only the first counts */
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_ERROR_TIMEOUT);
+    assert_true(clock_us() - op_work_began_us(op) >= 20000);
+    assert_non_null(strstr(err.message, "within timeout_ms, 20 ms"));
+    inf_op_release(op);
+    request.timeout_ms = -1; /* no limit at all */
+    assert_int_equal(inf_generate_start(&op, b.p, &request, NULL, NULL), INF_OK);
+    op_begin_work(op);
+    assert_int_equal(inf_op_wait(op, 30, &err), INF_ERROR_TIMEOUT);
+    held = fake_take(b.p);
+    finish(held, INF_OK);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void waiting_may_have_a_bound_of_its_own(void **state)
+{
+    struct bench b;
+    inf_request request = fake_request("hello");
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, (struct fake_plan){.how = FAKE_WAIT});
+    request.queue_timeout_ms = 20;
+    assert_int_equal(inf_generate_start(&op, b.p, &request, NULL, NULL), INF_OK);
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_ERROR_TIMEOUT);
+    assert_non_null(strstr(err.message, "within queue_timeout_ms, 20 ms"));
+    inf_op_release(op);
+    fake_plan(b.p, hold); /* its work begins at once: the bound of waiting is gone */
+    assert_int_equal(inf_generate_start(&op, b.p, &request, NULL, NULL), INF_OK);
+    assert_int_equal(inf_op_wait(op, 60, &err), INF_ERROR_TIMEOUT);
+    assert_int_equal(err.detail, INF_WAIT_EXPIRED);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
 static void many_timeouts_are_kept_apart(void **state)
 {
     enum { N = 60 };
@@ -1502,6 +1557,8 @@ int main(void)
         cmocka_unit_test(cancel_inside_on_done_changes_nothing),
         cmocka_unit_test(a_canceller_set_late_is_called_at_once_and_never_twice),
         cmocka_unit_test(an_operation_ends_at_its_timeout),
+        cmocka_unit_test(waiting_is_not_counted_as_work),
+        cmocka_unit_test(waiting_may_have_a_bound_of_its_own),
         cmocka_unit_test(many_timeouts_are_kept_apart),
         cmocka_unit_test(a_timeout_after_the_end_changes_nothing),
         cmocka_unit_test(release_in_flight_cancels_and_on_done_still_comes),

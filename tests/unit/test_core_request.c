@@ -127,7 +127,9 @@ static int32_t many_ids[65];
     X(logprobs_negative, r->logprobs = SET(i32, -1), "logprobs")                                   \
     X(schema_and_grammar, r->json_schema = r->grammar = inf_str("{}"), "together")                 \
     X(timeout_0, r->timeout_ms = 0, "timeout_ms")                                                  \
-    X(timeout_negative, r->timeout_ms = -1, "timeout_ms")                                          \
+    X(timeout_negative, r->timeout_ms = -2, "timeout_ms")                                          \
+    X(queue_timeout_0, r->queue_timeout_ms = 0, "queue_timeout_ms")                                \
+    X(queue_timeout_negative, r->queue_timeout_ms = -2, "queue_timeout_ms")                        \
     X(reserved_set, r->reserved[6] = 1, "reserved")                                                \
     X(adapter_not_loaded, r->adapter_id = inf_str("nobody"), "nobody")
 

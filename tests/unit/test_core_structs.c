@@ -137,6 +137,7 @@ static void defaults_of_a_request(void **state)
     assert_true(!r.repetition_penalty.is_set && !r.seed.is_set && !r.adapter_scale.is_set);
     assert_true(!r.frequency_penalty.is_set && !r.presence_penalty.is_set && !r.logprobs.is_set);
     assert_int_equal(r.timeout_ms, 600000);
+    assert_int_equal(r.queue_timeout_ms, -1);
     assert_false(r.ignore_eos);
     inf_adapter_source_default(&s, sizeof s);
     assert_true(!s.path && !s.config.data && !s.weights.data);

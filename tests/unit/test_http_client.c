@@ -814,7 +814,7 @@ static void chain_done(void *owner, const struct http_outcome *outcome)
 
 static void test_http__started_in_a_callback__runs(void **state)
 {
-    static const struct http_callbacks callbacks = {NULL, NULL, chain_done};
+    static const struct http_callbacks callbacks = {.on_done = chain_done};
     struct bench b;
     struct chain chain = {.left = 50};
 

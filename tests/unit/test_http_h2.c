@@ -330,7 +330,7 @@ static int wait_code(struct reader *r)
 
 static void start_reader(struct reader *r, struct http_client *client)
 {
-    static const struct http_callbacks callbacks = {NULL, read_on, read_done};
+    static const struct http_callbacks callbacks = {.on_data = read_on, .on_done = read_done};
     struct http_request request;
 
     http_request_default(&request);

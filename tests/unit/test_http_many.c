@@ -207,7 +207,7 @@ static size_t heap_in_use(void)
 
 static void test_many__streams_in_flight_at_once__all_complete_in_bounded_memory(void **state)
 {
-    static const struct http_callbacks callbacks = {NULL, on_data, on_done};
+    static const struct http_callbacks callbacks = {.on_data = on_data, .on_done = on_done};
     int n = how_many();
     struct crowd crowd;
     inf_context *ctx = NULL;
