@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <string.h>
 
 /* What a source is read for. */
 struct reading {
@@ -75,6 +76,14 @@ static int32_t read_gguf_path(struct lora_weights **out, const char *path, const
     return code;
 }
 
+/* The weights alone are no adapter: their config lies beside them. */
+static bool is_safetensors(const char *path)
+{
+    const char *suffix = strrchr(path, '.');
+
+    return suffix && strcmp(suffix, ".safetensors") == 0;
+}
+
 static int32_t read_path(struct lora_weights **out, const struct adapter_source *source,
                          const struct reading *r, inf_error *err)
 {
@@ -87,6 +96,10 @@ static int32_t read_path(struct lora_weights **out, const struct adapter_source 
     if (!S_ISREG(info.st_mode))
         return error_set(err, INF_ERROR_IO,
                          "cannot read %s: it is neither a PEFT directory nor a GGUF file",
+                         source->path);
+    if (is_safetensors(source->path))
+        return error_set(err, INF_ERROR_BAD_FORMAT,
+                         "%s is the weights of a PEFT adapter; give the directory that it lies in",
                          source->path);
     return read_gguf_path(out, source->path, r, err);
 }

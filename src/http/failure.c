@@ -52,6 +52,19 @@ int32_t failure_of_status(inf_error *err, const struct http_exchange *x)
     return err->code;
 }
 
+static int32_t no_proxy_connection(inf_error *err, const char *what, const struct http_exchange *x,
+                                   long number)
+{
+    char proxy[160];
+
+    return error_set_detail(
+        err, INF_ERROR_CONNECTION, number,
+        "%s: no connection to the proxy %s: %s; check that it runs, or unset the "
+        "variable that names it (http_proxy, https_proxy, all_proxy)",
+        what, url_display(proxy, sizeof proxy, x->proxy->url),
+        number > 0 ? strerror((int)number) : x->transfer->error);
+}
+
 static int32_t not_connected(inf_error *err, const char *what, const struct http_exchange *x)
 {
     long number = 0;
@@ -62,6 +75,8 @@ static int32_t not_connected(inf_error *err, const char *what, const struct http
                                 "(ulimit -n), or run fewer requests at once",
                                 what);
     curl_easy_getinfo(x->transfer->easy, CURLINFO_OS_ERRNO, &number);
+    if (x->proxy->url)
+        return no_proxy_connection(err, what, x, number);
     if (number > 0)
         return error_set_detail(err, INF_ERROR_CONNECTION, number,
                                 "%s: no connection: %s; check that the server runs and that the "
@@ -79,6 +94,7 @@ static const char *words(const struct http_exchange *x, CURLcode result)
 int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLcode result)
 {
     char what[240];
+    char proxy[160];
     long number = 0;
 
     failure_what(what, sizeof what, x);
@@ -90,6 +106,11 @@ int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLc
     case CURLE_COULDNT_CONNECT:
         return not_connected(err, what, x);
     case CURLE_OPERATION_TIMEDOUT:
+        if (x->proxy->url)
+            return error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
+                                    "%s: no connection within %lld ms through the proxy %s", what,
+                                    (long long)x->connect_ms,
+                                    url_display(proxy, sizeof proxy, x->proxy->url));
         return error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
                                 "%s: no connection within %lld ms; connect_timeout_ms raises it",
                                 what, (long long)x->connect_ms);

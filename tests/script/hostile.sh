@@ -110,6 +110,18 @@ for config in '' '{' '[]' '{"r":1e99}' '{"peft_type":"LORA","r":2,"r":3}'; do
     esac
 done
 
+cp "$adapter-0/adapter_config.json" "$work/peft"
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n' >"$work/peft/adapter_model.safetensors"
+expect_error 9 'Git LFS pointer.*run git lfs pull' adapters load -m "$model" "a=$work/peft"
+expect_error 9 'Git LFS pointer.*run git lfs pull' inspect "$work/peft"
+expect_error 9 'give the directory' adapters load -m "$model" "a=$adapter-0/adapter_model.safetensors"
+cp "$adapter-0/adapter_model.safetensors" "$work/peft"
+{
+    printf '\357\273\277'
+    cat "$adapter-0/adapter_config.json"
+} >"$work/peft/adapter_config.json"
+expect_ok adapters load -m "$model" "a=$work/peft" # a byte order mark
+
 # ---- a model that is deleted or replaced before the end
 cp "$model" "$work/gone.gguf"
 expect_ok generate -m "$work/gone.gguf" --threads 1 -n 2 hi

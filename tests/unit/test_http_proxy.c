@@ -137,7 +137,7 @@ static void test_proxy__https__a_tunnel_and_its_refusal_is_told(void **state)
     assert_int_equal(mem_live(), 0);
 }
 
-static void test_proxy__password__in_no_message(void **state)
+static void test_proxy__not_there__is_named_and_not_its_password(void **state)
 {
     struct call call;
 
@@ -146,6 +146,7 @@ static void test_proxy__password__in_no_message(void **state)
     run_once(&call, "http://nowhere.invalid/v1");
     assert_int_equal(call.error.code, INF_ERROR_CONNECTION);
     assert_null(strstr(call.error.message, "geheim"));
+    assert_non_null(strstr(call.error.message, "no connection to the proxy http://127.0.0.1:1: "));
     call_free(&call);
 }
 
@@ -272,7 +273,7 @@ int main(void)
         cmocka_unit_test(test_proxy__by_name__that_name_is_looked_up),
         cmocka_unit_test(test_proxy__no_proxy__asked_directly),
         cmocka_unit_test(test_proxy__https__a_tunnel_and_its_refusal_is_told),
-        cmocka_unit_test(test_proxy__password__in_no_message),
+        cmocka_unit_test(test_proxy__not_there__is_named_and_not_its_password),
         cmocka_unit_test(test_proxy__socks5h__the_name_goes_to_the_proxy),
         cmocka_unit_test(test_proxy__socks5__the_name_is_looked_up_here),
         cmocka_unit_test(test_idle__connections_unused_for_a_while__closed_and_made_anew),

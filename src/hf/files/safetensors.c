@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <unistd.h>
+#include <string.h>
 
 struct safetensors {
     struct safetensors_table table;
@@ -25,6 +26,9 @@ static int32_t header_length(const struct safetensors *st, const unsigned char *
 {
     uint64_t n = 0;
 
+    if (memcmp(bytes, "version ", SAFETENSORS_LENGTH_BYTES) == 0)
+        return error_set(err, INF_ERROR_BAD_FORMAT,
+                         "this is a Git LFS pointer, not the file itself: run git lfs pull");
     for (int i = SAFETENSORS_LENGTH_BYTES - 1; i >= 0; i--)
         n = n << 8 | bytes[i];
     if (n > SAFETENSORS_MAX_HEADER || n > st->size - SAFETENSORS_LENGTH_BYTES)
