@@ -19,6 +19,13 @@ if(INF_WERROR)
     target_compile_options(inf_options INTERFACE -Werror)
 endif()
 target_link_options(inf_options INTERFACE -Wl,--as-needed)
+# Unique symbols (what gcc makes of a template's static variables) cannot be made local, and clash with
+# those of a C++ program that links the static library.
+include(CheckCXXCompilerFlag)
+check_cxx_compiler_flag(-fno-gnu-unique inf_can_do_without_unique)
+if(inf_can_do_without_unique)
+    target_compile_options(inf_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
+endif()
 
 if(SANITIZE)
     if(NOT SANITIZE MATCHES "^(address|undefined|thread|address,undefined|undefined,address)$")

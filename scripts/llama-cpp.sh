@@ -11,9 +11,11 @@
 # --sanitize: address,undefined or thread, compiled into all of it.
 # --portable: an x86-64-v3 baseline (AVX2, FMA, F16C, BMI2) instead of this machine's own CPU.
 # --source (or LLAMA_CPP_DIR): a llama.cpp checkout instead of the pinned source.
+# In "llama" a few places are edited, in copies (cmake/llama-cpp/edits): a checkout stays as it is, and may
+# be of a version in which they are not found; then it is built without, and CMake says so at configuring.
 #
 # The folder's name is a hash of everything that the result depends on: version, compiler, C library,
-# cmake/llama-cpp/CMakeLists.txt (which has every flag), the options above, and in a native build the
+# cmake/llama-cpp/CMakeLists.txt (which has every flag), the edits, the options above, in a native build the
 # features that the compiler finds in this CPU. It appears by a rename when it is complete, so a build
 # cut short leaves nothing behind; a list of its files' sizes tells a copy that was cut short later.
 set -eu
@@ -27,7 +29,7 @@ SHA256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 SDIST=llama_cpp_python-$VERSION
 
 component=llama sanitize= portable= cc=${CC:-cc} cxx=${CXX:-c++}
-source_dir=${LLAMA_CPP_DIR:-} jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+source_dir=${LLAMA_CPP_DIR:-} pinned= jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 while [ $# -gt 0 ]; do
     case $1 in
     --component) component=$2 && shift ;;
@@ -81,9 +83,11 @@ key_text() {
     done
     getconf GNU_LIBC_VERSION 2>/dev/null || true
     cat "$here/../cmake/llama-cpp/CMakeLists.txt"
+    [ "$component" != llama ] || cat "$here"/../cmake/llama-cpp/edits/*
     [ -n "$portable" ] || native_features
 }
 
+[ -n "$source_dir" ] || pinned=1
 key=$(key_text | sha256sum | cut -c1-16)
 name=$component${portable:+-portable}${sanitize:+-$(echo "$sanitize" | tr ',' '-')}-$key
 prefix=$cache/$name
@@ -138,7 +142,7 @@ build() {
     [ -n "$source_dir" ] || source_dir=$work/unpacked/vendor/llama.cpp
     say "building llama.cpp ($component${sanitize:+, $sanitize}${portable:+, portable}), once"
     set -- -DCOMPONENT="$component" -DLLAMA_CPP_DIR="$source_dir" -DSANITIZE="$sanitize" \
-        -DPORTABLE="${portable:-0}" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" \
+        -DPORTABLE="${portable:-0}" -DPINNED="${pinned:-0}" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" \
         -DCMAKE_INSTALL_PREFIX="$work/out"
     command -v ninja >/dev/null 2>&1 && set -- -G Ninja "$@"
     run_logged cmake -S "$here/../cmake/llama-cpp" -B "$work/build" "$@"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The cache of built llama.cpp (scripts/llama-cpp.sh): two builds at once, a build that is killed, a
-# library cut short, a cache that comes from another CPU or compiler. The source is a stand-in of empty
-# files, so that a build takes a second. $INFERENCE_SOURCE_DIR is the tree.
+# library cut short, a cache that comes from another CPU or compiler, a checkout in which the edits find
+# no place. The sources are stand-ins of empty files, so that a build takes a second.
+# $INFERENCE_SOURCE_DIR is the tree.
 set -eu
 
 scratch=$(mktemp -d)
@@ -121,3 +122,30 @@ is_whole "$prefix" || fail "the first build is gone"
 echo 'this is no C++' >"$source/common/json.cpp"
 ! cached broken || fail "a source that does not compile gave a library"
 grep -q 'did not build' "$scratch/broken.err" || fail "a failed build does not say so"
+
+# ---- the library of a checkout of another version: without the edits, and untouched
+
+checkout=$scratch/checkout
+mkdir -p "$checkout/include" "$checkout/common" "$checkout/cmake" "$checkout/src" "$checkout/tools" "$checkout/vendor" \
+    "$checkout/ggml/include" "$checkout/ggml/src/ggml-cpu"
+for header in include/llama.h ggml/include/ggml.h ggml/include/ggml-alloc.h ggml/include/ggml-backend.h \
+    ggml/include/ggml-cpu.h ggml/include/ggml-opt.h ggml/include/gguf.h LICENSE; do
+    : >"$checkout/$header"
+done
+echo 'int ops(void) { return 1; }' >"$checkout/ggml/src/ggml-cpu/ops.cpp"
+echo 'int barrier(void) { return 1; }' >"$checkout/ggml/src/ggml-cpu/ggml-cpu.c"
+echo 'add_subdirectory(ggml/src)' >"$checkout/CMakeLists.txt"
+cat >"$checkout/ggml/src/CMakeLists.txt" <<'LISTS'
+add_library(ggml-cpu STATIC)
+target_sources(ggml-cpu PRIVATE ggml-cpu/ggml-cpu.c ggml-cpu/ops.cpp)
+foreach(name llama ggml ggml-base)
+    add_library(${name} STATIC ggml-cpu/ops.cpp)
+endforeach()
+LISTS
+(cd "$checkout" && find . -type f -exec sha256sum {} + | sort) >"$scratch/before"
+sh "$INFERENCE_SOURCE_DIR/scripts/llama-cpp.sh" --source "$checkout" --jobs 1 >"$scratch/other" 2>"$scratch/other.err" ||
+    fail "a checkout of another version does not build"
+[ "$(grep -c 'define INF_LLAMA_HAS_[A-Z_]* 0$' "$(said other)/include/llama_edits.h")" = 2 ] ||
+    fail "it does not say that it is without the edits"
+(cd "$checkout" && find . -type f -exec sha256sum {} + | sort) | diff "$scratch/before" - >&2 ||
+    fail "the checkout was changed"

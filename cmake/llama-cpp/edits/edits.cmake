@@ -1,0 +1,130 @@
+# What this project changes in llama.cpp: a few lines of our own, put into copies of its files in the
+# build folder; the source is never touched. A place is found by the text that stands there, which must
+# be there exactly once. In the pinned source it is, or the build ends (PINNED). A checkout of one's own
+# may be of another version: there an edit that does not find its places is left out, all of it, and
+# llama_edits.h, which is installed beside llama.h, says so.
+
+# inf_edit(NAME TARGET [FILE OLD NEW]...): FILE as it stands in the target's list of sources.
+function(inf_edit name target)
+    get_target_property(folder ${target} SOURCE_DIR)
+    set(files)
+    set(found 1)
+    math(EXPR last "${ARGC} - 1")
+    foreach(i RANGE 2 ${last} 3)
+        math(EXPR old "${i} + 1")
+        math(EXPR new "${i} + 2")
+        set(file ${ARGV${i}})
+        if(NOT file IN_LIST files)
+            list(APPEND files ${file})
+            set(copy_${file} ${CMAKE_BINARY_DIR}/edited/${file})
+            if(EXISTS ${copy_${file}})
+                file(READ ${copy_${file}} text_${file})
+            elseif(EXISTS ${folder}/${file})
+                file(READ ${folder}/${file} text_${file})
+            endif()
+        endif()
+        string(FIND "${text_${file}}" "${ARGV${old}}" first)
+        string(FIND "${text_${file}}" "${ARGV${old}}" final REVERSE)
+        if(first EQUAL -1 OR NOT first EQUAL final)
+            set(problem "${file} has not exactly one place for the edit \"${name}\":\n${ARGV${old}}")
+            if(PINNED)
+                message(FATAL_ERROR "${problem}")
+            endif()
+            message(WARNING "${problem}")
+            set(found 0)
+            break()
+        endif()
+        string(REPLACE "${ARGV${old}}" "${ARGV${new}}" text_${file} "${text_${file}}")
+    endforeach()
+
+    if(found)
+        get_target_property(sources ${target} SOURCES)
+        foreach(file IN LISTS files)
+            file(WRITE ${copy_${file}} "${text_${file}}")
+            string(REPLACE "." "\\." pattern ${file})
+            list(TRANSFORM sources REPLACE "^(.*/)?${pattern}$" ${copy_${file}})
+        endforeach()
+        set_property(TARGET ${target} PROPERTY SOURCES ${sources})
+    endif()
+    string(TOUPPER ${name} name)
+    file(APPEND ${CMAKE_BINARY_DIR}/llama_edits.h "#define INF_LLAMA_HAS_${name} ${found}\n")
+endfunction()
+
+file(WRITE ${CMAKE_BINARY_DIR}/llama_edits.h "/* Which of this project's edits this llama.cpp has. */\n")
+target_include_directories(ggml-cpu PRIVATE ${CMAKE_CURRENT_LIST_DIR})
+
+inf_edit(sleeping_barrier ggml-cpu
+    ggml-cpu/ggml-cpu.c
+    [[
+    atomic_int GGML_CACHE_ALIGN n_barrier_passed;
+]] [[
+    atomic_int GGML_CACHE_ALIGN n_barrier_passed;
+    atomic_int inf_waker_cpu;
+]]
+    ggml-cpu/ggml-cpu.c
+    [[
+void ggml_barrier(struct ggml_threadpool * tp) {
+]] [[
+#include "barrier.h"
+
+void ggml_barrier(struct ggml_threadpool * tp) {
+]]
+    ggml-cpu/ggml-cpu.c
+    [[
+        threadpool->n_barrier_passed = 0;
+]] [[
+        threadpool->n_barrier_passed = 0;
+        threadpool->inf_waker_cpu    = -1;
+]]
+    ggml-cpu/ggml-cpu.c
+    [[int n_passed = atomic_load_explicit(&tp->n_barrier_passed, memory_order_relaxed);]]
+    [[int n_passed = inf_barriers_passed(tp);]]
+    ggml-cpu/ggml-cpu.c
+    [[
+        atomic_fetch_add_explicit(&tp->n_barrier_passed, 1, memory_order_seq_cst);
+]] [[
+        inf_barrier_open(tp, n_passed);
+]]
+    ggml-cpu/ggml-cpu.c
+    [[
+    while (atomic_load_explicit(&tp->n_barrier_passed, memory_order_relaxed) == n_passed) {
+        ggml_thread_cpu_relax();
+    }
+]] [[
+    inf_barrier_wait(tp, n_passed);
+]]
+    ggml-cpu/ggml-cpu.c
+    [[
+    for (uint64_t i=0; !ggml_graph_compute_thread_ready(state) && i < n_rounds; i++) {
+]] [[
+    const int64_t begin = inf_now_ns();
+    for (uint64_t i=0; !ggml_graph_compute_thread_ready(state) && i < n_rounds && inf_keeps_polling(i, begin); i++) {
+]])
+
+inf_edit(fixed_split ggml-cpu
+    ggml-cpu/ops.cpp
+    [[
+static void ggml_compute_forward_flash_attn_ext_f16(
+]] [[
+#include "flash_split.h"
+
+static void ggml_compute_forward_flash_attn_ext_f16(
+]]
+    ggml-cpu/ops.cpp
+    [[
+    if (use_split_kv_path) {
+]] [[
+    if (use_split_kv_path) {
+        inf_flash_attn_split(params, dst);
+    } else if (false) {
+]]
+    ggml-cpu/ggml-cpu.c
+    [[
+#include "tiled/tiled.h"
+]] [[
+#include "tiled/tiled.h"
+#include "flash_split.h"
+]]
+    ggml-cpu/ggml-cpu.c
+    [[size_t n_chunks = n_tasks;]]
+    [[size_t n_chunks = INF_FLASH_MAX_CHUNKS;]])
