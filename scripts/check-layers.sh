@@ -59,7 +59,7 @@ may cli
 may backends.c core remote llamacpp transformers
 
 only '(llama|llama-cpp|ggml[a-z-]*|gguf)\.h' engine/
-only '(jinja/.*|json-schema.*|nlohmann/.*)' text/
+only '(jinja/.*|json-schema.*|nlohmann/.*)' text/constraint/
 only 'curl/.*|uv\.h' http/
 only 'cmocka\.h' none
 

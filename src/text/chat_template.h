@@ -1,9 +1,7 @@
 /*
- * chat_template: a Jinja chat template applied to messages, through llama.cpp's common/jinja.
- *
- * The library underneath crashes on deep nesting and self-calling macros, and loops as long as it
- * is told to: this file bounds source size, nesting, range(), output size and time, and renders on
- * a thread with a large stack of its own, so that any template gives text or an error.
+ * chat_template: a chat template applied to messages, as transformers' apply_chat_template does it,
+ * by the engine in template/. Any template gives text or an error, in bounded time and memory, and on
+ * the stack of the caller.
  * Threads: any; a compiled template is immutable and may render on several threads.
  */
 #ifndef INF_TEXT_CHAT_TEMPLATE_H
@@ -18,8 +16,8 @@ extern "C" {
 
 struct chat_template;
 
-/* Whether the work has lost its point: asked between any two steps of it, on a thread of its own
- * while the caller waits. */
+/* Whether the work has lost its point: asked every fraction of a millisecond, on the thread that
+ * renders. */
 struct text_stop {
     bool (*requested)(void *arg);
     void *arg;
@@ -32,9 +30,11 @@ struct chat_input {
     inf_text variables_json; /* absent, or an object of further variables */
     bool add_generation_prompt;
     struct text_stop stop; /* requested may be NULL */
+    int64_t now;           /* seconds since 1970 for strftime_now; 0: the clock */
 };
 
-/* source: the template's text. bos, eos: the tokens' texts, "" for none.
+/* source: the template's text. bos, eos: the tokens' texts, NULL or "" for none: then the template
+ * finds no such variable.
  * Errors: TEMPLATE (with the line where it can be told), NO_MEMORY. */
 int32_t chat_template_compile(struct chat_template **out, inf_text source, const char *bos,
                               const char *eos, inf_error *err);
@@ -55,7 +55,7 @@ int32_t chat_messages_to_json(const inf_message *messages, size_t n, struct buff
                               inf_error *err);
 
 /* A JSON schema as a GBNF grammar (common/json-schema-to-grammar). INVALID_ARGUMENT says why a
- * schema cannot be used. Appends to `out`. Bounded like templates. */
+ * schema cannot be used. Appends to `out`. Bounded. */
 int32_t json_schema_to_grammar(inf_text schema, struct buffer *out, inf_error *err);
 
 #ifdef __cplusplus

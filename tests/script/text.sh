@@ -108,13 +108,13 @@ expect_output '<h><i><x>' render -m "$work/lists.gguf"
 printf '%s' '[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]' >"$work/messages"
 expect_error 5 'messages\[0\]: content has a part of type "image_url"' render -m "$model"
 for messages in '' '5' '"x"' '{}' '[5]' '{"messages":5}' '[{"role":"user","content":"x"}' '[{"content":"x"}]' \
-    '{"messages":[],"messages":[]}' '[{"role":"user"}]' '[{"role":"user","content":null}]' \
+    '[{"role":"user"}]' '[{"role":"user","content":null}]' \
     '[{"role":"user","content":{"a":1}}]' '[{"role":"user","content":5}]' '[{"role":"user","content":["x"]}]'; do
     printf '%s' "$messages" >"$work/messages"
     expect_error 3 'messages|role' render -m "$model"
 done
 printf '[{"role":"user","content":"\377"}]' >"$work/messages"
-expect_error 3 'messages: not JSON.*decode byte 0xff' render -m "$model"
+expect_error 3 'messages: not JSON.*not valid UTF-8' render -m "$model"
 input=/dev/null
 
 # ---- no weights are needed, and the settings of one's own

@@ -38,7 +38,8 @@ static void release(struct outcome *o)
 static struct outcome render_all(inf_text source, inf_text messages, const char *system,
                                  const char *variables, bool prompt)
 {
-    struct chat_input input = {messages, inf_str(system), inf_str(variables), prompt, {NULL, NULL}};
+    struct chat_input input = {messages, inf_str(system), inf_str(variables),
+                               prompt,   {NULL, NULL},    0};
     struct outcome o = {0};
     struct chat_template *t = NULL;
 
@@ -305,7 +306,6 @@ static void statements_and_expressions_work_under_guard(void **state)
     assert_renders("{{ [3, 1, 2] | sort | join }}{{ ['b', 'a'] | sort | first }}", "[]", "123a");
     assert_renders("{{ 'aXbX' | replace('X', '--') }}{{ 7 % 4 }}{{ 4 is divisibleby 2 }}", "[]",
                    "a--b--3True");
-    assert_renders("{% set l = [] %}{% set _ = l.append('x') %}{{ l | length }}", "[]", "1");
     assert_renders("{{ 'ab' ~ 'cd' | capitalize }}{{ ('ab' ~ 'cd') | capitalize }}", "[]",
                    "abCdAbcd");
     assert_renders("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}"
@@ -317,36 +317,35 @@ static void statements_and_expressions_work_under_guard(void **state)
 static void an_error_names_its_line(void **state)
 {
     (void)state;
-    assert_template_error("a\nb\n{{ 1 1 }}", "line 3: Expected }}");
+    assert_template_error("a\nb\n{{ 1 1 }}",
+                          "line 3: expected token 'end of print statement', got 'integer'");
     assert_template_error("a\n{{ none + 1 }}", "line 2: ");
-    assert_template_error("\n\n{{ 'x' | nosuch }}", "line 3: Unknown (built-in) filter 'nosuch'");
-    assert_template_error("{% nosuch %}", "Unknown statement: nosuch");
+    assert_template_error("\n\n{{ 'x' | nosuch }}", "line 3: No filter named 'nosuch'.");
+    assert_template_error("{% nosuch %}", "Encountered unknown tag 'nosuch'.");
     assert_template_error("{{ raise_exception('no\nway') }}", "refuses the messages: no way");
     assert_template_error("{{ raise_exception(messages) }}",
                           "refuses the messages: [{'role': 'user', 'content': 'Hello'}]");
     assert_template_error("{{ raise_exception(none) }}", "refuses the messages: None");
     assert_template_error("{{ raise_exception(5) }}", "refuses the messages: 5");
     assert_template_error("\n{{ raise_exception() }}",
-                          "line 2: Function 'raise_exception' expected");
+                          "line 2: raise_exception() is missing a required argument");
 }
 
 /* No names of C++ types and functions. */
 static void errors_are_in_words(void **state)
 {
     (void)state;
-    assert_template_error("{{ range('x') }}", "range() takes integers");
-    assert_template_error("{{ strftime_now(5) }}",
-                          "line 1: Function 'strftime_now' expected a text, got Integer");
-    assert_template_error("{{ 'x'.startswith(5) }}", "expected a text, got Integer");
-    assert_template_error("{{ [1].pop('x') }}", "String is not an int value");
+    assert_template_error("{{ range('x') }}", "'str' object cannot be interpreted as an integer");
+    assert_template_error("{{ strftime_now(5) }}", "line 1: argument must be str, not int");
+    assert_template_error("{{ 'x'.startswith(5) }}",
+                          "startswith first arg must be str or a tuple of str, not int");
+    assert_template_error("{{ messages[0].x.y }}", "'dict object' has no attribute 'x'");
     assert_template_error("a\n{{ 99999999999999999999999 }}",
-                          "line 2: the number 99999999999999999999999 is too large");
-    assert_template_error("{{ -9223372036854775809 }}", "is too large");
-    assert_template_error("{{ 'x' | format(5) }}", "line 1: the filter format is not supported");
-    assert_template_error("{% filter format(5) %}%s{% endfilter %}", "format is not supported");
+                          "line 2: an integer has more than 64 bits");
+    assert_template_error("{{ -9223372036854775809 }}", "more than 64 bits");
+    assert_template_error("{{ 'a' + 5 }}", "can only concatenate str (not \"int\") to str");
 }
 
-/* As jinja2 does; the engine drops None and refuses numbers. */
 static void tilde_joins_anything(void **state)
 {
     (void)state;
@@ -363,13 +362,11 @@ static void wrong_sums_are_errors(void **state)
 {
     (void)state;
     assert_template_error("{{ 1 / 0 }}", "division by zero");
-    assert_template_error("{{ 1 % 0.0 }}", "division by zero");
-    assert_template_error("{{ 4 is divisibleby 0 }}", "divisibleby");
-    assert_template_error("{{ test_is_divisibleby(4, 0) }}", "divisibleby");
-    assert_template_error("{{ [4] | select('divisibleby', 0) | list }}", "divisibleby");
-    assert_template_error("{{ 9007199254740993 * 3 }}", "2^53");
-    assert_template_error("{{ [9, '10a', 10] | sort }}", "sorted");
-    assert_template_error("{{ 'é'[0] }}", "cuts a character");
+    assert_template_error("{{ 1 % 0.0 }}", "float modulo");
+    assert_template_error("{{ 4 is divisibleby 0 }}", "by zero");
+    assert_template_error("{{ [4] | select('divisibleby', 0) | list }}", "by zero");
+    assert_template_error("{{ [9, '10a', 10] | sort }}", "'<' not supported between instances of");
+    assert_renders("{{ 9007199254740993 * 3 }}|{{ 'é'[0] }}", "[]", "27021597764222979|é");
 }
 
 /* ------------------------------------------------------------------ hostile templates */
@@ -381,12 +378,11 @@ static void deep_nesting_is_an_error(void **state)
         const char *middle;
         const char *after;
     } deep[] = {
-        {"(", "1", ")"},       {"[", "1", "]"},      {"{1:", "1", "}"},  {"f(", "1", ")"},
-        {"x[", "1", "]"},      {"not ", "1", ""},    {"- ", "1", ""},    {"1 if 1 else ", "1", ""},
-        {"", "x", "|upper"},   {"", "x", ".y"},      {"", "x", "()"},    {"", "1", "+1"},
-        {"", "1", " and 1"},   {"", "1", " is odd"}, {"", "1", " in x"}, {"", "x", "[0]"},
-        {"(not [", "1", "])"}, {"(", "", ""},        {"{", "", ""},      {"", "1", "~1"},
-    };
+        {"(", "1", ")"},     {"[", "1", "]"},      {"{1:", "1", "}"}, {"f(", "1", ")"},
+        {"x[", "1", "]"},    {"not ", "1", ""},    {"- ", "1", ""},   {"1 if 1 else ", "1", ""},
+        {"", "x", "|upper"}, {"", "x", ".y"},      {"", "x", "()"},   {"", "1", "+1"},
+        {"", "1", " and 1"}, {"", "1", " is odd"}, {"", "x", "[0]"},  {"(not [", "1", "])"},
+        {"(", "", ""},       {"{", "", ""}};
 
     (void)state;
     for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
@@ -435,15 +431,15 @@ static void deep_blocks_are_errors(void **state)
     }
 }
 
-static void a_chain_of_elif_is_nesting(void **state)
+static void a_chain_of_elif_is_no_nesting(void **state)
 {
     char *chain = nested("{% elif 1 %}", 5000, "x", "");
     struct buffer source;
 
     (void)state;
     buffer_init(&source, BUFFER_NO_LIMIT);
-    assert_true(buffer_printf(&source, "{%% if 1 %%}%s{%% endif %%}", chain));
-    assert_template_error(source.data, "nested deeper");
+    assert_true(buffer_printf(&source, "{%% if 0 %%}%s{%% endif %%}", chain));
+    assert_renders(source.data, "[]", "");
     buffer_free(&source);
     mem_free(chain);
 }
@@ -455,7 +451,7 @@ static void assert_stops(const char *source, const char *message)
 
     if (o.code != INF_ERROR_TEMPLATE)
         fail_msg("%.60s: %d %s", source, (int)o.code, o.err.message);
-    if (!strstr(o.err.message, message) && !strstr(o.err.message, "ms of CPU time"))
+    if (!strstr(o.err.message, message) && !strstr(o.err.message, "CPU time is used up"))
         fail_msg("%.60s: \"%s\" does not say \"%s\"", source, o.err.message, message);
     release(&o);
 }
@@ -463,24 +459,26 @@ static void assert_stops(const char *source, const char *message)
 static void endless_recursion_is_an_error(void **state)
 {
     (void)state;
-    assert_stops("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "call each other");
-    assert_stops("{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}", "call each other");
+    assert_stops("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "calls itself without end");
+    assert_stops("{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}",
+                 "calls itself without end");
     assert_stops("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}"
                  "{% endmacro %}{{ a() }}",
-                 "call each other");
-    assert_stops("{% macro m() %}{% call m() %}{% endcall %}{% endmacro %}{{ m() }}",
-                 "call each other");
+                 "calls itself without end");
+    assert_stops("{% macro m() %}{% if false %}{{ caller() }}{% endif %}{% call m() %}{% endcall %}"
+                 "{% endmacro %}{{ m() }}",
+                 "calls itself without end");
     assert_stops("{% macro m() %}{{ caller() }}{% endmacro %}"
                  "{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}",
-                 "call each other");
+                 "calls itself without end");
 }
 
 static void loops_end(void **state)
 {
     (void)state;
-    assert_stops("{% for a in range(1000000000) %}{% endfor %}", "range()");
+    assert_stops("{% for a in range(1000000000) %}{% endfor %}", "Range too big");
     assert_stops("{% for a in range(-9223372036854775807, 9223372036854775807) %}{% endfor %}",
-                 "range()");
+                 "Range too big");
     assert_stops("{% for a in range(0, 9223372036854775807, 9223372036854775806) %}{{ a }}"
                  "{% endfor %}{{ 1/0 }}",
                  "division");
@@ -530,31 +528,26 @@ static void texts_and_lists_do_not_grow_without_bound(void **state)
     (void)state;
     assert_stops("{% set ns = namespace(s='x') %}{% for i in range(40) %}"
                  "{% set ns.s = ns.s + ns.s %}{% endfor %}{{ ns.s }}",
-                 "bytes");
+                 "memory");
     assert_stops("{% set ns = namespace(s=['x']) %}{% for i in range(40) %}"
                  "{% set ns.s = ns.s + ns.s %}{% endfor %}",
-                 "");
+                 "memory");
     assert_stops("{% set ns = namespace(s='x') %}{% for i in range(80) %}"
                  "{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
-                 "parts");
+                 "memory");
     assert_stops("{% set ns = namespace(s='x') %}{% for i in range(1000) %}"
                  "{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s | tojson }}",
-                 "nested deeper");
-    assert_stops("{% set x = 'x' %}{% for i in range(90000) %}{% set x = [x] %}{% endfor %}",
-                 "nested deeper");
-    assert_stops("{{ 'x' * 1099511627776 }}", "bytes");
-    assert_stops("{{ 1099511627776 * 'x' }}", "bytes");
-    assert_stops("{{ 'x' | indent(8000000000, true) }}", "indent");
-    assert_stops("{{ [1] | tojson(indent=2000000000) }}", "indent");
-    assert_stops("{{ ('a' * 700000) | replace('a', 'bb' * 1000) }}", "bytes");
-    assert_stops("{{ ('a' * 700000) | replace('a', 'bb') }}", "take too long");
-    assert_stops("{{ ('a,' * 700000).split(',') }}", "take too long");
-    assert_stops("{{ ('a' * 350000 ~ 'b') in ('a' * 700000) }}", "take too long");
-    assert_stops("{% set s = 'x' * 700000 %}{% set s = s + s + s + s + s + s + s + s %}{% set ns = "
-                 "namespace(l=[]) %}"
-                 "{% for i in range(300) %}{% set ns.l = ns.l + [s[1:]] %}{% endfor %}",
-                 "bytes");
-    assert_stops("{{ 'abc'[0:9223372036854775807:9223372036854775807] }}", "out of range");
+                 "nested too deeply");
+    assert_stops("{{ 'x' * 1099511627776 }}", "memory");
+    assert_stops("{{ 1099511627776 * 'x' }}", "memory");
+    assert_stops("{{ 'x' | indent(8000000000, true) }}", "memory");
+    assert_stops("{{ [1] | tojson(indent=2000000000) }}", "memory");
+    assert_stops("{{ ('a' * 700000) | replace('a', 'bb' * 1000) }}", "memory");
+    assert_stops("{% for i in range(99999) %}{{ 'x' * 100000 }}{% endfor %}", "longer than");
+    assert_stops("{% set s = 'x' * 700000 %}{% for i in range(99999) %}{{ s is lower }}"
+                 "{% endfor %}",
+                 "steps");
+    assert_renders("{{ 'abc'[0:9223372036854775807:9223372036854775807] }}", "[]", "a");
 }
 
 static void blank_parts_are_trimmed_in_linear_time(void **state)
@@ -563,23 +556,24 @@ static void blank_parts_are_trimmed_in_linear_time(void **state)
     assert_renders("{{ (' ' * 500000) | trim }}.", "[]", ".");
 }
 
-static void nothing_contains_itself(void **state)
+static void what_changes_a_value_is_refused(void **state)
 {
     (void)state;
-    assert_template_error("{% set l = [1] %}{% set _ = l.append(l) %}{{ l }}", "contain itself");
-    assert_template_error("{% set l = [1] %}{% set _ = l | append([[l]]) %}{{ l }}",
-                          "contain itself");
-    assert_template_error("{% set l = [1] %}{% set f = l.append %}{{ f(l) }}", "contain itself");
-    assert_template_error("{% set l = [1] %}{% set _ = l.append(x=l) %}", "contain itself");
-    assert_template_error("{% set l = [1] %}{% set f = l.append %}{% call f(l) %}{% endcall %}",
-                          "macros only");
+    assert_template_error("{% set l = [1] %}{% set _ = l.append(l) %}{{ l }}",
+                          "access to attribute 'append' of 'list' object is unsafe.");
+    assert_template_error("{{ messages.pop() }}", "unsafe");
+    assert_template_error("{{ messages[0].update(a=1) }}", "unsafe");
+    assert_template_error("{{ messages.__class__.mro() }}", "unsafe");
+}
+
+/* Only a namespace can. */
+static void what_contains_itself_is_an_error(void **state)
+{
+    (void)state;
     assert_template_error("{% set n = namespace() %}{% set n.n = n %}{{ n | tojson }}",
-                          "contain itself");
+                          "not JSON serializable");
     assert_template_error("{% set n = namespace() %}{% set n.n = {'a': [n]} %}{{ n }}",
-                          "contain itself");
-    assert_template_error("{% set n = namespace() %}{% macro m() %}{% set n.f = caller %}"
-                          "{% endmacro %}{% call m() %}{% endcall %}",
-                          "function");
+                          "nested too deeply");
 }
 
 static void a_source_that_is_no_template_is_an_error(void **state)
@@ -593,25 +587,26 @@ static void a_source_that_is_no_template_is_an_error(void **state)
     assert_template_error("\xff\xfe{{ 1 }}", "not valid UTF-8");
     assert_template_error("{{ '\xc3' }}", "not valid UTF-8");
     assert_template_error("{{", "cannot be used");
-    assert_template_error("{#", "cannot be used");
+    assert_template_error("{# ", "cannot be used");
     assert_template_error("{{ '\\", "cannot be used");
     assert_template_error("{{ 99999999999999999999 }}", "cannot be used");
-    assert_template_error("{% break %}", "failed");
+    assert_template_error("{% break %}", "'break' outside loop");
     o = render_all((inf_text){"a\0b", 3}, inf_str("[]"), NULL, NULL, true);
     assert_int_equal(o.code, INF_OK);
     assert_int_equal(o.text.len, 3);
     release(&o);
 }
 
-static void many_variables_are_an_error(void **state)
+static void many_variables_are_fine(void **state)
 {
     struct buffer source;
 
     (void)state;
     buffer_init(&source, BUFFER_NO_LIMIT);
     for (int i = 0; i < 600; i++)
-        assert_true(buffer_printf(&source, "{%% set v%d = 1 %%}", i));
-    assert_template_error(source.data, "variables");
+        assert_true(buffer_printf(&source, "{%% set v%d = %d %%}", i, i));
+    assert_true(buffer_append_str(&source, "{{ v599 }}"));
+    assert_renders(source.data, "[]", "599");
     buffer_free(&source);
 }
 
@@ -620,13 +615,17 @@ static void many_variables_are_an_error(void **state)
 static void messages_that_are_not_messages_are_refused(void **state)
 {
     char *deep = nested("[", 200000, "", "]");
-    char *wide = nested("1,", 600000, "", "");
+    char *values = nested("1,", 600000, "", "");
+    struct buffer all;
 
     (void)state;
     assert_messages_refused(inf_str(deep), "nested deeper than 128 at byte 128");
-    assert_messages_refused(inf_str(wide), "more than 500000 values");
+    buffer_init(&all, BUFFER_NO_LIMIT);
+    assert_true(buffer_printf(&all, "[%s", values));
+    assert_messages_refused(inf_str(all.data), "more than 500000 values");
+    buffer_free(&all);
+    mem_free(values);
     mem_free(deep);
-    mem_free(wide);
     assert_messages_refused(inf_str(""), "not JSON");
     assert_messages_refused(NO_TEXT, "not JSON");
     assert_messages_refused(inf_str("[{]"), "line 1 column");
@@ -635,7 +634,7 @@ static void messages_that_are_not_messages_are_refused(void **state)
     assert_messages_refused(inf_str("[1]"), "messages[0] is not an object");
     assert_messages_refused(inf_str("[{\"role\":\"user\",\"content\":\"x\"},{\"content\":\"x\"}]"),
                             "messages[1] has no text \"role\"");
-    assert_messages_refused(inf_str("[{\"role\":\"a\",\"role\":\"b\"}]"), "duplicate");
+    assert_messages_refused(inf_str("[{\"role\":\"a\",\"n\":9223372036854775808}]"), "64 bits");
 }
 
 /* ------------------------------------------------------------------ contents */
@@ -700,7 +699,7 @@ static void tool_calls_go_without_a_content(void **state)
 
     (void)state;
     assert_renders(source, "[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{}]}]",
-                   "TrueTrue");
+                   "FalseFalse");
     assert_renders(source, "[{\"role\":\"assistant\",\"tool_calls\":[{}]}]", "FalseFalse");
 }
 
@@ -932,15 +931,16 @@ int main(void)
         cmocka_unit_test(wrong_sums_are_errors),
         cmocka_unit_test(deep_nesting_is_an_error),
         cmocka_unit_test(deep_blocks_are_errors),
-        cmocka_unit_test(a_chain_of_elif_is_nesting),
+        cmocka_unit_test(a_chain_of_elif_is_no_nesting),
         cmocka_unit_test(endless_recursion_is_an_error),
         cmocka_unit_test(loops_end),
         cmocka_unit_test(a_rendering_stops_when_asked),
         cmocka_unit_test(texts_and_lists_do_not_grow_without_bound),
         cmocka_unit_test(blank_parts_are_trimmed_in_linear_time),
-        cmocka_unit_test(nothing_contains_itself),
+        cmocka_unit_test(what_changes_a_value_is_refused),
+        cmocka_unit_test(what_contains_itself_is_an_error),
         cmocka_unit_test(a_source_that_is_no_template_is_an_error),
-        cmocka_unit_test(many_variables_are_an_error),
+        cmocka_unit_test(many_variables_are_fine),
         cmocka_unit_test(messages_that_are_not_messages_are_refused),
         cmocka_unit_test(contents_that_are_none_are_refused),
         cmocka_unit_test(parts_that_are_no_text_are_not_supported),

@@ -1,0 +1,279 @@
+/*
+ * chat_template: see the header. Messages are prepared as transformers 5.23's apply_chat_template
+ * does it: members that are null are left out, a message's reasoning is there under both names that
+ * templates know, special tokens only where the tokenizer has them.
+ */
+#include "text/chat_template.h"
+
+#include "core/memory.h"
+#include "core/utf8.h"
+#include "text/chat_content.h"
+#include "text/template/limits.h"
+#include "text/template/template.h"
+#include "text/template/value.h"
+
+#include <string.h>
+
+#define MAX_VARIABLES 256
+
+struct chat_template {
+    struct template *compiled;
+    char *bos; /* NULL: the tokenizer has none */
+    char *eos;
+    struct content_forms forms;
+};
+
+/* One rendering. */
+struct job {
+    struct chat_template *t;
+    const struct chat_input *input;
+    int64_t deadline_us;
+};
+
+/* ------------------------------------------------------------------ variables */
+
+static void set(struct vm *vm, struct dict *d, const char *name, struct value v)
+{
+    dict_set(vm, d, v_str(text_of(vm, name)), v);
+}
+
+static struct value *member(struct vm *vm, const struct dict *d, const char *name)
+{
+    return dict_get_text(d, text_of(vm, name));
+}
+
+static _Noreturn void bad(struct vm *vm, const char *why)
+{
+    vm->detail = 0;
+    vm_throw(vm, E_ARGUMENT, "%s", why);
+}
+
+/* What is there without anybody giving it. */
+static void set_own(struct vm *vm, struct dict *variables, const struct chat_template *t)
+{
+    set(vm, variables, "tools", v_none());
+    set(vm, variables, "documents", v_none());
+    if (t->bos)
+        set(vm, variables, "bos_token", v_str(text_of(vm, t->bos)));
+    if (t->eos)
+        set(vm, variables, "eos_token", v_str(text_of(vm, t->eos)));
+}
+
+/* All members but the call's own. */
+static void set_given(struct vm *vm, struct dict *variables, const struct dict *given, bool beside)
+{
+    for (size_t i = 0; i < given->len; i++) {
+        const struct entry *e = &given->entries[i];
+
+        if (text_is(e->key.s, "add_generation_prompt"))
+            bad(vm, "template variables: \"add_generation_prompt\" is set by the call: true to "
+                    "generate, an argument to render");
+        if (beside && text_is(e->key.s, "messages"))
+            bad(vm, "template variables: \"messages\" is no variable; give them as messages");
+        dict_set(vm, variables, e->key, e->value);
+    }
+    if (variables->len > MAX_VARIABLES)
+        bad(vm, text_printf(vm, "template variables: more than %d", MAX_VARIABLES)->data);
+}
+
+static void read_variables(struct vm *vm, struct dict *variables, inf_text json)
+{
+    struct value given;
+
+    if (!json.data)
+        return;
+    given = json_parse(vm, json.data, json.len, "template variables");
+    if (given.type != V_DICT)
+        bad(vm, "template variables: not a JSON object");
+    set_given(vm, variables, given.d, true);
+}
+
+/* ------------------------------------------------------------------ messages */
+
+static void check_message(struct vm *vm, struct value message, size_t i)
+{
+    const struct value *role = message.type == V_DICT ? member(vm, message.d, "role") : NULL;
+
+    vm->detail = (int64_t)i;
+    if (message.type != V_DICT)
+        vm_throw(vm, E_ARGUMENT, "messages[%zu] is not an object", i);
+    if (!role || role->type != V_STR)
+        vm_throw(vm, E_ARGUMENT, "messages[%zu] has no text \"role\"", i);
+    check_content(vm, message.d, i);
+}
+
+/* The first name under which a message has its reasoning counts. */
+static struct value reasoning_of(struct vm *vm, const struct dict *message)
+{
+    static const char *const NAMES[] = {"reasoning_content", "thinking", "reasoning"};
+
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        const struct value *v = member(vm, message, NAMES[i]);
+
+        if (v && v->type != V_NONE)
+            return *v;
+    }
+    return v_of(V_MISSING);
+}
+
+static struct value prepared(struct vm *vm, const struct dict *message)
+{
+    struct value reasoning = reasoning_of(vm, message);
+    struct dict *d = dict_new(vm);
+
+    if (reasoning.type != V_MISSING)
+        set(vm, d, "thinking", reasoning);
+    for (size_t i = 0; i < message->len; i++)
+        if (message->entries[i].value.type != V_NONE)
+            dict_set(vm, d, message->entries[i].key, message->entries[i].value);
+    if (reasoning.type != V_MISSING)
+        set(vm, d, "reasoning_content", reasoning);
+    return v_dict(d);
+}
+
+static void add_system_prompt(struct vm *vm, struct list *messages, inf_text prompt)
+{
+    struct dict *message = dict_new(vm);
+
+    if (!prompt.data)
+        return;
+    if (prompt.len > MAX_JSON_BYTES)
+        bad(vm, text_printf(vm, "system_prompt: longer than %zu bytes", MAX_JSON_BYTES)->data);
+    if (!utf8_valid(prompt.data, prompt.len))
+        bad(vm, "system_prompt: not valid UTF-8");
+    set(vm, message, "role", v_str(text_of(vm, "system")));
+    set(vm, message, "content", v_str(text_wrap(vm, prompt.data, prompt.len)));
+    list_add(vm, messages, v_dict(message));
+}
+
+/* Messages as the template sees them; the other members of what was given become variables. */
+static struct list *read_messages(struct vm *vm, struct dict *variables,
+                                  const struct chat_input *input)
+{
+    struct value given = json_parse(vm, input->messages_json.data ? input->messages_json.data : "",
+                                    input->messages_json.len, "messages");
+    const struct value *found = given.type == V_DICT ? member(vm, given.d, "messages") : &given;
+    struct list *messages = list_new(vm, 0);
+
+    if (!found || found->type != V_LIST)
+        bad(vm, "messages: not a JSON array, nor an object with an array \"messages\"");
+    for (size_t i = 0; i < found->l->len; i++)
+        check_message(vm, found->l->items[i], i);
+    if (given.type == V_DICT)
+        set_given(vm, variables, given.d, false);
+    add_system_prompt(vm, messages, input->system_prompt);
+    for (size_t i = 0; i < found->l->len; i++)
+        list_add(vm, messages, prepared(vm, found->l->items[i].d));
+    return messages;
+}
+
+/* ------------------------------------------------------------------ trying a template out */
+
+struct trial {
+    const struct job *job;
+    struct list *messages;
+};
+
+static void fill_trial(struct vm *vm, struct dict *variables, void *arg)
+{
+    const struct trial *trial = arg;
+
+    set_own(vm, variables, trial->job->t);
+    set(vm, variables, "messages", v_list(trial->messages));
+    set(vm, variables, "add_generation_prompt", v_bool(true));
+}
+
+static struct template_input input_of(const struct job *job)
+{
+    return (struct template_input){
+        .stop = {job->input->stop.requested, job->input->stop.arg},
+        .deadline_us = job->deadline_us,
+        .now = job->input->now,
+    };
+}
+
+/* What the template alone makes of some messages. Only its own failures are forgiven. */
+static void try_out(struct vm *vm, struct list *messages, struct buffer *out, void *arg)
+{
+    struct trial trial = {.job = arg, .messages = messages};
+    struct template_input input = input_of(arg);
+    inf_error err = {0};
+    int32_t code;
+
+    input.fill = fill_trial;
+    input.arg = &trial;
+    code = template_render(trial.job->t->compiled, &input, out, &err);
+    if (code == INF_ERROR_CANCELLED)
+        vm_throw(vm, E_CANCELLED, "a stop was requested");
+    if (code == INF_ERROR_NO_MEMORY)
+        vm_throw(vm, E_MEMORY, "out of memory");
+    vm_refuel(vm, 0);
+}
+
+/* ------------------------------------------------------------------ rendering */
+
+static void fill(struct vm *vm, struct dict *variables, void *arg)
+{
+    struct job *job = arg;
+    struct content_renderer renderer = {try_out, job};
+    struct list *messages;
+
+    set_own(vm, variables, job->t);
+    messages = read_messages(vm, variables, job->input);
+    read_variables(vm, variables, job->input->variables_json);
+    content_forms_apply(&job->t->forms, vm, messages, &renderer);
+    set(vm, variables, "messages", v_list(messages));
+    set(vm, variables, "add_generation_prompt", v_bool(job->input->add_generation_prompt));
+}
+
+int32_t chat_template_render(const struct chat_template *t, const struct chat_input *input,
+                             struct buffer *out, inf_error *err)
+{
+    struct job job = {.t = (struct chat_template *)(uintptr_t)t, /* forms change, atomically */
+                      .input = input,
+                      .deadline_us = template_deadline_us()};
+    struct template_input all = input_of(&job);
+
+    all.fill = fill;
+    all.arg = &job;
+    return template_render(t->compiled, &all, out, err);
+}
+
+/* ------------------------------------------------------------------ life */
+
+/* NULL for "". false: out of memory. */
+static bool copy_token(char **out, const char *token)
+{
+    if (!token || !*token)
+        return true;
+    *out = mem_strdup(token);
+    return *out != NULL;
+}
+
+int32_t chat_template_compile(struct chat_template **out, inf_text source, const char *bos,
+                              const char *eos, inf_error *err)
+{
+    struct chat_template *t = mem_calloc(1, sizeof *t);
+    int32_t code;
+
+    *out = NULL;
+    if (!t || !copy_token(&t->bos, bos) || !copy_token(&t->eos, eos))
+        code = error_no_memory(err);
+    else
+        code = template_compile(&t->compiled, source, err);
+    if (code == INF_OK)
+        *out = t;
+    else
+        chat_template_free(t);
+    return code;
+}
+
+void chat_template_free(struct chat_template *t)
+{
+    if (!t)
+        return;
+    template_free(t->compiled);
+    mem_free(t->bos);
+    mem_free(t->eos);
+    mem_free(t);
+}

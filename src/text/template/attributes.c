@@ -1,0 +1,567 @@
+/*
+ * attributes: what `x.name`, `x[key]` and `x(...)` give: the sandboxed environment's getattr, getitem
+ * and call.
+ */
+#include "text/template/engine.h"
+#include "text/template/functions.h"
+#include "text/template/iter.h"
+
+#include <string.h>
+
+bool refused_name(const struct text *name)
+{
+    static const char *const NAMES[] = {"lipsum", "random", "urlize", "xmlattr", "encode"};
+
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (text_is(name, NAMES[i]))
+            return true;
+    return false;
+}
+
+/* ------------------------------------------------------------------ the sandbox */
+
+/* Names that every Python object has. */
+static const char *const DUNDERS[] = {
+    "__class__",   "__delattr__", "__dir__",           "__doc__",          "__eq__",
+    "__format__",  "__ge__",      "__getattribute__",  "__getstate__",     "__gt__",
+    "__hash__",    "__init__",    "__init_subclass__", "__le__",           "__lt__",
+    "__ne__",      "__new__",     "__reduce__",        "__reduce_ex__",    "__repr__",
+    "__setattr__", "__sizeof__",  "__str__",           "__subclasshook__",
+};
+static const char *const LIST_MUTATORS[] = {"append", "clear", "pop",    "reverse",
+                                            "insert", "sort",  "extend", "remove"};
+static const char *const DICT_MUTATORS[] = {"clear", "pop", "popitem", "setdefault", "update"};
+
+static bool among(const struct text *name, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (text_is(name, names[i]))
+            return true;
+    return false;
+}
+#define AMONG(name, names) among(name, names, sizeof(names) / sizeof *(names))
+
+static bool has_len(struct value v)
+{
+    switch (v.type) {
+    case V_STR:
+    case V_LIST:
+    case V_TUPLE:
+    case V_DICT:
+    case V_RANGE:
+    case V_VIEW:
+    case V_LOOP:
+    case V_UNDEFINED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool has_dunder(struct value v, const struct text *name)
+{
+    if (AMONG(name, DUNDERS))
+        return true;
+    if (text_is(name, "__len__"))
+        return has_len(v);
+    if (text_is(name, "__iter__"))
+        return has_len(v) || v.type == V_ITER;
+    if (text_is(name, "__getitem__"))
+        return has_len(v) && v.type != V_VIEW && v.type != V_LOOP;
+    if (text_is(name, "__contains__"))
+        return has_len(v) && v.type != V_LOOP && (v.type != V_VIEW || v.view->kind != VIEW_VALUES);
+    if (text_is(name, "__html__"))
+        return v.type == V_STR && v.s->safe;
+    if (text_is(name, "__call__"))
+        return v.type == V_MACRO || v.type == V_BUILTIN || v.type == V_METHOD ||
+               v.type == V_JOINER || v.type == V_LOOP || v.type == V_BLOCK || v.type == V_UNDEFINED;
+    return false;
+}
+
+static bool is_mutator(struct value v, const struct text *name)
+{
+    return (v.type == V_LIST && AMONG(name, LIST_MUTATORS)) ||
+           (v.type == V_DICT && AMONG(name, DICT_MUTATORS));
+}
+
+bool is_attribute_name(const struct text *name)
+{
+    struct text none = {.data = "", .len = 0};
+    struct list list = {.items = NULL};
+    struct dict dict = {.entries = NULL};
+
+    return name->data[0] == '_' || AMONG(name, LIST_MUTATORS) || AMONG(name, DICT_MUTATORS) ||
+           find_method(v_str(&none), name) || find_method(v_list(&list), name) ||
+           find_method(v_dict(&dict), name);
+}
+
+struct value unsafe_attribute(struct render *r, struct value object, const struct text *name)
+{
+    struct undefined *u = VM_NEW(r->vm, struct undefined);
+
+    memset(u, 0, sizeof *u);
+    u->hint = text_printf(r->vm, "access to attribute %s of '%s' object is unsafe.",
+                          repr_chars(r->vm, v_str(name)), type_name(object));
+    u->security = true;
+    return (struct value){.type = V_UNDEFINED, .u = u};
+}
+
+/* ------------------------------------------------------------------ attributes of types */
+
+static struct value text_value(struct render *r, const struct text *name)
+{
+    return name ? v_str(name) : v_none();
+    (void)r;
+}
+
+static struct value macro_attribute(struct render *r, const struct macro *m,
+                                    const struct text *name)
+{
+    if (text_is(name, "name"))
+        return text_value(r, m->info->name);
+    if (text_is(name, "catch_kwargs"))
+        return v_bool(m->info->takes_kwargs);
+    if (text_is(name, "catch_varargs"))
+        return v_bool(m->info->takes_varargs);
+    if (text_is(name, "caller"))
+        return v_bool(m->info->takes_caller);
+    if (text_is(name, "explicit_caller"))
+        return v_bool(m->info->explicit_caller);
+    if (text_is(name, "arguments")) {
+        struct list *names = list_new(r->vm, m->info->n);
+
+        for (size_t i = 0; i < m->info->n; i++)
+            list_add(r->vm, names, v_str(m->info->names[i]));
+        return v_tuple(names);
+    }
+    return v_of(V_MISSING);
+}
+
+static struct value number_attribute(struct value v, const struct text *name)
+{
+    struct value number = v.type == V_BOOL ? v_int(v.b) : v;
+
+    if (text_is(name, "real"))
+        return number;
+    if (text_is(name, "imag"))
+        return v.type == V_FLOAT ? v_float(0) : v_int(0);
+    if (v.type != V_FLOAT && text_is(name, "numerator"))
+        return number;
+    if (v.type != V_FLOAT && text_is(name, "denominator"))
+        return v_int(1);
+    return v_of(V_MISSING);
+}
+
+static struct value range_attribute(const struct range *range, const struct text *name)
+{
+    if (text_is(name, "start"))
+        return v_int(range->start);
+    if (text_is(name, "stop"))
+        return v_int(range->stop);
+    return text_is(name, "step") ? v_int(range->step) : v_of(V_MISSING);
+}
+
+static struct value loop_attribute(struct render *r, struct loop *loop, const struct text *name)
+{
+    if (text_is(name, "index"))
+        return v_int(loop->index0 + 1);
+    if (text_is(name, "index0"))
+        return v_int(loop->index0);
+    if (text_is(name, "first"))
+        return v_bool(loop->index0 == 0);
+    if (text_is(name, "last"))
+        return v_bool(!loop_peek(r->vm, loop));
+    if (text_is(name, "length"))
+        return v_int(loop_length(r->vm, loop));
+    if (text_is(name, "revindex"))
+        return v_int(loop_length(r->vm, loop) - loop->index0);
+    if (text_is(name, "revindex0"))
+        return v_int(loop_length(r->vm, loop) - loop->index0 - 1);
+    if (text_is(name, "depth"))
+        return v_int(loop->depth0 + 1);
+    if (text_is(name, "depth0"))
+        return v_int(loop->depth0);
+    if (text_is(name, "previtem"))
+        return loop->index0 == 0 ? undefined_new(r->vm, "there is no previous item") : loop->before;
+    if (text_is(name, "nextitem"))
+        return loop_peek(r->vm, loop) ? loop->after : undefined_new(r->vm, "there is no next item");
+    return v_of(V_MISSING);
+}
+
+static struct value cycler_attribute(const struct cycler *c, const struct text *name)
+{
+    if (text_is(name, "current"))
+        return c->items->items[c->pos];
+    if (text_is(name, "pos"))
+        return v_int((int64_t)c->pos);
+    return text_is(name, "items") ? v_tuple(c->items) : v_of(V_MISSING);
+}
+
+static struct value own_attribute(struct render *r, struct value v, struct text *name)
+{
+    struct value *found;
+
+    switch (v.type) {
+    case V_BOOL:
+    case V_INT:
+    case V_FLOAT:
+        return number_attribute(v, name);
+    case V_RANGE:
+        return range_attribute(v.r, name);
+    case V_LOOP:
+        return loop_attribute(r, v.loop, name);
+    case V_MACRO:
+        return macro_attribute(r, v.macro, name);
+    case V_CYCLER:
+        return cycler_attribute(v.cycler, name);
+    case V_NAMESPACE:
+        found = dict_get_text(v.d, name);
+        return found ? *found : v_of(V_MISSING);
+    case V_TUPLE:
+        if (v.l->group && text_is(name, "grouper"))
+            return v.l->items[0];
+        return v.l->group && text_is(name, "list") ? v.l->items[1] : v_of(V_MISSING);
+    default:
+        return v_of(V_MISSING);
+    }
+}
+
+struct value type_attribute(struct render *r, struct value object, const struct text *name)
+{
+    struct text *key = (struct text *)(uintptr_t)name;
+    struct value v = own_attribute(r, object, key);
+    const struct builtin *fn;
+    struct method *m;
+
+    if (v.type != V_MISSING)
+        return v;
+    if (is_mutator(object, name) ||
+        (name->len > 4 && name->data[0] == '_' && has_dunder(object, name)))
+        return unsafe_attribute(r, object, name);
+    fn = find_method(object, name);
+    if (!fn)
+        return v;
+    m = VM_NEW(r->vm, struct method);
+    *m = (struct method){.self = object, .fn = fn};
+    return (struct value){.type = V_METHOD, .method = m};
+}
+
+struct value get_attribute(struct render *r, struct value object, struct text *name)
+{
+    struct value v;
+    struct value *found;
+
+    if (object.type == V_UNDEFINED && has_dunder(object, name))
+        return unsafe_attribute(r, object, name);
+    check_defined(r->vm, object);
+    v = type_attribute(r, object, name);
+    if (v.type != V_MISSING)
+        return v;
+    if (object.type == V_DICT) {
+        found = dict_get_text(object.d, name);
+        if (found)
+            return *found;
+    }
+    if (object.type == V_SELF) {
+        const struct block_info *block = find_block(r, name);
+
+        if (block)
+            return (struct value){.type = V_BLOCK, .p = (void *)(uintptr_t)block};
+    }
+    return undefined_item(r->vm, object, v_str(name));
+}
+
+/* ------------------------------------------------------------------ items */
+
+/* The index of an item, counted from the end where negative; -1: outside. */
+static int64_t position(int64_t index, int64_t len)
+{
+    if (index < 0)
+        index += len;
+    return index >= 0 && index < len ? index : -1;
+}
+
+static struct value sequence_item(struct render *r, struct value object, int64_t index)
+{
+    int64_t at = position(index, value_len(r->vm, object));
+
+    if (at < 0)
+        return v_of(V_MISSING);
+    if (object.type == V_RANGE)
+        return v_int(object.r->start + at * object.r->step);
+    if (object.type != V_STR)
+        return object.l->items[at];
+    vm_step(r->vm, text_ascii(object.s) ? 1 : (size_t)at / 8 + 1);
+    return v_str(text_marked(r->vm, text_slice(r->vm, object.s, (size_t)at, (size_t)at + 1),
+                             object.s->safe));
+}
+
+static struct value item_of(struct render *r, struct value object, struct value key)
+{
+    struct value *found;
+
+    switch (object.type) {
+    case V_DICT:
+        found = value_hashable(r->vm, key) ? dict_get(r->vm, object.d, key) : NULL;
+        return found ? *found : v_of(V_MISSING);
+    case V_STR:
+    case V_LIST:
+    case V_TUPLE:
+    case V_RANGE:
+        if (key.type == V_SLICE)
+            return get_slice(r, object, key.slice);
+        return is_integer(key) ? sequence_item(r, object, key.type == V_BOOL ? key.b : key.i)
+                               : v_of(V_MISSING);
+    default:
+        return v_of(V_MISSING);
+    }
+}
+
+struct value get_item(struct render *r, struct value object, struct value key)
+{
+    struct value v;
+
+    check_defined(r->vm, object);
+    v = item_of(r, object, key);
+    if (v.type != V_MISSING)
+        return v;
+    if (key.type == V_STR) {
+        if (object.type == V_SELF)
+            return get_attribute(r, object, key.s);
+        v = type_attribute(r, object, key.s);
+        if (v.type != V_MISSING)
+            return v;
+    }
+    return undefined_item(r->vm, object, key);
+}
+
+/* ------------------------------------------------------------------ slices */
+
+static int64_t slice_bound(struct render *r, struct value v, int64_t fallback)
+{
+    if (v.type == V_NONE)
+        return fallback;
+    if (!is_integer(v))
+        vm_throw(r->vm, E_TYPE,
+                 "slice indices must be integers or None or have an __index__ method");
+    return v.type == V_BOOL ? v.b : v.i;
+}
+
+static int64_t clamp(int64_t at, int64_t len, int64_t low, int64_t high)
+{
+    if (at < 0) {
+        at += len;
+        return at < low ? low : at;
+    }
+    return at > high ? high : at;
+}
+
+struct bounds {
+    int64_t start;
+    int64_t stop;
+    int64_t step;
+    int64_t n;
+};
+
+static struct bounds slice_bounds(struct render *r, const struct slice *slice, int64_t len)
+{
+    struct bounds b;
+    int64_t high;
+    int64_t low;
+
+    b.step = slice_bound(r, slice->step, 1);
+    if (b.step == 0)
+        vm_throw(r->vm, E_VALUE, "slice step cannot be zero");
+    if (b.step == INT64_MIN)
+        b.step = -INT64_MAX;
+    low = b.step < 0 ? -1 : 0;
+    high = b.step < 0 ? len - 1 : len;
+    b.start = slice->start.type == V_NONE ? (b.step < 0 ? high : low)
+                                          : clamp(slice_bound(r, slice->start, 0), len, low, high);
+    b.stop = slice->stop.type == V_NONE ? (b.step < 0 ? low : high)
+                                        : clamp(slice_bound(r, slice->stop, 0), len, low, high);
+    b.n = 0;
+    if (b.step > 0 && b.start < b.stop)
+        b.n = (b.stop - b.start - 1) / b.step + 1;
+    if (b.step < 0 && b.stop < b.start)
+        b.n = (b.start - b.stop - 1) / -b.step + 1;
+    return b;
+}
+
+static struct value text_part(struct render *r, const struct text *s, struct bounds b)
+{
+    struct builder built;
+    struct text *part;
+
+    if (b.step == 1 || b.n == 0)
+        return v_str(text_marked(
+            r->vm, text_slice(r->vm, s, (size_t)b.start, (size_t)(b.start + b.n)), s->safe));
+    build_init(&built, r->vm);
+    vm_step(r->vm, s->len / 8);
+    if (b.step == -1 && !text_ascii(s)) { /* walked once, from behind */
+        size_t end = text_offset(s, (size_t)b.start + 1);
+
+        for (int64_t i = 0; i < b.n; i++) {
+            size_t at = text_back(s->data, end);
+
+            build_add(&built, s->data + at, end - at);
+            end = at;
+        }
+    } else {
+        for (int64_t i = 0; i < b.n; i++) {
+            part = text_slice(r->vm, s, (size_t)(b.start + i * b.step),
+                              (size_t)(b.start + i * b.step) + 1);
+            build_text(&built, part);
+        }
+    }
+    return v_str(text_marked(r->vm, build_done(&built), s->safe));
+}
+
+static struct value range_part(struct render *r, const struct range *range, struct bounds b)
+{
+    struct range *part = VM_NEW(r->vm, struct range);
+
+    *part = (struct range){.start = range->start + b.start * range->step,
+                           .stop = range->start + b.stop * range->step,
+                           .step = range->step * b.step,
+                           .len = b.n};
+    return (struct value){.type = V_RANGE, .r = part};
+}
+
+struct value get_slice(struct render *r, struct value object, const struct slice *slice)
+{
+    struct bounds b;
+    struct list *l;
+
+    check_defined(r->vm, object);
+    if (object.type == V_DICT)
+        vm_throw(r->vm, E_TYPE, "unhashable type: 'slice'");
+    if (object.type != V_STR && object.type != V_LIST && object.type != V_TUPLE &&
+        object.type != V_RANGE)
+        vm_throw(r->vm, E_TYPE, "'%s' object is not subscriptable", type_name(object));
+    b = slice_bounds(r, slice, value_len(r->vm, object));
+    if (object.type == V_STR)
+        return text_part(r, object.s, b);
+    if (object.type == V_RANGE)
+        return range_part(r, object.r, b);
+    l = list_new(r->vm, (size_t)b.n);
+    for (int64_t i = 0; i < b.n; i++)
+        list_add(r->vm, l, object.l->items[b.start + i * b.step]);
+    return object.type == V_LIST ? v_list(l) : v_tuple(l);
+}
+
+/* ------------------------------------------------------------------ calls */
+
+/* Where a parameter of this name stands; -1: nowhere. */
+static int parameter(const char *params, const struct text *name, int *n, int *required)
+{
+    const char *p = params;
+    int found = -1;
+    int i = 0;
+
+    *required = -1;
+    while (*p) {
+        size_t len = strcspn(p, ",|");
+
+        if (len == 0 && *p == '|') {
+            *required = i;
+            p++;
+            continue;
+        }
+        if (name && len == name->len && memcmp(p, name->data, len) == 0)
+            found = i;
+        i++;
+        p += len;
+        if (*p == '|')
+            *required = i;
+        if (*p)
+            p++;
+    }
+    *n = i;
+    if (*required < 0)
+        *required = i;
+    return found;
+}
+
+static void bind_keywords(struct render *r, const struct builtin *fn, const char *params,
+                          bool by_keyword, struct value *args, const struct call *call)
+{
+    int n;
+    int required;
+
+    for (size_t i = 0; i < call->n_kw; i++) {
+        const struct text *name = call->kw[i].name;
+        int at;
+
+        if (!by_keyword)
+            vm_throw(r->vm, E_TYPE, "%s() takes no keyword arguments", fn->name);
+        at = parameter(params, name, &n, &required);
+        if (at < 0)
+            vm_throw(r->vm, E_TYPE, "%s() got an unexpected keyword argument '%.*s'", fn->name,
+                     (int)name->len, name->data);
+        if (args[at].type != V_MISSING)
+            vm_throw(r->vm, E_TYPE, "%s() got multiple values for argument '%.*s'", fn->name,
+                     (int)name->len, name->data);
+        args[at] = call->kw[i].value;
+    }
+}
+
+struct value call_builtin(struct render *r, const struct builtin *fn, struct value *self,
+                          const struct call *call)
+{
+    struct value args[MAX_PARAMS + 1];
+    struct value *bound = args + (self ? 1 : 0);
+    bool by_keyword = fn->params[0] != '/';
+    const char *params = by_keyword ? fn->params : fn->params + 1;
+    int n;
+    int required;
+
+    if (self)
+        args[0] = *self;
+    if (params[0] == '*')
+        return fn->run(r, args, call);
+    parameter(params, NULL, &n, &required);
+    if (call->n > (size_t)n)
+        vm_throw(r->vm, E_TYPE, "%s() takes at most %d arguments (%zu given)", fn->name, n,
+                 call->n);
+    for (int i = 0; i < n; i++)
+        bound[i] = (size_t)i < call->n ? call->args[i] : v_of(V_MISSING);
+    bind_keywords(r, fn, params, by_keyword, bound, call);
+    for (int i = 0; i < required; i++)
+        if (bound[i].type == V_MISSING)
+            vm_throw(r->vm, E_TYPE, "%s() is missing a required argument", fn->name);
+    return fn->run(r, args, call);
+}
+
+static struct value call_loop(struct render *r, struct loop *loop, const struct call *call)
+{
+    if (!loop->recurse)
+        vm_throw(r->vm, E_TYPE,
+                 "The loop must have the 'recursive' marker to be called recursively.");
+    if (call->n != 1 || call->n_kw)
+        vm_throw(r->vm, E_TYPE, "a recursive loop is called with one argument");
+    return call_recursive(r, loop->recurse, call->args[0], loop->depth0 + 1);
+}
+
+struct value call_value(struct render *r, struct value f, const struct call *call)
+{
+    check_defined(r->vm, f);
+    switch (f.type) {
+    case V_MACRO:
+        return call_macro(r, f.macro, call);
+    case V_BUILTIN:
+        return call_builtin(r, f.fn, NULL, call);
+    case V_METHOD:
+        return call_builtin(r, f.method->fn, &f.method->self, call);
+    case V_LOOP:
+        return call_loop(r, f.loop, call);
+    case V_JOINER:
+        return call_joiner(r, f, call);
+    case V_BLOCK:
+        if (call->n || call->n_kw)
+            vm_throw(r->vm, E_TYPE, "a block is called without arguments");
+        return call_block(r, f.p);
+    default:
+        vm_throw(r->vm, E_TYPE, "'%s' object is not callable", type_name(f));
+    }
+}

@@ -1,0 +1,259 @@
+/*
+ * iter: see the header.
+ */
+#include "text/template/iter.h"
+
+#include <string.h>
+
+struct iter *iter_new(struct vm *vm, const char *type,
+                      bool (*next)(struct vm *, struct iter *, struct value *), struct value source)
+{
+    struct iter *it = VM_NEW(vm, struct iter);
+
+    *it = (struct iter){.next = next, .type = type, .source = source};
+    return it;
+}
+
+struct value v_iter(struct iter *it)
+{
+    return (struct value){.type = V_ITER, .it = it};
+}
+
+bool iter_next(struct vm *vm, struct iter *it, struct value *out)
+{
+    vm_step(vm, 1);
+    if (!it->done && it->next(vm, it, out))
+        return true;
+    it->done = true;
+    return false;
+}
+
+/* ------------------------------------------------------------------ of each type */
+
+static bool next_item(struct vm *vm, struct iter *it, struct value *out)
+{
+    (void)vm;
+    if (it->pos >= it->source.l->len)
+        return false;
+    *out = it->source.l->items[it->pos++];
+    return true;
+}
+
+static bool previous_item(struct vm *vm, struct iter *it, struct value *out)
+{
+    (void)vm;
+    if (it->pos >= it->source.l->len)
+        return false;
+    *out = it->source.l->items[it->source.l->len - ++it->pos];
+    return true;
+}
+
+static bool next_char(struct vm *vm, struct iter *it, struct value *out)
+{
+    const struct text *s = it->source.s;
+    size_t at = it->pos;
+
+    if (at >= s->len)
+        return false;
+    text_next(s->data, &it->pos);
+    *out = v_str(text_wrap_counted(vm, s->data + at, it->pos - at, 1));
+    return true;
+}
+
+static bool previous_char(struct vm *vm, struct iter *it, struct value *out)
+{
+    const struct text *s = it->source.s;
+    size_t end = s->len - it->pos;
+    size_t at;
+
+    if (end == 0)
+        return false;
+    at = text_back(s->data, end);
+    it->pos = s->len - at;
+    *out = v_str(text_wrap_counted(vm, s->data + at, end - at, 1));
+    return true;
+}
+
+static bool next_number(struct vm *vm, struct iter *it, struct value *out)
+{
+    const struct range *r = it->source.r;
+
+    (void)vm;
+    if ((int64_t)it->pos >= r->len)
+        return false;
+    *out = v_int(r->start + (int64_t)it->pos++ * r->step);
+    return true;
+}
+
+static bool previous_number(struct vm *vm, struct iter *it, struct value *out)
+{
+    const struct range *r = it->source.r;
+
+    (void)vm;
+    if ((int64_t)it->pos >= r->len)
+        return false;
+    *out = v_int(r->start + (r->len - 1 - (int64_t)it->pos++) * r->step);
+    return true;
+}
+
+static struct value of_entry(struct vm *vm, enum view_kind kind, const struct entry *e)
+{
+    if (kind == VIEW_KEYS)
+        return e->key;
+    return kind == VIEW_VALUES ? e->value : tuple2(vm, e->key, e->value);
+}
+
+static bool next_entry(struct vm *vm, struct iter *it, struct value *out)
+{
+    const struct view *view = it->source.view;
+
+    if (it->pos >= view->d->len)
+        return false;
+    *out = of_entry(vm, view->kind, &view->d->entries[it->pos++]);
+    return true;
+}
+
+static bool previous_entry(struct vm *vm, struct iter *it, struct value *out)
+{
+    const struct view *view = it->source.view;
+
+    if (it->pos >= view->d->len)
+        return false;
+    *out = of_entry(vm, view->kind, &view->d->entries[view->d->len - ++it->pos]);
+    return true;
+}
+
+static bool nothing(struct vm *vm, struct iter *it, struct value *out)
+{
+    (void)vm;
+    (void)it;
+    (void)out;
+    return false;
+}
+
+static bool next_turn(struct vm *vm, struct iter *it, struct value *out)
+{
+    struct value item;
+
+    if (!loop_next(vm, it->source.loop, &item))
+        return false;
+    *out = tuple2(vm, item, it->source);
+    return true;
+}
+
+static struct value keys_of(struct vm *vm, struct dict *d)
+{
+    struct view *view = VM_NEW(vm, struct view);
+
+    *view = (struct view){.kind = VIEW_KEYS, .d = d};
+    return (struct value){.type = V_VIEW, .view = view};
+}
+
+struct iter *iter_try(struct vm *vm, struct value v)
+{
+    static const char *const VIEWS[] = {"dict_keyiterator", "dict_valueiterator",
+                                        "dict_itemiterator"};
+
+    switch (v.type) {
+    case V_ITER:
+        return v.it;
+    case V_LIST:
+        return iter_new(vm, "list_iterator", next_item, v);
+    case V_TUPLE:
+        return iter_new(vm, "tuple_iterator", next_item, v);
+    case V_STR:
+        return iter_new(vm, "str_iterator", next_char, v);
+    case V_RANGE:
+        return iter_new(vm, "range_iterator", next_number, v);
+    case V_DICT:
+        return iter_new(vm, VIEWS[VIEW_KEYS], next_entry, keys_of(vm, v.d));
+    case V_VIEW:
+        return iter_new(vm, VIEWS[v.view->kind], next_entry, v);
+    case V_UNDEFINED:
+        return iter_new(vm, "generator", nothing, v);
+    case V_LOOP:
+        return iter_new(vm, "LoopContext", next_turn, v);
+    default:
+        return NULL;
+    }
+}
+
+struct iter *iter_of(struct vm *vm, struct value v)
+{
+    struct iter *it = iter_try(vm, v);
+
+    if (!it)
+        vm_throw(vm, E_TYPE, "'%s' object is not iterable", type_name(v));
+    return it;
+}
+
+struct iter *iter_reversed(struct vm *vm, struct value v)
+{
+    switch (v.type) {
+    case V_LIST:
+        return iter_new(vm, "list_reverseiterator", previous_item, v);
+    case V_TUPLE:
+        return iter_new(vm, "reversed", previous_item, v);
+    case V_STR:
+        return iter_new(vm, "reversed", previous_char, v);
+    case V_RANGE:
+        return iter_new(vm, "range_iterator", previous_number, v);
+    case V_DICT:
+        return iter_new(vm, "dict_reversekeyiterator", previous_entry, keys_of(vm, v.d));
+    case V_VIEW:
+        return iter_new(vm, "dict_reverseiterator", previous_entry, v);
+    default:
+        return NULL;
+    }
+}
+
+struct list *list_of(struct vm *vm, struct value v)
+{
+    struct iter *it = iter_of(vm, v);
+    struct list *l = list_new(vm, 0);
+    struct value item;
+
+    while (iter_next(vm, it, &item))
+        list_add(vm, l, item);
+    return l;
+}
+
+/* ------------------------------------------------------------------ loops */
+
+int64_t loop_length(struct vm *vm, struct loop *loop)
+{
+    int64_t n;
+
+    if (loop->length >= 0)
+        return loop->length;
+    n = loop->iterable.type == V_LOOP ? -1 : value_len(vm, loop->iterable);
+    if (n < 0) {
+        struct list *rest = list_of(vm, v_iter(loop->it));
+
+        loop->it = iter_of(vm, v_list(rest));
+        n = (int64_t)rest->len + loop->index0 + 1 + (loop->after.type != V_MISSING);
+    }
+    loop->length = n;
+    return n;
+}
+
+bool loop_peek(struct vm *vm, struct loop *loop)
+{
+    if (loop->after.type != V_MISSING)
+        return true;
+    return iter_next(vm, loop->it, &loop->after);
+}
+
+bool loop_next(struct vm *vm, struct loop *loop, struct value *out)
+{
+    if (loop->after.type != V_MISSING) {
+        *out = loop->after;
+        loop->after = v_of(V_MISSING);
+    } else if (!iter_next(vm, loop->it, out)) {
+        return false;
+    }
+    loop->index0++;
+    loop->before = loop->current;
+    loop->current = *out;
+    return true;
+}

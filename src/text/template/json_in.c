@@ -1,0 +1,301 @@
+/*
+ * json_in: JSON text to values, as Python's json.loads reads it: NaN and Infinity, lone surrogates
+ * and repeated keys (the last one counts) included; integers beyond 64 bits are an error.
+ */
+#include "text/template/engine.h"
+#include "text/template/limits.h"
+
+#include "core/utf8.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+    struct vm *vm;
+    const char *s;
+    size_t len;
+    size_t at;
+    const char *what;
+    unsigned depth;
+    size_t nodes;
+};
+
+static _Noreturn void fail(struct reader *x, size_t detail, const char *why)
+{
+    x->vm->detail = (int64_t)detail;
+    vm_throw(x->vm, E_ARGUMENT, "%s: %s", x->what, why);
+}
+
+static _Noreturn void bad(struct reader *x, const char *why)
+{
+    size_t line = 1;
+    size_t start = 0;
+
+    for (size_t i = 0; i < x->at && i < x->len; i++) {
+        if (x->s[i] == '\n') {
+            line++;
+            start = i + 1;
+        }
+    }
+    fail(x, x->at,
+         text_printf(x->vm, "not JSON, line %zu column %zu: %s", line, x->at - start + 1, why)
+             ->data);
+}
+
+static void skip_blanks(struct reader *x)
+{
+    while (x->at < x->len && strchr(" \t\n\r", x->s[x->at]) && x->s[x->at])
+        x->at++;
+}
+
+static bool take(struct reader *x, const char *word)
+{
+    size_t n = strlen(word);
+
+    if (x->len - x->at < n || memcmp(x->s + x->at, word, n) != 0)
+        return false;
+    x->at += n;
+    return true;
+}
+
+/* ------------------------------------------------------------------ texts */
+
+static uint32_t read_unit(struct reader *x)
+{
+    uint32_t unit = 0;
+
+    for (int i = 0; i < 4; i++, x->at++) {
+        char c = x->at < x->len ? x->s[x->at] : 0;
+
+        if (c >= '0' && c <= '9')
+            unit = unit << 4 | (uint32_t)(c - '0');
+        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+            unit = unit << 4 | (uint32_t)((c | 0x20) - 'a' + 10);
+        else
+            bad(x, "a wrong \\u escape");
+    }
+    return unit;
+}
+
+static void read_escape(struct reader *x, struct builder *b)
+{
+    static const char FROM[] = "\"\\/bfnrt";
+    static const char TO[] = "\"\\/\b\f\n\r\t";
+    char c = x->at < x->len ? x->s[x->at++] : 0;
+    const char *p = c ? strchr(FROM, c) : NULL;
+    uint32_t unit;
+
+    if (p) {
+        build_char(b, (unsigned char)TO[p - FROM]);
+        return;
+    }
+    if (c != 'u')
+        bad(x, "a wrong escape");
+    unit = read_unit(x);
+    if (unit >= 0xd800 && unit < 0xdc00 && take(x, "\\u")) {
+        size_t back = x->at;
+        uint32_t low = read_unit(x);
+
+        if (low >= 0xdc00 && low < 0xe000)
+            unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+        else
+            x->at = back - 2;
+    }
+    build_char(b, unit);
+}
+
+/* A text without escapes stays where it is: the JSON outlives the rendering. */
+static struct text *read_text(struct reader *x)
+{
+    size_t start = ++x->at;
+    struct builder b;
+
+    build_init(&b, x->vm);
+    for (;;) {
+        size_t from = x->at;
+        unsigned char c = 0;
+
+        while (x->at < x->len && (c = (unsigned char)x->s[x->at]) >= 0x20 && c != '"' && c != '\\')
+            x->at++;
+        if (x->at >= x->len)
+            bad(x, "a text has no end");
+        if (c == '"' && from == start) {
+            x->at++;
+            return text_wrap(x->vm, x->s + start, x->at - 1 - start);
+        }
+        build_add(&b, x->s + from, x->at - from);
+        x->at++;
+        if (c == '"')
+            return build_done(&b);
+        if (c != '\\')
+            bad(x, "a control character in a text");
+        read_escape(x, &b);
+        start = SIZE_MAX;
+    }
+}
+
+/* ------------------------------------------------------------------ numbers */
+
+static size_t digits(struct reader *x)
+{
+    size_t start = x->at;
+
+    while (x->at < x->len && x->s[x->at] >= '0' && x->s[x->at] <= '9')
+        x->at++;
+    return x->at - start;
+}
+
+static struct value integer_value(struct reader *x, size_t start)
+{
+    bool negative = x->s[start] == '-';
+    int64_t value = 0;
+
+    for (size_t i = start + negative; i < x->at; i++) {
+        int digit = x->s[i] - '0';
+
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, negative ? -digit : digit, &value))
+            bad(x, "an integer has more than 64 bits");
+    }
+    return v_int(value);
+}
+
+static struct value float_value(struct reader *x, size_t start)
+{
+    size_t n = x->at - start;
+    char *copy = vm_alloc(x->vm, n + 1);
+
+    memcpy(copy, x->s + start, n);
+    copy[n] = 0;
+    return v_float(strtod(copy, NULL));
+}
+
+static struct value read_number(struct reader *x)
+{
+    size_t start = x->at;
+    bool whole = true;
+
+    take(x, "-");
+    if (x->at < x->len && x->s[x->at] == '0')
+        x->at++;
+    else if (!digits(x))
+        bad(x, "a value was expected");
+    if (take(x, ".")) {
+        whole = false;
+        if (!digits(x))
+            bad(x, "a number without digits after its point");
+    }
+    if (take(x, "e") || take(x, "E")) {
+        whole = false;
+        if (!take(x, "+"))
+            take(x, "-");
+        if (!digits(x))
+            bad(x, "a number without an exponent");
+    }
+    return whole ? integer_value(x, start) : float_value(x, start);
+}
+
+/* ------------------------------------------------------------------ all of it */
+
+static struct value read_value(struct reader *x);
+
+static struct value read_list(struct reader *x)
+{
+    struct list *l = list_new(x->vm, 0);
+
+    x->at++;
+    skip_blanks(x);
+    if (take(x, "]"))
+        return v_list(l);
+    for (;;) {
+        list_add(x->vm, l, read_value(x));
+        skip_blanks(x);
+        if (take(x, "]"))
+            return v_list(l);
+        if (!take(x, ","))
+            bad(x, "\",\" or \"]\" was expected");
+    }
+}
+
+static struct value read_dict(struct reader *x)
+{
+    struct dict *d = dict_new(x->vm);
+
+    x->at++;
+    skip_blanks(x);
+    if (take(x, "}"))
+        return v_dict(d);
+    for (;;) {
+        struct text *key;
+
+        skip_blanks(x);
+        if (x->at >= x->len || x->s[x->at] != '"')
+            bad(x, "a key in quotes was expected");
+        key = read_text(x);
+        skip_blanks(x);
+        if (!take(x, ":"))
+            bad(x, "\":\" was expected");
+        dict_set(x->vm, d, v_str(key), read_value(x));
+        skip_blanks(x);
+        if (take(x, "}"))
+            return v_dict(d);
+        if (!take(x, ","))
+            bad(x, "\",\" or \"}\" was expected");
+    }
+}
+
+static struct value read_scalar(struct reader *x)
+{
+    if (take(x, "null"))
+        return v_none();
+    if (take(x, "true"))
+        return v_bool(true);
+    if (take(x, "false"))
+        return v_bool(false);
+    if (take(x, "NaN"))
+        return v_float(NAN);
+    if (take(x, "Infinity"))
+        return v_float(INFINITY);
+    if (take(x, "-Infinity"))
+        return v_float(-INFINITY);
+    return read_number(x);
+}
+
+static struct value read_value(struct reader *x)
+{
+    struct value v;
+
+    vm_step(x->vm, 1);
+    if (++x->nodes > MAX_JSON_NODES)
+        fail(x, x->at, text_printf(x->vm, "more than %zu values", MAX_JSON_NODES)->data);
+    skip_blanks(x);
+    if (x->at >= x->len)
+        bad(x, "it ends too early");
+    if (x->s[x->at] == '"')
+        return v_str(read_text(x));
+    if (x->s[x->at] != '[' && x->s[x->at] != '{')
+        return read_scalar(x);
+    if (++x->depth > MAX_JSON_DEPTH)
+        fail(x, x->at,
+             text_printf(x->vm, "nested deeper than %d at byte %zu", MAX_JSON_DEPTH, x->at)->data);
+    v = x->s[x->at] == '[' ? read_list(x) : read_dict(x);
+    x->depth--;
+    return v;
+}
+
+struct value json_parse(struct vm *vm, const char *data, size_t len, const char *what)
+{
+    struct reader x = {.vm = vm, .s = data, .len = len, .what = what};
+    struct value v;
+
+    if (len > MAX_JSON_BYTES)
+        fail(&x, len, text_printf(vm, "longer than %zu bytes", MAX_JSON_BYTES)->data);
+    if (!utf8_valid(data, len))
+        bad(&x, "not valid UTF-8");
+    v = read_value(&x);
+    skip_blanks(&x);
+    if (x.at < len)
+        bad(&x, "something follows its end");
+    return v;
+}

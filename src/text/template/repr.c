@@ -1,0 +1,473 @@
+/*
+ * repr: Python's str() and repr() of values, and messages about undefined ones. See value.h.
+ */
+#include "text/template/engine.h"
+#include "text/template/iter.h"
+#include "text/template/unicode.h"
+#include "text/template/value.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ floats */
+
+static bool reads_back(const char *s, double f)
+{
+    return strtod(s, NULL) == f;
+}
+
+/* The decimal of this many digits just above the one in s ("d.ddde+xx"), away from zero. */
+static void next_up(char *s)
+{
+    char *p = strchr(s, 'e') - 1;
+
+    for (; p >= s; p--) {
+        if (*p < '0' || *p > '9')
+            continue;
+        if (*p < '9') {
+            ++*p;
+            return;
+        }
+        *p = '0';
+    }
+}
+
+/* The fewest digits that read back as f; of those the nearest to f. As "[-]d.ddde[+-]xx". */
+static void shortest(double f, char out[40])
+{
+    int exponent;
+    bool power = fabs(frexp(f, &exponent)) == 0.5; /* more room above than below */
+
+    for (int digits = fabs(f) < 2.3e-308 ? 1 : 15; digits <= 17; digits++) {
+        snprintf(out, 40, "%.*e", digits - 1, f);
+        if (reads_back(out, f))
+            return;
+        if (power && digits < 17) {
+            next_up(out);
+            if (reads_back(out, f))
+                return;
+        }
+    }
+}
+
+/* Digits without sign and point, zeros at the end cut; *point: where the point is. */
+static size_t digits_of(const char *s, char digits[40], int *point)
+{
+    size_t n = 0;
+
+    for (; *s != 'e'; s++)
+        if (*s >= '0' && *s <= '9')
+            digits[n++] = *s;
+    *point = (int)strtol(s + 1, NULL, 10) + 1;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    return n;
+}
+
+static size_t write_fixed(char *out, const char *digits, size_t n, int point)
+{
+    size_t at = 0;
+
+    if (point <= 0) {
+        at = (size_t)sprintf(out, "0.");
+        for (; point < 0; point++)
+            out[at++] = '0';
+        memcpy(out + at, digits, n);
+        return at + n;
+    }
+    for (size_t i = 0; i < n || (int)i < point; i++) {
+        if ((int)i == point)
+            out[at++] = '.';
+        out[at++] = i < n ? digits[i] : '0';
+    }
+    if ((int)n <= point) {
+        out[at++] = '.';
+        out[at++] = '0';
+    }
+    return at;
+}
+
+static size_t write_scientific(char *out, const char *digits, size_t n, int point)
+{
+    size_t at = 0;
+
+    out[at++] = digits[0];
+    if (n > 1) {
+        out[at++] = '.';
+        memcpy(out + at, digits + 1, n - 1);
+        at += n - 1;
+    }
+    return at + (size_t)sprintf(out + at, "e%c%02d", point - 1 < 0 ? '-' : '+', abs(point - 1));
+}
+
+size_t float_chars(double f, char out[32])
+{
+    char text[40];
+    char digits[40];
+    int point = 0;
+    size_t n;
+    size_t at = 0;
+
+    if (isnan(f))
+        return (size_t)sprintf(out, "nan");
+    if (isinf(f))
+        return (size_t)sprintf(out, f < 0 ? "-inf" : "inf");
+    if (f == 0)
+        return (size_t)sprintf(out, signbit(f) ? "-0.0" : "0.0");
+    shortest(f, text);
+    n = digits_of(text, digits, &point);
+    if (f < 0)
+        out[at++] = '-';
+    if (point > 16 || point < -3)
+        return at + write_scientific(out + at, digits, n, point);
+    return at + write_fixed(out + at, digits, n, point);
+}
+
+struct text *float_repr(struct vm *vm, double f)
+{
+    char out[32];
+    size_t n = float_chars(f, out);
+
+    return text_new(vm, out, n);
+}
+
+/* ------------------------------------------------------------------ texts */
+
+static void repr_char(struct builder *b, uint32_t c, char quote)
+{
+    char text[16];
+
+    if (c == (uint32_t)quote || c == '\\') {
+        build_char(b, '\\');
+        build_char(b, c);
+    } else if (c == '\n') {
+        build_str(b, "\\n");
+    } else if (c == '\r') {
+        build_str(b, "\\r");
+    } else if (c == '\t') {
+        build_str(b, "\\t");
+    } else if (unicode_flags(c) & U_PRINTABLE) {
+        build_char(b, c);
+    } else {
+        snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
+        build_str(b, text);
+    }
+}
+
+void repr_text(struct builder *b, const struct text *s)
+{
+    bool single = s->len && memchr(s->data, '\'', s->len);
+    char quote = single && !memchr(s->data, '"', s->len) ? '"' : '\'';
+    size_t at = 0;
+
+    vm_step(b->vm, s->len / 8);
+    build_char(b, (unsigned char)quote);
+    while (at < s->len) {
+        size_t start = at;
+        unsigned char c;
+
+        while (at < s->len && (c = (unsigned char)s->data[at]) >= ' ' && c < 0x7f && c != '\'' &&
+               c != '"' && c != '\\')
+            at++;
+        build_add(b, s->data + start, at - start);
+        if (at < s->len)
+            repr_char(b, text_next(s->data, &at), quote);
+    }
+    build_char(b, (unsigned char)quote);
+}
+
+/* ------------------------------------------------------------------ containers */
+
+static void repr_items(struct builder *b, const struct list *l, char open, char close)
+{
+    build_char(b, (unsigned char)open);
+    for (size_t i = 0; i < l->len; i++) {
+        if (i)
+            build_str(b, ", ");
+        build_repr(b, l->items[i]);
+    }
+    if (open == '(' && l->len == 1)
+        build_char(b, ',');
+    build_char(b, (unsigned char)close);
+}
+
+static void repr_dict(struct builder *b, const struct dict *d)
+{
+    build_char(b, '{');
+    for (size_t i = 0; i < d->len; i++) {
+        if (i)
+            build_str(b, ", ");
+        build_repr(b, d->entries[i].key);
+        build_str(b, ": ");
+        build_repr(b, d->entries[i].value);
+    }
+    build_char(b, '}');
+}
+
+static void repr_view(struct builder *b, struct value v)
+{
+    build_str(b, type_name(v));
+    build_char(b, '(');
+    repr_items(b, list_of(b->vm, v), '[', ']');
+    build_char(b, ')');
+}
+
+static void build_printf(struct builder *b, const char *format, long long x, long long y,
+                         long long z)
+{
+    char text[96];
+
+    snprintf(text, sizeof text, format, x, y, z);
+    build_str(b, text);
+}
+
+static void repr_range(struct builder *b, const struct range *r)
+{
+    if (r->step == 1)
+        build_printf(b, "range(%lld, %lld)", r->start, r->stop, 0);
+    else
+        build_printf(b, "range(%lld, %lld, %lld)", r->start, r->stop, r->step);
+}
+
+static void repr_macro(struct builder *b, const struct macro *m)
+{
+    const struct text *name = macro_name(m);
+
+    build_str(b, "<Macro ");
+    if (name)
+        repr_text(b, name);
+    else
+        build_str(b, "anonymous");
+    build_char(b, '>');
+}
+
+static void repr_other(struct builder *b, struct value v)
+{
+    switch (v.type) {
+    case V_LOOP:
+        build_printf(b, "<LoopContext %lld/%lld>", v.loop->index0 + 1, loop_length(b->vm, v.loop),
+                     0);
+        break;
+    case V_MACRO:
+        repr_macro(b, v.macro);
+        break;
+    case V_NAMESPACE:
+        build_str(b, "<Namespace ");
+        repr_dict(b, v.d);
+        build_char(b, '>');
+        break;
+    default: /* with an address in Python */
+        build_char(b, '<');
+        build_str(b, v.type == V_ITER ? v.it->type : type_name(v));
+        build_str(b, " object>");
+    }
+}
+
+static void repr_value(struct builder *b, struct value v)
+{
+    char number[32];
+
+    switch (v.type) {
+    case V_UNDEFINED:
+        build_str(b, "Undefined");
+        break;
+    case V_NONE:
+        build_str(b, "None");
+        break;
+    case V_BOOL:
+        build_str(b, v.b ? "True" : "False");
+        break;
+    case V_INT:
+        build_printf(b, "%lld", v.i, 0, 0);
+        break;
+    case V_FLOAT:
+        build_add(b, number, float_chars(v.f, number));
+        break;
+    case V_STR:
+        if (v.s->safe)
+            build_str(b, "Markup(");
+        repr_text(b, v.s);
+        if (v.s->safe)
+            build_char(b, ')');
+        break;
+    case V_LIST:
+        repr_items(b, v.l, '[', ']');
+        break;
+    case V_TUPLE:
+        repr_items(b, v.l, '(', ')');
+        break;
+    case V_DICT:
+        repr_dict(b, v.d);
+        break;
+    case V_VIEW:
+        repr_view(b, v);
+        break;
+    case V_RANGE:
+        repr_range(b, v.r);
+        break;
+    default:
+        repr_other(b, v);
+    }
+}
+
+void build_repr(struct builder *b, struct value v)
+{
+    vm_step(b->vm, 1);
+    vm_enter(b->vm);
+    repr_value(b, v);
+    vm_leave(b->vm);
+}
+
+struct text *value_repr(struct vm *vm, struct value v)
+{
+    struct builder b;
+
+    build_init(&b, vm);
+    build_repr(&b, v);
+    return build_done(&b);
+}
+
+const char *repr_chars(struct vm *vm, struct value v)
+{
+    struct builder b;
+
+    build_init(&b, vm);
+    build_repr(&b, v);
+    build_add(&b, "", 1);
+    return b.data;
+}
+
+struct text *value_str(struct vm *vm, struct value v)
+{
+    char number[32];
+
+    switch (v.type) {
+    case V_STR:
+        return v.s;
+    case V_UNDEFINED:
+    case V_MISSING:
+        return text_wrap_counted(vm, "", 0, 0);
+    case V_INT:
+        return text_new(vm, number,
+                        (size_t)snprintf(number, sizeof number, "%lld", (long long)v.i));
+    default:
+        return value_repr(vm, v);
+    }
+}
+
+struct text *value_plain(struct vm *vm, struct value v)
+{
+    return text_marked(vm, value_str(vm, v), false);
+}
+
+struct text *text_escape(struct vm *vm, struct value v)
+{
+    struct text *s = value_str(vm, v);
+    struct builder b;
+
+    if (v.type == V_STR && s->safe)
+        return s;
+    build_init(&b, vm);
+    for (size_t i = 0; i < s->len; i++) {
+        switch (s->data[i]) {
+        case '&':
+            build_str(&b, "&amp;");
+            break;
+        case '>':
+            build_str(&b, "&gt;");
+            break;
+        case '<':
+            build_str(&b, "&lt;");
+            break;
+        case '\'':
+            build_str(&b, "&#39;");
+            break;
+        case '"':
+            build_str(&b, "&#34;");
+            break;
+        default:
+            build_add(&b, s->data + i, 1);
+        }
+    }
+    return text_marked(vm, build_done(&b), true);
+}
+
+/* ------------------------------------------------------------------ undefined */
+
+static struct value undefined_of(struct vm *vm, struct undefined u)
+{
+    struct undefined *copy = VM_NEW(vm, struct undefined);
+
+    *copy = u;
+    return (struct value){.type = V_UNDEFINED, .u = copy};
+}
+
+struct value undefined_new(struct vm *vm, const char *hint)
+{
+    return undefined_of(vm, (struct undefined){.hint = text_of(vm, hint)});
+}
+
+struct value undefined_name(struct vm *vm, const struct text *name)
+{
+    return undefined_of(vm, (struct undefined){.name = name});
+}
+
+struct value undefined_item(struct vm *vm, struct value object, struct value key)
+{
+    if (key.type == V_STR)
+        return undefined_of(vm, (struct undefined){.name = key.s, .object = object});
+    return undefined_of(vm, (struct undefined){.key = key, .object = object});
+}
+
+static const char *object_type(struct vm *vm, struct value v)
+{
+    static const char *const MODULES[] = {
+        [V_NAMESPACE] = "transformers.utils.chat_template_utils.",
+        [V_LOOP] = "jinja2.runtime.",
+        [V_MACRO] = "jinja2.runtime.",
+        [V_CYCLER] = "jinja2.utils.",
+        [V_JOINER] = "jinja2.utils.",
+        [V_SELF] = "jinja2.runtime.",
+        [V_BLOCK] = "jinja2.runtime.",
+    };
+    const char *module = v.type == V_STR && v.s->safe ? "markupsafe." : MODULES[v.type];
+
+    if (v.type == V_NONE)
+        return "None";
+    return text_printf(vm, "%s%s object", module ? module : "",
+                       v.type == V_ITER ? v.it->type : type_name(v))
+        ->data;
+}
+
+struct text *undefined_message(struct vm *vm, const struct undefined *u)
+{
+    struct builder b;
+
+    if (u->hint)
+        return (struct text *)(uintptr_t)u->hint;
+    build_init(&b, vm);
+    if (u->object.type == V_MISSING) {
+        repr_text(&b, u->name);
+        build_str(&b, " is undefined");
+    } else if (!u->name) {
+        build_str(&b, object_type(vm, u->object));
+        build_str(&b, " has no element ");
+        build_repr(&b, u->key);
+    } else {
+        build_char(&b, '\'');
+        build_str(&b, object_type(vm, u->object));
+        build_str(&b, "' has no attribute ");
+        repr_text(&b, u->name);
+    }
+    return build_done(&b);
+}
+
+void throw_undefined(struct vm *vm, const struct undefined *u)
+{
+    struct text *message = undefined_message(vm, u);
+
+    vm_throw(vm, u->security ? E_SECURITY : E_UNDEFINED, "%.*s",
+             (int)(message->len < 900 ? message->len : 900), message->data);
+}
