@@ -9,11 +9,10 @@
 #include "remote/adapter_files.h"
 #include "remote/base_tensors.h"
 
-#include <errno.h>
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char config_name[] = "adapter_config.json";
 static const char weights_name[] = "adapter_model.safetensors";
@@ -141,56 +140,51 @@ static int32_t check_config(const char *dir, inf_error *err)
 
 /* ------------------------------------------------------------------ pickles */
 
-/* The archive's end, which a cut one lacks: within the last 64 KiB and its own 22 bytes. */
-static bool has_end(FILE *f, long size)
-{
-    enum { TAIL = 65536 + 22 };
-    static const char mark[] = {'P', 'K', 5, 6};
-    long from = size > TAIL ? size - TAIL : 0;
-    char *tail = mem_alloc(TAIL);
-    size_t n = 0;
-    bool found = false;
+enum { TAIL = 65536 + 22 }; /* a zip archive's end lies within its last so many bytes */
 
-    if (tail && fseek(f, from, SEEK_SET) == 0)
-        n = fread(tail, 1, TAIL, f);
-    for (size_t i = 0; i + 22 <= n && !found; i++)
-        found = memcmp(tail + i, mark, sizeof mark) == 0;
-    mem_free(tail);
-    return found;
+/* Whether one of these bytes begins the end of a zip archive, which a cut one lacks: 22 bytes at least. */
+static bool has_end(const char *tail, size_t n)
+{
+    static const char mark[] = {'P', 'K', 5, 6};
+
+    for (size_t i = 0; i + 22 <= n; i++)
+        if (memcmp(tail + i, mark, sizeof mark) == 0)
+            return true;
+    return false;
 }
 
-static bool is_pickle(FILE *f)
+/* By its first bytes, and an archive by its end. *tail: room for TAIL bytes. */
+static bool is_pickle(int fd, uint64_t size, char tail[TAIL])
 {
     static const unsigned char zip[] = {'P', 'K', 3, 4};
     /* torch.save before 1.6: a pickle of protocol 2 whose first object is this number */
     static const unsigned char old[] = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c,
                                         0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
-    unsigned char head[sizeof old] = {0};
-    size_t n = fread(head, 1, sizeof head, f);
-    long size = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    size_t n = size < TAIL ? (size_t)size : TAIL;
 
-    if (n >= sizeof zip && memcmp(head, zip, sizeof zip) == 0)
-        return size > 0 && has_end(f, size);
-    return n == sizeof old && memcmp(head, old, sizeof old) == 0;
+    if (n < sizeof old || file_read_at(fd, tail, sizeof old, 0, "", NULL) != INF_OK)
+        return false;
+    if (memcmp(tail, zip, sizeof zip) != 0)
+        return memcmp(tail, old, sizeof old) == 0;
+    return file_read_at(fd, tail, n, size - n, "", NULL) == INF_OK && has_end(tail, n);
 }
 
 static int32_t check_pickle(const char *dir, const char *name, inf_error *err)
 {
     char *path = path_join(dir, name);
-    FILE *f = path ? fopen(path, "rbe") : NULL;
-    int32_t code = INF_OK;
+    char *tail = mem_alloc(TAIL);
+    uint64_t size = 0;
+    int fd = -1;
+    int32_t code = path && tail ? file_open(&fd, &size, path, err) : error_no_memory(err);
 
-    if (!path)
-        return error_no_memory(err);
-    if (!f)
-        code = error_set_errno(err, errno, "read", path);
-    else if (!is_pickle(f))
+    if (code == INF_OK && !is_pickle(fd, size, tail))
         code = error_set(err, INF_ERROR_BAD_FORMAT,
                          "%s is no file of torch.save, or a truncated one; save the adapter with "
                          "safe_serialization=True",
                          name);
-    if (f)
-        fclose(f);
+    if (fd >= 0)
+        close(fd);
+    mem_free(tail);
     mem_free(path);
     return code;
 }

@@ -8,9 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,7 +73,7 @@ static void mix_word(struct files_digest *d, uint64_t word)
     d->words[1] = (rotate(d->words[1], 41) + d->words[0]) * UINT64_C(0x94d049bb133111eb) ^ word;
 }
 
-static void mix(struct files_digest *d, const unsigned char *bytes, size_t n)
+static void mix(struct files_digest *d, const char *bytes, size_t n)
 {
     uint64_t word = 0;
 
@@ -91,30 +89,19 @@ static void mix(struct files_digest *d, const unsigned char *bytes, size_t n)
 
 static bool mix_file(struct files_digest *d, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    unsigned char *block = mem_alloc(BLOCK);
-    uint64_t total = 0;
-    bool ok = fd >= 0 && block;
+    char *block = mem_alloc(BLOCK);
+    uint64_t size = 0;
+    int fd = -1;
+    bool ok = block && file_open(&fd, &size, path, NULL) == INF_OK;
 
-    while (ok) {
-        size_t have = 0;
-        ssize_t n = 1;
+    for (uint64_t at = 0; ok && at < size; at += BLOCK) {
+        size_t n = size - at < BLOCK ? (size_t)(size - at) : BLOCK;
 
-        while (have < BLOCK && n > 0) {
-            n = read(fd, block + have, BLOCK - have);
-            if (n < 0 && errno == EINTR)
-                n = 1;
-            else if (n > 0)
-                have += (size_t)n;
-        }
-        ok = n >= 0;
-        total += have;
+        ok = file_read_at(fd, block, n, at, path, NULL) == INF_OK;
         if (ok)
-            mix(d, block, have);
-        if (have < BLOCK)
-            break;
+            mix(d, block, n);
     }
-    mix_word(d, total);
+    mix_word(d, size);
     if (fd >= 0)
         close(fd);
     mem_free(block);
@@ -161,7 +148,7 @@ void adapter_files_digest(struct files_digest *out, const char *dir)
     for (size_t i = 0; i < files.n && out->known; i++) {
         char *path = path_join(dir, files.items[i]);
 
-        mix(out, (const unsigned char *)files.items[i], strlen(files.items[i]));
+        mix(out, files.items[i], strlen(files.items[i]));
         out->known = path && mix_file(out, path);
         mem_free(path);
     }

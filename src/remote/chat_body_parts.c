@@ -104,7 +104,7 @@ static void write_message(struct buffer *out, inf_text role, inf_text content, b
 
 void chat_body_messages(struct buffer *out, const inf_request *r, const struct chat_body_parts *p)
 {
-    bool first = r->system_prompt.data == NULL;
+    bool first = !r->system_prompt.data;
 
     if (!first)
         write_message(out, inf_str("system"), r->system_prompt, true);

@@ -114,14 +114,6 @@ static bool is_running(const struct control *c, const char *key, const struct ta
     return false;
 }
 
-bool control_has_key(const struct control *c, const char *key)
-{
-    for (const struct task *t = c->queued; t; t = t->next)
-        if (has_key(t, key))
-            return true;
-    return is_running(c, key, NULL);
-}
-
 struct task *control_find(const struct control *c, const struct task_kind *kind, const char *key)
 {
     struct task *t = c->queued;

@@ -102,8 +102,6 @@ void control_add(struct control *c, struct task *t);
 void control_postpone(struct control *c, struct task *t);
 /* The queued one of that kind and key, or NULL. */
 struct task *control_find(const struct control *c, const struct task_kind *kind, const char *key);
-/* A task with that key is queued or running. */
-bool control_has_key(const struct control *c, const char *key);
 /* For a running task without a key. Waits until no other has that one, and takes it; its text stays
  * until it is given back. */
 void control_take_key(struct control *c, struct task *t, const char *key);

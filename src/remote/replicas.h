@@ -64,7 +64,7 @@ static inline bool replica_in(uint64_t mask, size_t i)
 size_t replicas_pick(struct replicas *r, uint64_t having, uint64_t tried);
 /* More than one could take the request. */
 bool replicas_more(const struct replicas *r, uint64_t tried);
-/* No answer came from it, and the request was sent in that life; of an earlier one it is no news. */
+/* No answer came from it to what was sent in that life; if that is over, nothing changes. */
 void replicas_failed(struct replicas *r, size_t i, uint32_t life, int64_t now_us);
 /* It answered. */
 void replicas_heard(struct replicas *r, size_t i, int64_t now_us);

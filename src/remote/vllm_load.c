@@ -7,7 +7,6 @@
 #include "remote/server_error.h"
 #include "remote/vllm_unload.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { NAMES_TRIED = 8 };
@@ -117,7 +116,7 @@ static void settle(struct load *l, size_t i)
         l->loaded |= replica_bit(i);
         return;
     }
-    l->taken = l->taken || listed == LISTED_ANOTHERS;
+    l->taken = l->taken || listed == LISTED_FOREIGN;
     /* It may still be at it, unless the connection broke on its side. */
     if (listed == LISTED_UNKNOWN || call->error.code != INF_ERROR_CONNECTION)
         l->unsure |= replica_bit(i);
@@ -205,33 +204,27 @@ static int32_t load_on(struct load *l, uint64_t mask, inf_error *err)
 
 /* ------------------------------------------------------------------ and when it failed */
 
-/* Replicas kept what they were asked to take back: their names come first, since a message has an
- * end. */
+/* Replicas kept what they were asked to take back: the first one's name comes first, since a message
+ * has an end. */
 static void note_left(struct load *l, uint64_t left)
 {
     struct vllm *v = vllm_of(&l->task);
-    const struct generation *g = l->generation;
-    char urls[300] = "";
-    size_t at = 0;
+    const char *first = NULL;
     int more = 0;
 
     for (size_t i = 0; i < v->replicas.n; i++) {
-        const char *url = vllm_url(v, i);
-
         if (!replica_in(left, i))
             continue;
         context_log(v->context, INF_LOG_WARNING,
-                    "%s did not take back adapter '%s', which may stay loaded there as '%s'", url,
-                    g->id, g->name);
-        if (at == 0 || at + strlen(url) + 2 < sizeof urls)
-            at += (size_t)snprintf(urls + at, sizeof urls - at, "%s%s", at ? ", " : "", url);
-        else
-            more++;
+                    "%s did not take back adapter '%s', which may stay loaded there as '%s'",
+                    vllm_url(v, i), l->id, l->generation->name);
+        more += first != NULL;
+        first = first ? first : vllm_url(v, i);
     }
-    if (at && more)
-        error_prefix(&l->why, "%s and %d more did not take it back", urls, more);
-    else if (at)
-        error_prefix(&l->why, "%s did not take it back", urls);
+    if (first && more)
+        error_prefix(&l->why, "%s and %d more did not take it back", first, more);
+    else if (first)
+        error_prefix(&l->why, "%s did not take it back", first);
 }
 
 /* Takes back what was loaded. What may still come of it stays ours for as long. */

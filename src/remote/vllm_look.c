@@ -64,7 +64,7 @@ static int32_t settle_taken(struct task *t, size_t i, const struct generation *g
     switch (vllm_is_listed(t, i, g->name, g->path)) {
     case LISTED_OURS:
         return INF_OK;
-    case LISTED_ANOTHERS:
+    case LISTED_FOREIGN:
         return vllm_not_ours(v, i, g, NULL, err);
     default:
         return error_set(err, INF_ERROR_STATE,
@@ -102,7 +102,7 @@ static int32_t load_again(struct task *t, size_t i, struct generation *g, inf_er
         return INF_OK;
     a = (struct server_answer){
         .status = call->status, .body = call->body, .body_len = call->body_len};
-    if (listed == LISTED_ANOTHERS || server_error_is_name_taken(&a))
+    if (listed == LISTED_FOREIGN || server_error_is_name_taken(&a))
         return settle_taken(t, i, g, err);
     vllm_refusal(t, call, i, ROUTE_LOAD, g->name, g->path, err);
     return error_prefix(err, "the server lost adapter '%s' and did not load it again", g->id);

@@ -19,11 +19,6 @@ void vllm_unpin(struct vllm *v, struct generation *g)
         control_add(&v->control, unload);
 }
 
-uint64_t vllm_all(const struct vllm *v)
-{
-    return UINT64_MAX >> (REPLICAS_MAX - v->replicas.n);
-}
-
 uint64_t vllm_live(struct vllm *v)
 {
     uint64_t mask = 0;
@@ -33,7 +28,7 @@ uint64_t vllm_live(struct vllm *v)
         if (!v->replicas.items[i].dead)
             mask |= replica_bit(i);
     pthread_mutex_unlock(&v->lock);
-    return mask ? mask : vllm_all(v);
+    return mask ? mask : UINT64_MAX >> (REPLICAS_MAX - v->replicas.n);
 }
 
 void vllm_lives(struct vllm *v, uint32_t *lives)
@@ -237,7 +232,7 @@ enum listed vllm_is_listed(struct task *t, size_t i, const char *name, const cha
     if (vllm_ask_one(t, &t->aside, i, &list, NULL) == INF_OK) {
         const struct model_entry *e = model_list_find(&list, name);
 
-        found = !e ? LISTED_NOT : model_entry_is_from(e, path) ? LISTED_OURS : LISTED_ANOTHERS;
+        found = !e ? LISTED_NOT : model_entry_is_from(e, path) ? LISTED_OURS : LISTED_FOREIGN;
     }
     model_list_free(&list);
     return found;

@@ -52,8 +52,7 @@ void vllm_unpin(struct vllm *v, struct generation *g);
 
 /* What follows is called without the lock. */
 
-/* The masks of all replicas, and of those that are not dead: all of them when none is alive. */
-uint64_t vllm_all(const struct vllm *v);
+/* The mask of the replicas that are not dead; of all when none is alive. */
 uint64_t vllm_live(struct vllm *v);
 /* The life of each replica, as of now; *lives has room for all. */
 void vllm_lives(struct vllm *v, uint32_t *lives);
@@ -88,7 +87,7 @@ int32_t vllm_refusal(struct task *t, const struct call *call, size_t i, int32_t 
 uint64_t vllm_take_back(struct task *t, uint64_t mask, const char *name);
 
 /* What replica i lists under a name: after a lost answer. */
-enum listed { LISTED_OURS, LISTED_ANOTHERS, LISTED_NOT, LISTED_UNKNOWN /* it cannot be asked */ };
+enum listed { LISTED_OURS, LISTED_FOREIGN, LISTED_NOT, LISTED_UNKNOWN /* it cannot be asked */ };
 enum listed vllm_is_listed(struct task *t, size_t i, const char *name, const char *path);
 /* The error of a name that has become another's. root: from where; may be NULL. */
 int32_t vllm_not_ours(const struct vllm *v, size_t i, const struct generation *g, const char *root,

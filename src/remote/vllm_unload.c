@@ -31,7 +31,7 @@ static bool is_done(struct unload *u, size_t i)
 
     if (call_result(call) == CALL_UNKNOWN || call->status == 502 || call->status == 504)
         listed = vllm_is_listed(&u->task, i, u->name, u->path);
-    return call_result(call) == CALL_OK || listed == LISTED_NOT || listed == LISTED_ANOTHERS;
+    return call_result(call) == CALL_OK || listed == LISTED_NOT || listed == LISTED_FOREIGN;
 }
 
 /* What became of the call to replica i. dead: it is taken for that. */
@@ -96,11 +96,12 @@ static void settle_gone(struct unload *u)
 
 /* ------------------------------------------------------------------ an id that is not tracked */
 
-/* NOT_FOUND: that name on the servers is one that a generation of another id has. The lock is held. */
+/* NOT_FOUND: that name on the servers is one that a load of another id has, or an adapter in use. The lock
+ * is held. */
 static int32_t check_unknown(const struct vllm *v, const char *id, inf_error *err)
 {
     const struct generation *g = adapter_names_find(&v->names, id);
-    bool loading = g && g->state == GENERATION_LOADING && !control_has_key(&v->control, id);
+    bool loading = g && g->state == GENERATION_LOADING && strcmp(g->id, id) != 0;
 
     if (loading || (g && generation_serves(g)))
         return error_set(err, INF_ERROR_NOT_FOUND,

@@ -231,7 +231,7 @@ static void test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them
     assert_false(r.items[0].dead); /* a single server is never given up */
 }
 
-static void test_replicas__a_failure_of_an_earlier_life__is_no_news(void **state)
+static void test_replicas__a_failure_of_an_earlier_life__changes_nothing(void **state)
 {
     static struct replicas r;
     uint32_t life = 0;
@@ -641,7 +641,7 @@ int main(void)
         cmocka_unit_test(test_replicas__least_busy_live_one_that_has_it),
         cmocka_unit_test(test_replicas__equals_take_turns),
         cmocka_unit_test(test_replicas__dead_ones__wait_longer_each_time_and_one_revives_them),
-        cmocka_unit_test(test_replicas__a_failure_of_an_earlier_life__is_no_news),
+        cmocka_unit_test(test_replicas__a_failure_of_an_earlier_life__changes_nothing),
         cmocka_unit_test(test_replicas__silent_for_long_with_nobody_connected__another_life),
         cmocka_unit_test(test_models__base_and_adapters),
         cmocka_unit_test(test_models__whose_it_is__is_told_by_the_path),
