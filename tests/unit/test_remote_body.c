@@ -15,6 +15,7 @@ static inf_request request(void)
     inf_request r;
 
     inf_request_default(&r, sizeof r);
+    r.max_tokens.value = 4096; /* as core resolves it */
     r.prompt = inf_str("What is gravity?");
     return r;
 }
