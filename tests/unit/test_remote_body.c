@@ -17,6 +17,7 @@ static inf_request request(void)
     inf_request_default(&r, sizeof r);
     r.max_tokens.value = 4096; /* as core resolves it */
     r.prompt = inf_str("What is gravity?");
+    r.max_tokens.value = 4096; /* what core's copy has where none is set */
     return r;
 }
 
