@@ -237,6 +237,7 @@ static struct value do_wordwrap(struct render *r, struct value *args, const stru
     struct value wrap = arg_or(args[3], v_none());
 
     (void)call;
+    check_defined(r->vm, args[0]);
     return v_str(text_wordwrap(
         r->vm, arg_text(r, args[0]), arg_int(r, args[1], 79), arg_truth(r, args[2], true),
         wrap.type == V_NONE ? newline : arg_text(r, wrap), arg_truth(r, args[4], true)));
