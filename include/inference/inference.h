@@ -148,6 +148,11 @@ typedef struct inf_maybe_f32 {
     float value;
 } inf_maybe_f32;
 
+typedef struct inf_maybe_bool {
+    bool is_set;
+    bool value;
+} inf_maybe_bool;
+
 /* The inf_text of a NUL-terminated string; NULL gives the absent text. */
 INF_API inf_text inf_str(const char *s);
 
@@ -544,7 +549,12 @@ typedef struct inf_request {
                                INVALID_ARGUMENT. Waiting before that, loading the model too, is: */
     int64_t queue_timeout_ms; /* bounded by this; default -1: no limit; 0 is INVALID_ARGUMENT */
     bool ignore_eos;          /* go on after an end-of-text token */
-    uint8_t reserved[7];      /* 0 */
+    bool plain_prompt; /* in process, with a prompt: it is text all through, and special tokens
+                                 written in it ("<|im_start|>") are none: for what others wrote */
+    inf_maybe_bool add_special; /* in process: whether the model's beginning-of-text tokens are put
+                                   around; unset: around a prompt, unless it begins with its own (the
+                                   log says so), not around what a chat template rendered */
+    uint8_t reserved[4];        /* 0 */
 } inf_request;
 
 INF_API void inf_request_default(inf_request *request, size_t size);

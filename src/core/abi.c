@@ -12,6 +12,7 @@
     X(inf_maybe_i32)                                                                               \
     X(inf_maybe_u64)                                                                               \
     X(inf_maybe_f32)                                                                               \
+    X(inf_maybe_bool)                                                                              \
     X(inf_context_options)                                                                         \
     X(inf_chunk)                                                                                   \
     X(inf_callbacks)                                                                               \

@@ -96,7 +96,8 @@ static int32_t check_unset(const inf_request *r, inf_error *err)
                   MAYBE(frequency_penalty),
                   MAYBE(presence_penalty),
                   MAYBE(seed),
-                  MAYBE(logprobs)};
+                  MAYBE(logprobs),
+                  MAYBE(add_special)};
 #undef MAYBE
     int32_t code = INF_OK;
 
@@ -245,6 +246,12 @@ static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
     for (size_t i = 0; i < sizeof r->reserved; i++)
         if (r->reserved[i])
             return invalid(err, "reserved", "is not 0");
+    if (r->plain_prompt && !r->prompt.data)
+        return invalid(err, "plain_prompt", "goes with a prompt, not with messages");
+    if (!in_process && (r->plain_prompt || r->add_special.is_set))
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "%s: a server makes the tokens itself; it is for providers in process",
+                         r->plain_prompt ? "plain_prompt" : "add_special");
     if (in_process && (r->extra_json.data || r->extra_headers.data))
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "extra_json and extra_headers are for servers; this provider runs in "

@@ -34,10 +34,12 @@ int32_t level_of(ggml_log_level level)
 
 /* Warnings that tell a user nothing. The first is said of every context beyond the model's training,
  * also when it is only rounded up; generate warns of a prompt that is. The second is said of
- * swa_full, which the engine wants. */
+ * swa_full, which the engine wants; the third of a prompt with two beginning-of-text tokens, which
+ * generate sees to. */
 bool is_no_news(const char *text)
 {
-    return strstr(text, "possible training context overflow") ||
+    return strstr(text, "starts with a BOS token") ||
+           strstr(text, "possible training context overflow") ||
            strstr(text, "using full-size SWA cache");
 }
 

@@ -8,8 +8,8 @@
 
 #define USUAL_PIECE 512
 
-static int32_t encode(void *impl, inf_text text, bool add_special, int32_t **ids, int32_t *n,
-                      inf_error *err)
+static int32_t encode(void *impl, inf_text text, bool add_special, bool parse_special,
+                      int32_t **ids, int32_t *n, inf_error *err)
 {
     size_t room = text.len + 16; /* no more tokens than bytes, but for special ones */
     int32_t *tokens = NULL;
@@ -20,7 +20,7 @@ static int32_t encode(void *impl, inf_text text, bool add_special, int32_t **ids
     if (!tokens)
         return error_no_memory(err);
     *n = guard_tokenize(impl, text.len ? text.data : "", (int32_t)text.len, tokens, (int32_t)room,
-                        add_special, true);
+                        add_special, parse_special);
     if (*n < 0) {
         mem_free(tokens);
         return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot tokenize the text");

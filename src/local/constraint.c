@@ -147,7 +147,7 @@ static int32_t find_token(void *arg, const char *text, size_t len)
     int32_t *ids = NULL;
     int32_t n = 0;
     int32_t id = -1;
-    int32_t code = t->ops->encode(t->impl, (inf_text){text, len}, false, &ids, &n, NULL);
+    int32_t code = t->ops->encode(t->impl, (inf_text){text, len}, false, true, &ids, &n, NULL);
 
     names->no_memory = names->no_memory || code == INF_ERROR_NO_MEMORY;
     if (code == INF_OK && n == 1)

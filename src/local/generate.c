@@ -19,18 +19,48 @@ struct generate {
 
 /* ------------------------------------------------------------------ the prompt */
 
+/* Whether the tokenizer puts this token before every text. */
+static bool is_put_first(const struct tokenizer *t, int32_t id)
+{
+    int32_t *ids = NULL;
+    int32_t n = 0;
+    bool found = t->ops->encode(t->impl, inf_str(""), true, true, &ids, &n, NULL) == INF_OK &&
+                 n > 0 && ids[0] == id;
+
+    mem_free(ids);
+    return found;
+}
+
+/* A prompt that was rendered elsewhere begins with the token that the tokenizer puts first. */
+static void drop_second_bos(inf_context *log, const struct tokenizer *t, int32_t *tokens,
+                            int32_t *n)
+{
+    if (*n < 2 || tokens[0] != tokens[1] || !is_put_first(t, tokens[0]))
+        return;
+    memmove(tokens, tokens + 1, (size_t)(*n - 1) * sizeof *tokens);
+    --*n;
+    context_log(log, INF_LOG_INFO,
+                "the prompt begins with the beginning-of-text token itself; no second one is added "
+                "(add_special decides)");
+}
+
 static int32_t tokenize_prompt(const struct generate *g, const struct tokenizer *tokenizer,
                                int32_t **tokens, int32_t *n, inf_error *err)
 {
+    const inf_request *r = op_request(g->base.op);
     struct buffer text;
     bool add_special = false;
     int32_t code = INF_OK;
 
     buffer_init(&text, BUFFER_NO_LIMIT);
     code = render_request(g->base.provider, g->base.op, &text, &add_special, err);
+    if (r->add_special.is_set)
+        add_special = r->add_special.value;
     if (code == INF_OK)
         code = tokenizer->ops->encode(tokenizer->impl, (inf_text){text.data, text.len}, add_special,
-                                      tokens, n, err);
+                                      !r->plain_prompt, tokens, n, err);
+    if (code == INF_OK && add_special && !r->add_special.is_set)
+        drop_second_bos(g->base.provider->context, tokenizer, *tokens, n);
     buffer_free(&text);
     return code;
 }

@@ -89,6 +89,11 @@ int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,
     const inf_request *r = op_request(op);
     bool system = r->system_prompt.data && f->system_prompt_is_message && f->chat_template.len;
 
+    if (system && r->plain_prompt)
+        return error_set(
+            err, INF_ERROR_UNSUPPORTED,
+            "plain_prompt: this model's chat template puts the system prompt before the "
+            "prompt, with special tokens; leave one of the two");
     *add_special = r->prompt.data && !system;
     return *add_special ? plain_text(r, out, err) : chat_text(p, op, out, err);
 }

@@ -25,7 +25,7 @@ static void run_tokenize(struct preparation *base)
 
     if (provider_acquire_tokenizer(base->provider, base->op, &i, &err) == INF_OK &&
         i->loaded.tokenizer.ops->encode(i->loaded.tokenizer.impl, (inf_text){t->text, t->len},
-                                        t->add_special, &o->token_ids, &n, &err) == INF_OK)
+                                        t->add_special, true, &o->token_ids, &n, &err) == INF_OK)
         o->n_token_ids = (size_t)n;
     instance_unref(i);
     preparation_end(base, &err);

@@ -20,11 +20,11 @@ struct decoder; /* the text of tokens as they come; a tokenizer's own */
 
 /* Ids are within the vocabulary. bool: false when out of memory. */
 struct tokenizer_ops {
-    /* The ids of a text (mem_*, the caller's), special tokens recognised by their texts. add_special:
-     * also those that the model wants around a text. INVALID_ARGUMENT when it is too long, NO_MEMORY,
-     * BACKEND. */
-    int32_t (*encode)(void *impl, inf_text text, bool add_special, int32_t **ids, int32_t *n,
-                      inf_error *err);
+    /* The ids of a text (mem_*, the caller's). add_special: also those that the model wants around a
+     * text. parse_special: special tokens are recognised by their texts, else those are text.
+     * INVALID_ARGUMENT when it is too long, NO_MEMORY, BACKEND. */
+    int32_t (*encode)(void *impl, inf_text text, bool add_special, bool parse_special,
+                      int32_t **ids, int32_t *n, inf_error *err);
     /* The text of whole ids, appended to out. INVALID_ARGUMENT when there are too many, NO_MEMORY. */
     int32_t (*decode)(void *impl, const int32_t *ids, size_t n, bool skip_special,
                       struct buffer *out, inf_error *err);

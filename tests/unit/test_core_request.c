@@ -130,7 +130,11 @@ static int32_t many_ids[65];
     X(timeout_negative, r->timeout_ms = -2, "timeout_ms")                                          \
     X(queue_timeout_0, r->queue_timeout_ms = 0, "queue_timeout_ms")                                \
     X(queue_timeout_negative, r->queue_timeout_ms = -2, "queue_timeout_ms")                        \
-    X(reserved_set, r->reserved[6] = 1, "reserved")                                                \
+    X(add_special_without_is_set, r->add_special.value = true, "add_special: ")                    \
+    X(plain_messages,                                                                              \
+      (r->prompt = inf_str(NULL), r->messages = &one_message, r->n_messages = 1, r->plain_prompt = true),                                                                    \
+      "plain_prompt: ")                                                                            \
+    X(reserved_set, r->reserved[3] = 1, "reserved")                                                \
     X(adapter_not_loaded, r->adapter_id = inf_str("nobody"), "nobody")
 
 #define SET(type, v) ((inf_maybe_##type){true, v})
@@ -515,6 +519,25 @@ static void adapter_ids_are_checked(void **state)
     assert_int_equal(inf_adapter_unload(provider, long_id + 1, NULL), INF_OK);
 }
 
+static void a_server_makes_the_tokens_itself(void **state)
+{
+    inf_provider *server = open_fake(ctx, &fake_server_ops);
+    inf_request r = fake_request("x");
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    r.plain_prompt = true;
+    assert_int_equal(inf_generate_start(&op, server, &r, NULL, &err), INF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "plain_prompt: "));
+    r.plain_prompt = false;
+    r.add_special.is_set = true;
+    assert_int_equal(inf_generate_start(&op, server, &r, NULL, &err), INF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "add_special: "));
+    assert_null(op);
+    inf_provider_release(server);
+}
+
 static void an_adapter_comes_from_one_place(void **state)
 {
     inf_adapter_source s;
@@ -665,6 +688,7 @@ int main(void)
         cmocka_unit_test(logits_take_adapters_in_both_forms),
         cmocka_unit_test(text_may_hold_nul_bytes),
         cmocka_unit_test(adapter_ids_are_checked),
+        cmocka_unit_test(a_server_makes_the_tokens_itself),
         cmocka_unit_test(an_adapter_comes_from_one_place),
         cmocka_unit_test(text_and_number_calls_check_what_they_are_given),
         cmocka_unit_test(results_are_read_with_the_getter_of_their_kind),

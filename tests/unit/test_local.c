@@ -28,23 +28,28 @@ static struct door {
     struct free_engine engine, exact;
     struct free_adapter adapter;
     char text[256]; /* the last that was tokenized */
-    bool add_special;
+    bool add_special, parse_special;
+    char bos; /* what it puts before a text; 0: nothing */
 } door;
 
-static int32_t encode(void *impl, inf_text text, bool add_special, int32_t **ids, int32_t *n,
-                      inf_error *err)
+static int32_t encode(void *impl, inf_text text, bool add_special, bool parse_special,
+                      int32_t **ids, int32_t *n, inf_error *err)
 {
     int32_t *made = mem_alloc((text.len + 1) * sizeof *made);
+    size_t bos = add_special && door.bos;
 
     (void)impl;
     if (!made)
         return error_no_memory(err);
+    if (bos)
+        made[0] = door.bos;
     for (size_t i = 0; i < text.len; i++)
-        made[i] = (unsigned char)text.data[i];
+        made[bos + i] = (unsigned char)text.data[i];
     snprintf(door.text, sizeof door.text, "%.*s", (int)text.len, text.data);
     door.add_special = add_special;
+    door.parse_special = parse_special;
     *ids = made;
-    *n = (int32_t)text.len;
+    *n = (int32_t)(bos + text.len);
     return INF_OK;
 }
 
@@ -320,6 +325,59 @@ static void test_local__system_prompt_without_a_template__goes_before_the_prompt
     assert_answer(&r, "be brief\n\nabc", true);
 }
 
+static int64_t prompt_tokens(const inf_request *r)
+{
+    inf_op *op = NULL;
+    inf_error err = {0};
+    inf_result result;
+
+    if (inf_generate(&op, provider, r, &err) != INF_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
+    inf_op_release(op);
+    return result.prompt_tokens;
+}
+
+static void test_local__a_prompt_that_begins_with_the_token_put_first__gets_no_second(void **state)
+{
+    inf_request r = request_of("^ab");
+
+    (void)state;
+    door.bos = '^';
+    make_provider("model");
+    assert_int_equal(prompt_tokens(&r), 3);
+    r.add_special = (inf_maybe_bool){true, true}; /* asked for */
+    assert_int_equal(prompt_tokens(&r), 4);
+    r.add_special.value = false;
+    assert_int_equal(prompt_tokens(&r), 3);
+    r = request_of("ab");
+    assert_int_equal(prompt_tokens(&r), 3);
+    r.add_special = (inf_maybe_bool){true, false};
+    assert_int_equal(prompt_tokens(&r), 2);
+    r = request_of("aab"); /* two alike, of which none was put there */
+    assert_int_equal(prompt_tokens(&r), 4);
+    door.bos = 0;
+    assert_int_equal(prompt_tokens(&r), 3);
+}
+
+static void test_local__a_plain_prompt__is_text_all_through(void **state)
+{
+    inf_request r = request_of("<s>");
+
+    (void)state;
+    door.facts.chat_template = inf_str(template);
+    door.facts.system_prompt_is_message = true;
+    make_provider("model");
+    assert_answer(&r, "<s>", true);
+    assert_true(door.parse_special);
+    r.plain_prompt = true;
+    assert_answer(&r, "<s>", true);
+    assert_false(door.parse_special);
+    r.system_prompt = inf_str("be brief");
+    assert_refused(&r, INF_ERROR_UNSUPPORTED, "plain_prompt");
+    door.facts.system_prompt_is_message = false;
+}
+
 static void test_local__messages__need_a_template(void **state)
 {
     inf_message message = {.role = inf_str("user"), .content = inf_str("abc")};
@@ -532,6 +590,8 @@ int main(void)
         TEST(test_local__system_prompt_beside_a_prompt__goes_before_it),
         TEST(test_local__system_prompt_that_is_a_message__goes_through_the_template),
         TEST(test_local__system_prompt_without_a_template__goes_before_the_prompt),
+        TEST(test_local__a_prompt_that_begins_with_the_token_put_first__gets_no_second),
+        TEST(test_local__a_plain_prompt__is_text_all_through),
         TEST(test_local__messages__need_a_template),
         TEST(test_local__a_prompt_as_long_as_the_window__does_not_fit),
         TEST(test_local__a_grammar__is_followed_over_any_tokenizer),
