@@ -193,7 +193,6 @@ int32_t context_add_op(inf_context *ctx, inf_op *op, inf_error *err)
     else if ((op->times.queue_ms >= 0 || op->times.work_ms >= 0) && !add_deadline(ctx, op))
         code = INF_ERROR_NO_MEMORY;
     if (code == INF_OK) {
-        op->listed = true;
         op->next = ctx->ops;
         if (ctx->ops)
             ctx->ops->previous = op;
@@ -233,18 +232,21 @@ void context_remove_op(inf_context *ctx, inf_op *op)
 {
     pthread_mutex_lock(&ctx->lock);
     heap_remove(&ctx->deadlines, &op->deadline);
-    if (op->listed) {
-        op->listed = false;
-        if (op->previous)
-            op->previous->next = op->next;
-        else
-            ctx->ops = op->next;
-        if (op->next)
-            op->next->previous = op->previous;
-        op->next = op->previous = NULL;
-        if (--ctx->n_ops == 0)
-            pthread_cond_broadcast(&ctx->idle);
-    }
+    if (op->previous)
+        op->previous->next = op->next;
+    else
+        ctx->ops = op->next;
+    if (op->next)
+        op->next->previous = op->previous;
+    op->next = op->previous = NULL;
+    pthread_mutex_unlock(&ctx->lock);
+}
+
+void context_count_down(inf_context *ctx)
+{
+    pthread_mutex_lock(&ctx->lock);
+    if (--ctx->n_ops == 0)
+        pthread_cond_broadcast(&ctx->idle);
     pthread_mutex_unlock(&ctx->lock);
 }
 

@@ -101,7 +101,7 @@ struct inf_op {
     bool progress_pending;
 
     inf_op *next, *previous; /* the context's list */
-    bool listed, close_seen;
+    bool close_seen;
     inf_op *next_event;
     bool queued;
     bool finished_pending;     /* DONE is still to be delivered */
@@ -136,6 +136,8 @@ void context_remove_deadline(inf_context *ctx, inf_op *op);
 /* op waits no longer: its work has a deadline of its own. */
 void context_begin_work(inf_context *ctx, inf_op *op);
 void context_remove_op(inf_context *ctx, inf_op *op);
+/* One operation less: closing waits for the last. The context may be gone afterwards. */
+void context_count_down(inf_context *ctx);
 /* The last thing there is to deliver: that the context is closed. */
 void context_queue_closed(inf_context *ctx);
 /* Queues op for delivery, if it is not; the queue has a reference. */

@@ -101,7 +101,8 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     op->has_callbacks = callbacks != NULL;
     op->started_us = clock_us();
     op->times = times ? *times : (struct op_times){-1, -1};
-    op->deadline = (struct heap_node){(uint64_t)clock_deadline_us(op->times.queue_ms), SIZE_MAX, op};
+    op->deadline = (struct heap_node){(uint64_t)clock_deadline_us(op->times.queue_ms), SIZE_MAX,
+                                      op};
     op->progress = -1;
     buffer_init(&op->text, BUFFER_NO_LIMIT);
     buffer_init(&op->reasoning, BUFFER_NO_LIMIT);
@@ -117,10 +118,13 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
 
 void op_abandon(inf_op *op)
 {
-    context_remove_op(op->context, op);
+    inf_context *ctx = op->context;
+
+    context_remove_op(ctx, op);
     /* The clock may still hold a reference; the last one frees. */
     op_unref(op);
     op_unref(op);
+    context_count_down(ctx);
 }
 
 inf_op *op_ref(inf_op *op)
@@ -295,11 +299,15 @@ static void mark_done(inf_op *op)
     pthread_mutex_unlock(&op->lock);
 }
 
-/* The context counts one less, and the in-flight reference goes. */
+/* The in-flight reference goes, and then the context counts one less: once closing has seen the last one
+ * go, nothing of it is left to be freed. */
 static void retire(inf_op *op)
 {
-    context_remove_op(op->context, op);
+    inf_context *ctx = op->context;
+
+    context_remove_op(ctx, op);
     op_unref(op);
+    context_count_down(ctx);
 }
 
 void op_set_done(inf_op *op)

@@ -132,7 +132,8 @@ static int32_t many_ids[65];
     X(queue_timeout_negative, r->queue_timeout_ms = -2, "queue_timeout_ms")                        \
     X(add_special_without_is_set, r->add_special.value = true, "add_special: ")                    \
     X(plain_messages,                                                                              \
-      (r->prompt = inf_str(NULL), r->messages = &one_message, r->n_messages = 1, r->plain_prompt = true),                                                                    \
+      (r->prompt = inf_str(NULL), r->messages = &one_message, r->n_messages = 1,                   \
+       r->plain_prompt = true),                                                                    \
       "plain_prompt: ")                                                                            \
     X(reserved_set, r->reserved[3] = 1, "reserved")                                                \
     X(adapter_not_loaded, r->adapter_id = inf_str("nobody"), "nobody")
