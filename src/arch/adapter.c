@@ -6,8 +6,8 @@
 #include "core/memory.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What a source is read for. */
 struct reading {

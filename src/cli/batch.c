@@ -203,13 +203,13 @@ static int32_t start_object(struct batch *b, struct line *line, json_t *object, 
     s.n_memory = 0;
     code = read_line(&s, object, err);
     /* A line that wants no adapter wants no scale of the command line's either. */
-    if (!s.adapter.len && b->defaults->adapter.len && !json_object_get(object, "adapter_scale"))
+    if (!s.adapters.n && b->defaults->adapters.n && !json_object_get(object, "adapter_scale"))
         s.adapter_scale = (inf_maybe_f32){0};
     if (code == INF_OK)
         code = request_fill(&request, &message, &s, err);
     if (code == INF_OK) {
         tell_no_use(b, &s, line->number);
-        session_uses(b->session, s.adapter);
+        session_uses(b->session, &s);
         code = start(b, line, &request, err);
     }
     settings_free(&s);

@@ -14,6 +14,7 @@ static const struct {
                {"n_gpu_layers", "gpu-layers"},
                {"kv_budget_bytes", "kv-budget"},
                {"base_url", "url"},
+               {"max_connections", "concurrency"},
                {"messages_json", "messages"},
                {"token_ids", "ids"}};
 

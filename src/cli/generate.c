@@ -90,7 +90,7 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
     callbacks.user_data = &last;
     if (!s->json && !s->no_stream)
         callbacks.on_token = print_chunk;
-    session_uses(session, s->adapter);
+    session_uses(session, s);
     if (code == INF_OK && s->chat && !session->in_process)
         warn(CHAT_ON_SERVER);
     if (code == INF_OK)

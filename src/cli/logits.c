@@ -1,6 +1,7 @@
 /* logits: the numbers behind the next token. */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/request.h"
 
 static json_t *to_json(const inf_logits_result *l)
 {
@@ -24,14 +25,15 @@ static int32_t run(struct session *session, const struct settings *s, inf_error 
     inf_logits_request_default(&request, sizeof request);
     request.token_ids = s->ids.items;
     request.n_token_ids = s->ids.n;
-    request.adapter_id = s->adapter;
-    request.adapter_scale = s->adapter_scale;
     request.probe = s->probe.items;
     request.n_probe = s->probe.n;
     if (s->top.is_set)
         request.top = s->top.value;
-    session_uses(session, s->adapter);
-    code = inf_logits_start(&op, session->provider, &request, NULL, err);
+    session_uses(session, s);
+    code = request_adapters(&request.adapter_id, &request.adapter_scale, &request.adapters,
+                            &request.n_adapters, s, err);
+    if (code == INF_OK)
+        code = inf_logits_start(&op, session->provider, &request, NULL, err);
     if (code == INF_OK)
         code = session_wait(op, err);
     if (code == INF_OK)

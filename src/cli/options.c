@@ -20,18 +20,19 @@
 /* ------------------------------------------------------------------ the table */
 
 enum option_kind {
-    OPTION_SWITCH,  /* bool */
-    OPTION_TEXT,    /* inf_text */
-    OPTION_CHOICE,  /* inf_text, one of "a|b|c" in `argument` */
-    OPTION_JSON,    /* inf_text; in a batch line the value itself may stand there */
-    OPTION_TEXTS,   /* struct text_list, repeatable */
-    OPTION_PAIRS,   /* the same, each ID=PATH */
-    OPTION_IDS,     /* struct id_list, "1,2,3" */
-    OPTION_I32,     /* inf_maybe_i32 */
-    OPTION_U64,     /* inf_maybe_u64 */
-    OPTION_F32,     /* inf_maybe_f32 */
-    OPTION_SECONDS, /* struct maybe_ms */
-    OPTION_MS       /* struct maybe_ms */
+    OPTION_SWITCH,   /* bool */
+    OPTION_TEXT,     /* inf_text */
+    OPTION_CHOICE,   /* inf_text, one of "a|b|c" in `argument` */
+    OPTION_JSON,     /* inf_text; in a batch line the value itself may stand there */
+    OPTION_TEXTS,    /* struct text_list, repeatable */
+    OPTION_PAIRS,    /* the same, each ID=PATH */
+    OPTION_IDS,      /* struct id_list, "1,2,3" */
+    OPTION_I32,      /* inf_maybe_i32 */
+    OPTION_U64,      /* inf_maybe_u64 */
+    OPTION_F32,      /* inf_maybe_f32 */
+    OPTION_ADAPTERS, /* struct adapter_list, "ID" or "ID=SCALE", repeatable */
+    OPTION_SECONDS,  /* struct maybe_ms, or "none" */
+    OPTION_MS        /* the same */
 };
 
 struct option {
@@ -65,10 +66,12 @@ static const struct option options[] = {
      "the server; for in-process providers the model, as -m"},
     {0, "load", NULL, NULL, "ID=PATH", OPTION_PAIRS, AT(load), GENERATE | LOGITS,
      "load an adapter (PEFT directory or GGUF file) under this id; may be repeated"},
-    {0, "adapter", "adapter-id", "adapter_id", "ID", OPTION_TEXT, AT(adapter), GENERATE | LOGITS,
-     "generate with this loaded adapter"},
+    {0, "adapter", "adapter-id", "adapter_id", "ID[=SCALE]", OPTION_ADAPTERS, AT(adapters),
+     GENERATE | LOGITS, "generate with this loaded adapter; repeated, their changes add up"},
+    {0, "adapters", NULL, "adapters", "ID[=SCALE]", OPTION_ADAPTERS, AT(adapters),
+     GENERATE | LOGITS, "the same; in a batch line a list"},
     {0, "adapter-scale", NULL, "adapter_scale", "S", OPTION_F32, AT(adapter_scale),
-     GENERATE | LOGITS, "multiplies the adapter's own scale; default 1"},
+     GENERATE | LOGITS, "of the one --adapter: multiplies its own scale; default 1"},
     {0, "prompt", NULL, "prompt", "TEXT", OPTION_TEXT, AT(prompt), GENERATE,
      "the prompt, instead of PROMPT behind the options"},
     {0, "messages", NULL, "messages", "FILE", OPTION_JSON, AT(messages), GENERATE,
@@ -114,9 +117,15 @@ static const struct option options[] = {
     {0, "extra-headers", NULL, "extra_headers", "LINES", OPTION_TEXT, AT(extra_headers), GENERATE,
      "servers: further header lines to send"},
     {0, "timeout", NULL, "timeout", "SECONDS", OPTION_SECONDS, AT(timeout), GENERATE,
-     "the whole request, loading the model included; default 600"},
+     "the work on a request, not waiting for its turn; none: no limit; default 600"},
     {0, "timeout-ms", NULL, "timeout_ms", "N", OPTION_MS, AT(timeout), GENERATE,
      "the same in milliseconds"},
+    {0, "queue-timeout", NULL, "queue_timeout", "SECONDS", OPTION_SECONDS, AT(queue_timeout),
+     GENERATE, "waiting for a turn, and for the model to load; default none"},
+    {0, "queue-timeout-ms", NULL, "queue_timeout_ms", "N", OPTION_MS, AT(queue_timeout), GENERATE,
+     "the same in milliseconds"},
+    {0, "concurrency", NULL, NULL, "N", OPTION_I32, AT(concurrency), GENERATE,
+     "servers: so many requests at once to each, the rest wait; default 256"},
     {0, "batch", NULL, NULL, "FILE", OPTION_TEXT, AT(batch), GENERATE,
      "a JSON request a line, - for standard input: all in flight at once, a JSON result a line"},
     {0, "strict", NULL, NULL, NULL, OPTION_SWITCH, AT(strict), GENERATE,
@@ -257,10 +266,11 @@ static bool set_i32(struct settings *s, const struct option *o, int64_t value)
     return true;
 }
 
-/* A number of seconds or milliseconds; the library says what is wrong with 0 and less. */
+/* A number of seconds or milliseconds, -1 of either: no limit. The library says what is wrong with 0 and
+ * others below it. */
 static bool set_time(struct settings *s, const struct option *o, double value)
 {
-    double ms = o->kind == OPTION_SECONDS ? value * 1000 : value;
+    double ms = o->kind == OPTION_SECONDS && value != -1 ? value * 1000 : value;
 
     if (isnan(ms))
         return false;
@@ -286,6 +296,37 @@ static bool add_text(struct settings *s, struct text_list *list, inf_text text)
     items[list->n] = text;
     *list = (struct text_list){items, list->n + 1};
     return true;
+}
+
+/* As add_text. */
+static bool add_adapter(struct settings *s, struct adapter_list *list, inf_request_adapter adapter)
+{
+    bool is_full = (list->n & (list->n - 1)) == 0;
+    inf_request_adapter *items = list->items;
+
+    if (is_full)
+        items = settings_alloc(s, (list->n ? 2 * list->n : 1) * sizeof *items);
+    if (!items)
+        return false;
+    if (is_full && list->n)
+        memcpy(items, list->items, list->n * sizeof *items);
+    items[list->n] = adapter;
+    *list = (struct adapter_list){items, list->n + 1};
+    return true;
+}
+
+/* ID or ID=SCALE: what follows the last "=" is a scale only if it is a number. "" is no adapter. */
+static bool add_adapter_text(struct settings *s, struct adapter_list *list, const char *text)
+{
+    inf_request_adapter adapter = {.id = inf_str(text)};
+    const char *equals = strrchr(text, '=');
+    double scale = 0;
+
+    if (equals && equals != text && parse_number(equals + 1, &scale)) {
+        adapter.id.len = (size_t)(equals - text);
+        adapter.scale = (inf_maybe_f32){true, (float)scale};
+    }
+    return !*text || add_adapter(s, list, adapter);
 }
 
 static bool is_choice(const struct option *o, inf_text value)
@@ -364,8 +405,12 @@ static bool set_from_text(struct settings *s, const struct option *o, const char
             return false;
         *(inf_maybe_f32 *)field = (inf_maybe_f32){true, (float)number};
         return true;
+    case OPTION_ADAPTERS:
+        return add_adapter_text(s, field, text);
     case OPTION_SECONDS:
     case OPTION_MS:
+        if (strcmp(text, "none") == 0)
+            return set_time(s, o, -1);
         return parse_number(text, &number) && set_time(s, o, number);
     }
     return false;
@@ -433,6 +478,36 @@ static bool set_ids(struct settings *s, const struct option *o, json_t *value)
     return true;
 }
 
+/* An id, or an object of an "id" and perhaps a "scale". */
+static bool read_adapter(inf_request_adapter *out, json_t *value)
+{
+    json_t *id = json_is_object(value) ? json_object_get(value, "id") : value;
+    json_t *scale = json_object_get(value, "scale");
+    bool has_scale = scale && !json_is_null(scale);
+
+    *out = (inf_request_adapter){.id = text_of(id)};
+    if (has_scale)
+        out->scale = (inf_maybe_f32){true, (float)json_number_value(scale)};
+    return json_is_string(id) && (!has_scale || json_is_number(scale)) &&
+           json_object_size(value) <= (scale ? 2U : 1U);
+}
+
+/* One adapter or a list of them takes the place of what was there; "" is none. */
+static bool set_adapters(struct settings *s, const struct option *o, json_t *value)
+{
+    bool is_array = json_is_array(value);
+    size_t n = is_array ? json_array_size(value) : json_string_length(value) > 0;
+    inf_request_adapter *items = settings_alloc(s, (n ? n : 1) * sizeof *items);
+
+    if (!items || (!is_array && !json_is_string(value)))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!read_adapter(&items[i], is_array ? json_array_get(value, i) : value))
+            return false;
+    *(struct adapter_list *)field_of(s, o) = (struct adapter_list){items, n};
+    return true;
+}
+
 static bool set_from_json(struct settings *s, const struct option *o, json_t *value)
 {
     void *field = field_of(s, o);
@@ -462,8 +537,12 @@ static bool set_from_json(struct settings *s, const struct option *o, json_t *va
     case OPTION_F32:
         *(inf_maybe_f32 *)field = (inf_maybe_f32){true, (float)json_number_value(value)};
         return json_is_number(value);
+    case OPTION_ADAPTERS:
+        return set_adapters(s, o, value);
     case OPTION_SECONDS:
     case OPTION_MS:
+        if (json_is_string(value) && strcmp(json_string_value(value), "none") == 0)
+            return set_time(s, o, -1);
         return json_is_number(value) && set_time(s, o, json_number_value(value));
     }
     return false;
@@ -490,9 +569,12 @@ static const char *kind_text(const struct option *o)
         return "a whole number";
     case OPTION_U64:
         return "a whole number of 0 or more";
-    case OPTION_F32:
+    case OPTION_ADAPTERS:
+        return "an adapter's id, or a list of {\"id\", \"scale\"}";
     case OPTION_SECONDS:
     case OPTION_MS:
+        return "a number or none";
+    case OPTION_F32:
         break;
     }
     return "a number";

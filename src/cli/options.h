@@ -42,9 +42,14 @@ struct id_list {
     size_t n;
 };
 
+struct adapter_list {
+    inf_request_adapter *items;
+    size_t n;
+};
+
 struct maybe_ms {
     bool is_set;
-    int64_t value;
+    int64_t value; /* -1: no limit */
 };
 
 struct settings {
@@ -53,11 +58,13 @@ struct settings {
     struct text_list load; /* "ID=PATH" */
     inf_text dtype, device, flash_attention, adapter_execution;
     inf_maybe_i32 threads, ctx, gpu_layers, max_sequences, queue_limit, prefill_chunk;
+    inf_maybe_i32 concurrency;
     inf_maybe_u64 kv_budget, max_adapters, max_adapter_bytes;
     inf_text adapter_overflow;
 
     /* the request */
-    inf_text prompt, messages, template_variables, adapter, system, json_schema, grammar;
+    inf_text prompt, messages, template_variables, system, json_schema, grammar;
+    struct adapter_list adapters;
     inf_text extra_json, extra_headers;
     inf_maybe_i32 max_tokens, top_k, logprobs;
     inf_maybe_f32 temperature, top_p, min_p, repetition_penalty, frequency_penalty;
@@ -65,7 +72,7 @@ struct settings {
     inf_maybe_u64 seed;
     struct text_list stop;
     struct id_list stop_token_ids;
-    struct maybe_ms timeout;
+    struct maybe_ms timeout, queue_timeout;
     bool chat, ignore_eos;
 
     /* input and output */

@@ -206,12 +206,24 @@ static json_t *logprobs_to_json(const inf_result *r)
     return list;
 }
 
+static json_t *adapters_to_json(const inf_result *r)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < r->n_adapters; i++)
+        json_array_append_new(list,
+                              json_pack("{s:o, s:I, s:f}", "id", text_to_json(r->adapters[i].id),
+                                        "generation", (json_int_t)r->adapters[i].generation,
+                                        "scale", (double)r->adapters[i].scale));
+    return list;
+}
+
 static json_t *timings_to_json(const inf_timings *t)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "queued_us", (json_int_t)t->queued_us,
-                     "prefill_us", (json_int_t)t->prefill_us, "first_token_us",
-                     (json_int_t)t->first_token_us, "decode_us", (json_int_t)t->decode_us,
-                     "total_us", (json_int_t)t->total_us);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "queued_us", (json_int_t)t->queued_us,
+                     "load_us", (json_int_t)t->load_us, "prefill_us", (json_int_t)t->prefill_us,
+                     "first_token_us", (json_int_t)t->first_token_us, "decode_us",
+                     (json_int_t)t->decode_us, "total_us", (json_int_t)t->total_us);
 }
 
 json_t *result_to_json(const inf_op *op)
@@ -231,6 +243,8 @@ json_t *result_to_json(const inf_op *op)
                        "mean_rows", r.mean_rows, "mean_adapters", r.mean_adapters,
                        "adapter_generation", (json_int_t)r.adapter_generation, "prefix_tokens",
                        (json_int_t)r.prefix_tokens, "timings", timings_to_json(&r.timings));
+    if (object)
+        json_object_set_new(object, "adapters", adapters_to_json(&r));
     if (object && r.n_logprobs)
         json_object_set_new(object, "logprobs", logprobs_to_json(&r));
     if (object && r.reasoning.data)

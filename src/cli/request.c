@@ -23,13 +23,36 @@ static int32_t fill_input(inf_request *r, inf_message *message, const struct set
     return INF_OK;
 }
 
+int32_t request_adapters(inf_text *id, inf_maybe_f32 *scale, const inf_request_adapter **list,
+                         size_t *n, const struct settings *s, inf_error *err)
+{
+    const struct adapter_list *a = &s->adapters;
+
+    *scale = s->adapter_scale;
+    if (a->n > 1 && scale->is_set)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "adapter_scale: there are %zu adapters; each has a scale of its own",
+                             a->n);
+    if (a->n == 1 && a->items[0].scale.is_set && scale->is_set)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "adapter_scale: the adapter has the scale %g already",
+                             (double)a->items[0].scale.value);
+    if (a->n > 1) {
+        *list = a->items;
+        *n = a->n;
+    } else if (a->n == 1) {
+        *id = a->items[0].id;
+        if (a->items[0].scale.is_set)
+            *scale = a->items[0].scale;
+    }
+    return INF_OK;
+}
+
 int32_t request_fill(inf_request *r, inf_message *message, const struct settings *s, inf_error *err)
 {
     inf_request_default(r, sizeof *r);
     r->template_variables = s->template_variables;
     r->model = s->model;
-    r->adapter_id = s->adapter;
-    r->adapter_scale = s->adapter_scale;
     r->system_prompt = s->system;
     if (s->max_tokens.is_set)
         r->max_tokens = s->max_tokens;
@@ -53,5 +76,10 @@ int32_t request_fill(inf_request *r, inf_message *message, const struct settings
     r->ignore_eos = s->ignore_eos;
     if (s->timeout.is_set)
         r->timeout_ms = s->timeout.value;
+    if (s->queue_timeout.is_set)
+        r->queue_timeout_ms = s->queue_timeout.value;
+    if (request_adapters(&r->adapter_id, &r->adapter_scale, &r->adapters, &r->n_adapters, s, err) !=
+        INF_OK)
+        return err->code;
     return fill_input(r, message, s, err);
 }

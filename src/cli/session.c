@@ -182,6 +182,7 @@ static int32_t set_config(inf_provider_config *c, const struct settings *s, bool
     set_i32(&c->n_threads, s->threads);
     set_i32(&c->max_sequences, s->max_sequences);
     set_i32(&c->prefill_chunk, s->prefill_chunk);
+    set_i32(&c->max_connections, s->concurrency);
     if (in_process && queue_limit)
         c->queue_limit = queue_limit;
     set_i32(&c->queue_limit, s->queue_limit);
@@ -315,6 +316,11 @@ int32_t session_load(struct session *session, const struct settings *s, inf_erro
     return code;
 }
 
+static bool is_text(const char *id, inf_text text)
+{
+    return strlen(id) == text.len && memcmp(id, text.data, text.len) == 0;
+}
+
 static bool named_again(const struct session *session, size_t index)
 {
     for (size_t i = 0; i < index; i++)
@@ -323,12 +329,12 @@ static bool named_again(const struct session *session, size_t index)
     return false;
 }
 
-void session_uses(struct session *session, inf_text id)
+void session_uses(struct session *session, const struct settings *s)
 {
     for (size_t i = 0; i < session->n_loaded; i++)
-        if (strlen(session->loaded[i].id) == id.len &&
-            memcmp(session->loaded[i].id, id.data, id.len) == 0)
-            session->loaded[i].is_used = true;
+        for (size_t k = 0; k < s->adapters.n; k++)
+            if (is_text(session->loaded[i].id, s->adapters.items[k].id))
+                session->loaded[i].is_used = true;
 }
 
 /* After an interrupt, which is why it may be called, the unload goes on all the same. */

@@ -28,8 +28,8 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
 int32_t session_open_context(struct session *session, const struct settings *s, inf_error *err);
 /* Loads what --load says. */
 int32_t session_load(struct session *session, const struct settings *s, inf_error *err);
-/* A request uses this adapter. On the main thread. */
-void session_uses(struct session *session, inf_text adapter_id);
+/* A request uses these adapters. On the main thread. */
+void session_uses(struct session *session, const struct settings *s);
 /* Unloads what session_load loaded and closes; says which of it nothing used. Keeps *err, unless it is
  * INF_OK; a failed connection to a server that nobody named is told as that. */
 void session_close(struct session *session, inf_error *err);

@@ -177,6 +177,26 @@ printf '{"prompt":"hi","adapter_id":"b","max_tokens":1}\n' >"$work/batch"
 expect_warning '--load a: no request used it' generate -m "$model" --threads 1 --batch "$work/batch" \
     --load "a=$adapter-0" --load "b=$adapter-1"
 
+# ---- adapters in a line: an id, a list of ids and scales
+batch '{"prompt":"hi","max_tokens":1,"adapter_id":"a"}
+{"prompt":"hi","max_tokens":1,"adapters":["a"]}
+{"prompt":"hi","max_tokens":1,"adapters":[{"id":"b","scale":0.25}]}
+{"prompt":"hi","max_tokens":1,"adapters":[]}
+{"prompt":"hi","max_tokens":1,"adapters":[{"id":"b","scale":null}]}
+{"prompt":"hi","max_tokens":1}
+{"prompt":"hi","adapters":[{"id":"b","weight":1}]}
+{"prompt":"hi","adapters":[{"scale":1}]}
+{"prompt":"hi","adapters":[1]}
+{"prompt":"hi","adapters":{"b":1}}
+{"prompt":"hi","adapters":["a"],"adapter_id":"a"}' --load "a=$adapter-0" --load "b=$adapter-1" --adapter b=0.5
+check '{l["line"]: [(a["id"], a["scale"]) for a in l["adapters"]] for l in lines if "error" not in l} == {
+    1: [("a", 1)], 2: [("a", 1)], 3: [("b", 0.25)], 4: [], 5: [("b", 1)], 6: [("b", 0.5)]}'
+check 'all(("says again" if l["line"] == 11 else "an adapter") in l["error"]["message"] for l in lines if "error" in l) and len(lines) == 11'
+batch '{"prompt":"hi","max_tokens":1,"timeout":"none","queue_timeout":"none"}
+{"prompt":"hi","max_tokens":1,"timeout_ms":-1,"queue_timeout_ms":-1}
+{"prompt":"hi","timeout":"never"}' -n 1
+check '{l["line"] for l in lines if "error" in l} == {3}'
+
 # ---- a byte order mark is no part of the first line
 printf '\357\273\277{"prompt":"hi","max_tokens":1}\n{"prompt":"hi","max_tokens":1}\n' >"$work/batch"
 expect_ok generate -m "$model" --threads 1 --batch "$work/batch"

@@ -78,8 +78,8 @@ expect_error 3 'role' generate --threads 1 -m "$model" -n 1 --messages "$work/ba
 # A template that loops as long as it may is left alone when the request's time is over.
 slow='{% for x in range(100000) %}{% for y in range(100000) %}{% endfor %}{% endfor %}'
 with_template "$slow" "$work/slow.gguf"
-expect_error 16 'longer than its timeout' generate -m "$work/slow.gguf" --threads 1 --chat --timeout 0.2 hi
-expect_error 14 'chat template failed: it takes (longer|more) than' generate -m "$work/slow.gguf" --threads 1 --chat hi
+expect_error 16 'within --queue-timeout, 200 ms' generate -m "$work/slow.gguf" --threads 1 --chat --queue-timeout 0.2 hi
+expect_error 14 'chat template failed: it takes (longer|more|too long)' generate -m "$work/slow.gguf" --threads 1 --chat hi
 
 # ---- sampling
 for flags in "--temperature 0.7 --seed 5" "--top-k 3 --seed 5" "--top-p 0.5 --seed 5" \
@@ -102,7 +102,7 @@ for wrong in "--temperature -1" "--temperature nan" "--temperature inf" "--tempe
     "--top-p 0" "--top-p 1.1" "--min-p 2" "--min-p -0.1" "--top-k -2" "--repetition-penalty 0" \
     "--frequency-penalty 2.5" "--presence-penalty -3" "--logprobs 21 --json" \
     "--logprobs -1 --json" "-n 0" "-n -1" "--adapter-scale nan" "--stop-token-ids 999999" \
-    "--stop-token-ids -1" "--timeout 0" "--timeout -1" "--timeout-ms 0"; do
+    "--stop-token-ids -1" "--timeout 0" "--timeout -2" "--timeout-ms 0" "--queue-timeout 0" "--queue-timeout-ms -2"; do
     expect_error 3 "${wrong%% *}" generate --threads 1 -m "$model" $wrong hi
 done
 
@@ -139,7 +139,14 @@ expect_ok generate --threads 1 -m "$fixtures/gemma3/base.gguf" -n 1 hi
 run generate --threads 1 -m "$fixtures/llama/base.gguf" -n 1 "$(printf 'ab%.0s' $(seq 300))"
 [ "$status" -eq 0 ] && grep -q 'warning: .* trained on 512' "$work/err" && [ "$(wc -l <"$work/err")" -eq 1 ] ||
     fail 'a prompt beyond the training context'
-expect_error 16 'timed? ?out|timeout' generate --threads 1 -m "$model" --timeout 0.000001 --ignore-eos hi
+for none in "--timeout none" "--timeout -1" "--timeout-ms -1" "--queue-timeout none" "--queue-timeout-ms -1"; do
+    expect_ok generate --threads 1 -m "$model" -n 1 $none hi
+done
+expect_error 16 'within --queue-timeout,' generate -m "$model" --threads 1 --queue-timeout 0.001 hi
+expect_error 3 '--concurrency: the llamacpp provider has no use' generate -m "$model" --concurrency 2 hi
+expect_usage '--timeout takes a number or none' generate --timeout never hi
+run generate --threads 1 -m "$model" --timeout 0.000001 --ignore-eos hi
+[ "$status" -eq 16 ] && grep -q 'within --timeout, 1 ms' "$work/err" || fail "--timeout: exit code $status"
 
 # ---- constraints, log-probabilities
 expect_ok generate --threads 1 -m "$model" -n 200 --json --seed 1 --json-schema '{"type":"object","properties":{"n":{"type":"integer","minimum":1,"maximum":20}},"required":["n"]}' hi
@@ -174,6 +181,25 @@ check 'r["adapter_id"] == "b" and r["adapter_generation"] == 2 and r["mean_adapt
 greedy --json --load "a=$adapter-0" --adapter-id a --adapter-scale 0 hi
 cat "$work/base" >>"$work/out"
 check 'r["adapter_id"] == "a" and r["token_ids"] == lines[1]["token_ids"]' 'scale 0 is the base model'
+# What follows the last "=" is a scale only if it is a number.
+greedy --json --load "a=$adapter-0" --adapter a=0 hi
+cat "$work/base" >>"$work/out"
+check 'r["adapters"] == [{"id": "a", "generation": 1, "scale": 0}] and r["token_ids"] == lines[1]["token_ids"]' 'ID=SCALE'
+greedy --json --load "a=$adapter-0" --adapter a=0.5 hi
+mv "$work/out" "$work/half"
+greedy --json --load "a=$adapter-0" --adapters a --adapter-scale 0.5 hi
+cat "$work/half" >>"$work/out"
+check 'r["token_ids"] == lines[1]["token_ids"] and r["adapters"][0]["scale"] == 0.5' 'the scale in two ways'
+expect_error 3 "adapter 'a=x' is not loaded" generate --threads 1 -m "$model" --adapter a=x hi
+expect_error 3 "adapter 'a=1' is not loaded" generate --threads 1 -m "$model" --adapter a=1=2 hi
+expect_error 3 '--adapter-scale: the adapter has the scale 2 already' generate -m "$model" --adapter a=2 --adapter-scale 1 hi
+expect_error 3 '--adapter-scale: there are 2 adapters' generate -m "$model" --adapter a --adapter b --adapter-scale 1 hi
+run generate --threads 1 -m "$model" -n 1 --json --load "a=$adapter-0" --load "b=$adapter-1" --adapter a=0.5 --adapter b hi
+if [ "$status" -eq 0 ]; then
+    check '[(a["id"], a["scale"]) for a in r["adapters"]] == [("a", 0.5), ("b", 1)] and r["adapter_id"] is None'
+else
+    is_error 5 '--adapter.*2 are given' 'several adapters'
+fi
 greedy --json --adapter "" hi
 check 'r["adapter_id"] is None' 'an empty id is no adapter'
 run generate --threads 1 -m "$model" --temperature 0 -n 8 --json --load "a=$adapter-1" \

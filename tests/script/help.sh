@@ -59,7 +59,7 @@ has() { # COMMAND OPTION...
 }
 has generate -p -m -u --load --adapter -s -n --temperature --top-p --top-k --min-p --repetition-penalty \
     --seed --stop --ignore-eos --dtype --device --threads --ctx --chat --messages --timeout --no-stream --json --batch \
-    --strict --verbose --quiet
+    --strict --verbose --quiet --queue-timeout --concurrency --adapters
 has adapters -p -u -m --json
 has inspect --base --json
 has tokenize -m --no-special --jsonl

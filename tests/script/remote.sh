@@ -63,6 +63,8 @@ expect_error 3 '--dtype: the vllm provider has no use for it, since it is a serv
 expect_error 3 '--ctx: the vllm provider has no use for it, since it is a server' generate "$@" -m smol --ctx 4096 hi
 expect_error 3 '--max-sequences: the vllm provider' generate "$@" -m smol --max-sequences 16 hi
 expect_warning '--chat changes nothing for a server' generate "$@" -m smol --chat -n 3 hi
+expect_error 3 '--concurrency: 0' generate "$@" -m smol --concurrency 0 hi
+expect_ok generate "$@" -m smol --concurrency 1 --timeout none --queue-timeout 9 -n 3 hi
 printf '{"prompt":"hi","chat":true,"max_tokens":3}\n{"prompt":"hi","chat":true,"max_tokens":3}\n' >"$work/batch"
 expect_warning '--chat changes nothing for a server' generate "$@" -m smol --batch "$work/batch"
 printf '%s\n' '{"do":"next","path":"/v1/unload_lora_adapter","act":"wait","seconds":20}' >&7

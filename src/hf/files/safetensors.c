@@ -9,8 +9,8 @@
 #include "hf/files/safetensors_header.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 #include <string.h>
+#include <unistd.h>
 
 struct safetensors {
     struct safetensors_table table;
