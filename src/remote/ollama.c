@@ -352,6 +352,7 @@ static int32_t send_or_wait(struct request *r, struct buffer *body, inf_error *e
     if (code == INF_OK && op_stop_code(r->call.op) != INF_OK) {
         chat_call_stop(&r->call);
     } else if (code == INF_OK) {
+        op_begin_work(r->call.op); /* the server's answer is waited for, if to another question */
         *o->waiting_end = r;
         o->waiting_end = &r->next;
     }
