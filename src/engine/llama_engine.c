@@ -3,13 +3,17 @@
  */
 #include "engine/llama_engine.h"
 
+#include "core/clock.h"
 #include "core/memory.h"
 #include "engine/guard.h"
 #include "engine/lora_eval.h"
 #include "engine/native_adapters.h"
+#include "engine/thread_choice.h"
 
 #include <ggml-cpu.h>
+#include <llama_edits.h>
 #include <string.h>
+#include <time.h>
 
 #define MAX_UBATCH 512
 
@@ -18,8 +22,10 @@ struct llama_engine {
     struct engine_options options;
     struct llama_context *context; /* NULL until the first reserve */
     ggml_threadpool_t pool;
-    struct lora_eval *eval;         /* shared decode, else NULL */
-    struct native_adapters *native; /* native decode, else NULL */
+    int32_t n_threads;               /* of the pool's, that compute */
+    struct thread_choice choices[2]; /* of steps that decode, of those that prefill */
+    struct lora_eval *eval;          /* shared decode, else NULL */
+    struct native_adapters *native;  /* native decode, else NULL */
     int32_t n_slots, n_context;
     int32_t n_vocab;
     struct llama_batch batch; /* MAX_UBATCH tokens */
@@ -70,7 +76,7 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
     p.n_ctx = (uint32_t)((size_t)n_slots * round_up(n_context));
     p.n_batch = p.n_ubatch = MAX_UBATCH;
     p.n_seq_max = (uint32_t)n_slots;
-    p.n_threads = p.n_threads_batch = e->options.n_threads;
+    p.n_threads = p.n_threads_batch = e->n_threads;
     p.kv_unified = false;
     p.swa_full = true; /* prefixes may be cut anywhere */
     p.no_perf = true;
@@ -307,15 +313,39 @@ static int32_t decode_native(struct llama_engine *e, const struct engine_row *ro
     return code;
 }
 
+static void use_threads(struct llama_engine *e, int32_t n)
+{
+    if (n == e->n_threads)
+        return;
+    e->n_threads = n;
+    llama_set_n_threads(e->context, n, n);
+    if (e->eval)
+        lora_eval_use_threads(e->eval, n);
+}
+
+static int64_t cpu_time_us(void)
+{
+    struct timespec t = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_t n_rows,
                              int32_t n_tokens, inf_error *err)
 {
     struct llama_engine *e = engine;
+    struct thread_choice *choice = &e->choices[n_tokens > 1];
+    int64_t cpu = cpu_time_us();
+    int64_t begin = clock_us();
     int32_t code = INF_OK;
 
     guard_log_to(e->source.log);
+    if (INF_LLAMA_HAS_FIXED_SPLIT) /* else another number would be other results */
+        use_threads(e, thread_choice_next(choice, n_rows * n_tokens));
     code = e->native ? decode_native(e, rows, n_rows, n_tokens, err)
                      : decode_shared(e, rows, n_rows, n_tokens, err);
+    thread_choice_done(choice, n_rows * n_tokens, clock_us() - begin, cpu_time_us() - cpu);
     for (int32_t i = 0; code != INF_OK && i < n_rows; i++)
         engine_truncate(e, rows[i].slot, rows[i].position);
     return code;
@@ -383,6 +413,9 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
         return error_no_memory(err);
     e->source = *source;
     e->options = *options;
+    e->n_threads = options->n_threads;
+    thread_choice_init(&e->choices[0], options->n_threads);
+    thread_choice_init(&e->choices[1], options->n_threads);
     e->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(source->model));
     buffer_init(&e->state[0], BUFFER_NO_LIMIT);
     buffer_init(&e->state[1], BUFFER_NO_LIMIT);

@@ -238,7 +238,7 @@ bool lora_eval_callback(struct ggml_tensor *t, bool ask, void *user_data)
         e->failed = true;
         return true;
     }
-    if (e->n_threads > 1 && e->delta.n_rows > 1 && work_of(&e->delta) >= MIN_PARALLEL_WORK)
+    if (e->plan.n_threads > 1 && e->delta.n_rows > 1 && work_of(&e->delta) >= MIN_PARALLEL_WORK)
         ggml_graph_compute(e->graph, &e->plan);
     else
         apply_rows(&e->delta, 0, e->delta.n_rows, e->scratch);
@@ -299,6 +299,11 @@ bool lora_eval_end(struct lora_eval *e)
 {
     e->any = false;
     return !e->failed;
+}
+
+void lora_eval_use_threads(struct lora_eval *e, int32_t n)
+{
+    e->plan = ggml_graph_plan(e->graph, n, e->plan.threadpool);
 }
 
 /* ------------------------------------------------------------------ life */

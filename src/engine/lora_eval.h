@@ -41,6 +41,9 @@ int32_t lora_eval_create(struct lora_eval **out, const struct gguf_file *base,
                          inf_error *err);
 void lora_eval_free(struct lora_eval *e);
 
+/* From the next call on: 1 to the n_threads it was made with. */
+void lora_eval_use_threads(struct lora_eval *e, int32_t n);
+
 /* Says which adapter each row of the next decode has. Rows are in the order of the batch, n_tokens
  * tokens each. */
 void lora_eval_begin(struct lora_eval *e, const struct engine_row *rows, int32_t n_rows,

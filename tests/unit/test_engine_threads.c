@@ -1,12 +1,15 @@
 /*
  * The number of threads changes no bit of a result: logits, and what is generated under an adapter,
- * compared with those of one thread. Long enough that attention takes the paths that split its work.
+ * compared with those of one thread, with more, and with another number in every step (the linker wraps
+ * thread_choice_next). Long enough that attention takes the paths that split its work.
  */
 #include "conformance/conformance.h"
 #include "core/memory.h"
 #include "engine/guard.h"
 #include "engine/llama_engine.h"
+#include "engine/thread_choice.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +20,20 @@ static const struct subject llamacpp = {.type = INF_PROVIDER_LLAMACPP,
                                         .adapters = {FIXTURES "/adapter-0"},
                                         .in_process = true,
                                         .has_adapters = true};
+
+/* ------------------------------------------------------------------ another number each step */
+
+static atomic_bool changing;
+static atomic_int changes;
+
+int32_t __real_thread_choice_next(const struct thread_choice *c, int32_t n_rows);
+int32_t __wrap_thread_choice_next(const struct thread_choice *c, int32_t n_rows);
+
+int32_t __wrap_thread_choice_next(const struct thread_choice *c, int32_t n_rows)
+{
+    return atomic_load(&changing) ? 1 + atomic_fetch_add(&changes, 1) % c->max
+                                  : __real_thread_choice_next(c, n_rows);
+}
 
 /* ------------------------------------------------------------------ logits */
 
@@ -98,6 +115,17 @@ static float *compute(const struct computation *c, size_t *size)
     return out;
 }
 
+static void assert_logits(const struct computation *c, const float *wanted)
+{
+    size_t size = 0;
+    float *found = compute(c, &size);
+
+    if (memcmp(found, wanted, size) != 0)
+        fail_msg("%d threads%s give other logits than one", (int)c->n_threads,
+                 atomic_load(&changing) ? " and fewer" : "");
+    mem_free(found);
+}
+
 static void assert_threads_change_nothing(struct computation c, int32_t most)
 {
     size_t size = 0;
@@ -105,13 +133,12 @@ static void assert_threads_change_nothing(struct computation c, int32_t most)
 
     c.n_threads = 1;
     alone = compute(&c, &size);
-    for (c.n_threads = 2; c.n_threads <= most; c.n_threads++) {
-        float *more = compute(&c, &size);
-
-        if (memcmp(alone, more, size) != 0)
-            fail_msg("%d threads give other logits than one", (int)c.n_threads);
-        mem_free(more);
-    }
+    for (c.n_threads = 2; c.n_threads < most; c.n_threads++)
+        assert_logits(&c, alone);
+    assert_logits(&c, alone);
+    atomic_store(&changing, true);
+    assert_logits(&c, alone);
+    atomic_store(&changing, false);
     mem_free(alone);
 }
 
@@ -189,13 +216,17 @@ static void test_threads__any_number__generates_the_same(void **state)
         inf_op *alone = generate(1, adapter, kind & 2);
 
         for (int32_t n = 2; n <= 4; n++) {
-            inf_op *more = generate(n, adapter, kind & 2);
+            inf_op *more = NULL;
 
+            atomic_store(&changing, n == 4);
+            more = generate(n, adapter, kind & 2);
+            atomic_store(&changing, false);
             assert_same(alone, more);
             inf_op_release(more);
         }
         inf_op_release(alone);
     }
+    assert_true(atomic_load(&changes) > 100);
 }
 
 int main(void)
