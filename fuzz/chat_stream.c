@@ -118,8 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         code = chat_stream_event(&stream, at, len, &err);
         buffer_clear(&slow.frame);
         demand(chat_stream_event(&slow, at, len, NULL) == code);
-        same_text(&stream.text, &slow.text);
-        same_text(&stream.reasoning, &slow.reasoning);
+        same_text(&stream.text.out, &slow.text.out);
+        same_text(&stream.reasoning.out, &slow.reasoning.out);
         demand(stream.finished == slow.finished && stream.text_chunks == slow.text_chunks &&
                stream.completion_tokens == slow.completion_tokens &&
                stream.logprobs.n == slow.logprobs.n);

@@ -14,7 +14,7 @@
 static int32_t hand_over(struct chat_call *call, int32_t code, inf_error *err)
 {
     struct chat_stream *s = &call->reader.stream;
-    struct buffer *r = &s->reasoning, *t = &s->text;
+    struct buffer *r = &s->reasoning.out, *t = &s->text.out;
     inf_error mine = {0};
 
     if (r->len == 0 && t->len == 0)

@@ -14,10 +14,9 @@
 void chat_stream_init(struct chat_stream *s, int32_t dialect)
 {
     *s = (struct chat_stream){.dialect = dialect, .prompt_tokens = -1, .completion_tokens = -1};
-    buffer_init(&s->text, BUFFER_NO_LIMIT);
-    buffer_init(&s->reasoning, BUFFER_NO_LIMIT);
-    buffer_init(&s->scratch, CHAT_EVENT_MAX);
-    buffer_init(&s->joined, (size_t)4 * CHAT_EVENT_MAX);
+    buffer_init(&s->text.out, BUFFER_NO_LIMIT);
+    buffer_init(&s->reasoning.out, BUFFER_NO_LIMIT);
+    buffer_init(&s->scratch, (size_t)4 * CHAT_EVENT_MAX);
     buffer_init(&s->refusal, REFUSAL_MAX);
     buffer_init(&s->frame, FRAME_MAX);
     logprobs_init(&s->logprobs);
@@ -25,10 +24,9 @@ void chat_stream_init(struct chat_stream *s, int32_t dialect)
 
 void chat_stream_free(struct chat_stream *s)
 {
-    buffer_free(&s->text);
-    buffer_free(&s->reasoning);
+    buffer_free(&s->text.out);
+    buffer_free(&s->reasoning.out);
     buffer_free(&s->scratch);
-    buffer_free(&s->joined);
     buffer_free(&s->refusal);
     buffer_free(&s->frame);
     tool_calls_free(&s->tool_calls);
@@ -48,16 +46,16 @@ static int64_t known(int64_t count)
 
 /* ------------------------------------------------------------------ text */
 
-static int32_t give(struct chat_stream *s, bool reasoning, const char *text, size_t len,
-                    inf_error *err)
+/* What t has had added to it since it was `before` bytes long. */
+static int32_t check_length(struct chat_stream *s, const struct chat_text *t, size_t before,
+                            inf_error *err)
 {
-    if (len > CHAT_TEXT_MAX - s->text_len)
-        return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TEXT_MAX,
-                                "the server's text is longer than %d bytes; ask for fewer tokens",
-                                CHAT_TEXT_MAX);
-    s->text_len += len;
-    return buffer_append(reasoning ? &s->reasoning : &s->text, text, len) ? INF_OK
-                                                                          : error_no_memory(err);
+    s->text_len += t->out.len - before;
+    if (s->text_len <= CHAT_TEXT_MAX)
+        return INF_OK;
+    return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TEXT_MAX,
+                            "the server's text is longer than %d bytes; ask for fewer tokens",
+                            CHAT_TEXT_MAX);
 }
 
 /* The contents of a string that needs no decoding; false: it has an escape. */
@@ -66,12 +64,12 @@ static bool plain(struct json_span string)
     return !memchr(string.data, '\\', string.len);
 }
 
-static int32_t take_string(struct chat_stream *s, bool reasoning, struct json_span string,
+static int32_t take_string(struct chat_stream *s, struct chat_text *t, struct json_span string,
                            inf_error *err)
 {
-    struct text_join *join = reasoning ? &s->reasoning_join : &s->text_join;
     const char *text = string.data + 1;
     size_t len = string.len - 2;
+    size_t before = t->out.len;
 
     if (len == 0)
         return INF_OK;
@@ -83,22 +81,20 @@ static int32_t take_string(struct chat_stream *s, bool reasoning, struct json_sp
         text = s->scratch.data;
         len = s->scratch.len;
     }
-    if (text_join_is_whole(join, text, len))
-        return give(s, reasoning, text, len, err);
-    buffer_clear(&s->joined);
-    if (!text_join_push(join, text, len, &s->joined))
+    if (!text_join_push(&t->join, text, len, &t->out))
         return error_no_memory(err);
-    return give(s, reasoning, s->joined.data, s->joined.len, err);
+    return check_length(s, t, before, err);
 }
 
-static int32_t take_text(struct chat_stream *s, bool reasoning, struct json_span value,
+static int32_t take_text(struct chat_stream *s, struct chat_text *t, struct json_span value,
                          inf_error *err)
 {
     if (scan_is_none(value))
         return INF_OK;
     if (!scan_is_string(value))
-        return broken(err, reasoning ? "the reasoning is no string" : "the content is no string");
-    return take_string(s, reasoning, value, err);
+        return broken(err,
+                      t == &s->text ? "the content is no string" : "the reasoning is no string");
+    return take_string(s, t, value, err);
 }
 
 /* A text, or a list of parts that hold texts. */
@@ -109,21 +105,23 @@ static int32_t take_content(struct chat_stream *s, struct json_span content, inf
     int32_t code = INF_OK;
 
     if (!scan_array(&w, content))
-        return take_text(s, false, content, err);
+        return take_text(s, &s->text, content, err);
     while (code == INF_OK && scan_next_item(&w, &part)) {
         text = scan_is_string(part) ? part : scan_member(part, "text");
-        code = scan_is_string(text) ? take_text(s, false, text, err)
+        code = scan_is_string(text) ? take_string(s, &s->text, text, err)
                                     : broken(err, "a part of the content is no text");
     }
     return code;
 }
 
-static int32_t flush(struct chat_stream *s, bool reasoning, inf_error *err)
+/* Nothing follows: what is held of a code point goes out. */
+static int32_t flush(struct chat_stream *s, struct chat_text *t, inf_error *err)
 {
-    buffer_clear(&s->joined);
-    if (!text_join_end(reasoning ? &s->reasoning_join : &s->text_join, &s->joined))
+    size_t before = t->out.len;
+
+    if (!text_join_end(&t->join, &t->out))
         return error_no_memory(err);
-    return give(s, reasoning, s->joined.data, s->joined.len, err);
+    return check_length(s, t, before, err);
 }
 
 /* ------------------------------------------------------------------ chunks like the last one
@@ -211,14 +209,14 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
         return INF_OK;
     if (!scan_is_string(reason))
         return broken(err, "the finish reason is no string");
-    buffer_clear(&s->joined);
-    if (!text_join_json(&s->joined, reason))
+    buffer_clear(&s->scratch);
+    if (!text_join_json(&s->scratch, reason))
         return error_no_memory(err);
-    n = s->joined.len < sizeof word ? s->joined.len : sizeof word - 1;
-    while (n && n < s->joined.len && ((unsigned char)s->joined.data[n] & 0xc0) == 0x80)
+    n = s->scratch.len < sizeof word ? s->scratch.len : sizeof word - 1;
+    while (n && n < s->scratch.len && ((unsigned char)s->scratch.data[n] & 0xc0) == 0x80)
         n--; /* cut between code points */
     if (n)
-        memcpy(word, s->joined.data, n);
+        memcpy(word, s->scratch.data, n);
     if (strcmp(word, "error") == 0 || strcmp(word, "abort") == 0)
         return error_set(err, INF_ERROR_BACKEND,
                          "the server gave the request up in the middle (finish reason \"%s\"); its "
@@ -311,11 +309,11 @@ static int32_t take_refusal(struct chat_stream *s, struct json_span refusal, inf
 
 static int32_t refusal_error(struct chat_stream *s, inf_error *err)
 {
-    buffer_clear(&s->joined);
-    if (!text_join_all(&s->joined, s->refusal.data ? s->refusal.data : "", s->refusal.len))
+    buffer_clear(&s->scratch);
+    if (!text_join_all(&s->scratch, s->refusal.data ? s->refusal.data : "", s->refusal.len))
         return error_no_memory(err);
     return error_set(err, INF_ERROR_BACKEND, "the model refused to answer: %.*s",
-                     (int)s->joined.len, s->joined.data ? s->joined.data : "");
+                     (int)s->scratch.len, s->scratch.data ? s->scratch.data : "");
 }
 
 /* text: what an older form of chunk has in place of a delta. */
@@ -346,7 +344,7 @@ static int32_t take_delta(struct chat_stream *s, struct json_span delta, struct 
     if (scan_is_none(reasoning) && scan_is_none(tools) && scan_is_none(function) &&
         scan_is_none(refusal) && scan_is_string(content))
         s->only_text = content;
-    code = take_text(s, true, reasoning, err);
+    code = take_text(s, &s->reasoning, reasoning, err);
     if (code == INF_OK)
         code = take_content(s, content, err);
     if (code == INF_OK)
@@ -462,9 +460,9 @@ static int32_t take_message(struct chat_stream *s, struct json_span message, inf
 
     if (!scan_is_none(message) && !scan_is_object(message))
         return broken(err, "the message is no object");
-    code = take_text(s, true, scan_member(message, "thinking"), err);
+    code = take_text(s, &s->reasoning, scan_member(message, "thinking"), err);
     if (code == INF_OK)
-        code = take_text(s, false, scan_member(message, "content"), err);
+        code = take_text(s, &s->text, scan_member(message, "content"), err);
     return code == INF_OK && !scan_is_none(tools)
                ? tool_calls_add(&s->tool_calls, tools, s->dialect == CHAT_OLLAMA, err)
                : code;
@@ -528,7 +526,7 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
     if (s->done)
         return broken(err, "something follows its end");
     if (fits_frame(s, data, len, &value))
-        return take_string(s, false, value, err);
+        return take_string(s, &s->text, value, err);
     trim(&data, &len);
     if (len == 0)
         return INF_OK;
@@ -548,10 +546,10 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
 
 int32_t chat_stream_end(struct chat_stream *s, inf_error *err)
 {
-    int32_t code = flush(s, true, err);
+    int32_t code = flush(s, &s->reasoning, err);
 
     if (code == INF_OK)
-        code = flush(s, false, err);
+        code = flush(s, &s->text, err);
     if (code != INF_OK)
         return code;
     if (!s->finished)

@@ -26,15 +26,18 @@ enum {
 
 enum chat_dialect { CHAT_COMPLETIONS = 0, CHAT_OLLAMA = 1 };
 
+struct chat_text {
+    struct buffer out; /* whole code points that came since the owner took them */
+    struct text_join join;
+};
+
 struct chat_stream {
     int32_t dialect;
     bool whole; /* what comes is one object, the whole answer: the owner's to say */
-    struct buffer text, reasoning; /* whole code points that came since the owner took them */
+    struct chat_text text, reasoning;
 
-    struct text_join text_join, reasoning_join;
     struct buffer scratch;      /* a string as it is read */
     struct buffer refusal;      /* why the model refused, so far; the beginning of it */
-    struct buffer joined;       /* the code points of it */
     struct buffer frame;        /* of the last chunk that was nothing but text; empty: none */
     size_t frame_before;        /* of its bytes, those before the text */
     struct json_span only_text; /* the text of the chunk being read, while it says nothing else */

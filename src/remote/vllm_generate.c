@@ -64,12 +64,11 @@ static int32_t send_locked(struct request *r, struct buffer *body, inf_error *er
     /* While another replica could take it, that comes before trying this one again. */
     if (replicas_more(&v->replicas, r->tried))
         times.max_retries = 0;
-    f->sent_us = clock_us();
     f->moved = false;
     code = chat_call_start(&r->call, v->client, &one->server, &times, CHAT_COMPLETIONS, body, err);
     if (code != INF_OK)
         return code;
-    r->life = replicas_life(&v->replicas, f->replica, f->sent_us);
+    r->life = replicas_life(&v->replicas, f->replica, clock_us());
     one->busy++;
     vllm_watch_add(v, f);
     return INF_OK;

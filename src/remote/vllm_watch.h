@@ -20,7 +20,6 @@ struct flight {
     struct flight *next, *previous;
     const struct chat_call *call;
     size_t replica;
-    int64_t sent_us;
     bool moved; /* its replica was found dead while it waited for the answer's first byte */
 };
 

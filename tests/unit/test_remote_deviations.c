@@ -74,8 +74,8 @@ static struct heard read_it(const struct deviation *d, int32_t dialect, size_t f
     if (h.code != INF_OK && h.code != d->code)
         fail_msg("%s: %s", d->what, err.message);
     assert_int_equal(chat_stream_fill(&r.stream, &out, false, &err), INF_OK);
-    h.text = r.stream.text;
-    buffer_init(&r.stream.text, BUFFER_NO_LIMIT);
+    h.text = r.stream.text.out;
+    buffer_init(&r.stream.text.out, BUFFER_NO_LIMIT);
     h.tools = out.tool_calls;
     mem_free(out.finish_reason);
     chat_reader_free(&r);

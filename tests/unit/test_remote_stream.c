@@ -32,7 +32,7 @@ static const char *text_of(const struct buffer *b)
 
 static const char *heard(void)
 {
-    return text_of(&stream.text);
+    return text_of(&stream.text.out);
 }
 
 static int32_t event(const char *data)
@@ -157,7 +157,7 @@ static void test_completions__reasoning__under_both_names_and_once(void **state)
     good(DELTA("\"reasoning_content\":\"hm\""));
     good(DELTA("\"reasoning\":\", so\",\"reasoning_content\":\", so\""));
     good(DELTA("\"reasoning\":null,\"content\":\"Yes\""));
-    assert_string_equal(text_of(&stream.reasoning), "hm, so");
+    assert_string_equal(text_of(&stream.reasoning.out), "hm, so");
     assert_string_equal(heard(), "Yes");
     chat_stream_free(&stream);
 }
@@ -508,7 +508,7 @@ static void test_ollama__an_answer__text_thinking_counts_and_finish(void **state
     assert_true(stream.done);
     assert_int_equal(chat_stream_end(&stream, &err), INF_OK);
     assert_string_equal(heard(), "Gra");
-    assert_string_equal(text_of(&stream.reasoning), "hm");
+    assert_string_equal(text_of(&stream.reasoning.out), "hm");
     assert_int_equal(chat_stream_fill(&stream, &out, true, &err), INF_OK);
     assert_int_equal(out.prompt_tokens, 13);
     assert_int_equal(out.completion_tokens, 4);
