@@ -10,12 +10,14 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <new>
 
 namespace {
 
 struct log_target {
     inf_context *context;
     char last_error[320];
+    bool out_of_memory; /* some error line, or exception, of this call said so */
 };
 
 thread_local log_target target;
@@ -43,6 +45,14 @@ bool is_no_news(const char *text)
            strstr(text, "using full-size SWA cache");
 }
 
+/* llama.cpp's and ggml's words for it: "failed to allocate", "unable to allocate", "insufficient memory",
+ * strerror(ENOMEM). */
+bool tells_of_memory(const char *text)
+{
+    return strstr(text, "allocat") || strstr(text, "insufficient memory") ||
+           strstr(text, "bad_alloc");
+}
+
 void on_log(ggml_log_level level, const char *text, void *)
 {
     size_t len = strcspn(text, "\n");
@@ -52,23 +62,36 @@ void on_log(ggml_log_level level, const char *text, void *)
 
     if (len < 3) /* progress dots and blank lines */
         return;
-    if (level == GGML_LOG_LEVEL_ERROR)
+    if (level == GGML_LOG_LEVEL_ERROR) {
         snprintf(target.last_error, sizeof target.last_error, "%.*s", (int)(len > 300 ? 300 : len),
                  text);
+        target.out_of_memory = target.out_of_memory || tells_of_memory(target.last_error);
+    }
     if (target.context)
         context_log(target.context, level_of(level), "llama.cpp: %.*s", (int)len, text);
 }
 
-int32_t failed(inf_error *err, const char *what, const char *why)
+void begin()
 {
-    return error_set(err, INF_ERROR_BACKEND, "llama.cpp %s%s%s", what, *why ? ": " : "", why);
+    target.last_error[0] = '\0';
+    target.out_of_memory = false;
+}
+
+int32_t failed(inf_error *err, const char *what)
+{
+    return error_set(err, target.out_of_memory ? INF_ERROR_NO_MEMORY : INF_ERROR_BACKEND,
+                     "llama.cpp %s%s%s%s", what, target.out_of_memory ? ", out of memory" : "",
+                     *target.last_error ? ": " : "", target.last_error);
 }
 
 template <typename Call, typename Result> Result caught(Call call, Result on_exception)
 {
     try {
         return call();
+    } catch (const std::bad_alloc &) {
+        target.out_of_memory = true;
     } catch (const std::exception &e) {
+        target.out_of_memory = target.out_of_memory || tells_of_memory(e.what());
         snprintf(target.last_error, sizeof target.last_error, "%.300s", e.what());
     } catch (...) {
         snprintf(target.last_error, sizeof target.last_error, "unknown exception");
@@ -98,66 +121,78 @@ void guard_log_to(inf_context *ctx)
 struct llama_model *guard_load_model(const char *path, struct llama_model_params params,
                                      inf_error *err)
 {
-    target.last_error[0] = '\0';
+    begin();
     llama_model *model = caught([&] { return llama_model_load_from_file(path, params); },
                                 (llama_model *)nullptr);
 
     if (!model)
-        failed(err, "cannot load the model", target.last_error);
+        failed(err, "cannot load the model");
     return model;
 }
 
 struct llama_context *guard_new_context(struct llama_model *model,
                                         struct llama_context_params params, inf_error *err)
 {
-    target.last_error[0] = '\0';
+    begin();
     llama_context *context = caught([&] { return llama_init_from_model(model, params); },
                                     (llama_context *)nullptr);
 
     if (!context)
-        failed(err, "cannot make a context", target.last_error);
+        failed(err, "cannot make a context");
     return context;
 }
 
 int32_t guard_decode(struct llama_context *ctx, struct llama_batch batch)
 {
-    return caught([&] { return llama_decode(ctx, batch); }, (int32_t)-100);
+    begin();
+    int32_t status = caught([&] { return llama_decode(ctx, batch); }, (int32_t)-100);
+
+    return status < 0 && target.out_of_memory ? GUARD_NO_MEMORY : status;
 }
 
 int32_t guard_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,
                        llama_token *tokens, int32_t n_max, bool add_special, bool parse_special)
 {
+    begin();
     return caught(
         [&] { return llama_tokenize(vocab, text, len, tokens, n_max, add_special, parse_special); },
         (int32_t)INT32_MIN);
 }
 
+bool guard_out_of_memory(void)
+{
+    return target.out_of_memory;
+}
+
 size_t guard_state_size(struct llama_context *ctx, int32_t slot)
 {
+    begin();
     return caught([&] { return llama_state_seq_get_size(ctx, slot); }, (size_t)0);
 }
 
 size_t guard_get_state(struct llama_context *ctx, void *out, size_t size, int32_t slot)
 {
+    begin();
     return caught([&] { return llama_state_seq_get_data(ctx, (uint8_t *)out, size, slot); },
                   (size_t)0);
 }
 
 size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size, int32_t slot)
 {
+    begin();
     return caught([&] { return llama_state_seq_set_data(ctx, (const uint8_t *)data, size, slot); },
                   (size_t)0);
 }
 
 struct llama_adapter_lora *guard_load_adapter(struct llama_model *model, FILE *file, inf_error *err)
 {
-    target.last_error[0] = '\0';
+    begin();
     llama_adapter_lora *lora = caught(
         [&] { return llama_adapter_lora_init_from_file_ptr(model, file); },
         (llama_adapter_lora *)nullptr);
 
     if (!lora)
-        failed(err, "refuses the adapter", target.last_error);
+        failed(err, "refuses the adapter");
     return lora;
 }
 

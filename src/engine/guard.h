@@ -22,12 +22,16 @@ void guard_start(void);
 /* The context that llama.cpp's lines of this thread are logged to from now; NULL: nowhere. */
 void guard_log_to(inf_context *ctx);
 
-/* NULL and err on failure. what: for the message. */
+/* Whether the thread's last call of those below failed for want of memory, as far as llama.cpp said. */
+bool guard_out_of_memory(void);
+
+/* NULL and err on failure: BACKEND or NO_MEMORY. */
 struct llama_model *guard_load_model(const char *path, struct llama_model_params params,
                                      inf_error *err);
 struct llama_context *guard_new_context(struct llama_model *model,
                                         struct llama_context_params params, inf_error *err);
-/* llama_decode's status, or -100 for an exception. */
+/* llama_decode's status, -100 for an exception, or that there was no memory. */
+#define GUARD_NO_MEMORY (-101)
 int32_t guard_decode(struct llama_context *ctx, struct llama_batch batch);
 /* llama_tokenize's result, or INT32_MIN for an exception. */
 int32_t guard_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,

@@ -8,6 +8,7 @@
 #include "engine/guard.h"
 #include "engine/lora_eval.h"
 #include "engine/native_adapters.h"
+#include "engine/probe.h"
 #include "engine/thread_choice.h"
 
 #include <ggml-cpu.h>
@@ -16,6 +17,8 @@
 #include <time.h>
 
 #define MAX_UBATCH 512
+/* What a context takes beside its KV cache, about: the blocks ggml does not do without are in it. */
+#define CONTEXT_BYTES ((size_t)32 << 20)
 
 struct llama_engine {
     struct llama_engine_source source;
@@ -87,6 +90,8 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
         p.cb_eval = lora_eval_callback;
         p.cb_eval_user_data = e->eval;
     }
+    if (probe_memory(kv_size(e, n_slots, n_context) + CONTEXT_BYTES, err) != INF_OK)
+        return NULL;
     context = guard_new_context(e->source.model, p, err);
     if (context)
         llama_attach_threadpool(context, e->pool, NULL);
@@ -127,6 +132,13 @@ static bool take_state(struct llama_context *context, int32_t slot, struct buffe
     return holds_nothing(context, slot) || get_state(context, slot, state);
 }
 
+static int32_t cannot(inf_error *err, const char *what)
+{
+    return guard_out_of_memory()
+               ? error_no_memory(err)
+               : error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot %s the KV cache", what);
+}
+
 static bool move_slots(struct llama_engine *e, struct llama_context *to)
 {
     for (int32_t i = 0; e->context && i < e->n_slots; i++)
@@ -149,7 +161,7 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
                             n_slots, n_context, kv_size(e, n_slots, n_context) >> 20);
     if (!move_slots(e, context)) {
         llama_free(context);
-        return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot move the KV cache");
+        return cannot(err, "move");
     }
     if (e->native)
         native_adapters_forget_context(e->native);
@@ -201,7 +213,7 @@ static int32_t engine_swap(void *engine, int32_t a, int32_t b, inf_error *err)
         return INF_OK;
     empty(e->context, a);
     empty(e->context, b);
-    return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot move the KV cache");
+    return cannot(err, "move");
 }
 
 static int32_t engine_copy(void *engine, int32_t from, int32_t to, inf_error *err)
@@ -211,7 +223,7 @@ static int32_t engine_copy(void *engine, int32_t from, int32_t to, inf_error *er
     if (take_state(e->context, from, &e->state[0]) && set_state(e->context, to, &e->state[0]))
         return INF_OK;
     empty(e->context, to);
-    return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot copy the KV cache");
+    return cannot(err, "copy");
 }
 
 /*
@@ -261,6 +273,8 @@ static int32_t call_decode(struct llama_engine *e, inf_error *err)
 
     if (status == 0)
         return INF_OK;
+    if (status == GUARD_NO_MEMORY)
+        return error_no_memory(err);
     return error_set_detail(err, INF_ERROR_BACKEND, status,
                             status == 1 ? "llama.cpp finds no room in the KV cache"
                                         : "llama.cpp failed to decode (status %d)",
@@ -402,11 +416,21 @@ static const struct engine_ops engine_ops = {.decode = engine_decode,
                                              .reserve = engine_reserve,
                                              .free = engine_free};
 
+static int32_t start_pool(struct llama_engine *e, inf_error *err)
+{
+    struct ggml_threadpool_params p = ggml_threadpool_params_default(e->options.n_threads);
+    int32_t code = probe_threads(p.n_threads - 1, err);
+
+    if (code != INF_OK)
+        return code;
+    e->pool = ggml_threadpool_new(&p);
+    return e->pool ? INF_OK : error_no_memory(err);
+}
+
 int32_t llama_engine_create(struct engine *out, const struct llama_engine_source *source,
                             const struct engine_options *options, inf_error *err)
 {
     struct llama_engine *e = mem_calloc(1, sizeof *e);
-    struct ggml_threadpool_params pool = ggml_threadpool_params_default(options->n_threads);
     int32_t code = INF_OK;
 
     if (!e)
@@ -421,9 +445,7 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
     buffer_init(&e->state[1], BUFFER_NO_LIMIT);
     e->batch = llama_batch_init(MAX_UBATCH, 0, 1);
     e->logits_index = mem_calloc((size_t)options->max_slots, sizeof *e->logits_index);
-    e->pool = ggml_threadpool_new(&pool);
-    if (!e->logits_index || !e->pool)
-        code = error_no_memory(err);
+    code = e->logits_index ? start_pool(e, err) : error_no_memory(err);
     if (code == INF_OK)
         code = create_adapters(e, err);
     if (code != INF_OK) {

@@ -23,7 +23,9 @@ static int32_t encode(void *impl, inf_text text, bool add_special, bool parse_sp
                         add_special, parse_special);
     if (*n < 0) {
         mem_free(tokens);
-        return error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot tokenize the text");
+        return guard_out_of_memory()
+                   ? error_no_memory(err)
+                   : error_set(err, INF_ERROR_BACKEND, "llama.cpp cannot tokenize the text");
     }
     *ids = tokens;
     return INF_OK;
