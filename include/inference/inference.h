@@ -363,9 +363,10 @@ typedef struct inf_provider_config {
                              several URLs with commas between them are replicas, used as one */
 
     /* in process */
-    int32_t n_ctx;              /* window of each request, tokens; default 4096, at least 16 */
-    int32_t n_gpu_layers;       /* layers on a device; default -1: all */
-    int32_t n_threads;          /* compute threads; 0 (default): one a physical core */
+    int32_t n_ctx;        /* window of each request, tokens; default 4096, at least 16 */
+    int32_t n_gpu_layers; /* layers on a device; default -1: all */
+    int32_t n_threads; /* compute threads; 0 (default): one a physical core, within the CPU quota of
+                          the control group (the container) */
     int32_t max_sequences;      /* requests decoded together; 1..64, default 16 */
     int32_t queue_limit;        /* requests waiting beyond those; default 1024 */
     int32_t prefill_chunk;      /* prompt tokens a step while others decode; default 128 */

@@ -4,50 +4,10 @@
 #include "local/instance.h"
 
 #include "core/context.h"
+#include "core/cpu_count.h"
 #include "core/memory.h"
 
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 /* ------------------------------------------------------------------ loading */
-
-/* Distinct core ids of the CPUs this process may run on; hyper-threads share one. */
-int32_t default_thread_count(void)
-{
-    cpu_set_t allowed;
-    int32_t seen[CPU_SETSIZE];
-    int32_t n = 0;
-
-    CPU_ZERO(&allowed);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        char path[96];
-        int first = cpu;
-        int32_t k = 0;
-        char line[64];
-        FILE *f = NULL;
-
-        if (!CPU_ISSET((size_t)cpu, &allowed))
-            continue;
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
-                 cpu);
-        f = fopen(path, "re");
-        if (f) {
-            if (fgets(line, sizeof line, f)) /* "0-1", "0,32" */
-                first = (int)strtol(line, NULL, 10);
-            fclose(f);
-        }
-        while (k < n && seen[k] != first)
-            k++;
-        if (k == n)
-            seen[n++] = first;
-    }
-    return n > 0 ? n : 1;
-}
 
 /* How many windows the KV budget holds, at most max_sequences. */
 static int32_t count_slots(const struct instance_options *o, int32_t *slots, inf_error *err)
@@ -71,7 +31,7 @@ static int32_t make_engine(struct instance *i, const struct engine_options *opti
     struct engine_options all = *options;
     int32_t n_threads = i->options.config->n_threads;
 
-    all.n_threads = n_threads > 0 ? n_threads : default_thread_count();
+    all.n_threads = n_threads > 0 ? n_threads : cpu_count();
     return i->options.ops->make_engine(i->options.model, &i->loaded, &all, out, err);
 }
 

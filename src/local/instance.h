@@ -55,8 +55,4 @@ int32_t instance_exact_engine(struct instance *i, int32_t n, struct engine *out,
 /* The tokens' texts, borrowed; NULL when out of memory. */
 const struct token_texts *instance_token_texts(struct instance *i);
 
-/* Compute threads when the configuration leaves them open: the physical cores this process may
- * use. */
-int32_t default_thread_count(void);
-
 #endif
