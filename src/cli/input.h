@@ -2,6 +2,7 @@
 #ifndef INF_CLI_INPUT_H
 #define INF_CLI_INPUT_H
 
+#include "cli/message.h"
 #include "cli/options.h"
 
 /* All of a file, or of standard input when path is "-". It lives as long as the settings.
@@ -19,18 +20,5 @@ inf_text without_mark(inf_text text);
  * false at the end; *err has what went wrong, naming the stream, or INF_OK. */
 bool input_line(char **line, size_t *capacity, size_t *len, void *stream, const char *name,
                 inf_error *err);
-
-/* Controls become spaces, what is not UTF-8 question marks: what is quoted in a message may be
- * anything, and a buffer may end within a letter. */
-void make_one_line(char *text);
-
-/* An error of the command's own. */
-int32_t command_error(inf_error *err, int32_t code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* As in core/error.h. */
-#ifdef __clang_analyzer__
-#define command_error(err, code, ...) (command_error(err, code, __VA_ARGS__), (code))
-#endif
 
 #endif

@@ -6,7 +6,7 @@
  */
 #include "cli/options.h"
 
-#include "cli/input.h"
+#include "cli/message.h"
 #include "cli/suggest.h"
 
 #include <errno.h>
