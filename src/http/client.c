@@ -143,7 +143,8 @@ static int32_t start_thread(struct http_client *c, inf_error *err)
                             : error_set(err, INF_ERROR_STATE, "the system refuses another thread");
 }
 
-static const struct client_events events = {settle, exchange_due, exchange_resolved, exchange_over};
+static const struct client_events events = {settle, exchange_due, exchange_let_in,
+                                            exchange_resolved, exchange_over};
 
 static int32_t create(void **out, inf_context *ctx, inf_error *err)
 {

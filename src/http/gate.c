@@ -155,7 +155,7 @@ bool gates_run(struct http_client *c)
             take_out(g, x);
             g->inside++;
             x->inside = true;
-            exchange_let_in(x);
+            x->client->events->let_in(x);
             any = true;
         }
         http_gate_release(g);

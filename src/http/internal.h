@@ -142,6 +142,8 @@ struct client_events {
     /* Runs what callbacks and signals have left to do; every libuv callback ends with it. */
     void (*settle)(struct http_client *c);
     void (*due)(struct http_exchange *x);
+    /* x waits for its server no longer. */
+    void (*let_in)(struct http_exchange *x);
     /* x looks again for the addresses it needs, then goes on; err: the lookup failed. */
     void (*resolved)(struct http_exchange *x, const inf_error *err);
     /* The transfer is over; the exchange still has it. */
