@@ -1,8 +1,12 @@
 #!/bin/sh
-# Dependencies point one way. For each folder of src: which folders it may include from, which
-# libraries' headers it may see, and what no library code may call. Prints each offence as
-# file:line: text, and fails when there is one.
+# Dependencies point one way: `scripts/check-layers.sh [BUILD]`. For each folder of src: which folders
+# it may include from, which libraries' headers it may see, and what no library code may call. No two
+# files need each other in a circle: by what they include and, with a build folder, by whose functions
+# they call (src/core and the template engine, whose files call each other, are not looked at yet).
+# Prints each offence as file:line: text, and fails when there is one.
 set -eu
+
+build=${1:+$(cd "$1" && pwd)}
 
 cd "$(dirname "$0")/.."
 offences=$(mktemp)
@@ -67,6 +71,34 @@ never 'exit|_exit|_Exit|abort|printf|puts|putchar|perror|system|assert' '^$' \
     'library code neither prints nor ends the process'
 never 'malloc|calloc|realloc|strdup|strndup|asprintf|vasprintf' '^src/core/memory\.' \
     'allocate through core/memory.h'
+
+# circles: pairs of files on standard input, the first needing the second.
+circles() {
+    sort -u | awk '$1 != $2' | tsort 2>&1 >/dev/null |
+        sed 's/^tsort: -: input contains a loop:/a circle, by '"$1"':/; s/^tsort: /    /' >>"$offences"
+}
+
+files src | xargs grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[a-z]' |
+    sed -E 's/:.*include[[:space:]]*"/ src\//; s/".*//' | circles includes
+
+# Symbols that an object defines (D) and wants (U). The composition root is what core is given.
+if [ -n "$build" ] && command -v nm >/dev/null; then
+    find "$build"/CMakeFiles/inf*.dir/src -name '*.o' | while read -r object; do
+        file=src/${object##*.dir/src/}
+        nm -g "$object" | awk -v file="${file%.o}" '
+            $1 == "U" { print "U", $2, file }
+            NF == 3 && $2 ~ /^[TDBR]$/ { print "D", $3, file }'
+    done | awk '
+        $1 == "D" { where[$2] = $3 }
+        $1 == "U" { wants[$3 " " $2] }
+        END {
+            for (pair in wants) {
+                split(pair, part, " ")
+                if (part[2] in where && where[part[2]] != "src/backends.c")
+                    print part[1], where[part[2]]
+            }
+        }' | { grep -vE '^src/(core|text/template)/' || true; } | circles calls
+fi
 
 if [ -s "$offences" ]; then
     cat "$offences"
