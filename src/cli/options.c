@@ -21,6 +21,8 @@
 
 enum option_kind {
     OPTION_SWITCH,   /* bool */
+    OPTION_YES,      /* inf_maybe_bool: true; in a batch line true or false */
+    OPTION_NO,       /* inf_maybe_bool: false */
     OPTION_TEXT,     /* inf_text */
     OPTION_CHOICE,   /* inf_text, one of "a|b|c" in `argument` */
     OPTION_JSON,     /* inf_text; in a batch line the value itself may stand there */
@@ -78,6 +80,12 @@ static const struct option options[] = {
      "chat messages: a file with a JSON array, - for standard input"},
     {0, "template-variables", NULL, "template_variables", "JSON", OPTION_JSON,
      AT(template_variables), GENERATE, "an object of further variables of the chat template"},
+    {0, "plain-prompt", NULL, "plain_prompt", NULL, OPTION_SWITCH, AT(plain_prompt), GENERATE,
+     "in process: special tokens written in the prompt are plain text"},
+    {0, "add-special", NULL, "add_special", NULL, OPTION_YES, AT(add_special), GENERATE,
+     "in process: add the model's beginning-of-text tokens in any case"},
+    {0, "no-special", NULL, NULL, NULL, OPTION_NO, AT(add_special), GENERATE | COMMAND_TOKENIZE,
+     "do not add the model's beginning-of-text tokens"},
     {0, "chat", NULL, "chat", NULL, OPTION_SWITCH, AT(chat), GENERATE,
      "wrap the prompt as a user message through the model's chat template"},
     {'s', "system", "system-prompt", "system_prompt", "TEXT", OPTION_TEXT, AT(system), GENERATE,
@@ -168,8 +176,6 @@ static const struct option options[] = {
      "a GGUF file: does the adapter fit it?"},
     {0, "jsonl", NULL, NULL, NULL, OPTION_SWITCH, AT(jsonl), COMMAND_TOKENIZE | COMMAND_DETOKENIZE,
      "a JSON value a line, in and out"},
-    {0, "no-special", NULL, NULL, NULL, OPTION_SWITCH, AT(no_special), COMMAND_TOKENIZE,
-     "do not add the model's beginning-of-text tokens"},
     {0, "skip-special", NULL, NULL, NULL, OPTION_SWITCH, AT(skip_special), COMMAND_DETOKENIZE,
      "leave special tokens out"},
     {0, "no-generation-prompt", NULL, NULL, NULL, OPTION_SWITCH, AT(no_generation_prompt),
@@ -380,6 +386,10 @@ static bool set_from_text(struct settings *s, const struct option *o, const char
     case OPTION_SWITCH:
         *(bool *)field = true;
         return true;
+    case OPTION_YES:
+    case OPTION_NO:
+        *(inf_maybe_bool *)field = (inf_maybe_bool){true, o->kind == OPTION_YES};
+        return true;
     case OPTION_TEXT:
     case OPTION_JSON:
         *(inf_text *)field = inf_str(text);
@@ -516,6 +526,10 @@ static bool set_from_json(struct settings *s, const struct option *o, json_t *va
     case OPTION_SWITCH:
         *(bool *)field = json_is_true(value);
         return json_is_boolean(value);
+    case OPTION_YES:
+    case OPTION_NO:
+        *(inf_maybe_bool *)field = (inf_maybe_bool){true, json_is_true(value)};
+        return json_is_boolean(value);
     case OPTION_TEXT:
     case OPTION_CHOICE:
         *(inf_text *)field = text_of(value);
@@ -552,6 +566,8 @@ static const char *kind_text(const struct option *o)
 {
     switch (o->kind) {
     case OPTION_SWITCH:
+    case OPTION_YES:
+    case OPTION_NO:
         return "true or false";
     case OPTION_TEXT:
         return "a text";
@@ -645,7 +661,7 @@ static int parse_option(struct settings *s, const struct command *command, int a
     if (!o)
         return unknown_option(command, argument, shown);
     snprintf(typed[o - options], FLAG_SIZE, "%.*s", shown, argument);
-    if (o->kind == OPTION_SWITCH) {
+    if (!o->argument) {
         if (*value)
             return usage_error(command, "%.*s takes no value", shown, argument);
         set_from_text(s, o, "");

@@ -73,11 +73,12 @@ struct settings {
     struct text_list stop;
     struct id_list stop_token_ids;
     struct maybe_ms timeout, queue_timeout;
-    bool chat, ignore_eos;
+    inf_maybe_bool add_special;
+    bool chat, ignore_eos, plain_prompt;
 
     /* input and output */
     inf_text batch, base;
-    bool json, no_stream, jsonl, no_special, skip_special, no_generation_prompt;
+    bool json, no_stream, jsonl, skip_special, no_generation_prompt;
     bool strict, verbose, quiet;
     struct id_list ids, probe;
     inf_maybe_i32 top;

@@ -74,6 +74,8 @@ int32_t request_fill(inf_request *r, inf_message *message, const struct settings
     r->extra_json = s->extra_json;
     r->extra_headers = s->extra_headers;
     r->ignore_eos = s->ignore_eos;
+    r->plain_prompt = s->plain_prompt;
+    r->add_special = s->add_special;
     if (s->timeout.is_set)
         r->timeout_ms = s->timeout.value;
     if (s->queue_timeout.is_set)

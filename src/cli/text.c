@@ -18,7 +18,8 @@ static int32_t tokenize(struct session *session, struct settings *s, inf_text te
     inf_op *op = NULL;
     const int32_t *ids = NULL;
     size_t n = 0;
-    int32_t code = inf_tokenize_start(&op, session->provider, text, !s->no_special, NULL, err);
+    int32_t code = inf_tokenize_start(&op, session->provider, text, !s->add_special.is_set, NULL,
+                                      err);
 
     if (code == INF_OK)
         code = session_wait(op, err);

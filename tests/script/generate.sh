@@ -81,6 +81,19 @@ with_template "$slow" "$work/slow.gguf"
 expect_error 16 'within --queue-timeout, 200 ms' generate -m "$work/slow.gguf" --threads 1 --chat --queue-timeout 0.2 hi
 expect_error 14 'chat template failed: it takes (longer|more|too long)' generate -m "$work/slow.gguf" --threads 1 --chat hi
 
+# ---- special tokens: the model's around a prompt, and those that stand in it
+special() { # FIXTURE ARGUMENT...: how many tokens the prompt has
+    file=$fixtures/$1/base.gguf
+    shift
+    expect_ok generate --threads 1 -m "$file" -n 1 --json "$@"
+    python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["prompt_tokens"])' "$work/out"
+}
+[ "$(special mistral hi) $(special mistral --add-special hi) $(special mistral --no-special hi)" = '4 4 3' ] ||
+    fail 'beginning-of-text tokens'
+[ "$(special one-layer --plain-prompt '<|im_start|>')" -gt "$(special one-layer '<|im_start|>')" ] ||
+    fail '--plain-prompt'
+expect_error 3 '--plain-prompt: goes with a prompt' generate -m "$model" --plain-prompt --chat hi
+
 # ---- sampling
 for flags in "--temperature 0.7 --seed 5" "--top-k 3 --seed 5" "--top-p 0.5 --seed 5" \
     "--min-p 0.2 --seed 5" "--seed 18446744073709551615" "--repetition-penalty 1.3 --seed 5" \

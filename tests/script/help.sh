@@ -59,7 +59,8 @@ has() { # COMMAND OPTION...
 }
 has generate -p -m -u --load --adapter -s -n --temperature --top-p --top-k --min-p --repetition-penalty \
     --seed --stop --ignore-eos --dtype --device --threads --ctx --chat --messages --timeout --no-stream --json --batch \
-    --strict --verbose --quiet --queue-timeout --concurrency --adapters
+    --strict --verbose --quiet --queue-timeout --concurrency --adapters \
+    --no-special --add-special --plain-prompt
 has adapters -p -u -m --json
 has inspect --base --json
 has tokenize -m --no-special --jsonl
@@ -68,7 +69,8 @@ has render -m --no-generation-prompt
 has logits -m --load --adapter --dtype --ids --top --probe
 
 # ---- every field of inf_request has a flag of its name and a batch key of its name
-sed -n '/^typedef struct inf_request {/,/^} inf_request;/p' "$header" |
+sed -n '/^typedef struct inf_request {/,/^} inf_request;/p' "$header" | tr '\n' ' ' |
+    sed -e 's,/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/,,g' -e 's/[;{] */&\n/g' |
     sed -n 's/^ *\(const \)\{0,1\}[a-z_0-9]* \**\([a-z_]*\)\(\[[0-9]*\]\)\{0,1\};.*/\2/p' |
     grep -Evx 'struct_size|n_[a-z_]*|reserved|messages_json' >"$work/fields"
 [ "$(wc -l <"$work/fields")" -gt 20 ] || fail 'the fields of inf_request are not found'
