@@ -6,6 +6,7 @@ set -eu
 
 build=$(dirname "$INFERENCE")
 cc=${INFERENCE_CC:-cc}
+cxx=${INFERENCE_CXX:-c++}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
@@ -40,6 +41,34 @@ int main(void)
     printf("inference %s\n", inf_version_string());
     inf_provider_release(provider);
     return inf_context_close(context, NULL);
+}
+PROGRAM
+# The same in C++, with what the library's own C++ has too: templates with static variables, which gcc
+# makes unique in the process.
+cat >consumer.cpp <<'PROGRAM'
+#include <inference/inference.h>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <regex>
+
+int main()
+{
+    inf_context *created = nullptr;
+    inf_error err;
+
+    if (inf_context_create(&created, nullptr, &err))
+        return std::cout << err.message << '\n', 1;
+    auto close = [](inf_context *c) { inf_context_close(c, nullptr); };
+    auto context = std::shared_ptr<inf_context>(created, close);
+    auto names = std::make_shared<std::map<std::string, std::string>>();
+    std::smatch found;
+    const std::string version = inf_version_string();
+
+    if (std::regex_match(version, found, std::regex("([0-9]+)\\.([0-9]+)\\.([0-9]+)")))
+        (*names)["inference"] = found[0];
+    for (const auto &name : *names)
+        std::cout << name.first << ' ' << name.second << '\n';
 }
 PROGRAM
 wanted=$("$INFERENCE" --version | head -n 1)
@@ -122,6 +151,10 @@ if [ -f "$archive" ]; then
     "$cc" consumer.c -I "$prefix/include" "$archive" $private -o alone-static
     runs alone-static
     ! ldd alone-static | grep -q libinference
+    step "the static library's global symbols are the API's"
+    nm -g --defined-only "$archive" | sed -n 's/^[0-9a-f]* . //p' | LC_ALL=C sort >found
+    LC_ALL=C sort "$INFERENCE_SOURCE_DIR/cmake/exported-symbols.txt" | diff -u - found
+    ! nm "$archive" | grep ' u ' # unique ones, which no objcopy makes local
 fi
 
 # ---- pkg-config
@@ -144,25 +177,43 @@ for place in "$prefix" "$scratch/plain"; do
     fi
 done
 
+# ---- the lines of docs/api.md, pasted
+
+cp consumer.c program.c
+cp consumer.cpp program.cpp
+grep -E '^(cc|c\+\+) program' "$INFERENCE_SOURCE_DIR/docs/api.md" >lines
+[ "$(wc -l <lines)" = 3 ]
+while read -r line; do
+    case $line in *inference-static*) [ -f "$archive" ] || continue ;; esac
+    step "$line"
+    rm -f a.out
+    eval "$(echo "$line" | sed "s|^cc |\"$cc\" |; s|^c++ |\"$cxx\" |")"
+    runs a.out "$(dirname "$PKG_CONFIG_PATH")"
+    case $line in *inference-static*) ! ldd a.out | grep -q libinference ;; esac
+done <lines
+
 # ---- CMake
 
 cat >CMakeLists.txt <<'LISTS'
 cmake_minimum_required(VERSION 3.22)
-project(consumer C)
+project(consumer C CXX)
 find_package(inference 0.1 REQUIRED)
 add_executable(found consumer.c)
 target_link_libraries(found inference::inference)
 if(TARGET inference::inference_static)
     add_executable(found-static consumer.c)
     target_link_libraries(found-static inference::inference_static)
+    add_executable(found-static-cxx consumer.cpp)
+    target_link_libraries(found-static-cxx inference::inference_static)
 endif()
 LISTS
 step "CMake"
-quietly cmake -S . -B tree "-DCMAKE_PREFIX_PATH=$prefix" -DCMAKE_C_COMPILER="$cc"
+quietly cmake -S . -B tree "-DCMAKE_PREFIX_PATH=$prefix" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx"
 quietly cmake --build tree
 runs tree/found
 if [ -f "$archive" ]; then
     runs tree/found-static
+    runs tree/found-static-cxx
     ! ldd tree/found-static | grep -q libinference
 fi
 
