@@ -6,8 +6,6 @@
  * docs/llamacpp-files.md.
  */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gguf/model.h"
@@ -95,24 +93,6 @@ static const char *const other_architectures[] = {
     "maincoder",     "kimi-linear",   "kimi-k3",
     "glm5-next",     "talkie",        "mellum",
     "nanbeige"};
-
-bool gguf_bad(struct gguf_check *c, const char *format, ...)
-{
-    char message[sizeof((inf_error *)0)->message];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    error_set(c->err, INF_ERROR_BAD_FORMAT, "%s", message);
-    return false;
-}
-
-const char *gguf_arch_key(const struct gguf_check *c, const char *suffix, char buf[128])
-{
-    snprintf(buf, 128, "%s.%s", c->arch, suffix);
-    return buf;
-}
 
 static bool same(inf_text t, const char *s)
 {
