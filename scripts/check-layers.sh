@@ -85,6 +85,7 @@ files src | xargs grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[a-z]'
 if [ -n "$build" ] && command -v nm >/dev/null; then
     find "$build"/CMakeFiles/inf*.dir/src -name '*.o' | while read -r object; do
         file=src/${object##*.dir/src/}
+        [ -e "${file%.o}" ] || continue # of a file that is gone
         nm -g "$object" | awk -v file="${file%.o}" '
             $1 == "U" { print "U", $2, file }
             NF == 3 && $2 ~ /^[TDBR]$/ { print "D", $3, file }'
