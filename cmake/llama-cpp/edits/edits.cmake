@@ -51,7 +51,25 @@ function(inf_edit name target)
 endfunction()
 
 file(WRITE ${CMAKE_BINARY_DIR}/llama_edits.h "/* Which of this project's edits this llama.cpp has. */\n")
+target_include_directories(ggml-base PRIVATE ${CMAKE_CURRENT_LIST_DIR})
 target_include_directories(ggml-cpu PRIVATE ${CMAKE_CURRENT_LIST_DIR})
+
+# Buffers of other kinds (mapped files, a device's pinned memory) use the same function.
+inf_edit(untouched_zeros ggml-base
+    ggml-backend.cpp
+    [[
+static void ggml_backend_cpu_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
+    GGML_ASSERT(buffer);
+]] [[
+#include "zero.h"
+
+static void ggml_backend_cpu_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
+    GGML_ASSERT(buffer);
+    if (value == 0 && buffer->buft == ggml_backend_cpu_buffer_type()) {
+        inf_zero(buffer->context, buffer->size);
+        return;
+    }
+]])
 
 inf_edit(sleeping_barrier ggml-cpu
     ggml-cpu/ggml-cpu.c
