@@ -1,9 +1,10 @@
 /*
  * adapter_list: the sorted snapshot that inf_adapters gives.
  */
-#include "core/context_state.h"
+#include "core/provider_state.h"
 
 #include "core/growing.h"
+#include "core/structs.h"
 
 #include <string.h>
 

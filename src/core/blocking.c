@@ -2,7 +2,8 @@
  * blocking: the calls that start an operation and wait for it. In a callback they are refused before
  * anything starts. Those with an `out` give the operation for its result, after a failure too.
  */
-#include "core/context_state.h"
+#include "core/provider_state.h"
+#include "core/structs.h"
 
 static int32_t check(inf_op **out, const inf_context *ctx, inf_error *err)
 {

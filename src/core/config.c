@@ -2,9 +2,10 @@
  * config: a provider's configuration: defaults, ranges, which providers have a use for a field, copies
  * and comparison. One table has every field but type and base_url.
  */
-#include "core/context_state.h"
+#include "core/config.h"
 
 #include "core/memory.h"
+#include "core/structs.h"
 
 #include <string.h>
 

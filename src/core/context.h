@@ -48,6 +48,8 @@ int32_t context_get_extra(void **out, inf_context *ctx, const struct context_ext
 
 /* True in a child forked after the library was used: its threads do not exist here. */
 bool context_forked(const inf_context *ctx);
+/* STATE when forked; else INF_OK. `blocking`: STATE inside a callback too. */
+int32_t context_check(const inf_context *ctx, bool blocking, inf_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,16 @@
 /*
  * op: the operation's life; see the header for who completes it and which lock is held when.
  */
-#include "core/context_state.h"
+#include "core/op_state.h"
 
 #include "core/clock.h"
+#include "core/context_state.h"
+#include "core/deadlines.h"
+#include "core/events.h"
+#include "core/in_flight.h"
 #include "core/memory.h"
-
-#include <string.h>
-#include <time.h>
+#include "core/provider_state.h"
+#include "core/structs.h"
 
 /* ------------------------------------------------------------------ life */
 
@@ -101,13 +104,12 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     op->has_callbacks = callbacks != NULL;
     op->started_us = clock_us();
     op->times = times ? *times : (struct op_times){-1, -1};
-    op->deadline = (struct heap_node){(uint64_t)clock_deadline_us(op->times.queue_ms), SIZE_MAX,
-                                      op};
+    op->deadline.at = SIZE_MAX;
     op->progress = -1;
     buffer_init(&op->text, BUFFER_NO_LIMIT);
     buffer_init(&op->reasoning, BUFFER_NO_LIMIT);
     buffer_init(&op->output.text, BUFFER_NO_LIMIT);
-    code = context_add_op(ctx, op, err);
+    code = in_flight_add(ctx, op, err);
     if (code != INF_OK) {
         op_free(op);
         return code;
@@ -120,16 +122,17 @@ void op_abandon(inf_op *op)
 {
     inf_context *ctx = op->context;
 
-    context_remove_op(ctx, op);
+    deadlines_remove(ctx, op);
+    in_flight_remove(ctx, op);
     /* The clock may still hold a reference; the last one frees. */
     op_unref(op);
     op_unref(op);
-    context_count_down(ctx);
+    in_flight_count_down(ctx);
 }
 
 inf_op *op_ref(inf_op *op)
 {
-    atomic_fetch_add_explicit(&op->refs, 1, memory_order_relaxed);
+    op_hold(op);
     return op;
 }
 
@@ -173,7 +176,7 @@ int64_t op_started_us(const inf_op *op)
 
 void op_begin_work(inf_op *op)
 {
-    context_begin_work(op->context, op);
+    deadlines_begin_work(op->context, op);
 }
 
 int64_t op_work_began_us(const inf_op *op)
@@ -243,7 +246,7 @@ void op_request_stop(inf_op *op, int32_t code)
 
 static bool wants_tokens(const inf_op *op)
 {
-    return op->has_callbacks && (op->context->event_fd >= 0 || op->callbacks.on_token);
+    return op->has_callbacks && (op->context->events.fd >= 0 || op->callbacks.on_token);
 }
 
 int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err)
@@ -257,7 +260,7 @@ int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_
     if (!ok)
         return error_no_memory(err);
     if (len && wants_tokens(op))
-        context_queue_event(op->context, op);
+        events_queue(op->context, op, false);
     return INF_OK;
 }
 
@@ -271,7 +274,7 @@ int32_t op_emit_reasoning(inf_op *op, const char *text, size_t len, inf_error *e
     if (!ok)
         return error_no_memory(err);
     if (len && wants_tokens(op))
-        context_queue_event(op->context, op);
+        events_queue(op->context, op, false);
     return INF_OK;
 }
 
@@ -282,12 +285,12 @@ void op_progress(inf_op *op, float fraction)
     pthread_mutex_lock(&op->lock);
     if (fraction >= 0 && fraction > op->progress && fraction <= 1.0f) {
         op->progress = fraction;
-        op->progress_pending = news = op->has_callbacks && (op->context->event_fd >= 0 ||
+        op->progress_pending = news = op->has_callbacks && (op->context->events.fd >= 0 ||
                                                             op->callbacks.on_progress != NULL);
     }
     pthread_mutex_unlock(&op->lock);
     if (news)
-        context_queue_event(op->context, op);
+        events_queue(op->context, op, false);
 }
 
 /* Whoever waits goes on. */
@@ -305,9 +308,9 @@ static void retire(inf_op *op)
 {
     inf_context *ctx = op->context;
 
-    context_remove_op(ctx, op);
+    in_flight_remove(ctx, op);
     op_unref(op);
-    context_count_down(ctx);
+    in_flight_count_down(ctx);
 }
 
 void op_set_done(inf_op *op)
@@ -331,12 +334,12 @@ static void list_adapter(inf_op *op)
 void op_finish(inf_op *op, const inf_error *err)
 {
     inf_provider *provider = op->provider;
-    bool dispatched = op->has_callbacks && op->context->event_fd < 0;
+    bool dispatched = op->has_callbacks && op->context->events.fd < 0;
 
     pthread_mutex_lock(&op->cancel_lock);
     op->canceller = NULL;
     pthread_mutex_unlock(&op->cancel_lock);
-    context_remove_deadline(op->context, op);
+    deadlines_remove(op->context, op);
     list_adapter(op);
     pthread_mutex_lock(&op->lock);
     if (err)
@@ -347,12 +350,12 @@ void op_finish(inf_op *op, const inf_error *err)
     provider_unref(provider);
     if (dispatched) {
         /* From here on it is the dispatch thread's, which retires it. */
-        context_queue_done(op->context, op);
+        events_queue(op->context, op, true);
         return;
     }
     mark_done(op); /* before the event: who pulled DONE finds it done */
     if (op->has_callbacks)
-        context_queue_done(op->context, op);
+        events_queue(op->context, op, true);
     retire(op);
 }
 

@@ -1,9 +1,10 @@
 /*
  * request: validating a generate request and copying it deeply, into one block of memory.
  */
-#include "core/context_state.h"
+#include "core/request.h"
 
 #include "core/memory.h"
+#include "core/structs.h"
 #include "core/utf8.h"
 
 #include <string.h>

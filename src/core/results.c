@@ -1,7 +1,8 @@
 /*
  * results: reading what a finished operation holds. Everything given out belongs to the operation.
  */
-#include "core/context_state.h"
+#include "core/op_state.h"
+#include "core/structs.h"
 
 #include <string.h>
 

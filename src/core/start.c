@@ -3,9 +3,11 @@
  * provider. *out is set before the hand-over, since a callback may
  * come before the start returns.
  */
-#include "core/context_state.h"
+#include "core/provider_state.h"
 
 #include "core/memory.h"
+#include "core/request.h"
+#include "core/structs.h"
 #include "core/utf8.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * structs: reading and writing versioned structs of callers built against another header.
  */
-#include "core/context_state.h"
+#include "core/structs.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #ifndef FAKE_BACKEND_H
 #define FAKE_BACKEND_H
 
-#include "core/context_state.h"
+#include "core/provider_state.h"
 
 /* Under the thread sanitizer, where every access is watched, loops are shorter. */
 #if defined(__SANITIZE_THREAD__)

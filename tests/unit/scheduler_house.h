@@ -10,7 +10,7 @@
 
 #include "free_engine.h"
 
-#include "core/context_state.h"
+#include "core/provider_state.h"
 #include "local/scheduler.h"
 
 enum { CHUNK = 32, MAX_TOKENS = 512, MAX_TEXT = 1100 };

@@ -2,7 +2,7 @@
  * backends: the real composition root. What this build has is made; what it left out is
  * unsupported, and the message says what to do instead.
  */
-#include "core/context_state.h"
+#include "core/provider_state.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

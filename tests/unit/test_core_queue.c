@@ -5,6 +5,7 @@
 #include "fake_backend.h"
 
 #include "core/clock.h"
+#include "core/context_state.h"
 #include "core/memory.h"
 
 #include <poll.h>
@@ -395,7 +396,7 @@ static bool somebody_pulls(inf_context *ctx)
     bool pulling = false;
 
     pthread_mutex_lock(&ctx->lock);
-    pulling = ctx->pulling;
+    pulling = ctx->pull.busy;
     pthread_mutex_unlock(&ctx->lock);
     return pulling;
 }

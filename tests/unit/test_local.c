@@ -4,7 +4,7 @@
  */
 #include "free_engine.h"
 
-#include "core/context_state.h"
+#include "core/provider_state.h"
 #include "core/memory.h"
 #include "local/local.h"
 

@@ -4,7 +4,7 @@
  */
 #include "free_engine.h"
 
-#include "core/context_state.h"
+#include "core/op_state.h"
 #include "core/memory.h"
 
 #include <math.h>
