@@ -52,6 +52,7 @@ may gguf core
 may text core
 may lora core
 may hf/files core
+may hf/tokenizer core
 may hf core http
 may arch core hf/files gguf lora
 may remote core http hf/files
@@ -65,6 +66,7 @@ may backends.c core remote llamacpp transformers
 only '(llama|llama-cpp|ggml[a-z-]*|gguf)\.h' engine/
 only '(jinja/.*|json-schema.*|nlohmann/.*)' text/constraint/
 only 'curl/.*|uv\.h' http/
+only 'pcre2\.h|utf8proc\.h' hf/tokenizer/
 only 'cmocka\.h' none
 
 never 'exit|_exit|_Exit|abort|printf|puts|putchar|perror|system|assert' '^$' \

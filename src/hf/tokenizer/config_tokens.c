@@ -1,0 +1,317 @@
+/*
+ * config_tokens: see the header. As transformers 5 does it: added_tokens_decoder, where it is there,
+ * says what tokens are like, and special_tokens_map.json then counts for nothing; else
+ * special_tokens_map.json goes before tokenizer_config.json. Tokens that neither tokenizer.json nor
+ * that list has become special ones, with the next free ids.
+ */
+#include "hf/tokenizer/config_tokens.h"
+
+#include "core/memory.h"
+#include "core/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_TOKENS = 1 << 20 };
+
+static const char *const named_keys[HF_NAMED_TOKENS] = {
+    [HF_TOKEN_BOS] = "bos_token",  [HF_TOKEN_EOS] = "eos_token", [HF_TOKEN_UNK] = "unk_token",
+    [HF_TOKEN_SEP] = "sep_token",  [HF_TOKEN_PAD] = "pad_token", [HF_TOKEN_CLS] = "cls_token",
+    [HF_TOKEN_MASK] = "mask_token"};
+
+/* A token that shall be added. */
+struct wanted {
+    struct json_span json; /* an object with content, or a string */
+    int64_t order;
+    bool special; /* whatever it says */
+};
+
+struct merging {
+    struct hf_tokenizer *t;
+    struct json_span config, map;
+    bool decoder; /* added_tokens_decoder is there */
+    struct wanted *wanted;
+    size_t n, cap;
+    struct vocab contents; /* of those that are wanted */
+    inf_error *err;
+};
+
+/* ------------------------------------------------------------------ tokens in JSON */
+
+static struct json_span content_of(struct json_span token)
+{
+    return scan_is_object(token) ? scan_member(token, "content") : token;
+}
+
+/* The text that a JSON string means, appended to out. BAD_FORMAT: half a surrogate pair. */
+static int32_t read_text(struct buffer *out, struct json_span string, inf_error *err)
+{
+    if (!scan_unescape(out, string) || !buffer_append(out, "", 0))
+        return error_no_memory(err);
+    return utf8_valid(out->data, out->len)
+               ? INF_OK
+               : error_set(err, INF_ERROR_BAD_FORMAT, "a token that is no text");
+}
+
+static int32_t want(struct merging *m, struct json_span token, int64_t order, bool special)
+{
+    if (!scan_is_string(content_of(token)))
+        return INF_OK;
+    if (m->n == MOST_TOKENS)
+        return error_set(m->err, INF_ERROR_BAD_FORMAT, "more than %d added tokens", MOST_TOKENS);
+    if (!GROW(m->wanted, m->cap, m->n + 1))
+        return error_no_memory(m->err);
+    m->wanted[m->n++] = (struct wanted){token, order, special};
+    return INF_OK;
+}
+
+/* Unless tokenizer.json or what is wanted already has it. */
+static int32_t want_new(struct merging *m, struct json_span token)
+{
+    struct buffer text;
+    int32_t code = INF_OK;
+
+    if (!scan_is_string(content_of(token)))
+        return INF_OK;
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = read_text(&text, content_of(token), m->err);
+    if (code == INF_OK && text.len > 0 && added_token_id(&m->t->added, text.data, text.len) < 0 &&
+        vocab_find(&m->contents, text.data, text.len) < 0) {
+        code = want(m, token, INT64_MAX, true);
+        if (vocab_add(&m->contents, text.data, text.len, (uint32_t)m->n) == VOCAB_NO_MEMORY)
+            code = error_no_memory(m->err);
+    }
+    buffer_free(&text);
+    return code;
+}
+
+/* ------------------------------------------------------------------ added_tokens_decoder */
+
+static int by_order(const void *a, const void *b)
+{
+    const struct wanted *x = a, *y = b;
+
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+static int32_t note_content(struct merging *m, struct json_span token)
+{
+    struct buffer text;
+    int32_t code = INF_OK;
+
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = read_text(&text, content_of(token), m->err);
+    if (code == INF_OK &&
+        vocab_add(&m->contents, text.data, text.len, (uint32_t)m->n) == VOCAB_NO_MEMORY)
+        code = error_no_memory(m->err);
+    buffer_free(&text);
+    return code;
+}
+
+/* {"151643": {"content": ..., "special": ...}, ...} */
+static int32_t want_decoder(struct merging *m, struct json_span decoder)
+{
+    struct json_span key, token;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    scan_object(&w, decoder);
+    while (code == INF_OK && scan_next_member(&w, &key, &token)) {
+        int64_t order = 0;
+
+        if (!scan_integer((struct json_span){key.data + 1, key.len - 2}, &order) ||
+            !scan_is_string(content_of(token)) || !scan_is_object(token))
+            return error_set(m->err, INF_ERROR_BAD_FORMAT,
+                             "added_tokens_decoder: an id and a token are expected");
+        code = want(m, token, order, false);
+        if (code == INF_OK)
+            code = note_content(m, token);
+    }
+    if (m->n > 0)
+        qsort(m->wanted, m->n, sizeof *m->wanted, by_order);
+    return code;
+}
+
+/* ------------------------------------------------------------------ the others */
+
+/* The value of a key, from the file that counts for it. */
+static struct json_span value_of(const struct merging *m, const char *key)
+{
+    struct json_span value = {NULL, 0};
+
+    if (!m->decoder)
+        value = scan_member(m->map, key);
+    return value.data ? value : scan_member(m->config, key);
+}
+
+static int32_t name_tokens(struct merging *m)
+{
+    int32_t code = INF_OK;
+
+    for (int i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++) {
+        struct json_span content = content_of(value_of(m, named_keys[i]));
+        struct buffer text;
+
+        if (!scan_is_string(content))
+            continue;
+        buffer_init(&text, BUFFER_NO_LIMIT);
+        code = read_text(&text, content, m->err);
+        if (code == INF_OK)
+            m->t->named[i].text = text.data;
+        else
+            buffer_free(&text);
+        if (code == INF_OK)
+            code = want_new(m, value_of(m, named_keys[i]));
+    }
+    return code;
+}
+
+/* Tokens of a list, or of an object by name. */
+static int32_t want_all(struct merging *m, struct json_span tokens)
+{
+    struct json_span key, token;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    if (scan_array(&w, tokens))
+        while (code == INF_OK && scan_next_item(&w, &token))
+            code = want_new(m, token);
+    else if (scan_object(&w, tokens))
+        while (code == INF_OK && scan_next_member(&w, &key, &token))
+            code = want_new(m, token);
+    return code;
+}
+
+/* Whether there is something in it. */
+static bool is_filled(struct json_span list)
+{
+    struct json_span key, item;
+    struct json_walk w;
+
+    if (scan_array(&w, list))
+        return scan_next_item(&w, &item);
+    return scan_object(&w, list) && scan_next_member(&w, &key, &item);
+}
+
+static int32_t want_extra(struct merging *m)
+{
+    struct json_span extra = scan_member(m->config, "extra_special_tokens");
+    int32_t code = INF_OK;
+
+    if (!is_filled(extra))
+        extra = scan_member(m->config, "additional_special_tokens");
+    code = want_all(m, extra);
+    if (code != INF_OK || m->decoder)
+        return code;
+    code = want_all(m, scan_member(m->map, "extra_special_tokens"));
+    if (code == INF_OK && !is_filled(extra))
+        code = want_all(m, scan_member(m->map, "additional_special_tokens"));
+    return code;
+}
+
+/* "image_token": "<image>" and the like of tokenizer_config.json. */
+static int32_t want_model_specific(struct merging *m)
+{
+    static const char ending[] = "_token\"";
+    struct json_span key, value;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    scan_object(&w, m->config);
+    while (code == INF_OK && scan_next_member(&w, &key, &value))
+        if (scan_is_string(value) && key.len > sizeof ending &&
+            memcmp(key.data + key.len - (sizeof ending - 1), ending, sizeof ending - 1) == 0)
+            code = want_new(m, value); /* the named ones are there already */
+    return code;
+}
+
+/* ------------------------------------------------------------------ adding */
+
+static bool flag(struct json_span token, const char *name)
+{
+    return scan_is_object(token) && scan_is_true(scan_member(token, name));
+}
+
+static int32_t add(struct merging *m, const struct wanted *wanted)
+{
+    struct json_span json = wanted->json;
+    struct json_span normalized = {NULL, 0};
+    struct added_token token = {.special = wanted->special || flag(json, "special"),
+                                .single_word = flag(json, "single_word"),
+                                .lstrip = flag(json, "lstrip"),
+                                .rstrip = flag(json, "rstrip")};
+    struct buffer text;
+    int32_t code = INF_OK;
+
+    if (scan_is_object(json))
+        normalized = scan_member(json, "normalized");
+    token.normalized = scan_is_none(normalized) ? !token.special : scan_is_true(normalized);
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = read_text(&text, content_of(json), m->err);
+    token.content = text.data;
+    token.len = text.len;
+    if (code == INF_OK)
+        code = added_tokens_add(&m->t->added, &m->t->model.vocab, m->t->normalizer, &token, m->err);
+    buffer_free(&text);
+    return code;
+}
+
+static int32_t add_all(struct merging *m)
+{
+    int32_t code = INF_OK;
+
+    added_tokens_begin(&m->t->added, &m->t->model.vocab);
+    for (size_t i = 0; i < m->n && code == INF_OK; i++)
+        code = add(m, m->wanted + i);
+    for (int i = 0; i < HF_NAMED_TOKENS; i++) {
+        struct named_token *named = m->t->named + i;
+
+        if (named->text) /* whatever has a name was added, or is there */
+            named->id = added_token_id(&m->t->added, named->text, strlen(named->text));
+    }
+    return code;
+}
+
+static int32_t parse(struct json_span *out, inf_text text, const char *name, inf_error *err)
+{
+    *out = (struct json_span){NULL, 0};
+    if (!text.data)
+        return INF_OK;
+    if (!scan_json(out, text.data, text.len) || !scan_is_object(*out))
+        return error_set(err, INF_ERROR_BAD_FORMAT, "%s: it is not a JSON object", name);
+    return INF_OK;
+}
+
+static int32_t merge(struct merging *m)
+{
+    int32_t code = INF_OK;
+
+    if (m->decoder)
+        code = want_decoder(m, scan_member(m->config, "added_tokens_decoder"));
+    if (code == INF_OK)
+        code = name_tokens(m);
+    if (code == INF_OK)
+        code = want_model_specific(m);
+    if (code == INF_OK)
+        code = want_extra(m);
+    return code == INF_OK ? add_all(m) : code;
+}
+
+int32_t config_tokens_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *files,
+                           const char *const names[3], inf_error *err)
+{
+    struct merging m = {.t = t, .err = err};
+    int32_t code = parse(&m.config, files->config, names[1], err);
+
+    if (code == INF_OK)
+        code = parse(&m.map, files->special_tokens, names[2], err);
+    if (code != INF_OK)
+        return code;
+    m.decoder = scan_is_object(scan_member(m.config, "added_tokens_decoder"));
+    vocab_init(&m.contents);
+    code = merge(&m);
+    vocab_free(&m.contents);
+    mem_free(m.wanted);
+    return code == INF_OK ? INF_OK
+                          : error_prefix(err, "%s", files->config.data ? names[1] : names[2]);
+}

@@ -1,0 +1,250 @@
+/*
+ * regex_syntax: see the header. White space and word characters are Unicode's there and something
+ * else in PCRE2, . ^ $ and the flag m differ, and \h and \v; sets inside sets have no counterpart.
+ */
+#include "hf/tokenizer/regex_syntax.h"
+
+#include "core/ascii.h"
+
+#include <string.h>
+
+#define SPACES                                                                                     \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"    \
+    "\\x{205f}\\x{3000}"
+#define WORDS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+
+struct writing {
+    struct buffer *out;
+    const char *at, *end;
+    const char *begin;
+    inf_error *err;
+    int32_t code;
+};
+
+static bool refuse(struct writing *w, const char *what)
+{
+    w->code = error_set(w->err, INF_ERROR_UNSUPPORTED,
+                        "a regular expression with %s, which is not supported", what);
+    return false;
+}
+
+static bool put(struct writing *w, const char *s, size_t n)
+{
+    if (buffer_append(w->out, s, n))
+        return true;
+    w->code = error_no_memory(w->err);
+    return false;
+}
+
+static bool put_str(struct writing *w, const char *s)
+{
+    return put(w, s, strlen(s));
+}
+
+/* The n next bytes as they are. */
+static bool copy(struct writing *w, size_t n)
+{
+    size_t left = (size_t)(w->end - w->at);
+
+    n = n < left ? n : left;
+    w->at += n;
+    return put(w, w->at - n, n);
+}
+
+/* What a class stands for, outside a set and inside one. */
+static const struct {
+    char letter;
+    const char *outside, *inside; /* NULL: not there */
+} classes[] = {
+    {'s', "[" SPACES "]", SPACES},
+    {'S', "[^" SPACES "]", "\\S\\x{180e}"},
+    {'d', "\\p{Nd}", "\\p{Nd}"},
+    {'D', "\\P{Nd}", "\\P{Nd}"},
+    {'w', "[" WORDS "]", WORDS},
+    {'W', "[^" WORDS "]", NULL},
+    {'h', "[0-9A-Fa-f]", "0-9A-Fa-f"},
+    {'H', "[^0-9A-Fa-f]", NULL},
+    {'v', "\\x{b}", "\\x{b}"},
+    {'b', "(?:(?<=[" WORDS "])(?![" WORDS "])|(?<![" WORDS "])(?=[" WORDS "]))", "\\x{8}"},
+    {'B', "(?:(?<=[" WORDS "])(?=[" WORDS "])|(?<![" WORDS "])(?![" WORDS "]))", NULL},
+    {'r', "\\r", "\\r"},
+    {'n', "\\n", "\\n"},
+    {'t', "\\t", "\\t"},
+    {'f', "\\f", "\\f"},
+    {'a', "\\a", "\\a"},
+    {'e', "\\e", "\\e"},
+    {'A', "\\A", NULL},
+    {'z', "\\z", NULL},
+    {'Z', "\\Z", NULL},
+    {'G', "\\G", NULL},
+    {'R', "\\R", NULL},
+};
+
+/* \p{Name}, \P{Name}, \p{^Name}: names that PCRE2 has otherwise. */
+static bool write_property(struct writing *w)
+{
+    static const char *const names[][2] = {
+        {"Alpha", "Alphabetic"}, {"Letter", "L"},        {"Mark", "M"},      {"Number", "N"},
+        {"Punctuation", "P"},    {"Symbol", "S"},        {"Separator", "Z"}, {"Digit", "Nd"},
+        {"Upper", "Uppercase"},  {"Lower", "Lowercase"}, {"Other", "C"}};
+    const char *brace = w->end - w->at > 2 && w->at[2] == '{'
+                            ? memchr(w->at, '}', (size_t)(w->end - w->at))
+                            : NULL;
+    const char *name = w->at + 3;
+
+    if (!brace)
+        return refuse(w, "\\p without a name in braces");
+    if (!put(w, w->at, 3) || (*name == '^' && !put(w, name++, 1)))
+        return false;
+    w->at = brace + 1;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i][0]) == (size_t)(brace - name) &&
+            memcmp(names[i][0], name, (size_t)(brace - name)) == 0)
+            return put_str(w, names[i][1]) && put_str(w, "}");
+    return put(w, name, (size_t)(brace + 1 - name));
+}
+
+static bool is_hex(const char *s, size_t n)
+{
+    uint32_t value = 0;
+
+    return read_hex_digits(s, n, &value);
+}
+
+/* \uHHHH, \xHH below 0x80, \x{...} */
+static bool write_code(struct writing *w)
+{
+    size_t left = (size_t)(w->end - w->at);
+
+    if (w->at[1] == 'u') {
+        if (left < 6 || !is_hex(w->at + 2, 4))
+            return refuse(w, "a damaged \\u");
+        if (!put_str(w, "\\x{") || !put(w, w->at + 2, 4) || !put_str(w, "}"))
+            return false;
+        w->at += 6;
+        return true;
+    }
+    if (left > 2 && w->at[2] == '{')
+        return copy(w, 3);
+    if (left < 4 || !is_hex(w->at + 2, 2) || w->at[2] > '7')
+        return refuse(w, "\\x of a byte that is no ASCII");
+    return copy(w, 4);
+}
+
+static bool write_escape(struct writing *w, bool inside)
+{
+    char c = w->end - w->at > 1 ? w->at[1] : '\0';
+
+    if (c == 'p' || c == 'P')
+        return write_property(w);
+    if (c == 'u' || c == 'x')
+        return write_code(w);
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (classes[i].letter == c) {
+            const char *text = inside ? classes[i].inside : classes[i].outside;
+
+            w->at += 2;
+            return text ? put_str(w, text) : refuse(w, "a class in a set that cannot stand there");
+        }
+    if (c == '\0' || is_letter(c) || (is_digit(c) && (inside || c == '0')))
+        return refuse(w, "an escape that is not known");
+    return copy(w, 2);
+}
+
+/* From [ to its ]. */
+static bool write_set(struct writing *w)
+{
+    if (!copy(w, w->end - w->at > 1 && w->at[1] == '^' ? 2 : 1))
+        return false;
+    for (bool first = true; w->at < w->end && (first || *w->at != ']'); first = false) {
+        bool ok = true;
+
+        if (*w->at == '[')
+            return refuse(w, "a set inside a set");
+        if (*w->at == '&' && w->end - w->at > 1 && w->at[1] == '&')
+            return refuse(w, "an intersection of sets");
+        ok = *w->at == '\\' ? write_escape(w, true) : copy(w, 1);
+        if (!ok)
+            return false;
+    }
+    return copy(w, 1);
+}
+
+/* The flags of (?i) (?i:...) (?m-i:...); at: behind the question mark. */
+static bool write_flags(struct writing *w)
+{
+    bool first = w->at == w->begin + 2;
+
+    for (; w->at < w->end && *w->at != ':' && *w->at != ')'; w->at++) {
+        if (*w->at != 'i' && *w->at != 'm' && *w->at != '-')
+            return refuse(w, "a group of a kind that is not known");
+        if (!put(w, *w->at == 'm' ? "s" : w->at, 1))
+            return false;
+    }
+    if (w->at < w->end && *w->at == ')' && !first)
+        return refuse(w, "flags that change in the middle");
+    return copy(w, 1);
+}
+
+static bool write_group(struct writing *w)
+{
+    static const char *const plain[] = {"?:", "?=", "?!", "?<=", "?<!", "?>"};
+    size_t left = (size_t)(w->end - w->at);
+
+    if (left > 1 && w->at[1] == '*')
+        return refuse(w, "a verb");
+    if (left < 2 || w->at[1] != '?')
+        return copy(w, 1);
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        if (left > strlen(plain[i]) && memcmp(w->at + 1, plain[i], strlen(plain[i])) == 0)
+            return copy(w, 1 + strlen(plain[i]));
+    if (left > 2 && w->at[2] == '<')
+        return copy(w, 3); /* a name */
+    return copy(w, 2) && write_flags(w);
+}
+
+/* {n} {n,} {,m} {n,m}; a brace that is none of these stands for itself in both. */
+static bool write_counts(struct writing *w)
+{
+    const char *brace = memchr(w->at, '}', (size_t)(w->end - w->at));
+    bool comma = false;
+
+    for (const char *at = w->at + 1; brace && at < brace; at++) {
+        comma = comma || *at == ',';
+        if (!is_digit(*at) && *at != ',')
+            return put_str(w, "\\{") && (w->at++, true);
+    }
+    if (!brace || brace == w->at + 1 || (comma && brace == w->at + 2))
+        return put_str(w, "\\{") && (w->at++, true);
+    if (brace + 1 < w->end && (brace[1] == '+' || (brace[1] == '?' && !comma)))
+        return refuse(w, "{...} with a sign behind it that Ruby reads otherwise");
+    if (w->at[1] == ',' && (!put_str(w, "{0") || !(w->at++, true)))
+        return false;
+    return copy(w, (size_t)(brace + 1 - w->at));
+}
+
+int32_t regex_syntax_write(struct buffer *out, const char *pattern, size_t n, inf_error *err)
+{
+    struct writing w = {out, pattern, pattern + n, pattern, err, INF_OK};
+    bool ok = true;
+
+    while (ok && w.at < w.end) {
+        switch (*w.at) {
+        case '\\':
+            ok = write_escape(&w, false);
+            break;
+        case '[':
+            ok = write_set(&w);
+            break;
+        case '(':
+            ok = write_group(&w);
+            break;
+        case '{':
+            ok = write_counts(&w);
+            break;
+        default:
+            ok = copy(&w, 1);
+        }
+    }
+    return w.code;
+}

@@ -1,0 +1,54 @@
+/* tokenizer_parts: what a tokenizer is made of. Internal to tokenizer. */
+#ifndef INF_HF_TOKENIZER_TOKENIZER_PARTS_H
+#define INF_HF_TOKENIZER_TOKENIZER_PARTS_H
+
+#include "hf/tokenizer/added_tokens.h"
+#include "hf/tokenizer/normalizer.h"
+#include "hf/tokenizer/post_processor.h"
+#include "hf/tokenizer/pre_tokenizer.h"
+#include "hf/tokenizer/token_decoder.h"
+#include "hf/tokenizer/token_model.h"
+#include "hf/tokenizer/tokenizer.h"
+
+#include <pthread.h>
+
+enum { IDLE_WORKS = 4 };
+
+/* Scratch memory of one text that is encoded. */
+struct tokenizer_work {
+    struct token_model_work model;
+    struct normalizer_work normal;
+    struct pre_tokenizer_run pre;
+    struct text_pattern_work *patterns;
+    struct buffer text; /* made well-formed */
+    struct hf_tokenizer *tokenizer;
+    struct id_list ids;
+    bool specials;
+};
+
+struct named_token {
+    char *text; /* NULL: not named */
+    int32_t id; /* -1: not in the vocabulary */
+};
+
+struct hf_tokenizer {
+    struct token_model model;
+    struct added_tokens added;
+    struct normalizer *normalizer;
+    struct pre_tokenizer *pre;
+    struct post_processor post;
+    struct token_decoder *decoder;
+    struct named_token named[HF_NAMED_TOKENS];
+    int32_t size;
+    pthread_mutex_t lock; /* of idle */
+    struct tokenizer_work *idle[IDLE_WORKS];
+};
+
+/* names: of the files, for messages. */
+int32_t tokenizer_create(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
+                         const char *const names[3], inf_error *err);
+/* tokenizer_read.c: all but the lock. */
+int32_t tokenizer_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *files,
+                       const char *const names[3], inf_error *err);
+
+#endif

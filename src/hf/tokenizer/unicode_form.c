@@ -1,0 +1,135 @@
+/*
+ * unicode_form: see the header. A text is copied up to the first character that may change, and from
+ * the next one that cannot; what lies between goes through utf8proc with the character before it.
+ */
+#include "hf/tokenizer/unicode_form.h"
+
+#include "core/memory.h"
+#include "core/utf8.h"
+
+#include <utf8proc.h>
+
+enum { FEW = 64, HANGUL_FIRST = 0xac00, HANGUL_LAST = 0xd7a3, NO_FINAL = 0x11a7 };
+
+static bool composes(enum unicode_form form)
+{
+    return form == FORM_NFC || form == FORM_NFKC;
+}
+
+/* It stays as it is, whatever stands before it. A little too strict: that only costs time. */
+static bool is_inert(enum unicode_form form, uint32_t c)
+{
+    const utf8proc_property_t *p = NULL;
+    bool compatible = form == FORM_NFKC || form == FORM_NFKD;
+
+    if (c < 0xa0 || (form == FORM_NFC && c < 0x300))
+        return true;
+    if (c >= HANGUL_FIRST && c <= HANGUL_LAST)
+        return composes(form);
+    if (c == NO_FINAL)
+        return true; /* utf8proc 2.8 takes it for a final that is there, and drops it */
+    if (composes(form) && ((c >= 0x1160 && c <= 0x11ff) || (c >= 0xd7b0 && c <= 0xd7fb)))
+        return false; /* Hangul's vowels and finals */
+    p = utf8proc_get_property((utf8proc_int32_t)c);
+    if (p->combining_class != 0)
+        return false;
+    if (p->decomp_seqindex != UINT16_MAX && (compatible || p->decomp_type == 0))
+        return false;
+    return !composes(form) || p->category < UTF8PROC_CATEGORY_MN ||
+           p->category > UTF8PROC_CATEGORY_ME; /* other marks may join what stands before, too */
+}
+
+static size_t width_at(const char *s, size_t n, size_t at)
+{
+    return (unsigned char)s[at] < 0x80 ? 1 : utf8_sequence(s + at, n - at);
+}
+
+size_t unicode_form_first(enum unicode_form form, const char *s, size_t n)
+{
+    for (size_t i = 0, width = 0; i < n; i += width) {
+        width = width_at(s, n, i);
+        if (width > 1 && !is_inert(form, utf8_decode(s + i, width)))
+            return i;
+    }
+    return n;
+}
+
+static utf8proc_option_t options(enum unicode_form form)
+{
+    utf8proc_option_t o = composes(form) ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+
+    if (form == FORM_NFKC || form == FORM_NFKD)
+        o = (utf8proc_option_t)(o | UTF8PROC_COMPAT);
+    return (utf8proc_option_t)(o | UTF8PROC_STABLE);
+}
+
+/* Everything in this text, by utf8proc. */
+static bool transform(enum unicode_form form, const char *s, size_t n, struct buffer *out)
+{
+    utf8proc_int32_t few[FEW];
+    utf8proc_int32_t *codes = few;
+    utf8proc_ssize_t room = FEW;
+    utf8proc_ssize_t count = 0;
+    bool ok = true;
+
+    count = utf8proc_decompose((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, codes, room,
+                               options(form));
+    if (count > room) {
+        room = count;
+        codes = mem_alloc((size_t)room * sizeof *codes);
+        if (!codes)
+            return false;
+        count = utf8proc_decompose((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, codes, room,
+                                   options(form));
+    }
+    if (count > 0)
+        count = utf8proc_normalize_utf32(codes, count, options(form));
+    ok = count >= 0 && buffer_reserve(out, (size_t)count * 4);
+    for (utf8proc_ssize_t i = 0; i < count && ok; i++)
+        out->len += utf8_encode(out->data + out->len, (uint32_t)codes[i]);
+    if (ok && out->data)
+        out->data[out->len] = '\0';
+    if (codes != few)
+        mem_free(codes);
+    return ok;
+}
+
+/* The beginning of the character before `at`. */
+static size_t before(const char *s, size_t from, size_t at)
+{
+    while (at > from && ((unsigned char)s[--at] & 0xc0) == 0x80) {
+    }
+    return at;
+}
+
+/* Behind the character at `from` and all that follow and may change. */
+static size_t end_of_change(enum unicode_form form, const char *s, size_t n, size_t from)
+{
+    size_t at = from + width_at(s, n, from);
+
+    while (at < n) {
+        size_t width = width_at(s, n, at);
+
+        if (is_inert(form, utf8_decode(s + at, width)))
+            break;
+        at += width;
+    }
+    return at;
+}
+
+bool unicode_form_append(enum unicode_form form, const char *s, size_t n, struct buffer *out)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        size_t first = done + unicode_form_first(form, s + done, n - done);
+        size_t begin = first < n ? before(s, done, first) : n;
+        size_t end = first < n ? end_of_change(form, s, n, first) : n;
+
+        if (!buffer_append(out, s + done, begin - done) ||
+            (begin < end && !transform(form, s + begin, end - begin, out)))
+            return false;
+        done = end;
+    }
+    return true;
+}

@@ -1,0 +1,41 @@
+/*
+ * unigram: the pieces whose scores add up to the most, as the tokenizers library finds them. The
+ * model is immutable: any thread; its scratch memory belongs to one text at a time.
+ */
+#ifndef INF_HF_TOKENIZER_UNIGRAM_H
+#define INF_HF_TOKENIZER_UNIGRAM_H
+
+#include "hf/tokenizer/id_list.h"
+#include "hf/tokenizer/vocab.h"
+
+struct unigram {
+    const struct vocab *vocab;
+    double *scores; /* by id */
+    size_t n_scores, scores_cap;
+    double unknown; /* the score of a character that is no piece */
+    int32_t unk;    /* -1: none */
+    bool byte_fallback;
+    size_t longest; /* text, in bytes */
+    int32_t byte_ids[256];
+    uint64_t
+        *prefixes; /* a bit for each hash of a text's beginning: what no text begins with is not
+                           looked for */
+};
+
+struct unigram_work {
+    struct unigram_node *nodes; /* by place in the piece */
+    size_t cap;
+    struct id_list path;
+};
+
+enum unigram_done { UNIGRAM_DONE, UNIGRAM_NO_MEMORY, UNIGRAM_NO_UNK };
+
+/* Once vocabulary and scores are there. false: out of memory. */
+bool unigram_finish(struct unigram *m);
+void unigram_free(struct unigram *m);
+void unigram_work_free(struct unigram_work *w);
+/* Appends the ids of a piece (well-formed UTF-8). */
+enum unigram_done unigram_encode(const struct unigram *m, struct unigram_work *w, const char *piece,
+                                 size_t n, struct id_list *out);
+
+#endif

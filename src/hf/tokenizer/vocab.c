@@ -1,0 +1,141 @@
+/* vocab: see the header. Open addressing with linear steps. */
+#include "hf/tokenizer/vocab.h"
+
+#include "core/growing.h"
+#include "core/memory.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+enum { FEWEST_SLOTS = 64 };
+
+#define HOLE UINT32_MAX
+
+uint64_t hash_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
+        seed = (uint64_t)(uintptr_t)&seed * UINT64_C(0x9e3779b97f4a7c15);
+    return seed;
+}
+
+static uint64_t load_word(const char *s)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, s, sizeof word);
+    return word;
+}
+
+uint64_t hash_bytes(uint64_t seed, const char *data, size_t n)
+{
+    uint64_t h = seed ^ n * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t tail = 0;
+
+    for (; n >= 8; n -= 8, data += 8)
+        h = hash_mix((h ^ load_word(data)) + UINT64_C(0x2545f4914f6cdd1d), h >> 32 | seed << 32);
+    memcpy(&tail, data, n);
+    h = hash_mix(h ^ tail, UINT64_C(0xd6e8feb86659fd93));
+    h = hash_mix(h ^ seed >> 17, UINT64_C(0xa0761d6478bd642f));
+    return h ^ h >> 32;
+}
+
+void vocab_init(struct vocab *v)
+{
+    memset(v, 0, sizeof *v);
+    v->seed = hash_seed();
+}
+
+void vocab_free(struct vocab *v)
+{
+    mem_free(v->bytes);
+    mem_free(v->begin);
+    mem_free(v->length);
+    mem_free(v->slots);
+    memset(v, 0, sizeof *v);
+}
+
+static void put(struct vocab *v, uint64_t hash, uint32_t id)
+{
+    size_t at = hash & (v->n_slots - 1);
+
+    while (v->slots[at])
+        at = (at + 1) & (v->n_slots - 1);
+    v->slots[at] = (hash & UINT64_C(0xffffffff00000000)) | (id + 1u);
+}
+
+/* Room for one more text: at most half of the slots are taken. */
+static bool grow_slots(struct vocab *v)
+{
+    size_t n = v->n_slots ? v->n_slots * 2 : FEWEST_SLOTS;
+    uint64_t *slots = NULL;
+
+    if ((size_t)v->n * 2 < v->n_slots)
+        return true;
+    slots = mem_calloc(n, sizeof *slots);
+    if (!slots)
+        return false;
+    mem_free(v->slots);
+    v->slots = slots;
+    v->n_slots = n;
+    for (uint32_t id = 0; id < v->n_ids; id++)
+        if (v->length[id] != HOLE)
+            put(v, hash_bytes(v->seed, v->bytes + v->begin[id], v->length[id]), id);
+    return true;
+}
+
+static bool reach(struct vocab *v, uint32_t id)
+{
+    if (!GROW(v->begin, v->begin_cap, (size_t)id + 1) ||
+        !GROW(v->length, v->length_cap, (size_t)id + 1))
+        return false;
+    for (; v->n_ids <= id; v->n_ids++)
+        v->length[v->n_ids] = HOLE;
+    return true;
+}
+
+enum vocab_added vocab_add(struct vocab *v, const char *text, size_t len, uint32_t id)
+{
+    if (id >= VOCAB_MAX_IDS)
+        return VOCAB_ID_LARGE;
+    if (vocab_find(v, text, len) >= 0)
+        return VOCAB_TEXT_TWICE;
+    if (id < v->n_ids && v->length[id] != HOLE)
+        return VOCAB_ID_TWICE;
+    if (v->n_bytes + len >= UINT32_MAX || !grow_slots(v) || !reach(v, id) ||
+        !GROW(v->bytes, v->bytes_cap, v->n_bytes + len + 1))
+        return VOCAB_NO_MEMORY;
+    memcpy(v->bytes + v->n_bytes, text, len);
+    v->begin[id] = (uint32_t)v->n_bytes;
+    v->length[id] = (uint32_t)len;
+    v->n_bytes += len;
+    v->n++;
+    put(v, hash_bytes(v->seed, text, len), id);
+    return VOCAB_ADDED;
+}
+
+int32_t vocab_find(const struct vocab *v, const char *text, size_t len)
+{
+    uint64_t hash = 0;
+
+    if (v->n_slots == 0)
+        return -1;
+    hash = hash_bytes(v->seed, text, len);
+    for (size_t at = hash & (v->n_slots - 1); v->slots[at]; at = (at + 1) & (v->n_slots - 1)) {
+        uint32_t id = (uint32_t)v->slots[at] - 1;
+
+        if (v->slots[at] >> 32 == hash >> 32 && v->length[id] == len &&
+            memcmp(v->bytes + v->begin[id], text, len) == 0)
+            return (int32_t)id;
+    }
+    return -1;
+}
+
+const char *vocab_text(const struct vocab *v, uint32_t id, size_t *len)
+{
+    if (id >= v->n_ids || v->length[id] == HOLE)
+        return NULL;
+    *len = v->length[id];
+    return v->bytes + v->begin[id];
+}

@@ -1,0 +1,49 @@
+/*
+ * vocab: a vocabulary: texts and their ids. Texts are unique, ids are; there may be holes. Built once,
+ * then only read: any thread.
+ */
+#ifndef INF_HF_TOKENIZER_VOCAB_H
+#define INF_HF_TOKENIZER_VOCAB_H
+
+#include "core/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Ids and their number end here: memory is bounded by the file's size and this. */
+enum { VOCAB_MAX_IDS = 1 << 22 };
+
+struct vocab {
+    uint64_t seed; /* of the hash: files cannot choose what collides */
+    char *bytes;   /* the texts, one behind the other */
+    size_t n_bytes, bytes_cap;
+    uint32_t *begin, *length; /* of each id; length UINT32_MAX: a hole */
+    size_t begin_cap, length_cap;
+    uint32_t n_ids;  /* one more than the largest */
+    uint32_t n;      /* texts */
+    uint64_t *slots; /* hash (upper half) and id + 1 (lower); 0: free */
+    size_t n_slots;  /* a power of two, or 0 */
+};
+
+enum vocab_added { VOCAB_ADDED, VOCAB_TEXT_TWICE, VOCAB_ID_TWICE, VOCAB_ID_LARGE, VOCAB_NO_MEMORY };
+
+void vocab_init(struct vocab *v);
+void vocab_free(struct vocab *v);
+enum vocab_added vocab_add(struct vocab *v, const char *text, size_t len, uint32_t id);
+/* The id, or -1. */
+int32_t vocab_find(const struct vocab *v, const char *text, size_t len);
+/* The text of an id; NULL: a hole, or beyond the end. */
+const char *vocab_text(const struct vocab *v, uint32_t id, size_t *len);
+
+/* A hash of bytes that nobody outside can foresee. */
+uint64_t hash_bytes(uint64_t seed, const char *data, size_t n);
+uint64_t hash_seed(void);
+
+static inline uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+    a *= b | 1;
+    return a ^ a >> 29;
+}
+
+#endif

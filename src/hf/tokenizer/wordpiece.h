@@ -1,0 +1,30 @@
+/*
+ * wordpiece: the longest piece first, as BERT does; and word level, where a piece is a token or
+ * unknown. The model is immutable: any thread.
+ */
+#ifndef INF_HF_TOKENIZER_WORDPIECE_H
+#define INF_HF_TOKENIZER_WORDPIECE_H
+
+#include "core/buffer.h"
+#include "hf/tokenizer/id_list.h"
+#include "hf/tokenizer/vocab.h"
+
+struct wordpiece {
+    const struct vocab *vocab;
+    int32_t unk;    /* -1: not in the vocabulary */
+    char *prefix;   /* of what does not begin a piece */
+    uint32_t chars; /* a longer piece is unknown */
+    size_t longest; /* text, in bytes */
+};
+
+enum wordpiece_done { WORDPIECE_DONE, WORDPIECE_NO_MEMORY, WORDPIECE_NO_UNK };
+
+void wordpiece_finish(struct wordpiece *m);
+void wordpiece_free(struct wordpiece *m);
+/* Appends the ids of a piece (well-formed UTF-8). scratch: anything. */
+enum wordpiece_done wordpiece_encode(const struct wordpiece *m, struct buffer *scratch,
+                                     const char *piece, size_t n, struct id_list *out);
+enum wordpiece_done wordlevel_encode(const struct wordpiece *m, const char *piece, size_t n,
+                                     struct id_list *out);
+
+#endif

@@ -1,0 +1,194 @@
+/* tokenizer: small ones written here, and one clear refusal for every damaged file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "hf/tokenizer/tokenizer.h"
+
+#define LETTERS                                                                                    \
+    "\"a\":0,\"b\":1,\"c\":2,\"\xc4\xa0\":3,\"ab\":4,\"abc\":5,\"\xc4\xa0"                         \
+    "a\":6"
+#define MERGES "\"a b\",\"ab c\",\"\xc4\xa0 a\""
+#define BYTE_LEVEL                                                                                 \
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
+
+static const char small[] =
+    "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":7,\"content\":\"<s>\",\"special\":true,"
+    "\"normalized\":false,\"single_word\":false,\"lstrip\":false,\"rstrip\":false}],"
+    "\"normalizer\":null,\"pre_tokenizer\":" BYTE_LEVEL ",\"decoder\":" BYTE_LEVEL ","
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+    "\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+    "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[7],\"tokens\":[\"<s>\"]}}},"
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{" LETTERS "},\"merges\":[" MERGES "]}}";
+
+static struct hf_tokenizer *accepted(const char *json, const char *config)
+{
+    struct hf_tokenizer_files files = {.tokenizer = {json, strlen(json)}};
+    struct hf_tokenizer *t = NULL;
+    inf_error err = {0};
+
+    if (config)
+        files.config = (inf_text){config, strlen(config)};
+    if (hf_tokenizer_parse(&t, &files, &err) != INF_OK)
+        fail_msg("%s", err.message);
+    return t;
+}
+
+static void refused(const char *json, int32_t code, const char *message)
+{
+    struct hf_tokenizer_files files = {.tokenizer = {json, strlen(json)}};
+    struct hf_tokenizer *t = NULL;
+    inf_error err = {0};
+
+    assert_int_equal(hf_tokenizer_parse(&t, &files, &err), code);
+    assert_null(t);
+    if (strstr(err.message, message) == NULL || strncmp(err.message, "tokenizer.json: ", 16) != 0)
+        fail_msg("\"%s\" does not say \"%s\"", err.message, message);
+}
+
+/* `small` with one place replaced. */
+static void edited_refused(const char *old, const char *with, int32_t code, const char *message)
+{
+    const char *at = strstr(small, old);
+    char text[4096];
+
+    assert_non_null(at);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - small), small, with, at + strlen(old));
+    refused(text, code, message);
+}
+
+static void expect(struct hf_tokenizer *t, const char *text, bool special, const int32_t *ids,
+                   int32_t n)
+{
+    int32_t *got = NULL, n_got = 0;
+    inf_error err = {0};
+
+    assert_int_equal(
+        hf_tokenizer_encode(t, (inf_text){text, strlen(text)}, special, true, &got, &n_got, &err),
+        INF_OK);
+    assert_int_equal(n_got, n);
+    if (n > 0)
+        assert_memory_equal(got, ids, (size_t)n * sizeof *ids);
+    mem_free(got);
+}
+
+static void test_encode__small_bpe__ids_of_merges(void **state)
+{
+    struct hf_tokenizer *t = accepted(small, NULL);
+
+    (void)state;
+    expect(t, "abc ab", false, (int32_t[]){5, 3, 4}, 3);
+    expect(t, "abc a", false, (int32_t[]){5, 6}, 2);
+    expect(t, "abc<s>a", true, (int32_t[]){7, 5, 7, 0}, 4);
+    expect(t, "", true, (int32_t[]){7}, 1);
+    expect(t, "", false, NULL, 0);
+    assert_int_equal(hf_tokenizer_size(t), 8);
+    hf_tokenizer_free(t);
+}
+
+static void test_decode__special_skipped_or_not__text(void **state)
+{
+    struct hf_tokenizer *t = accepted(small, "{\"eos_token\":\"<s>\",\"pad_token\":\"[PAD]\"}");
+    struct buffer out;
+    inf_error err = {0};
+
+    (void)state;
+    buffer_init(&out, BUFFER_NO_LIMIT);
+    assert_int_equal(hf_tokenizer_decode(t, (int32_t[]){7, 5, 6, 99, -1}, 5, true, &out, &err),
+                     INF_OK);
+    assert_string_equal(out.data, "abc a");
+    buffer_clear(&out);
+    assert_int_equal(hf_tokenizer_decode(t, (int32_t[]){7, 5, 6}, 3, false, &out, &err), INF_OK);
+    assert_string_equal(out.data, "<s>abc a");
+    buffer_free(&out);
+    assert_int_equal(hf_tokenizer_named(t, HF_TOKEN_EOS), 7);
+    assert_int_equal(hf_tokenizer_named(t, HF_TOKEN_PAD), 8);
+    assert_int_equal(hf_tokenizer_named(t, HF_TOKEN_BOS), -1);
+    assert_true(hf_tokenizer_is_special(t, 8));
+    hf_tokenizer_free(t);
+}
+
+static void test_parse__damaged_file__one_line(void **state)
+{
+    (void)state;
+    refused("", INF_ERROR_BAD_FORMAT, "");
+    refused("{}", INF_ERROR_BAD_FORMAT, "no model");
+    refused("\xff", INF_ERROR_BAD_FORMAT, "UTF-8");
+    edited_refused("\"ab\":4", "\"ab\":3", INF_ERROR_BAD_FORMAT, "the id 3 twice");
+    edited_refused("\"ab\":4", "\"a\":4", INF_ERROR_BAD_FORMAT, "\"a\" twice");
+    edited_refused("\"ab\":4", "\"ab\":4000000000", INF_ERROR_BAD_FORMAT, "4000000000");
+    edited_refused("\"ab\":4", "\"ab\":99999999999999999999", INF_ERROR_BAD_FORMAT, "too large");
+    edited_refused("\"ab\":4", "\"ab\":-4", INF_ERROR_BAD_FORMAT, "whole number");
+    edited_refused("\"ab\":4", "\"ab\":4.5", INF_ERROR_BAD_FORMAT, "whole number");
+    edited_refused("\"ab\":4", "\"\\ud800\":4", INF_ERROR_BAD_FORMAT, "escape");
+    edited_refused("\"ab c\"", "\"ab x\"", INF_ERROR_BAD_FORMAT, "merges[1]");
+    edited_refused("\"ab c\"", "\"abc\"", INF_ERROR_BAD_FORMAT, "one space");
+    edited_refused("\"ab c\"", "[\"ab\"]", INF_ERROR_BAD_FORMAT, "two tokens");
+    edited_refused("\"BPE\"", "\"Other\"", INF_ERROR_UNSUPPORTED, "Other");
+    edited_refused("\"BPE\"", "\"BPE\",\"dropout\":0.5", INF_ERROR_UNSUPPORTED, "dropout");
+    edited_refused("\"version\":\"1.0\"", "\"version\":\"2.0\"", INF_ERROR_UNSUPPORTED, "version");
+    edited_refused("\"normalizer\":null", "\"normalizer\":{\"type\":\"X\"}", INF_ERROR_UNSUPPORTED,
+                   "\"X\"");
+    edited_refused("\"ids\":[7]", "\"ids\":[-1]", INF_ERROR_BAD_FORMAT, "out of range");
+}
+
+static void test_parse__cut_anywhere__refused(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n + 1 < sizeof small - 1; n++) {
+        struct hf_tokenizer_files files = {.tokenizer = {small, n}};
+        struct hf_tokenizer *t = NULL;
+        inf_error err = {0};
+
+        assert_int_not_equal(hf_tokenizer_parse(&t, &files, &err), INF_OK);
+        assert_null(t);
+    }
+}
+
+static void test_parse_and_encode__memory_runs_out__no_leak(void **state)
+{
+    bool done = false;
+
+    (void)state;
+    for (int64_t nth = 1; !done; nth++) {
+        struct hf_tokenizer_files files = {.tokenizer = {small, sizeof small - 1}};
+        struct hf_tokenizer *t = NULL;
+        int64_t live = mem_live();
+        inf_error err = {0};
+        int32_t *ids = NULL, n = 0;
+        int32_t code = INF_OK;
+
+        mem_fail_nth(nth);
+        code = hf_tokenizer_parse(&t, &files, &err);
+        if (code == INF_OK)
+            code = hf_tokenizer_encode(t, (inf_text){"abc <s> ab", 10}, true, true, &ids, &n, &err);
+        mem_fail_nth(0);
+        done = code == INF_OK;
+        assert_true(done || code == INF_ERROR_NO_MEMORY);
+        mem_free(ids);
+        hf_tokenizer_free(t);
+        assert_int_equal(mem_live(), live);
+        assert_true(nth < 100000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_encode__small_bpe__ids_of_merges),
+        cmocka_unit_test(test_decode__special_skipped_or_not__text),
+        cmocka_unit_test(test_parse__damaged_file__one_line),
+        cmocka_unit_test(test_parse__cut_anywhere__refused),
+        cmocka_unit_test(test_parse_and_encode__memory_runs_out__no_leak),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
