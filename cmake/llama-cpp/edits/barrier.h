@@ -3,9 +3,12 @@
  * see edits.cmake.
  *
  * ggml spins until the last thread arrives. On a busy machine that thread may not be running, and those
- * that spin take the very time in which it could. Here a thread spins for as long as one that runs would
- * need, then sleeps until the last one wakes it (without futex: yields). When that one ran on the same
- * CPU, spinning kept it from coming: the next time there is hardly any.
+ * that spin take the very time in which it could. Here a thread spins, then sleeps until the last one
+ * wakes it (without futex: yields). On a machine that has nothing else to do it spins for longer than
+ * any part of a step takes, since waking a thread costs more than that. The first time this was not
+ * enough, somebody has no core of his own: from then on, until barriers have long been passed without
+ * a sleep, it spins only for as long as one that runs would need; and when the one that wakes it ran on
+ * the same CPU, spinning kept that one from coming: the next time there is hardly any.
  *
  * n_barrier_passed counts in steps of two; bit 0 says that somebody sleeps on it, so that nobody calls
  * the kernel for nothing.
@@ -21,9 +24,12 @@
 #endif
 
 enum {
-    INF_SPIN_NS = 100000,       /* a few times what it costs to be woken */
+    INF_SPIN_CALM_NS = 2000000,
+    INF_SPIN_WARY_NS = 100000,  /* a few times what it costs to be woken */
     INF_SPIN_SAME_CPU_NS = 1000,
-    INF_POLL_NS = 200000,       /* an idle worker's, for the next graph: the time between two steps */
+    INF_POLL_CALM_NS = 5000000, /* an idle worker's, for the next graph: the time between two steps */
+    INF_POLL_WARY_NS = 200000,
+    INF_WARY_FOR = 2000,        /* barriers passed without a sleep: a few steps */
     INF_LOOK_EVERY = 32         /* rounds, at the clock */
 };
 
@@ -40,18 +46,30 @@ static inline int inf_barriers_passed(struct ggml_threadpool * tp) {
 
 /* Whether this thread was last woken by one that ran on its own CPU. */
 static _Thread_local bool inf_shares_cpu;
+/* How many more barriers this thread is wary for, 0: calm. */
+static _Thread_local int inf_wary;
 
+static int64_t inf_spin_ns(void) {
+    return inf_shares_cpu ? INF_SPIN_SAME_CPU_NS : inf_wary ? INF_SPIN_WARY_NS : INF_SPIN_CALM_NS;
+}
+
+/* Most waits are over before the clock is looked at. */
 static bool inf_barrier_spin(struct ggml_threadpool * tp, int before) {
-    const int64_t end = inf_now_ns() + (inf_shares_cpu ? INF_SPIN_SAME_CPU_NS : INF_SPIN_NS);
+    int64_t begin = 0;
 
-    do {
+    for (;;) {
+        int64_t now = 0;
+
         for (int i = 0; i < INF_LOOK_EVERY; i++) {
             if (inf_barriers_passed(tp) != before)
                 return true;
             ggml_thread_cpu_relax();
         }
-    } while (inf_now_ns() < end);
-    return false;
+        now   = inf_now_ns();
+        begin = begin ? begin : now;
+        if (now - begin >= inf_spin_ns())
+            return false;
+    }
 }
 
 #if defined(__linux__)
@@ -101,8 +119,10 @@ static void inf_barrier_wait(struct ggml_threadpool * tp, int before) {
 
     if (inf_barrier_spin(tp, before)) {
         inf_shares_cpu = false;
+        inf_wary -= inf_wary > 0;
         return;
     }
+    inf_wary = INF_WARY_FOR;
     while (inf_barriers_passed(tp) == before)
         inf_barrier_sleep(tp, before);
     waker_cpu      = atomic_load_explicit(&tp->inf_waker_cpu, memory_order_relaxed);
@@ -111,5 +131,6 @@ static void inf_barrier_wait(struct ggml_threadpool * tp, int before) {
 
 /* Whether an idle worker goes on polling for work, in its round 0, 1, ..., before it sleeps. */
 static inline bool inf_keeps_polling(uint64_t round, int64_t begin) {
-    return round % INF_LOOK_EVERY != 0 || inf_now_ns() - begin < INF_POLL_NS;
+    return round % INF_LOOK_EVERY != 0 ||
+           inf_now_ns() - begin < (inf_wary ? INF_POLL_WARY_NS : INF_POLL_CALM_NS);
 }
