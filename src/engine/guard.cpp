@@ -4,6 +4,7 @@
 #include "engine/guard.h"
 
 #include "core/context.h"
+#include "engine/cpu_operators.h"
 
 #include <climits>
 #include <cstdio>
@@ -108,6 +109,7 @@ void guard_start(void)
     static std::once_flag once;
 
     std::call_once(once, [] {
+        cpu_operators_install();
         llama_log_set(on_log, nullptr);
         llama_backend_init();
     });

@@ -6,7 +6,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "engine/guard.h"
-#include "engine/lora_eval.h"
+#include "engine/lora_operator.h"
 #include "engine/native_adapters.h"
 #include "engine/probe.h"
 #include "engine/thread_choice.h"
@@ -27,7 +27,7 @@ struct llama_engine {
     ggml_threadpool_t pool;
     int32_t n_threads;               /* of the pool's, that compute */
     struct thread_choice choices[2]; /* of steps that decode, of those that prefill */
-    struct lora_eval *eval;          /* shared decode, else NULL */
+    struct lora_operator *operators; /* shared decode, else NULL */
     struct native_adapters *native;  /* native decode, else NULL */
     int32_t n_slots, n_context;
     int32_t n_vocab;
@@ -86,10 +86,6 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
     p.flash_attn_type = flash_attention(e);
     if (e->options.exact)
         p.type_k = p.type_v = GGML_TYPE_F32;
-    if (e->eval) {
-        p.cb_eval = lora_eval_callback;
-        p.cb_eval_user_data = e->eval;
-    }
     if (probe_memory(kv_size(e, n_slots, n_context) + CONTEXT_BYTES, err) != INF_OK)
         return NULL;
     context = guard_new_context(e->source.model, p, err);
@@ -284,12 +280,13 @@ static int32_t call_decode(struct llama_engine *e, inf_error *err)
 static int32_t decode_shared(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows,
                              int32_t n_tokens, inf_error *err)
 {
-    int32_t code = INF_OK;
+    int32_t code = lora_operator_begin(e->operators, rows, n_rows, n_tokens, err);
 
+    if (code != INF_OK)
+        return code;
     fill_batch(e, rows, n_rows, n_tokens);
-    lora_eval_begin(e->eval, rows, n_rows, n_tokens);
     code = call_decode(e, err);
-    if (!lora_eval_end(e->eval) && code == INF_OK)
+    if (!lora_operator_end(e->operators) && code == INF_OK)
         code = error_set(
             err, INF_ERROR_BACKEND,
             "adapters could not be applied to this model's graph; set adapter_execution "
@@ -333,8 +330,6 @@ static void use_threads(struct llama_engine *e, int32_t n)
         return;
     e->n_threads = n;
     llama_set_n_threads(e->context, n, n);
-    if (e->eval)
-        lora_eval_use_threads(e->eval, n);
 }
 
 static int64_t cpu_time_us(void)
@@ -378,8 +373,8 @@ static const float *engine_logits(void *engine, int32_t row)
 static int32_t create_adapters(struct llama_engine *e, inf_error *err)
 {
     if (!e->source.native_adapters)
-        return lora_eval_create(&e->eval, e->source.base->file, e->pool, e->options.n_threads,
-                                e->options.max_slots, err);
+        return lora_operator_create(&e->operators, e->source.base->file, e->pool,
+                                    e->options.max_slots, err);
     e->native = native_adapters_create(e->source.model, e->source.base);
     e->logits = mem_alloc((size_t)e->options.max_slots * (size_t)e->n_vocab * sizeof *e->logits);
     return e->native && e->logits ? INF_OK : error_no_memory(err);
@@ -394,7 +389,7 @@ static void engine_free(void *engine)
     if (e->context)
         llama_free(e->context);
     native_adapters_free(e->native);
-    lora_eval_free(e->eval);
+    lora_operator_free(e->operators);
     if (e->pool)
         ggml_threadpool_free(e->pool);
     llama_batch_free(e->batch);

@@ -4,7 +4,7 @@
  * Slots never share a stream: with a unified cache one sequence's NaN would reach the others
  * through masked cells. Each decode call is one ubatch of equal rows, so that rows of the graph
  * are known to belong to rows of the call.
- * Adapters: all in one call through lora_eval (host memory), or llama.cpp's own adapters, one
+ * Adapters: all in one call through lora_operator (host memory), or llama.cpp's own adapters, one
  * call a (generation, scale) (devices).
  *
  * Threads: created on a preparation thread, then owned by the scheduler's worker.

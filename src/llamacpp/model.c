@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
-#include "engine/lora_eval.h"
+#include "engine/lora_operator.h"
 #include "engine/lora_export.h"
 #include "llamacpp/llamacpp.h"
 #include "local/local.h"

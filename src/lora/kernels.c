@@ -1,42 +1,41 @@
 /*
- * kernels: see the header. Two passes for up to four rows at a time: shrink (dot products of
- * x with the rows of A, into scratch), then expand (a sum of the rows of B transposed, added to y).
- * Every weight is converted to f32 once for the rows of a block.
+ * kernels: see the header. Blocks of up to four rows: every weight is converted to f32 once for the rows
+ * of a block. A sum has one order, whatever block its row and column are in.
  */
 #include "lora/kernels.h"
 
 #include <stdint.h>
-#include <string.h>
-
-#define BLOCK_ROWS LORA_SCRATCH_ROWS
 
 /* ------------------------------------------------------------------ portable */
 
-static void apply_row_portable(const struct lora_module *m, float scale, const float *x, float *y,
-                               float *h)
+void lora_shrink_portable(const struct lora_module *m, float scale, const struct lora_rows *x,
+                          int32_t first, int32_t n, const struct lora_rows *h)
 {
-    for (int32_t j = 0; j < m->rank; j++) {
-        size_t row = (size_t)j * (size_t)m->padded_in;
-        float sum = 0;
+    for (int32_t r = 0; r < x->n; r++) {
+        for (int32_t j = first; j < first + n; j++) {
+            size_t row = (size_t)j * (size_t)m->padded_in;
+            float sum = 0;
 
-        for (int32_t i = 0; i < m->n_in; i++)
-            sum += number_at(m->a, m->type, row + (size_t)i) * x[i];
-        h[j] = sum * m->gain * scale;
-    }
-    for (int32_t o = 0; o < m->n_out; o++) {
-        float sum = 0;
-
-        for (int32_t j = 0; j < m->rank; j++)
-            sum += number_at(m->bt, m->type, (size_t)j * (size_t)m->padded_out + (size_t)o) * h[j];
-        y[o] += sum;
+            for (int32_t i = 0; i < m->n_in; i++)
+                sum += number_at(m->a, m->type, row + (size_t)i) * lora_row(x, r)[i];
+            lora_row(h, r)[j] = sum * m->gain * scale;
+        }
     }
 }
 
-void lora_apply_portable(const struct lora_module *m, float scale, const float *x, size_t x_stride,
-                         float *y, size_t y_stride, int32_t n_rows, float *scratch)
+void lora_expand_portable(const struct lora_module *m, const struct lora_rows *h, int32_t first,
+                          int32_t n, const struct lora_rows *y)
 {
-    for (int32_t r = 0; r < n_rows; r++)
-        apply_row_portable(m, scale, x + (size_t)r * x_stride, y + (size_t)r * y_stride, scratch);
+    for (int32_t r = 0; r < h->n; r++) {
+        for (int32_t o = first; o < first + n; o++) {
+            float sum = 0;
+
+            for (int32_t j = 0; j < m->rank; j++)
+                sum += number_at(m->bt, m->type, (size_t)j * (size_t)m->padded_out + (size_t)o) *
+                       lora_row(h, r)[j];
+            lora_row(y, r)[o] += sum;
+        }
+    }
 }
 
 /* ------------------------------------------------------------------ AVX2, FMA, F16C */
@@ -62,12 +61,13 @@ INLINE float sum8(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
-/* h[r * rank + j .. j+n_j) = factor * A[j ..] x[r]: n_rows * n_j accumulators in registers. */
-INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor, const float *x,
-                         size_t x_stride, float *h, int32_t j, const int32_t n_rows,
-                         const int32_t n_j)
+/* n_rows rows from `from` on, n_j ranks from j on: n_rows * n_j accumulators in registers. */
+INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor,
+                         const struct lora_rows *x, const struct lora_rows *h, int32_t from,
+                         int32_t j, const int32_t n_rows, const int32_t n_j)
 {
     __m256 acc[8];
+    const float *in = lora_row(x, from);
     size_t n8 = (size_t)m->n_in & ~(size_t)7;
     size_t row = (size_t)j * (size_t)m->padded_in;
 
@@ -78,8 +78,8 @@ INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor
             __m256 w = load8(m->a, type, row + (size_t)k * (size_t)m->padded_in + i);
 
             for (int32_t r = 0; r < n_rows; r++)
-                acc[r * n_j + k] = _mm256_fmadd_ps(w, _mm256_loadu_ps(x + (size_t)r * x_stride + i),
-                                                   acc[r * n_j + k]);
+                acc[r * n_j + k] = _mm256_fmadd_ps(
+                    w, _mm256_loadu_ps(in + (size_t)r * x->stride + i), acc[r * n_j + k]);
         }
     }
     for (int32_t r = 0; r < n_rows; r++) {
@@ -88,28 +88,47 @@ INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor
 
             for (size_t i = n8; i < (size_t)m->n_in; i++)
                 sum += number_at(m->a, type, row + (size_t)k * (size_t)m->padded_in + i) *
-                       x[(size_t)r * x_stride + i];
-            h[r * m->rank + j + k] = sum * factor;
+                       in[(size_t)r * x->stride + i];
+            lora_row(h, from + r)[j + k] = sum * factor;
         }
     }
 }
 
-INLINE void shrink(const struct lora_module *m, int32_t type, float factor, const float *x,
-                   size_t x_stride, float *h, const int32_t n_rows)
+/* n_j: as many ranks at once as there are registers for. */
+INLINE void shrink_rows(const struct lora_module *m, int32_t type, float factor,
+                        const struct lora_rows *x, const struct lora_rows *h, int32_t from,
+                        int32_t j, int32_t end, const int32_t n_rows, const int32_t n_j)
 {
-    const int32_t n_j = n_rows == 1 ? 8 : n_rows == 2 ? 4 : 2;
-    int32_t j = 0;
-
-    for (; j + n_j <= m->rank; j += n_j)
-        shrink_block(m, type, factor, x, x_stride, h, j, n_rows, n_j);
-    for (; j < m->rank; j++)
-        shrink_block(m, type, factor, x, x_stride, h, j, n_rows, 1);
+    for (; j + n_j <= end; j += n_j)
+        shrink_block(m, type, factor, x, h, from, j, n_rows, n_j);
+    for (; n_j > 4 && j + 4 <= end; j += 4)
+        shrink_block(m, type, factor, x, h, from, j, n_rows, 4);
+    for (; j < end; j++)
+        shrink_block(m, type, factor, x, h, from, j, n_rows, 1);
 }
 
-INLINE void expand_block(const struct lora_module *m, int32_t type, const float *h, float *y,
-                         size_t y_stride, size_t o, const int32_t n_rows, const int32_t n_o)
+INLINE void shrink(const struct lora_module *m, int32_t type, float scale,
+                   const struct lora_rows *x, int32_t first, int32_t n, const struct lora_rows *h)
+{
+    float factor = m->gain * scale;
+    int32_t r = 0;
+
+    for (; r + 4 <= x->n; r += 4)
+        shrink_rows(m, type, factor, x, h, r, first, first + n, 4, 2);
+    if (r + 2 <= x->n) {
+        shrink_rows(m, type, factor, x, h, r, first, first + n, 2, 4);
+        r += 2;
+    }
+    if (r < x->n)
+        shrink_rows(m, type, factor, x, h, r, first, first + n, 1, 8);
+}
+
+INLINE void expand_block(const struct lora_module *m, int32_t type, const struct lora_rows *h,
+                         const struct lora_rows *y, int32_t from, size_t o, const int32_t n_rows,
+                         const int32_t n_o)
 {
     __m256 acc[8];
+    const float *in = lora_row(h, from);
 
     for (int32_t k = 0; k < n_rows * n_o; k++)
         acc[k] = _mm256_setzero_ps();
@@ -118,98 +137,105 @@ INLINE void expand_block(const struct lora_module *m, int32_t type, const float 
             __m256 w = load8(m->bt, type, (size_t)j * (size_t)m->padded_out + o + (size_t)k * 8);
 
             for (int32_t r = 0; r < n_rows; r++)
-                acc[r * n_o + k] = _mm256_fmadd_ps(w, _mm256_broadcast_ss(h + r * m->rank + j),
-                                                   acc[r * n_o + k]);
+                acc[r * n_o + k] = _mm256_fmadd_ps(
+                    w, _mm256_broadcast_ss(in + (size_t)r * h->stride + j), acc[r * n_o + k]);
         }
     }
     for (int32_t r = 0; r < n_rows; r++) {
         for (int32_t k = 0; k < n_o; k++) {
-            float *p = y + (size_t)r * y_stride + o + (size_t)k * 8;
+            float *p = lora_row(y, from + r) + o + (size_t)k * 8;
 
             _mm256_storeu_ps(p, _mm256_add_ps(_mm256_loadu_ps(p), acc[r * n_o + k]));
         }
     }
 }
 
-INLINE void expand(const struct lora_module *m, int32_t type, const float *h, float *y,
-                   size_t y_stride, const int32_t n_rows)
+INLINE void expand_rows(const struct lora_module *m, int32_t type, const struct lora_rows *h,
+                        const struct lora_rows *y, int32_t from, size_t o, size_t end,
+                        const int32_t n_rows, const int32_t n_o)
 {
-    const int32_t n_o = n_rows == 1 ? 8 : n_rows == 2 ? 4 : 2;
-    size_t o = 0;
-    size_t n_out = (size_t)m->n_out;
-
-    for (; o + (size_t)n_o * 8 <= n_out; o += (size_t)n_o * 8)
-        expand_block(m, type, h, y, y_stride, o, n_rows, n_o);
-    for (; o + 8 <= n_out; o += 8)
-        expand_block(m, type, h, y, y_stride, o, n_rows, 1);
-    for (; o < n_out; o++) {
-        for (int32_t r = 0; r < n_rows; r++) {
+    for (; o + (size_t)n_o * 8 <= end; o += (size_t)n_o * 8)
+        expand_block(m, type, h, y, from, o, n_rows, n_o);
+    for (; o + 8 <= end; o += 8)
+        expand_block(m, type, h, y, from, o, n_rows, 1);
+    for (; o < end; o++) {
+        for (int32_t r = from; r < from + n_rows; r++) {
             float sum = 0;
 
             for (int32_t j = 0; j < m->rank; j++)
                 sum += number_at(m->bt, type, (size_t)j * (size_t)m->padded_out + o) *
-                       h[r * m->rank + j];
-            y[(size_t)r * y_stride + o] += sum;
+                       lora_row(h, r)[j];
+            lora_row(y, r)[o] += sum;
         }
     }
 }
 
-INLINE void apply_rows(const struct lora_module *m, int32_t type, float scale, const float *x,
-                       size_t x_stride, float *y, size_t y_stride, float *h, const int32_t n_rows)
+INLINE void expand(const struct lora_module *m, int32_t type, const struct lora_rows *h,
+                   int32_t first, int32_t n, const struct lora_rows *y)
 {
-    shrink(m, type, m->gain * scale, x, x_stride, h, n_rows);
-    expand(m, type, h, y, y_stride, n_rows);
-}
-
-INLINE void apply_all(const struct lora_module *m, int32_t type, float scale, const float *x,
-                      size_t x_stride, float *y, size_t y_stride, int32_t n_rows, float *h)
-{
+    size_t o = (size_t)first;
+    size_t end = o + (size_t)n;
     int32_t r = 0;
 
-    for (; r + 4 <= n_rows; r += 4)
-        apply_rows(m, type, scale, x + (size_t)r * x_stride, x_stride, y + (size_t)r * y_stride,
-                   y_stride, h, 4);
-    if (r + 2 <= n_rows) {
-        apply_rows(m, type, scale, x + (size_t)r * x_stride, x_stride, y + (size_t)r * y_stride,
-                   y_stride, h, 2);
+    for (; r + 4 <= h->n; r += 4)
+        expand_rows(m, type, h, y, r, o, end, 4, 2);
+    if (r + 2 <= h->n) {
+        expand_rows(m, type, h, y, r, o, end, 2, 4);
         r += 2;
     }
-    if (r < n_rows)
-        apply_rows(m, type, scale, x + (size_t)r * x_stride, x_stride, y + (size_t)r * y_stride,
-                   y_stride, h, 1);
+    if (r < h->n)
+        expand_rows(m, type, h, y, r, o, end, 1, 8);
 }
 
-AVX2 static void apply_f16_avx2(const struct lora_module *m, float scale, const float *x,
-                                size_t x_stride, float *y, size_t y_stride, int32_t n_rows,
-                                float *h)
+/* A copy for each type, in which it is a constant. */
+AVX2 static void shrink_avx2(const struct lora_module *m, float scale, const struct lora_rows *x,
+                             int32_t first, int32_t n, const struct lora_rows *h)
 {
-    apply_all(m, NUMBER_F16, scale, x, x_stride, y, y_stride, n_rows, h);
-}
-
-AVX2 static void apply_f32_avx2(const struct lora_module *m, float scale, const float *x,
-                                size_t x_stride, float *y, size_t y_stride, int32_t n_rows,
-                                float *h)
-{
-    apply_all(m, NUMBER_F32, scale, x, x_stride, y, y_stride, n_rows, h);
-}
-
-void lora_apply(const struct lora_module *m, float scale, const float *x, size_t x_stride, float *y,
-                size_t y_stride, int32_t n_rows, float *scratch)
-{
-    if (!cpu_has_avx2())
-        lora_apply_portable(m, scale, x, x_stride, y, y_stride, n_rows, scratch);
-    else if (m->type == NUMBER_F16)
-        apply_f16_avx2(m, scale, x, x_stride, y, y_stride, n_rows, scratch);
+    if (m->type == NUMBER_F16)
+        shrink(m, NUMBER_F16, scale, x, first, n, h);
     else
-        apply_f32_avx2(m, scale, x, x_stride, y, y_stride, n_rows, scratch);
+        shrink(m, NUMBER_F32, scale, x, first, n, h);
+}
+
+AVX2 static void expand_avx2(const struct lora_module *m, const struct lora_rows *h, int32_t first,
+                             int32_t n, const struct lora_rows *y)
+{
+    if (m->type == NUMBER_F16)
+        expand(m, NUMBER_F16, h, first, n, y);
+    else
+        expand(m, NUMBER_F32, h, first, n, y);
+}
+
+void lora_shrink(const struct lora_module *m, float scale, const struct lora_rows *x, int32_t first,
+                 int32_t n, const struct lora_rows *h)
+{
+    if (cpu_has_avx2())
+        shrink_avx2(m, scale, x, first, n, h);
+    else
+        lora_shrink_portable(m, scale, x, first, n, h);
+}
+
+void lora_expand(const struct lora_module *m, const struct lora_rows *h, int32_t first, int32_t n,
+                 const struct lora_rows *y)
+{
+    if (cpu_has_avx2())
+        expand_avx2(m, h, first, n, y);
+    else
+        lora_expand_portable(m, h, first, n, y);
 }
 
 #else
 
-void lora_apply(const struct lora_module *m, float scale, const float *x, size_t x_stride, float *y,
-                size_t y_stride, int32_t n_rows, float *scratch)
+void lora_shrink(const struct lora_module *m, float scale, const struct lora_rows *x, int32_t first,
+                 int32_t n, const struct lora_rows *h)
 {
-    lora_apply_portable(m, scale, x, x_stride, y, y_stride, n_rows, scratch);
+    lora_shrink_portable(m, scale, x, first, n, h);
+}
+
+void lora_expand(const struct lora_module *m, const struct lora_rows *h, int32_t first, int32_t n,
+                 const struct lora_rows *y)
+{
+    lora_expand_portable(m, h, first, n, y);
 }
 
 #endif

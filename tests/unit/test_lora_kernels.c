@@ -73,6 +73,38 @@ static float *random_rows(size_t n)
     return x;
 }
 
+static struct lora_rows rows_at(const float *data, size_t stride, int32_t n)
+{
+    return (struct lora_rows){(float *)(uintptr_t)data, stride, n};
+}
+
+/* Both passes, whole: y += scale * B (A x). */
+static void apply(const struct lora_module *m, float scale, const float *x, size_t x_stride,
+                  float *y, size_t y_stride, int32_t n_rows)
+{
+    struct lora_rows in = rows_at(x, x_stride, n_rows);
+    struct lora_rows out = rows_at(y, y_stride, n_rows);
+    struct lora_rows h = rows_at(malloc((size_t)n_rows * (size_t)m->rank * sizeof(float)),
+                                 (size_t)m->rank, n_rows);
+
+    lora_shrink(m, scale, &in, 0, m->rank, &h);
+    lora_expand(m, &h, 0, m->n_out, &out);
+    free(h.data);
+}
+
+static void apply_portable(const struct lora_module *m, float scale, const float *x,
+                           size_t x_stride, float *y, size_t y_stride, int32_t n_rows)
+{
+    struct lora_rows in = rows_at(x, x_stride, n_rows);
+    struct lora_rows out = rows_at(y, y_stride, n_rows);
+    struct lora_rows h = rows_at(malloc((size_t)n_rows * (size_t)m->rank * sizeof(float)),
+                                 (size_t)m->rank, n_rows);
+
+    lora_shrink_portable(m, scale, &in, 0, m->rank, &h);
+    lora_expand_portable(m, &h, 0, m->n_out, &out);
+    free(h.data);
+}
+
 static void check_against_portable(int32_t type, int32_t n_in, int32_t n_out, int32_t rank,
                                    int32_t n_rows)
 {
@@ -82,17 +114,15 @@ static void check_against_portable(int32_t type, int32_t n_in, int32_t n_out, in
     float *x = random_rows((size_t)n_rows * xs);
     float *y = random_rows((size_t)n_rows * ys);
     float *want = malloc((size_t)n_rows * ys * sizeof *want);
-    float *scratch = malloc((size_t)LORA_SCRATCH_ROWS * (size_t)rank * sizeof *scratch);
 
     memcpy(want, y, (size_t)n_rows * ys * sizeof *want);
-    lora_apply(&m, 1.5f, x, xs, y, ys, n_rows, scratch);
-    lora_apply_portable(&m, 1.5f, x, xs, want, ys, n_rows, scratch);
+    apply(&m, 1.5f, x, xs, y, ys, n_rows);
+    apply_portable(&m, 1.5f, x, xs, want, ys, n_rows);
     for (size_t i = 0; i < (size_t)n_rows * ys; i++)
         assert_true(fabsf(y[i] - want[i]) <= 1e-4f * (1.0f + fabsf(want[i])));
     free(x);
     free(y);
     free(want);
-    free(scratch);
     free_module(&m);
 }
 
@@ -118,7 +148,6 @@ static void test_lora_apply__every_finite_half__converts_exactly(void **unused)
     uint16_t a[16] = {0};
     uint16_t b[16] = {0x3c00}; /* 1 */
     float one = 1;
-    float scratch[LORA_SCRATCH_ROWS];
 
     (void)unused;
     m.a = a;
@@ -133,7 +162,7 @@ static void test_lora_apply__every_finite_half__converts_exactly(void **unused)
         if (exponent == 0x1f)
             continue;
         a[0] = (uint16_t)h;
-        lora_apply_portable(&m, 1, &one, 1, &y, 1, 1, scratch);
+        apply_portable(&m, 1, &one, 1, &y, 1, 1);
         assert_true(y == (h & 0x8000 ? -want : want));
     }
 }
@@ -144,13 +173,12 @@ static void test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone(void
     float *x = random_rows(9 * 576);
     float *together = calloc(9 * 192, sizeof *together);
     float *alone = calloc(192, sizeof *alone);
-    float scratch[LORA_SCRATCH_ROWS * 8];
 
     (void)unused;
-    lora_apply(&m, 1, x, 576, together, 192, 9, scratch);
+    apply(&m, 1, x, 576, together, 192, 9);
     for (size_t r = 0; r < 9; r++) {
         memset(alone, 0, 192 * sizeof *alone);
-        lora_apply(&m, 1, x + r * 576, 576, alone, 192, 1, scratch);
+        apply(&m, 1, x + r * 576, 576, alone, 192, 1);
         assert_memory_equal(alone, together + r * 192, 192 * sizeof *alone);
     }
     free(x);
@@ -159,16 +187,46 @@ static void test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone(void
     free_module(&m);
 }
 
+/* However the threads share the ranks and the columns. */
+static void test_lora_apply__in_parts__is_bit_for_bit_the_whole(void **unused)
+{
+    static const int32_t cuts[] = {1, 4, 5, 8, 12};
+    struct lora_module m = make_module(NUMBER_F16, 71, 203, 13);
+    float *x = random_rows(5 * 71);
+    float *whole = calloc(5 * 203, sizeof *whole);
+    float *parts = calloc(5 * 203, sizeof *parts);
+    float *h = calloc(5 * 13, sizeof *h);
+    struct lora_rows in = rows_at(x, 71, 5);
+    struct lora_rows middle = rows_at(h, 13, 5);
+    struct lora_rows out = rows_at(parts, 203, 5);
+
+    (void)unused;
+    apply(&m, 0.7f, x, 71, whole, 203, 5);
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        memset(parts, 0, 5 * 203 * sizeof *parts);
+        lora_shrink(&m, 0.7f, &in, 0, cuts[i], &middle);
+        lora_shrink(&m, 0.7f, &in, cuts[i], 13 - cuts[i], &middle);
+        for (int32_t o = 0; o < 203; o += cuts[i] * LORA_COLUMNS)
+            lora_expand(&m, &middle, o,
+                        203 - o < cuts[i] * LORA_COLUMNS ? 203 - o : cuts[i] * LORA_COLUMNS, &out);
+        assert_memory_equal(whole, parts, 5 * 203 * sizeof *parts);
+    }
+    free(x);
+    free(whole);
+    free(parts);
+    free(h);
+    free_module(&m);
+}
+
 static void test_lora_apply__row_with_nan__leaves_the_others_alone(void **unused)
 {
     struct lora_module m = make_module(NUMBER_F32, 64, 64, 4);
     float *x = random_rows(4 * 64);
     float *y = calloc(4 * 64, sizeof *y);
-    float scratch[LORA_SCRATCH_ROWS * 4];
 
     (void)unused;
     x[64 + 5] = NAN;
-    lora_apply(&m, 1, x, 64, y, 64, 4, scratch);
+    apply(&m, 1, x, 64, y, 64, 4);
     for (size_t i = 0; i < 256; i++)
         assert_true((i / 64 == 1) == !isfinite(y[i]));
     free(x);
@@ -273,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_lora_convert__any_types_and_shape__equals_portable),
         cmocka_unit_test(test_numbers_largest__any_bits__equals_portable),
         cmocka_unit_test(test_f16_of_f32__every_half__is_what_it_was),
+        cmocka_unit_test(test_lora_apply__in_parts__is_bit_for_bit_the_whole),
         cmocka_unit_test(test_lora_apply__row_with_nan__leaves_the_others_alone),
     };
 

@@ -1,0 +1,180 @@
+/*
+ * cpu_operators: see the header.
+ */
+#include "engine/cpu_operators.h"
+
+#include <ggml-internal/traits.h>
+
+#include <atomic>
+#include <mutex>
+#include <new>
+
+extern "C" void ggml_compute_forward_mul_mat(const struct ggml_compute_params *params,
+                                             struct ggml_tensor *dst);
+
+/* A pool's operator. Entries are never freed: one that is closed is taken again. */
+struct cpu_operators {
+    std::atomic<ggml_threadpool *> pool;
+    cpu_operator *compute;
+    void *owner;
+    cpu_operators *next;
+};
+
+namespace {
+
+std::atomic<cpu_operators *> entries;
+std::mutex entries_lock; /* of those who open */
+
+const cpu_operators *find(const ggml_threadpool *pool)
+{
+    for (const cpu_operators *e = entries.load(std::memory_order_acquire); e; e = e->next)
+        if (e->pool.load(std::memory_order_acquire) == pool)
+            return e;
+    return nullptr;
+}
+
+class traits final : public ggml::cpu::tensor_traits {
+  public:
+    bool work_size(int, const ggml_tensor *, size_t &) override
+    {
+        return false; /* ggml's own: its matmul is computed too */
+    }
+
+    bool compute_forward(ggml_compute_params *params, ggml_tensor *node) override
+    {
+        const cpu_operators *e = find(params->threadpool);
+        const cpu_thread thread = {params->ith, params->nth, params};
+
+        return e && e->compute(e->owner, &thread, node);
+    }
+};
+
+class operators_type final : public ggml::cpu::extra_buffer_type {
+  public:
+    /* No weight lies in a buffer of this type. */
+    bool supports_op(ggml_backend_dev_t, const ggml_tensor *) override
+    {
+        return false;
+    }
+
+    ggml::cpu::tensor_traits *get_tensor_traits(const ggml_tensor *node) override
+    {
+        return node->op == GGML_OP_MUL_MAT ? &all : nullptr;
+    }
+
+  private:
+    traits all;
+};
+
+const char *type_name(ggml_backend_buffer_type_t)
+{
+    return "inference operators";
+}
+
+ggml_backend_buffer_t no_buffer(ggml_backend_buffer_type_t, size_t)
+{
+    return nullptr;
+}
+
+size_t alignment(ggml_backend_buffer_type_t)
+{
+    return 64;
+}
+
+ggml_backend_buffer_type *make_type()
+{
+    static operators_type operators;
+    static ggml_backend_buffer_type type = {};
+
+    type.iface.get_name = type_name;
+    type.iface.alloc_buffer = no_buffer;
+    type.iface.get_alignment = alignment;
+    type.device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    type.context = &operators;
+    return &type;
+}
+
+/* Whether one of the other types (repacked weights) does it. */
+bool others_compute(ggml_compute_params *params, ggml_tensor *node)
+{
+    const auto &types = ggml_backend_cpu_get_extra_buffer_types();
+
+    for (size_t i = 1; i < types.size(); i++) {
+        auto *type = static_cast<ggml::cpu::extra_buffer_type *>(types[i]->context);
+        ggml::cpu::tensor_traits *theirs = type ? type->get_tensor_traits(node) : nullptr;
+
+        if (theirs && theirs->compute_forward(params, node))
+            return true;
+    }
+    return false;
+}
+
+cpu_operators *take_closed()
+{
+    for (cpu_operators *e = entries.load(std::memory_order_relaxed); e; e = e->next)
+        if (!e->pool.load(std::memory_order_relaxed))
+            return e;
+    return nullptr;
+}
+
+ggml_compute_params *params_of(const cpu_thread *thread)
+{
+    return static_cast<ggml_compute_params *>(thread->params);
+}
+
+} /* namespace */
+
+extern "C" {
+
+void cpu_operators_install(void)
+{
+    static std::once_flag once;
+
+    std::call_once(once, [] {
+        auto &types = ggml_backend_cpu_get_extra_buffer_types();
+
+        types.insert(types.begin(), make_type());
+    });
+}
+
+int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool,
+                           cpu_operator *compute, void *owner, inf_error *err)
+{
+    std::lock_guard<std::mutex> lock(entries_lock);
+    cpu_operators *e = take_closed();
+    bool made = !e;
+
+    *out = nullptr;
+    if (made)
+        e = new (std::nothrow) cpu_operators{};
+    if (!e)
+        return error_no_memory(err);
+    e->compute = compute;
+    e->owner = owner;
+    e->pool.store(pool, std::memory_order_release);
+    if (made) {
+        e->next = entries.load(std::memory_order_relaxed);
+        entries.store(e, std::memory_order_release);
+    }
+    *out = e;
+    return INF_OK;
+}
+
+void cpu_operators_close(struct cpu_operators *operators)
+{
+    if (operators)
+        operators->pool.store(nullptr, std::memory_order_release);
+}
+
+void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node)
+{
+    if (!others_compute(params_of(thread), node))
+        ggml_compute_forward_mul_mat(params_of(thread), node);
+}
+
+void cpu_operators_barrier(const struct cpu_thread *thread)
+{
+    ggml_barrier(params_of(thread)->threadpool);
+}
+
+} /* extern "C" */

@@ -1,0 +1,53 @@
+/*
+ * cpu_operators: the place for our own operators among ggml's threads.
+ *
+ * Before each node of a graph, on every thread that computes it, ggml-cpu asks its extra buffer types
+ * whether one of them does the node. The first of them is ours: it knows whose thread pool the thread
+ * belongs to, and asks that pool's operator. So a graph is never cut, and all threads work on what the
+ * operator does. It costs a comparison a node where nobody has an operator.
+ * Knows no adapter and no model. This header is C; the file behind it is the only one that knows
+ * ggml-cpu's internal interface.
+ *
+ * Threads: the list of pools grows under a lock and is read without one. An operator is called on its
+ * pool's threads only, and only between open and close, with nobody computing at either.
+ */
+#ifndef INF_ENGINE_CPU_OPERATORS_H
+#define INF_ENGINE_CPU_OPERATORS_H
+
+#include "core/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ggml_tensor;
+struct ggml_threadpool;
+
+/* One of the threads that compute a node together: number `index` of `n`. */
+struct cpu_thread {
+    int32_t index, n;
+    void *params; /* ggml's */
+};
+
+/* Whether it has computed the node; called by all threads, and the same answer on all of them. */
+typedef bool cpu_operator(void *owner, const struct cpu_thread *thread, struct ggml_tensor *node);
+
+/* Once, before anything of ggml computes. */
+void cpu_operators_install(void);
+
+struct cpu_operators;
+/* From now on `compute` is asked about each matmul of graphs on that pool. NO_MEMORY. */
+int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool,
+                           cpu_operator *compute, void *owner, inf_error *err);
+void cpu_operators_close(struct cpu_operators *operators); /* NULL is ignored */
+
+/* For operators: what ggml would have done with the matmul, by all threads; and the barrier that they
+ * meet at. */
+void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node);
+void cpu_operators_barrier(const struct cpu_thread *thread);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

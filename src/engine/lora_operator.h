@@ -1,0 +1,51 @@
+/*
+ * lora_operator: every row of a llama.cpp decode under its own adapter.
+ *
+ * An operator among ggml's threads (cpu_operators): the matmuls whose weight an adapter in the call
+ * changes are computed by ggml, and their rows get s·B(Ax) of their own adapter added, in place, before
+ * anything reads them. The graph never changes with the adapters, so nothing is reserved again, and
+ * adapters that are registered but not in the call cost nothing.
+ * A row's result depends neither on its neighbours nor on the number of threads.
+ * Only for weights and results in host memory.
+ *
+ * Threads: begin and end on the thread that decodes; in between all threads of the pool read what
+ * begin wrote, and share the scratch; ggml's barriers order them.
+ */
+#ifndef INF_ENGINE_LORA_OPERATOR_H
+#define INF_ENGINE_LORA_OPERATOR_H
+
+#include "gguf/file.h"
+#include "lora/weights.h"
+#include "local/engine.h"
+
+struct ggml_threadpool;
+
+/* The payload of a registered adapter. */
+struct llamacpp_adapter {
+    struct lora_weights *weights;
+    const struct lora_module **by_tensor; /* (tensors of the GGUF) NULL where unchanged */
+    size_t n_tensors;
+    size_t bytes; /* of everything */
+};
+
+/* Takes `weights` over, also when it fails. NO_MEMORY. */
+int32_t llamacpp_adapter_create(struct llamacpp_adapter **out, struct lora_weights *weights,
+                                const struct gguf_file *base, inf_error *err);
+void llamacpp_adapter_free(void *adapter); /* NULL is ignored */
+
+struct lora_operator;
+
+/* base: the model's own file, which must outlive it; pool: whose graphs it works in. NO_MEMORY. */
+int32_t lora_operator_create(struct lora_operator **out, const struct gguf_file *base,
+                             struct ggml_threadpool *pool, int32_t max_rows, inf_error *err);
+void lora_operator_free(struct lora_operator *o); /* NULL is ignored; with nobody decoding */
+
+/* Says which adapter each row of the next decode has. Rows are in the order of the batch, n_tokens
+ * tokens each. NO_MEMORY: it must not be decoded. */
+int32_t lora_operator_begin(struct lora_operator *o, const struct engine_row *rows, int32_t n_rows,
+                            int32_t n_tokens, inf_error *err);
+/* After the decode: false when the graph had a shape that the operator does not know; then the
+ * adapters were not applied and the results must not be used. */
+bool lora_operator_end(struct lora_operator *o);
+
+#endif
