@@ -64,6 +64,7 @@ may cli
 may backends.c core remote llamacpp transformers
 
 only '(llama|llama-cpp|ggml[a-z-]*|gguf)\.h' engine/
+only 'ggml-internal/.*' engine/cpu_operators
 only '(jinja/.*|json-schema.*|nlohmann/.*)' text/constraint/
 only 'curl/.*|uv\.h' http/
 only 'pcre2\.h|utf8proc\.h' hf/tokenizer/
