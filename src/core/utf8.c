@@ -2,6 +2,8 @@
  * second byte has a range that depends on the first. */
 #include "core/utf8.h"
 
+#include <string.h>
+
 enum utf8_piece utf8_next(const char *s, size_t n, size_t *len)
 {
     unsigned char c = (unsigned char)*s;
@@ -28,13 +30,31 @@ size_t utf8_sequence(const char *s, size_t n)
     return utf8_next(s, n, &len) == UTF8_WHOLE ? len : 0;
 }
 
+/* How many of the bytes at s are ASCII, in steps of 8. */
+static size_t ascii_words(const char *s, size_t n)
+{
+    uint64_t word = 0;
+    size_t i = 0;
+
+    for (; i + sizeof word <= n; i += sizeof word) {
+        memcpy(&word, s + i, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return i;
+}
+
 bool utf8_valid(const char *s, size_t n)
 {
-    size_t len = 1;
+    size_t i = ascii_words(s, n);
 
-    for (size_t i = 0; i < n; i += len, len = 1)
-        if ((unsigned char)s[i] >= 0x80 && utf8_next(s + i, n - i, &len) != UTF8_WHOLE)
+    for (size_t len = 1; i < n; i += len, len = 1) {
+        if ((unsigned char)s[i] < 0x80)
+            continue;
+        if (utf8_next(s + i, n - i, &len) != UTF8_WHOLE)
             return false;
+        len += ascii_words(s + i + len, n - i - len);
+    }
     return true;
 }
 

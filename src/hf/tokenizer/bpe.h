@@ -28,7 +28,6 @@ struct bpe {
     const struct vocab *words; /* texts as the pieces have them; for ignore_merges */
     struct merge *merges;
     size_t n_merge_slots; /* a power of two, or 0 */
-    size_t n_merges;
     uint64_t seed;
     char *prefix, *suffix; /* of what does not begin, of what ends a piece; NULL: none */
     bool fuse_unk, byte_fallback, ignore_merges, has_unk;
@@ -56,10 +55,12 @@ struct bpe_work {
 
 enum bpe_done { BPE_DONE, BPE_NO_MEMORY, BPE_NO_UNK };
 
-/* Room for n merges. false: out of memory. */
-bool bpe_reserve_merges(struct bpe *m, size_t n);
-/* A later merge of a pair stands for an earlier one. */
-void bpe_add_merge(struct bpe *m, uint32_t left, uint32_t right, uint32_t rank, uint32_t id);
+/* A merge as the file lists it; its rank is its place in the list. */
+struct listed_merge {
+    uint32_t left, right, id;
+};
+/* All merges; a later one of a pair stands for an earlier one. false: out of memory. */
+bool bpe_set_merges(struct bpe *m, const struct listed_merge *merges, size_t n);
 /* Once vocabulary, merges and options are there; tables for encoding. `bytes`: over bytes. */
 bool bpe_finish(struct bpe *m, bool bytes);
 void bpe_free(struct bpe *m);

@@ -6,7 +6,19 @@
 
 #include <string.h>
 
-bool bpe_reserve_merges(struct bpe *m, size_t n)
+enum { AHEAD = 16 }; /* memory is asked for so many merges before it is needed */
+
+static void put_merge(struct bpe *m, const struct listed_merge *merge, uint32_t rank)
+{
+    uint64_t pair = bpe_pair(merge->left, merge->right);
+    size_t at = bpe_pair_hash(m->seed, pair) & (m->n_merge_slots - 1);
+
+    while (m->merges[at].pair != BPE_NO_PAIR && m->merges[at].pair != pair)
+        at = (at + 1) & (m->n_merge_slots - 1);
+    m->merges[at] = (struct merge){pair, rank, merge->id};
+}
+
+bool bpe_set_merges(struct bpe *m, const struct listed_merge *merges, size_t n)
 {
     size_t slots = 16;
 
@@ -18,18 +30,16 @@ bool bpe_reserve_merges(struct bpe *m, size_t n)
         return false;
     memset(m->merges, 0xff, slots * sizeof *m->merges); /* BPE_NO_PAIR */
     m->n_merge_slots = slots;
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            __builtin_prefetch(m->merges +
+                                   (bpe_pair_hash(m->seed, bpe_pair(merges[i + AHEAD].left,
+                                                                    merges[i + AHEAD].right)) &
+                                    (slots - 1)),
+                               1);
+        put_merge(m, merges + i, (uint32_t)i);
+    }
     return true;
-}
-
-void bpe_add_merge(struct bpe *m, uint32_t left, uint32_t right, uint32_t rank, uint32_t id)
-{
-    uint64_t pair = (uint64_t)left << 32 | right;
-    size_t at = bpe_pair_hash(m->seed, pair) & (m->n_merge_slots - 1);
-
-    while (m->merges[at].pair != BPE_NO_PAIR && m->merges[at].pair != pair)
-        at = (at + 1) & (m->n_merge_slots - 1);
-    m->merges[at] = (struct merge){pair, rank, id};
-    m->n_merges++;
 }
 
 /* "<0x0A>" */

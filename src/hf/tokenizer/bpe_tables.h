@@ -7,6 +7,11 @@
 
 enum { BPE_CHARS = 0x10000, BPE_JOIN_BITS = 1 << 20 };
 
+static inline uint64_t bpe_pair(uint32_t left, uint32_t right)
+{
+    return (uint64_t)left << 32 | right;
+}
+
 static inline uint64_t bpe_pair_hash(uint64_t seed, uint64_t pair)
 {
     uint64_t h = (pair ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
@@ -18,7 +23,7 @@ static inline uint64_t bpe_pair_hash(uint64_t seed, uint64_t pair)
 
 static inline const struct merge *bpe_find_merge(const struct bpe *m, int32_t left, int32_t right)
 {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    uint64_t pair = bpe_pair((uint32_t)left, (uint32_t)right);
     size_t at = 0;
 
     if (m->n_merge_slots == 0)

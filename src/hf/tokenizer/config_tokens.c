@@ -297,14 +297,15 @@ static int32_t merge(struct merging *m)
     return code == INF_OK ? add_all(m) : code;
 }
 
-int32_t config_tokens_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *files,
-                           const char *const names[3], inf_error *err)
+int32_t config_tokens_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+                           inf_error *err)
 {
     struct merging m = {.t = t, .err = err};
-    int32_t code = parse(&m.config, files->config, names[1], err);
+    const char *const *names = source->names;
+    int32_t code = parse(&m.config, source->config, names[1], err);
 
     if (code == INF_OK)
-        code = parse(&m.map, files->special_tokens, names[2], err);
+        code = parse(&m.map, source->special_tokens, names[2], err);
     if (code != INF_OK)
         return code;
     m.decoder = scan_is_object(scan_member(m.config, "added_tokens_decoder"));
@@ -312,6 +313,5 @@ int32_t config_tokens_read(struct hf_tokenizer *t, const struct hf_tokenizer_fil
     code = merge(&m);
     vocab_free(&m.contents);
     mem_free(m.wanted);
-    return code == INF_OK ? INF_OK
-                          : error_prefix(err, "%s", files->config.data ? names[1] : names[2]);
+    return code == INF_OK ? INF_OK : error_prefix(err, "%s", names[source->config.data ? 1 : 2]);
 }

@@ -7,9 +7,8 @@
 
 #include "hf/tokenizer/tokenizer_parts.h"
 
-/* After tokenizer.json was read. names: of the files, for messages. BAD_FORMAT, UNSUPPORTED,
- * NO_MEMORY. */
-int32_t config_tokens_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *files,
-                           const char *const names[3], inf_error *err);
+/* After tokenizer.json was read. BAD_FORMAT, UNSUPPORTED, NO_MEMORY. */
+int32_t config_tokens_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+                           inf_error *err);
 
 #endif

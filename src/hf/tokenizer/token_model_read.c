@@ -19,7 +19,6 @@ struct reading {
     bool has_vocab, has_merges, scored, has_chars, has_unk_id;
     uint32_t unk_id;
     double dropout;
-    struct buffer joint;
 };
 
 static bool refuse(struct reading *r, int32_t code)
@@ -108,36 +107,82 @@ static bool read_scored_vocab(struct reading *r)
 
 /* ------------------------------------------------------------------ merges */
 
-static bool unknown_part(struct reading *r, uint32_t rank, const char *text, size_t n)
+/* Merges are looked up some at a time. */
+struct merges {
+    struct vocab_query left[VOCAB_BATCH], right[VOCAB_BATCH];
+    size_t n;
+    struct listed_merge *list;
+    size_t n_list, cap;
+    struct buffer joints;
+    uint32_t guess; /* results often come in the order of their ids */
+};
+
+static bool unknown_part(struct reading *r, size_t rank, const struct vocab_query *q)
 {
     return refuse(r, error_set(r->err, INF_ERROR_BAD_FORMAT,
-                               "%s: model.merges[%u] needs the token \"%.*s\", which model.vocab "
+                               "%s: model.merges[%zu] needs the token \"%.*s\", which model.vocab "
                                "does not have",
-                               r->name, (unsigned)rank, shown(n), text));
+                               r->name, rank, shown(q->len), q->text));
 }
 
-static bool add_merge(struct reading *r, struct json_span left, struct json_span right,
-                      uint32_t rank)
+/* Whether the text of an id is that of two tokens, the second without its first `cut` bytes. */
+static bool is_joint(const struct vocab *v, uint32_t id, const struct vocab_query *a,
+                     const struct vocab_query *b, size_t cut)
+{
+    size_t n = 0;
+    const char *text = vocab_text(v, id, &n);
+
+    return text && n == a->len + b->len - cut && memcmp(text, a->text, a->len) == 0 &&
+           memcmp(text + a->len, b->text + cut, b->len - cut) == 0;
+}
+
+/* What two tokens make; -1 with *q set: there is no such token. */
+static int32_t find_joint(struct reading *r, struct merges *all, size_t i, struct vocab_query *q)
 {
     const struct vocab *v = &r->m->vocab;
+    const struct vocab_query *a = all->left + i, *b = all->right + i;
     size_t cut = r->prefix.data ? r->prefix.len : 0;
-    int32_t a = vocab_find(v, left.data, left.len);
-    int32_t b = vocab_find(v, right.data, right.len);
-    int32_t id = -1;
 
-    if (a < 0 || b < 0)
-        return a < 0 ? unknown_part(r, rank, left.data, left.len)
-                     : unknown_part(r, rank, right.data, right.len);
-    if (cut > right.len)
-        return unknown_part(r, rank, right.data, right.len);
-    buffer_clear(&r->joint);
-    if (!buffer_append(&r->joint, left.data, left.len) ||
-        !buffer_append(&r->joint, right.data + cut, right.len - cut))
+    *q = *b;
+    if (cut > b->len)
+        return -1;
+    for (uint32_t id = all->guess; id < all->guess + 2; id++)
+        if (is_joint(v, id, a, b, cut))
+            return (int32_t)(all->guess = id);
+    buffer_clear(&all->joints);
+    if (!buffer_append(&all->joints, a->text, a->len) ||
+        !buffer_append(&all->joints, b->text + cut, b->len - cut)) {
+        refuse(r, error_no_memory(r->err));
+        return -1;
+    }
+    q->text = all->joints.data;
+    q->len = all->joints.len;
+    q->id = vocab_find(v, q->text, q->len);
+    if (q->id >= 0)
+        all->guess = (uint32_t)q->id;
+    return q->id;
+}
+
+static bool add_merges(struct reading *r, struct merges *all)
+{
+    vocab_find_batch(&r->m->vocab, all->left, all->n);
+    vocab_find_batch(&r->m->vocab, all->right, all->n);
+    if (!GROW(all->list, all->cap, all->n_list + all->n))
         return refuse(r, error_no_memory(r->err));
-    id = vocab_find(v, r->joint.data, r->joint.len);
-    if (id < 0)
-        return unknown_part(r, rank, r->joint.data, r->joint.len);
-    bpe_add_merge(&r->m->bpe, (uint32_t)a, (uint32_t)b, rank, (uint32_t)id);
+    for (size_t i = 0; i < all->n; i++) {
+        struct vocab_query q;
+        int32_t id = -1;
+
+        if (all->left[i].id < 0 || all->right[i].id < 0)
+            return unknown_part(r, all->n_list,
+                                all->left[i].id < 0 ? all->left + i : all->right + i);
+        id = find_joint(r, all, i, &q);
+        if (id < 0)
+            return r->code == INF_OK && unknown_part(r, all->n_list, &q);
+        all->list[all->n_list++] = (struct listed_merge){(uint32_t)all->left[i].id,
+                                                         (uint32_t)all->right[i].id, (uint32_t)id};
+    }
+    all->n = 0;
     return true;
 }
 
@@ -166,51 +211,53 @@ static bool read_pair(struct reading *r, struct json_span *left, struct json_spa
     return true;
 }
 
-/* As many as there are commas behind them, or half of that for pairs: the file bounds their number. */
-static bool reserve_merges(struct reading *r)
+/* A merge in one form or the other; *skip: it is a comment. */
+static bool read_merge(struct reading *r, struct json_span *left, struct json_span *right,
+                       bool *skip)
 {
-    size_t commas = 0;
-    bool string = false, pairs = false;
+    struct json_span text;
 
-    for (const char *at = r->in->at + 1; at < r->in->end && (string || *at != '}'); at++) {
-        if (string && *at == '\\')
-            at++;
-        else if (*at == '"')
-            string = !string;
-        else if (!string) {
-            commas += *at == ',';
-            pairs = pairs || *at == '[';
-        }
+    *skip = false;
+    if (json_in_peek(r->in) == '[')
+        return read_pair(r, left, right);
+    if (!json_in_string(r->in, &text))
+        return false;
+    *skip = text.len >= 8 && memcmp(text.data, "#version", 8) == 0;
+    return *skip || split_merge(r, text, left, right);
+}
+
+static bool read_all_merges(struct reading *r, struct merges *all)
+{
+    struct json_span left, right;
+    bool first = true, skip = false;
+
+    if (!json_in_open(r->in, '['))
+        return false;
+    while (json_in_item(r->in, &first)) {
+        if (!read_merge(r, &left, &right, &skip))
+            return false;
+        if (skip)
+            continue;
+        all->left[all->n] = (struct vocab_query){.text = left.data, .len = left.len};
+        all->right[all->n++] = (struct vocab_query){.text = right.data, .len = right.len};
+        if (all->n == VOCAB_BATCH && !add_merges(r, all))
+            return false;
     }
-    commas = pairs ? commas / 2 : commas;
-    return bpe_reserve_merges(&r->m->bpe, commas + 1) || refuse(r, error_no_memory(r->err));
+    return !r->in->failed && add_merges(r, all);
 }
 
 static bool read_merges(struct reading *r)
 {
-    bool first = true;
-    uint32_t rank = 0;
+    struct merges all = {.n = 0};
+    bool ok = true;
 
-    if (!reserve_merges(r) || !json_in_open(r->in, '['))
-        return false;
-    while (json_in_item(r->in, &first)) {
-        struct json_span text, left, right;
-
-        if (json_in_peek(r->in) == '[') {
-            if (!read_pair(r, &left, &right))
-                return false;
-        } else {
-            if (!json_in_string(r->in, &text))
-                return false;
-            if (text.len >= 8 && memcmp(text.data, "#version", 8) == 0)
-                continue;
-            if (!split_merge(r, text, &left, &right))
-                return false;
-        }
-        if (!add_merge(r, left, right, rank++))
-            return false;
-    }
-    return !r->in->failed;
+    buffer_init(&all.joints, BUFFER_NO_LIMIT);
+    ok = read_all_merges(r, &all);
+    if (ok && !bpe_set_merges(&r->m->bpe, all.list, all.n_list))
+        ok = refuse(r, error_no_memory(r->err));
+    buffer_free(&all.joints);
+    mem_free(all.list);
+    return ok;
 }
 
 /* ------------------------------------------------------------------ members */
@@ -414,9 +461,7 @@ int32_t token_model_read(struct token_model *m, struct json_in *in, const char *
     bool ok = true;
 
     vocab_init(&m->vocab);
-    buffer_init(&r.joint, BUFFER_NO_LIMIT);
     ok = read_all(&r);
-    buffer_free(&r.joint);
     if (ok)
         return INF_OK;
     if (r.code != INF_OK)

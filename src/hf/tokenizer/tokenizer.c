@@ -98,17 +98,8 @@ static void work_give(struct hf_tokenizer *t, struct tokenizer_work *w)
 
 /* ------------------------------------------------------------------ life */
 
-int32_t hf_tokenizer_parse(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
-                           inf_error *err)
-{
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json",
-                                        "special_tokens_map.json"};
-
-    return tokenizer_create(out, files, names, err);
-}
-
-int32_t tokenizer_create(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
-                         const char *const names[3], inf_error *err)
+static int32_t tokenizer_create(struct hf_tokenizer **out, const struct tokenizer_source *source,
+                                inf_error *err)
 {
     struct hf_tokenizer *t = mem_calloc(1, sizeof *t);
     int32_t code = INF_OK;
@@ -117,13 +108,37 @@ int32_t tokenizer_create(struct hf_tokenizer **out, const struct hf_tokenizer_fi
     if (!t)
         return error_no_memory(err);
     pthread_mutex_init(&t->lock, NULL);
-    code = tokenizer_read(t, files, names, err);
+    code = tokenizer_read(t, source, err);
     if (code != INF_OK) {
         hf_tokenizer_free(t);
         return code;
     }
     *out = t;
     return error_none(err);
+}
+
+static const char *const file_names[3] = {"tokenizer.json", "tokenizer_config.json",
+                                          "special_tokens_map.json"};
+
+int32_t hf_tokenizer_parse(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
+                           inf_error *err)
+{
+    struct tokenizer_source source = {.len = files->tokenizer.len,
+                                      .config = files->config,
+                                      .special_tokens = files->special_tokens,
+                                      .names = {file_names[0], file_names[1], file_names[2]}};
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    if (!files->tokenizer.data)
+        return error_set(err, INF_ERROR_BAD_FORMAT, "there is no %s", file_names[0]);
+    source.json = mem_alloc(source.len + 1);
+    if (!source.json)
+        return error_no_memory(err);
+    memcpy(source.json, files->tokenizer.data, source.len);
+    code = tokenizer_create(out, &source, err);
+    mem_free(source.json);
+    return code;
 }
 
 void hf_tokenizer_free(struct hf_tokenizer *t)
@@ -144,40 +159,38 @@ void hf_tokenizer_free(struct hf_tokenizer *t)
     mem_free(t);
 }
 
-/* A file that need not be there; text.data NULL when it is not. */
-static int32_t read_optional(inf_text *text, const char *path, bool needed, inf_error *err)
+/* A file that need not be there; *data NULL when it is not. */
+static int32_t read_file(char **data, size_t *n, const char *path, bool needed, inf_error *err)
 {
     struct stat status;
-    char *data = NULL;
-    size_t n = 0;
-    int32_t code = INF_OK;
 
     if (!needed && stat(path, &status) != 0)
         return INF_OK;
-    code = file_read(&data, &n, path, LARGEST_FILE, err);
-    *text = (inf_text){data, n};
-    return code;
+    return file_read(data, n, path, LARGEST_FILE, err);
 }
 
 int32_t hf_tokenizer_open(struct hf_tokenizer **out, const char *dir, inf_error *err)
 {
-    static const char *const files[] = {"tokenizer.json", "tokenizer_config.json",
-                                        "special_tokens_map.json"};
-    char *paths[3] = {NULL, NULL, NULL};
-    inf_text texts[3] = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
+    char *paths[3] = {NULL, NULL, NULL}, *data[3] = {NULL, NULL, NULL};
+    size_t n[3] = {0, 0, 0};
     int32_t code = INF_OK;
 
     *out = NULL;
     for (int i = 0; i < 3 && code == INF_OK; i++) {
-        paths[i] = path_join(dir, files[i]);
-        code = paths[i] ? read_optional(&texts[i], paths[i], i == 0, err) : error_no_memory(err);
+        paths[i] = path_join(dir, file_names[i]);
+        code = paths[i] ? read_file(&data[i], &n[i], paths[i], i == 0, err) : error_no_memory(err);
     }
     if (code == INF_OK)
-        code = tokenizer_create(out, &(struct hf_tokenizer_files){texts[0], texts[1], texts[2]},
-                                (const char *const *)paths, err);
+        code = tokenizer_create(out,
+                                &(struct tokenizer_source){.json = data[0],
+                                                           .len = n[0],
+                                                           .config = {data[1], n[1]},
+                                                           .special_tokens = {data[2], n[2]},
+                                                           .names = {paths[0], paths[1], paths[2]}},
+                                err);
     for (int i = 0; i < 3; i++) {
         mem_free(paths[i]);
-        mem_free((char *)(uintptr_t)texts[i].data);
+        mem_free(data[i]);
     }
     return code;
 }

@@ -44,11 +44,16 @@ struct hf_tokenizer {
     struct tokenizer_work *idle[IDLE_WORKS];
 };
 
-/* names: of the files, for messages. */
-int32_t tokenizer_create(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
-                         const char *const names[3], inf_error *err);
+/* The files, with their names for messages. tokenizer.json is changed while it is read. */
+struct tokenizer_source {
+    char *json;
+    size_t len;
+    inf_text config, special_tokens;
+    const char *names[3]; /* in the order of hf_tokenizer_files */
+};
+
 /* tokenizer_read.c: all but the lock. */
-int32_t tokenizer_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *files,
-                       const char *const names[3], inf_error *err);
+int32_t tokenizer_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+                       inf_error *err);
 
 #endif

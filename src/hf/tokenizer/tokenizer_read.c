@@ -1,6 +1,6 @@
 /*
- * tokenizer: read from its files; see tokenizer_parts.h. tokenizer.json is gone through once, on a
- * copy whose strings are unescaped in place; its small parts are kept as spans until the model is
+ * tokenizer: read from its files; see tokenizer_parts.h. tokenizer.json is gone through once, its
+ * strings unescaped in place; its small parts are kept as spans until the model is
  * there.
  */
 #include "hf/tokenizer/tokenizer_parts.h"
@@ -153,23 +153,6 @@ static int32_t read_json(struct hf_tokenizer *t, char *text, size_t n, const cha
     return code == INF_OK ? INF_OK : error_prefix(err, "%s", name);
 }
 
-static int32_t read_tokenizer(struct hf_tokenizer *t, inf_text text, const char *name,
-                              inf_error *err)
-{
-    char *copy = NULL;
-    int32_t code = INF_OK;
-
-    if (!text.data)
-        return error_set(err, INF_ERROR_BAD_FORMAT, "there is no %s", name);
-    copy = mem_alloc(text.len + 1);
-    if (!copy)
-        return error_no_memory(err);
-    memcpy(copy, text.data, text.len);
-    code = read_json(t, copy, text.len, name, err);
-    mem_free(copy);
-    return code;
-}
-
 static int32_t count_ids(struct hf_tokenizer *t)
 {
     size_t n = t->model.vocab.n_ids;
@@ -177,15 +160,15 @@ static int32_t count_ids(struct hf_tokenizer *t)
     return (int32_t)(t->added.n_of_id > n ? t->added.n_of_id : n);
 }
 
-int32_t tokenizer_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *files,
-                       const char *const names[3], inf_error *err)
+int32_t tokenizer_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+                       inf_error *err)
 {
     int32_t code = INF_OK;
 
     added_tokens_init(&t->added);
-    code = read_tokenizer(t, files->tokenizer, names[0], err);
+    code = read_json(t, source->json, source->len, source->names[0], err);
     if (code == INF_OK)
-        code = config_tokens_read(t, files, names, err);
+        code = config_tokens_read(t, source, err);
     if (code == INF_OK && !added_tokens_finish(&t->added))
         code = error_no_memory(err);
     t->size = count_ids(t);

@@ -50,8 +50,7 @@ void vocab_init(struct vocab *v)
 void vocab_free(struct vocab *v)
 {
     mem_free(v->bytes);
-    mem_free(v->begin);
-    mem_free(v->length);
+    mem_free(v->places);
     mem_free(v->slots);
     memset(v, 0, sizeof *v);
 }
@@ -80,62 +79,85 @@ static bool grow_slots(struct vocab *v)
     v->slots = slots;
     v->n_slots = n;
     for (uint32_t id = 0; id < v->n_ids; id++)
-        if (v->length[id] != HOLE)
-            put(v, hash_bytes(v->seed, v->bytes + v->begin[id], v->length[id]), id);
+        if (v->places[id].length != HOLE)
+            put(v, hash_bytes(v->seed, v->bytes + v->places[id].begin, v->places[id].length), id);
     return true;
 }
 
 static bool reach(struct vocab *v, uint32_t id)
 {
-    if (!GROW(v->begin, v->begin_cap, (size_t)id + 1) ||
-        !GROW(v->length, v->length_cap, (size_t)id + 1))
+    if (!GROW(v->places, v->places_cap, (size_t)id + 1))
         return false;
     for (; v->n_ids <= id; v->n_ids++)
-        v->length[v->n_ids] = HOLE;
+        v->places[v->n_ids].length = HOLE;
     return true;
 }
 
-enum vocab_added vocab_add(struct vocab *v, const char *text, size_t len, uint32_t id)
+static int32_t find(const struct vocab *v, const char *text, size_t len, uint64_t hash)
 {
-    if (id >= VOCAB_MAX_IDS)
-        return VOCAB_ID_LARGE;
-    if (vocab_find(v, text, len) >= 0)
-        return VOCAB_TEXT_TWICE;
-    if (id < v->n_ids && v->length[id] != HOLE)
-        return VOCAB_ID_TWICE;
-    if (v->n_bytes + len >= UINT32_MAX || !grow_slots(v) || !reach(v, id) ||
-        !GROW(v->bytes, v->bytes_cap, v->n_bytes + len + 1))
-        return VOCAB_NO_MEMORY;
-    memcpy(v->bytes + v->n_bytes, text, len);
-    v->begin[id] = (uint32_t)v->n_bytes;
-    v->length[id] = (uint32_t)len;
-    v->n_bytes += len;
-    v->n++;
-    put(v, hash_bytes(v->seed, text, len), id);
-    return VOCAB_ADDED;
-}
-
-int32_t vocab_find(const struct vocab *v, const char *text, size_t len)
-{
-    uint64_t hash = 0;
-
-    if (v->n_slots == 0)
-        return -1;
-    hash = hash_bytes(v->seed, text, len);
     for (size_t at = hash & (v->n_slots - 1); v->slots[at]; at = (at + 1) & (v->n_slots - 1)) {
         uint32_t id = (uint32_t)v->slots[at] - 1;
 
-        if (v->slots[at] >> 32 == hash >> 32 && v->length[id] == len &&
-            memcmp(v->bytes + v->begin[id], text, len) == 0)
+        if (v->slots[at] >> 32 == hash >> 32 && v->places[id].length == len &&
+            memcmp(v->bytes + v->places[id].begin, text, len) == 0)
             return (int32_t)id;
     }
     return -1;
 }
 
+enum vocab_added vocab_add(struct vocab *v, const char *text, size_t len, uint32_t id)
+{
+    uint64_t hash = hash_bytes(v->seed, text, len);
+
+    if (id >= VOCAB_MAX_IDS)
+        return VOCAB_ID_LARGE;
+    if (v->n_slots > 0 && find(v, text, len, hash) >= 0)
+        return VOCAB_TEXT_TWICE;
+    if (id < v->n_ids && v->places[id].length != HOLE)
+        return VOCAB_ID_TWICE;
+    if (v->n_bytes + len >= UINT32_MAX || !grow_slots(v) || !reach(v, id) ||
+        !GROW(v->bytes, v->bytes_cap, v->n_bytes + len + 1))
+        return VOCAB_NO_MEMORY;
+    memcpy(v->bytes + v->n_bytes, text, len);
+    v->places[id] = (struct vocab_place){(uint32_t)v->n_bytes, (uint32_t)len};
+    v->n_bytes += len;
+    v->n++;
+    put(v, hash, id);
+    return VOCAB_ADDED;
+}
+
+int32_t vocab_find(const struct vocab *v, const char *text, size_t len)
+{
+    return v->n_slots == 0 ? -1 : find(v, text, len, hash_bytes(v->seed, text, len));
+}
+
+void vocab_find_batch(const struct vocab *v, struct vocab_query *queries, size_t n)
+{
+    for (size_t i = 0; i < n && v->n_slots > 0; i++) {
+        queries[i].hash = hash_bytes(v->seed, queries[i].text, queries[i].len);
+        __builtin_prefetch(v->slots + (queries[i].hash & (v->n_slots - 1)));
+    }
+    for (size_t i = 0; i < n && v->n_slots > 0; i++) {
+        uint64_t slot = v->slots[queries[i].hash & (v->n_slots - 1)];
+
+        if (slot)
+            __builtin_prefetch(v->places + ((uint32_t)slot - 1));
+    }
+    for (size_t i = 0; i < n && v->n_slots > 0; i++) {
+        uint64_t slot = v->slots[queries[i].hash & (v->n_slots - 1)];
+
+        if (slot)
+            __builtin_prefetch(v->bytes + v->places[(uint32_t)slot - 1].begin);
+    }
+    for (size_t i = 0; i < n; i++)
+        queries[i].id = v->n_slots == 0 ? -1
+                                        : find(v, queries[i].text, queries[i].len, queries[i].hash);
+}
+
 const char *vocab_text(const struct vocab *v, uint32_t id, size_t *len)
 {
-    if (id >= v->n_ids || v->length[id] == HOLE)
+    if (id >= v->n_ids || v->places[id].length == HOLE)
         return NULL;
-    *len = v->length[id];
-    return v->bytes + v->begin[id];
+    *len = v->places[id].length;
+    return v->bytes + v->places[id].begin;
 }

@@ -14,12 +14,17 @@
 /* Ids and their number end here: memory is bounded by the file's size and this. */
 enum { VOCAB_MAX_IDS = 1 << 22 };
 
+/* Where a text lies; length UINT32_MAX: a hole. */
+struct vocab_place {
+    uint32_t begin, length;
+};
+
 struct vocab {
     uint64_t seed; /* of the hash: files cannot choose what collides */
     char *bytes;   /* the texts, one behind the other */
     size_t n_bytes, bytes_cap;
-    uint32_t *begin, *length; /* of each id; length UINT32_MAX: a hole */
-    size_t begin_cap, length_cap;
+    struct vocab_place *places; /* by id */
+    size_t places_cap;
     uint32_t n_ids;  /* one more than the largest */
     uint32_t n;      /* texts */
     uint64_t *slots; /* hash (upper half) and id + 1 (lower); 0: free */
@@ -33,6 +38,15 @@ void vocab_free(struct vocab *v);
 enum vocab_added vocab_add(struct vocab *v, const char *text, size_t len, uint32_t id);
 /* The id, or -1. */
 int32_t vocab_find(const struct vocab *v, const char *text, size_t len);
+/* The same for many at once, whose memory is then waited for together. */
+enum { VOCAB_BATCH = 32 };
+struct vocab_query {
+    const char *text;
+    size_t len;
+    uint64_t hash;
+    int32_t id; /* the answer */
+};
+void vocab_find_batch(const struct vocab *v, struct vocab_query *queries, size_t n);
 /* The text of an id; NULL: a hole, or beyond the end. */
 const char *vocab_text(const struct vocab *v, uint32_t id, size_t *len);
 
