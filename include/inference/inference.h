@@ -167,6 +167,7 @@ INF_API bool inf_enum_value(const char *name, int32_t *out);
 typedef struct inf_context inf_context;
 typedef struct inf_provider inf_provider;
 typedef struct inf_op inf_op;
+typedef struct inf_queue inf_queue;
 
 /* ---------------------------------------------------------------- context */
 
@@ -246,6 +247,9 @@ typedef void (*inf_done_fn)(void *user_data, inf_op *op);
  * callbacks wait, decoding does not, and a slow on_token gets bigger chunks.
  * In delivery by queue nothing is called: every function must be NULL (INVALID_ARGUMENT by name), and
  * the operation's events carry user_data. callbacks NULL at a start: no callbacks and no events.
+ * queue: this operation's events go to that queue, in either delivery; NULL: where the context delivers.
+ * only_done: no TOKEN and no PROGRESS events, DONE alone, for who wants the result and not its pieces;
+ * INVALID_ARGUMENT with an on_token or on_progress.
  */
 typedef struct inf_callbacks {
     size_t struct_size;
@@ -253,6 +257,9 @@ typedef struct inf_callbacks {
     inf_progress_fn on_progress; /* loading: 0 .. 1, rising */
     inf_done_fn on_done;
     void *user_data;
+    inf_queue *queue; /* of the same context */
+    bool only_done;
+    uint8_t reserved[7]; /* 0 */
 } inf_callbacks;
 
 INF_API void inf_callbacks_default(inf_callbacks *callbacks, size_t size);
@@ -317,6 +324,22 @@ INF_API int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t cap
 /* A descriptor that polls readable while events wait; owned by the context. -1 in delivery by
  * callbacks. */
 INF_API int inf_context_event_fd(const inf_context *ctx);
+
+/*
+ * A further queue of a context, which itself may deliver either way: for a program with several event
+ * loops, each of which then wakes for its own operations alone (inf_callbacks.queue). The operations of a
+ * queue keep it; after inf_context_close every call on it but the release is STATE.
+ * Errors: INVALID_ARGUMENT, NO_MEMORY, IO (no descriptor to be had), STATE.
+ */
+INF_API int32_t inf_queue_create(inf_queue **out, inf_context *ctx, inf_error *err);
+/* As inf_context_next and inf_context_event_fd. The descriptor is written to only when the reader may be
+ * asleep: an event came into an empty queue that nobody was pulling from, or a pull left some. */
+INF_API int32_t inf_queue_next(inf_queue *queue, inf_event *events, size_t capacity, size_t *n_out,
+                               int64_t timeout_ms, inf_error *err);
+INF_API int inf_queue_fd(const inf_queue *queue);
+/* Frees it, before or after its context: events that nobody pulled are dropped, its operations go on
+ * and say nothing more. A pull that waits on another thread ends with STATE first. */
+INF_API void inf_queue_release(inf_queue *queue);
 
 /* ---------------------------------------------------------------- providers */
 

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/queue.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -249,8 +250,6 @@ inf_context *context_new(const inf_context_options *options)
     monotonic_cond_init(&ctx->deadlines.changed);
     ctx->jobs.end = &ctx->jobs.first;
     ctx->events.end = &ctx->events.first;
-    ctx->events.fd = -1;
-    buffer_init(&ctx->pull.text, BUFFER_NO_LIMIT);
     return ctx;
 }
 
@@ -263,16 +262,13 @@ void context_unref(inf_context *ctx)
 {
     if (atomic_fetch_sub_explicit(&ctx->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (ctx->events.fd >= 0)
-        close(ctx->events.fd);
+    queue_unref(ctx->queue);
     pthread_cond_destroy(&ctx->idle);
     pthread_cond_destroy(&ctx->jobs.changed);
     pthread_cond_destroy(&ctx->events.changed);
     pthread_cond_destroy(&ctx->deadlines.changed);
     pthread_mutex_destroy(&ctx->lock);
     pthread_mutex_destroy(&ctx->extras_lock);
-    buffer_free(&ctx->pull.text);
-    mem_free(ctx->pull.given);
     heap_free(&ctx->deadlines.heap);
     mem_free(ctx->jobs.threads);
     mem_free(ctx);

@@ -25,7 +25,7 @@ struct inf_context {
     pthread_mutex_t lock;
     bool closing;        /* no new operations or providers */
     bool stop;           /* threads end when they have nothing left to do */
-    pthread_cond_t idle; /* a count of what is in flight or destroyed fell to 0, or nobody pulls */
+    pthread_cond_t idle; /* a count of what is in flight or destroyed fell to 0 */
 
     struct {
         struct job *first, **end;
@@ -48,11 +48,10 @@ struct inf_context {
     } deadlines;
 
     struct {
-        inf_op *first, **end; /* operations with something to deliver */
+        inf_op *first, **end; /* operations with something to call back about */
         pthread_cond_t changed;
-        int fd;    /* constant; -1 in delivery by callbacks */
         bool naps; /* who waits looks again soon, and is woken for an end alone: see dispatch.c */
-        enum { CLOSED_NOT, CLOSED_TO_TELL, CLOSED_TOLD } closed; /* to on_closed, or as an event */
+        bool closed_to_tell; /* to on_closed */
     } events;
 
     struct {
@@ -60,13 +59,8 @@ struct inf_context {
         bool has_thread;
     } dispatch;
 
-    struct {
-        bool busy;      /* a thread is in inf_context_next; what follows `abandoned` is its own */
-        bool abandoned; /* inf_context_close was called: nobody pulls events any more */
-        inf_op **given; /* references given out with the last events */
-        size_t n, capacity;
-        struct buffer text; /* theirs */
-    } pull;
+    inf_queue *queue;  /* its own, in delivery by queue; constant */
+    inf_queue *queues; /* further ones, linked: pull.c */
 
     struct {
         pthread_t thread; /* of inf_context_close_start */

@@ -8,25 +8,6 @@
 #include "core/context_state.h"
 #include "core/op_state.h"
 
-#include <errno.h>
-#include <unistd.h>
-
-void events_signal_fd(inf_context *ctx)
-{
-    uint64_t one = 1;
-
-    while (write(ctx->events.fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
-}
-
-void events_drain_fd(inf_context *ctx)
-{
-    uint64_t count = 0;
-
-    while (read(ctx->events.fd, &count, sizeof count) < 0 && errno == EINTR)
-        ;
-}
-
 /* Whether an event that was queued just now must wake somebody; first: it is alone in the queue. */
 static bool must_wake(const inf_context *ctx, bool first, bool finished)
 {
@@ -49,32 +30,23 @@ void events_queue(inf_context *ctx, inf_op *op, bool finished)
     }
     if (must_wake(ctx, first, finished))
         pthread_cond_signal(&ctx->events.changed);
-    if (first && ctx->events.fd >= 0)
-        events_signal_fd(ctx);
     pthread_mutex_unlock(&ctx->lock);
 }
 
 void events_queue_closed(inf_context *ctx)
 {
     pthread_mutex_lock(&ctx->lock);
-    ctx->events.closed = CLOSED_TO_TELL;
+    ctx->events.closed_to_tell = true;
     pthread_cond_signal(&ctx->events.changed);
-    if (ctx->events.fd >= 0)
-        events_signal_fd(ctx);
     pthread_mutex_unlock(&ctx->lock);
-}
-
-bool events_any(const inf_context *ctx)
-{
-    return ctx->events.first || ctx->events.closed == CLOSED_TO_TELL;
 }
 
 bool events_take_closed(inf_context *ctx)
 {
-    bool due = !ctx->events.first && ctx->events.closed == CLOSED_TO_TELL;
+    bool due = !ctx->events.first && ctx->events.closed_to_tell;
 
     if (due)
-        ctx->events.closed = CLOSED_TOLD;
+        ctx->events.closed_to_tell = false;
     return due;
 }
 
@@ -113,6 +85,10 @@ struct news news_take(inf_op *op, struct buffer *scratch, size_t room, bool fini
     struct news news = {0};
 
     pthread_mutex_lock(&op->lock);
+    if (op->callbacks.only_done) {
+        op->text_delivered = op->text.len;
+        op->reasoning_delivered = op->reasoning.len;
+    }
     news.progress = op->progress_pending;
     news.fraction = op->progress;
     op->progress_pending = false;

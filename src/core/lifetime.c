@@ -8,6 +8,7 @@
 #include "core/events.h"
 #include "core/op_state.h"
 #include "core/provider_state.h"
+#include "core/queue.h"
 #include "core/structs.h"
 
 void inf_context_options_default(inf_context_options *options, size_t size)
@@ -130,10 +131,18 @@ static void end_everything(inf_context *ctx)
     extras_close(ctx);
 }
 
+static void tell_closed(inf_context *ctx)
+{
+    if (ctx->queue)
+        queue_push_closed(ctx->queue, ctx->closer.user_data);
+    else
+        events_queue_closed(ctx);
+}
+
 static void *closer_thread(void *arg)
 {
     end_everything(arg);
-    events_queue_closed(arg);
+    tell_closed(arg);
     return NULL;
 }
 

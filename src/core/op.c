@@ -10,6 +10,7 @@
 #include "core/in_flight.h"
 #include "core/memory.h"
 #include "core/provider_state.h"
+#include "core/queue.h"
 #include "core/structs.h"
 
 /* ------------------------------------------------------------------ life */
@@ -59,6 +60,7 @@ static void op_free(inf_op *op)
     pthread_cond_destroy(&op->done);
     pthread_mutex_destroy(&op->cancel_lock);
     pthread_mutex_destroy(&op->lock);
+    queue_unref(op->queue);
     context_unref(op->context);
     mem_free(op);
 }
@@ -72,10 +74,23 @@ static int32_t refuse_functions(const inf_callbacks *c, inf_error *err)
                                          : NULL;
 
     return field ? error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                             "%s: this context delivers by queue and calls nothing; leave it NULL "
-                             "and pull events with inf_context_next",
+                             "%s: a queue gets the events and nothing is called; leave it NULL and "
+                             "pull events with inf_context_next or inf_queue_next",
                              field)
                  : INF_OK;
+}
+
+static int32_t check_callbacks(const inf_callbacks *c, const inf_context *ctx, inf_error *err)
+{
+    for (size_t i = 0; i < sizeof c->reserved; i++)
+        if (c->reserved[i])
+            return error_set(err, INF_ERROR_INVALID_ARGUMENT, "callbacks: reserved is not 0");
+    if (c->only_done && (c->on_token || c->on_progress))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "only_done: does not go with an on_token or on_progress");
+    if (c->queue && c->queue->context != ctx)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "queue: belongs to another context");
+    return c->queue || ctx->queue ? refuse_functions(c, err) : INF_OK;
 }
 
 int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum op_kind kind,
@@ -86,8 +101,8 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     int32_t code = struct_read(&read, sizeof read, callbacks, "inf_callbacks", err);
 
     *out = NULL;
-    if (code == INF_OK && ctx->options.delivery == INF_DELIVERY_QUEUE)
-        code = refuse_functions(&read, err);
+    if (code == INF_OK)
+        code = check_callbacks(&read, ctx, err);
     if (code != INF_OK)
         return code;
     op = mem_calloc(1, sizeof *op);
@@ -102,6 +117,8 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     op->kind = kind;
     op->callbacks = read;
     op->has_callbacks = callbacks != NULL;
+    if (op->has_callbacks && (read.queue || ctx->queue))
+        op->queue = queue_ref(read.queue ? read.queue : ctx->queue);
     op->started_us = clock_us();
     op->times = times ? *times : (struct op_times){-1, -1};
     op->deadline.at = SIZE_MAX;
@@ -244,9 +261,23 @@ void op_request_stop(inf_op *op, int32_t code)
     pthread_mutex_unlock(&op->cancel_lock);
 }
 
+static void tell(inf_op *op, bool finished)
+{
+    if (op->queue)
+        queue_push(op->queue, op, finished);
+    else
+        events_queue(op->context, op, finished);
+}
+
+/* Whether pieces are events of a queue. */
+static bool queues_pieces(const inf_op *op)
+{
+    return op->queue && !op->callbacks.only_done;
+}
+
 static bool wants_tokens(const inf_op *op)
 {
-    return op->has_callbacks && (op->context->events.fd >= 0 || op->callbacks.on_token);
+    return queues_pieces(op) || op->callbacks.on_token;
 }
 
 int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err)
@@ -260,7 +291,7 @@ int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_
     if (!ok)
         return error_no_memory(err);
     if (len && wants_tokens(op))
-        events_queue(op->context, op, false);
+        tell(op, false);
     return INF_OK;
 }
 
@@ -274,7 +305,7 @@ int32_t op_emit_reasoning(inf_op *op, const char *text, size_t len, inf_error *e
     if (!ok)
         return error_no_memory(err);
     if (len && wants_tokens(op))
-        events_queue(op->context, op, false);
+        tell(op, false);
     return INF_OK;
 }
 
@@ -285,12 +316,11 @@ void op_progress(inf_op *op, float fraction)
     pthread_mutex_lock(&op->lock);
     if (fraction >= 0 && fraction > op->progress && fraction <= 1.0f) {
         op->progress = fraction;
-        op->progress_pending = news = op->has_callbacks && (op->context->events.fd >= 0 ||
-                                                            op->callbacks.on_progress != NULL);
+        op->progress_pending = news = queues_pieces(op) || op->callbacks.on_progress != NULL;
     }
     pthread_mutex_unlock(&op->lock);
     if (news)
-        events_queue(op->context, op, false);
+        tell(op, false);
 }
 
 /* Whoever waits goes on. */
@@ -334,7 +364,7 @@ static void list_adapter(inf_op *op)
 void op_finish(inf_op *op, const inf_error *err)
 {
     inf_provider *provider = op->provider;
-    bool dispatched = op->has_callbacks && op->context->events.fd < 0;
+    bool dispatched = op->has_callbacks && !op->queue;
 
     pthread_mutex_lock(&op->cancel_lock);
     op->canceller = NULL;
@@ -350,12 +380,12 @@ void op_finish(inf_op *op, const inf_error *err)
     provider_unref(provider);
     if (dispatched) {
         /* From here on it is the dispatch thread's, which retires it. */
-        events_queue(op->context, op, true);
+        tell(op, true);
         return;
     }
     mark_done(op); /* before the event: who pulled DONE finds it done */
-    if (op->has_callbacks)
-        events_queue(op->context, op, true);
+    if (op->queue)
+        tell(op, true);
     retire(op);
 }
 

@@ -20,6 +20,7 @@ struct inf_op {
     enum op_kind kind;
     inf_callbacks callbacks;
     bool has_callbacks;
+    inf_queue *queue; /* where its events go, referenced; NULL: it calls back, or says nothing */
     int64_t started_us;
     struct op_times times;
     _Atomic int64_t work_began_us; /* 0: it waits; written under the context's lock */
@@ -41,12 +42,12 @@ struct inf_op {
     float progress;
     bool progress_pending;
 
-    /* The context's lock guards what follows. */
+    /* The context's lock guards what follows; the next three that of the queue, if it has one. */
+    inf_op *next_event; /* events', or the queue's */
+    bool queued;
+    bool finished_pending;   /* DONE is still to be delivered */
     inf_op *next, *previous; /* in_flight's */
     bool close_seen;
-    inf_op *next_event; /* events' */
-    bool queued;
-    bool finished_pending;     /* DONE is still to be delivered */
     bool expired;              /* a deadline has passed */
     struct heap_node deadline; /* due at INT64_MAX: none for now */
 };

@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/context_state.h"
 #include "core/memory.h"
+#include "core/queue.h"
 
 #include <poll.h>
 #include <setjmp.h>
@@ -376,6 +377,7 @@ static void many_operations_in_batches(void **state)
 /* ------------------------------------------------------------------ refusals */
 
 struct puller {
+    inf_queue *queue;
     pthread_t thread;
     inf_context *ctx;
     int32_t code;
@@ -391,14 +393,19 @@ static void *pull_one(void *arg)
     return NULL;
 }
 
-static bool somebody_pulls(inf_context *ctx)
+static bool is_pulled(inf_queue *q)
 {
     bool pulling = false;
 
-    pthread_mutex_lock(&ctx->lock);
-    pulling = ctx->pull.busy;
-    pthread_mutex_unlock(&ctx->lock);
+    pthread_mutex_lock(&q->lock);
+    pulling = q->pulling;
+    pthread_mutex_unlock(&q->lock);
     return pulling;
+}
+
+static bool somebody_pulls(inf_context *ctx)
+{
+    return is_pulled(ctx->queue);
 }
 
 static void start_puller(struct puller *p, struct bench *b)
@@ -584,6 +591,236 @@ static void functions_that_would_never_be_called_are_refused(void **state)
     close_bench(&b);
 }
 
+/* ------------------------------------------------------------------ only the end */
+
+static void only_done_makes_one_event(void **state)
+{
+    struct bench b;
+    inf_event event;
+    inf_result result;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_bench(&b, now);
+    b.callbacks.only_done = true;
+    op = start(b.p, &b.callbacks);
+    event = next(&b);
+    assert_int_equal(event.kind, INF_EVENT_DONE);
+    assert_ptr_equal(event.op, op);
+    assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
+    assert_int_equal(result.text.len, strlen("piece piece piece "));
+    assert_int_equal(nothing_left(&b), 0);
+    inf_op_release(op);
+    op = NULL;
+    assert_int_equal(inf_provider_load_start(&op, b.p, &b.callbacks, NULL), INF_OK);
+    assert_int_equal(next(&b).kind, INF_EVENT_DONE); /* no progress before it */
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void only_done_does_not_go_with_pieces(void **state)
+{
+    struct bench b;
+    inf_callbacks c;
+
+    (void)state;
+    open_bench(&b, now);
+    inf_callbacks_default(&c, sizeof c);
+    c.only_done = true;
+    c.on_token = a_token;
+    refuse_functions(&b, c, "only_done");
+    c.on_token = NULL;
+    c.on_progress = a_progress;
+    refuse_functions(&b, c, "only_done");
+    c.on_progress = NULL;
+    c.reserved[6] = 1;
+    refuse_functions(&b, c, "reserved");
+    close_bench(&b);
+}
+
+/* ------------------------------------------------------------------ further queues */
+
+static inf_queue *open_queue(inf_context *ctx)
+{
+    inf_queue *q = NULL;
+
+    assert_int_equal(inf_queue_create(&q, ctx, NULL), INF_OK);
+    return q;
+}
+
+static bool queue_readable(const inf_queue *q)
+{
+    struct pollfd fd = {.fd = inf_queue_fd(q), .events = POLLIN};
+
+    return poll(&fd, 1, 0) == 1;
+}
+
+static size_t pull_all(inf_queue *q, inf_event *events, size_t capacity)
+{
+    size_t n = 0;
+
+    assert_int_equal(inf_queue_next(q, events, capacity, &n, 0, NULL), INF_OK);
+    return n;
+}
+
+static void each_queue_gets_its_own(void **state)
+{
+    for (int32_t delivery = INF_DELIVERY_CALLBACKS; delivery <= INF_DELIVERY_QUEUE; delivery++) {
+        inf_context *ctx = open_context(delivery);
+        inf_provider *p = open_fake(ctx, &fake_ops);
+        inf_queue *queues[2] = {open_queue(ctx), open_queue(ctx)};
+        inf_op *ops[2] = {NULL, NULL};
+        inf_callbacks c;
+        inf_event events[8];
+
+        (void)state;
+        fake_plan(p, hold);
+        inf_callbacks_default(&c, sizeof c);
+        c.only_done = true;
+        for (int i = 0; i < 2; i++) {
+            c.queue = queues[i];
+            c.user_data = &ops[i];
+            ops[i] = start(p, &c);
+        }
+        assert_false(queue_readable(queues[0]));
+        finish(fake_take(p), INF_OK);
+        assert_int_equal(inf_op_wait(ops[0], -1, NULL), INF_OK);
+        assert_true(queue_readable(queues[0]));
+        assert_false(queue_readable(queues[1]));
+        assert_int_equal(pull_all(queues[1], events, 8), 0);
+        assert_int_equal(pull_all(queues[0], events, 8), 1);
+        assert_int_equal(events[0].kind, INF_EVENT_DONE);
+        assert_ptr_equal(events[0].user_data, &ops[0]);
+        assert_false(queue_readable(queues[0]));
+        finish(fake_take(p), INF_OK);
+        assert_int_equal(inf_op_wait(ops[1], -1, NULL), INF_OK);
+        assert_int_equal(pull_all(queues[1], events, 8), 1);
+        assert_ptr_equal(events[0].user_data, &ops[1]);
+        inf_op_release(ops[0]);
+        inf_op_release(ops[1]);
+        inf_queue_release(queues[1]);
+        close_all(ctx, p);
+        assert_int_equal(inf_queue_next(queues[0], events, 8, &(size_t){0}, -1, NULL),
+                         INF_ERROR_STATE);
+        inf_queue_release(queues[0]); /* after its context */
+        assert_int_equal(mem_live(), 0);
+    }
+}
+
+static void a_queue_with_events_left_stays_readable(void **state)
+{
+    struct bench b;
+    inf_queue *q = NULL;
+    inf_op *ops[3];
+    inf_event event;
+
+    (void)state;
+    open_bench(&b, now);
+    q = open_queue(b.ctx);
+    b.callbacks.queue = q;
+    b.callbacks.only_done = true;
+    for (int i = 0; i < 3; i++) {
+        ops[i] = start(b.p, &b.callbacks);
+        assert_int_equal(inf_op_wait(ops[i], -1, NULL), INF_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_true(queue_readable(q));
+        assert_int_equal(pull_all(q, &event, 1), 1);
+        inf_op_release(ops[i]);
+    }
+    assert_false(queue_readable(q));
+    inf_queue_release(q);
+    close_bench(&b);
+}
+
+static void operations_outlive_their_queue(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+    inf_result result;
+
+    (void)state;
+    open_bench(&b, hold);
+    b.callbacks.queue = open_queue(b.ctx);
+    op = start(b.p, &b.callbacks);
+    inf_queue_release(b.callbacks.queue);
+    finish(fake_take(b.p), INF_OK);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
+    assert_int_equal(nothing_left(&b), 0);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+static void *pull_queue(void *arg)
+{
+    struct puller *p = arg;
+    inf_event event;
+
+    p->code = inf_queue_next(p->queue, &event, 1, &p->n, -1, NULL);
+    return NULL;
+}
+
+static void who_waits_on_a_queue_leaves_when_it_ends(void **state)
+{
+    for (int by_context = 0; by_context < 2; by_context++) {
+        struct bench b;
+        struct puller p = {0};
+        inf_queue *q = NULL;
+
+        (void)state;
+        open_bench(&b, now);
+        q = p.queue = open_queue(b.ctx);
+        pthread_create(&p.thread, NULL, pull_queue, &p);
+        while (!is_pulled(q))
+            nap();
+        if (by_context)
+            close_all(b.ctx, b.p);
+        else
+            inf_queue_release(q);
+        pthread_join(p.thread, NULL);
+        assert_int_equal(p.code, INF_ERROR_STATE);
+        if (by_context)
+            inf_queue_release(q);
+        else
+            close_all(b.ctx, b.p);
+        assert_int_equal(mem_live(), 0);
+    }
+}
+
+static void a_queue_is_refused(void **state)
+{
+    struct bench b;
+    struct bench other;
+    inf_queue *q = NULL;
+    inf_callbacks c;
+    inf_event event;
+    size_t n = 0;
+
+    (void)state;
+    open_bench(&b, now);
+    open_bench(&other, now);
+    c = b.callbacks;
+    c.queue = open_queue(other.ctx);
+    refuse_functions(&b, c, "queue");
+    inf_queue_release(c.queue);
+    assert_int_equal(inf_context_close(other.ctx, NULL), INF_OK);
+    inf_provider_release(other.p);
+    c.queue = open_queue(b.ctx);
+    c.on_done = a_done;
+    refuse_functions(&b, c, "on_done");
+    inf_queue_release(c.queue);
+    assert_int_equal(inf_queue_create(NULL, b.ctx, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_queue_create(&q, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_queue_next(NULL, &event, 1, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_queue_fd(NULL), -1);
+    inf_queue_release(NULL);
+    assert_int_equal(inf_context_close_start(b.ctx, NULL, NULL, NULL), INF_OK);
+    assert_int_equal(inf_queue_create(&q, b.ctx, NULL), INF_ERROR_STATE);
+    assert_null(q);
+    close_bench(&b);
+}
+
 /* ------------------------------------------------------------------ closing without blocking */
 
 static void closed_is_the_last_event(void **state)
@@ -670,6 +907,13 @@ int main(void)
         cmocka_unit_test(close_drops_what_nobody_pulled),
         cmocka_unit_test(close_ends_a_pull_that_waits),
         cmocka_unit_test(functions_that_would_never_be_called_are_refused),
+        cmocka_unit_test(only_done_makes_one_event),
+        cmocka_unit_test(only_done_does_not_go_with_pieces),
+        cmocka_unit_test(each_queue_gets_its_own),
+        cmocka_unit_test(a_queue_with_events_left_stays_readable),
+        cmocka_unit_test(operations_outlive_their_queue),
+        cmocka_unit_test(who_waits_on_a_queue_leaves_when_it_ends),
+        cmocka_unit_test(a_queue_is_refused),
         cmocka_unit_test(closed_is_the_last_event),
         cmocka_unit_test(closing_wakes_who_waits_for_events),
         cmocka_unit_test(a_close_that_was_started_may_be_waited_for),
