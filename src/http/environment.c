@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
 
 /* ------------------------------------------------------------------ reading */
 
@@ -80,22 +83,62 @@ static bool copy(char **out, const char *value)
     return *out || !value;
 }
 
+const char *environment_ca_file(const char *own, const char *const *known)
+{
+    if (own && access(own, R_OK) == 0)
+        return own;
+    while (*known && access(*known, R_OK) != 0)
+        known++;
+    return *known;
+}
+
+/* NULL: libcurl's own is good, or there is none anywhere. */
+static const char *ca_file_elsewhere(void)
+{
+    static const char *const known[] = {
+        "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Arch, Gentoo */
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL */
+        "/etc/pki/tls/certs/ca-bundle.crt",                  /* older ones of these */
+        "/etc/ssl/ca-bundle.pem",                            /* openSUSE */
+        "/etc/ssl/cert.pem",                                 /* Alpine, the BSDs, macOS */
+        "/var/lib/ca-certificates/ca-bundle.pem",            /* SUSE */
+        NULL};
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    const char *own = curl->age >= CURLVERSION_SEVENTH ? curl->cainfo : NULL;
+    const char *found = environment_ca_file(own, known);
+
+    return own && found && strcmp(found, own) == 0 ? NULL : found;
+}
+
+/* CURL_CA_BUNDLE, else SSL_CERT_FILE and SSL_CERT_DIR, else what the system has. */
+static bool read_authorities(struct environment *e)
+{
+    const char *file = first_set("CURL_CA_BUNDLE", NULL);
+    const char *folder = NULL;
+
+    if (!file) {
+        file = first_set("SSL_CERT_FILE", NULL);
+        folder = first_set("SSL_CERT_DIR", NULL);
+        if (!file && !folder)
+            file = ca_file_elsewhere();
+    }
+    return copy(&e->ca_file, file) && copy(&e->ca_folder, folder);
+}
+
 int32_t environment_read(struct environment *e, inf_error *err)
 {
     /* Not HTTP_PROXY: a CGI program gets that from whoever asks it. */
     static const char *const http[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
     static const char *const https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
                                         NULL};
-    const char *bundle = first_set("CURL_CA_BUNDLE", NULL);
     int32_t code = INF_OK;
 
     *e = (struct environment){0};
     code = read_proxy(&e->http, http, err);
     if (code == INF_OK)
         code = read_proxy(&e->https, https, err);
-    if (code == INF_OK && (!copy(&e->no_proxy, first_set("no_proxy", "NO_PROXY")) ||
-                           !copy(&e->ca_file, bundle ? bundle : first_set("SSL_CERT_FILE", NULL)) ||
-                           !copy(&e->ca_folder, bundle ? NULL : first_set("SSL_CERT_DIR", NULL))))
+    if (code == INF_OK &&
+        (!copy(&e->no_proxy, first_set("no_proxy", "NO_PROXY")) || !read_authorities(e)))
         code = error_no_memory(err);
     if (code != INF_OK)
         environment_free(e);

@@ -25,6 +25,11 @@ struct environment {
 int32_t environment_read(struct environment *e, inf_error *err);
 void environment_free(struct environment *e);
 
+/* The file with the system's certificate authorities, for a libcurl that was built on another
+ * distribution: `own`, its own (may be NULL), when that can be read, else the first of a NULL-ended list
+ * that can; NULL when none can. */
+const char *environment_ca_file(const char *own, const char *const *known);
+
 /* The proxy for this URL; one whose url is NULL: none. INVALID_ARGUMENT when this URL would go
  * through one and the variable's value is none; the message names the variable, without secrets. */
 int32_t environment_proxy(const struct proxy **out, const struct environment *e,

@@ -14,7 +14,8 @@
  *
  * From the environment, read once when the client is made, as curl reads them: http_proxy,
  * https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY, no_proxy, NO_PROXY (names, suffixes, addresses,
- * CIDR, "*"); CURL_CA_BUNDLE, else SSL_CERT_FILE and SSL_CERT_DIR; else the system's store.
+ * CIDR, "*"); CURL_CA_BUNDLE, else SSL_CERT_FILE and SSL_CERT_DIR; else the system's store, where this
+ * or another distribution keeps it.
  *
  * Names. Literal addresses and localhost need no lookup. Other hosts are looked up on libuv's
  * thread pool (a fixed number of threads for the whole process), each host once however many

@@ -266,6 +266,52 @@ static void test_idle__connections_unused_for_a_while__closed_and_made_anew(void
     assert_int_equal(mem_live(), 0);
 }
 
+static void test_authorities__the_first_file_that_can_be_read(void **state)
+{
+    char there[] = "/tmp/inf-ca-XXXXXX";
+    int fd = mkstemp(there);
+    const char *const known[] = {"/nowhere/a.crt", there, "/nowhere/b.crt", NULL};
+    const char *const none[] = {"/nowhere/a.crt", NULL};
+    const char *own = "/dev/null";
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_ptr_equal(environment_ca_file(own, known), own);
+    assert_ptr_equal(environment_ca_file("/nowhere/own.crt", known), there);
+    assert_ptr_equal(environment_ca_file(NULL, known), there);
+    assert_null(environment_ca_file(NULL, none));
+    unlink(there);
+}
+
+static void test_authorities__the_environment_wins(void **state)
+{
+    struct environment e;
+
+    (void)state;
+    unsetenv("CURL_CA_BUNDLE");
+    setenv("SSL_CERT_FILE", "/some/file", 1);
+    setenv("SSL_CERT_DIR", "/some/folder", 1);
+    assert_int_equal(environment_read(&e, NULL), INF_OK);
+    assert_string_equal(e.ca_file, "/some/file");
+    assert_string_equal(e.ca_folder, "/some/folder");
+    environment_free(&e);
+    setenv("CURL_CA_BUNDLE", "/a/bundle", 1);
+    assert_int_equal(environment_read(&e, NULL), INF_OK);
+    assert_string_equal(e.ca_file, "/a/bundle");
+    assert_null(e.ca_folder);
+    environment_free(&e);
+    unsetenv("CURL_CA_BUNDLE");
+    unsetenv("SSL_CERT_FILE");
+    assert_int_equal(environment_read(&e, NULL), INF_OK);
+    assert_null(e.ca_file); /* a folder alone is not joined by a file of ours */
+    environment_free(&e);
+    unsetenv("SSL_CERT_DIR");
+    assert_int_equal(environment_read(&e, NULL), INF_OK);
+    assert_true(!e.ca_file || access(e.ca_file, R_OK) == 0);
+    environment_free(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +322,8 @@ int main(void)
         cmocka_unit_test(test_proxy__not_there__is_named_and_not_its_password),
         cmocka_unit_test(test_proxy__socks5h__the_name_goes_to_the_proxy),
         cmocka_unit_test(test_proxy__socks5__the_name_is_looked_up_here),
+        cmocka_unit_test(test_authorities__the_first_file_that_can_be_read),
+        cmocka_unit_test(test_authorities__the_environment_wins),
         cmocka_unit_test(test_idle__connections_unused_for_a_while__closed_and_made_anew),
     };
 
