@@ -86,6 +86,7 @@ static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *
 {
     static const struct engine_limits limits = {
         .max_slots = MAX_STREAMS, .max_context = 4096, .max_tokens = 512, .n_vocab = N_VOCAB};
+    static const struct scheduler_options options = {.prefill_chunk = 128};
 
     (void)ctx, (void)config;
     if (!free_engine_init(&engine, &limits))
@@ -94,7 +95,7 @@ static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *
     engine.step_us = STEP_US;
     engine.logits[7] = 1;
     *impl = &engine;
-    return scheduler_create(&scheduler, &engine.engine, 128, err);
+    return scheduler_create(&scheduler, &engine.engine, &options, err);
 }
 
 static void destroy(void *impl)

@@ -392,7 +392,7 @@ typedef struct inf_provider_config {
                           the control group (the container) */
     int32_t max_sequences;      /* requests decoded together; 1..64, default 16 */
     int32_t queue_limit;        /* requests waiting beyond those; default 1024 */
-    int32_t prefill_chunk;      /* prompt tokens a step while others decode; default 128 */
+    int32_t prefill_chunk;      /* prompt tokens a step while others decode, at most; default 128 */
     int32_t flash_attention;    /* enum inf_flash_attention */
     int32_t adapter_execution;  /* enum inf_adapter_execution */
     uint64_t kv_budget_bytes;   /* upper bound of KV cache memory; default 4 GiB. Fewer requests

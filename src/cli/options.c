@@ -158,7 +158,7 @@ static const struct option options[] = {
     {0, "queue-limit", NULL, NULL, "N", OPTION_I32, AT(queue_limit), ON_MODEL,
      "requests waiting beyond those; default 1024"},
     {0, "prefill-chunk", NULL, NULL, "N", OPTION_I32, AT(prefill_chunk), ON_MODEL,
-     "prompt tokens a step while others decode; default 128"},
+     "prompt tokens a step while others decode, at most; default 128"},
     {0, "flash-attention", NULL, NULL, "auto|on|off", OPTION_CHOICE, AT(flash_attention), ON_MODEL,
      "default auto"},
     {0, "adapter-execution", NULL, NULL, "auto|shared|native", OPTION_CHOICE, AT(adapter_execution),

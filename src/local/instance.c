@@ -46,6 +46,7 @@ static int32_t load(struct instance *i, inf_error *err)
 {
     const struct instance_options *o = &i->options;
     struct engine_options engine = {.max_context = o->facts->window, .kv_bytes = o->kv_bytes};
+    struct scheduler_options scheduler = {.prefill_chunk = o->config->prefill_chunk};
     int32_t code = o->tokenizer_only ? INF_OK : count_slots(o, &engine.max_slots, err);
 
     if (code == INF_OK)
@@ -53,7 +54,7 @@ static int32_t load(struct instance *i, inf_error *err)
     if (code == INF_OK && !o->tokenizer_only)
         code = make_engine(i, &engine, &i->engine, err);
     if (code == INF_OK && !o->tokenizer_only)
-        code = scheduler_create(&i->scheduler, &i->engine, o->config->prefill_chunk, err);
+        code = scheduler_create(&i->scheduler, &i->engine, &scheduler, err);
     return code;
 }
 

@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/context.h"
 #include "core/memory.h"
+#include "local/prefill.h"
 #include "local/slots.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@ struct list {
 
 struct scheduler {
     struct engine engine;
-    int32_t prefill_chunk;
+    struct scheduler_options options;
     pthread_t thread;
 
     pthread_mutex_t lock; /* guards the five below */
@@ -32,9 +33,16 @@ struct scheduler {
     struct slots slots;
     struct engine_row *rows;  /* (max_slots) */
     struct sequence **failed; /* (max_slots) rows of the call that are not finite */
+    struct prefill_pace pace;
+    int64_t turn; /* of prefilling: the next one's number */
 
     _Atomic int64_t steps, shared_steps, n_rows, requests, prefix_tokens, active, queued;
 };
+
+static int32_t min_i32(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
 
 static void list_init(struct list *l)
 {
@@ -143,6 +151,7 @@ static void place(struct scheduler *s, struct sequence *q, int32_t index)
     atomic_fetch_add_explicit(&s->active, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->prefix_tokens, q->n_prefix, memory_order_relaxed);
     q->prefill_started_us = clock_us();
+    q->prefill_turn = s->turn++;
     op_begin_work(q->op);
 }
 
@@ -304,52 +313,72 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
 
 /* ------------------------------------------------------------------ one turn */
 
-static bool reserve_context_for(struct scheduler *s, struct slot *slot, int32_t n_tokens)
+/* For all that the slot's sequence has now, so that a prompt makes the slots grow once. */
+static bool reserve_context_for(struct scheduler *s, struct slot *slot)
 {
     inf_error err = {0};
 
-    if (slots_reserve_context(&s->slots, slot->n + n_tokens, &err) == INF_OK)
+    if (slots_reserve_context(&s->slots, slot->sequence->n_tokens, &err) == INF_OK)
         return true;
     end_sequence(s, slot->sequence, INF_FINISH_NONE, &err);
     return false;
 }
 
-/* One call over the first run of neighbouring prompts, as many tokens of each as all still need
- * and the budget holds. Returns the tokens computed. */
-static int32_t prefill_run(struct scheduler *s, int32_t first, int32_t budget)
+static bool is_prompt(const struct slot *slot)
 {
-    int32_t n_tokens = INT32_MAX;
-    int32_t n = 0;
+    return slot->sequence && !is_decoding(slot);
+}
 
-    for (int32_t i = first; i < s->slots.n_active; i++) {
-        const struct slot *slot = slot_at(s, i);
+/* The slot whose prompt waits longest for its turn; -1: there is none. */
+static int32_t next_prompt(struct scheduler *s)
+{
+    int32_t best = -1;
 
-        if (!slot->sequence || is_decoding(slot) || (n > 0 && (n + 1) * 16 > budget))
-            break;
+    for (int32_t i = 0; i < s->slots.n_active; i++)
+        if (is_prompt(slot_at(s, i)) && (best < 0 || slot_at(s, i)->sequence->prefill_turn <
+                                                         slot_at(s, best)->sequence->prefill_turn))
+            best = i;
+    return best;
+}
+
+/* One call: n_tokens of the prompt in slot `first`, and of its neighbours that may have as many, as far
+ * as the budget goes. Returns the tokens computed, or 1. */
+static int32_t prefill_run(struct scheduler *s, int32_t first, int32_t n_tokens, int32_t budget)
+{
+    int64_t begin = 0;
+    int32_t n = 1;
+
+    while (first + n < s->slots.n_active && (n + 1) * n_tokens <= budget &&
+           is_prompt(slot_at(s, first + n)) &&
+           prefill_may_share(remaining(slot_at(s, first + n)), n_tokens))
         n++;
-        if (remaining(slot) < n_tokens)
-            n_tokens = remaining(slot);
-    }
-    if (n_tokens > budget / n)
-        n_tokens = budget / n;
-    for (int32_t i = first; i < first + n; i++)
-        if (!reserve_context_for(s, slot_at(s, i), n_tokens))
+    for (int32_t i = first; i < first + n; i++) {
+        if (!reserve_context_for(s, slot_at(s, i)))
             return 1;
+        slot_at(s, i)->sequence->prefill_turn = s->turn++;
+    }
+    begin = s->options.now_us();
     decode_slots(s, first, n, n_tokens);
+    prefill_pace_measured(&s->pace, n * n_tokens, s->options.now_us() - begin);
     return n * n_tokens;
 }
 
+/* As many calls as a step has time for, at least one. */
 static void prefill(struct scheduler *s, bool others_decode)
 {
-    int32_t budget = others_decode ? s->prefill_chunk : s->engine.limits.max_tokens;
+    int32_t most = s->engine.limits.max_tokens;
+    int32_t budget = prefill_pace_tokens(
+        &s->pace, others_decode ? min_i32(most, s->options.prefill_chunk) : most);
+    int64_t begin = s->options.now_us();
+    int32_t left = budget;
+    int32_t first = 0;
 
-    for (int32_t i = 0; i < s->slots.n_active && budget > 0;) {
-        const struct slot *slot = slot_at(s, i);
+    while ((first = next_prompt(s)) >= 0) {
+        int32_t n_tokens = min_i32(prefill_share(remaining(slot_at(s, first)), left), most);
 
-        if (slot->sequence && !is_decoding(slot))
-            budget -= prefill_run(s, i, budget);
-        else
-            i++;
+        if (left < budget && (n_tokens > left || s->options.now_us() - begin >= PREFILL_STEP_US))
+            break;
+        left -= prefill_run(s, first, n_tokens, left);
     }
 }
 
@@ -359,7 +388,7 @@ static void decode(struct scheduler *s)
         struct slot *slot = slot_at(s, i);
 
         if (is_decoding(slot))
-            reserve_context_for(s, slot, 1);
+            reserve_context_for(s, slot);
     }
     for (int32_t first = 0; first < s->slots.n_active; first++) {
         int32_t n = 0;
@@ -442,8 +471,8 @@ static int32_t start_worker(struct scheduler *s, inf_error *err)
     }
 }
 
-int32_t scheduler_create(struct scheduler **out, const struct engine *engine, int32_t prefill_chunk,
-                         inf_error *err)
+int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
+                         const struct scheduler_options *options, inf_error *err)
 {
     struct scheduler *s = mem_calloc(1, sizeof *s);
     int32_t code = INF_OK;
@@ -452,8 +481,9 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine, in
     if (!s)
         return error_no_memory(err);
     s->engine = *engine;
-    s->prefill_chunk = prefill_chunk < engine->limits.max_tokens ? prefill_chunk
-                                                                 : engine->limits.max_tokens;
+    s->options = *options;
+    if (!s->options.now_us)
+        s->options.now_us = clock_us;
     list_init(&s->incoming);
     list_init(&s->waiting);
     s->tasks_end = &s->tasks;

@@ -2,8 +2,8 @@
  * scheduler: continuous batching over an engine, on one worker thread that owns it.
  *
  * Each step decodes one token of every running sequence in one call, whatever adapters they use,
- * then a bounded chunk of the prompts that wait to be prefilled; new sequences join, cancelled ones
- * leave, between steps. Finished sequences leave their KV behind in their slot, and a later
+ * then what there is time for of the prompts that wait to be prefilled, in turns; new sequences join,
+ * cancelled ones leave, between steps. Finished sequences leave their KV behind in their slot, and a later
  * sequence of the same (adapter generation, scale) starts from the longest common prefix.
  *
  * Slots in use are always the first ones: decoding sequences first, then prefilling ones, so that
@@ -33,10 +33,14 @@ struct scheduler_task {
     void *owner; /* of the task, for run */
 };
 
-/* Starts the worker. prefill_chunk: prompt tokens a step while others decode. STATE when no thread
- * can be had, NO_MEMORY. */
-int32_t scheduler_create(struct scheduler **out, const struct engine *engine, int32_t prefill_chunk,
-                         inf_error *err);
+struct scheduler_options {
+    int32_t prefill_chunk;   /* prompt tokens a step while others decode, at most but for a block */
+    int64_t (*now_us)(void); /* what calls are timed with; NULL: clock_us */
+};
+
+/* Starts the worker. STATE when no thread can be had, NO_MEMORY. */
+int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
+                         const struct scheduler_options *options, inf_error *err);
 
 /* Hands a sequence over. */
 void scheduler_submit(struct scheduler *s, struct sequence *sequence);

@@ -384,10 +384,23 @@ static void release_four(inf_op **ops)
         inf_op_release(ops[i]);
 }
 
+/* The first block of a prompt goes alone: it shows how much a step has time for. */
+static void measure_pace(struct bench *b)
+{
+    char text[101];
+    inf_request request = greedy(text, 1, NULL);
+
+    memset(text, 'Z', 100);
+    text[100] = '\0';
+    request.prompt = inf_str(text);
+    inf_op_release(run(b, &request));
+}
+
 /* The same, again from the start until one batch had all four: on a busy machine one may come late. */
 static void run_four_together(struct bench *b, const char *prompt, float scale, inf_op **ops)
 {
     for (int attempt = 0; attempt < 50; attempt++) {
+        measure_pace(b);
         run_four(b, prompt, "bad", scale, 1, ops);
         if (result_of(ops[0]).mean_rows == 4 && result_of(ops[1]).mean_rows == 4 &&
             result_of(ops[3]).mean_rows == 4)
@@ -449,6 +462,49 @@ static void check_overflow(int32_t flash_attention, size_t prompt_len)
     free(prompt);
 }
 
+/* Beside one that decodes a prompt goes in blocks of 64, alone in larger calls. */
+static void test_prefill__beside_one_that_decodes__has_the_same_bits(void **state)
+{
+    struct bench b;
+    inf_provider_config config = subject_config();
+    char text[231];
+    inf_request request = greedy(text, 1, NULL);
+    inf_request long_one = greedy("Z", 3000, NULL);
+    inf_op *alone = NULL;
+    inf_op *beside = NULL;
+    inf_op *other = NULL;
+    inf_error err;
+
+    (void)state;
+    for (int i = 0; i < 230; i++)
+        text[i] = (char)('a' + (i * 7 + i / 5) % 26);
+    text[230] = '\0';
+    request.prompt = inf_str(text);
+    request.logprobs = (inf_maybe_i32){true, 5};
+    long_one.ignore_eos = true;
+    config.flash_attention = INF_FLASH_ATTENTION_ON;
+    config.prefill_chunk = 64;
+    open_bench(&b, &config);
+    measure_pace(&b);
+    alone = run(&b, &request);
+    assert_int_equal(inf_provider_unload(b.provider, NULL), INF_OK); /* no prefix kept */
+    measure_pace(&b);
+    assert_int_equal(inf_generate_start(&other, b.provider, &long_one, NULL, &err), INF_OK);
+    while (stats_of(&b).steps < 5) /* it decodes */
+        usleep(100);
+    beside = run(&b, &request);
+    assert_false(inf_op_poll(other));
+    assert_int_equal(result_of(alone).prefix_tokens, 0);
+    assert_int_equal(result_of(beside).prefix_tokens, 0);
+    assert_int_equal(result_of(alone).steps, 1);
+    assert_true(result_of(beside).steps > 1);
+    assert_bit_for_bit(alone, beside);
+    inf_op_release(alone);
+    inf_op_release(beside);
+    inf_op_release(other);
+    close_bench(&b);
+}
+
 static void test_overflow__short_prompt__ends_its_row_alone(void **state)
 {
     (void)state;
@@ -459,8 +515,8 @@ static void test_overflow__short_prompt__ends_its_row_alone(void **state)
 static void test_overflow__long_prompt__ends_its_row_alone(void **state)
 {
     (void)state;
-    check_overflow(INF_FLASH_ATTENTION_ON, 120);
-    check_overflow(INF_FLASH_ATTENTION_OFF, 120);
+    check_overflow(INF_FLASH_ATTENTION_ON, 80);
+    check_overflow(INF_FLASH_ATTENTION_OFF, 80);
 }
 
 static void test_overflow__while_others_decode__they_go_on(void **state)
@@ -629,6 +685,7 @@ int main(void)
         cmocka_unit_test(test_batch__concurrent_requests__share_steps),
         cmocka_unit_test(test_batch__queue_full__is_refused_at_once),
         cmocka_unit_test(test_prefix__same_prompt_again__is_not_computed_again),
+        cmocka_unit_test(test_prefill__beside_one_that_decodes__has_the_same_bits),
         cmocka_unit_test(test_overflow__short_prompt__ends_its_row_alone),
         cmocka_unit_test(test_overflow__long_prompt__ends_its_row_alone),
         cmocka_unit_test(test_overflow__while_others_decode__they_go_on),

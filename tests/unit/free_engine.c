@@ -14,6 +14,13 @@
 #include <string.h>
 #include <time.h>
 
+static _Atomic int64_t clock_now_us;
+
+int64_t free_clock_us(void)
+{
+    return atomic_load(&clock_now_us);
+}
+
 static void complain(struct free_engine *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -208,6 +215,12 @@ static void set_logits(struct free_engine *e, const struct engine_row *row, int3
     e->wanted[i] = row->want_logits;
 }
 
+/* How a token is computed: from 64 rows on in tiles of 64, below in one piece. */
+static uint64_t kernel(int32_t t, int32_t n_tokens)
+{
+    return n_tokens < 64 ? (uint64_t)n_tokens : 64 + (uint64_t)t % 64;
+}
+
 static void compute_row(struct free_engine *e, const struct engine_row *row, int32_t i,
                         int32_t n_tokens)
 {
@@ -216,7 +229,10 @@ static void compute_row(struct free_engine *e, const struct engine_row *row, int
     for (int32_t t = 0; t < n_tokens; t++) {
         uint64_t sum = slot->n ? slot->cells[slot->n - 1].sum : 0;
 
-        slot->cells[slot->n++] = next_cell(sum, row->tokens[t], row->adapter, row->scale);
+        slot->cells[slot->n] = next_cell(sum, row->tokens[t], row->adapter, row->scale);
+        if (e->cuts_show)
+            slot->cells[slot->n].sum = mix(slot->cells[slot->n].sum, kernel(t, n_tokens));
+        slot->n++;
     }
     if (nature(row->adapter)->overflows || nature(row->adapter)->leaves_dirt)
         slot->dirty = true;
@@ -234,6 +250,7 @@ static int32_t free_decode(void *engine, const struct engine_row *rows, int32_t 
         nanosleep(&(struct timespec){0, e->step_us * 1000L}, NULL);
     if (e->blind)
         return error_none(err);
+    atomic_fetch_add(&clock_now_us, (int64_t)e->token_us * n_rows * n_tokens);
     forget_logits(e);
     check_decode(e, rows, n_rows, n_tokens);
     if (e->complaint[0]) /* nothing that follows would make sense */

@@ -72,9 +72,11 @@ struct free_engine {
     struct engine engine; /* for whoever uses it */
 
     /* How it behaves; for the test to set, in on_call too. */
-    int32_t step_us;                  /* what a decode takes */
-    bool blind;                       /* remembers and checks nothing: always the same logits */
-    bool refuses_truncate;            /* it keeps nothing, as a sliding window may */
+    int32_t step_us;       /* what a decode takes */
+    int32_t token_us;      /* what it takes a token, by free_clock_us alone */
+    bool cuts_show;        /* a cell's sum depends on the cut of its prompt, as ggml's results do */
+    bool blind;            /* remembers and checks nothing: always the same logits */
+    bool refuses_truncate; /* it keeps nothing, as a sliding window may */
     int32_t fail_nth[FREE_KINDS];     /* the nth call of the kind from now fails; 0: none does */
     uint64_t failing_generation;      /* decode calls with a row of it fail; 0: none */
     int32_t nan_rows[FREE_N_VOCAB];   /* by name: so many rows with logits get NaN; -1: all */
@@ -93,6 +95,9 @@ struct free_engine {
     bool wanted[FREE_MAX_SLOTS]; /* rows whose logits may be read */
     float *logits;               /* (FREE_MAX_SLOTS, n_vocab) */
 };
+
+/* A clock that only decode calls advance, by token_us a token. */
+int64_t free_clock_us(void);
 
 /* false when out of memory. n_vocab: FREE_N_VOCAB unless it is blind. */
 bool free_engine_init(struct free_engine *e, const struct engine_limits *limits);

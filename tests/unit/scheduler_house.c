@@ -11,6 +11,8 @@
 
 /* ------------------------------------------------------------------ the house */
 
+const struct scheduler_options house_options = {.prefill_chunk = CHUNK, .now_us = free_clock_us};
+
 void open_house(struct house *h, int32_t max_slots)
 {
     struct engine_limits limits = {.max_slots = max_slots,
@@ -26,7 +28,7 @@ void open_house(struct house *h, int32_t max_slots)
     h->e.arg = h;
     assert_int_equal(inf_context_create(&h->ctx, NULL, NULL), INF_OK);
     assert_int_equal(registry_create(&h->adapters, &none, free_adapter_destroy, NULL), INF_OK);
-    assert_int_equal(scheduler_create(&h->s, &h->e.engine, CHUNK, NULL), INF_OK);
+    assert_int_equal(scheduler_create(&h->s, &h->e.engine, &house_options, NULL), INF_OK);
 }
 
 struct scheduler_stats drain(struct house *h)

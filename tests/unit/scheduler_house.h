@@ -13,7 +13,7 @@
 #include "core/provider_state.h"
 #include "local/scheduler.h"
 
-enum { CHUNK = 32, MAX_TOKENS = 512, MAX_TEXT = 1100 };
+enum { CHUNK = 64, MAX_TOKENS = 512, MAX_TEXT = 1100 };
 
 struct house {
     struct free_engine e; /* on_call's argument is the house */
@@ -43,6 +43,7 @@ struct guest {
     int64_t timeout_ms;  /* 0 stands for none */
 };
 
+extern const struct scheduler_options house_options;
 void open_house(struct house *h, int32_t max_slots);
 /* Lets everything end, and the worker. From then on the record is the test's to read. */
 struct scheduler_stats drain(struct house *h);

@@ -94,12 +94,12 @@ static void test_different_adapters__share_every_step(void **state)
 
 static void test_long_prompt__is_prefilled_in_chunks__streams_go_on_each_step(void **state)
 {
-    char prompt[101];
+    char prompt[301];
     struct house h;
     inf_op *a = NULL;
 
     (void)state;
-    fill_text(prompt, 'B', 100);
+    fill_text(prompt, 'B', 300);
     open_house(&h, 4);
     h.at = 1;
     h.prompt = prompt;
@@ -109,36 +109,36 @@ static void test_long_prompt__is_prefilled_in_chunks__streams_go_on_each_step(vo
     assert_answered(&h, h.op, prompt, 3);
     drain(&h);
     assert_string_equal(who_and_how_many(&h),
-                        "A:3 A:1 B:32 A:1 B:32 A:1 B:32 A:1 B:4 AB:1 AB:1 A:1");
+                        "A:3 A:1 B:64 A:1 B:64 A:1 B:64 A:1 B:108 AB:1 AB:1 A:1");
     close_house(&h);
 }
 
 /* The budget of a step is one, however many prompts wait. */
-static void test_two_long_prompts__share_the_chunk(void **state)
+static void test_two_long_prompts__take_turns(void **state)
 {
-    char prompts[2][41];
+    char prompts[2][201];
     struct house h;
     inf_op *ops[3];
 
     (void)state;
-    fill_text(prompts[0], 'B', 40);
-    fill_text(prompts[1], 'C', 40);
+    fill_text(prompts[0], 'B', 200);
+    fill_text(prompts[1], 'C', 150);
     open_house(&h, 4);
     hold(&h);
-    ops[0] = ask(&h, "A", 6);
+    ops[0] = ask(&h, "A", 7);
     for (int i = 0; i < 2; i++)
         ops[i + 1] = ask(&h, prompts[i], 1);
     let_go(&h);
-    assert_answered(&h, ops[0], "A", 6);
+    assert_answered(&h, ops[0], "A", 7);
     for (int i = 0; i < 2; i++)
         assert_answered(&h, ops[i + 1], prompts[i], 1);
     drain(&h);
-    assert_string_equal(who_and_how_many(&h), "BC:16 A:1 BC:16 A:1 BC:8 A:1 A:1 A:1 A:1");
+    assert_string_equal(who_and_how_many(&h),
+                        "B:64 A:1 C:64 A:1 B:64 A:1 C:86 A:1 B:72 A:1 A:1 A:1");
     close_house(&h);
 }
 
-/* What is left of a chunk may be more than the next prompt still needs. */
-static void test_rest_of_the_chunk__takes_no_more_than_the_prompt_has(void **state)
+static void test_short_prompts__are_not_cut(void **state)
 {
     char prompts[2][15];
     struct house h;
@@ -157,8 +157,84 @@ static void test_rest_of_the_chunk__takes_no_more_than_the_prompt_has(void **sta
     for (int i = 0; i < 2; i++)
         assert_answered(&h, ops[i + 1], prompts[i], 1);
     drain(&h);
-    assert_string_equal(who_and_how_many(&h), "BC:10 C:4 A:1 A:1 A:1");
+    assert_string_equal(who_and_how_many(&h), "B:10 C:14 A:1 A:1 A:1");
     close_house(&h);
+}
+
+/* A tenth of a second is 250 tokens, once the first block has shown it: 4 blocks. */
+static void test_slow_engine__a_step_takes_a_tenth_of_a_second(void **state)
+{
+    char prompt[501];
+    struct house h;
+    inf_op *op = NULL;
+
+    (void)state;
+    fill_text(prompt, 'A', 500);
+    open_house(&h, 4);
+    h.e.token_us = 400;
+    op = ask(&h, prompt, 2);
+    assert_answered(&h, op, prompt, 2);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "A:64 A:256 A:180 A:1");
+    close_house(&h);
+}
+
+/* The answers to prompts of all lengths, some of which share calls, while another decodes or not, by an
+ * engine whose results depend on the cut. Into `text`; the calls into `calls`. */
+static void answer_all_lengths(int32_t token_us, bool others_decode, char *text, char *calls)
+{
+    static const int32_t lengths[] = {2,   63,  64,  65,  127, 128, 129, 191,
+                                      192, 193, 300, 300, 300, 512, 700, 1000};
+    enum { N = sizeof lengths / sizeof *lengths };
+    inf_op *ops[N];
+    inf_op *other = NULL;
+    struct house h;
+
+    open_house(&h, 16);
+    h.e.token_us = token_us;
+    h.e.cuts_show = true;
+    hold(&h);
+    if (others_decode)
+        other = ask(&h, "A", 200);
+    for (int i = others_decode; i < N; i++) {
+        char prompt[1001];
+
+        fill_text(prompt, (char)('B' + i), lengths[i]);
+        ops[i] = ask(&h, prompt, 8);
+    }
+    let_go(&h);
+    for (int i = others_decode; i < N; i++) {
+        assert_int_equal(inf_op_wait(ops[i], -1, NULL), INF_OK);
+        assert_int_equal(result_of(ops[i]).text.len, 8);
+        memcpy(text + i * 8, result_of(ops[i]).text.data, 8);
+        inf_op_release(ops[i]);
+    }
+    inf_op_release(other);
+    drain(&h);
+    strcpy(calls, who_and_how_many(&h));
+    close_house(&h);
+}
+
+static void test_results__do_not_depend_on_the_pace_or_the_company(void **state)
+{
+    static const int32_t paces[] = {0, 300, 500, 1000, 20000};
+    enum { N_TEXT = 16 * 8, N_CALLS = 4096 };
+    char expected[N_TEXT] = "";
+    char before[N_CALLS] = "";
+
+    (void)state;
+    answer_all_lengths(0, false, expected, before);
+    for (int i = 0; i < 10; i++) {
+        char text[N_TEXT];
+        char calls[N_CALLS] = "";
+
+        memcpy(text, expected, sizeof text);
+        answer_all_lengths(paces[i / 2], i % 2, text, calls);
+        assert_memory_equal(text, expected, sizeof text);
+        if (i % 2 == 0 && i > 0 && paces[i / 2] < 20000)
+            assert_string_not_equal(calls, before); /* the pace had an effect */
+        strcpy(before, calls);
+    }
 }
 
 static void test_nobody_decodes__prompts_take_the_whole_call(void **state)
@@ -173,7 +249,7 @@ static void test_nobody_decodes__prompts_take_the_whole_call(void **state)
     op = ask(&h, prompt, 2);
     assert_answered(&h, op, prompt, 2);
     drain(&h);
-    assert_string_equal(who_and_how_many(&h), "A:512 A:488 A:1");
+    assert_string_equal(who_and_how_many(&h), "A:64 A:512 A:424 A:1");
     assert_int_equal(h.e.n_context, 1024); /* grown by doubling, once for each time it was needed */
     close_house(&h);
 }
@@ -182,7 +258,7 @@ static void test_prompts_together__are_prefilled_in_one_call(void **state)
 {
     struct house h;
     inf_op *ops[3];
-    static const char *const prompts[] = {"Annabel", "Bob", "Carola"};
+    static const char *const prompts[] = {"Annabel", "Barbara", "Carolas"};
 
     (void)state;
     open_house(&h, 4);
@@ -193,7 +269,7 @@ static void test_prompts_together__are_prefilled_in_one_call(void **state)
     for (int i = 0; i < 3; i++)
         assert_answered(&h, ops[i], prompts[i], 2);
     drain(&h);
-    assert_memory_equal(who_and_how_many(&h), "ABC:3 ", 6);
+    assert_string_equal(who_and_how_many(&h), "ABC:7 ABC:1");
     close_house(&h);
 }
 
@@ -339,6 +415,28 @@ static void test_cancel__while_prefilling__computes_no_further_chunk(void **stat
     assert_ends(&h, h.op, &a, INF_ERROR_CANCELLED);
     drain(&h);
     assert_int_equal(count_calls(&h, FREE_DECODE), 1);
+    close_house(&h);
+}
+
+/* A prompt of 40 s, cancelled in its third step. */
+static void test_cancel__of_a_slow_prefill__ends_with_the_step(void **state)
+{
+    char prompt[1001];
+    struct guest a = {.prompt = prompt, .max_tokens = 5};
+    struct house h;
+
+    (void)state;
+    fill_text(prompt, 'A', 1000);
+    open_house(&h, 4);
+    h.e.token_us = 40000;
+    h.at = 2;
+    h.e.on_call = cancel_at;
+    hold(&h);
+    h.op = submit(&h, &a);
+    let_go(&h);
+    assert_ends(&h, h.op, &a, INF_ERROR_CANCELLED);
+    drain(&h);
+    assert_string_equal(who_and_how_many(&h), "A:64 A:64 A:64");
     close_house(&h);
 }
 
@@ -709,8 +807,10 @@ int main(void)
         cmocka_unit_test(test_new_request__joins_at_the_next_step),
         cmocka_unit_test(test_different_adapters__share_every_step),
         cmocka_unit_test(test_long_prompt__is_prefilled_in_chunks__streams_go_on_each_step),
-        cmocka_unit_test(test_two_long_prompts__share_the_chunk),
-        cmocka_unit_test(test_rest_of_the_chunk__takes_no_more_than_the_prompt_has),
+        cmocka_unit_test(test_two_long_prompts__take_turns),
+        cmocka_unit_test(test_short_prompts__are_not_cut),
+        cmocka_unit_test(test_slow_engine__a_step_takes_a_tenth_of_a_second),
+        cmocka_unit_test(test_results__do_not_depend_on_the_pace_or_the_company),
         cmocka_unit_test(test_nobody_decodes__prompts_take_the_whole_call),
         cmocka_unit_test(test_prompts_together__are_prefilled_in_one_call),
         cmocka_unit_test(test_full_house__the_rest_waits__in_order),
@@ -719,6 +819,7 @@ int main(void)
         cmocka_unit_test(test_end__by_the_models_end_the_length_or_a_stop_string),
         cmocka_unit_test(test_cancel__running__leaves_at_the_next_step_with_its_text),
         cmocka_unit_test(test_cancel__while_prefilling__computes_no_further_chunk),
+        cmocka_unit_test(test_cancel__of_a_slow_prefill__ends_with_the_step),
         cmocka_unit_test(test_cancel__waiting__is_never_computed_and_does_not_wait),
         cmocka_unit_test(test_cancel__before_it_is_taken),
         cmocka_unit_test(test_timeout__running__ends_with_its_text),

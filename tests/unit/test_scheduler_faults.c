@@ -241,14 +241,14 @@ static void test_create__nothing_to_be_had__an_error_and_nothing_left(void **sta
     assert_true(free_engine_init(&e, &limits));
     for (int64_t nth = 1; code != INF_OK; nth++) {
         mem_fail_nth(nth);
-        code = scheduler_create(&s, &e.engine, CHUNK, &err);
+        code = scheduler_create(&s, &e.engine, &house_options, &err);
         mem_fail_nth(0);
         assert_true(code == INF_OK ? s != NULL : !s && code == INF_ERROR_NO_MEMORY);
         scheduler_drain_and_free(s, NULL);
         assert_int_equal(mem_live(), live);
     }
     e.fail_nth[FREE_RESERVE] = 1;
-    assert_int_equal(scheduler_create(&s, &e.engine, CHUNK, &err), INF_ERROR_BACKEND);
+    assert_int_equal(scheduler_create(&s, &e.engine, &house_options, &err), INF_ERROR_BACKEND);
     assert_null(s);
     assert_int_equal(mem_live(), live);
     free_engine_free(&e);
