@@ -4,8 +4,8 @@
     bench/compare.py --before BUILD --after BUILD --model GGUF [--rounds N] [--threads N]
 
 BUILD: where `make bench` (or `make build` and the target `bench`) built. Every row interleaves the two,
-round after round; a cell is the median of the rounds with the lowest and the highest, the ratio the
-median of the rounds' own ratios: above 1, after is the larger. No peers are needed.
+round after round, with a pause before each; a cell is the median of the rounds with the lowest and the
+highest, the ratio the median of the rounds' own ratios: above 1, after is the larger. No peers are needed.
 """
 import argparse
 import json
@@ -13,6 +13,11 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
+
+
+# ggml's idle workers spin for up to 0.4 s after a graph: whoever is measured then shares a core.
+PAUSE_S = 0.6
 
 
 class Side:
@@ -101,6 +106,7 @@ def main():
             values = ([], [])
             for i in range(o.rounds):
                 for k in (0, 1) if i % 2 else (1, 0):
+                    time.sleep(PAUSE_S)
                     values[k].append(measure(sides[k]))
             ratio = statistics.median(b / a for a, b in zip(*values))
             print(f"| {what} | {spread(values[0])} | {spread(values[1])} | {ratio:.3f} |", flush=True)

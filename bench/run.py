@@ -36,8 +36,8 @@ def ratio(ours, theirs):
 class Driver:
     """bench/driver.c: the library."""
 
-    def __init__(self, o, model):
-        self.process = subprocess.Popen([f"{o.build}/bench/bench-driver", model, str(o.threads)],
+    def __init__(self, o, model, threads=None):
+        self.process = subprocess.Popen([f"{o.build}/bench/bench-driver", model, str(threads or o.threads)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, *words):
@@ -121,11 +121,11 @@ class Server:
         self.process.wait()
 
 
-def llama_bench(o, model, prompt, tokens):
+def llama_bench(o, model, prompt, tokens, threads=None):
     """Tokens a second of one repetition after its own warm-up."""
-    output = subprocess.run([f"{o.peers}/bin/llama-bench", "-m", model, "-t", str(o.threads), "-p",
-                             str(prompt), "-n", str(tokens), "-r", "1", "-o", "json"],
-                            check=True, capture_output=True).stdout
+    output = subprocess.run([f"{o.peers}/bin/llama-bench", "-m", model, "-t",
+                             str(threads or o.threads), "-p", str(prompt), "-n", str(tokens), "-r", "1",
+                             "-o", "json"], check=True, capture_output=True).stdout
     return json.loads(output)[0]["avg_ts"]
 
 
@@ -295,8 +295,53 @@ def token_cost(o):
         print(f"| {streams} | {spread(values)} |", flush=True)
 
 
+class Load:
+    """So many processes that do nothing but keep a core busy."""
+
+    def __init__(self, n):
+        self.processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                          for _ in range(n)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for p in self.processes:
+            p.kill()
+            p.wait()
+
+
+BUSY_TOKENS = 48
+BUSY_SETTLES_S = 3  # the choice of threads, and the system's own balance
+
+
+def busy(o):
+    print(f"\n### On a busy machine: one stream of {BUSY_TOKENS} tokens, tok/s, beside busy processes\n")
+    print("| busy processes | inference | with --threads 1 | llama-bench | its -t 1 | of idle | "
+          "of --threads 1 |\n|---|---|---|---|---|---|---|")
+    drivers = [Driver(o, o.model), Driver(o, o.model, 1)]
+    idle = None
+    for n in (0, 1, o.threads):
+        rows = [[], [], [], []]
+        with Load(n):
+            for d in drivers:
+                end = time.monotonic() + BUSY_SETTLES_S
+                while time.monotonic() < end:
+                    d.ask("decode", 16)
+            for _ in range(o.rounds):
+                for i, d in enumerate(drivers):
+                    rows[i].append(d.ask("decode", BUSY_TOKENS)["tokens_per_second"])
+                rows[2].append(llama_bench(o, o.model, 0, BUSY_TOKENS))
+                rows[3].append(llama_bench(o, o.model, 0, BUSY_TOKENS, 1))
+        idle = idle or statistics.median(rows[0])
+        print(f"| {n} | " + " | ".join(spread(r) for r in rows) +
+              f" | {statistics.median(rows[0]) / idle:.2f} | {ratio(rows[0], rows[1]):.2f} |", flush=True)
+    for d in drivers:
+        d.close()
+
+
 SECTIONS = {"one": one_stream, "eight": eight_requests, "curve": curve, "prefill": prefill,
-            "thousand": thousand, "loading": loading, "token": token_cost}
+            "thousand": thousand, "loading": loading, "token": token_cost, "busy": busy}
 
 
 def main():
