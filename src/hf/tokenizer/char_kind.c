@@ -1,39 +1,33 @@
-/* char_kind: see the header. The tables are utf8proc's. */
+/* char_kind: see the header. What is no class of a regular expression is utf8proc's. */
 #include "hf/tokenizer/char_kind.h"
 
+#include "hf/tokenizer/char_tables.h"
+
+#include <pthread.h>
+#include <string.h>
 #include <utf8proc.h>
 
-static const uint8_t of_category[] = {
-    [UTF8PROC_CATEGORY_LU] = CHAR_LETTER | CHAR_UPPER,
-    [UTF8PROC_CATEGORY_LL] = CHAR_LETTER | CHAR_LOWER,
-    [UTF8PROC_CATEGORY_LT] = CHAR_LETTER | CHAR_UPPER,
-    [UTF8PROC_CATEGORY_LM] = CHAR_LETTER,
-    [UTF8PROC_CATEGORY_LO] = CHAR_LETTER,
-    [UTF8PROC_CATEGORY_MN] = CHAR_MARK,
-    [UTF8PROC_CATEGORY_MC] = CHAR_MARK,
-    [UTF8PROC_CATEGORY_ME] = CHAR_MARK,
-    [UTF8PROC_CATEGORY_ND] = CHAR_NUMBER,
-    [UTF8PROC_CATEGORY_NL] = CHAR_NUMBER,
-    [UTF8PROC_CATEGORY_NO] = CHAR_NUMBER,
-    [UTF8PROC_CATEGORY_PC] = CHAR_PUNCT,
-    [UTF8PROC_CATEGORY_PD] = CHAR_PUNCT,
-    [UTF8PROC_CATEGORY_PS] = CHAR_PUNCT,
-    [UTF8PROC_CATEGORY_PE] = CHAR_PUNCT,
-    [UTF8PROC_CATEGORY_PI] = CHAR_PUNCT,
-    [UTF8PROC_CATEGORY_PF] = CHAR_PUNCT,
-    [UTF8PROC_CATEGORY_PO] = CHAR_PUNCT,
-    [UTF8PROC_CATEGORY_SM] = CHAR_SYMBOL,
-    [UTF8PROC_CATEGORY_SC] = CHAR_SYMBOL,
-    [UTF8PROC_CATEGORY_SK] = CHAR_SYMBOL,
-    [UTF8PROC_CATEGORY_SO] = CHAR_SYMBOL,
-    [UTF8PROC_CATEGORY_CO] = CHAR_OTHER,
-};
+uint8_t char_class_table[CHAR_CODES];
 
-unsigned char_classes(uint32_t c)
+static pthread_once_t spread_once = PTHREAD_ONCE_INIT;
+
+static void spread(void)
 {
-    unsigned category = (unsigned)utf8proc_category((utf8proc_int32_t)c);
+    static const uint16_t spaces[][2] = {
+        {9, 13},          {' ', ' '},       {0x85, 0x85},     {0xa0, 0xa0},     {0x1680, 0x1680},
+        {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f}, {0x3000, 0x3000}};
 
-    return of_category[category] | (char_is_space(c) ? CHAR_SPACE : 0u);
+    for (size_t i = 0; i < char_runs_n; i++)
+        memset(char_class_table + char_runs[i].first, char_runs[i].kind & ~RUN_MODIFIER,
+               char_runs[i].last + 1 - char_runs[i].first);
+    for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++)
+        for (uint32_t c = spaces[i][0]; c <= spaces[i][1]; c++)
+            char_class_table[c] |= CHAR_SPACE;
+}
+
+void char_kinds_init(void)
+{
+    pthread_once(&spread_once, spread);
 }
 
 /* Circled and squared letters, which are alphabetic though they are symbols. */

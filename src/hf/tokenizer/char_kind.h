@@ -1,6 +1,6 @@
 /*
  * char_kind: kinds of characters as the tokenizers library's regular expressions and functions
- * understand them. Pure functions.
+ * understand them. The tables are spread out once, by char_kinds_init; then any thread may read them.
  */
 #ifndef INF_HF_TOKENIZER_CHAR_KIND_H
 #define INF_HF_TOKENIZER_CHAR_KIND_H
@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 enum char_class {
-    CHAR_OTHER = 0,
     CHAR_LETTER = 1 << 0, /* L */
     CHAR_NUMBER = 1 << 1, /* N */
     CHAR_SPACE = 1 << 2,  /* White_Space */
@@ -17,16 +16,23 @@ enum char_class {
     CHAR_PUNCT = 1 << 4,  /* P */
     CHAR_SYMBOL = 1 << 5, /* S */
     CHAR_UPPER = 1 << 6,  /* Lu, Lt */
-    CHAR_LOWER = 1 << 7,  /* Ll; letters that are neither are Lm and Lo */
+    CHAR_LOWER = 1 << 7   /* Ll; letters that are neither are Lm and Lo */
 };
 
-unsigned char_classes(uint32_t c);
+enum { CHAR_CODES = 0x110000 };
+
+/* Before anything below. Again is nothing. */
+void char_kinds_init(void);
+
+extern uint8_t char_class_table[CHAR_CODES]; /* read it through this: */
+static inline unsigned char_classes(uint32_t c)
+{
+    return char_class_table[c];
+}
 
 static inline bool char_is_space(uint32_t c)
 {
-    return c < 0x80 ? c == ' ' || (c >= 9 && c <= 13)
-                    : c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-                          c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+    return char_classes(c) & CHAR_SPACE;
 }
 
 bool char_is_word(uint32_t c);        /* \w */

@@ -5,6 +5,8 @@
 #include "hf/tokenizer/regex_syntax.h"
 
 #include "core/ascii.h"
+#include "hf/tokenizer/char_kind.h"
+#include "hf/tokenizer/char_tables.h"
 
 #include <string.h>
 
@@ -80,28 +82,81 @@ static const struct {
     {'R', "\\R", NULL},
 };
 
-/* \p{Name}, \P{Name}, \p{^Name}: names that PCRE2 has otherwise. */
-static bool write_property(struct writing *w)
+/* A run is of a category; its bits that `value` has say so. */
+static const struct {
+    const char *name;
+    unsigned mask, value;
+} categories[] = {{"L", CHAR_LETTER, CHAR_LETTER},
+                  {"N", CHAR_NUMBER, CHAR_NUMBER},
+                  {"M", CHAR_MARK, CHAR_MARK},
+                  {"P", CHAR_PUNCT, CHAR_PUNCT},
+                  {"S", CHAR_SYMBOL, CHAR_SYMBOL},
+                  {"Lu", CHAR_UPPER, CHAR_UPPER},
+                  {"Ll", CHAR_LOWER, CHAR_LOWER},
+                  {"Lm", RUN_MODIFIER, RUN_MODIFIER},
+                  {"Lo", CHAR_LETTER | CHAR_UPPER | CHAR_LOWER | RUN_MODIFIER, CHAR_LETTER}};
+
+/* The characters of a category that PCRE2 may be too old for. */
+static bool write_newer(struct writing *w, const char *name, size_t len)
+{
+    for (size_t c = 0; c < sizeof categories / sizeof categories[0]; c++) {
+        if (strlen(categories[c].name) != len || memcmp(categories[c].name, name, len) != 0)
+            continue;
+        for (size_t i = 0; i < char_runs_newer_n; i++) {
+            const struct char_run *run = char_runs_newer + i;
+
+            if ((run->kind & categories[c].mask) == categories[c].value &&
+                !buffer_printf(w->out, "\\x{%x}-\\x{%x}", (unsigned)run->first,
+                               (unsigned)run->last)) {
+                w->code = error_no_memory(w->err);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Names that PCRE2 has otherwise; the length of the one that it has. */
+static const char *property_name(const char *name, size_t *len)
 {
     static const char *const names[][2] = {
         {"Alpha", "Alphabetic"}, {"Letter", "L"},        {"Mark", "M"},      {"Number", "N"},
         {"Punctuation", "P"},    {"Symbol", "S"},        {"Separator", "Z"}, {"Digit", "Nd"},
         {"Upper", "Uppercase"},  {"Lower", "Lowercase"}, {"Other", "C"}};
-    const char *brace = w->end - w->at > 2 && w->at[2] == '{'
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i][0]) == *len && memcmp(names[i][0], name, *len) == 0) {
+            *len = strlen(names[i][1]);
+            return names[i][1];
+        }
+    return name;
+}
+
+/* \p{Name}, \P{Name}, \p{^Name}: a set, with what is newer; inside a set only the first can be one. */
+static bool write_property(struct writing *w, bool inside)
+{
+    const char *brace = w->end - w->at > 3 && w->at[2] == '{'
                             ? memchr(w->at, '}', (size_t)(w->end - w->at))
                             : NULL;
+    bool negated = w->at[1] == 'P';
     const char *name = w->at + 3;
+    size_t len = 0;
+    bool ok = true;
 
     if (!brace)
         return refuse(w, "\\p without a name in braces");
-    if (!put(w, w->at, 3) || (*name == '^' && !put(w, name++, 1)))
-        return false;
+    if (*name == '^') {
+        negated = !negated;
+        name++;
+    }
+    len = (size_t)(brace - name);
+    name = property_name(name, &len);
     w->at = brace + 1;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strlen(names[i][0]) == (size_t)(brace - name) &&
-            memcmp(names[i][0], name, (size_t)(brace - name)) == 0)
-            return put_str(w, names[i][1]) && put_str(w, "}");
-    return put(w, name, (size_t)(brace + 1 - name));
+    if (!inside)
+        ok = put_str(w, negated ? "[^" : "[");
+    ok = ok && put_str(w, inside && negated ? "\\P{" : "\\p{") && put(w, name, len) &&
+         put_str(w, "}") && ((inside && negated) || write_newer(w, name, len));
+    return ok && (inside || put_str(w, "]"));
 }
 
 static bool is_hex(const char *s, size_t n)
@@ -136,7 +191,7 @@ static bool write_escape(struct writing *w, bool inside)
     char c = w->end - w->at > 1 ? w->at[1] : '\0';
 
     if (c == 'p' || c == 'P')
-        return write_property(w);
+        return write_property(w, inside);
     if (c == 'u' || c == 'x')
         return write_code(w);
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)

@@ -4,7 +4,9 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/utf8.h"
+#include "hf/tokenizer/char_kind.h"
 #include "hf/tokenizer/regex_syntax.h"
+#include "hf/tokenizer/split_scan.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -114,6 +116,8 @@ int32_t text_pattern_regex(struct text_pattern **out, const char *s, size_t n, i
 
     if (code != INF_OK)
         return code;
+    char_kinds_init();
+    (*out)->scanner = split_scanner(s, n);
     buffer_init(&pattern, BUFFER_NO_LIMIT);
     code = regex_syntax_write(&pattern, s, n, err);
     if (code == INF_OK)

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "hf/tokenizer/split_scan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,9 +47,8 @@ struct text_matches {
 
 /* false: no more, or *code is not INF_OK: UNSUPPORTED when it goes back and forth too long, NO_MEMORY. */
 bool text_matches_next(struct text_matches *m, int32_t *code, inf_error *err);
-/* The scanner of a well-known pattern: where the piece at s ends; the pieces cover every text. NULL:
- * it has none. */
-typedef size_t text_scanner(const char *s, size_t n);
+/* The scanner of a well-known pattern; NULL: it has none. */
+
 text_scanner *text_pattern_scanner(const struct text_pattern *p);
 
 #endif

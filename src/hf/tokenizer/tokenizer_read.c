@@ -7,6 +7,7 @@
 
 #include "core/memory.h"
 #include "core/utf8.h"
+#include "hf/tokenizer/char_kind.h"
 #include "hf/tokenizer/config_tokens.h"
 
 #include <string.h>
@@ -165,6 +166,7 @@ int32_t tokenizer_read(struct hf_tokenizer *t, const struct tokenizer_source *so
 {
     int32_t code = INF_OK;
 
+    char_kinds_init();
     added_tokens_init(&t->added);
     code = read_json(t, source->json, source->len, source->names[0], err);
     if (code == INF_OK)
