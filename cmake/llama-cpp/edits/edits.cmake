@@ -146,3 +146,83 @@ static void ggml_compute_forward_flash_attn_ext_f16(
     ggml-cpu/ggml-cpu.c
     [[size_t n_chunks = n_tasks;]]
     [[size_t n_chunks = INF_FLASH_MAX_CHUNKS;]])
+
+inf_edit(exact_gelu ggml-cpu
+    ggml-cpu/ops.cpp
+    [[
+// ggml_compute_forward_gelu
+
+]] [[
+#include "gelu.h"
+
+]]
+    ggml-cpu/ops.cpp
+    [[ggml_vec_gelu_f32(nc,]]
+    [[inf_vec_gelu_f32(nc,]]
+    ggml-cpu/ops.cpp
+    [[ggml_vec_geglu_f32(nc,]]
+    [[inf_vec_geglu_f32(nc,]])
+
+# A model without a file (llama_model_init_from_user): a tensor that the metadata does not list is absent
+# (there, every optional one was taken to exist), one of another shape than the graph wants is refused, a
+# tied head is the same tensor, and nothing is reserved for weights in host memory, which whoever gives
+# the weights points to.
+inf_edit(user_tensors llama
+    llama-model-loader.cpp
+    [[
+        if (tid != -1) {
+            type = gguf_get_tensor_type(metadata, tid);
+        }
+]] [[
+        if (tid == -1 && (flags & TENSOR_NOT_REQUIRED)) {
+            return nullptr;
+        }
+        if (tid == -1) {
+            throw std::runtime_error(format("missing tensor '%s'", tn.str().c_str()));
+        }
+        const int64_t * given = gguf_get_tensor_ne(metadata, tid);
+        for (size_t dim = 0; dim < GGML_MAX_DIMS; dim++) {
+            if (given[dim] != (dim < ne.size() ? ne.begin()[dim] : 1)) {
+                throw std::runtime_error(format("tensor '%s' has wrong shape; expected %s", tn.str().c_str(),
+                    llama_format_tensor_shape(std::vector<int64_t>(ne)).c_str()));
+            }
+        }
+        type = gguf_get_tensor_type(metadata, tid);
+]]
+    llama-model-loader.cpp
+    [[
+        ggml_tensor * ret = ggml_dup_tensor(ctx, &t_meta);
+]] [[
+        if (flags & TENSOR_DUPLICATED) {
+            ggml_tensor * first = ggml_get_tensor(ctx, tn.str().c_str());
+            if (first) {
+                return first;
+            }
+        }
+        ggml_tensor * ret = ggml_dup_tensor(ctx, &t_meta);
+]]
+    llama-model.cpp
+    [[
+            if (ml.no_alloc) {
+                buf = ggml_backend_buft_alloc_buffer(buft, /*size =*/ 0); // dummy buffer
+]] [[
+            if (ml.no_alloc || (ml.files.empty() && ggml_backend_buft_is_host(buft))) {
+                buf = ggml_backend_buft_alloc_buffer(buft, /*size =*/ 0); // dummy buffer
+]])
+
+# What graphs fix and transformers does not: a scale of the attention's scores that the metadata names
+# counts for every architecture; Qwen3.5 norms queries and keys with an epsilon of their own.
+inf_edit(exact_keys llama
+    llama-model.cpp
+    [[
+    load_arch_hparams(ml);
+]] [[
+    load_arch_hparams(ml);
+    ml.get_key(LLM_KV_ATTENTION_SCALE, hparams.f_attention_scale, false);
+]]
+    models/qwen35.cpp
+    [[#include "models.h"]]
+    [[#include "models/models.h"]]
+    models/qwen35.cpp
+    [[const float eps_norm = hparams.f_norm_rms_eps;]]
+    [[const float eps_norm = 1e-6f;]])
