@@ -232,8 +232,8 @@ done:
     return error_none(err);
 }
 
-int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t size,
-                              inf_error *err)
+static int32_t from_memory(struct gguf_file **out, const void *bytes, size_t size, bool header_only,
+                           inf_error *err)
 {
     inf_error local = {0};
     int32_t count = 0;
@@ -243,6 +243,7 @@ int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t 
     if (f) {
         f->parts[0].bytes = size > 0 ? bytes : (const uint8_t *)"";
         f->parts[0].size = size;
+        f->parts[0].header_only = header_only;
         f->size = size;
         if (gguf_parse_part(f, &f->parts[0], &f->values, &local))
             count = split_count(f, &local);
@@ -259,6 +260,23 @@ int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t 
     }
     *out = f;
     return error_none(err);
+}
+
+int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t size,
+                              inf_error *err)
+{
+    return from_memory(out, bytes, size, false, err);
+}
+
+int32_t gguf_file_from_header(struct gguf_file **out, const void *bytes, size_t size,
+                              inf_error *err)
+{
+    return from_memory(out, bytes, size, true, err);
+}
+
+bool gguf_file_is_header(const struct gguf_file *f)
+{
+    return f->parts[0].header_only;
 }
 
 /* ---------------------------------------------------------------- tensors */

@@ -45,7 +45,7 @@ struct gguf_tensor {
     int32_t type;     /* enum ggml_type */
     int32_t n_dims;
     int64_t ne[4];    /* fastest first; 1 beyond n_dims; never 0 */
-    const void *data; /* within the mapping */
+    const void *data; /* within the mapping; NULL: of a header alone */
     size_t size;
 };
 
@@ -67,6 +67,10 @@ int32_t gguf_file_open(struct gguf_file **out, const char *path, inf_error *err)
 /* `bytes` is borrowed until gguf_file_close. Part of a split file: UNSUPPORTED. */
 int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t size,
                               inf_error *err);
+/* The same of a header whose weights lie elsewhere: its tensors have no data. */
+int32_t gguf_file_from_header(struct gguf_file **out, const void *bytes, size_t size,
+                              inf_error *err);
+bool gguf_file_is_header(const struct gguf_file *f);
 void gguf_file_close(struct gguf_file *f); /* NULL is ignored */
 
 /* The tensors are one array, in the order of the file (of the parts, one after another), and stay

@@ -31,6 +31,7 @@ struct gguf_part {
     void *mapping; /* NULL: borrowed */
     const uint8_t *bytes;
     size_t size;
+    bool header_only; /* no data behind it */
 };
 
 struct gguf_file {

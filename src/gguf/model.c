@@ -214,10 +214,56 @@ static int32_t count_positions(const struct gguf_file *f)
     return t->ne[1] < INT32_MAX ? (int32_t)t->ne[1] : INT32_MAX;
 }
 
+/* Layers of a hybrid that have a recurrent state and no keys and values. */
+static int32_t count_recurrent(const struct gguf_check *c)
+{
+    char buf[128];
+    const uint8_t *given = NULL;
+    size_t n = 0;
+    int32_t count = 0;
+    int64_t interval = 0;
+
+    given = gguf_array_bytes(c->f, gguf_arch_key(c, "attention.recurrent_layers", buf), GGUF_BOOL,
+                             &n);
+    for (size_t i = 0; given && i < n; i++)
+        count += given[i] != 0;
+    if (given)
+        return count < c->n_layer ? count : (int32_t)c->n_layer;
+    if (!gguf_get_int(c->f, gguf_arch_key(c, "full_attention_interval", buf), &interval) ||
+        interval < 1)
+        return 0;
+    return (int32_t)(c->n_layer - c->n_layer / interval);
+}
+
+static int64_t key_of(const struct gguf_check *c, const char *suffix)
+{
+    char buf[128];
+    int64_t v = 0;
+
+    return gguf_get_int(c->f, gguf_arch_key(c, suffix, buf), &v) && v > 0 ? v : 0;
+}
+
+/* What was put into the convolution last, and the state behind it, in f32; more than there is memory is
+ * too much. */
+#define MAX_STATE (INT64_C(1) << 40)
+
+static size_t state_bytes(const struct gguf_check *c)
+{
+    int64_t inner = key_of(c, "ssm.inner_size");
+    int64_t state = key_of(c, "ssm.state_size");
+    int64_t channels = inner + 2 * key_of(c, "ssm.group_count") * state;
+    int64_t kept = key_of(c, "ssm.conv_kernel") - 1;
+
+    int64_t all = state * inner + (kept > 0 ? kept * channels : 0); /* ranges: params.c */
+
+    return 4 * (size_t)(all < MAX_STATE ? all : MAX_STATE);
+}
+
 int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_error *err)
 {
     inf_error local = {0};
     struct gguf_check c = {.f = f, .err = &local};
+    int32_t recurrent = 0;
 
     memset(out, 0, sizeof *out);
     if (!check_purpose(&c) || !find_architecture(&c) || !check_general(&c) ||
@@ -226,8 +272,11 @@ int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_
             *err = local;
         return local.code;
     }
+    recurrent = count_recurrent(&c);
     *out = (struct gguf_model){
         .file = f,
+        .n_kv_layer = (int32_t)c.n_layer - recurrent,
+        .state_bytes = (size_t)recurrent * state_bytes(&c),
         .architecture = c.arch,
         .n_layer = (int32_t)c.n_layer,
         .n_embd = (int32_t)c.n_embd,

@@ -8,15 +8,26 @@
 
 #include "gguf/file.h"
 
+/* Where a weight's numbers lie as they were published. */
+struct gguf_numbers {
+    const void *data; /* NULL: nowhere in the order that the tensor has */
+    int32_t type;     /* enum number_type */
+};
+
 /* What adapters and the scheduler need to know of a model, from its header alone. */
 struct gguf_model {
     const struct gguf_file *file; /* borrowed */
     const char *architecture;     /* "llama", ... NUL-terminated */
     int32_t n_layer, n_embd, n_head, n_head_kv, n_ff, n_vocab, n_ctx_train;
     int32_t head_dim;    /* attention.key_length, else n_embd / n_head */
+    int32_t n_kv_layer;  /* layers that keep keys and values; the others keep a state: */
+    size_t state_bytes;  /* of one sequence, in all those layers; 0: there are none */
     int32_t n_positions; /* of a learned table (GPT-2's): llama.cpp ends the process when a text is
                             longer; 0: no such table */
     bool tied;           /* no output.weight */
+    const struct gguf_numbers
+        *numbers; /* (tensors) of a header whose weights lie elsewhere, borrowed;
+                                           NULL: the tensors' own data */
 };
 
 /*

@@ -22,6 +22,7 @@ struct cursor {
     const uint8_t *bytes;
     size_t size;
     size_t at;
+    bool header_only;
     inf_error *err;
 };
 
@@ -273,7 +274,8 @@ static bool read_type(struct cursor *c, struct gguf_tensor *t)
     if (t->ne[0] % type->block != 0)
         return bad_tensor(c, t->name, "has rows that are no whole number of quantisation blocks");
     t->type = (int32_t)number;
-    if (!size_mul((size_t)(elements / type->block), type->bytes, &t->size) || t->size > c->size)
+    if (!size_mul((size_t)(elements / type->block), type->bytes, &t->size) ||
+        (t->size > c->size && !c->header_only) || t->size > SIZE_MAX / 2)
         return bad_tensor(c, t->name, "is larger than the whole file");
     return true;
 }
@@ -312,6 +314,10 @@ static bool place_tensors(struct cursor *c, struct gguf_file *f, size_t first, s
 
         if (offsets[i] != expected)
             return bad_tensor(c, t->name, "does not lie where the one before it ends");
+        if (c->header_only) {
+            expected += (t->size + alignment - 1) / alignment * alignment;
+            continue;
+        }
         if (expected > c->size - start || t->size > c->size - start - expected)
             return REFUSE(c, INF_ERROR_BAD_FORMAT, c->size,
                           "the file ends at byte %zu, before the data of the tensor %s: it is "
@@ -458,7 +464,7 @@ static bool read_tensors(struct cursor *c, struct gguf_file *f, size_t n, size_t
 bool gguf_parse_part(struct gguf_file *f, const struct gguf_part *p, struct gguf_values *values,
                      inf_error *err)
 {
-    struct cursor c = {p->bytes, p->size, 0, err};
+    struct cursor c = {p->bytes, p->size, 0, p->header_only, err};
     size_t n_tensors = 0;
     size_t n_values = 0;
     size_t alignment = 0;

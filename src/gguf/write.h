@@ -1,0 +1,39 @@
+/*
+ * write: the header of a GGUF file (version 3) in memory: keys, then what tensors there are. What lies
+ * behind it, the weights, is not its matter: gguf_file_from_header reads such a header alone.
+ *
+ * A call that fails (out of memory) makes every later one do nothing; gguf_writer_finish says so.
+ * One thread.
+ */
+#ifndef INF_GGUF_WRITE_H
+#define INF_GGUF_WRITE_H
+
+#include "core/buffer.h"
+#include "core/error.h"
+
+struct gguf_writer {
+    struct buffer keys, tensors;
+    uint64_t n_keys, n_tensors;
+    uint64_t offset; /* where the next tensor's data would lie */
+    bool failed;
+};
+
+void gguf_writer_init(struct gguf_writer *w);
+void gguf_writer_free(struct gguf_writer *w);
+
+void gguf_put_u32(struct gguf_writer *w, const char *key, uint32_t value);
+void gguf_put_f32(struct gguf_writer *w, const char *key, float value);
+void gguf_put_bool(struct gguf_writer *w, const char *key, bool value);
+void gguf_put_text(struct gguf_writer *w, const char *key, const char *value);
+void gguf_put_u32s(struct gguf_writer *w, const char *key, const uint32_t *values, size_t n);
+void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *values, size_t n);
+void gguf_put_bools(struct gguf_writer *w, const char *key, const bool *values, size_t n);
+
+/* After the keys. size: bytes of its data. */
+void gguf_put_tensor(struct gguf_writer *w, const char *name, int32_t type, int32_t n_dims,
+                     const int64_t *ne, size_t size);
+
+/* The header, padded, into an empty buffer. NO_MEMORY. */
+int32_t gguf_writer_finish(const struct gguf_writer *w, struct buffer *out, inf_error *err);
+
+#endif
