@@ -1,0 +1,105 @@
+/* template_files: see the header. */
+#include "hf/files/template_files.h"
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "core/utf8.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAX_TEMPLATE ((uint64_t)4 << 20)
+#define MAX_CONFIG ((uint64_t)256 << 20)
+
+/* A file's bytes, or nothing where there is no such file. */
+static int32_t read_if_there(char **text, size_t *len, const char *dir, const char *name,
+                             uint64_t max, inf_error *err)
+{
+    char *path = path_join(dir, name);
+    struct stat info;
+    int32_t code = INF_OK;
+
+    *text = NULL;
+    *len = 0;
+    if (!path)
+        return error_no_memory(err);
+    if (stat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        code = file_read(text, len, path, max, err);
+    mem_free(path);
+    return code;
+}
+
+static int32_t take_file(struct buffer *out, bool *found, const char *dir, const char *name,
+                         inf_error *err)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int32_t code = read_if_there(&text, &len, dir, name, MAX_TEMPLATE, err);
+
+    if (code == INF_OK && text && !utf8_valid(text, len))
+        code = error_set(err, INF_ERROR_BAD_FORMAT, "%s/%s is not UTF-8", dir, name);
+    *found = text != NULL;
+    if (code == INF_OK && text && !buffer_append(out, text, len))
+        code = error_no_memory(err);
+    mem_free(text);
+    return code;
+}
+
+/* The template of a list of {"name", "template"}: the one named default. */
+static struct json_span default_of(struct json_span list)
+{
+    struct json_span item = {0};
+    struct json_walk w;
+
+    scan_array(&w, list);
+    while (scan_next_item(&w, &item)) {
+        struct json_span name = scan_member(item, "name");
+
+        if (scan_is_string(name) && scan_equals(name, "default"))
+            return scan_member(item, "template");
+    }
+    return (struct json_span){0};
+}
+
+static int32_t take_from_config(struct buffer *out, const char *dir, inf_error *err)
+{
+    struct json_span root = {0};
+    struct json_span value = {0};
+    char *text = NULL;
+    size_t len = 0;
+    int32_t code = read_if_there(&text, &len, dir, "tokenizer_config.json", MAX_CONFIG, err);
+
+    if (code == INF_OK && text && !scan_json(&root, text, len))
+        code = error_set(err, INF_ERROR_BAD_FORMAT, "%s/tokenizer_config.json is no JSON", dir);
+    value = scan_member(root, "chat_template");
+    if (scan_is_array(value))
+        value = default_of(value);
+    if (code == INF_OK && scan_is_string(value) && !scan_unescape(out, value))
+        code = error_no_memory(err);
+    mem_free(text);
+    return code;
+}
+
+static bool has_folder(const char *dir, const char *name)
+{
+    char *path = path_join(dir, name);
+    struct stat info;
+    bool found = path && stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+
+    mem_free(path);
+    return found;
+}
+
+int32_t chat_template_read(struct buffer *out, const char *dir, inf_error *err)
+{
+    bool found = false;
+    int32_t code = take_file(out, &found, dir, "chat_template.jinja", err);
+
+    if (code != INF_OK || found)
+        return code;
+    if (has_folder(dir, "additional_chat_templates"))
+        return take_file(out, &found, dir, "additional_chat_templates/default.jinja", err);
+    return take_from_config(out, dir, err);
+}
