@@ -29,6 +29,17 @@ static inline int32_t number_type_of(const struct gguf_tensor *t)
                                   : -1;
 }
 
+/* The numbers of a weight in its order; without data: it has none that can be looked at. */
+static inline struct gguf_numbers numbers_of(const struct gguf_model *model,
+                                             const struct gguf_tensor *t)
+{
+    int32_t type = number_type_of(t);
+
+    if (model->numbers)
+        return model->numbers[t - gguf_file_tensor(model->file, 0)];
+    return (struct gguf_numbers){type < 0 ? NULL : t->data, type};
+}
+
 /* A matrix of the model. */
 static inline struct lora_base base_of(const struct gguf_model *model, const struct gguf_tensor *t)
 {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const struct family *const families[] = {
-    &family_llama,  &family_qwen2, &family_qwen3,   &family_gemma2,
-    &family_gemma3, &family_phi3,  &family_smollm3, &family_gpt2,
+    &family_llama, &family_qwen2,   &family_qwen3, &family_gemma2, &family_gemma3,
+    &family_phi3,  &family_smollm3, &family_gpt2,  &family_qwen35,
 };
 
 enum { FAMILIES = sizeof families / sizeof families[0] };
@@ -43,4 +43,45 @@ int32_t family_find(const struct family **out, const char *name, inf_error *err)
         }
     }
     return refuse(name, err);
+}
+
+/* ------------------------------------------------------------------ checkpoints */
+
+static bool has_type(const struct family *f, const char *model_type)
+{
+    if (!f->checkpoint)
+        return false;
+    for (const char *const *t = f->checkpoint->model_types; *t; t++)
+        if (strcmp(*t, model_type) == 0)
+            return true;
+    return false;
+}
+
+static int32_t refuse_type(const char *model_type, inf_error *err)
+{
+    char list[320] = "";
+    size_t at = 0;
+
+    for (size_t i = 0; i < FAMILIES; i++) {
+        const struct family_checkpoint *c = families[i]->checkpoint;
+
+        for (const char *const *t = c ? c->model_types : NULL; t && *t && at < sizeof list; t++)
+            at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", *t);
+    }
+    return error_set(
+        err, INF_ERROR_UNSUPPORTED,
+        "config.json: \"model_type\" is \"%.60s\", which this version does not load; it "
+        "loads %s; convert the checkpoint to GGUF and use llamacpp",
+        model_type, list);
+}
+
+int32_t family_of_checkpoint(const struct family **out, const char *model_type, inf_error *err)
+{
+    for (size_t i = 0; i < FAMILIES; i++) {
+        if (has_type(families[i], model_type)) {
+            *out = families[i];
+            return INF_OK;
+        }
+    }
+    return refuse_type(model_type, err);
 }

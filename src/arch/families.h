@@ -7,5 +7,7 @@
 
 /* By GGUF's name of the architecture. UNSUPPORTED, naming it and the supported ones. */
 int32_t family_find(const struct family **out, const char *name, inf_error *err);
+/* By config.json's model_type. UNSUPPORTED, the same way. */
+int32_t family_of_checkpoint(const struct family **out, const char *model_type, inf_error *err);
 
 #endif

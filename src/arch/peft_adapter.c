@@ -108,7 +108,7 @@ static bool head_rows(const struct family *family, const struct place *place,
     int64_t rows = place->base->ne[1];
 
     *out = 0;
-    if (whose == HEADS_NONE)
+    if (whose == HEADS_NONE || whose >= HEADS_OWN)
         return true;
     if (heads < 1 || rows % heads != 0 || rows / heads % 2 != 0) {
         error_set(why, INF_ERROR_MISMATCH,
@@ -123,6 +123,30 @@ static bool head_rows(const struct family *family, const struct place *place,
 static struct lora_matrix matrix_of(const struct safetensors_tensor *t)
 {
     return (struct lora_matrix){.name = t->name, .type = t->dtype, .size = t->size, .tensor = t};
+}
+
+/* Where a family has an order of its own. */
+static bool own_order(struct lora_plan_module *m, const struct family *family,
+                      const struct place *place, const struct gguf_model *model, inf_error *why)
+{
+    int32_t whose = place->layer ? place->layer->heads : HEADS_NONE;
+    int32_t n = 0;
+    int32_t *order = NULL;
+
+    if (whose < HEADS_OWN)
+        return true;
+    n = whose & HEADS_INPUTS ? m->base.n_in : m->base.n_out;
+    order = mem_alloc((size_t)n * sizeof *order);
+    if (!order) {
+        error_no_memory(why);
+        return false;
+    }
+    *(whose & HEADS_INPUTS ? &m->inputs : &m->outputs) = order;
+    if (family->order(model, whose & ~HEADS_INPUTS, order, n))
+        return true;
+    error_set(why, INF_ERROR_MISMATCH, "%s of the model has no heads that its keys make sense of",
+              m->base.name);
+    return false;
 }
 
 /* Fills one module of the plan; false with *why. */
@@ -151,7 +175,11 @@ static bool plan_module(struct lora_plan_module *out, const struct peft_module *
                                      .rank = m->rank,
                                      .scale = m->scale,
                                      .head_dim = head_dim};
-    return true;
+    if (own_order(out, family, place, model, why))
+        return true;
+    mem_free(out->inputs);
+    mem_free(out->outputs);
+    return false;
 }
 
 /* ---------------------------------------------------------------- copies of base weights */
@@ -169,10 +197,11 @@ static bool nearly_equal(float x, float y)
  * float format the two must be the same; a quantised one cannot be compared here.
  */
 static int32_t check_base_copy(const struct peft_adapter *adapter, const struct peft_module *m,
-                               const struct place *place, inf_error *err)
+                               const struct place *place, const struct gguf_model *model,
+                               inf_error *err)
 {
     const struct gguf_tensor *base = place->base;
-    int32_t own = number_type_of(base);
+    struct gguf_numbers own = numbers_of(model, base);
     size_t n = (size_t)base->ne[0] * (size_t)base->ne[1];
     const void *copy = NULL;
     void *scratch = NULL;
@@ -183,13 +212,13 @@ static int32_t check_base_copy(const struct peft_adapter *adapter, const struct 
                          "adapter tensor \"%.160s\" is a weight of the base model, which is not "
                          "supported in an adapter",
                          m->base->name);
-    if (own < 0)
+    if (!own.data)
         return INF_OK;
     scratch = mem_alloc(m->base->size);
     code = scratch ? safetensors_data(&copy, adapter->weights, m->base, scratch, err)
                    : error_no_memory(err);
     for (size_t i = 0; code == INF_OK && i < n; i++)
-        if (!nearly_equal(number_at(copy, m->base->dtype, i), number_at(base->data, own, i)))
+        if (!nearly_equal(number_at(copy, m->base->dtype, i), number_at(own.data, own.type, i)))
             code = error_set(err, INF_ERROR_UNSUPPORTED,
                              "adapter tensor \"%.160s\" is an output layer that differs from the "
                              "model's: trained or resized output layers are not supported",
@@ -283,7 +312,7 @@ static int32_t plan_modules(struct lora_plan *out, struct misfits *misfits,
             *prefix = prefixes[place.prefix];
             prefix_known = true;
         }
-        code = m->base ? check_base_copy(adapter, m, &place, err) : INF_OK;
+        code = m->base ? check_base_copy(adapter, m, &place, model, err) : INF_OK;
     }
     return code;
 }

@@ -7,6 +7,10 @@
 
 void lora_plan_free(struct lora_plan *plan)
 {
+    for (size_t i = 0; i < plan->n; i++) {
+        mem_free(plan->modules[i].inputs);
+        mem_free(plan->modules[i].outputs);
+    }
     mem_free(plan->modules);
     *plan = (struct lora_plan){0};
 }

@@ -38,6 +38,9 @@ struct lora_plan_module {
     int32_t rank;
     float scale;
     int32_t head_dim; /* 0: rows of b stay where they are; else see lora_source_row */
+    /* (n_in), (n_out): which column of a, row of b, belongs to each input and output of the model's
+     * weight; NULL: the same. mem_*, the plan's. */
+    int32_t *inputs, *outputs;
 };
 
 struct lora_plan {

@@ -163,6 +163,27 @@ static int32_t set_gain(struct lora_module *m, int32_t shift, const char *name, 
     return INF_OK;
 }
 
+/* Puts the first n numbers of each row in that order. */
+static int32_t reorder(const void *rows, int32_t type, int32_t rank, int32_t padded,
+                       const int32_t *order, int32_t n, inf_error *err)
+{
+    size_t size = number_size(type);
+    char *row = (char *)(uintptr_t)rows;
+    char *old = order ? mem_alloc((size_t)padded * size) : NULL;
+
+    if (!order)
+        return INF_OK;
+    if (!old)
+        return error_no_memory(err);
+    for (int32_t r = 0; r < rank; r++, row += (size_t)padded * size) {
+        memcpy(old, row, (size_t)padded * size);
+        for (int32_t i = 0; i < n; i++)
+            memcpy(row + (size_t)i * size, old + (size_t)order[i] * size, size);
+    }
+    mem_free(old);
+    return INF_OK;
+}
+
 static int32_t convert_module(struct lora_module *out, const struct lora_plan *plan,
                               const struct lora_plan_module *m, void *scratch, inf_error *err)
 {
@@ -176,12 +197,18 @@ static int32_t convert_module(struct lora_module *out, const struct lora_plan *p
         return code;
     lora_convert_rows((void *)(uintptr_t)out->a, out->type, out->padded_in, data, m->a.type,
                       m->rank, out->n_in, ldexpf(1.0f, shift_a));
+    code = reorder(out->a, out->type, m->rank, out->padded_in, m->inputs, out->n_in, err);
+    if (code != INF_OK)
+        return code;
     code = scan_matrix(&data, &shift_b, plan, &m->b, rank * (size_t)out->n_out, out->type, scratch,
                        err);
     if (code != INF_OK)
         return code;
     lora_convert_transposed((void *)(uintptr_t)out->bt, out->type, out->padded_out, data, m->b.type,
                             out->n_out, m->rank, m->head_dim, ldexpf(1.0f, shift_b));
+    code = reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err);
+    if (code != INF_OK)
+        return code;
     return set_gain(out, shift_a + shift_b, m->a.name, err);
 }
 

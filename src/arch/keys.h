@@ -1,0 +1,52 @@
+/* keys: what config.json of most families has in common, read and written as llama.cpp's metadata. */
+#ifndef INF_ARCH_KEYS_H
+#define INF_ARCH_KEYS_H
+
+#include "arch/blueprint.h"
+
+/* What a family's config class fills in for absent keys, and what its graph can do. */
+struct key_defaults {
+    double rope_theta;
+    int64_t positions; /* max_position_embeddings */
+    double eps;        /* rms_norm_eps */
+    int64_t head_dim;  /* 0: hidden_size / num_attention_heads */
+    int64_t kv_heads;  /* num_key_value_heads; 0: num_attention_heads */
+    double partial;    /* partial_rotary_factor; 0: heads turn whole, others are refused */
+    bool tied;         /* tie_word_embeddings */
+    bool square;       /* llama.cpp takes the width of all heads to be hidden_size */
+};
+
+/* Layers, widths, heads, vocabulary, positions, eps; the sizes of shapes; FEATURE_HEAD. */
+void keys_transformer(struct blueprint *b, struct config_reader *r, const struct key_defaults *d);
+/* rope's theta and scaling; after keys_transformer. Refuses what llama.cpp does not compute. Returns how
+ * many dimensions of a head turn. */
+int64_t keys_rope(struct blueprint *b, struct config_reader *r, const struct key_defaults *d);
+/* The same of parameters that were read already. factors: where llama3's go to, rope_freqs.weight is
+ * asked for by this architecture. */
+void keys_rope_of(struct blueprint *b, struct config_rope *rope, bool factors);
+
+/* The activation under that key must be one of those names. */
+void keys_activation(struct config_reader *r, const char *key, const char *const *names);
+extern const char *const activation_silu[];
+extern const char *const activation_gelu_tanh[];
+
+/* A window under that key, in which each query sees so many keys: llama.cpp lets it see all, so that a
+ * text may be no longer. otherwise: the class's default, 0: none. */
+void keys_no_sliding(struct blueprint *b, struct config_reader *r, const char *key,
+                     int64_t otherwise);
+
+/* The same as the Qwen families write it: sliding_window counts with use_sliding_window, for layers from
+ * max_window_layers on, or those that layer_types names. */
+void keys_qwen_sliding(struct blueprint *b, struct config_reader *r);
+
+/* "<architecture>.<suffix>". */
+void keys_put_u32(struct blueprint *b, const char *suffix, int64_t value);
+void keys_put_f32(struct blueprint *b, const char *suffix, double value);
+
+/* The rows that most families share. */
+#define WEIGHTS_EMBEDDING                                                                          \
+    {WEIGHT("^embed_tokens.weight", "token_embd.weight", SIZE_VOCAB, SIZE_EMBD)}
+#define WEIGHTS_HEAD                                                                               \
+    {WEIGHT("lm_head.weight", "output.weight", SIZE_VOCAB, SIZE_EMBD), .when = FEATURE_HEAD}
+
+#endif

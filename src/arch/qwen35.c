@@ -1,0 +1,292 @@
+/*
+ * qwen35: Qwen3.5, the text model: layers of gated delta nets with a layer of gated attention between.
+ *
+ * Where there are more value heads than key heads, transformers has the value heads of a key head
+ * beside each other, llama.cpp one of each key head, then the next of each: whatever has value heads as
+ * rows or columns is reordered.
+ */
+#include "arch/keys.h"
+#include "gguf/model.h"
+
+#include <math.h>
+
+enum own_size {
+    SIZE_Q_AND_GATE = SIZE_OWN,
+    SIZE_KEY_HEADS,
+    SIZE_VALUE_HEADS,
+    SIZE_STATE, /* of a head of a delta net, keys and values */
+    SIZE_VALUES,
+    SIZE_MIXED, /* queries, keys and values of a delta net in one */
+    SIZE_CONV
+};
+
+enum { FEATURE_DELTA_NET = FEATURE_OWN };
+
+/* ------------------------------------------------------------------ value heads */
+
+/* Which value head of the checkpoint is llama.cpp's `head`. */
+static int64_t head_in_file(const struct blueprint *b, int64_t head)
+{
+    int64_t keys = b->size[SIZE_KEY_HEADS];
+    int64_t each = b->size[SIZE_VALUE_HEADS] / keys;
+
+    return head % keys * each + head / keys;
+}
+
+static int64_t value_row(const struct blueprint *b, int64_t row)
+{
+    int64_t n = b->size[SIZE_STATE];
+
+    return head_in_file(b, row / n) * n + row % n;
+}
+
+/* Queries and keys come first, in their order. */
+static int64_t mixed_row(const struct blueprint *b, int64_t row)
+{
+    int64_t first = b->size[SIZE_MIXED] - b->size[SIZE_VALUES];
+
+    return row < first ? row : first + value_row(b, row - first);
+}
+
+static float minus_exp(float x)
+{
+    return -expf(x);
+}
+
+static float plus_one(float x)
+{
+    return x + 1.0f;
+}
+
+static const struct weight_change heads = {.row = head_in_file};
+static const struct weight_change decay = {.row = head_in_file, .value = minus_exp};
+static const struct weight_change values = {.row = value_row};
+static const struct weight_change mixed = {.row = mixed_row};
+static const struct weight_change outputs = {.column = value_row};
+static const struct weight_change norm = {.value = plus_one};
+
+/* ------------------------------------------------------------------ tensors */
+
+static const struct family_weight globals[] = {
+    WEIGHTS_EMBEDDING,
+    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &norm},
+    WEIGHTS_HEAD,
+    {NULL},
+};
+
+#define ATTENTION .unless = FEATURE_DELTA_NET
+#define DELTA_NET .when = FEATURE_DELTA_NET
+
+static const struct family_weight blocks[] = {
+    {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &norm},
+    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q_AND_GATE, SIZE_EMBD), ATTENTION},
+    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD), ATTENTION},
+    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD), ATTENTION},
+    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q), ATTENTION},
+    {WEIGHT("self_attn.q_norm.weight", "attn_q_norm.weight", SIZE_HEAD), ATTENTION,
+     .change = &norm},
+    {WEIGHT("self_attn.k_norm.weight", "attn_k_norm.weight", SIZE_HEAD), ATTENTION,
+     .change = &norm},
+    {WEIGHT("linear_attn.in_proj_qkv.weight", "attn_qkv.weight", SIZE_MIXED, SIZE_EMBD), DELTA_NET,
+     .change = &mixed},
+    {WEIGHT("linear_attn.in_proj_z.weight", "attn_gate.weight", SIZE_VALUES, SIZE_EMBD), DELTA_NET,
+     .change = &values},
+    {WEIGHT("linear_attn.in_proj_b.weight", "ssm_beta.weight", SIZE_VALUE_HEADS, SIZE_EMBD),
+     DELTA_NET, .change = &heads},
+    {WEIGHT("linear_attn.in_proj_a.weight", "ssm_alpha.weight", SIZE_VALUE_HEADS, SIZE_EMBD),
+     DELTA_NET, .change = &heads},
+    {WEIGHT("linear_attn.conv1d.weight", "ssm_conv1d.weight", SIZE_MIXED, SIZE_ONE, SIZE_CONV),
+     DELTA_NET, .change = &mixed, .flags = WEIGHT_F32},
+    {WEIGHT("linear_attn.A_log", "ssm_a", SIZE_VALUE_HEADS), DELTA_NET, .change = &decay},
+    {WEIGHT("linear_attn.dt_bias", "ssm_dt.bias", SIZE_VALUE_HEADS), DELTA_NET, .change = &heads},
+    {WEIGHT("linear_attn.norm.weight", "ssm_norm.weight", SIZE_STATE), DELTA_NET},
+    {WEIGHT("linear_attn.out_proj.weight", "ssm_out.weight", SIZE_EMBD, SIZE_VALUES), DELTA_NET,
+     .change = &outputs},
+    {WEIGHT("post_attention_layernorm.weight", "post_attention_norm.weight", SIZE_EMBD),
+     .change = &norm},
+    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
+    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
+    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+    {NULL},
+};
+
+static const char *const model_types[] = {"qwen3_5_text", "qwen3_5", NULL};
+static const char *const ignored[] = {"model.visual.*",       "visual.*", "mtp.*", "model.mtp.*",
+                                      "*rotary_emb.inv_freq", NULL};
+
+/* ------------------------------------------------------------------ config.json */
+
+static bool is_delta_net(struct config_reader *r, int32_t block, int64_t interval)
+{
+    struct json_span item = {0};
+    struct json_walk w;
+
+    if (!scan_array(&w, config_value(r, "layer_types")))
+        return (block + 1) % interval != 0;
+    for (int32_t i = 0; scan_next_item(&w, &item); i++)
+        if (i == block)
+            return scan_is_string(item) && scan_equals(item, "linear_attention");
+    return false;
+}
+
+static bool has_layer_types(struct config_reader *r, int32_t n)
+{
+    struct json_span item = {0};
+    struct json_walk w;
+    int32_t count = 0;
+
+    if (!config_has(r, "layer_types"))
+        return true;
+    scan_array(&w, config_value(r, "layer_types"));
+    for (; scan_next_item(&w, &item); count++)
+        if (!scan_is_string(item) ||
+            (!scan_equals(item, "linear_attention") && !scan_equals(item, "full_attention")))
+            return false;
+    return count == n;
+}
+
+/* Which layers are delta nets; llama.cpp keeps a state for those, a cache for the others. */
+static void put_layers(struct blueprint *b, struct config_reader *r)
+{
+    int64_t interval = config_int(r, "full_attention_interval", 4, 1, FAMILY_MAX_BLOCKS);
+    bool recurrent[FAMILY_MAX_BLOCKS];
+    char key[128];
+
+    if (r->code == INF_OK && !has_layer_types(r, b->n_layer))
+        config_bad(r, "layer_types",
+                   "it must say linear_attention or full_attention for each layer");
+    if (r->code != INF_OK)
+        return;
+    for (int32_t i = 0; i < b->n_layer; i++) {
+        recurrent[i] = is_delta_net(r, i, interval);
+        b->block_features[i] = recurrent[i] ? FEATURE_DELTA_NET : 0;
+    }
+    gguf_put_bools(&b->header, blueprint_key(b, "attention.recurrent_layers", key), recurrent,
+                   (size_t)b->n_layer);
+}
+
+static void put_delta_net(struct blueprint *b, struct config_reader *r)
+{
+    int64_t keys = config_int(r, "linear_num_key_heads", 16, 1, 65536);
+    int64_t value_heads = config_int(r, "linear_num_value_heads", 32, 1, 65536);
+    int64_t state = config_int(r, "linear_key_head_dim", 128, 1, 65536);
+    int64_t conv = config_int(r, "linear_conv_kernel_dim", 4, 2, 4096);
+
+    if (config_int(r, "linear_value_head_dim", 128, 1, 65536) != state)
+        config_refuse(r, "linear_value_head_dim", "llama.cpp wants linear_key_head_dim %lld here",
+                      (long long)state);
+    if (value_heads % keys != 0)
+        config_bad(r, "linear_num_value_heads", "%lld key heads cannot share so many",
+                   (long long)keys);
+    b->size[SIZE_KEY_HEADS] = keys;
+    b->size[SIZE_VALUE_HEADS] = value_heads;
+    b->size[SIZE_STATE] = state;
+    b->size[SIZE_VALUES] = value_heads * state;
+    b->size[SIZE_MIXED] = 2 * keys * state + value_heads * state;
+    b->size[SIZE_CONV] = conv;
+    keys_put_u32(b, "ssm.conv_kernel", conv);
+    keys_put_u32(b, "ssm.state_size", state);
+    keys_put_u32(b, "ssm.group_count", keys);
+    keys_put_u32(b, "ssm.time_step_rank", value_heads);
+    keys_put_u32(b, "ssm.inner_size", value_heads * state);
+}
+
+/* Of a text all parts of a position are the same, whatever turns by which: each pair by one of three. */
+static void put_sections(struct blueprint *b, int64_t turned)
+{
+    int32_t n = (int32_t)(turned / 2);
+    int32_t sections[4] = {(n + 2) / 3, (n + 1) / 3, n / 3, 0};
+    char key[128];
+
+    gguf_put_i32s(&b->header, blueprint_key(b, "rope.dimension_sections", key), sections, 4);
+}
+
+static void describe(struct blueprint *b, struct config_reader *r)
+{
+    static const struct key_defaults defaults = {.rope_theta = 10000,
+                                                 .positions = 32768,
+                                                 .eps = 1e-6,
+                                                 .head_dim = 256,
+                                                 .kv_heads = 4,
+                                                 .partial = 0.25};
+
+    keys_activation(r, "hidden_act", activation_silu);
+    if (config_bool(r, "attention_bias", false))
+        config_refuse(r, "attention_bias", "llama.cpp has no bias in this family's attention");
+    keys_transformer(b, r, &defaults);
+    b->size[SIZE_Q_AND_GATE] = 2 * b->size[SIZE_Q];
+    put_delta_net(b, r);
+    put_layers(b, r);
+    put_sections(b, keys_rope(b, r, &defaults));
+}
+
+static const struct family_checkpoint checkpoint = {
+    .model_types = model_types,
+    .describe = describe,
+    .globals = globals,
+    .blocks = blocks,
+    .ignored = ignored,
+};
+
+/* ------------------------------------------------------------------ adapters */
+
+enum own_order { ORDER_MIXED = HEADS_OWN, ORDER_VALUES, ORDER_HEADS };
+
+static const struct family_layer layers[] = {
+    {"self_attn.q_proj", "attn_q", HEADS_NONE},
+    {"self_attn.k_proj", "attn_k", HEADS_NONE},
+    {"self_attn.v_proj", "attn_v", HEADS_NONE},
+    {"self_attn.o_proj", "attn_output", HEADS_NONE},
+    {"linear_attn.in_proj_qkv", "attn_qkv", ORDER_MIXED},
+    {"linear_attn.in_proj_z", "attn_gate", ORDER_VALUES},
+    {"linear_attn.in_proj_b", "ssm_beta", ORDER_HEADS},
+    {"linear_attn.in_proj_a", "ssm_alpha", ORDER_HEADS},
+    {"linear_attn.out_proj", "ssm_out", ORDER_VALUES | HEADS_INPUTS},
+    {"mlp.gate_proj", "ffn_gate", HEADS_NONE},
+    {"mlp.up_proj", "ffn_up", HEADS_NONE},
+    {"mlp.down_proj", "ffn_down", HEADS_NONE},
+    {NULL},
+};
+
+/* The sizes of a model that is there. */
+static bool read_sizes(struct blueprint *b, const struct gguf_model *m)
+{
+    int64_t *s = b->size;
+    bool ok = gguf_get_int(m->file, "qwen35.ssm.group_count", &s[SIZE_KEY_HEADS]) &&
+              gguf_get_int(m->file, "qwen35.ssm.time_step_rank", &s[SIZE_VALUE_HEADS]) &&
+              gguf_get_int(m->file, "qwen35.ssm.state_size", &s[SIZE_STATE]);
+
+    if (!ok || s[SIZE_KEY_HEADS] < 1 || s[SIZE_STATE] < 1 || s[SIZE_STATE] > 65536 ||
+        s[SIZE_VALUE_HEADS] > 65536 || s[SIZE_VALUE_HEADS] < s[SIZE_KEY_HEADS] ||
+        s[SIZE_VALUE_HEADS] % s[SIZE_KEY_HEADS] != 0)
+        return false;
+    s[SIZE_VALUES] = s[SIZE_VALUE_HEADS] * s[SIZE_STATE];
+    s[SIZE_MIXED] = 2 * s[SIZE_KEY_HEADS] * s[SIZE_STATE] + s[SIZE_VALUES];
+    return true;
+}
+
+static bool order_of(const struct gguf_model *model, int32_t which, int32_t *order, int32_t n)
+{
+    struct blueprint b = {.family = NULL};
+    enum own_size whole = which == ORDER_MIXED    ? SIZE_MIXED
+                          : which == ORDER_VALUES ? SIZE_VALUES
+                                                  : SIZE_VALUE_HEADS;
+
+    if (!read_sizes(&b, model) || b.size[whole] != n)
+        return false;
+    for (int32_t i = 0; i < n; i++)
+        order[i] = (int32_t)(which == ORDER_MIXED    ? mixed_row(&b, i)
+                             : which == ORDER_VALUES ? value_row(&b, i)
+                                                     : head_in_file(&b, i));
+    return true;
+}
+
+const struct family family_qwen35 = {
+    .name = "qwen35",
+    .covers = "Qwen3.5",
+    .blocks = "layers",
+    .prefix = "model.",
+    .layers = layers,
+    .order = order_of,
+    .checkpoint = &checkpoint,
+};
