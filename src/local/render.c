@@ -59,6 +59,19 @@ static int32_t plain_text(const inf_request *r, struct buffer *out, inf_error *e
     return ok ? INF_OK : error_no_memory(err);
 }
 
+/* A template that raises an error over a system message gets its text in the first user message. */
+static int32_t apply_or_fold(struct local_provider *p, inf_op *op, struct chat_input *input,
+                             struct buffer *out, inf_error *err)
+{
+    int32_t code = apply_template(p, op, input, out, err);
+
+    if (code != INF_ERROR_TEMPLATE || !input->system_prompt.data ||
+        !p->facts.system_prompt_is_message)
+        return code;
+    input->fold_system_prompt = true;
+    return apply_template(p, op, input, out, NULL) == INF_OK ? error_none(err) : code;
+}
+
 static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *out, inf_error *err)
 {
     const inf_request *r = op_request(op);
@@ -77,7 +90,7 @@ static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *ou
         input.messages_json = (inf_text){json.data, json.len};
     }
     if (code == INF_OK)
-        code = apply_template(p, op, &input, out, err);
+        code = apply_or_fold(p, op, &input, out, err);
     buffer_free(&json);
     return code;
 }

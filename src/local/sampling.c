@@ -79,16 +79,20 @@ static int32_t arg_max(const float *logits, int32_t n)
     return block;
 }
 
-/* The n largest so far as a heap, the least of them on top; of equal ones the higher id is less. */
+/* The n largest so far as a heap, the least of them on top; of equal ones the higher id is less, or,
+ * with high_first, the lower. */
 struct top {
     int32_t *ids;
     float *values;
     int32_t n, capacity;
+    bool high_first;
 };
 
 static bool is_less(const struct top *t, int32_t a, int32_t b)
 {
-    return t->values[a] != t->values[b] ? t->values[a] < t->values[b] : t->ids[a] > t->ids[b];
+    if (t->values[a] != t->values[b])
+        return t->values[a] < t->values[b];
+    return (t->ids[a] > t->ids[b]) != t->high_first;
 }
 
 static void exchange(struct top *t, int32_t a, int32_t b)
@@ -131,7 +135,7 @@ static void top_add(struct top *t, int32_t id, float value)
         t->ids[t->n] = id;
         t->values[t->n] = value;
         sift_up(t, t->n++);
-    } else if (value > t->values[0]) {
+    } else if (value > t->values[0] || (t->high_first && value >= t->values[0])) {
         t->ids[0] = id;
         t->values[0] = value;
         sift_down(t, 0, t->n);
@@ -146,7 +150,9 @@ static void top_select(struct top *t, const float *logits, int32_t n)
     for (int32_t at = 0; at < n; at += BLOCK) {
         int32_t length = block_length(at, n);
 
-        if (t->n == t->capacity && !(scan(logits + at, length, &bad) > t->values[0]))
+        if (t->n == t->capacity &&
+            !(scan(logits + at, length, &bad) >
+              (t->high_first ? nextafterf(t->values[0], -INFINITY) : t->values[0])))
             continue;
         for (int32_t i = at; i < at + length; i++)
             top_add(t, i, logits[i]);
@@ -157,8 +163,8 @@ static void top_select(struct top *t, const float *logits, int32_t n)
     }
 }
 
-/* log(sum(exp(x - max))) + max over all. */
-static double log_sum_exp(const float *logits, int32_t n, float max)
+/* log(sum(exp(scale (x - max)))) + scale max over all. */
+static double log_sum_exp_of(const float *logits, int32_t n, float max, float scale)
 {
     double sum = 0;
 
@@ -166,10 +172,15 @@ static double log_sum_exp(const float *logits, int32_t n, float max)
         float part = 0;
 
         for (int32_t i = at; i < at + block_length(at, n); i++)
-            part += expf(logits[i] - max);
+            part += expf((logits[i] - max) * scale);
         sum += (double)part;
     }
-    return log(sum) + (double)max;
+    return log(sum) + (double)max * (double)scale;
+}
+
+static double log_sum_exp(const float *logits, int32_t n, float max)
+{
+    return log_sum_exp_of(logits, n, max, 1);
 }
 
 static float largest(const float *logits, int32_t n)
@@ -249,6 +260,7 @@ struct sampler {
 
     float *adjusted; /* (n_vocab) penalised and constrained logits; made when needed */
     struct top candidates;
+    double scale; /* of logits where shares of probability are looked at */
 };
 
 static bool has_penalties(const struct sampling_options *o)
@@ -270,7 +282,9 @@ static bool alloc_penalties(struct sampler *s)
 static bool alloc_candidates(struct sampler *s)
 {
     int32_t k = s->options.top_k;
-    size_t n = (size_t)(k > 0 && k < s->options.n_vocab ? k : s->options.n_vocab);
+    bool ties = s->options.order ==
+                SAMPLING_AS_TRANSFORMERS; /* may be as many as there are tokens */
+    size_t n = (size_t)(k > 0 && k < s->options.n_vocab && !ties ? k : s->options.n_vocab);
 
     s->candidates.capacity = (int32_t)n;
     s->candidates.ids = mem_alloc(n * sizeof *s->candidates.ids);
@@ -291,6 +305,10 @@ int32_t sampler_create(struct sampler **out, const struct sampling_options *opti
         return error_no_memory(err);
     }
     s->options = *options;
+    s->candidates.high_first = options->order == SAMPLING_AS_TRANSFORMERS;
+    s->scale = options->order == SAMPLING_AS_TRANSFORMERS && options->temperature > 0
+                   ? 1 / (double)options->temperature
+                   : 1;
     if (constraint)
         s->constraint = *constraint;
     generator_seed(&s->generator, options->seed);
@@ -402,18 +420,24 @@ static void select_nucleus(struct sampler *s, const float *logits, double total,
         top_select(c, logits, s->options.n_vocab);
         covered = 0;
         for (int32_t i = 0; i < c->n; i++)
-            covered += exp((double)c->values[i] - total);
+            covered += exp((double)c->values[i] * s->scale - total);
         if (c->capacity == capacity)
             break;
     }
     c->capacity = capacity;
 }
 
+/* The least logit that min_p leaves, where the best is `max`. */
+static float least_of(const struct sampler *s, float max)
+{
+    return s->options.min_p > 0 ? max + logf(s->options.min_p) / (float)s->scale : -FLT_MAX;
+}
+
 /* Tokens not less probable than min_p of the best, unsorted. */
 static void select_above(struct sampler *s, const float *logits, float max)
 {
     struct top *c = &s->candidates;
-    float least = s->options.min_p > 0 ? max + logf(s->options.min_p) : -FLT_MAX;
+    float least = least_of(s, max);
 
     c->n = 0;
     for (int32_t i = 0; i < s->options.n_vocab; i++) {
@@ -429,15 +453,40 @@ static int32_t count_kept(const struct sampler *s, double total)
 {
     const struct sampling_options *o = &s->options;
     const struct top *c = &s->candidates;
-    float least = o->min_p > 0 ? c->values[0] + logf(o->min_p) : -FLT_MAX;
+    float least = least_of(s, c->values[0]);
     double covered = 0;
     int32_t n = 0;
 
     while (n < c->n && c->values[n] >= least && (o->top_p >= 1 || covered < (double)o->top_p)) {
-        covered += exp((double)c->values[n] - total);
+        covered += exp((double)c->values[n] * s->scale - total);
         n++;
     }
     return n ? n : 1;
+}
+
+/* Sorted, the k best; where ties count, all that equal the last of them too. */
+static void select_top_k(struct sampler *s, const float *logits)
+{
+    struct top *c = &s->candidates;
+    int32_t capacity = c->capacity;
+    float last = 0;
+    int32_t n = 0;
+
+    c->n = 0;
+    c->capacity = s->options.top_k;
+    top_select(c, logits, s->options.n_vocab);
+    c->capacity = capacity;
+    if (s->options.order != SAMPLING_AS_TRANSFORMERS || c->n == 0)
+        return;
+    last = c->values[c->n - 1];
+    for (n = c->n; n > 0 && c->values[n - 1] <= last; n--)
+        ;
+    for (int32_t i = s->options.n_vocab - 1; i >= 0; i--) /* the higher ids first */
+        if (logits[i] <= last && logits[i] >= last) {
+            c->ids[n] = i;
+            c->values[n++] = last;
+        }
+    c->n = n;
 }
 
 static void select_candidates(struct sampler *s, const float *logits, float max)
@@ -446,12 +495,11 @@ static void select_candidates(struct sampler *s, const float *logits, float max)
     struct top *c = &s->candidates;
     double total = 0;
 
-    if (c->capacity < o->n_vocab) { /* top-k */
-        c->n = 0;
-        top_select(c, logits, o->n_vocab);
-        total = o->top_p < 1 ? log_sum_exp(c->values, c->n, max) : 0;
+    if (o->top_k > 0 && o->top_k < o->n_vocab) {
+        select_top_k(s, logits);
+        total = o->top_p < 1 ? log_sum_exp_of(c->values, c->n, max, (float)s->scale) : 0;
     } else if (o->top_p < 1) {
-        total = log_sum_exp(logits, o->n_vocab, max);
+        total = log_sum_exp_of(logits, o->n_vocab, max, (float)s->scale);
         select_nucleus(s, logits, total, (double)o->top_p);
     } else {
         select_above(s, logits, max);

@@ -1,7 +1,8 @@
 /*
- * sampling: from logits to a token, in llama.cpp's order and with its meaning of each option:
- * constraint (grammar), penalties (the last `penalty_last_n` tokens), top-k, top-p, min-p,
- * temperature, then a draw; temperature 0 is the arg max of the penalised logits.
+ * sampling: from logits to a token: constraint (grammar), penalties (the last `penalty_last_n` tokens),
+ * then in llama.cpp's order and with its meaning of each option top-k, top-p, min-p, temperature, or in
+ * transformers' order temperature, top-k, top-p, min-p, then a draw; temperature 0 is the arg max of the
+ * penalised logits.
  *
  * Pure computation on the caller's buffers; one sampler belongs to one sequence and its worker.
  * Deterministic: the same seed and logits give the same tokens (a generator of our own; ties go to
@@ -12,7 +13,15 @@
 
 #include "core/error.h"
 
+enum sampling_order {
+    SAMPLING_AS_LLAMACPP = 0,
+    /* The shares that top-p and min-p look at are those at the temperature; top-k keeps all that equal
+     * the last; of equals at its edge top-p keeps the higher ids. */
+    SAMPLING_AS_TRANSFORMERS = 1
+};
+
 struct sampling_options {
+    int32_t order;            /* enum sampling_order */
     float temperature;        /* 0: greedy */
     int32_t top_k;            /* 0 or less: all */
     float top_p;              /* 1: off */

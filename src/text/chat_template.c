@@ -131,19 +131,62 @@ static struct value prepared(struct vm *vm, const struct dict *message)
     return v_dict(d);
 }
 
+static void check_system_prompt(struct vm *vm, inf_text prompt)
+{
+    if (prompt.len > MAX_JSON_BYTES)
+        bad(vm, text_printf(vm, "system_prompt: longer than %zu bytes", MAX_JSON_BYTES)->data);
+    if (!utf8_valid(prompt.data, prompt.len))
+        bad(vm, "system_prompt: not valid UTF-8");
+}
+
 static void add_system_prompt(struct vm *vm, struct list *messages, inf_text prompt)
 {
     struct dict *message = dict_new(vm);
 
     if (!prompt.data)
         return;
-    if (prompt.len > MAX_JSON_BYTES)
-        bad(vm, text_printf(vm, "system_prompt: longer than %zu bytes", MAX_JSON_BYTES)->data);
-    if (!utf8_valid(prompt.data, prompt.len))
-        bad(vm, "system_prompt: not valid UTF-8");
+    check_system_prompt(vm, prompt);
     set(vm, message, "role", v_str(text_of(vm, "system")));
     set(vm, message, "content", v_str(text_wrap(vm, prompt.data, prompt.len)));
     list_add(vm, messages, v_dict(message));
+}
+
+/* A text, or a list of parts, with the prompt before it. */
+static struct value with_prompt(struct vm *vm, struct value content, inf_text prompt)
+{
+    struct text *before = text_join2(vm, text_wrap(vm, prompt.data, prompt.len),
+                                     text_of(vm, "\n\n"));
+    struct list *parts = NULL;
+    struct dict *part = NULL;
+
+    if (content.type == V_STR)
+        return v_str(text_join2(vm, before, content.s));
+    parts = list_new(vm, 0);
+    part = dict_new(vm);
+    set(vm, part, "type", v_str(text_of(vm, "text")));
+    set(vm, part, "text", v_str(before));
+    list_add(vm, parts, v_dict(part));
+    for (size_t i = 0; content.type == V_LIST && i < content.l->len; i++)
+        list_add(vm, parts, content.l->items[i]);
+    return v_list(parts);
+}
+
+static void fold_system_prompt(struct vm *vm, struct list *messages, inf_text prompt)
+{
+    check_system_prompt(vm, prompt);
+    for (size_t i = 0; i < messages->len; i++) {
+        struct dict *d = messages->items[i].d;
+        const struct value *role = member(vm, d, "role");
+        const struct value *content = member(vm, d, "content");
+
+        if (role && content && text_is(role->s, "user")) {
+            set(vm, d, "content", with_prompt(vm, *content, prompt));
+            return;
+        }
+    }
+    bad(vm,
+        "system_prompt: the template takes no system message, and there is no user message to put "
+        "it before");
 }
 
 /* Messages as the template sees them; the other members of what was given become variables. */
@@ -161,9 +204,12 @@ static struct list *read_messages(struct vm *vm, struct dict *variables,
         check_message(vm, found->l->items[i], i);
     if (given.type == V_DICT)
         set_given(vm, variables, given.d, false);
-    add_system_prompt(vm, messages, input->system_prompt);
+    if (!input->fold_system_prompt)
+        add_system_prompt(vm, messages, input->system_prompt);
     for (size_t i = 0; i < found->l->len; i++)
         list_add(vm, messages, prepared(vm, found->l->items[i].d));
+    if (input->fold_system_prompt)
+        fold_system_prompt(vm, messages, input->system_prompt);
     return messages;
 }
 

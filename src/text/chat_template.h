@@ -31,6 +31,8 @@ struct chat_input {
     bool add_generation_prompt;
     struct text_stop stop; /* requested may be NULL */
     int64_t now;           /* seconds since 1970 for strftime_now; 0: the clock */
+    bool
+        fold_system_prompt; /* before the first user message's text instead, an empty line between */
 };
 
 /* source: the template's text. bos, eos: the tokens' texts, NULL or "" for none: then the template

@@ -38,8 +38,8 @@ static void release(struct outcome *o)
 static struct outcome render_all(inf_text source, inf_text messages, const char *system,
                                  const char *variables, bool prompt)
 {
-    struct chat_input input = {messages, inf_str(system), inf_str(variables),
-                               prompt,   {NULL, NULL},    0};
+    struct chat_input input = {
+        messages, inf_str(system), inf_str(variables), prompt, {NULL, NULL}, 0, false};
     struct outcome o = {0};
     struct chat_template *t = NULL;
 
