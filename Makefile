@@ -42,7 +42,7 @@ build:
 	@$(call configure,$(BUILD))
 	@sh scripts/build.sh $(BUILD) $(JOBS)
 
-# Base model and both adapters answer the same question at once. MODEL= uses a GGUF of one's own.
+# Base model and both adapters answer the same question at once. MODEL= uses a model of one's own.
 run: $(if $(MODEL),,model)
 	@$(call configure,$(BUILD))
 	@sh scripts/build.sh $(BUILD) $(JOBS) inference_command side_by_side
@@ -103,7 +103,7 @@ clean:
 help:
 	@echo 'make               build/inference, build/libinference.so, build/libinference.a'
 	@echo 'make build         these and the tests'
-	@echo 'make run           the demonstration; MODEL=path.gguf PROMPT="..." ADAPTERS="id=path ..."'
+	@echo 'make run           the demonstration; MODEL=FILE.gguf|DIR PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
 	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm or ollama'
 	@echo 'make model         fetch the small real model into the cache'

@@ -2,8 +2,9 @@
  * side_by_side: the same question to a base model and to any number of LoRA adapters, all in flight
  * at once, sharing one decode.
  *
- *     side_by_side MODEL.gguf "What is gravity?" pirate=adapters/pirate json=adapters/json
+ *     side_by_side MODEL "What is gravity?" pirate=adapters/pirate json=adapters/json
  *
+ * MODEL is a GGUF file, or a Hugging Face checkpoint's directory or hub id.
  * Each answer stands under its own heading. The first one streams; the others are decoded in the
  * same steps meanwhile, and stream from where they are when their turn comes.
  *
@@ -150,6 +151,14 @@ static int32_t run(inf_provider *model, int argc, char **argv, inf_error *err)
     return code != INF_OK ? code : failed ? -1 : INF_OK;
 }
 
+/* What the path tells. */
+static const char *provider_of(const char *path)
+{
+    int32_t type = inf_provider_type_of_model(path);
+
+    return type ? inf_provider_type_name(type) : "llamacpp";
+}
+
 int main(int argc, char **argv)
 {
     inf_context *context = NULL;
@@ -158,12 +167,12 @@ int main(int argc, char **argv)
     int32_t code = INF_OK;
 
     if (argc < 3 || argc > 3 + MAX_ANSWERS - 1) {
-        fprintf(stderr, "usage: side_by_side MODEL.gguf QUESTION [ID=ADAPTER]...\n");
+        fprintf(stderr, "usage: side_by_side MODEL QUESTION [ID=ADAPTER]...\n");
         return 2;
     }
     code = inf_context_create(&context, NULL, &err);
     if (code == INF_OK)
-        code = inf_provider_get(&model, context, "llamacpp", argv[1], NULL, &err);
+        code = inf_provider_get(&model, context, provider_of(argv[1]), argv[1], NULL, &err);
     if (code == INF_OK)
         code = run(model, argc, argv, &err);
     if (code != INF_OK && err.code != INF_OK)

@@ -59,7 +59,7 @@ may remote core http hf/files
 may local core text
 may engine core gguf lora local
 may llamacpp core hf/files gguf lora arch local engine
-may transformers core hf lora arch text local engine
+may transformers core hf gguf lora arch text local engine
 may cli
 may backends.c core remote llamacpp transformers
 

@@ -2,50 +2,54 @@
  * backends: the composition root, the only file that knows which providers this build has.
  */
 #include "core/error.h"
+#include "core/memory.h"
 #include "core/provider.h"
 #include "remote/remote.h"
 
 #include "llamacpp/llamacpp.h"
-
-#include <sys/stat.h>
+#include "transformers/transformers.h"
 
 #ifndef INF_WITH_LLAMACPP
 static const struct provider_ops no_llamacpp = {
     LLAMACPP_IDENTITY,
     .missing = "this build has no llamacpp provider; configure it with -DINF_LLAMACPP=ON"};
-#endif
-
-static bool is_directory(const char *path)
-{
-    struct stat info;
-
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
 
 static const struct provider_ops no_transformers = {
-    .type = INF_PROVIDER_TRANSFORMERS,
-    .name = "transformers",
-    .url_variable = "TRANSFORMERS_MODEL_NAME",
-    .default_url = "",
-    .device_variable = "TRANSFORMERS_DEVICE",
-    .in_process = true,
-    .owns_model = is_directory,
-    .missing =
-        "the transformers provider is not part of this version; convert the checkpoint to GGUF "
-        "and use llamacpp, which takes PEFT adapters as they are"};
+    TRANSFORMERS_IDENTITY,
+    .missing = "this build has no transformers provider; configure it with -DINF_LLAMACPP=ON"};
+#endif
 
 const struct provider_ops *const backends[] = {&vllm_provider_ops, &ollama_provider_ops,
 #ifdef INF_WITH_LLAMACPP
-                                               &llamacpp_provider_ops,
+                                               &llamacpp_provider_ops, &transformers_provider_ops,
 #else
-                                               &no_llamacpp,
+                                               &no_llamacpp, &no_transformers,
 #endif
-                                               &no_transformers, NULL};
+                                               NULL};
+
+#ifdef INF_WITH_LLAMACPP
+static int32_t inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
+{
+    if (!transformers_is_checkpoint(path))
+        return llamacpp_inspect(out, path, base, err);
+    if (base)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "%s is a model, not an adapter; only an adapter is held against a base",
+                         path);
+    return transformers_inspect(out, path, err);
+}
+#endif
 
 int32_t backend_inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
 {
 #ifdef INF_WITH_LLAMACPP
-    return llamacpp_inspect(out, path, base, err);
+    char *cached = transformers_cached(path);
+    char *cached_base = base ? transformers_cached(base) : NULL;
+    int32_t code = inspect(out, cached ? cached : path, cached_base ? cached_base : base, err);
+
+    mem_free(cached);
+    mem_free(cached_base);
+    return code;
 #else
     (void)out;
     (void)base;

@@ -481,8 +481,9 @@ typedef struct inf_provider_info {
 /* Writes `size` bytes. INVALID_ARGUMENT for an unknown type. */
 INF_API int32_t inf_provider_type_info(inf_provider_info *out, size_t size, int32_t type);
 
-/* The type of provider that a model's path tells (a GGUF file: llamacpp; a directory: transformers), 0
- * when it tells none, as a served name does. Asks the file system. */
+/* The type of provider that a model's path tells (a GGUF file: llamacpp; a directory, or a hub's id that is
+ * in the local Hugging Face cache: transformers), 0 when it tells none, as a served name does. Asks the
+ * file system. */
 INF_API int32_t inf_provider_type_of_model(const char *path);
 
 /*

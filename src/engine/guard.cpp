@@ -38,12 +38,12 @@ int32_t level_of(ggml_log_level level)
 /* Warnings that tell a user nothing. The first is said of every context beyond the model's training,
  * also when it is only rounded up; generate warns of a prompt that is. The second is said of
  * swa_full, which the engine wants; the third of a prompt with two beginning-of-text tokens, which
- * generate sees to. */
+ * generate sees to; the last of a model whose tokenizer is ours. */
 bool is_no_news(const char *text)
 {
     return strstr(text, "starts with a BOS token") ||
            strstr(text, "possible training context overflow") ||
-           strstr(text, "using full-size SWA cache");
+           strstr(text, "using full-size SWA cache") || strstr(text, "dummy tokens");
 }
 
 /* llama.cpp's and ggml's words for it: "failed to allocate", "unable to allocate", "insufficient memory",
@@ -126,6 +126,20 @@ struct llama_model *guard_load_model(const char *path, struct llama_model_params
     begin();
     llama_model *model = caught([&] { return llama_model_load_from_file(path, params); },
                                 (llama_model *)nullptr);
+
+    if (!model)
+        failed(err, "cannot load the model");
+    return model;
+}
+
+struct llama_model *guard_model_of(struct gguf_context *metadata,
+                                   llama_model_set_tensor_data_t given, void *user_data,
+                                   struct llama_model_params params, inf_error *err)
+{
+    begin();
+    llama_model *model = caught(
+        [&] { return llama_model_init_from_user(metadata, given, user_data, params); },
+        (llama_model *)nullptr);
 
     if (!model)
         failed(err, "cannot load the model");

@@ -28,6 +28,10 @@ bool guard_out_of_memory(void);
 /* NULL and err on failure: BACKEND or NO_MEMORY. */
 struct llama_model *guard_load_model(const char *path, struct llama_model_params params,
                                      inf_error *err);
+/* Without a file; `given` is asked for each tensor's bytes and must not throw. */
+struct llama_model *guard_model_of(struct gguf_context *metadata,
+                                   llama_model_set_tensor_data_t given, void *user_data,
+                                   struct llama_model_params params, inf_error *err);
 struct llama_context *guard_new_context(struct llama_model *model,
                                         struct llama_context_params params, inf_error *err);
 /* llama_decode's status, -100 for an exception, or that there was no memory. */

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #define MAX_UBATCH 512
+#define CHECK_EVERY_US 20000
 /* What a context takes beside its KV cache, about: the blocks ggml does not do without are in it. */
 #define CONTEXT_BYTES ((size_t)32 << 20)
 
@@ -25,6 +26,7 @@ struct llama_engine {
     struct engine_options options;
     struct llama_context *context; /* NULL until the first reserve */
     ggml_threadpool_t pool;
+    int64_t checked_us;              /* when source.check was asked last */
     int32_t n_threads;               /* of the pool's, that compute */
     struct thread_choice choices[2]; /* of steps that decode, of those that prefill */
     struct lora_operator *operators; /* shared decode, else NULL */
@@ -41,7 +43,7 @@ struct llama_engine {
 
 static size_t token_bytes(const struct gguf_model *base)
 {
-    return (size_t)base->n_layer * 2 * (size_t)base->n_head_kv * (size_t)base->head_dim * 2;
+    return (size_t)base->n_kv_layer * 2 * (size_t)base->n_head_kv * (size_t)base->head_dim * 2;
 }
 
 /* llama.cpp rounds a window to so many cells. */
@@ -52,13 +54,14 @@ static size_t round_up(int32_t n_context)
 
 size_t llama_engine_window_bytes(const struct gguf_model *base, int32_t n)
 {
-    return token_bytes(base) * round_up(n);
+    return token_bytes(base) * round_up(n) + base->state_bytes;
 }
 
 static size_t kv_size(const struct llama_engine *e, int32_t n_slots, int32_t n_context)
 {
-    return token_bytes(e->source.base) * (e->options.exact ? 2 : 1) * (size_t)n_slots *
-           (size_t)n_context;
+    return (token_bytes(e->source.base) * (e->options.exact ? 2 : 1) * (size_t)n_context +
+            e->source.base->state_bytes) *
+           (size_t)n_slots;
 }
 
 static enum llama_flash_attn_type flash_attention(const struct llama_engine *e)
@@ -340,6 +343,16 @@ static int64_t cpu_time_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static int32_t check_weights(struct llama_engine *e, inf_error *err)
+{
+    int64_t now = clock_us();
+
+    if (!e->source.check || now - e->checked_us < CHECK_EVERY_US)
+        return INF_OK;
+    e->checked_us = now;
+    return e->source.check(e->source.check_arg, err);
+}
+
 static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_t n_rows,
                              int32_t n_tokens, inf_error *err)
 {
@@ -347,8 +360,10 @@ static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_
     struct thread_choice *choice = &e->choices[n_tokens > 1];
     int64_t cpu = cpu_time_us();
     int64_t begin = clock_us();
-    int32_t code = INF_OK;
+    int32_t code = check_weights(e, err);
 
+    if (code != INF_OK)
+        return code;
     guard_log_to(e->source.log);
     if (INF_LLAMA_HAS_FIXED_SPLIT) /* else another number would be other results */
         use_threads(e, thread_choice_next(choice, n_rows * n_tokens));

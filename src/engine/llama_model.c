@@ -7,6 +7,8 @@
 #include "engine/llama_tokenizer.h"
 
 #include <ggml-backend.h>
+#include <string.h>
+#include <strings.h>
 
 static bool on_progress(float progress, void *user_data)
 {
@@ -42,14 +44,35 @@ void engine_free_model(struct llama_model *model)
     llama_model_free(model);
 }
 
-bool engine_has_device(void)
+/* ggml names devices after their backend: CUDA0, Vulkan1, MTL0 (Metal). */
+static bool is_of(ggml_backend_dev_t device, const char *kind)
+{
+    const char *prefix = strcasecmp(kind, "mps") == 0 || strcasecmp(kind, "metal") == 0 ? "MTL"
+                                                                                        : kind;
+
+    return strncasecmp(ggml_backend_dev_name(device), prefix, strlen(prefix)) == 0;
+}
+
+static bool has_device(const char *kind)
 {
     guard_start();
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-        enum ggml_backend_dev_type type = ggml_backend_dev_type(ggml_backend_dev_get(i));
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        enum ggml_backend_dev_type type = ggml_backend_dev_type(device);
 
-        if (type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU)
+        if ((type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU) &&
+            (!kind || is_of(device, kind)))
             return true;
     }
     return false;
+}
+
+bool engine_has_device(void)
+{
+    return has_device(NULL);
+}
+
+bool engine_has_device_of(const char *kind)
+{
+    return has_device(kind);
 }

@@ -25,5 +25,7 @@ void engine_free_model(struct llama_model *model);
 
 /* Whether there is a device with memory of its own, or a GPU that shares the host's. */
 bool engine_has_device(void);
+/* The same of one kind: "cuda", "mps", "metal", "vulkan", ... */
+bool engine_has_device_of(const char *kind);
 
 #endif

@@ -3,6 +3,7 @@
  * and adapter weights alone; llama.cpp is not asked. Runs on a preparation thread.
  */
 #include "arch/adapter.h"
+#include "arch/base_model.h"
 #include "core/memory.h"
 #include "core/utf8.h"
 #include "hf/files/peft.h"
@@ -250,26 +251,20 @@ static int32_t describe_fit(struct buffer *out, const char *format, const char *
                             const char *base, inf_error *err)
 {
     struct adapter_source source = {.path = (char *)path};
-    struct gguf_file *file = NULL;
-    struct gguf_model model;
+    struct base_model model;
     struct lora_weights *weights = NULL;
     inf_adapter_report report = {0};
-    int32_t code = gguf_file_open(&file, base, err);
+    int32_t code = base_model_open(&model, base, err);
 
-    if (code == INF_OK) {
-        code = gguf_model_check(&model, file, err);
-        if (code != INF_OK)
-            error_prefix(err, "%s", base);
-    }
-    if (code == INF_OK) {
-        code = adapter_read(&weights, &source, &model, NULL, &report, err);
-        if (code == INF_OK)
-            code = add_fit(out, format, true, NULL, err);
-        else if (is_misfit(code))
-            code = add_misfit(out, format, err);
-    }
+    if (code != INF_OK)
+        return code;
+    code = adapter_read(&weights, &source, &model.model, NULL, &report, err);
+    if (code == INF_OK)
+        code = add_fit(out, format, true, NULL, err);
+    else if (is_misfit(code))
+        code = add_misfit(out, format, err);
     lora_weights_free(weights);
-    gguf_file_close(file);
+    base_model_close(&model);
     return code;
 }
 
@@ -289,27 +284,8 @@ static int32_t describe_peft(struct buffer *out, const char *dir, inf_error *err
 static int32_t inspect_directory(struct buffer *out, const char *dir, const char *base,
                                  inf_error *err)
 {
-    struct buffer config;
-    struct stat info;
-    int32_t code = INF_OK;
+    int32_t code = describe_peft(out, dir, err);
 
-    buffer_init(&config, BUFFER_NO_LIMIT);
-    if (!buffer_printf(&config, "%s/config.json", dir))
-        code = error_no_memory(err);
-    else if (stat(config.data, &info) == 0) {
-        buffer_clear(&config);
-        code = !buffer_printf(&config, "%s/adapter_config.json", dir) ? error_no_memory(err)
-               : stat(config.data, &info) == 0
-                   ? INF_OK
-                   : error_set(
-                         err, INF_ERROR_UNSUPPORTED,
-                         "%s is a Hugging Face checkpoint; this version reads GGUF models and "
-                         "LoRA adapters, so convert it to GGUF",
-                         dir);
-    }
-    buffer_free(&config);
-    if (code == INF_OK)
-        code = describe_peft(out, dir, err);
     if (base && is_misfit(code)) {
         buffer_clear(out);
         return add_misfit(out, "peft", err);

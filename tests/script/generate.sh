@@ -264,7 +264,7 @@ expect_ok generate --threads 1 -m "$model" -u '' -n 2 hi
 expect_error 3 'nonesuch.*vllm.*ollama.*llamacpp.*transformers' generate -p nonesuch -m "$model" hi
 expect_error 17 '127.0.0.1:1' generate -u http://127.0.0.1:1 hi
 expect_error 17 '127.0.0.1:1' generate -p ollama -u http://127.0.0.1:1 hi
-expect_error 5 'transformers' generate -m "$fixtures" hi
+expect_error 8 'config.json' generate -m "$fixtures" hi
 expect_error 12 'raise --max-adapters' generate --threads 1 -m "$model" --max-adapters 1 --load "a=$adapter-0" --load "b=$adapter-1" hi
 for wrong in "--ctx 0" "--ctx 15" "--ctx -5" "--max-sequences 0" "--max-sequences 65" "--threads -1" \
     "--queue-limit -1" "--prefill-chunk 0"; do

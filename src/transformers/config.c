@@ -1,0 +1,148 @@
+/* config: see the header. */
+#include "transformers/config.h"
+
+#include "arch/checkpoint.h"
+#include "core/file.h"
+#include "core/memory.h"
+#include "engine/llama_model.h"
+#include "hf/hub_cache.h"
+#include "transformers/transformers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ------------------------------------------------------------------ where it lies */
+
+static bool exists(const char *path, bool *is_directory)
+{
+    struct stat info;
+    bool found = stat(path, &info) == 0;
+
+    *is_directory = found && S_ISDIR(info.st_mode);
+    return found;
+}
+
+/* What a shell would call a path. */
+static bool looks_like_path(const char *s)
+{
+    return s[0] == '/' || s[0] == '~' || strncmp(s, "./", 2) == 0 || strncmp(s, "../", 3) == 0;
+}
+
+char *transformers_cached(const char *path)
+{
+    bool is_directory = false;
+    char *dir = NULL;
+
+    if (!exists(path, &is_directory) && !looks_like_path(path) && hub_is_id(path))
+        hub_cache_find(&dir, path, NULL);
+    return dir;
+}
+
+bool transformers_owns(const char *path)
+{
+    bool is_directory = false;
+    bool found = exists(path, &is_directory);
+    char *dir = found ? NULL : transformers_cached(path);
+    bool owns = is_directory || dir;
+
+    mem_free(dir);
+    return owns;
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+    char *path = path_join(dir, name);
+    struct stat info;
+    bool found = path && stat(path, &info) == 0;
+
+    mem_free(path);
+    return found;
+}
+
+bool transformers_is_checkpoint(const char *path)
+{
+    return has_file(path, "config.json") && !has_file(path, "adapter_config.json");
+}
+
+int32_t checkpoint_directory(char **dir, const char *model, inf_error *err)
+{
+    bool is_directory = false;
+
+    *dir = NULL;
+    if (exists(model, &is_directory) && !is_directory)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "%s is a file; a checkpoint is the directory that has config.json (a GGUF "
+                         "file is for the llamacpp provider)",
+                         model);
+    if (!is_directory && looks_like_path(model))
+        return error_set_errno(err, ENOENT, "open", model);
+    if (!is_directory)
+        return hub_cache_find(dir, model, err);
+    *dir = mem_strdup(model);
+    return *dir ? INF_OK : error_no_memory(err);
+}
+
+/* ------------------------------------------------------------------ in what numbers */
+
+static const struct {
+    const char *name;
+    int32_t type;
+} dtypes[] = {
+    {"auto", WEIGHT_TYPE_AUTO},     {"float32", WEIGHT_TYPE_F32}, {"float16", WEIGHT_TYPE_F16},
+    {"bfloat16", WEIGHT_TYPE_BF16}, {"q8_0", WEIGHT_TYPE_Q8_0},   {"q4_0", WEIGHT_TYPE_Q4_0},
+    {"q4_k", WEIGHT_TYPE_Q4_K},
+};
+
+int32_t weight_type_of(int32_t *type, const char *dtype, inf_error *err)
+{
+    const char *name = dtype ? dtype : "auto";
+
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        if (strcmp(dtypes[i].name, name) == 0) {
+            *type = dtypes[i].type;
+            return INF_OK;
+        }
+    return error_set(
+        err, INF_ERROR_INVALID_ARGUMENT,
+        "dtype: %.60s is none of auto, float32, float16, bfloat16, q8_0, q4_0 and q4_k", name);
+}
+
+const char *weight_type_name(int32_t type)
+{
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        if (dtypes[i].type == type)
+            return dtypes[i].name;
+    return "unknown";
+}
+
+/* ------------------------------------------------------------------ a provider's configuration */
+
+/* cpu where nothing is said, unlike elsewhere: the reference does so. */
+static int32_t check_device(inf_provider_config *c, inf_error *err)
+{
+    const char *device = c->device && *c->device ? c->device : "cpu";
+
+    if (strcmp(device, "auto") == 0)
+        return INF_OK;
+    if (strcmp(device, "cpu") != 0) {
+        if (engine_has_device_of(device))
+            return INF_OK;
+        return error_set(
+            err, INF_ERROR_UNSUPPORTED,
+            "device: %.60s is not there for this build of the library; use cpu or auto", device);
+    }
+    if (c->n_gpu_layers > 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "device: cpu and n_gpu_layers %d contradict each other", c->n_gpu_layers);
+    c->n_gpu_layers = 0;
+    return INF_OK;
+}
+
+int32_t transformers_check_config(inf_provider_config *config, inf_error *err)
+{
+    int32_t type = 0;
+    int32_t code = weight_type_of(&type, config->dtype, err);
+
+    return code == INF_OK ? check_device(config, err) : code;
+}

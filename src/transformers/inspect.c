@@ -1,0 +1,107 @@
+/*
+ * inspect: what a checkpoint is, as a JSON object, from its headers and its config alone. What the
+ * provider would refuse is refused here too, in the same words. Runs on a preparation thread.
+ */
+#include "arch/checkpoint.h"
+#include "hf/files/generation_config.h"
+#include "hf/files/template_files.h"
+#include "transformers/config.h"
+#include "transformers/transformers.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int32_t dump(struct buffer *out, json_t *object, inf_error *err)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    bool ok = text && buffer_append_str(out, text);
+
+    free(text); /* jansson's allocation */
+    json_decref(object);
+    return ok ? INF_OK : error_no_memory(err);
+}
+
+static int64_t count_parameters(const struct gguf_file *f)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < gguf_file_tensor_count(f); i++) {
+        const struct gguf_tensor *t = gguf_file_tensor(f, i);
+
+        n += t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
+    }
+    return n;
+}
+
+/* Bytes that are copied when it loads as it is, not pointed to. */
+static int64_t count_copied(const struct checkpoint *c)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < c->blueprint.n_tensors; i++)
+        if (!c->blueprint.tensors[i].data)
+            n += (int64_t)gguf_file_tensor(c->header_file, i)->size;
+    return n;
+}
+
+static json_t *eos_of(const struct generation_config *g)
+{
+    json_t *list = json_array();
+
+    for (int32_t i = 0; i < g->n_eos && list; i++)
+        json_array_append_new(list, json_integer((json_int_t)g->eos[i]));
+    return list;
+}
+
+/* The window is null where nothing limits it. */
+static void add_window(json_t *object, const struct blueprint *b)
+{
+    bool limited = b->exact_window < INT32_MAX;
+
+    json_object_set_new(object, "max_window",
+                        limited ? json_integer(b->exact_window) : json_null());
+    if (limited)
+        json_object_set_new(object, "max_window_reason", json_string(b->window_reason));
+}
+
+static json_t *describe(const struct checkpoint *c, const struct generation_config *g,
+                        bool has_template)
+{
+    const struct gguf_model *m = &c->model;
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, "
+        "s:b, "
+        "s:o, s:b}",
+        "kind", "model", "format", "transformers", "architecture", m->architecture, "model_type",
+        c->config.model_type, "dtype", weight_type_name(c->own_type), "size",
+        (json_int_t)weight_files_bytes(c->files), "n_parameters",
+        (json_int_t)count_parameters(c->header_file), "copied_bytes", (json_int_t)count_copied(c),
+        "n_layer", m->n_layer, "n_embd", m->n_embd, "n_head", m->n_head, "n_head_kv", m->n_head_kv,
+        "head_dim", m->head_dim, "n_ff", m->n_ff, "n_vocab", m->n_vocab, "n_ctx_train",
+        m->n_ctx_train, "tied_embeddings", (int)m->tied, "chat_template", (int)has_template,
+        "eos_token_ids", eos_of(g), "do_sample", (int)g->do_sample);
+
+    if (object)
+        add_window(object, &c->blueprint);
+    return object;
+}
+
+int32_t transformers_inspect(struct buffer *out, const char *dir, inf_error *err)
+{
+    struct generation_config generation;
+    struct checkpoint *c = NULL;
+    struct buffer template;
+    int32_t code = checkpoint_open(&c, dir, WEIGHT_TYPE_AUTO, err);
+
+    buffer_init(&template, BUFFER_NO_LIMIT);
+    if (code == INF_OK)
+        code = generation_config_open(&generation, dir, &c->config, err);
+    if (code == INF_OK)
+        code = chat_template_read(&template, dir, err);
+    if (code == INF_OK)
+        code = dump(out, describe(c, &generation, template.len > 0), err);
+    buffer_free(&template);
+    checkpoint_close(c);
+    return code;
+}

@@ -1,0 +1,338 @@
+/*
+ * model: what a Hugging Face checkpoint is to the in-process provider (local/model.h): its files, looked
+ * at before anything of them is loaded, and what the engine makes of them.
+ *
+ * The weights' files stay mapped as long as the provider lives. A directory with a tokenizer and without
+ * a model opens too: texts can be tokenized and rendered then, and what else is asked for says what is
+ * missing.
+ */
+#include "arch/adapter.h"
+#include "arch/checkpoint.h"
+#include "core/context.h"
+#include "core/cpu_count.h"
+#include "core/memory.h"
+#include "engine/llama_engine.h"
+#include "engine/llama_model.h"
+#include "engine/lora_eval.h"
+#include "engine/lora_export.h"
+#include "engine/mapped_model.h"
+#include "hf/files/generation_config.h"
+#include "hf/files/template_files.h"
+#include "local/local.h"
+#include "transformers/config.h"
+#include "transformers/tokenizer.h"
+#include "transformers/transformers.h"
+
+#include <string.h>
+
+struct hf_source {
+    inf_context *context;
+    const inf_provider_config *config;
+    bool native_adapters;
+    char *dir;                     /* once open, with what follows */
+    struct checkpoint *checkpoint; /* NULL: there is a tokenizer alone, and no_model says why */
+    inf_error no_model;
+    struct generation_config generation;
+    struct checkpoint_tokenizer tokenizer;
+    struct buffer chat_template;
+};
+
+/* ------------------------------------------------------------------ life */
+
+static int32_t choose_execution(struct hf_source *s, inf_error *err)
+{
+    bool on_device = s->config->n_gpu_layers != 0 && engine_has_device();
+
+    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && on_device)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "adapter_execution shared needs the weights in host memory; set device to "
+                         "cpu or adapter_execution to auto");
+    s->native_adapters = s->config->adapter_execution == INF_ADAPTERS_NATIVE ||
+                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && on_device);
+    return INF_OK;
+}
+
+static void close_files(struct hf_source *s)
+{
+    checkpoint_close(s->checkpoint);
+    hf_tokenizer_free(s->tokenizer.hf);
+    buffer_free(&s->chat_template);
+    mem_free(s->dir);
+    s->checkpoint = NULL;
+    s->tokenizer.hf = NULL;
+    s->dir = NULL;
+}
+
+static void destroy(void *model)
+{
+    struct hf_source *s = model;
+
+    if (!s)
+        return;
+    close_files(s);
+    mem_free(s);
+}
+
+static int32_t create(void **model, inf_context *ctx, const inf_provider_config *config,
+                      inf_error *err)
+{
+    struct hf_source *s = mem_calloc(1, sizeof *s);
+    int32_t code = INF_OK;
+
+    if (!s)
+        return error_no_memory(err);
+    s->context = ctx;
+    s->config = config;
+    buffer_init(&s->chat_template, BUFFER_NO_LIMIT);
+    code = choose_execution(s, err);
+    if (code != INF_OK) {
+        destroy(s);
+        return code;
+    }
+    *model = s;
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the files */
+
+/* A tokenizer that cannot be had is an error of what needs it; so is a model, where there is a
+ * tokenizer. */
+static int32_t open_parts(struct hf_source *s, int32_t type, inf_error *err)
+{
+    struct checkpoint_tokenizer *t = &s->tokenizer;
+    int32_t code = checkpoint_open(&s->checkpoint, s->dir, type, &s->no_model);
+    bool has_tokenizer = hf_tokenizer_open(&t->hf, s->dir, &t->missing) == INF_OK;
+
+    if (code != INF_OK && (!has_tokenizer || code == INF_ERROR_NO_MEMORY)) {
+        if (err)
+            *err = s->no_model;
+        return code;
+    }
+    code = generation_config_open(&s->generation, s->dir,
+                                  s->checkpoint ? &s->checkpoint->config : NULL, err);
+    if (code != INF_OK)
+        return code;
+    t->n_model = s->checkpoint ? s->checkpoint->model.n_vocab : 0;
+    t->n_eos = s->generation.n_eos;
+    memcpy(t->eos, s->generation.eos, sizeof t->eos);
+    return chat_template_read(&s->chat_template, s->dir, err);
+}
+
+static int32_t open_files(struct hf_source *s, inf_error *err)
+{
+    int32_t type = 0;
+    int32_t code = weight_type_of(&type, s->config->dtype, err);
+
+    if (code == INF_OK)
+        code = checkpoint_directory(&s->dir, s->config->base_url, err);
+    return code == INF_OK ? open_parts(s, type, err) : code;
+}
+
+static struct sampling_options sampling_of(const struct generation_config *g)
+{
+    return (struct sampling_options){.temperature = g->do_sample ? g->temperature : 0,
+                                     .top_k = g->top_k,
+                                     .top_p = g->top_p,
+                                     .min_p = g->min_p,
+                                     .repetition_penalty = g->repetition_penalty,
+                                     .penalty_last_n = -1,
+                                     .order = SAMPLING_AS_TRANSFORMERS};
+}
+
+static void tell_limits(const struct hf_source *s, int32_t window)
+{
+    const struct blueprint *b = &s->checkpoint->blueprint;
+
+    if (window < s->config->n_ctx && window == b->exact_window)
+        context_log(s->context, INF_LOG_WARNING, "%s: the window is %d tokens instead of %d: %s",
+                    s->config->base_url, window, s->config->n_ctx, b->window_reason);
+    if (s->generation.ignored[0])
+        context_log(s->context, INF_LOG_WARNING,
+                    "%s: generation_config.json sets %s, which this provider does not compute",
+                    s->config->base_url, s->generation.ignored);
+}
+
+static void add_model_facts(const struct hf_source *s, struct model_facts *facts)
+{
+    int32_t window = checkpoint_window(s->checkpoint, s->config->n_ctx);
+
+    facts->window = window;
+    facts->window_is_fixed = window < s->config->n_ctx;
+    facts->window_bytes = llama_engine_window_bytes(&s->checkpoint->model, window);
+    facts->n_ctx_train = s->checkpoint->model.n_ctx_train;
+    tell_limits(s, window);
+}
+
+static const char *named(const struct hf_source *s, enum hf_named_token which)
+{
+    const char *text = s->tokenizer.hf ? hf_tokenizer_named_text(s->tokenizer.hf, which) : NULL;
+
+    return text ? text : "";
+}
+
+static int32_t open_model(void *model, struct model_facts *facts, inf_error *err)
+{
+    struct hf_source *s = model;
+    int32_t code = open_files(s, err);
+
+    if (code != INF_OK) {
+        close_files(s);
+        return code;
+    }
+    *facts = (struct model_facts){.window = s->config->n_ctx,
+                                  .n_ctx_train = INT32_MAX,
+                                  .chat_template = {s->chat_template.data, s->chat_template.len},
+                                  .bos = named(s, HF_TOKEN_BOS),
+                                  .eos = named(s, HF_TOKEN_EOS),
+                                  .system_prompt_is_message = true,
+                                  .default_sampling = sampling_of(&s->generation)};
+    if (s->checkpoint)
+        add_model_facts(s, facts);
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the model, loaded */
+
+static const void *ready(const void *impl, size_t i)
+{
+    return ((const struct blueprint *)impl)->tensors[i].data;
+}
+
+static int32_t make_rows(const void *impl, size_t i, int64_t first, int64_t n, int32_t type,
+                         void *out, inf_error *err)
+{
+    const struct blueprint *b = impl;
+
+    return blueprint_rows(b, &b->tensors[i], first, n, type, out, err);
+}
+
+static void made(const void *impl, size_t i)
+{
+    blueprint_let_go(&((const struct blueprint *)impl)->tensors[i]);
+}
+
+static const void *map_at(const void *impl, size_t i, size_t *size)
+{
+    return weight_files_map(((const struct blueprint *)impl)->files, i, size);
+}
+
+static int32_t load_weights(const struct hf_source *s, inf_op *op, struct mapped_model **out,
+                            inf_error *err)
+{
+    const struct checkpoint *c = s->checkpoint;
+    struct model_weights weights = {.header = c->header.data,
+                                    .header_size = c->header.len,
+                                    .file = c->header_file,
+                                    .impl = &c->blueprint,
+                                    .ready = ready,
+                                    .rows = make_rows,
+                                    .made = made,
+                                    .n_maps = weight_files_maps(c->files),
+                                    .map = map_at};
+    struct mapped_options options = {
+        .n_gpu_layers = s->config->n_gpu_layers, .n_threads = cpu_count(), .op = op};
+    int32_t code = weight_files_check(c->files, NULL);
+
+    if (code != INF_OK)
+        return error_set(err, INF_ERROR_STATE,
+                         "%s changed since it was first read; evict this provider and get it again",
+                         s->dir);
+    return mapped_model_load(out, &weights, &options, err);
+}
+
+static int32_t refuse_without_model(const struct hf_source *s, inf_error *err)
+{
+    if (err)
+        *err = s->no_model;
+    return s->no_model.code;
+}
+
+static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
+                    inf_error *err)
+{
+    struct hf_source *s = model;
+    struct mapped_model *weights = NULL;
+    int32_t code = INF_OK;
+
+    checkpoint_tokenizer_describe(&s->tokenizer, &out->tokenizer);
+    if (tokenizer_only)
+        return INF_OK;
+    code = s->checkpoint ? load_weights(s, op, &weights, err) : refuse_without_model(s, err);
+    out->impl = weights;
+    return code;
+}
+
+static int32_t check_files(const void *files, inf_error *err)
+{
+    return weight_files_check(files, err);
+}
+
+static int32_t make_engine(void *model, const struct loaded_model *loaded,
+                           const struct engine_options *options, struct engine *out, inf_error *err)
+{
+    const struct hf_source *s = model;
+    struct llama_engine_source source = {.log = s->context,
+                                         .model = mapped_model_llama(loaded->impl),
+                                         .base = &s->checkpoint->model,
+                                         .flash_attention = s->config->flash_attention,
+                                         .native_adapters = s->native_adapters,
+                                         .check = check_files,
+                                         .check_arg = s->checkpoint->files};
+
+    return llama_engine_create(out, &source, options, err);
+}
+
+static void unload(struct loaded_model *loaded)
+{
+    mapped_model_free(loaded->impl);
+}
+
+/* ------------------------------------------------------------------ adapters */
+
+static int32_t adapter_load(void *model, const struct adapter_source *source, const inf_op *op,
+                            void **adapter, size_t *bytes, inf_adapter_report *report,
+                            inf_error *err)
+{
+    const struct hf_source *s = model;
+    struct llamacpp_adapter *made_adapter = NULL;
+    struct lora_weights *weights = NULL;
+    int32_t code = s->checkpoint
+                       ? adapter_read(&weights, source, &s->checkpoint->model, op, report, err)
+                       : refuse_without_model(s, err);
+
+    if (code == INF_OK && s->native_adapters) {
+        code = lora_export_check(weights, err);
+        if (code != INF_OK)
+            lora_weights_free(weights);
+    }
+    if (code == INF_OK)
+        code = llamacpp_adapter_create(&made_adapter, weights, s->checkpoint->header_file, err);
+    if (code != INF_OK)
+        return code;
+    *adapter = made_adapter;
+    *bytes = made_adapter->bytes;
+    return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the provider's row */
+
+static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider_config *config,
+                               inf_error *err)
+{
+    static const struct model_ops ops = {
+        .how_to_set = "set TRANSFORMERS_MODEL_NAME or give a checkpoint's directory or hub id",
+        .create = create,
+        .destroy = destroy,
+        .open = open_model,
+        .load = load,
+        .make_engine = make_engine,
+        .unload = unload,
+        .adapter_load = adapter_load,
+        .adapter_free = llamacpp_adapter_free};
+
+    return local_create(impl, &ops, ctx, config, err);
+}
+
+const struct provider_ops transformers_provider_ops = {
+    TRANSFORMERS_IDENTITY, .owns_model = transformers_owns,
+    .check_config = transformers_check_config, .create = create_provider, LOCAL_PROVIDER_SLOTS};
