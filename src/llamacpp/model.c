@@ -120,7 +120,8 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
     }
     window = gguf_model_window(&s->base, s->config->n_ctx);
     *facts = (struct model_facts){.window = window,
-                                  .window_is_fixed = window == s->base.n_positions,
+                                  .window_of = window == s->base.n_positions ? "learned positions"
+                                                                             : NULL,
                                   .window_bytes = llama_engine_window_bytes(&s->base, window),
                                   .n_ctx_train = s->base.n_ctx_train,
                                   .bos = s->bos,

@@ -73,11 +73,11 @@ static int32_t check_prompt(const struct local_provider *p, int32_t n, inf_error
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the prompt is empty");
     if (n >= f->window)
         return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
-                                "the prompt has %d tokens and the %s %d%s, which must hold one "
+                                "the prompt has %d tokens and the %s %d%s%s, which must hold one "
                                 "more; shorten the prompt%s",
-                                n, f->window_is_fixed ? "model" : "window n_ctx", f->window,
-                                f->window_is_fixed ? " learned positions" : "",
-                                f->window_is_fixed ? "" : " or raise n_ctx");
+                                n, f->window_of ? "model" : "window n_ctx", f->window,
+                                f->window_of ? " " : "", f->window_of ? f->window_of : "",
+                                f->window_of ? "" : " or raise n_ctx");
     if (n > f->n_ctx_train)
         context_log(p->context, INF_LOG_WARNING,
                     "the prompt has %d tokens and the model was trained on %d; the answer may be "

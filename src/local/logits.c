@@ -103,11 +103,12 @@ static int32_t check_ids(const struct logits *l, inf_error *err)
 {
     int32_t window = l->base.provider->facts.window;
     int32_t n_vocab = l->instance->loaded.tokenizer.n_vocab;
+    const char *of = l->base.provider->facts.window_of;
 
     if (l->n_ids > (size_t)window) /* n_ctx was checked at the call */
         return error_set_detail(err, INF_ERROR_CONTEXT_FULL, (int64_t)l->n_ids,
-                                "%zu tokens do not fit the model's %d learned positions", l->n_ids,
-                                window);
+                                "%zu tokens do not fit the model's %d %s", l->n_ids, window,
+                                of ? of : "tokens");
     for (size_t k = 0; k < l->n_ids + l->n_probe; k++)
         if (l->ids[k] < 0 || l->ids[k] >= n_vocab)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, l->ids[k],

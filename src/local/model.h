@@ -16,8 +16,9 @@
 /* From a model's files without its weights. Pointers are the front door's, valid until destroy. */
 struct model_facts {
     int32_t window; /* tokens that one request may have: n_ctx, or fewer */
-    bool
-        window_is_fixed; /* a larger n_ctx would not make it larger: the model has no more positions */
+    /* What it is a number of where a larger n_ctx would not make it larger ("learned positions"), for
+     * messages; NULL: n_ctx alone limits it. */
+    const char *window_of;
     size_t window_bytes;           /* of KV cache that one window takes */
     int32_t n_ctx_train;           /* tokens that the model was trained on */
     inf_text chat_template;        /* its source; absent: none */

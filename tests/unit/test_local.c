@@ -404,7 +404,7 @@ static void test_local__a_prompt_as_long_as_the_window__does_not_fit(void **stat
     make_provider("model");
     assert_refused(&r, INF_ERROR_CONTEXT_FULL, "raise n_ctx");
     inf_provider_release(provider);
-    door.facts.window_is_fixed = true;
+    door.facts.window_of = "learned positions";
     make_provider("model");
     assert_refused(&r, INF_ERROR_CONTEXT_FULL, "10 learned positions");
 }

@@ -418,6 +418,147 @@ static void test_constraint__that_allows_nothing__is_told_apart_from_a_failed_ro
 
 /* ------------------------------------------------------------------ log-probabilities */
 
+/* ------------------------------------------------------------------ transformers' order */
+
+static struct sampling_options as_transformers(void)
+{
+    struct sampling_options o = plain();
+
+    o.order = SAMPLING_AS_TRANSFORMERS;
+    o.penalty_last_n = -1;
+    return o;
+}
+
+static void test_transformers__top_p__of_shares_at_the_temperature(void **state)
+{
+    struct sampling_options o = as_transformers();
+    struct sampler *s = NULL;
+    float x[N];
+    int counts[N];
+
+    (void)state;
+    fill(x, -INFINITY);
+    x[1] = logf(0.64f);
+    x[2] = logf(0.32f); /* at temperature 2 the shares go as 0.8 : 0.57 : 0.2, 0.51 for the first */
+    x[3] = logf(0.04f);
+    o.top_p = 0.6f;
+    s = make(o, NULL);
+    count(s, x, 1000, counts);
+    assert_int_equal(counts[1], 1000); /* 0.64 covers it */
+    sampler_free(s);
+    o.temperature = 2;
+    s = make(o, NULL);
+    count(s, x, 1000, counts);
+    assert_in_range(counts[2], 300, 530);
+    assert_int_equal(counts[3], 0);
+    sampler_free(s);
+    o.top_k = 50; /* the same after a top-k that keeps all */
+    s = make(o, NULL);
+    count(s, x, 1000, counts);
+    assert_in_range(counts[2], 300, 530);
+    assert_int_equal(counts[3], 0);
+    sampler_free(s);
+}
+
+static void test_transformers__min_p__of_shares_at_the_temperature(void **state)
+{
+    struct sampling_options o = as_transformers();
+    struct sampler *s = NULL;
+    float x[N];
+    int counts[N];
+
+    (void)state;
+    fill(x, -INFINITY);
+    x[1] = logf(0.9f);
+    x[2] = logf(0.1f); /* a third of the best at temperature 2, a ninth at 1 */
+    o.min_p = 0.2f;
+    s = make(o, NULL);
+    count(s, x, 1000, counts);
+    assert_int_equal(counts[1], 1000);
+    sampler_free(s);
+    o.temperature = 2;
+    s = make(o, NULL);
+    count(s, x, 1000, counts);
+    assert_in_range(counts[2], 180, 320);
+    sampler_free(s);
+}
+
+static void test_transformers__ties__all_kept_by_top_k_the_higher_ids_by_top_p(void **state)
+{
+    struct sampling_options o = as_transformers();
+    struct sampler *s = NULL;
+    float x[N];
+    int counts[N];
+
+    (void)state;
+    fill(x, -5);
+    x[5] = 2;
+    x[7] = x[300] = x[999] = 1;
+    o.top_k = 2;
+    s = make(o, NULL);
+    count(s, x, 2000, counts);
+    assert_true(counts[7] > 100 && counts[300] > 100 && counts[999] > 100);
+    assert_int_equal(counts[5] + counts[7] + counts[300] + counts[999], 2000);
+    sampler_free(s);
+    fill(x, -INFINITY);
+    x[1] = x[2] = x[3] = 1;
+    o.top_k = 0;
+    o.top_p = 0.6f;
+    s = make(o, NULL);
+    count(s, x, 2000, counts);
+    assert_int_equal(counts[1], 0);
+    assert_true(counts[2] > 800 && counts[3] > 800);
+    sampler_free(s);
+}
+
+/* Temperature, top-p and min-p as their definitions read, over all tokens. */
+static void expect(double *share, const float *x, const struct sampling_options *o)
+{
+    double sum = 0;
+    double covered = 0;
+
+    for (int i = 0; i < N; i++)
+        sum += share[i] = exp((double)x[i] / (double)o->temperature);
+    for (int i = 0; i < N; i++) { /* x falls, so that the first are the best */
+        bool kept = covered < (double)o->top_p * sum && share[i] >= (double)o->min_p * share[0];
+
+        covered += share[i];
+        share[i] = kept ? share[i] : 0;
+    }
+    sum = 0;
+    for (int i = 0; i < N; i++)
+        sum += share[i];
+    for (int i = 0; i < N; i++)
+        share[i] /= sum;
+}
+
+static void test_transformers__draws__follow_a_plain_computation(void **state)
+{
+    struct sampling_options o = as_transformers();
+    struct sampler *s = NULL;
+    double share[N];
+    float x[N];
+    int counts[N];
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        x[i] = -0.05f * (float)i;
+    o.temperature = 1.7f;
+    o.top_k = N; /* off: shares are of all tokens */
+    o.top_p = 0.8f;
+    o.min_p = 0.3f;
+    s = make(o, NULL);
+    count(s, x, 100000, counts);
+    expect(share, x, &o);
+    for (int i = 0; i < N; i++) {
+        double wanted = share[i] * 100000;
+
+        assert_true(fabs(counts[i] - wanted) <= 5 * sqrt(wanted + 1));
+        assert_int_equal(counts[i] > 0, share[i] > 0);
+    }
+    sampler_free(s);
+}
+
 static void test_logprobs__are_those_of_softmax(void **state)
 {
     float x[N];
@@ -470,6 +611,10 @@ int main(void)
         cmocka_unit_test(test_seed__decides_the_draws),
         cmocka_unit_test(test_constraint__only_allowed_tokens_come),
         cmocka_unit_test(test_constraint__that_allows_nothing__is_told_apart_from_a_failed_row),
+        cmocka_unit_test(test_transformers__top_p__of_shares_at_the_temperature),
+        cmocka_unit_test(test_transformers__min_p__of_shares_at_the_temperature),
+        cmocka_unit_test(test_transformers__ties__all_kept_by_top_k_the_higher_ids_by_top_p),
+        cmocka_unit_test(test_transformers__draws__follow_a_plain_computation),
         cmocka_unit_test(test_logprobs__are_those_of_softmax),
         cmocka_unit_test(test_top__of_all__is_the_sorted_vocabulary),
     };
