@@ -157,7 +157,10 @@ static void add_model_facts(const struct hf_source *s, struct model_facts *facts
     int32_t window = checkpoint_window(s->checkpoint, s->config->n_ctx);
 
     facts->window = window;
-    facts->window_is_fixed = window < s->config->n_ctx;
+    if (window < s->config->n_ctx)
+        facts->window_of = window == s->checkpoint->model.n_positions
+                               ? "learned positions"
+                               : "positions that llama.cpp computes as transformers does";
     facts->window_bytes = llama_engine_window_bytes(&s->checkpoint->model, window);
     facts->n_ctx_train = s->checkpoint->model.n_ctx_train;
     tell_limits(s, window);
@@ -229,8 +232,10 @@ static int32_t load_weights(const struct hf_source *s, inf_op *op, struct mapped
                                     .made = made,
                                     .n_maps = weight_files_maps(c->files),
                                     .map = map_at};
-    struct mapped_options options = {
-        .n_gpu_layers = s->config->n_gpu_layers, .n_threads = cpu_count(), .op = op};
+    struct mapped_options options = {.n_gpu_layers = s->config->n_gpu_layers,
+                                     .n_threads = s->config->n_threads > 0 ? s->config->n_threads
+                                                                           : cpu_count(),
+                                     .op = op};
     int32_t code = weight_files_check(c->files, NULL);
 
     if (code != INF_OK)
