@@ -2,7 +2,7 @@
 # Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
 # built from the same llama.cpp source with the same flags: llama-bench, llama-server, and
 # llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
-# bench/run.py, and http for bench/servers.py) and ROUNDS pass through.
+# bench/run.py, tokenize for bench/tokenizing.py, http for bench/servers.py) and ROUNDS pass through.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -44,11 +44,18 @@ else
     say "llama-cpp-python cannot be installed ($venv.log): its row is left out"
 fi
 
-if [ "${SECTIONS:-}" != http ]; then
+if [ "${SECTIONS:-}" != http ] && [ "${SECTIONS:-}" != tokenize ]; then
     python3 "$here/../bench/run.py" --build "$build" --peers "$peers" --model "$model" \
         --bf16 "$bf16" ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
         ${python:+--python "$python"}
 fi
+case ${SECTIONS:-tokenize} in
+tokenize)
+    tokenizers=$(sh "$here/tokenizers-python.sh") && published=$(sh "$here/fetch-tokenizers.sh") &&
+        python3 "$here/../bench/tokenizing.py" "$build" "$published" "$tokenizers" "${ROUNDS:-5}" ||
+        say "the tokenizers library or the published tokenizers cannot be fetched: their table is left out"
+    ;;
+esac
 case ${SECTIONS:-http} in
 http) python3 "$here/../bench/servers.py" "$build" "${ROUNDS:-7}" $python ;;
 esac

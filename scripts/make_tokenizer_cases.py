@@ -3,6 +3,7 @@
 texts, their ids and what those decode to, by the real libraries (requirements-tokenizers.txt).
 
     python3 scripts/make_tokenizer_cases.py tests/fixtures/tokenizers
+    python3 scripts/make_tokenizer_cases.py --of FOLDER OUT    # of every tokenizer.json in a folder's folders
 """
 import json
 import os
@@ -335,4 +336,23 @@ def main(out):
         print(name, t.get_vocab_size())
 
 
-main(sys.argv[1])
+def record_others(source, out, texts=400):
+    for name in sorted(os.listdir(source)):
+        path = os.path.join(source, name, "tokenizer.json")
+        if not os.path.isfile(path):
+            continue
+        folder = os.path.join(out, name)
+        os.makedirs(folder)
+        os.symlink(os.path.abspath(path), os.path.join(folder, "tokenizer.json"))
+        t = Tokenizer.from_file(path)
+        r = random.Random(name)
+        own = [str(a.content) for a in list(t.get_added_tokens_decoder().values())[:400]]
+        marked = [noise(r) + r.choice(own) + noise(r) + r.choice(own) for _ in range(texts // 4)] if own else []
+        write(folder, "cases.jsonl", record(t, TEXTS + marked + [noise(r) for _ in range(texts)]))
+        print(name, t.get_vocab_size())
+
+
+if sys.argv[1] == "--of":
+    record_others(*sys.argv[2:])
+else:
+    main(sys.argv[1])
