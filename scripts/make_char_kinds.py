@@ -7,7 +7,7 @@ tokenizers library know them, asked of the library itself (requirements-tokenize
 import sys
 import unicodedata
 
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 BITS = [("L", "L"), ("N", "N"), ("Lm", "D"), ("M", "M"), ("P", "P"), ("S", "S"), ("Lu", "U"),
         ("Lt", "U"), ("Ll", "O")]
@@ -42,6 +42,36 @@ for first in range(0, len(codes), 0x4000):
         for code in members(name, text):
             kind[code] |= VALUE[bit]
 
+# What the library's normalizers know, whose Unicode is older: whether a character is a non-starter (a mark
+# of a class of its own moves before it, or it before one), is decomposed, is the second of a composition, and
+# what BertNormalizer and StripAccents take away.
+NONSTARTER, CANONICAL, COMPATIBLE, SECOND, ACCENT, NONSPACING, OTHER = 1, 2, 4, 8, 16, 32, 64
+nfc, nfd, nfkd = normalizers.NFC().normalize_str, normalizers.NFD().normalize_str, normalizers.NFKD().normalize_str
+accents = normalizers.StripAccents().normalize_str
+clean = normalizers.BertNormalizer(True, False, False, False).normalize_str
+nonspacing = normalizers.BertNormalizer(False, False, True, False).normalize_str
+form = dict.fromkeys(codes, 0)
+for code in codes[1:]:
+    c = chr(code)
+    if 0xac00 <= code <= 0xd7a3:
+        continue  # Hangul is computed
+    bits = 0
+    if nfd("a" + c + "\u0334") != "a" + c + "\u0334" and nfd(c) == c or nfd("a\u0301" + c) == "a" + c + "\u0301":
+        bits |= NONSTARTER
+    if nfd(c) != c:
+        bits |= CANONICAL
+        form[ord(nfd(c)[-1])] |= SECOND
+    if nfkd(c) != c:
+        bits |= COMPATIBLE
+    if accents(c) == "":
+        bits |= ACCENT
+    if nonspacing(c) == "":
+        bits |= NONSPACING
+    if clean("x" + c + "y") == "xy":
+        bits |= OTHER
+    form[code] |= bits
+
+forms = runs([(c, form[c]) for c in codes if form[c]])
 table = runs([(c, kind[c]) for c in codes if kind[c]])
 newer = runs([(c, kind[c]) for c in codes if kind[c] and unicodedata.category(chr(c)) == "Cn"])
 print("""/*
@@ -50,7 +80,7 @@ print("""/*
  */
 #include "hf/tokenizer/char_tables.h"
 """)
-for name, rows in (("char_runs", table), ("char_runs_newer", newer)):
+for name, rows in (("char_runs", table), ("char_runs_newer", newer), ("char_runs_form", forms)):
     print("const struct char_run %s[] = {" % name)
     line = "   "
     for a, b, k in rows:
@@ -61,6 +91,6 @@ for name, rows in (("char_runs", table), ("char_runs_newer", newer)):
         line += item
     print(line)
     print("};\n\nconst size_t %s_n = sizeof %s / sizeof %s[0];" % (name, name, name))
-    if name == "char_runs":
+    if name != "char_runs_form":
         print()
-print("%d runs, %d newer" % (len(table), len(newer)), file=sys.stderr)
+print("%d runs, %d newer, %d of forms" % (len(table), len(newer), len(forms)), file=sys.stderr)

@@ -25,7 +25,7 @@ TEXTS = ["", " ", "  ", "a", "Hello world", "  leading and trailing  ", "it's WE
          "한국어 日本語 中文 ภาษาไทย हिन्दी", "👍🏽 👨‍👩‍👧 🏳️‍🌈 𝔘 𠀀", "\u00a0\u3000\u2028\u200b\u180e\u0085x",
          "\x00\x01\x7f", "<s>a</s> <s> <mask>b<pad>", "Foo foo FOO bar  <mask>  x<mask>y", "İstanbul ẞ ΣΑΣ",
          "!?.,;:()[]{} --- ___", "x" * 60, "ab" * 40 + " " * 30 + "1" * 20, "lowest newest widest unlowest",
-         "a.b!c  d", "▁a ▁▁b <0x41>", "Ⓐword wordⒷ_x-y"]
+         "\uaa2e\u08cb\u1ac0 \U00010d50 \U0001e045\u2df5 \u32ff\ua7cb \U00031350", "a.b!c  d", "▁a ▁▁b <0x41>", "Ⓐword wordⒷ_x-y"]
 
 GPT4 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
         r"|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -245,7 +245,66 @@ def behaviors():
     return t
 
 
-KINDS = {"gpt2": gpt2, "gpt2-prefix": gpt2_prefix, "smollm2": smollm2, "llama3": llama3, "qwen2": qwen2,
+def charsmap():
+    """A table of SentencePiece's with a few rules."""
+    import io
+    import tempfile
+
+    import sentencepiece
+    rules = [("A", "a"), ("e\u0301", "é"), ("ﬁ", "fi"), ("\u200b", ""), ("\t", " "), ("한", "han"), ("👍🏽", "up"), ("...", "…")]
+    model = io.BytesIO()
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as f:
+        for old, new in rules:
+            f.write("\t".join(" ".join("%X" % ord(c) for c in text) for text in (old, new)) + "\n")
+        f.flush()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(CORPUS), model_writer=model, vocab_size=150, hard_vocab_limit=False,
+            normalization_rule_tsv=f.name, minloglevel=3)
+    return message_field(message_field(model.getvalue(), 3), 2)
+
+
+def message_field(data, number):
+    """The first field of that number of a protobuf message, which is bytes."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+    while at < len(data):
+        key = varint()
+        if key & 7 == 2:
+            n = varint()
+            at += n
+            if key >> 3 == number:
+                return data[at - n:at]
+        elif key & 7 == 0:
+            varint()
+        else:
+            at += 4 if key & 7 == 5 else 8
+    raise ValueError("no field %d" % number)
+
+
+def t5():
+    t = unigram(False)()
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap()), normalizers.Replace(Regex(" {2,}"), "▁")])
+    return t
+
+
+def forms():
+    t = byte_bpe(plain_bytes())
+    t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.NFD(), normalizers.Lowercase()])
+    return t
+
+
+KINDS = {"t5": t5, "forms": forms,
+         "gpt2": gpt2, "gpt2-prefix": gpt2_prefix, "smollm2": smollm2, "llama3": llama3, "qwen2": qwen2,
          "qwen3_5": qwen3_5, "o200k": o200k, "deepseek": deepseek, "llama2": llama2, "gemma": gemma,
          "mistral": mistral, "metaspace-always": metaspace("always"), "metaspace-never": metaspace("never"),
          "unigram": unigram(False), "unigram-bytes": unigram(True), "bert": bert, "clip": clip,

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-uint8_t char_class_table[CHAR_CODES];
+uint8_t char_class_table[CHAR_CODES], char_form_table[CHAR_CODES];
 
 static pthread_once_t spread_once = PTHREAD_ONCE_INIT;
 
@@ -20,6 +20,9 @@ static void spread(void)
     for (size_t i = 0; i < char_runs_n; i++)
         memset(char_class_table + char_runs[i].first, char_runs[i].kind & ~RUN_MODIFIER,
                char_runs[i].last + 1 - char_runs[i].first);
+    for (size_t i = 0; i < char_runs_form_n; i++)
+        memset(char_form_table + char_runs_form[i].first, char_runs_form[i].kind,
+               char_runs_form[i].last + 1 - char_runs_form[i].first);
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++)
         for (uint32_t c = spaces[i][0]; c <= spaces[i][1]; c++)
             char_class_table[c] |= CHAR_SPACE;

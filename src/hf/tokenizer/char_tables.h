@@ -18,5 +18,8 @@ extern const size_t char_runs_n;
 /* Those that were assigned after Unicode 14, which the oldest PCRE2 knows. */
 extern const struct char_run char_runs_newer[];
 extern const size_t char_runs_newer_n;
+/* What the library's normalizers know; kinds are of enum char_form. */
+extern const struct char_run char_runs_form[];
+extern const size_t char_runs_form_n;
 
 #endif

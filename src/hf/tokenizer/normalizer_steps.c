@@ -16,6 +16,15 @@ typedef size_t character_map(uint32_t c, uint32_t out[MOST_CODES]);
 
 static size_t lowercase(uint32_t c, uint32_t out[MOST_CODES])
 {
+    /* what utf8proc 2.8, of Unicode 15, does not know */
+    static const struct {
+        uint32_t first, last, every;
+        int32_t offset;
+    } newer[] = {{0x1c89, 0x1c89, 1, 1},    {0xa7cb, 0xa7cb, 1, -42343},
+                 {0xa7cc, 0xa7ce, 2, 1},    {0xa7d2, 0xa7d4, 2, 1},
+                 {0xa7da, 0xa7da, 1, 1},    {0xa7dc, 0xa7dc, 1, -42561},
+                 {0x10d50, 0x10d65, 1, 32}, {0x16ea0, 0x16eb8, 1, 27}};
+
     if (c < 0x80) {
         out[0] = c >= 'A' && c <= 'Z' ? c + 32 : c;
         return 1;
@@ -26,19 +35,22 @@ static size_t lowercase(uint32_t c, uint32_t out[MOST_CODES])
         return 2;
     }
     out[0] = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
+    for (size_t i = 0; out[0] == c && i < sizeof newer / sizeof newer[0]; i++)
+        if (c >= newer[i].first && c <= newer[i].last && (c - newer[i].first) % newer[i].every == 0)
+            out[0] = (uint32_t)((int32_t)c + newer[i].offset);
     return 1;
 }
 
 static size_t without_marks(uint32_t c, uint32_t out[MOST_CODES])
 {
     out[0] = c;
-    return !(char_classes(c) & CHAR_MARK);
+    return !(char_forms(c) & FORM_ACCENT);
 }
 
 static size_t without_accents(uint32_t c, uint32_t out[MOST_CODES])
 {
     out[0] = c;
-    return utf8proc_category((utf8proc_int32_t)c) != UTF8PROC_CATEGORY_MN;
+    return !(char_forms(c) & FORM_NONSPACING);
 }
 
 static size_t nmt(uint32_t c, uint32_t out[MOST_CODES])
@@ -55,14 +67,8 @@ static size_t nmt(uint32_t c, uint32_t out[MOST_CODES])
 
 static size_t clean(uint32_t c, uint32_t out[MOST_CODES])
 {
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-
     out[0] = char_is_space(c) ? ' ' : c;
-    if (c == '\t' || c == '\n' || c == '\r')
-        return 1;
-    return c != 0 && c != 0xfffd && category != UTF8PROC_CATEGORY_CC &&
-           category != UTF8PROC_CATEGORY_CF && category != UTF8PROC_CATEGORY_CN &&
-           category != UTF8PROC_CATEGORY_CO;
+    return c != 0 && !(char_forms(c) & FORM_OTHER);
 }
 
 static size_t space_chinese(uint32_t c, uint32_t out[MOST_CODES])

@@ -48,6 +48,23 @@ static int32_t finish_bpe(struct token_model *m, bool byte_level, bool *raw, inf
     return read_words(m, err);
 }
 
+/* What the models say alike. */
+enum done { DONE, NO_MEMORY, NO_UNK, TOO_LONG };
+
+_Static_assert((int)BPE_NO_UNK == (int)NO_UNK && (int)UNIGRAM_TOO_LONG == (int)TOO_LONG &&
+                   (int)WORDPIECE_TOO_LONG == (int)TOO_LONG,
+               "one order");
+
+static int32_t finished(enum done done, inf_error *err)
+{
+    if (done == NO_MEMORY)
+        return error_no_memory(err);
+    if (done == TOO_LONG)
+        return error_set(err, INF_ERROR_UNSUPPORTED, "model: a token is longer than %d bytes",
+                         UNIGRAM_LONGEST);
+    return INF_OK;
+}
+
 int32_t token_model_finish(struct token_model *m, bool byte_level, bool *raw, inf_error *err)
 {
     *raw = false;
@@ -56,11 +73,12 @@ int32_t token_model_finish(struct token_model *m, bool byte_level, bool *raw, in
         return finish_bpe(m, byte_level, raw, err);
     case MODEL_UNIGRAM:
         m->unigram.vocab = &m->vocab;
-        return unigram_finish(&m->unigram) ? INF_OK : error_no_memory(err);
+        return finished((enum done)unigram_finish(&m->unigram), err);
     case MODEL_WORDPIECE:
+        m->wordpiece.vocab = &m->vocab;
+        return finished((enum done)wordpiece_finish(&m->wordpiece), err);
     case MODEL_WORDLEVEL:
         m->wordpiece.vocab = &m->vocab;
-        wordpiece_finish(&m->wordpiece);
         break;
     }
     return INF_OK;
@@ -78,7 +96,6 @@ void token_model_free(struct token_model *m)
 bool token_model_work_init(struct token_model_work *w)
 {
     memset(w, 0, sizeof *w);
-    buffer_init(&w->text, BUFFER_NO_LIMIT);
     return bpe_work_init(&w->bpe);
 }
 
@@ -86,15 +103,7 @@ void token_model_work_free(struct token_model_work *w)
 {
     bpe_work_free(&w->bpe);
     unigram_work_free(&w->unigram);
-    buffer_free(&w->text);
 }
-
-/* What the models say alike. */
-enum done { DONE, NO_MEMORY, NO_UNK };
-
-_Static_assert((int)BPE_NO_UNK == (int)NO_UNK && (int)UNIGRAM_NO_UNK == (int)NO_UNK &&
-                   (int)WORDPIECE_NO_UNK == (int)NO_UNK,
-               "one order");
 
 static enum done encode(const struct token_model *m, struct token_model_work *w, const char *piece,
                         size_t n, struct id_list *out)
@@ -105,7 +114,7 @@ static enum done encode(const struct token_model *m, struct token_model_work *w,
     case MODEL_UNIGRAM:
         return (enum done)unigram_encode(&m->unigram, &w->unigram, piece, n, out);
     case MODEL_WORDPIECE:
-        return (enum done)wordpiece_encode(&m->wordpiece, &w->text, piece, n, out);
+        return (enum done)wordpiece_encode(&m->wordpiece, piece, n, out);
     case MODEL_WORDLEVEL:
         break;
     }

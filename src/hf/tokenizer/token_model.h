@@ -26,7 +26,6 @@ struct token_model {
 struct token_model_work {
     struct bpe_work bpe;
     struct unigram_work unigram;
-    struct buffer text;
 };
 
 /* Reads the value at `in`, an object. `name` is the file's, for messages. */

@@ -6,21 +6,28 @@
 
 #include "core/memory.h"
 #include "core/utf8.h"
+#include "hf/tokenizer/char_kind.h"
 
 #include <utf8proc.h>
 
-enum { FEW = 64, HANGUL_FIRST = 0xac00, HANGUL_LAST = 0xd7a3, NO_FINAL = 0x11a7 };
+enum {
+    FEW = 64,
+    HANGUL_FIRST = 0xac00,
+    HANGUL_LAST = 0xd7a3,
+    JAMO_VOWELS = 0x1160,
+    JAMO_LAST = 0x11ff,
+    NO_FINAL = 0x11a7
+};
 
 static bool composes(enum unicode_form form)
 {
     return form == FORM_NFC || form == FORM_NFKC;
 }
 
-/* It stays as it is, whatever stands before it. A little too strict: that only costs time. */
+/* It stays as it is, whatever stands before it. */
 static bool is_inert(enum unicode_form form, uint32_t c)
 {
-    const utf8proc_property_t *p = NULL;
-    bool compatible = form == FORM_NFKC || form == FORM_NFKD;
+    unsigned changes = FORM_NONSTARTER | FORM_CANONICAL;
 
     if (c < 0xa0 || (form == FORM_NFC && c < 0x300))
         return true;
@@ -28,15 +35,13 @@ static bool is_inert(enum unicode_form form, uint32_t c)
         return composes(form);
     if (c == NO_FINAL)
         return true; /* utf8proc 2.8 takes it for a final that is there, and drops it */
-    if (composes(form) && ((c >= 0x1160 && c <= 0x11ff) || (c >= 0xd7b0 && c <= 0xd7fb)))
-        return false; /* Hangul's vowels and finals */
-    p = utf8proc_get_property((utf8proc_int32_t)c);
-    if (p->combining_class != 0)
+    if (composes(form) && c >= JAMO_VOWELS && c <= JAMO_LAST)
         return false;
-    if (p->decomp_seqindex != UINT16_MAX && (compatible || p->decomp_type == 0))
-        return false;
-    return !composes(form) || p->category < UTF8PROC_CATEGORY_MN ||
-           p->category > UTF8PROC_CATEGORY_ME; /* other marks may join what stands before, too */
+    if (form == FORM_NFKC || form == FORM_NFKD)
+        changes |= FORM_COMPATIBLE;
+    if (composes(form))
+        changes |= FORM_SECOND;
+    return !(char_forms(c) & changes);
 }
 
 static size_t width_at(const char *s, size_t n, size_t at)
@@ -94,12 +99,23 @@ static bool transform(enum unicode_form form, const char *s, size_t n, struct bu
     return ok;
 }
 
-/* The beginning of the character before `at`. */
+/* utf8proc would change it, the library does not know it. */
+static bool is_too_new(uint32_t c)
+{
+    const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
+
+    return p->combining_class != 0 || (p->decomp_seqindex != UINT16_MAX &&
+                                       !(char_forms(c) & (FORM_CANONICAL | FORM_COMPATIBLE)));
+}
+
+/* The beginning of the character before `at`, which may be joined with what follows. */
 static size_t before(const char *s, size_t from, size_t at)
 {
-    while (at > from && ((unsigned char)s[--at] & 0xc0) == 0x80) {
+    size_t begin = at;
+
+    while (begin > from && ((unsigned char)s[--begin] & 0xc0) == 0x80) {
     }
-    return at;
+    return begin < at && is_too_new(utf8_decode(s + begin, at - begin)) ? at : begin;
 }
 
 /* Behind the character at `from` and all that follow and may change. */

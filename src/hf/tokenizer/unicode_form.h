@@ -1,5 +1,8 @@
-/* unicode_form: Unicode normalization forms, by utf8proc, with a fast way past what has nothing to
- * change. Pure functions. */
+/*
+ * unicode_form: Unicode normalization forms, by utf8proc, with a fast way past what has nothing to
+ * change. Characters that the library's older Unicode does not know are left alone. Pure functions,
+ * after char_kinds_init.
+ */
 #ifndef INF_HF_TOKENIZER_UNICODE_FORM_H
 #define INF_HF_TOKENIZER_UNICODE_FORM_H
 

@@ -4,11 +4,10 @@
 #include "core/memory.h"
 #include "core/utf8.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
-enum { PREFIX_BITS = 1 << 22, UNKNOWN_PENALTY = 10 };
+enum { UNKNOWN_PENALTY = 10 };
 
 /* The best way to a place. */
 struct unigram_node {
@@ -16,23 +15,6 @@ struct unigram_node {
     uint32_t from; /* UINT32_MAX: there is none */
     int32_t id;
 };
-
-/* Two texts with the same beginning have the same hashes as far as that goes. */
-static uint32_t next_hash(uint32_t h, char c)
-{
-    h = (h ^ (uint8_t)c) * UINT32_C(0x9e3779b1);
-    return h ^ h >> 15;
-}
-
-static void note_prefixes(struct unigram *m, const char *text, size_t n)
-{
-    uint32_t h = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        h = next_hash(h, text[i]);
-        m->prefixes[h % PREFIX_BITS / 64] |= UINT64_C(1) << (h % 64);
-    }
-}
 
 static int32_t fallback_id(const struct vocab *v, int byte)
 {
@@ -44,35 +26,33 @@ static int32_t fallback_id(const struct vocab *v, int byte)
     return vocab_find(v, name, sizeof name - 1);
 }
 
-bool unigram_finish(struct unigram *m)
+enum unigram_done unigram_finish(struct unigram *m)
 {
     double least = INFINITY;
 
-    m->prefixes = mem_calloc(PREFIX_BITS / 64, sizeof *m->prefixes);
-    if (!m->prefixes)
-        return false;
     for (uint32_t id = 0; id < m->vocab->n_ids; id++) {
         size_t n = 0;
         const char *text = vocab_text(m->vocab, id, &n);
 
         if (!text)
             continue;
-        note_prefixes(m, text, n);
-        m->longest = n > m->longest ? n : m->longest;
+        if (n > UNIGRAM_LONGEST)
+            return UNIGRAM_TOO_LONG;
+        if (!token_trie_add(&m->pieces, text, n, (int32_t)id))
+            return UNIGRAM_NO_MEMORY;
         least = m->scores[id] < least ? m->scores[id] : least;
     }
     m->unknown = least - UNKNOWN_PENALTY;
     for (int byte = 0; byte < 256; byte++)
         m->byte_ids[byte] = m->byte_fallback ? fallback_id(m->vocab, byte) : -1;
-    return true;
+    return UNIGRAM_DONE;
 }
 
 void unigram_free(struct unigram *m)
 {
     mem_free(m->scores);
-    mem_free(m->prefixes);
+    token_trie_free(&m->pieces);
     m->scores = NULL;
-    m->prefixes = NULL;
 }
 
 void unigram_work_free(struct unigram_work *w)
@@ -94,22 +74,19 @@ static bool offer_tokens(const struct unigram *m, struct unigram_node *nodes, co
 {
     double before = nodes[at].score;
     bool single = false;
-    uint32_t h = 0;
-    size_t most = n - at < m->longest ? n - at : m->longest;
+    uint32_t node = 0;
 
-    for (size_t len = 1; len <= most; len++) {
+    for (size_t end = at; end < n;) {
         int32_t id = -1;
 
-        h = next_hash(h, piece[at + len - 1]);
-        if (!(m->prefixes[h % PREFIX_BITS / 64] >> (h % 64) & 1))
+        node = token_trie_next(&m->pieces, node, (uint8_t)piece[end++]);
+        if (!node)
             break;
-        if (at + len < n && ((unsigned char)piece[at + len] & 0xc0) == 0x80)
-            continue; /* inside a character */
-        id = vocab_find(m->vocab, piece + at, len);
+        id = m->pieces.values[node];
         if (id < 0)
             continue;
-        offer(nodes + at + len, m->scores[id] + before, at, id);
-        single = single || len == width;
+        offer(nodes + end, m->scores[id] + before, at, id);
+        single = single || end - at == width;
     }
     return single;
 }

@@ -6,7 +6,12 @@
 #define INF_HF_TOKENIZER_UNIGRAM_H
 
 #include "hf/tokenizer/id_list.h"
+#include "hf/tokenizer/token_trie.h"
 #include "hf/tokenizer/vocab.h"
+
+enum {
+    UNIGRAM_LONGEST = 1024
+}; /* bytes of a token: they bound the steps at each place of a text */
 
 struct unigram {
     const struct vocab *vocab;
@@ -15,11 +20,8 @@ struct unigram {
     double unknown; /* the score of a character that is no piece */
     int32_t unk;    /* -1: none */
     bool byte_fallback;
-    size_t longest; /* text, in bytes */
     int32_t byte_ids[256];
-    uint64_t
-        *prefixes; /* a bit for each hash of a text's beginning: what no text begins with is not
-                           looked for */
+    struct token_trie pieces; /* the vocabulary's texts */
 };
 
 struct unigram_work {
@@ -28,10 +30,10 @@ struct unigram_work {
     struct id_list path;
 };
 
-enum unigram_done { UNIGRAM_DONE, UNIGRAM_NO_MEMORY, UNIGRAM_NO_UNK };
+enum unigram_done { UNIGRAM_DONE, UNIGRAM_NO_MEMORY, UNIGRAM_NO_UNK, UNIGRAM_TOO_LONG };
 
-/* Once vocabulary and scores are there. false: out of memory. */
-bool unigram_finish(struct unigram *m);
+/* Once vocabulary and scores are there. NO_MEMORY; TOO_LONG: a token is. */
+enum unigram_done unigram_finish(struct unigram *m);
 void unigram_free(struct unigram *m);
 void unigram_work_free(struct unigram_work *w);
 /* Appends the ids of a piece (well-formed UTF-8). */

@@ -2,21 +2,25 @@
 #include "hf/tokenizer/wordpiece.h"
 
 #include "core/memory.h"
-#include "core/utf8.h"
 
-void wordpiece_finish(struct wordpiece *m)
+enum wordpiece_done wordpiece_finish(struct wordpiece *m)
 {
     for (uint32_t id = 0; id < m->vocab->n_ids; id++) {
         size_t n = 0;
+        const char *text = vocab_text(m->vocab, id, &n);
 
-        if (vocab_text(m->vocab, id, &n) && n > m->longest)
-            m->longest = n;
+        if (text && n > WORDPIECE_LONGEST)
+            return WORDPIECE_TOO_LONG;
+        if (text && !token_trie_add(&m->pieces, text, n, (int32_t)id))
+            return WORDPIECE_NO_MEMORY;
     }
+    return WORDPIECE_DONE;
 }
 
 void wordpiece_free(struct wordpiece *m)
 {
     mem_free(m->prefix);
+    token_trie_free(&m->pieces);
     m->prefix = NULL;
 }
 
@@ -39,51 +43,57 @@ static size_t count_characters(const char *s, size_t n)
     return count;
 }
 
-/* The longest token at the beginning of s, behind `skip` bytes of prefix; its id or -1. */
-static int32_t longest_token(const struct wordpiece *m, const char *s, size_t n, size_t skip,
-                             size_t *len)
+/* Where the texts go on that begin with the prefix; 0 with *none set: there are none. */
+static uint32_t behind_prefix(const struct wordpiece *m, bool *none)
 {
-    size_t end = n < m->longest ? n : m->longest;
+    uint32_t node = 0;
 
-    for (; end > skip; end--) {
-        int32_t id = -1;
-
-        if (end < n && ((unsigned char)s[end] & 0xc0) == 0x80)
-            continue; /* inside a character */
-        id = vocab_find(m->vocab, s, end);
-        if (id >= 0) {
-            *len = end;
-            return id;
-        }
+    *none = false;
+    for (const char *c = m->prefix; *c && !*none; c++) {
+        node = token_trie_next(&m->pieces, node, (uint8_t)*c);
+        *none = node == 0;
     }
-    return -1;
+    return node;
 }
 
-enum wordpiece_done wordpiece_encode(const struct wordpiece *m, struct buffer *scratch,
-                                     const char *piece, size_t n, struct id_list *out)
+/* The longest token at the beginning of s, from a node on; its id or -1. */
+static int32_t longest_token(const struct wordpiece *m, uint32_t node, const char *s, size_t n,
+                             size_t *len)
+{
+    int32_t id = -1;
+
+    for (size_t i = 0; i < n; i++) {
+        node = token_trie_next(&m->pieces, node, (uint8_t)s[i]);
+        if (!node)
+            break;
+        if (m->pieces.values[node] >= 0) {
+            id = m->pieces.values[node];
+            *len = i + 1;
+        }
+    }
+    return id;
+}
+
+enum wordpiece_done wordpiece_encode(const struct wordpiece *m, const char *piece, size_t n,
+                                     struct id_list *out)
 {
     size_t before = out->n;
+    bool none = false;
+    uint32_t inside = behind_prefix(m, &none);
 
     if (count_characters(piece, n) > m->chars)
         return push_unknown(m, out);
     for (size_t at = 0, len = 0; at < n; at += len) {
-        size_t skip = 0;
-        int32_t id = -1;
+        int32_t id = at > 0 && none
+                         ? -1
+                         : longest_token(m, at > 0 ? inside : 0, piece + at, n - at, &len);
 
-        buffer_clear(scratch);
-        if (at > 0 && !buffer_append_str(scratch, m->prefix))
-            return WORDPIECE_NO_MEMORY;
-        skip = scratch->len;
-        if (!buffer_append(scratch, piece + at, n - at))
-            return WORDPIECE_NO_MEMORY;
-        id = longest_token(m, scratch->data, scratch->len, skip, &len);
         if (id < 0) {
             out->n = before;
             return push_unknown(m, out);
         }
         if (!id_push(out, id))
             return WORDPIECE_NO_MEMORY;
-        len -= skip;
     }
     return WORDPIECE_DONE;
 }

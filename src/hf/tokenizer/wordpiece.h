@@ -5,25 +5,29 @@
 #ifndef INF_HF_TOKENIZER_WORDPIECE_H
 #define INF_HF_TOKENIZER_WORDPIECE_H
 
-#include "core/buffer.h"
 #include "hf/tokenizer/id_list.h"
+#include "hf/tokenizer/token_trie.h"
 #include "hf/tokenizer/vocab.h"
 
 struct wordpiece {
     const struct vocab *vocab;
-    int32_t unk;    /* -1: not in the vocabulary */
-    char *prefix;   /* of what does not begin a piece */
-    uint32_t chars; /* a longer piece is unknown */
-    size_t longest; /* text, in bytes */
+    int32_t unk;              /* -1: not in the vocabulary */
+    char *prefix;             /* of what does not begin a piece */
+    uint32_t chars;           /* a longer piece is unknown */
+    struct token_trie pieces; /* the vocabulary's texts, unless it is for word level */
 };
 
-enum wordpiece_done { WORDPIECE_DONE, WORDPIECE_NO_MEMORY, WORDPIECE_NO_UNK };
+enum wordpiece_done { WORDPIECE_DONE, WORDPIECE_NO_MEMORY, WORDPIECE_NO_UNK, WORDPIECE_TOO_LONG };
+enum {
+    WORDPIECE_LONGEST = 1024
+}; /* bytes of a token: they bound the steps at each place of a text */
 
-void wordpiece_finish(struct wordpiece *m);
+/* Once the vocabulary is there, for word pieces. NO_MEMORY; TOO_LONG: a token is. */
+enum wordpiece_done wordpiece_finish(struct wordpiece *m);
 void wordpiece_free(struct wordpiece *m);
-/* Appends the ids of a piece (well-formed UTF-8). scratch: anything. */
-enum wordpiece_done wordpiece_encode(const struct wordpiece *m, struct buffer *scratch,
-                                     const char *piece, size_t n, struct id_list *out);
+/* Appends the ids of a piece (well-formed UTF-8). */
+enum wordpiece_done wordpiece_encode(const struct wordpiece *m, const char *piece, size_t n,
+                                     struct id_list *out);
 enum wordpiece_done wordlevel_encode(const struct wordpiece *m, const char *piece, size_t n,
                                      struct id_list *out);
 
