@@ -140,6 +140,29 @@ static void test_parse__damaged_file__one_line(void **state)
     edited_refused("\"ids\":[7]", "\"ids\":[-1]", INF_ERROR_BAD_FORMAT, "out of range");
 }
 
+#define GROWING "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaa\"}"
+#define FOUR(x) x "," x "," x "," x
+
+static void test_encode__normalizer_that_grows_without_end__refused(void **state)
+{
+    struct hf_tokenizer *t = NULL;
+    int32_t *ids = NULL, n = 0;
+    inf_error err = {0};
+
+    (void)state;
+    t = accepted("{\"version\":\"1.0\",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":"
+                 "[" FOUR(FOUR(GROWING)) "]},\"decoder\":{\"type\":\"Sequence\",\"decoders\":"
+                                         "[" FOUR(
+                                             FOUR(GROWING)) "]},"
+                                                            "\"model\":{\"type\":\"BPE\",\"vocab\":"
+                                                            "{\"a\":0},\"merges\":[]}}",
+                 NULL);
+    assert_int_equal(hf_tokenizer_encode(t, (inf_text){"a", 1}, false, true, &ids, &n, &err),
+                     INF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "too long a text"));
+    hf_tokenizer_free(t);
+}
+
 static void test_parse__cut_anywhere__refused(void **state)
 {
     (void)state;
@@ -186,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_encode__small_bpe__ids_of_merges),
         cmocka_unit_test(test_decode__special_skipped_or_not__text),
         cmocka_unit_test(test_parse__damaged_file__one_line),
+        cmocka_unit_test(test_encode__normalizer_that_grows_without_end__refused),
         cmocka_unit_test(test_parse__cut_anywhere__refused),
         cmocka_unit_test(test_parse_and_encode__memory_runs_out__no_leak),
     };

@@ -13,7 +13,7 @@
 
 struct normalizer;
 
-enum { ADDED_TOKEN_LONGEST = 1024 };
+enum { ADDED_TOKEN_LONGEST = 256 }; /* bytes: they bound the steps at each place of a text */
 
 struct added_token {
     char *content;

@@ -14,7 +14,12 @@
 
 #include <string.h>
 
-enum { MOST_STEPS = 256, DEEPEST = 16 };
+enum {
+    MOST_STEPS = 256,
+    DEEPEST = 16,
+    LARGEST_GROWTH = 64, /* a normalized text is at most so many times as long, and */
+    LEAST_LIMIT = 64 * 1024
+};
 
 struct normalizer {
     struct normalizer_step *steps;
@@ -185,6 +190,7 @@ int32_t normalizer_apply(const struct normalizer *n, struct normalizer_work *w, 
                          inf_text *out, bool *moved, inf_error *err)
 {
     struct buffer *free_one = &w->a, *other = &w->b;
+    size_t limit = text.len * LARGEST_GROWTH + LEAST_LIMIT;
 
     *out = text;
     *moved = false;
@@ -193,8 +199,12 @@ int32_t normalizer_apply(const struct normalizer *n, struct normalizer_work *w, 
         int32_t code = INF_OK;
 
         buffer_clear(free_one);
+        free_one->limit = limit;
         code = normalizer_step_apply(n->steps + i, w->patterns, *out, free_one, &changed, moved,
                                      err);
+        if (code == INF_ERROR_NO_MEMORY && free_one->len > limit / 4)
+            return error_set(err, INF_ERROR_UNSUPPORTED,
+                             "the tokenizer's normalizer makes too long a text of this one");
         if (code != INF_OK)
             return code;
         if (changed) {

@@ -6,12 +6,13 @@
 
 #include <string.h>
 
-enum { MOST_PARTS = 4096, DEEPEST = 16 };
+enum { MOST_PARTS = 4096, MOST_SEQUENCES = 16, DEEPEST = 16 };
 
 struct reading {
     struct post_processor *p;
     inf_error *err;
     bool done; /* a processor that adds tokens was read */
+    int sequences;
 };
 
 static int32_t bad(struct reading *r, const char *what)
@@ -23,7 +24,8 @@ static int32_t add_part(struct reading *r, int64_t id)
 {
     if (id != POST_SEQUENCE && (id < 0 || id >= VOCAB_MAX_IDS))
         return bad(r, "an id is out of range");
-    if (r->p->parts.n == MOST_PARTS)
+    r->sequences += id == POST_SEQUENCE;
+    if (r->p->parts.n == MOST_PARTS || r->sequences > MOST_SEQUENCES)
         return bad(r, "its template is too long");
     return id_push(&r->p->parts, (int32_t)id) ? INF_OK : error_no_memory(r->err);
 }
@@ -150,7 +152,7 @@ static int32_t read_processor(struct reading *r, struct json_span json, int dept
 
 int32_t post_processor_read(struct post_processor *p, struct json_span json, inf_error *err)
 {
-    struct reading r = {p, err, false};
+    struct reading r = {.p = p, .err = err};
     int32_t code = scan_is_none(json) ? INF_OK : read_processor(&r, json, 0);
 
     if (code == INF_OK && !r.done)

@@ -20,7 +20,7 @@ enum {
     STACK_MOST = 4 * 1024 * 1024,
     CLOCK_EVERY = 256,        /* matches */
     TIME_LEAST = 2000 * 1000, /* us for a text, and */
-    US_A_BYTE = 5
+    US_A_BYTE = 1
 };
 
 struct text_pattern {

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { DEEPEST = 16 };
+enum { DEEPEST = 16, MOST_GROWTH = 1 << 20 /* bytes that a step may add to a token */ };
 
 void token_decoder_free(struct token_decoder *d)
 {
@@ -275,6 +275,7 @@ bool token_decoder_bytes(const struct token_decoder *d, const char *token, size_
         struct buffer was = a;
 
         buffer_clear(&b);
+        b.limit = was.len + MOST_GROWTH;
         ok = step_bytes(d->steps + i, &was, &b);
         a = b;
         b = was;

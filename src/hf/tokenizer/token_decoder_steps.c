@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { MOST_GROWTH = 1 << 20 }; /* bytes that a step may add to a token */
+
 /* To step number `at`, or out. end: the token ends with this part. false: out of memory. */
 static bool decoder_step_next(struct decoder_stream *s, size_t at, const char *text, size_t n,
                               bool end);
@@ -96,6 +98,7 @@ static bool push_replace(struct decoder_stream *s, size_t at, const struct decod
     if (!s->patterns && !(s->patterns = m.work = text_pattern_work_create()))
         return false;
     buffer_clear(out);
+    out->limit = n + MOST_GROWTH;
     while (text_matches_next(&m, &code, NULL)) { /* too hard a pattern replaces nothing more */
         if (!buffer_append(out, text + done, m.begin - done) ||
             !buffer_append(out, step->content.data, step->content.len))
