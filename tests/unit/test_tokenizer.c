@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,108 @@ static void test_parse__damaged_file__one_line(void **state)
     edited_refused("\"ids\":[7]", "\"ids\":[-1]", INF_ERROR_BAD_FORMAT, "out of range");
 }
 
+static void expect_token(const struct hf_tokenizer *t, const char *token, const char *bytes)
+{
+    struct buffer out;
+    int32_t id = hf_tokenizer_id(t, (inf_text){token, strlen(token)});
+
+    buffer_init(&out, BUFFER_NO_LIMIT);
+    assert_true(id >= 0);
+    assert_true(hf_tokenizer_token_text(t, id, &out));
+    assert_string_equal(out.data, bytes);
+    buffer_free(&out);
+}
+
+static struct hf_tokenizer *opened(const char *name)
+{
+    struct hf_tokenizer *t = NULL;
+    char path[4096];
+    inf_error err = {0};
+
+    snprintf(path, sizeof path, "%s/fixtures/tokenizers/%s", TEST_SOURCE_DIR, name);
+    if (hf_tokenizer_open(&t, path, &err) != INF_OK)
+        fail_msg("%s", err.message);
+    return t;
+}
+
+static void test_token_text__inside_a_text__its_bytes(void **state)
+{
+    struct hf_tokenizer *t = opened("gpt2");
+
+    (void)state;
+    expect_token(t, "\xc4\xa0wide", " wide");
+    expect_token(t, "\xc3\xa9", "\xe9"); /* a part of a character */
+    expect_token(t, "<s>", "<s>");
+    hf_tokenizer_free(t);
+    t = opened("llama2");
+    expect_token(t, "<0x0A>", "\n");
+    expect_token(t, "<0xE9>", "\xe9");
+    expect_token(t, "\xe2\x96\x81", " ");
+    hf_tokenizer_free(t);
+    t = opened("bert");
+    expect_token(t, "##e", "e");
+    expect_token(t, "z", " z");
+    hf_tokenizer_free(t);
+}
+
+static void test_open__no_such_folder__io(void **state)
+{
+    struct hf_tokenizer *t = NULL;
+    inf_error err = {0};
+
+    (void)state;
+    assert_int_equal(hf_tokenizer_open(&t, "/nowhere/at/all", &err), INF_ERROR_IO);
+    assert_null(t);
+    assert_non_null(strstr(err.message, "/nowhere/at/all/tokenizer.json"));
+}
+
+enum { THREADS = 4, ROUNDS = 200 };
+
+static const char shared_text[] = "Hello world, it's 1234 <s> na\xc3\xafve  \n\n caf\xc3\xa9";
+
+/* Encodes and decodes the same text as all others; the ids' sum. */
+static void *use_shared(void *tokenizer)
+{
+    struct hf_tokenizer *t = tokenizer;
+    intptr_t sum = 0;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        int32_t *ids = NULL, n = 0;
+        struct buffer out;
+        inf_error err = {0};
+
+        buffer_init(&out, BUFFER_NO_LIMIT);
+        if (hf_tokenizer_encode(t, (inf_text){shared_text, sizeof shared_text - 1}, false, true,
+                                &ids, &n, &err) != INF_OK ||
+            hf_tokenizer_decode(t, ids, (size_t)n, false, &out, &err) != INF_OK ||
+            strcmp(out.data, shared_text) != 0)
+            return NULL;
+        for (int32_t k = 0; k < n; k++)
+            sum += ids[k] * (k + 1);
+        buffer_free(&out);
+        mem_free(ids);
+    }
+    return (void *)sum;
+}
+
+static void test_encode__many_threads_at_once__same_ids(void **state)
+{
+    struct hf_tokenizer *t = opened("qwen2");
+    pthread_t threads[THREADS];
+    void *sums[THREADS];
+
+    (void)state;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_shared, t), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], &sums[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        assert_non_null(sums[i]);
+        assert_ptr_equal(sums[i], sums[0]);
+    }
+    hf_tokenizer_free(t);
+}
+
 #define GROWING "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaa\"}"
 #define FOUR(x) x "," x "," x "," x
 
@@ -150,13 +253,13 @@ static void test_encode__normalizer_that_grows_without_end__refused(void **state
     inf_error err = {0};
 
     (void)state;
-    t = accepted("{\"version\":\"1.0\",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":"
-                 "[" FOUR(FOUR(GROWING)) "]},\"decoder\":{\"type\":\"Sequence\",\"decoders\":"
-                                         "[" FOUR(
-                                             FOUR(GROWING)) "]},"
-                                                            "\"model\":{\"type\":\"BPE\",\"vocab\":"
-                                                            "{\"a\":0},\"merges\":[]}}",
-                 NULL);
+    t = accepted(
+        "{\"version\":\"1.0\",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":"
+        "[" FOUR(FOUR(GROWING)) "]},\"decoder\":{\"type\":\"Sequence\",\"decoders\":"
+                                "[" FOUR(FOUR(GROWING)) "]},"
+                                                        "\"model\":{\"type\":\"BPE\",\"vocab\":"
+                                                        "{\"a\":0},\"merges\":[]}}",
+        NULL);
     assert_int_equal(hf_tokenizer_encode(t, (inf_text){"a", 1}, false, true, &ids, &n, &err),
                      INF_ERROR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "too long a text"));
@@ -208,6 +311,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encode__small_bpe__ids_of_merges),
         cmocka_unit_test(test_decode__special_skipped_or_not__text),
+        cmocka_unit_test(test_token_text__inside_a_text__its_bytes),
+        cmocka_unit_test(test_open__no_such_folder__io),
+        cmocka_unit_test(test_encode__many_threads_at_once__same_ids),
         cmocka_unit_test(test_parse__damaged_file__one_line),
         cmocka_unit_test(test_encode__normalizer_that_grows_without_end__refused),
         cmocka_unit_test(test_parse__cut_anywhere__refused),
