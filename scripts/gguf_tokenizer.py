@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Prints the tokenizer.json that the byte-level vocabulary of a GGUF file came from, for SmolLM2's
-pre-tokenizer.
+"""Prints the tokenizer.json that the byte-level vocabulary of a GGUF file came from, for the
+pre-tokenizers of GPT-2 and SmolLM2.
 
     python3 scripts/gguf_tokenizer.py MODEL.gguf > tokenizer.json
 """
@@ -33,35 +33,47 @@ class Reader:
         return self.take(FORMATS[kind])
 
 
-def metadata(path):
-    with open(path, "rb") as f:
-        r = Reader(f.read(16 << 20))
+def metadata(reader):
+    """The keys; the reader is then at the first tensor's name. Their number is in "tensors"."""
+    r = reader
     if r.take("4s") != b"GGUF":
-        sys.exit(path + " is no GGUF file")
+        sys.exit("this is no GGUF file")
     r.take("I")
-    r.take("Q")
-    values = {}
+    values = {"tensors": r.take("Q")}
     for _ in range(r.take("Q")):
         key = r.value(STRING)
         values[key] = r.value(r.take("I"))
     return values
 
 
-values = metadata(sys.argv[1])
-if values["tokenizer.ggml.pre"] != "smollm":
-    sys.exit("the pre-tokenizer is not SmolLM's")
-tokens = values["tokenizer.ggml.tokens"]
-kinds = values["tokenizer.ggml.token_type"]
-level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-json.dump({
-    "version": "1.0", "truncation": None, "padding": None,
-    "added_tokens": [{"id": i, "content": t, "single_word": False, "lstrip": False, "rstrip": False,
-                      "normalized": False, "special": kinds[i] == CONTROL}
-                     for i, t in enumerate(tokens) if kinds[i] in (CONTROL, USER_DEFINED)],
-    "normalizer": None,
-    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, level]},
-    "post_processor": None, "decoder": level,
-    "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-              "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
-              "vocab": {t: i for i, t in enumerate(tokens)}, "merges": values["tokenizer.ggml.merges"]},
-}, sys.stdout, ensure_ascii=False)
+def pre_tokenizer(name):
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    if name == "gpt-2":
+        return level
+    if name != "smollm":
+        sys.exit(f"the pre-tokenizer is {name}, which is not known here")
+    digits = {"type": "Digits", "individual_digits": True}
+    return {"type": "Sequence", "pretokenizers": [digits, level]}
+
+
+def tokenizer(values):
+    tokens = values["tokenizer.ggml.tokens"]
+    kinds = values["tokenizer.ggml.token_type"]
+    pre = pre_tokenizer(values["tokenizer.ggml.pre"])
+    return {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [{"id": i, "content": t, "single_word": False, "lstrip": False, "rstrip": False,
+                          "normalized": False, "special": kinds[i] == CONTROL}
+                         for i, t in enumerate(tokens) if kinds[i] in (CONTROL, USER_DEFINED)],
+        "normalizer": None, "pre_tokenizer": pre,
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+                  "vocab": {t: i for i, t in enumerate(tokens)}, "merges": values["tokenizer.ggml.merges"]},
+    }
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], "rb") as f:
+        json.dump(tokenizer(metadata(Reader(f.read(16 << 20)))), sys.stdout, ensure_ascii=False)

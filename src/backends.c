@@ -10,12 +10,21 @@
 #include "transformers/transformers.h"
 
 #ifndef INF_WITH_LLAMACPP
+#include <sys/stat.h>
+
 static const struct provider_ops no_llamacpp = {
     LLAMACPP_IDENTITY,
     .missing = "this build has no llamacpp provider; configure it with -DINF_LLAMACPP=ON"};
 
+static bool is_directory(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 static const struct provider_ops no_transformers = {
-    TRANSFORMERS_IDENTITY,
+    TRANSFORMERS_IDENTITY, .owns_model = is_directory,
     .missing = "this build has no transformers provider; configure it with -DINF_LLAMACPP=ON"};
 #endif
 

@@ -353,6 +353,21 @@ static int32_t check_weights(struct llama_engine *e, inf_error *err)
     return e->source.check(e->source.check_arg, err);
 }
 
+/* A model with a state cannot go back: after a decode that failed its slots are empty, whatever the
+ * caller takes them to hold. */
+static int32_t check_positions(const struct llama_engine *e, const struct engine_row *rows,
+                               int32_t n_rows, inf_error *err)
+{
+    llama_memory_t memory = llama_get_memory(e->context);
+
+    for (int32_t i = 0; e->source.base->state_bytes && i < n_rows; i++)
+        if (llama_memory_seq_pos_max(memory, rows[i].slot) + 1 != rows[i].position)
+            return error_set(err, INF_ERROR_BACKEND,
+                             "a step before this one failed, and this model cannot go back to what "
+                             "was before it; ask again");
+    return INF_OK;
+}
+
 static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_t n_rows,
                              int32_t n_tokens, inf_error *err)
 {
@@ -362,6 +377,8 @@ static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_
     int64_t begin = clock_us();
     int32_t code = check_weights(e, err);
 
+    if (code == INF_OK)
+        code = check_positions(e, rows, n_rows, err);
     if (code != INF_OK)
         return code;
     guard_log_to(e->source.log);

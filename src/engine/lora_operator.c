@@ -260,14 +260,23 @@ static void expand(const struct lora_operator *o, const struct delta *d, const s
     }
 }
 
-static struct lora_rows rows_in(const struct ggml_tensor *t)
+/* All rows, also where the tokens of a sequence have a dimension of their own (delta nets). */
+static int64_t count_rows(const struct ggml_tensor *t)
 {
-    return (struct lora_rows){t->data, t->nb[1] / sizeof(float), (int32_t)t->ne[1]};
+    return t->ne[1] * t->ne[2] * t->ne[3];
 }
 
+static struct lora_rows rows_in(const struct ggml_tensor *t)
+{
+    return (struct lora_rows){t->data, t->nb[1] / sizeof(float), (int32_t)count_rows(t)};
+}
+
+/* One behind another, evenly. */
 static bool is_rows(const struct ggml_tensor *t)
 {
-    return t->type == GGML_TYPE_F32 && t->ne[2] == 1 && t->ne[3] == 1 && t->nb[0] == sizeof(float);
+    return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) &&
+           (t->ne[2] == 1 || t->nb[2] == t->nb[1] * (size_t)t->ne[1]) &&
+           (t->ne[3] == 1 || t->nb[3] == t->nb[2] * (size_t)t->ne[2]);
 }
 
 static bool prepare_delta(const struct lora_operator *o, struct delta *d,
@@ -275,13 +284,15 @@ static bool prepare_delta(const struct lora_operator *o, struct delta *d,
 {
     const struct ggml_tensor *x = t->src[1];
 
-    if (!is_rows(t) || !is_rows(x) || x->ne[1] != t->ne[1])
+    int64_t n = count_rows(t);
+
+    if (!is_rows(t) || !is_rows(x) || count_rows(x) != n)
         return false;
     d->x = rows_in(x);
     d->y = rows_in(t);
-    d->segments = t->ne[1] == o->by_token.n_rows    ? &o->by_token
-                  : t->ne[1] == o->by_output.n_rows ? &o->by_output
-                                                    : NULL;
+    d->segments = n == o->by_token.n_rows    ? &o->by_token
+                  : n == o->by_output.n_rows ? &o->by_output
+                                             : NULL;
     return d->segments != NULL;
 }
 
@@ -291,7 +302,7 @@ static bool compute(void *owner, const struct cpu_thread *thread, struct ggml_te
     struct lora_operator *o = owner;
     struct delta d = {0};
 
-    if (!o->any || t->ne[1] == 0)
+    if (!o->any || count_rows(t) == 0)
         return false;
     d.tensor = weight_index(o, t->src[0]);
     if (d.tensor < 0 || !o->touched[d.tensor])

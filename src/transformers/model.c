@@ -23,6 +23,7 @@
 #include "transformers/tokenizer.h"
 #include "transformers/transformers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct hf_source {
@@ -35,6 +36,7 @@ struct hf_source {
     struct generation_config generation;
     struct checkpoint_tokenizer tokenizer;
     struct buffer chat_template;
+    char window_of[240];
 };
 
 /* ------------------------------------------------------------------ life */
@@ -152,15 +154,17 @@ static void tell_limits(const struct hf_source *s, int32_t window)
                     s->config->base_url, s->generation.ignored);
 }
 
-static void add_model_facts(const struct hf_source *s, struct model_facts *facts)
+static void add_model_facts(struct hf_source *s, struct model_facts *facts)
 {
     int32_t window = checkpoint_window(s->checkpoint, s->config->n_ctx);
 
     facts->window = window;
-    if (window < s->config->n_ctx)
-        facts->window_of = window == s->checkpoint->model.n_positions
-                               ? "learned positions"
-                               : "positions that llama.cpp computes as transformers does";
+    if (window < s->config->n_ctx) {
+        snprintf(s->window_of, sizeof s->window_of, "positions that are exact (%s)",
+                 s->checkpoint->blueprint.window_reason);
+        facts->window_of = window == s->checkpoint->model.n_positions ? "learned positions"
+                                                                      : s->window_of;
+    }
     facts->window_bytes = llama_engine_window_bytes(&s->checkpoint->model, window);
     facts->n_ctx_train = s->checkpoint->model.n_ctx_train;
     tell_limits(s, window);
@@ -242,6 +246,7 @@ static int32_t load_weights(const struct hf_source *s, inf_op *op, struct mapped
         return error_set(err, INF_ERROR_STATE,
                          "%s changed since it was first read; evict this provider and get it again",
                          s->dir);
+    weight_files_will_need(c->files);
     return mapped_model_load(out, &weights, &options, err);
 }
 

@@ -326,6 +326,12 @@ uint64_t weight_files_bytes(const struct weight_files *f)
     return bytes;
 }
 
+void weight_files_will_need(const struct weight_files *f)
+{
+    for (size_t i = 0; i < f->n_files; i++)
+        madvise(f->files[i].map, f->files[i].size, MADV_WILLNEED);
+}
+
 /* Whole pages alone: the others have neighbours on them. */
 void weight_files_let_go(const void *data, size_t size)
 {

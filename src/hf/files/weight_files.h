@@ -34,6 +34,8 @@ const struct weight *weight_files_find(const struct weight_files *f, const char 
 size_t weight_files_maps(const struct weight_files *f);
 const void *weight_files_map(const struct weight_files *f, size_t i, size_t *size);
 uint64_t weight_files_bytes(const struct weight_files *f);
+/* All of it is going to be read: the system may begin. */
+void weight_files_will_need(const struct weight_files *f);
 /* The pages of these bytes of a map are not needed any more (they can be read again). */
 void weight_files_let_go(const void *data, size_t size);
 
