@@ -1,0 +1,94 @@
+#!/bin/sh
+# A Hugging Face checkpoint through the command: what of it tells that it is one, and that it answers as the
+# GGUF file with the same numbers does.
+. "${0%/*}/lib.sh"
+
+dir=$work/model
+python3 -B "$INFERENCE_SOURCE_DIR/scripts/gguf_checkpoint.py" "$model" "$dir" || exit 1
+
+# ---- what it is
+expect_ok inspect --json "$dir"
+check 'r["kind"] == "model" and r["format"] == "transformers" and r["model_type"] == "llama"'
+check 'r["dtype"] == "float32" and r["n_vocab"] == 288 and r["n_ctx_train"] == 8192 and r["chat_template"]'
+check 'r["max_window"] is None and r["eos_token_ids"] == [282]'
+check '0 < r["copied_bytes"] < r["size"] / 10' 'q, k and norms alone are copied'
+expect_ok inspect --json "$adapter-1" --base "$dir"
+check 'r["fits"]'
+expect_error 3 'only an adapter is held against a base' inspect "$dir" --base "$dir"
+
+# ---- the same numbers
+for what in "" "--load a=$adapter-1 --adapter a"; do
+    # shellcheck disable=SC2086
+    expect_ok logits -m "$model" --threads 1 --ids 5,6,7,8 --top 20 $what
+    mv "$work/out" "$work/theirs"
+    # shellcheck disable=SC2086
+    expect_ok logits -m "$dir" --threads 1 --ids 5,6,7,8 --top 20 $what
+    cat "$work/theirs" >>"$work/out"
+    check 'lines[0] == lines[1]' "logits of both $what"
+done
+expect_ok logits -m "$dir" --threads 1 --dtype bfloat16 --ids 5,6,7,8 --top 288
+cp "$work/out" "$work/rounded"
+expect_ok logits -m "$dir" --threads 1 --ids 5,6,7,8 --top 288
+cat "$work/rounded" >>"$work/out"
+check 'r != lines[1] and all(abs(dict(map(tuple, r["top"]))[i] - v) < 0.2 for i, v in lines[1]["top"])'
+
+# ---- texts
+printf 'Hello, wide world!' >"$work/text"
+input=$work/text
+expect_ok tokenize -m "$model"
+mv "$work/out" "$work/theirs"
+expect_ok tokenize -m "$dir"
+cmp -s "$work/out" "$work/theirs" || fail 'tokens of both'
+cp "$work/out" "$work/ids"
+input=$work/ids
+expect_ok detokenize -m "$dir"
+[ "$(cat "$work/out")" = 'Hello, wide world!' ] || fail 'back again'
+printf '[{"role":"user","content":"hi"}]' >"$work/messages"
+input=$work/messages
+expect_ok render -m "$model"
+mv "$work/out" "$work/theirs"
+expect_ok render -m "$dir"
+cmp -s "$work/out" "$work/theirs" || fail 'templates of both'
+mkdir "$work/texts"
+cp "$dir"/token* "$dir"/chat_template.jinja "$work/texts"
+expect_ok render -m "$work/texts"
+cmp -s "$work/out" "$work/theirs" || fail 'a template needs no weights'
+input=/dev/null
+expect_error 8 'config.json' generate -m "$work/texts" hi
+
+# ---- requests with different adapters share steps
+printf '%s\n' '{"id":"b","prompt":"hello"}' '{"id":"0","prompt":"hello","adapter_id":"a0"}' \
+    '{"id":"1","prompt":"hello","adapter_id":"a1"}' '{"id":"2","prompt":"hello","adapter_id":"a2"}' >"$work/lines"
+input=$work/lines
+set -- --threads 1 --ignore-eos -n 64 --temperature 0 \
+    --load "a0=$adapter-0" --load "a1=$adapter-1" --load "a2=$adapter-2" --batch -
+expect_ok generate -m "$model" "$@"
+mv "$work/out" "$work/theirs"
+expect_ok generate -m "$dir" "$@"
+check 'len(lines) == 4 and all("error" not in l for l in lines)'
+check 'max(l["mean_rows"] for l in lines) > 1.5 and max(l["mean_adapters"] for l in lines) > 1' 'steps are shared'
+cat "$work/theirs" >>"$work/out"
+check '{l["id"]: l["token_ids"] for l in lines[:4]} == {l["id"]: l["token_ids"] for l in lines[4:]}' 'both alike'
+input=/dev/null
+
+# ---- an id of the hub, in the local cache
+commit=0123456789abcdef0123456789abcdef01234567
+mkdir -p "$work/hub/models--somebody--tiny/refs" "$work/hub/models--somebody--tiny/snapshots"
+printf '%s' $commit >"$work/hub/models--somebody--tiny/refs/main"
+ln -s "$dir" "$work/hub/models--somebody--tiny/snapshots/$commit"
+HF_HUB_CACHE=$work/hub
+export HF_HUB_CACHE
+expect_ok generate -m somebody/tiny --threads 1 -n 4 --json hi
+check 'r["model"] == "somebody/tiny" and r["completion_tokens"] == 4'
+expect_ok generate -m somebody/tiny@$commit --threads 1 -n 4 hi
+expect_error 8 'hf download somebody/other' generate -p transformers -m somebody/other hi
+unset HF_HUB_CACHE
+
+# ---- what it cannot be
+expect_error 5 'cuda is not there' generate -m "$dir" --device cuda hi
+cp -r "$dir" "$work/other"
+sed 's/"llama"/"bert"/' "$dir/config.json" >"$work/other/config.json"
+expect_error 5 '"bert", which this version does not load; it loads llama' generate -m "$work/other" hi
+expect_error 5 '"bert"' inspect "$work/other"
+
+finish
