@@ -179,7 +179,8 @@ static bool known_run(const struct bpe *m, struct bpe_work *w, struct bpe_symbol
 
     if (n == 1)
         return id_push(out, s->id);
-    if (text.len > WORD_CACHE_TEXT)
+    if (text.len > WORD_CACHE_TEXT ||
+        (m->bytes && m->ignore_merges)) /* whole pieces are kept there */
         return run_to_ids(m, w, s, n, out);
     entry = word_cache_find(&w->cache, text.data, text.len, &hash);
     if (entry)
@@ -382,42 +383,66 @@ static bool all_bytes_known(const struct bpe *m, const char *piece, size_t n)
     return true;
 }
 
-static enum bpe_done encode_bytes(const struct bpe *m, struct bpe_work *w, const char *piece,
-                                  size_t n, struct id_list *out)
+/* A piece that is a token as it stands is that token, whatever the merges say; false: it is none. */
+static bool push_whole(const struct bpe *m, const char *piece, size_t n, struct id_list *out,
+                       enum bpe_done *done)
 {
-    const struct word_entry *entry = NULL;
-    size_t before = out->n;
-    uint64_t hash = 0;
+    int32_t whole = m->ignore_merges ? vocab_find(m->words, piece, n) : -1;
 
-    if (n <= WORD_CACHE_TEXT) {
-        entry = word_cache_find(&w->cache, piece, n, &hash);
-        if (entry)
-            return id_push_all(out, entry->ids, entry->n) ? BPE_DONE : BPE_NO_MEMORY;
-    }
+    if (whole < 0)
+        return false;
+    *done = id_push(out, whole) ? BPE_DONE : BPE_NO_MEMORY;
+    return true;
+}
+
+static enum bpe_done encode_unseen_bytes(const struct bpe *m, struct bpe_work *w, const char *piece,
+                                         size_t n, struct id_list *out)
+{
+    enum bpe_done done = BPE_DONE;
+
+    if (push_whole(m, piece, n, out, &done))
+        return done;
     if (!all_bytes_known(m, piece, n))
         return encode_unknown_bytes(m, w, piece, n, out);
     if (n > WORD_CACHE_TEXT)
         return cut_bytes(m, w, piece, n, out) ? BPE_DONE : BPE_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
         w->symbols[i].id = m->byte_ids[(uint8_t)piece[i]];
-    if (!run_to_ids(m, w, w->symbols, n, out))
-        return BPE_NO_MEMORY;
-    word_cache_put(&w->cache, piece, n, hash, out->ids + before, out->n - before);
-    return BPE_DONE;
+    return run_to_ids(m, w, w->symbols, n, out) ? BPE_DONE : BPE_NO_MEMORY;
+}
+
+static enum bpe_done encode_bytes(const struct bpe *m, struct bpe_work *w, const char *piece,
+                                  size_t n, struct id_list *out)
+{
+    const struct word_entry *entry = NULL;
+    enum bpe_done done = BPE_DONE;
+    size_t before = out->n;
+    uint64_t hash = 0;
+
+    if (n > WORD_CACHE_TEXT)
+        return encode_unseen_bytes(m, w, piece, n, out);
+    entry = word_cache_find(&w->cache, piece, n, &hash);
+    if (entry)
+        return id_push_all(out, entry->ids, entry->n) ? BPE_DONE : BPE_NO_MEMORY;
+    done = encode_unseen_bytes(m, w, piece, n, out);
+    if (done == BPE_DONE)
+        word_cache_put(&w->cache, piece, n, hash, out->ids + before, out->n - before);
+    return done;
 }
 
 enum bpe_done bpe_encode(const struct bpe *m, struct bpe_work *w, const char *piece, size_t n,
                          struct id_list *out)
 {
-    int32_t whole = m->ignore_merges ? vocab_find(m->words, piece, n) : -1;
+    enum bpe_done done = BPE_DONE;
 
     if (n == 0)
         return BPE_DONE;
-    if (whole >= 0)
-        return id_push(out, whole) ? BPE_DONE : BPE_NO_MEMORY;
     if (!GROW(w->symbols, w->symbols_cap, n + 1))
         return BPE_NO_MEMORY;
-    if (m->prefix || m->suffix)
-        return encode_affixed(m, w, piece, n, out);
-    return m->bytes ? encode_bytes(m, w, piece, n, out) : encode_characters(m, w, piece, n, out);
+    if (m->bytes)
+        return encode_bytes(m, w, piece, n, out);
+    if (push_whole(m, piece, n, out, &done))
+        return done;
+    return m->prefix || m->suffix ? encode_affixed(m, w, piece, n, out)
+                                  : encode_characters(m, w, piece, n, out);
 }
