@@ -129,7 +129,8 @@ checkout=$scratch/checkout
 mkdir -p "$checkout/include" "$checkout/common" "$checkout/cmake" "$checkout/src" "$checkout/tools" "$checkout/vendor" \
     "$checkout/ggml/include" "$checkout/ggml/src/ggml-cpu"
 for header in include/llama.h ggml/include/ggml.h ggml/include/ggml-alloc.h ggml/include/ggml-backend.h \
-    ggml/include/ggml-cpu.h ggml/include/ggml-opt.h ggml/include/gguf.h LICENSE; do
+    ggml/include/ggml-cpu.h ggml/include/ggml-opt.h ggml/include/gguf.h LICENSE \
+    ggml/src/ggml-cpu/traits.h ggml/src/ggml-cpu/ggml-cpu-impl.h ggml/src/ggml-impl.h ggml/src/ggml-backend-impl.h; do
     : >"$checkout/$header"
 done
 echo 'int ops(void) { return 1; }' >"$checkout/ggml/src/ggml-cpu/ops.cpp"
