@@ -30,7 +30,7 @@ flags += $(if $(filter CXX,$(named)),-DCMAKE_CXX_COMPILER=$(CXX))
 configure = sh scripts/configure.sh $(1) $(flags) $(2)
 absolute_prefix = case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac
 
-.PHONY: all build run model test test-asan-core test-live fuzz peers bench install uninstall format format-check tidy clean help
+.PHONY: all build run model python test test-asan-core test-live fuzz peers bench install uninstall format format-check tidy clean help
 
 # What is installed, and the example of the demonstration.
 all:
@@ -51,8 +51,14 @@ run: $(if $(MODEL),,model)
 model:
 	@sh scripts/fetch-model.sh >/dev/null
 
+# One wheel in build/python, of the library for any x86-64-v3 CPU.
+python:
+	@$(if $(filter CC,$(named)),CC=$(CC)) $(if $(filter CXX,$(named)),CXX=$(CXX)) \
+	    $(if $(LLAMA_CPP_DIR),LLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR))) \
+	    sh scripts/python-wheel.sh $(BUILD) $(JOBS)
+
 # Core and parsers under the address and undefined sanitizers first (llama.cpp as it is), then all.
-test: $(if $(SANITIZE),,test-asan-core) build
+test: $(if $(SANITIZE),,test-asan-core) build $(if $(SANITIZE),,python)
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 test-asan-core:
@@ -106,6 +112,7 @@ help:
 	@echo 'make run           the demonstration; MODEL=FILE.gguf|DIR PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
 	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm or ollama'
+	@echo 'make python        the Python package: one wheel in build/python'
 	@echo 'make model         fetch the small real model into the cache'
 	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Install what the build needs and this Debian machine lacks. With everything present it only asks
 # dpkg, in milliseconds. `scripts/install-deps.sh [GROUP]...`; groups beyond the build's own:
-#   bench  Python's venv, for `make bench`; test-live: the same
+#   bench  Python's venv, for `make bench`; test-live, python: the same
 #   fuzz   clang, for `make fuzz`
 #   tidy   clang-tidy, for `make tidy`
-#   test   an HTTP/2 server and the openssl command, for `make test`
+#   test   an HTTP/2 server, the openssl command and Python's venv, for `make test`
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,11 +15,11 @@ packages='build-essential cmake ninja-build pkgconf libjansson-dev libcurl4-open
 libpcre2-dev libutf8proc-dev libcmocka-dev python3 python3-pip ca-certificates'
 for group in "$@"; do
     case $group in
-    bench | test-live) packages="$packages python3-venv" ;;
+    bench | python | test-live) packages="$packages python3-venv" ;;
     fuzz) packages="$packages clang" ;;
     tidy) packages="$packages clang-tidy" ;;
-    test) packages="$packages nghttp2-server openssl" ;;
-    *) die "install-deps: no group $group (bench, fuzz, test, test-live, tidy)" ;;
+    test) packages="$packages nghttp2-server openssl python3-venv" ;;
+    *) die "install-deps: no group $group (bench, fuzz, python, test, test-live, tidy)" ;;
     esac
 done
 
