@@ -1,0 +1,176 @@
+"""Import, fork, multiprocessing, exit: none hangs, none crashes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import python
+
+
+def test_import_loads_no_library():
+    code, out, err = python("""
+import inference, threading
+inference.VLLMProvider(); inference.LlamaCppProvider("x.gguf"); inference.get_provider("ollama")
+maps = open("/proc/self/maps").read()
+print("libinference" in maps, "libcurl" in maps, threading.active_count())
+""")
+    assert (code, out) == (0, "False False 1\n"), err
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing(vllm, method):
+    code, out, err = python("""
+import asyncio, multiprocessing, sys, inference
+
+def child(provider, queue):
+    first = asyncio.run(provider.generate("x", "smol", max_tokens=3, temperature=0))
+    second = provider.sync.generate("x", "smol", max_tokens=3, temperature=0)
+    queue.put((first.text, second.text, provider._base_url))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[2])
+    provider = inference.VLLMProvider(sys.argv[1])
+    mine = asyncio.run(provider.generate("x", "smol", max_tokens=3, temperature=0))
+    queue = context.Queue()
+    children = [context.Process(target=child, args=(provider, queue)) for _ in range(3)]
+    for c in children: c.start()
+    for c in children:
+        texts = queue.get(timeout=30)
+        assert texts == (mine.text, mine.text, sys.argv[1]), texts
+    for c in children:
+        c.join(30); assert c.exitcode == 0
+    again = asyncio.run(provider.generate("x", "smol", max_tokens=3, temperature=0))
+    assert again == mine
+    print("fine")
+""", vllm.url, method) if method == "fork" else spawned(vllm.url)
+    assert (code, out) == (0, "fine\n"), err
+
+
+def spawned(url):
+    """spawn imports the program anew, so it is a file."""
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spawned.py")
+    done = subprocess.run([sys.executable, program, url], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_fork_with_operations_in_flight(model_path):
+    code, out, err = python("""
+import asyncio, os, sys, inference
+provider = inference.LlamaCppProvider(sys.argv[1], n_ctx=512)
+provider.sync.load_adapter("style", sys.argv[2])
+
+async def main():
+    task = asyncio.create_task(provider.generate("Count", "m", max_tokens=400, ignore_eos=True))
+    await asyncio.sleep(0.3)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            assert provider.sync.list_adapters() == []       # a child begins anew
+            assert provider.sync.generate("Hi", "m", max_tokens=3).text is not None
+        except BaseException as error:
+            print(error, file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    _, status = await asyncio.get_running_loop().run_in_executor(None, os.waitpid, pid, 0)
+    assert status == 0, status
+    task.cancel()
+    return provider.sync.list_adapters()
+
+assert asyncio.run(main()) == ["style"]
+print("fine")
+""", model_path, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "adapters", "pirate"))
+    assert (code, out) == (0, "fine\n"), err
+
+
+EXITS = {
+    "in flight": """
+async def main():
+    asyncio.create_task(provider.generate("x", "smol"))
+    await asyncio.sleep(0.1)
+asyncio.run(main())
+""",
+    "a loop that is never closed": """
+loop = asyncio.new_event_loop()
+task = loop.create_task(provider.generate("x", "smol"))
+loop.run_until_complete(asyncio.sleep(0.1))
+""",
+    "daemon threads": """
+def work():
+    provider.sync.generate("x", "smol")
+for _ in range(3): threading.Thread(target=work, daemon=True).start()
+threading.Thread(target=lambda: asyncio.run(provider.generate("x", "smol")), daemon=True).start()
+time.sleep(0.2)
+""",
+    "a stream": """
+stream = provider.sync.stream("x", "smol")
+threading.Thread(target=lambda: next(stream), daemon=True).start()
+time.sleep(0.2)
+""",
+    "sys.exit in a task": """
+async def main():
+    task = asyncio.create_task(provider.generate("x", "smol"))
+    await asyncio.sleep(0.1)
+    sys.exit(0)
+asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("how", EXITS)
+def test_exit_with_operations_in_flight(vllm, how):
+    vllm.set(hung=True)
+    code, out, err = python("import asyncio, sys, threading, time, inference\n"
+                            "provider = inference.VLLMProvider(sys.argv[1])\n%s\nprint('end', flush=True)\n"
+                            % EXITS[how], vllm.url, timeout=20)
+    assert code == 0, err
+    assert "Fatal" not in err and "Segmentation" not in err
+
+
+def test_exit_while_a_model_decodes(model_path):
+    code, out, err = python("""
+import asyncio, sys, inference
+provider = inference.LlamaCppProvider(sys.argv[1], n_ctx=512)
+async def main():
+    asyncio.create_task(provider.generate("Count", "m", max_tokens=400, ignore_eos=True))
+    await asyncio.sleep(0.5)
+asyncio.run(main())
+print("fine")
+""", model_path, timeout=30)
+    assert (code, out) == (0, "fine\n"), err
+
+
+def test_a_cpu_below_the_baseline_gets_an_error_at_import(tmp_path):
+    """The package's own check, with another /proc/cpuinfo and a baseline beyond any CPU."""
+    from inference import _cpu
+
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse sse2 avx\n\nprocessor\t: 1\nflags\t: avx2\n")
+    assert _cpu.missing(["avx", "avx2", "fma"], str(cpuinfo)) == ["avx2", "fma"]
+    assert _cpu.missing(["avx"], str(tmp_path / "none")) == []
+    code, out, err = python("""
+import sys, types
+baseline = types.ModuleType("inference._baseline")
+baseline.CPU_FEATURES = ("avx", "avx1024")
+sys.modules["inference._baseline"] = baseline
+try:
+    import inference
+except ImportError as error:
+    print(error)
+print("libinference" in open("/proc/self/maps").read())
+""")
+    assert code == 0 and "avx1024" in out and out.endswith("False\n"), err
+
+
+def test_a_library_of_another_version_is_refused():
+    code, out, err = python("""
+import inference
+from inference import _abi
+_abi.REQUEST.size += 8
+try:
+    inference.VLLMProvider().sync.list_adapters()
+except ImportError as error:
+    print("version" in str(error))
+""")
+    assert (code, out) == (0, "True\n"), err
