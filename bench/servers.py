@@ -15,48 +15,29 @@ limit somewhat above 10,000 (`ulimit -n`), here and for the server.
 """
 import json, os, statistics, subprocess, sys
 
+from servers_common import Server, environment, program
+
 here = os.path.dirname(os.path.abspath(__file__))
 build = os.path.abspath(sys.argv[1])
 rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 7
 python = sys.argv[3] if len(sys.argv) > 3 else None
-environment = {k: v for k, v in os.environ.items()
-               if "proxy" not in k.lower() and k != "VLLM_API_KEY"}
-
-
-def program(name):
-    return os.path.join(build, "bench", "bench-" + name)
-
-
-class Server:
-    def __init__(self, pause_us):
-        self.process = subprocess.Popen([program("http-server"), str(pause_us)],
-                                        stdout=subprocess.PIPE, text=True)
-        self.port = self.process.stdout.readline().strip()
-
-    def __enter__(self):
-        return self.port
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-
 
 def client(kind, what, port, requests, *numbers):
     url = f"http://127.0.0.1:{port}/v1"
     if kind == "api":
-        command = [program("chat-client"), url, what, requests, *numbers]
+        command = [program(build, "chat-client"), url, what, requests, *numbers]
     elif kind.startswith("openai"):  # a fifth of the requests: it has that much more to do
         command = [python, os.path.join(here, "openai_client.py"), url, requests // 5, *numbers,
                    "stream" if kind == "openai" else "whole"]
     else:
-        command = [program("http-client"), kind, what, port, requests, *numbers]
+        command = [program(build, "http-client"), kind, what, port, requests, *numbers]
     return json.loads(subprocess.check_output([str(w) for w in command], text=True, env=environment))
 
 
 def table(title, kinds, what, pause_us, numbers, fields, peer="bare"):
     print(f"\n{title}")
     results = {kind: [] for kind in kinds}
-    with Server(pause_us) as port:
+    with Server(build, pause_us) as port:
         for _ in range(rounds):
             for kind in kinds:
                 results[kind].append(client(kind, what, port, *numbers))
@@ -81,6 +62,6 @@ table("CPU, us a request, as fast as they come, 32 in flight", ["api", "ours", "
       "cpu", 0, (4000, 32), ["cpu_us"])
 table("Latency, us from due to done, 1000 requests/s, as fast as they come",
       ["api", "ours", "bare"], "rate", 0, (2000, 1000), ["median_us", "p99_us"])
-with Server(0) as port:
+with Server(build, 0) as port:
     print("\n10000 streams in flight from one context")
     print("  " + json.dumps(client("ours", "hold", port, 10000)))

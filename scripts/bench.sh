@@ -2,7 +2,8 @@
 # Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
 # built from the same llama.cpp source with the same flags: llama-bench, llama-server, and
 # llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
-# bench/run.py, tokenize for bench/tokenizing.py, http for bench/servers.py) and ROUNDS pass through.
+# bench/run.py, tokenize for bench/tokenizing.py, http for bench/servers.py, python for
+# bench/python_package.py) and ROUNDS pass through.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -44,11 +45,12 @@ else
     say "llama-cpp-python cannot be installed ($venv.log): its row is left out"
 fi
 
-if [ "${SECTIONS:-}" != http ] && [ "${SECTIONS:-}" != tokenize ]; then
+case ${SECTIONS:-} in http | python | tokenize) ;; *)
     python3 "$here/../bench/run.py" --build "$build" --peers "$peers" --model "$model" \
         --bf16 "$bf16" ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
         ${python:+--python "$python"}
-fi
+    ;;
+esac
 case ${SECTIONS:-tokenize} in
 tokenize)
     tokenizers=$(sh "$here/tokenizers-python.sh") && published=$(sh "$here/fetch-tokenizers.sh") &&
@@ -58,4 +60,18 @@ tokenize)
 esac
 case ${SECTIONS:-http} in
 http) python3 "$here/../bench/servers.py" "$build" "${ROUNDS:-7}" $python ;;
+esac
+
+# The package from its wheel, beside openai and llama-cpp-python.
+case ${SECTIONS:-python} in
+python)
+    if [ -n "$python" ]; then
+        sh "$here/python-wheel.sh" "$build" "$(getconf _NPROCESSORS_ONLN)"
+        rm -rf "$build-python/bench"
+        "$python" -m pip install --disable-pip-version-check --quiet --no-deps --target "$build-python/bench" \
+            "$build"/python/*.whl
+        PYTHONPATH=$build-python/bench python3 "$here/../bench/python_package.py" "$build" "${ROUNDS:-7}" \
+            "$python" "$model"
+    fi
+    ;;
 esac
