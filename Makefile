@@ -5,7 +5,8 @@ override MODEL := $(value MODEL)
 override PROMPT := $(value PROMPT)
 override ADAPTERS := $(value ADAPTERS)
 override PREFIX := $(value PREFIX)
-export MODEL PROMPT ADAPTERS PREFIX
+override CASES := $(value CASES)
+export MODEL PROMPT ADAPTERS PREFIX CASES
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
@@ -30,7 +31,7 @@ flags += $(if $(filter CXX,$(named)),-DCMAKE_CXX_COMPILER=$(CXX))
 configure = sh scripts/configure.sh $(1) $(flags) $(2)
 absolute_prefix = case $$PREFIX in '' | /*) ;; *) PREFIX=$$PWD/$$PREFIX ;; esac
 
-.PHONY: all build run model python test test-asan-core test-live fuzz peers bench install uninstall format format-check tidy clean help
+.PHONY: all build run model python test test-asan-core test-live parity fuzz peers bench install uninstall format format-check tidy clean help
 
 # What is installed, and the example of the demonstration.
 all:
@@ -73,6 +74,11 @@ test-live:
 	@cmake --build $(BUILD) -j $(JOBS) --target live-tests
 	@sh tests/live/run_live.sh $(BUILD) $(LIVE)
 
+# Tokens, logits and greedy text of transformers and PEFT, through the command: the cases in or below
+# CASES=DIR, or the repository's own. scripts/parity_case.py says what a case is.
+parity: all
+	@python3 -B scripts/parity.py --inference $(BUILD)/inference "$${CASES:-tests/parity/cases}"
+
 fuzz:
 	@$(call configure,build-fuzz,-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DINF_FUZZ=ON -DINF_TESTS=OFF -DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
 	@sh scripts/build.sh build-fuzz $(JOBS) fuzz
@@ -113,6 +119,8 @@ help:
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
 	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm or ollama'
 	@echo 'make python        the Python package: one wheel in build/python'
+	@echo 'make parity        the command against numbers of transformers and PEFT; CASES=DIR, other cases than'
+	@echo '                   tests/parity/cases (scripts/make_parity_cases.py makes them)'
 	@echo 'make model         fetch the small real model into the cache'
 	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
 	@echo 'make peers         build llama-bench and llama-server, for benchmarks'

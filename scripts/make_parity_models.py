@@ -344,16 +344,16 @@ class Converter:
             tokens = {token: rank for rank, token in enumerate(bpe_vocabulary()[0])}
             (folder / "tokenizer.json").write_text(
                 json.dumps({"model": {"vocab": tokens}, "added_tokens": []}), encoding="utf-8")
-            hparams = self.conversion.ModelBase.load_hparams(folder, False)
-            architecture = self.conversion.get_model_architecture(
-                hparams, self.conversion.ModelType.TEXT)
-            base = self.conversion.get_model_class(architecture)
-            ours = type(base.__name__, (base,), {"set_vocab": write_vocabulary(vocabulary),
-                                                 "model_arch": base.model_arch})
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with torch.inference_mode():
-                ours(folder, self.gguf.LlamaFileType.ALL_F32, target, model_name=name,
-                     eager=True).write()
+            self.convert(folder, write_vocabulary(vocabulary), name, target)
+
+    def convert(self, folder, set_vocab, name, target):
+        hparams = self.conversion.ModelBase.load_hparams(folder, False)
+        architecture = self.conversion.get_model_architecture(hparams, self.conversion.ModelType.TEXT)
+        base = self.conversion.get_model_class(architecture)
+        ours = type(base.__name__, (base,), {"set_vocab": set_vocab, "model_arch": base.model_arch})
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with torch.inference_mode():
+            ours(folder, self.gguf.LlamaFileType.ALL_F32, target, model_name=name, eager=True).write()
 
 
 def llama_cpp_greedy(path, tokens, count):
