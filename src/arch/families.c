@@ -5,11 +5,20 @@
 #include <string.h>
 
 static const struct family *const families[] = {
-    &family_llama, &family_qwen2,   &family_qwen3, &family_gemma2, &family_gemma3,
-    &family_phi3,  &family_smollm3, &family_gpt2,  &family_qwen35,
+    &family_llama,   &family_qwen2, &family_qwen3,   &family_gemma2,   &family_gemma3, &family_phi3,
+    &family_smollm3, &family_gpt2,  &family_mixtral, &family_qwen3moe, &family_qwen35,
 };
 
 enum { FAMILIES = sizeof families / sizeof families[0] };
+
+/* Two families may be one architecture. */
+static bool is_named_before(size_t i)
+{
+    for (size_t before = 0; before < i; before++)
+        if (strcmp(families[before]->name, families[i]->name) == 0)
+            return true;
+    return false;
+}
 
 static int32_t refuse(const char *name, inf_error *err)
 {
@@ -20,6 +29,8 @@ static int32_t refuse(const char *name, inf_error *err)
         const struct family *f = families[i];
         bool covers = f->covers != NULL;
 
+        if (is_named_before(i))
+            continue;
         at += (size_t)snprintf(list + at, sizeof list - at, "%s%s%s%s%s",
                                i == 0              ? ""
                                : i + 1 == FAMILIES ? " and "

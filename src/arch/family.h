@@ -141,7 +141,7 @@ struct family {
 };
 
 extern const struct family family_llama, family_qwen2, family_qwen3, family_gemma2, family_gemma3,
-    family_phi3, family_smollm3, family_gpt2, family_qwen35;
+    family_phi3, family_smollm3, family_gpt2, family_qwen35, family_qwen3moe, family_mixtral;
 
 /* What several families have: q, k, v and o, gate, up and down. */
 extern const struct family_layer split_layers[];

@@ -1,9 +1,80 @@
 /* gemma2: Gemma 2. */
-#include "arch/family.h"
+#include "arch/keys.h"
+
+#define BEYOND_CAPS 1e6
+
+static const struct family_weight globals[] = {
+    WEIGHTS_EMBEDDING,
+    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
+    {NULL},
+};
+
+static const struct family_weight blocks[] = {
+    {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
+    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD)},
+    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD)},
+    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
+    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
+    {WEIGHT("post_attention_layernorm.weight", "post_attention_norm.weight", SIZE_EMBD),
+     .change = &change_plus_one},
+    {WEIGHT("pre_feedforward_layernorm.weight", "ffn_norm.weight", SIZE_EMBD),
+     .change = &change_plus_one},
+    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
+    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
+    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+    {WEIGHT("post_feedforward_layernorm.weight", "post_ffw_norm.weight", SIZE_EMBD),
+     .change = &change_plus_one},
+    {NULL},
+};
+
+static const char *const model_types[] = {"gemma2", NULL};
+static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
+
+/* null: none. A cap so far out that x and cap tanh(x / cap) are the same in f32. */
+static void put_cap(struct blueprint *b, struct config_reader *r, const char *key, double otherwise)
+{
+    bool none = config_is_null(r, key);
+    double cap = none ? BEYOND_CAPS : config_real(r, key, otherwise);
+
+    if (cap <= 0)
+        config_bad(r, key, "it must be above 0");
+    keys_put_f32(b, key, cap);
+}
+
+static void describe(struct blueprint *b, struct config_reader *r)
+{
+    static const struct key_defaults defaults = {.rope_theta = 10000,
+                                                 .positions = 8192,
+                                                 .eps = 1e-6,
+                                                 .head_dim = 256,
+                                                 .kv_heads = 4,
+                                                 .tied = true};
+
+    keys_activation(r, "hidden_activation", activation_gelu_tanh);
+    keys_refuse_true(r, "attention_bias", "llama.cpp has no biases in this family");
+    keys_refuse_true(r, "use_bidirectional_attention", "llama.cpp lets no token see later ones");
+    keys_transformer(b, r, &defaults);
+    if (b->features & FEATURE_HEAD)
+        config_refuse(r, "tie_word_embeddings", "llama.cpp has no head of its own in this family");
+    keys_gemma_scale(b, r, 46);
+    keys_sliding(b, r, 2, 4096);
+    put_cap(b, r, "attn_logit_softcapping", 50);
+    put_cap(b, r, "final_logit_softcapping", 30);
+    keys_rope(b, r, &defaults);
+}
+
+static const struct family_checkpoint checkpoint = {
+    .model_types = model_types,
+    .describe = describe,
+    .globals = globals,
+    .blocks = blocks,
+    .ignored = ignored,
+};
 
 const struct family family_gemma2 = {
     .name = "gemma2",
     .blocks = "layers",
     .prefix = "model.",
     .layers = split_layers,
+    .checkpoint = &checkpoint,
 };

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_WIDTH 1048576
-#define MAX_POSITIONS 2147483647
-
 #define PI 3.14159265358979323846
 
 const char *const activation_silu[] = {"silu", "swish", NULL};
@@ -29,6 +26,19 @@ void keys_put_f32(struct blueprint *b, const char *suffix, double value)
     gguf_put_f32(&b->header, blueprint_key(b, suffix, key), (float)value);
 }
 
+void keys_put_text(struct blueprint *b, const char *suffix, const char *value)
+{
+    char key[128];
+
+    gguf_put_text(&b->header, blueprint_key(b, suffix, key), value);
+}
+
+void keys_refuse_true(struct config_reader *r, const char *key, const char *why)
+{
+    if (config_bool(r, key, false))
+        config_refuse(r, key, "%s", why);
+}
+
 void keys_activation(struct config_reader *r, const char *key, const char *const *names)
 {
     if (r->code == INF_OK && !config_is_one_of(r, key, names, true))
@@ -44,7 +54,7 @@ void keys_no_sliding(struct blueprint *b, struct config_reader *r, const char *k
 
     if (r->code != INF_OK || (v.data && scan_is_none(v))) /* null: there is none */
         return;
-    n = config_int(r, key, otherwise, 1, MAX_POSITIONS);
+    n = config_int(r, key, otherwise, 1, KEYS_MAX_POSITIONS);
     if (n <= 0)
         return;
     snprintf(why, sizeof why, "\"%.40s\" is %lld, and llama.cpp has no sliding window here", key,
@@ -64,9 +74,68 @@ static bool names_sliding_layers(const struct config_reader *r)
     return false;
 }
 
+/* Which layers slide, as layer_types says it, else all but every step-th. */
+static void read_layer_types(bool *slides, const struct blueprint *b, struct config_reader *r,
+                             int64_t step)
+{
+    struct json_span item = {0};
+    struct json_walk w;
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < b->n_layer; i++)
+        slides[i] = (i + 1) % step != 0;
+    if (!config_has(r, "layer_types"))
+        return;
+    scan_array(&w, config_value(r, "layer_types"));
+    for (; scan_next_item(&w, &item); n++) {
+        bool full = scan_is_string(item) && scan_equals(item, "full_attention");
+
+        if (!full && !(scan_is_string(item) && scan_equals(item, "sliding_attention")))
+            config_refuse(r, "layer_types", "layers are full_attention or sliding_attention");
+        if (n < b->n_layer)
+            slides[n] = !full;
+    }
+    if (r->code == INF_OK && n != b->n_layer)
+        config_bad(r, "layer_types", "there are %d layers", b->n_layer);
+}
+
+void keys_sliding(struct blueprint *b, struct config_reader *r, int64_t step, int64_t otherwise)
+{
+    bool slides[FAMILY_MAX_BLOCKS];
+    bool any = false;
+    char key[128];
+
+    if (r->code != INF_OK)
+        return;
+    read_layer_types(slides, b, r, step);
+    for (int32_t i = 0; i < b->n_layer; i++)
+        any = any || slides[i];
+    if (!any || r->code != INF_OK)
+        return;
+    if (config_is_null(r, "sliding_window"))
+        config_refuse(r, "sliding_window", "there are layers that slide");
+    keys_put_u32(b, "attention.sliding_window",
+                 config_int(r, "sliding_window", otherwise, 1, KEYS_MAX_POSITIONS));
+    gguf_put_bools(&b->header, blueprint_key(b, "attention.sliding_window_pattern", key), slides,
+                   (size_t)b->n_layer);
+}
+
+void keys_gemma_scale(struct blueprint *b, struct config_reader *r, int32_t layers_of_largest)
+{
+    double scalar = config_real(r, "query_pre_attn_scalar", 256);
+    int64_t own = b->size[SIZE_HEAD];
+
+    if (r->code != INF_OK)
+        return;
+    if (b->n_layer == layers_of_largest)
+        own = b->size[SIZE_EMBD] / b->n_head;
+    if (scalar < (double)own || scalar > (double)own)
+        config_refuse(r, "query_pre_attn_scalar", "llama.cpp computes with %lld", (long long)own);
+}
+
 void keys_qwen_sliding(struct blueprint *b, struct config_reader *r)
 {
-    int64_t first = config_int(r, "max_window_layers", 28, 0, MAX_WIDTH);
+    int64_t first = config_int(r, "max_window_layers", 28, 0, KEYS_MAX_WIDTH);
 
     if (!config_bool(r, "use_sliding_window", false))
         return;
@@ -85,14 +154,14 @@ static void read_heads(struct blueprint *b, struct config_reader *r, const struc
 
     if (r->code != INF_OK)
         return;
-    head = config_int(r, "head_dim", d->head_dim ? d->head_dim : width / heads, 1, MAX_WIDTH);
+    head = config_int(r, "head_dim", d->head_dim ? d->head_dim : width / heads, 1, KEYS_MAX_WIDTH);
     if (heads % kv != 0)
         config_bad(r, "num_key_value_heads", "%lld attention heads cannot share so many",
                    (long long)heads);
     if (!config_has(r, "head_dim") && !d->head_dim && width % heads != 0)
         config_bad(r, "num_attention_heads", "hidden_size %lld is no multiple of it",
                    (long long)width);
-    if (head > MAX_WIDTH / heads)
+    if (head > KEYS_MAX_WIDTH / heads)
         config_bad(r, "num_attention_heads", "so many heads of %lld are too wide", (long long)head);
     if (d->square && heads * head != width)
         config_refuse(r, "head_dim", "llama.cpp wants hidden_size / num_attention_heads here");
@@ -110,17 +179,17 @@ static void read_sizes(struct blueprint *b, struct config_reader *r, const struc
 {
     b->n_layer = (int32_t)config_int(r, "num_hidden_layers", CONFIG_NEEDED, 1, FAMILY_MAX_BLOCKS);
     b->size[SIZE_ONE] = 1;
-    b->size[SIZE_EMBD] = config_int(r, "hidden_size", CONFIG_NEEDED, 1, MAX_WIDTH);
-    b->size[SIZE_FF] = config_int(r, "intermediate_size", CONFIG_NEEDED, 1, MAX_WIDTH * 16LL);
+    b->size[SIZE_EMBD] = config_int(r, "hidden_size", CONFIG_NEEDED, 1, KEYS_MAX_WIDTH);
+    b->size[SIZE_FF] = config_int(r, "intermediate_size", CONFIG_NEEDED, 1, KEYS_MAX_WIDTH * 16LL);
     b->size[SIZE_FF2] = 2 * b->size[SIZE_FF];
-    b->size[SIZE_VOCAB] = config_int(r, "vocab_size", CONFIG_NEEDED, 1, 16777216);
+    b->size[SIZE_VOCAB] = config_int(r, "vocab_size", CONFIG_NEEDED, 1, KEYS_MAX_VOCAB);
     b->size[SIZE_POSITIONS] = config_int(r, "max_position_embeddings", d->positions, 1,
-                                         MAX_POSITIONS);
+                                         KEYS_MAX_POSITIONS);
     read_heads(b, r, d);
 }
 
 /* A head in the file is used whatever tie_word_embeddings says, as by transformers. */
-static void read_head(struct blueprint *b, struct config_reader *r, const struct key_defaults *d)
+void keys_head(struct blueprint *b, struct config_reader *r, const struct key_defaults *d)
 {
     bool tied = config_bool(r, "tie_word_embeddings", d->tied);
 
@@ -129,16 +198,8 @@ static void read_head(struct blueprint *b, struct config_reader *r, const struct
         b->features |= FEATURE_HEAD;
 }
 
-void keys_transformer(struct blueprint *b, struct config_reader *r, const struct key_defaults *d)
+void keys_put_sizes(struct blueprint *b)
 {
-    double eps = config_real(r, "rms_norm_eps", d->eps);
-
-    read_sizes(b, r, d);
-    read_head(b, r, d);
-    if (eps < 0 || eps > 1)
-        config_bad(r, "rms_norm_eps", "it must be from 0 to 1");
-    if (r->code != INF_OK)
-        return;
     keys_put_u32(b, "vocab_size", b->size[SIZE_VOCAB]);
     keys_put_u32(b, "context_length", b->size[SIZE_POSITIONS]);
     keys_put_u32(b, "embedding_length", b->size[SIZE_EMBD]);
@@ -148,27 +209,33 @@ void keys_transformer(struct blueprint *b, struct config_reader *r, const struct
     keys_put_u32(b, "attention.head_count_kv", b->n_head_kv);
     keys_put_u32(b, "attention.key_length", b->size[SIZE_HEAD]);
     keys_put_u32(b, "attention.value_length", b->size[SIZE_HEAD]);
+}
+
+void keys_transformer(struct blueprint *b, struct config_reader *r, const struct key_defaults *d)
+{
+    double eps = config_real(r, "rms_norm_eps", d->eps);
+
+    read_sizes(b, r, d);
+    keys_head(b, r, d);
+    if (eps < 0 || eps > 1)
+        config_bad(r, "rms_norm_eps", "it must be from 0 to 1");
+    if (r->code != INF_OK)
+        return;
+    keys_put_sizes(b);
     keys_put_f32(b, "attention.layer_norm_rms_epsilon", eps);
 }
 
 /* ------------------------------------------------------------------ rope */
 
-static void put_text(struct blueprint *b, const char *suffix, const char *value)
-{
-    char key[128];
-
-    gguf_put_text(&b->header, blueprint_key(b, suffix, key), value);
-}
-
 /* The model's own key has priority. */
 static int64_t original_positions(const struct blueprint *b, struct config_rope *rope,
                                   struct config_reader *r)
 {
-    int64_t own = config_int(r, "original_max_position_embeddings", 0, 1, MAX_POSITIONS);
+    int64_t own = config_int(r, "original_max_position_embeddings", 0, 1, KEYS_MAX_POSITIONS);
 
     return own ? own
                : config_int(&rope->params, "original_max_position_embeddings",
-                            b->size[SIZE_POSITIONS], 1, MAX_POSITIONS);
+                            b->size[SIZE_POSITIONS], 1, KEYS_MAX_POSITIONS);
 }
 
 static double positive(struct config_rope *rope, const char *key, double otherwise)
@@ -190,7 +257,7 @@ static void only(struct config_rope *rope, const char *key, double value)
 
 static void put_linear(struct blueprint *b, struct config_rope *rope)
 {
-    put_text(b, "rope.scaling.type", "linear");
+    keys_put_text(b, "rope.scaling.type", "linear");
     keys_put_f32(b, "rope.scaling.factor", positive(rope, "factor", NAN));
 }
 
@@ -217,7 +284,7 @@ static void put_yarn(struct blueprint *b, struct config_rope *rope, struct confi
         config_refuse(p, "truncate", "llama.cpp always rounds the bounds of YaRN's ramp");
     if (p->code == INF_OK && factor < 1)
         config_refuse(p, "factor", "llama.cpp computes YaRN for factors from 1 on");
-    put_text(b, "rope.scaling.type", "yarn");
+    keys_put_text(b, "rope.scaling.type", "yarn");
     keys_put_f32(b, "rope.scaling.factor", factor);
     keys_put_u32(b, "rope.scaling.original_context_length", original);
     keys_put_f32(b, "rope.scaling.attn_factor", attention / own);
@@ -281,19 +348,28 @@ void keys_rope_of(struct blueprint *b, struct config_rope *rope, bool factors)
     r->code = r->code == INF_OK ? p->code : r->code;
 }
 
-int64_t keys_rope(struct blueprint *b, struct config_reader *r, const struct key_defaults *d)
+int64_t keys_put_turned(struct blueprint *b, struct config_rope *rope, const struct key_defaults *d)
 {
-    struct config_rope rope = config_rope(r, NULL, d->rope_theta, d->partial > 0 ? d->partial : 1);
-    int64_t turned = (int64_t)((double)b->size[SIZE_HEAD] * rope.partial);
+    struct config_reader *r = rope->owner;
+    int64_t turned = (int64_t)((double)b->size[SIZE_HEAD] * rope->partial);
 
     if (r->code != INF_OK)
         return 2;
     if (turned < 2 || turned > b->size[SIZE_HEAD] || turned % 2 != 0 ||
         (d->partial <= 0 && turned != b->size[SIZE_HEAD]))
-        config_refuse(&rope.params, "partial_rotary_factor",
+        config_refuse(&rope->params, "partial_rotary_factor",
                       "llama.cpp cannot turn %lld of %lld dimensions for this family",
                       (long long)turned, (long long)b->size[SIZE_HEAD]);
+    r->code = rope->params.code;
     keys_put_u32(b, "rope.dimension_count", turned);
+    return turned;
+}
+
+int64_t keys_rope(struct blueprint *b, struct config_reader *r, const struct key_defaults *d)
+{
+    struct config_rope rope = config_rope(r, NULL, d->rope_theta, d->partial > 0 ? d->partial : 1);
+    int64_t turned = keys_put_turned(b, &rope, d);
+
     keys_rope_of(b, &rope, b->family->regroups);
     return turned;
 }

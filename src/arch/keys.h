@@ -4,6 +4,10 @@
 
 #include "arch/blueprint.h"
 
+#define KEYS_MAX_WIDTH 1048576
+#define KEYS_MAX_POSITIONS 2147483647
+#define KEYS_MAX_VOCAB 16777216
+
 /* What a family's config class fills in for absent keys, and what its graph can do. */
 struct key_defaults {
     double rope_theta;
@@ -18,12 +22,19 @@ struct key_defaults {
 
 /* Layers, widths, heads, vocabulary, positions, eps; the sizes of shapes; FEATURE_HEAD. */
 void keys_transformer(struct blueprint *b, struct config_reader *r, const struct key_defaults *d);
+/* FEATURE_HEAD alone, and the keys of sizes that describe has set, for a family that reads its own. */
+void keys_head(struct blueprint *b, struct config_reader *r, const struct key_defaults *d);
+void keys_put_sizes(struct blueprint *b);
 /* rope's theta and scaling; after keys_transformer. Refuses what llama.cpp does not compute. Returns how
  * many dimensions of a head turn. */
 int64_t keys_rope(struct blueprint *b, struct config_reader *r, const struct key_defaults *d);
 /* The same of parameters that were read already. factors: where llama3's go to, rope_freqs.weight is
  * asked for by this architecture. */
 void keys_rope_of(struct blueprint *b, struct config_rope *rope, bool factors);
+
+/* How many dimensions of a head turn, written as metadata; those that this family cannot are refused. */
+int64_t keys_put_turned(struct blueprint *b, struct config_rope *rope,
+                        const struct key_defaults *d);
 
 /* The activation under that key must be one of those names. */
 void keys_activation(struct config_reader *r, const char *key, const char *const *names);
@@ -35,11 +46,23 @@ extern const char *const activation_gelu_tanh[];
 void keys_no_sliding(struct blueprint *b, struct config_reader *r, const char *key,
                      int64_t otherwise);
 
+/* Layers that slide by sliding_window (otherwise: the class's default): those that layer_types names, else
+ * all but every step-th. */
+void keys_sliding(struct blueprint *b, struct config_reader *r, int64_t step, int64_t otherwise);
+
+/* Gemma's query_pre_attn_scalar: llama.cpp scales by the size of a head, and where there are so many
+ * layers by hidden_size / num_attention_heads. */
+void keys_gemma_scale(struct blueprint *b, struct config_reader *r, int32_t layers_of_largest);
+
 /* The same as the Qwen families write it: sliding_window counts with use_sliding_window, for layers from
  * max_window_layers on, or those that layer_types names. */
 void keys_qwen_sliding(struct blueprint *b, struct config_reader *r);
 
+/* Refuses a key that is true. */
+void keys_refuse_true(struct config_reader *r, const char *key, const char *why);
+
 /* "<architecture>.<suffix>". */
+void keys_put_text(struct blueprint *b, const char *suffix, const char *value);
 void keys_put_u32(struct blueprint *b, const char *suffix, int64_t value);
 void keys_put_f32(struct blueprint *b, const char *suffix, double value);
 

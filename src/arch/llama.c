@@ -64,7 +64,7 @@ static const struct family_checkpoint checkpoint = {
 
 const struct family family_llama = {
     .name = "llama",
-    .covers = "Llama, Mistral",
+    .covers = "Llama, Mistral, Mixtral",
     .blocks = "layers",
     .prefix = "model.",
     .regroups = true,

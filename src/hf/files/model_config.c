@@ -149,6 +149,13 @@ bool config_has(const struct config_reader *r, const char *key)
     return !scan_is_none(config_value(r, key));
 }
 
+bool config_is_null(const struct config_reader *r, const char *key)
+{
+    struct json_span v = config_value(r, key);
+
+    return v.data && scan_is_none(v);
+}
+
 /* 4096.0 is written for 4096 by some tools. */
 static bool whole(struct json_span v, int64_t *out)
 {

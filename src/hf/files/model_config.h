@@ -41,6 +41,7 @@ struct config_reader config_reader_of(const struct model_config *c, inf_error *e
 
 /* Absent and null are the same. */
 bool config_has(const struct config_reader *r, const char *key);
+bool config_is_null(const struct config_reader *r, const char *key); /* there, and null */
 struct json_span config_value(const struct config_reader *r, const char *key);
 
 /* `otherwise` for a key that is absent or null; CONFIG_NEEDED: that is an error. */

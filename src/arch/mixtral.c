@@ -1,0 +1,62 @@
+/* mixtral: Mixtral, which is to llama.cpp a Llama with experts. */
+#include "arch/experts.h"
+#include "arch/keys.h"
+
+static const struct family_weight globals[] = {
+    WEIGHTS_EMBEDDING,
+    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
+    WEIGHTS_HEAD,
+    {NULL},
+};
+
+/* Up to version 4 of transformers the experts are under block_sparse_moe, and version 5 still writes
+ * them so; mlp is what they are called in memory. */
+static const struct family_weight blocks[] = {
+    {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD)},
+    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD),
+     .change = &change_regroup_q},
+    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD),
+     .change = &change_regroup_k},
+    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
+    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
+    {WEIGHT("post_attention_layernorm.weight", "ffn_norm.weight", SIZE_EMBD)},
+    {WEIGHT("block_sparse_moe.gate.weight", "ffn_gate_inp.weight", SIZE_EXPERTS, SIZE_EMBD),
+     .flags = WEIGHT_F32, .unless = FEATURE_STACKED},
+    {WEIGHT("mlp.gate.weight", "ffn_gate_inp.weight", SIZE_EXPERTS, SIZE_EMBD), .flags = WEIGHT_F32,
+     .when = FEATURE_STACKED},
+    WEIGHTS_EXPERTS_STACKED("mlp."),
+    WEIGHTS_EXPERTS("block_sparse_moe.", "w1", "w3", "w2"),
+    {NULL},
+};
+
+static const char *const model_types[] = {"mixtral", NULL};
+static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
+
+static void describe(struct blueprint *b, struct config_reader *r)
+{
+    static const struct key_defaults defaults = {
+        .rope_theta = 1e6, .positions = 131072, .eps = 1e-5, .kv_heads = 8};
+
+    keys_activation(r, "hidden_act", activation_silu);
+    keys_transformer(b, r, &defaults);
+    experts_describe(b, r, experts_count(r, 8), 2, b->size[SIZE_FF]);
+    keys_no_sliding(b, r, "sliding_window", 0);
+    keys_rope(b, r, &defaults);
+}
+
+static const struct family_checkpoint checkpoint = {
+    .model_types = model_types,
+    .describe = describe,
+    .globals = globals,
+    .blocks = blocks,
+    .ignored = ignored,
+};
+
+const struct family family_mixtral = {
+    .name = "llama",
+    .blocks = "layers",
+    .prefix = "model.",
+    .regroups = true,
+    .layers = split_layers,
+    .checkpoint = &checkpoint,
+};
