@@ -134,11 +134,24 @@ static bool find_joins(struct bpe *m)
     return true;
 }
 
+/* A byte without a token would fall back to the bytes of its character in the alphabet. */
+static bool lacks_bytes(const struct bpe *m)
+{
+    for (int byte = 0; byte < 256; byte++)
+        if (m->byte_ids[byte] < 0)
+            return true;
+    return false;
+}
+
 bool bpe_finish(struct bpe *m, bool bytes)
 {
     m->bytes = bytes && !m->prefix && !m->suffix;
     m->cuts = !m->prefix && !m->suffix;
     find_bytes(m);
+    if (m->bytes && m->byte_fallback && lacks_bytes(m)) {
+        m->bytes = false;
+        find_bytes(m);
+    }
     return (m->bytes || find_characters(m)) && find_joins(m);
 }
 

@@ -80,7 +80,7 @@ bool token_trie_add(struct token_trie *t, const char *text, size_t len, int32_t 
         if (!at)
             return false;
     }
-    if (at)
+    if (at && t->values[at] < 0)
         t->values[at] = value;
     return true;
 }

@@ -24,7 +24,7 @@ struct token_trie {
     uint32_t roots[256]; /* the root's children by their byte, 0: none */
 };
 
-/* A text that is there already gets the new value. false: out of memory. */
+/* A text that is there already keeps its value. false: out of memory. */
 bool token_trie_add(struct token_trie *t, const char *text, size_t len, int32_t value);
 void token_trie_free(struct token_trie *t);
 /* The first at or behind `from`; false: none. */
