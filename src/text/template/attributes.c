@@ -1,22 +1,10 @@
 /*
- * attributes: what `x.name`, `x[key]` and `x(...)` give: the sandboxed environment's getattr, getitem
- * and call.
+ * attributes: what `x.name` and `x[key]` give: the sandboxed environment's getattr and getitem.
  */
-#include "text/template/engine.h"
 #include "text/template/functions.h"
 #include "text/template/iter.h"
 
 #include <string.h>
-
-bool refused_name(const struct text *name)
-{
-    static const char *const NAMES[] = {"lipsum", "random", "urlize", "xmlattr", "encode"};
-
-    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
-        if (text_is(name, NAMES[i]))
-            return true;
-    return false;
-}
 
 /* ------------------------------------------------------------------ the sandbox */
 
@@ -84,18 +72,12 @@ static bool is_mutator(struct value v, const struct text *name)
            (v.type == V_DICT && AMONG(name, DICT_MUTATORS));
 }
 
-bool is_attribute_name(const struct text *name)
+bool is_mutator_name(const struct text *name)
 {
-    struct text none = {.data = "", .len = 0};
-    struct list list = {.items = NULL};
-    struct dict dict = {.entries = NULL};
-
-    return name->data[0] == '_' || AMONG(name, LIST_MUTATORS) || AMONG(name, DICT_MUTATORS) ||
-           find_method(v_str(&none), name) || find_method(v_list(&list), name) ||
-           find_method(v_dict(&dict), name);
+    return AMONG(name, LIST_MUTATORS) || AMONG(name, DICT_MUTATORS);
 }
 
-struct value unsafe_attribute(struct render *r, struct value object, const struct text *name)
+static struct value unsafe_attribute(struct render *r, struct value object, const struct text *name)
 {
     struct undefined *u = VM_NEW(r->vm, struct undefined);
 
@@ -238,12 +220,20 @@ struct value type_attribute(struct render *r, struct value object, const struct 
     if (is_mutator(object, name) ||
         (name->len > 4 && name->data[0] == '_' && has_dunder(object, name)))
         return unsafe_attribute(r, object, name);
-    fn = find_method(object, name);
+    fn = r->library->method(object, name);
     if (!fn)
         return v;
     m = VM_NEW(r->vm, struct method);
     *m = (struct method){.self = object, .fn = fn};
     return (struct value){.type = V_METHOD, .method = m};
+}
+
+static const struct block_info *find_block(const struct tree *tree, const struct text *name)
+{
+    for (const struct block_info *b = tree->blocks; b; b = b->next)
+        if (text_equal(b->name, name))
+            return b;
+    return NULL;
 }
 
 struct value get_attribute(struct render *r, struct value object, struct text *name)
@@ -263,7 +253,7 @@ struct value get_attribute(struct render *r, struct value object, struct text *n
             return *found;
     }
     if (object.type == V_SELF) {
-        const struct block_info *block = find_block(r, name);
+        const struct block_info *block = find_block(r->tree, name);
 
         if (block)
             return (struct value){.type = V_BLOCK, .p = (void *)(uintptr_t)block};
@@ -333,235 +323,4 @@ struct value get_item(struct render *r, struct value object, struct value key)
             return v;
     }
     return undefined_item(r->vm, object, key);
-}
-
-/* ------------------------------------------------------------------ slices */
-
-static int64_t slice_bound(struct render *r, struct value v, int64_t fallback)
-{
-    if (v.type == V_NONE)
-        return fallback;
-    if (!is_integer(v))
-        vm_throw(r->vm, E_TYPE,
-                 "slice indices must be integers or None or have an __index__ method");
-    return v.type == V_BOOL ? v.b : v.i;
-}
-
-static int64_t clamp(int64_t at, int64_t len, int64_t low, int64_t high)
-{
-    if (at < 0) {
-        at += len;
-        return at < low ? low : at;
-    }
-    return at > high ? high : at;
-}
-
-struct bounds {
-    int64_t start;
-    int64_t stop;
-    int64_t step;
-    int64_t n;
-};
-
-static struct bounds slice_bounds(struct render *r, const struct slice *slice, int64_t len)
-{
-    struct bounds b;
-    int64_t high;
-    int64_t low;
-
-    b.step = slice_bound(r, slice->step, 1);
-    if (b.step == 0)
-        vm_throw(r->vm, E_VALUE, "slice step cannot be zero");
-    if (b.step == INT64_MIN)
-        b.step = -INT64_MAX;
-    low = b.step < 0 ? -1 : 0;
-    high = b.step < 0 ? len - 1 : len;
-    b.start = slice->start.type == V_NONE ? (b.step < 0 ? high : low)
-                                          : clamp(slice_bound(r, slice->start, 0), len, low, high);
-    b.stop = slice->stop.type == V_NONE ? (b.step < 0 ? low : high)
-                                        : clamp(slice_bound(r, slice->stop, 0), len, low, high);
-    b.n = 0;
-    if (b.step > 0 && b.start < b.stop)
-        b.n = (b.stop - b.start - 1) / b.step + 1;
-    if (b.step < 0 && b.stop < b.start)
-        b.n = (b.start - b.stop - 1) / -b.step + 1;
-    return b;
-}
-
-static struct value text_part(struct render *r, const struct text *s, struct bounds b)
-{
-    struct builder built;
-    struct text *part;
-
-    if (b.step == 1 || b.n == 0)
-        return v_str(text_marked(
-            r->vm, text_slice(r->vm, s, (size_t)b.start, (size_t)(b.start + b.n)), s->safe));
-    build_init(&built, r->vm);
-    vm_step(r->vm, s->len / 8);
-    if (b.step == -1 && !text_ascii(s)) { /* walked once, from behind */
-        size_t end = text_offset(s, (size_t)b.start + 1);
-
-        for (int64_t i = 0; i < b.n; i++) {
-            size_t at = text_back(s->data, end);
-
-            build_add(&built, s->data + at, end - at);
-            end = at;
-        }
-    } else {
-        for (int64_t i = 0; i < b.n; i++) {
-            part = text_slice(r->vm, s, (size_t)(b.start + i * b.step),
-                              (size_t)(b.start + i * b.step) + 1);
-            build_text(&built, part);
-        }
-    }
-    return v_str(text_marked(r->vm, build_done(&built), s->safe));
-}
-
-static struct value range_part(struct render *r, const struct range *range, struct bounds b)
-{
-    struct range *part = VM_NEW(r->vm, struct range);
-
-    *part = (struct range){.start = range->start + b.start * range->step,
-                           .stop = range->start + b.stop * range->step,
-                           .step = range->step * b.step,
-                           .len = b.n};
-    return (struct value){.type = V_RANGE, .r = part};
-}
-
-struct value get_slice(struct render *r, struct value object, const struct slice *slice)
-{
-    struct bounds b;
-    struct list *l;
-
-    check_defined(r->vm, object);
-    if (object.type == V_DICT)
-        vm_throw(r->vm, E_TYPE, "unhashable type: 'slice'");
-    if (object.type != V_STR && object.type != V_LIST && object.type != V_TUPLE &&
-        object.type != V_RANGE)
-        vm_throw(r->vm, E_TYPE, "'%s' object is not subscriptable", type_name(object));
-    b = slice_bounds(r, slice, value_len(r->vm, object));
-    if (object.type == V_STR)
-        return text_part(r, object.s, b);
-    if (object.type == V_RANGE)
-        return range_part(r, object.r, b);
-    l = list_new(r->vm, (size_t)b.n);
-    for (int64_t i = 0; i < b.n; i++)
-        list_add(r->vm, l, object.l->items[b.start + i * b.step]);
-    return object.type == V_LIST ? v_list(l) : v_tuple(l);
-}
-
-/* ------------------------------------------------------------------ calls */
-
-/* Where a parameter of this name stands; -1: nowhere. */
-static int parameter(const char *params, const struct text *name, int *n, int *required)
-{
-    const char *p = params;
-    int found = -1;
-    int i = 0;
-
-    *required = -1;
-    while (*p) {
-        size_t len = strcspn(p, ",|");
-
-        if (len == 0 && *p == '|') {
-            *required = i;
-            p++;
-            continue;
-        }
-        if (name && len == name->len && memcmp(p, name->data, len) == 0)
-            found = i;
-        i++;
-        p += len;
-        if (*p == '|')
-            *required = i;
-        if (*p)
-            p++;
-    }
-    *n = i;
-    if (*required < 0)
-        *required = i;
-    return found;
-}
-
-static void bind_keywords(struct render *r, const struct builtin *fn, const char *params,
-                          bool by_keyword, struct value *args, const struct call *call)
-{
-    int n;
-    int required;
-
-    for (size_t i = 0; i < call->n_kw; i++) {
-        const struct text *name = call->kw[i].name;
-        int at;
-
-        if (!by_keyword)
-            vm_throw(r->vm, E_TYPE, "%s() takes no keyword arguments", fn->name);
-        at = parameter(params, name, &n, &required);
-        if (at < 0)
-            vm_throw(r->vm, E_TYPE, "%s() got an unexpected keyword argument '%.*s'", fn->name,
-                     (int)name->len, name->data);
-        if (args[at].type != V_MISSING)
-            vm_throw(r->vm, E_TYPE, "%s() got multiple values for argument '%.*s'", fn->name,
-                     (int)name->len, name->data);
-        args[at] = call->kw[i].value;
-    }
-}
-
-struct value call_builtin(struct render *r, const struct builtin *fn, struct value *self,
-                          const struct call *call)
-{
-    struct value args[MAX_PARAMS + 1];
-    struct value *bound = args + (self ? 1 : 0);
-    bool by_keyword = fn->params[0] != '/';
-    const char *params = by_keyword ? fn->params : fn->params + 1;
-    int n;
-    int required;
-
-    if (self)
-        args[0] = *self;
-    if (params[0] == '*')
-        return fn->run(r, args, call);
-    parameter(params, NULL, &n, &required);
-    if (call->n > (size_t)n)
-        vm_throw(r->vm, E_TYPE, "%s() takes at most %d arguments (%zu given)", fn->name, n,
-                 call->n);
-    for (int i = 0; i < n; i++)
-        bound[i] = (size_t)i < call->n ? call->args[i] : v_of(V_MISSING);
-    bind_keywords(r, fn, params, by_keyword, bound, call);
-    for (int i = 0; i < required; i++)
-        if (bound[i].type == V_MISSING)
-            vm_throw(r->vm, E_TYPE, "%s() is missing a required argument", fn->name);
-    return fn->run(r, args, call);
-}
-
-static struct value call_loop(struct render *r, struct loop *loop, const struct call *call)
-{
-    if (!loop->recurse)
-        vm_throw(r->vm, E_TYPE,
-                 "The loop must have the 'recursive' marker to be called recursively.");
-    if (call->n != 1 || call->n_kw)
-        vm_throw(r->vm, E_TYPE, "a recursive loop is called with one argument");
-    return call_recursive(r, loop->recurse, call->args[0], loop->depth0 + 1);
-}
-
-struct value call_value(struct render *r, struct value f, const struct call *call)
-{
-    check_defined(r->vm, f);
-    switch (f.type) {
-    case V_MACRO:
-        return call_macro(r, f.macro, call);
-    case V_BUILTIN:
-        return call_builtin(r, f.fn, NULL, call);
-    case V_METHOD:
-        return call_builtin(r, f.method->fn, &f.method->self, call);
-    case V_LOOP:
-        return call_loop(r, f.loop, call);
-    case V_JOINER:
-        return call_joiner(r, f, call);
-    case V_BLOCK:
-        if (call->n || call->n_kw)
-            vm_throw(r->vm, E_TYPE, "a block is called without arguments");
-        return call_block(r, f.p);
-    default:
-        vm_throw(r->vm, E_TYPE, "'%s' object is not callable", type_name(f));
-    }
 }

@@ -1,5 +1,6 @@
 /*
- * containers: lists and dicts. See value.h.
+ * containers: lists and dicts, their views, and equality, which goes into them as they need it of their
+ * keys. See value.h.
  */
 #include "text/template/value.h"
 
@@ -85,7 +86,7 @@ static uint32_t hash_double(double f)
     return mix(bits);
 }
 
-uint32_t value_hash(struct vm *vm, struct value v)
+static uint32_t value_hash(struct vm *vm, struct value v)
 {
     uint32_t h = 17;
 
@@ -241,4 +242,133 @@ struct value *dict_get_text(const struct dict *d, struct text *key)
             return &e->value;
     }
     return NULL;
+}
+
+/* ------------------------------------------------------------------ views */
+
+struct value view_item(struct vm *vm, enum view_kind kind, const struct entry *e)
+{
+    if (kind == VIEW_KEYS)
+        return e->key;
+    return kind == VIEW_VALUES ? e->value : tuple2(vm, e->key, e->value);
+}
+
+static bool item_in(struct vm *vm, const struct view *view, struct value v)
+{
+    const struct value *found;
+
+    if (v.type != V_TUPLE || v.l->len != 2)
+        return false;
+    found = dict_get(vm, view->d, v.l->items[0]);
+    return found && (value_same(*found, v.l->items[1]) || value_equal(vm, *found, v.l->items[1]));
+}
+
+bool view_contains(struct vm *vm, const struct view *view, struct value v)
+{
+    return view->kind == VIEW_KEYS ? dict_get(vm, view->d, v) != NULL : item_in(vm, view, v);
+}
+
+/* ------------------------------------------------------------------ equality */
+
+static bool int_equals_double(int64_t i, double f)
+{
+    return f >= -9223372036854775808.0 && f < 9223372036854775808.0 && f == floor(f) &&
+           (int64_t)f == i;
+}
+
+static bool numbers_equal(struct value a, struct value b)
+{
+    if (a.type == V_FLOAT && b.type == V_FLOAT)
+        return a.f == b.f;
+    if (a.type == V_FLOAT)
+        return int_equals_double(number_integer(b), a.f);
+    if (b.type == V_FLOAT)
+        return int_equals_double(number_integer(a), b.f);
+    return number_integer(a) == number_integer(b);
+}
+
+static bool lists_equal(struct vm *vm, const struct list *a, const struct list *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++)
+        if (!value_same(a->items[i], b->items[i]) && !value_equal(vm, a->items[i], b->items[i]))
+            return false;
+    return true;
+}
+
+static bool dicts_equal(struct vm *vm, const struct dict *a, const struct dict *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++) {
+        const struct value *other = dict_get(vm, b, a->entries[i].key);
+
+        if (!other || (!value_same(a->entries[i].value, *other) &&
+                       !value_equal(vm, a->entries[i].value, *other)))
+            return false;
+    }
+    return true;
+}
+
+static bool ranges_equal(const struct range *a, const struct range *b)
+{
+    return a->len == b->len &&
+           (a->len == 0 || (a->start == b->start && (a->len == 1 || a->step == b->step)));
+}
+
+/* Keys and items are sets. */
+static bool views_equal(struct vm *vm, struct value a, struct value b)
+{
+    if (a.view->kind == VIEW_VALUES || b.view->kind == VIEW_VALUES)
+        return a.view == b.view;
+    if (a.view->d->len != b.view->d->len)
+        return false;
+    for (size_t i = 0; i < a.view->d->len; i++) {
+        vm_step(vm, 1);
+        if (!view_contains(vm, b.view, view_item(vm, a.view->kind, &a.view->d->entries[i])))
+            return false;
+    }
+    return true;
+}
+
+bool value_equal(struct vm *vm, struct value a, struct value b)
+{
+    bool equal = false;
+
+    vm_step(vm, 1);
+    if (is_number(a) && is_number(b))
+        return numbers_equal(a, b);
+    if (a.type != b.type)
+        return false;
+    vm_enter(vm);
+    switch (a.type) {
+    case V_STR:
+        vm_step(vm, a.s->len / 64);
+        equal = text_equal(a.s, b.s);
+        break;
+    case V_UNDEFINED:
+        equal = true;
+        break;
+    case V_LIST:
+    case V_TUPLE:
+        equal = lists_equal(vm, a.l, b.l);
+        break;
+    case V_DICT:
+        equal = dicts_equal(vm, a.d, b.d);
+        break;
+    case V_RANGE:
+        equal = ranges_equal(a.r, b.r);
+        break;
+    case V_VIEW:
+        equal = views_equal(vm, a, b);
+        break;
+    case V_METHOD:
+        equal = a.method->fn == b.method->fn && value_same(a.method->self, b.method->self);
+        break;
+    default:
+        equal = value_same(a, b);
+    }
+    vm_leave(vm);
+    return equal;
 }

@@ -4,6 +4,11 @@
  * A source becomes tokens, the tokens a tree (parser.c), the tree's names places in scopes
  * (resolve.c); from then on the tree is only read (interpret.c). The C stack is bounded: every
  * recursion is between vm_enter and vm_leave.
+ *
+ * Files call only those below them: values, containers, iter, repr, undefined, compare; operations on
+ * texts and numbers; attributes and calls; filters, tests, methods and globals; library, which has
+ * these by name; evaluate; interpret. A rendering gives those below what they need from above: the
+ * library, and what calling something written in the template does.
  */
 #ifndef INF_TEXT_TEMPLATE_ENGINE_H
 #define INF_TEXT_TEMPLATE_ENGINE_H
@@ -256,9 +261,21 @@ struct recurse {
     struct env *env;
 };
 
+/* What a call of something that is written in the template does; in interpret.c. */
+struct template_calls {
+    struct value (*macro)(struct render *r, const struct macro *m, const struct call *call);
+    struct value (*loop)(struct render *r, const struct recurse *to, struct value items,
+                         int64_t depth);
+    struct value (*block)(struct render *r, const struct block_info *block);
+};
+
+struct library;
+
 struct render {
     struct vm *vm;
     const struct tree *tree;
+    const struct library *library;
+    const struct template_calls *calls;
     struct buffer *out; /* the text, and above it what is captured for a variable */
     struct dict *variables;
     struct dict *exported; /* variables set at the top, where there are blocks to see them */
@@ -273,10 +290,6 @@ void template_execute(struct render *r);
 /* Evaluates an expression. */
 struct value evaluate(struct render *r, const struct node *n);
 void fill_call(struct render *r, const struct node *n, struct call *call, size_t n_first);
-/* A value into a target's variables. */
-void assign(struct render *r, const struct node *target, struct value v);
-void enter_scope(struct render *r, const struct scope *scope);
-struct env *env_new(struct render *r, const struct function *f, struct env *parent);
 static inline struct value *slot_of(const struct render *r, struct place place)
 {
     struct env *env = r->env;
@@ -285,12 +298,6 @@ static inline struct value *slot_of(const struct render *r, struct place place)
         env = env->parent;
     return &env->slots[place.slot];
 }
-struct value call_macro(struct render *r, const struct macro *m, const struct call *call);
-struct value call_recursive(struct render *r, const struct recurse *to, struct value items,
-                            int64_t depth);
-struct value call_block(struct render *r, const struct block_info *block);
-const struct block_info *find_block(const struct render *r, const struct text *name);
-const struct text *macro_name(const struct macro *m);
 
 /* ------------------------------------------------------------------ used by filters and methods */
 
@@ -303,11 +310,9 @@ struct value get_item(struct render *r, struct value object, struct value key);
 struct value get_slice(struct render *r, struct value object, const struct slice *slice);
 /* An attribute of the object's type: a method, a property. V_MISSING: none. */
 struct value type_attribute(struct render *r, struct value object, const struct text *name);
-struct value unsafe_attribute(struct render *r, struct value object, const struct text *name);
 
 const struct builtin *find_filter(const struct text *name);
 const struct builtin *find_test(const struct text *name);
-const struct builtin *find_method(struct value self, const struct text *name);
 /* A global's value, V_MISSING: none of that name. */
 struct value find_global(const struct text *name);
 /* Some type has an attribute of this name: a method or a dunder name. */

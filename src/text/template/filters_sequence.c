@@ -9,6 +9,12 @@
 
 /* ------------------------------------------------------------------ attributes */
 
+/* "a.b.0": what attribute filters look up. */
+struct path {
+    struct value *parts;
+    size_t n;
+};
+
 static bool all_digits(const struct text *s)
 {
     size_t at = 0;
@@ -31,7 +37,7 @@ static struct value path_part(struct render *r, struct text *part)
     return v_int(i);
 }
 
-struct path path_of(struct render *r, struct value attribute)
+static struct path path_of(struct render *r, struct value attribute)
 {
     struct path path = {.parts = NULL, .n = 0};
     const struct list *parts;
@@ -51,8 +57,9 @@ struct path path_of(struct render *r, struct value attribute)
     return path;
 }
 
-struct value path_get(struct render *r, const struct path *path, struct value item,
-                      struct value fallback)
+/* fallback V_MISSING or V_NONE: none. */
+static struct value path_get(struct render *r, const struct path *path, struct value item,
+                             struct value fallback)
 {
     for (size_t i = 0; i < path->n; i++) {
         item = get_item(r, item, path->parts[i]);
@@ -62,7 +69,7 @@ struct value path_get(struct render *r, const struct path *path, struct value it
     return item;
 }
 
-struct value ignore_case(struct render *r, struct value v)
+static struct value ignore_case(struct render *r, struct value v)
 {
     return v.type == V_STR ? v_str(text_lower(r->vm, v.s)) : v;
 }
@@ -123,22 +130,24 @@ static void check_name(struct render *r, struct value name)
         vm_throw(r->vm, E_TYPE, "unhashable type: '%s'", type_name(name));
 }
 
-struct value call_filter_by_name(struct render *r, struct value name, struct value v,
-                                 const struct call *rest)
+/* A filter or a test by name, for map, select and the like. */
+static struct value call_filter_by_name(struct render *r, struct value name, struct value v,
+                                        const struct call *rest)
 {
-    const struct builtin *fn = name.type == V_STR ? find_filter(name.s) : NULL;
+    const struct builtin *fn = name.type == V_STR ? r->library->filter(name.s) : NULL;
 
     check_name(r, name);
-    if (name.type == V_STR && refused_name(name.s))
+    if (name.type == V_STR && r->library->refused(name.s))
         vm_throw(r->vm, E_RUNTIME, "the filter %s is not supported", repr_chars(r->vm, name));
     if (!fn)
         unknown(r, "filter", name);
     return apply(r, fn, v, rest);
 }
 
-bool call_test_by_name(struct render *r, struct value name, struct value v, const struct call *rest)
+static bool call_test_by_name(struct render *r, struct value name, struct value v,
+                              const struct call *rest)
 {
-    const struct builtin *fn = name.type == V_STR ? find_test(name.s) : NULL;
+    const struct builtin *fn = name.type == V_STR ? r->library->test(name.s) : NULL;
 
     check_name(r, name);
     if (!fn)
@@ -607,55 +616,6 @@ static struct value do_max(struct render *r, struct value *args, const struct ca
 
 /* ------------------------------------------------------------------ sorting */
 
-/* Stable; each comparison is "is this key smaller than that one", as Python's sort asks. */
-static void merge_sort(struct vm *vm, struct value *items, struct value *keys, struct value *spare,
-                       size_t n, bool reverse)
-{
-    size_t half = n / 2;
-    size_t a = 0;
-    size_t b = half;
-
-    if (n < 2)
-        return;
-    vm_enter(vm);
-    merge_sort(vm, items, keys, spare, half, reverse);
-    merge_sort(vm, items + half, keys + half, spare, n - half, reverse);
-    vm_leave(vm);
-    for (size_t i = 0; i < n; i++) {
-        bool second = a == half;
-
-        if (a < half && b < n)
-            second = reverse ? value_compare(vm, "<", keys[a], keys[b])
-                             : value_compare(vm, "<", keys[b], keys[a]);
-        spare[2 * i] = items[second ? b : a];
-        spare[2 * i + 1] = keys[second ? b : a];
-        if (second)
-            b++;
-        else
-            a++;
-    }
-    for (size_t i = 0; i < n; i++) {
-        items[i] = spare[2 * i];
-        keys[i] = spare[2 * i + 1];
-    }
-}
-
-struct list *list_sorted(struct vm *vm, const struct list *items, const struct list *keys,
-                         bool reverse)
-{
-    struct list *sorted = list_new(vm, items->len);
-    struct value *copies = VM_ARRAY(vm, struct value, items->len);
-    struct value *spare = VM_ARRAY(vm, struct value, items->len * 2);
-
-    if (items->len) {
-        memcpy(sorted->items, items->items, items->len * sizeof *copies);
-        memcpy(copies, keys->items, items->len * sizeof *copies);
-    }
-    sorted->len = items->len;
-    merge_sort(vm, sorted->items, copies, spare, items->len, reverse);
-    return sorted;
-}
-
 /* "a,b": a list of each one's value. */
 static struct value multi_key(struct render *r, const struct key *keys, size_t n, struct value item)
 {
@@ -771,10 +731,3 @@ static const struct builtin ITEMS[] = {
     {"unique", "value|case_sensitive,attribute", do_unique},
 };
 const struct functions SEQUENCE_FILTERS = {ITEMS, sizeof ITEMS / sizeof *ITEMS};
-
-const struct builtin *find_filter(const struct text *name)
-{
-    const struct builtin *fn = find_function(&FILTERS, name);
-
-    return fn ? fn : find_function(&SEQUENCE_FILTERS, name);
-}

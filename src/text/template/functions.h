@@ -16,6 +16,17 @@ extern const struct functions SEQUENCE_FILTERS; /* filters_sequence.c */
 extern const struct functions TESTS;
 extern const struct functions GLOBALS;
 extern const struct functions STR_METHODS;
+struct functions other_methods(struct value self);        /* of another type's value */
+struct functions class_methods(const struct builtin *fn); /* of a global's */
+
+/* What functions find by name while they run. */
+struct library {
+    const struct builtin *(*method)(struct value self, const struct text *name);
+    const struct builtin *(*filter)(const struct text *name);
+    const struct builtin *(*test)(const struct text *name);
+    bool (*refused)(const struct text *name);
+};
+extern const struct library LIBRARY;
 
 const struct builtin *find_function(const struct functions *table, const struct text *name);
 
@@ -29,22 +40,6 @@ bool arg_truth(struct render *r, struct value v, bool fallback);
 struct text *arg_text(struct render *r, struct value v);
 int64_t arg_int(struct render *r, struct value v, int64_t fallback);
 
-struct value call_joiner(struct render *r, struct value joiner, const struct call *call);
-/* A filter or a test by name, for map, select and the like. */
-struct value call_filter_by_name(struct render *r, struct value name, struct value v,
-                                 const struct call *rest);
-bool call_test_by_name(struct render *r, struct value name, struct value v,
-                       const struct call *rest);
-
-/* "a.b.0": what attribute filters look up. */
-struct path {
-    struct value *parts;
-    size_t n;
-};
-struct path path_of(struct render *r, struct value attribute);
-/* fallback V_MISSING or V_NONE: none. */
-struct value path_get(struct render *r, const struct path *path, struct value item,
-                      struct value fallback);
-struct value ignore_case(struct render *r, struct value v);
-
+struct value dict_fromkeys(struct render *r, struct value *args, const struct call *call);
+bool is_mutator_name(const struct text *name);
 #endif

@@ -77,7 +77,7 @@ static void execute_output(struct render *r, const struct node *n)
 
 /* ------------------------------------------------------------------ scopes */
 
-struct env *env_new(struct render *r, const struct function *f, struct env *parent)
+static struct env *env_new(struct render *r, const struct function *f, struct env *parent)
 {
     struct env *env = vm_alloc(r->vm, sizeof *env + f->n_slots * sizeof(struct value));
 
@@ -96,7 +96,7 @@ static struct value resolve(struct render *r, struct text *name)
     return found ? *found : find_global(name);
 }
 
-void enter_scope(struct render *r, const struct scope *scope)
+static void enter_scope(struct render *r, const struct scope *scope)
 {
     for (size_t i = 0; i < scope->n; i++) {
         const struct load *load = &scope->loads[i];
@@ -135,6 +135,8 @@ static enum flow execute_body(struct render *r, const struct nodes *body)
 
 /* ------------------------------------------------------------------ assignments */
 
+static void assign(struct render *r, const struct node *target, struct value v);
+
 static void assign_attribute(struct render *r, const struct node *target, struct value v)
 {
     struct value ns = *slot_of(r, target->place);
@@ -166,7 +168,7 @@ static void unpack(struct render *r, const struct node *target, struct value v)
         assign(r, target->list.items[i], items->items[i]);
 }
 
-void assign(struct render *r, const struct node *target, struct value v)
+static void assign(struct render *r, const struct node *target, struct value v)
 {
     if (target->kind == N_NAME)
         *slot_of(r, target->place) = v;
@@ -431,8 +433,8 @@ static enum flow run_loop(struct render *r, const struct node *n, struct value i
     return flow;
 }
 
-struct value call_recursive(struct render *r, const struct recurse *to, struct value items,
-                            int64_t depth)
+static struct value call_recursive(struct render *r, const struct recurse *to, struct value items,
+                                   int64_t depth)
 {
     const struct for_info *info = to->node->info;
     struct env *outer = r->env;
@@ -464,11 +466,6 @@ static enum flow execute_for(struct render *r, const struct node *n)
 }
 
 /* ------------------------------------------------------------------ macros */
-
-const struct text *macro_name(const struct macro *m)
-{
-    return m->info->name;
-}
 
 static struct value macro_new(struct render *r, const struct node *n)
 {
@@ -588,7 +585,7 @@ static void fill_defaults(struct render *r, const struct macro_info *info)
     }
 }
 
-struct value call_macro(struct render *r, const struct macro *m, const struct call *call)
+static struct value call_macro(struct render *r, const struct macro *m, const struct call *call)
 {
     struct env *outer = r->env;
     size_t start = r->out->len;
@@ -644,14 +641,6 @@ static void execute_macro(struct render *r, const struct node *n)
 
 /* ------------------------------------------------------------------ blocks */
 
-const struct block_info *find_block(const struct render *r, const struct text *name)
-{
-    for (const struct block_info *b = r->tree->blocks; b; b = b->next)
-        if (text_equal(b->name, name))
-            return b;
-    return NULL;
-}
-
 static void run_block(struct render *r, const struct block_info *block)
 {
     struct env *outer = r->env;
@@ -671,7 +660,7 @@ static void run_block(struct render *r, const struct block_info *block)
     vm_leave(r->vm);
 }
 
-struct value call_block(struct render *r, const struct block_info *block)
+static struct value call_block(struct render *r, const struct block_info *block)
 {
     size_t start = r->out->len;
 
@@ -758,6 +747,9 @@ static enum flow execute(struct render *r, const struct node *n)
 
 void template_execute(struct render *r)
 {
+    static const struct template_calls CALLS = {call_macro, call_recursive, call_block};
+
+    r->calls = &CALLS;
     r->env = env_new(r, r->tree->function, NULL);
     if (r->tree->blocks)
         r->exported = dict_new(r->vm);

@@ -96,20 +96,13 @@ static bool previous_number(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-static struct value of_entry(struct vm *vm, enum view_kind kind, const struct entry *e)
-{
-    if (kind == VIEW_KEYS)
-        return e->key;
-    return kind == VIEW_VALUES ? e->value : tuple2(vm, e->key, e->value);
-}
-
 static bool next_entry(struct vm *vm, struct iter *it, struct value *out)
 {
     const struct view *view = it->source.view;
 
     if (it->pos >= view->d->len)
         return false;
-    *out = of_entry(vm, view->kind, &view->d->entries[it->pos++]);
+    *out = view_item(vm, view->kind, &view->d->entries[it->pos++]);
     return true;
 }
 
@@ -119,7 +112,7 @@ static bool previous_entry(struct vm *vm, struct iter *it, struct value *out)
 
     if (it->pos >= view->d->len)
         return false;
-    *out = of_entry(vm, view->kind, &view->d->entries[view->d->len - ++it->pos]);
+    *out = view_item(vm, view->kind, &view->d->entries[view->d->len - ++it->pos]);
     return true;
 }
 
@@ -226,7 +219,7 @@ int64_t loop_length(struct vm *vm, struct loop *loop)
 
     if (loop->length >= 0)
         return loop->length;
-    n = loop->iterable.type == V_LOOP ? -1 : value_len(vm, loop->iterable);
+    n = value_size(loop->iterable);
     if (n < 0) {
         struct list *rest = list_of(vm, v_iter(loop->it));
 

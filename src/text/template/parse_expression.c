@@ -5,15 +5,7 @@
 
 #include <string.h>
 
-struct node *node_new(struct parser *p, enum node_kind kind, int line)
-{
-    struct node *n = VM_NEW(p->vm, struct node);
-
-    memset(n, 0, sizeof *n);
-    n->kind = kind;
-    n->line = line;
-    return n;
-}
+static struct node *parse_primary(struct parser *p, bool with_namespace);
 
 static struct node *binary(struct parser *p, enum node_kind kind, int op, struct node *a,
                            struct node *b, int line)
@@ -334,7 +326,7 @@ static struct node *parse_dict(struct parser *p)
     return n;
 }
 
-struct node *parse_primary(struct parser *p, bool with_namespace)
+static struct node *parse_primary(struct parser *p, bool with_namespace)
 {
     const struct token *t = current(p);
     struct node *n;

@@ -1,5 +1,6 @@
 /*
- * parser: what its two files share: expressions (parse_expression.c) and statements (parser.c).
+ * parser: what its files share: tokens (parse_tokens.c), expressions (parse_expression.c) and statements
+ * (parser.c).
  */
 #ifndef INF_TEXT_TEMPLATE_PARSER_H
 #define INF_TEXT_TEMPLATE_PARSER_H
@@ -33,7 +34,9 @@ static inline bool is(const struct parser *p, enum token_type type)
 {
     return current(p)->type == type;
 }
-/* The next token; the old one is returned. Throws where the lexer failed. */
+/* Throws where the lexer failed. */
+void check_lexed(struct parser *p);
+/* The next token, checked; the old one is returned. */
 const struct token *advance(struct parser *p);
 bool is_name(const struct parser *p, const char *name);
 bool next_is(const struct parser *p, enum token_type type);
@@ -42,12 +45,10 @@ bool skip_name(struct parser *p, const char *name);
 bool skip(struct parser *p, enum token_type type);
 const struct token *expect(struct parser *p, enum token_type type);
 const struct token *expect_name(struct parser *p, const char *name);
-_Noreturn void unexpected(struct parser *p, const char *expected);
 const char *describe(struct parser *p, const struct token *t); /* quoted */
 struct node *node_new(struct parser *p, enum node_kind kind, int line);
 
 struct node *parse_expression(struct parser *p, bool with_condition);
-struct node *parse_primary(struct parser *p, bool with_namespace);
 /* Expressions with commas; `end`: a name that ends them, or NULL. */
 struct node *parse_tuple(struct parser *p, bool simple, bool with_condition, const char *end,
                          bool parentheses, bool with_namespace);

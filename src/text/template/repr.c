@@ -1,5 +1,5 @@
 /*
- * repr: Python's str() and repr() of values, and messages about undefined ones. See value.h.
+ * repr: Python's str() and repr() of values. See value.h.
  */
 #include "text/template/engine.h"
 #include "text/template/iter.h"
@@ -125,14 +125,6 @@ size_t float_chars(double f, char out[32])
     return at + write_fixed(out + at, digits, n, point);
 }
 
-struct text *float_repr(struct vm *vm, double f)
-{
-    char out[32];
-    size_t n = float_chars(f, out);
-
-    return text_new(vm, out, n);
-}
-
 /* ------------------------------------------------------------------ texts */
 
 static void repr_char(struct builder *b, uint32_t c, char quote)
@@ -233,7 +225,7 @@ static void repr_range(struct builder *b, const struct range *r)
 
 static void repr_macro(struct builder *b, const struct macro *m)
 {
-    const struct text *name = macro_name(m);
+    const struct text *name = m->info->name;
 
     build_str(b, "<Macro ");
     if (name)
@@ -392,82 +384,4 @@ struct text *text_escape(struct vm *vm, struct value v)
         }
     }
     return text_marked(vm, build_done(&b), true);
-}
-
-/* ------------------------------------------------------------------ undefined */
-
-static struct value undefined_of(struct vm *vm, struct undefined u)
-{
-    struct undefined *copy = VM_NEW(vm, struct undefined);
-
-    *copy = u;
-    return (struct value){.type = V_UNDEFINED, .u = copy};
-}
-
-struct value undefined_new(struct vm *vm, const char *hint)
-{
-    return undefined_of(vm, (struct undefined){.hint = text_of(vm, hint)});
-}
-
-struct value undefined_name(struct vm *vm, const struct text *name)
-{
-    return undefined_of(vm, (struct undefined){.name = name});
-}
-
-struct value undefined_item(struct vm *vm, struct value object, struct value key)
-{
-    if (key.type == V_STR)
-        return undefined_of(vm, (struct undefined){.name = key.s, .object = object});
-    return undefined_of(vm, (struct undefined){.key = key, .object = object});
-}
-
-static const char *object_type(struct vm *vm, struct value v)
-{
-    static const char *const MODULES[] = {
-        [V_NAMESPACE] = "transformers.utils.chat_template_utils.",
-        [V_LOOP] = "jinja2.runtime.",
-        [V_MACRO] = "jinja2.runtime.",
-        [V_CYCLER] = "jinja2.utils.",
-        [V_JOINER] = "jinja2.utils.",
-        [V_SELF] = "jinja2.runtime.",
-        [V_BLOCK] = "jinja2.runtime.",
-    };
-    const char *module = v.type == V_STR && v.s->safe ? "markupsafe." : MODULES[v.type];
-
-    if (v.type == V_NONE)
-        return "None";
-    return text_printf(vm, "%s%s object", module ? module : "",
-                       v.type == V_ITER ? v.it->type : type_name(v))
-        ->data;
-}
-
-struct text *undefined_message(struct vm *vm, const struct undefined *u)
-{
-    struct builder b;
-
-    if (u->hint)
-        return (struct text *)(uintptr_t)u->hint;
-    build_init(&b, vm);
-    if (u->object.type == V_MISSING) {
-        repr_text(&b, u->name);
-        build_str(&b, " is undefined");
-    } else if (!u->name) {
-        build_str(&b, object_type(vm, u->object));
-        build_str(&b, " has no element ");
-        build_repr(&b, u->key);
-    } else {
-        build_char(&b, '\'');
-        build_str(&b, object_type(vm, u->object));
-        build_str(&b, "' has no attribute ");
-        repr_text(&b, u->name);
-    }
-    return build_done(&b);
-}
-
-void throw_undefined(struct vm *vm, const struct undefined *u)
-{
-    struct text *message = undefined_message(vm, u);
-
-    vm_throw(vm, u->security ? E_SECURITY : E_UNDEFINED, "%.*s",
-             (int)(message->len < 900 ? message->len : 900), message->data);
 }

@@ -6,7 +6,7 @@
 
 #include "core/memory.h"
 #include "core/utf8.h"
-#include "text/template/engine.h"
+#include "text/template/functions.h"
 #include "text/template/limits.h"
 
 #include <string.h>
@@ -131,7 +131,8 @@ int32_t template_render(const struct template *t, const struct template_input *i
     buffer_init(&x->text, MAX_TEXT_BYTES);
     x->vm.stop = input->stop;
     x->vm.max_steps = MAX_STEPS;
-    x->r = (struct render){.vm = &x->vm, .tree = t->tree, .out = &x->text, .now = input->now};
+    x->r = (struct render){
+        .vm = &x->vm, .tree = t->tree, .library = &LIBRARY, .out = &x->text, .now = input->now};
     x->vm.deadline_us = input->deadline_us ? input->deadline_us : template_deadline_us();
     code = run(x, input, err);
     if (code == INF_OK && x->text.len && !buffer_append(out, x->text.data, x->text.len))

@@ -47,7 +47,7 @@ static struct value is_filter(struct render *r, struct value *args, const struct
     (void)call;
     check_hashable(r, args[0]);
     return v_bool(args[0].type == V_STR &&
-                  (find_filter(args[0].s) || text_is(args[0].s, "random") ||
+                  (r->library->filter(args[0].s) || text_is(args[0].s, "random") ||
                    text_is(args[0].s, "urlize") || text_is(args[0].s, "xmlattr")));
 }
 
@@ -55,7 +55,7 @@ static struct value is_test(struct render *r, struct value *args, const struct c
 {
     (void)call;
     check_hashable(r, args[0]);
-    return v_bool(args[0].type == V_STR && find_test(args[0].s));
+    return v_bool(args[0].type == V_STR && r->library->test(args[0].s));
 }
 
 #define TYPE_TEST(name, condition)                                                                 \
@@ -136,8 +136,3 @@ static const struct builtin ITEMS[] = {
     {"le", "/a,b", is_le},
 };
 const struct functions TESTS = {ITEMS, sizeof ITEMS / sizeof *ITEMS};
-
-const struct builtin *find_test(const struct text *name)
-{
-    return find_function(&TESTS, name);
-}

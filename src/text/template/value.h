@@ -365,7 +365,11 @@ void dict_set(struct vm *vm, struct dict *d, struct value key, struct value v);
 struct value *dict_get(struct vm *vm, const struct dict *d, struct value key);
 struct value *dict_get_text(const struct dict *d, struct text *key);
 bool value_hashable(struct vm *vm, struct value v);
-uint32_t value_hash(struct vm *vm, struct value v);
+
+/* What a view has of an entry. */
+struct value view_item(struct vm *vm, enum view_kind kind, const struct entry *e);
+/* Of keys or items. */
+bool view_contains(struct vm *vm, const struct view *view, struct value v);
 
 /* JSON as Python's json.loads reads it. The text must live as long as the values. Throws E_ARGUMENT:
  * "<what>: not JSON, line ...". */
@@ -379,6 +383,8 @@ bool value_same(struct value a, struct value b); /* `is` */
 /* a < b and so on: op is one of "<", "<=", ">", ">=". */
 bool value_compare(struct vm *vm, const char *op, struct value a, struct value b);
 bool value_contains(struct vm *vm, struct value in, struct value v);
+/* -1: it has no len(), or it is a loop. */
+int64_t value_size(struct value v);
 /* -1: it has no len(). */
 int64_t value_len(struct vm *vm, struct value v);
 int64_t value_len_or_throw(struct vm *vm, struct value v);
@@ -399,9 +405,9 @@ struct text *text_escape(struct vm *vm, struct value v);
 bool is_number(struct value v);  /* bool, int, float */
 bool is_integer(struct value v); /* bool, int */
 double number_double(struct value v);
+int64_t number_integer(struct value v); /* of a bool or an int */
 /* An int where Python wants an index; throws E_TYPE. */
 int64_t value_index(struct vm *vm, struct value v);
-struct text *float_repr(struct vm *vm, double f);
 size_t float_chars(double f, char out[32]);
 
 struct value undefined_new(struct vm *vm, const char *hint);
