@@ -150,7 +150,8 @@ void show_progress(void *user_data, inf_op *op, float fraction)
 
 /* ------------------------------------------------------------------ JSON */
 
-json_t *text_to_json(inf_text text)
+/* A string, or null for absent text. */
+static json_t *text_to_json(inf_text text)
 {
     return text.data ? json_stringn(text.data, text.len) : json_null();
 }

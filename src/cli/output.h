@@ -42,8 +42,6 @@ json_t *error_to_json(const inf_error *err);
 /* Whether an operation that failed has generated something before. */
 bool has_partial_result(const inf_op *op);
 json_t *report_to_json(const inf_adapter_report *report);
-/* A string, or null for absent text. */
-json_t *text_to_json(inf_text text);
 /* null for what is not finite. */
 json_t *number_to_json(float value);
 json_t *ids_to_json(const int32_t *ids, size_t n);

@@ -280,13 +280,16 @@ static bool wants_tokens(const inf_op *op)
     return queues_pieces(op) || op->callbacks.on_token;
 }
 
-int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err)
+/* n_tokens -1: as many as there were. */
+static int32_t emit(inf_op *op, struct buffer *to, const char *text, size_t len, int64_t n_tokens,
+                    inf_error *err)
 {
     bool ok = false;
 
     pthread_mutex_lock(&op->lock);
-    ok = buffer_append(&op->text, text, len);
-    op->n_tokens = n_tokens;
+    ok = buffer_append(to, text, len);
+    if (n_tokens >= 0)
+        op->n_tokens = n_tokens;
     pthread_mutex_unlock(&op->lock);
     if (!ok)
         return error_no_memory(err);
@@ -295,18 +298,14 @@ int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_
     return INF_OK;
 }
 
+int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err)
+{
+    return emit(op, &op->text, text, len, n_tokens, err);
+}
+
 int32_t op_emit_reasoning(inf_op *op, const char *text, size_t len, inf_error *err)
 {
-    bool ok = false;
-
-    pthread_mutex_lock(&op->lock);
-    ok = buffer_append(&op->reasoning, text, len);
-    pthread_mutex_unlock(&op->lock);
-    if (!ok)
-        return error_no_memory(err);
-    if (len && wants_tokens(op))
-        tell(op, false);
-    return INF_OK;
+    return emit(op, &op->reasoning, text, len, -1, err);
 }
 
 void op_progress(inf_op *op, float fraction)

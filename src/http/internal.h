@@ -240,7 +240,6 @@ void transfer_end(struct http_exchange *x);
 void transfers_free(struct http_client *c);
 bool shards_run(struct http_client *c);
 void shards_close(struct http_client *c);
-void shards_close_idle(struct http_client *c);
 
 /* resolver.c */
 /* *addresses: "1.2.3.4,[::1]", valid until the loop goes on; NULL: x waits, and is told by

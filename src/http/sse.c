@@ -27,11 +27,6 @@ void sse_free(struct sse *s)
     buffer_free(&s->type);
 }
 
-bool sse_pending(const struct sse *s)
-{
-    return s->has_data || s->line.len > 0 || s->type.len > 0;
-}
-
 static int32_t too_long(size_t limit, inf_error *err)
 {
     return error_set_detail(err, INF_ERROR_PROTOCOL, (int64_t)limit,

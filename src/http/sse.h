@@ -54,9 +54,6 @@ void sse_init(struct sse *s, size_t limit, sse_fn fn, void *owner);
 /* Every event that these bytes complete. PROTOCOL: a line or event beyond the limit (detail: the
  * limit). NO_MEMORY. What fn returned. After an error only sse_free is allowed. */
 int32_t sse_feed(struct sse *s, const char *bytes, size_t len, inf_error *err);
-/* True when bytes of an unfinished event are held: at the end of a stream, an event cut short.
- * The standard drops such an event. */
-bool sse_pending(const struct sse *s);
 /* At the end of a stream: gives an unfinished last line to `stray` when it is one. */
 int32_t sse_end(struct sse *s, inf_error *err);
 void sse_free(struct sse *s);

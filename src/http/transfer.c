@@ -288,12 +288,7 @@ static void close_shard(struct shard *s)
     uv_timer_stop(&s->timer);
 }
 
-static void on_idle_timer(uv_timer_t *timer)
-{
-    shards_close_idle(timer->data);
-}
-
-void shards_close_idle(struct http_client *c)
+static void close_idle(struct http_client *c)
 {
     uint64_t now = uv_now(&c->loop);
     bool open = false;
@@ -310,6 +305,11 @@ void shards_close_idle(struct http_client *c)
     }
     if (!open)
         uv_timer_stop(&c->idle_timer);
+}
+
+static void on_idle_timer(uv_timer_t *timer)
+{
+    close_idle(timer->data);
 }
 
 static void free_shard(uv_handle_t *handle)

@@ -307,7 +307,9 @@ static bool same_host(const struct url *a, const struct url *b)
     return n == m && strncasecmp(a->host, b->host, n) == 0;
 }
 
-bool url_same_server(const char *a, const char *b)
+/* Two base URLs of one server: the same scheme, port, path (with "/v1" at its end or without) and
+ * host, by its address or by its name in any case. Credentials do not count. */
+static bool is_same_server(const char *a, const char *b)
 {
     struct url x, y;
     size_t n = 0;
@@ -346,7 +348,7 @@ static int32_t add_url(struct url_list *list, const char *text, size_t n, inf_er
         return code;
     list->n++;
     for (size_t i = 0; i + 1 < list->n; i++)
-        if (url_same_server(list->urls[i], list->urls[list->n - 1]))
+        if (is_same_server(list->urls[i], list->urls[list->n - 1]))
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "the base URL lists the server %s twice",
                              url_display(shown, sizeof shown, list->urls[i]));

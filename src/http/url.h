@@ -58,10 +58,6 @@ bool url_is_local_name(const char *host, size_t n);
 /* For messages: without user, password, query and fragment, cut to fit. Returns out. */
 char *url_display(char *out, size_t size, const char *url);
 
-/* Two base URLs of one server: the same scheme, port, path (with "/v1" at its end or without) and
- * host, by its address or by its name in any case. Credentials do not count. */
-bool url_same_server(const char *a, const char *b);
-
 /* A comma-separated list of base URLs, each trimmed and normalised. Empty ones, none at all and the
  * same server twice are INVALID_ARGUMENT. */
 struct url_list {

@@ -79,7 +79,8 @@ static bool append_all(struct buffer *out, const char *s, size_t n, bool last, s
     return true;
 }
 
-bool text_join_is_whole(const struct text_join *j, const char *piece, size_t len)
+/* True when the piece is whole by itself and nothing is held: it can be used as it is. */
+static bool is_whole(const struct text_join *j, const char *piece, size_t len)
 {
     return j->n_held == 0 && utf8_valid(piece, len);
 }
@@ -106,7 +107,7 @@ static bool join(struct text_join *j, const char *piece, size_t len, bool last, 
 
 bool text_join_push(struct text_join *j, const char *piece, size_t len, struct buffer *out)
 {
-    if (text_join_is_whole(j, piece, len))
+    if (is_whole(j, piece, len))
         return buffer_append(out, piece, len);
     return join(j, piece, len, false, out);
 }

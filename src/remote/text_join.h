@@ -14,8 +14,6 @@ struct text_join {
     size_t n_held;
 };
 
-/* True when the piece is whole by itself and nothing is held: it can be used as it is. */
-bool text_join_is_whole(const struct text_join *j, const char *piece, size_t len);
 /* Appends the code points that are complete now. false: out of memory, nothing has changed. */
 bool text_join_push(struct text_join *j, const char *piece, size_t len, struct buffer *out);
 /* Nothing follows: what is held ends as U+FFFD. */
