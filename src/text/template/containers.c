@@ -21,15 +21,8 @@ struct list *list_new(struct vm *vm, size_t cap)
 
 void list_add(struct vm *vm, struct list *l, struct value v)
 {
-    if (l->len == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 4;
-        struct value *items = VM_ARRAY(vm, struct value, cap);
-
-        if (l->len)
-            memcpy(items, l->items, l->len * sizeof *items);
-        l->items = items;
-        l->cap = cap;
-    }
+    if (l->len == l->cap)
+        VM_GROW(vm, l->items, l->len, l->cap, 4);
     l->items[l->len++] = v;
     vm_step(vm, 1);
 }
@@ -176,17 +169,10 @@ static void reindex(struct vm *vm, struct dict *d)
 
 static void grow(struct vm *vm, struct dict *d)
 {
-    size_t cap = d->cap ? d->cap * 2 : 4;
-    struct entry *entries;
-
-    if (cap > UINT32_MAX / 4)
+    if (d->cap > UINT32_MAX / 8)
         vm_throw(vm, E_LIMIT, "a dict is too large");
-    entries = VM_ARRAY(vm, struct entry, cap);
-    if (d->len)
-        memcpy(entries, d->entries, d->len * sizeof *entries);
-    d->entries = entries;
-    d->cap = cap;
-    if (cap > SMALL_DICT)
+    VM_GROW(vm, d->entries, d->len, d->cap, 4);
+    if (d->cap > SMALL_DICT)
         reindex(vm, d);
 }
 

@@ -68,15 +68,8 @@ static struct token *emit(struct lexer *x, enum token_type type, struct text *te
 {
     if (x->n == MAX_TOKENS)
         vm_throw(x->vm, E_LIMIT, "it has more than %d tokens", MAX_TOKENS);
-    if (x->n == x->cap) {
-        size_t cap = x->cap ? x->cap * 2 : 256;
-        struct token *items = VM_ARRAY(x->vm, struct token, cap);
-
-        if (x->n)
-            memcpy(items, x->items, x->n * sizeof *items);
-        x->items = items;
-        x->cap = cap;
-    }
+    if (x->n == x->cap)
+        VM_GROW(x->vm, x->items, x->n, x->cap, 256);
     x->items[x->n] = (struct token){.type = type, .line = x->line, .text = text};
     return &x->items[x->n++];
 }

@@ -113,15 +113,8 @@ const struct token *expect_name(struct parser *p, const char *name)
 
 void nodes_add(struct vm *vm, struct nodes *list, struct node *n)
 {
-    if (list->n == list->cap) {
-        size_t cap = list->cap ? list->cap * 2 : 4;
-        struct node **items = VM_ARRAY(vm, struct node *, cap);
-
-        if (list->n)
-            memcpy(items, list->items, list->n * sizeof *items);
-        list->items = items;
-        list->cap = cap;
-    }
+    if (list->n == list->cap)
+        VM_GROW(vm, list->items, list->n, list->cap, 4);
     list->items[list->n++] = n;
 }
 

@@ -59,15 +59,8 @@ static _Noreturn void fail_tag(struct parser *p, const struct text *name, int li
 
 static void push_tag(struct parser *p, struct text *name)
 {
-    if (p->n_tags == p->cap_tags) {
-        size_t cap = p->cap_tags ? p->cap_tags * 2 : 16;
-        struct text **tags = VM_ARRAY(p->vm, struct text *, cap);
-
-        if (p->n_tags)
-            memcpy(tags, p->tags, p->n_tags * sizeof *tags);
-        p->tags = tags;
-        p->cap_tags = cap;
-    }
+    if (p->n_tags == p->cap_tags)
+        VM_GROW(p->vm, p->tags, p->n_tags, p->cap_tags, 16);
     p->tags[p->n_tags++] = name;
 }
 

@@ -69,15 +69,8 @@ static struct symbol *define(struct symbols *s, struct text *name, enum load_act
     struct symbol *found = own(s, name);
 
     if (!found) {
-        if (s->n == s->cap) {
-            size_t cap = s->cap ? s->cap * 2 : 8;
-            struct symbol *items = VM_ARRAY(s->vm, struct symbol, cap);
-
-            if (s->n)
-                memcpy(items, s->items, s->n * sizeof *items);
-            s->items = items;
-            s->cap = cap;
-        }
+        if (s->n == s->cap)
+            VM_GROW(s->vm, s->items, s->n, s->cap, 8);
         found = &s->items[s->n++];
         *found = (struct symbol){.name = name, .ident = ident_of(s, name)};
     }

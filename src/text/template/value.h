@@ -88,6 +88,10 @@ static inline void vm_leave(struct vm *vm)
 /* Aligned for anything; throws E_MEMORY, E_LIMIT. */
 void *vm_alloc(struct vm *vm, size_t size);
 void *vm_array(struct vm *vm, size_t n, size_t size);
+/* Room for more than the n items of a full array: a copy of twice its size, at least of `least`. */
+void *vm_grow(struct vm *vm, const void *items, size_t n, size_t size, size_t *cap, size_t least);
+#define VM_GROW(vm, items, n, cap, least)                                                          \
+    ((items) = vm_grow(vm, items, n, sizeof *(items), &(cap), least))
 #define VM_NEW(vm, type) ((type *)vm_alloc(vm, sizeof(type)))
 #define VM_ARRAY(vm, type, n) ((type *)vm_array(vm, n, sizeof(type)))
 

@@ -120,3 +120,14 @@ void *vm_array(struct vm *vm, size_t n, size_t size)
     vm_step(vm, n / 16);
     return vm_alloc(vm, n * size);
 }
+
+void *vm_grow(struct vm *vm, const void *items, size_t n, size_t size, size_t *cap, size_t least)
+{
+    size_t more = *cap ? *cap * 2 : least;
+    void *grown = vm_array(vm, more, size);
+
+    if (n)
+        memcpy(grown, items, n * size);
+    *cap = more;
+    return grown;
+}
