@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define OTHER_THREADS 2 /* clock and dispatch */
+
 /* ------------------------------------------------------------------ fork and callbacks */
 
 static _Atomic int32_t fork_generation;
@@ -105,15 +107,33 @@ int thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *ar
     return code;
 }
 
-int32_t context_start_thread(pthread_t *out, const char *name, void *(*fn)(void *),
-                             inf_context *ctx, inf_error *err)
+int32_t thread_error(int code, inf_error *err)
 {
-    int code = thread_start(out, name, fn, ctx);
-
     if (code == 0)
         return INF_OK;
     return code == ENOMEM ? error_no_memory(err)
                           : error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+}
+
+int32_t context_start_thread(inf_context *ctx, const char *name, void *(*fn)(void *),
+                             inf_error *err)
+{
+    int32_t code = thread_error(thread_start(&ctx->threads[ctx->n_threads], name, fn, ctx), err);
+
+    ctx->n_threads += code == INF_OK;
+    return code;
+}
+
+void context_join_threads(inf_context *ctx)
+{
+    pthread_mutex_lock(&ctx->lock);
+    ctx->stop = true;
+    pthread_cond_broadcast(&ctx->jobs.changed);
+    pthread_cond_broadcast(&ctx->events.changed);
+    pthread_cond_broadcast(&ctx->deadlines.changed);
+    pthread_mutex_unlock(&ctx->lock);
+    for (int32_t i = 0; i < ctx->n_threads; i++)
+        pthread_join(ctx->threads[i], NULL);
 }
 
 /* ------------------------------------------------------------------ jobs */
@@ -176,24 +196,11 @@ static void *preparation_thread(void *arg)
 
 int32_t jobs_start(inf_context *ctx, inf_error *err)
 {
-    int32_t wanted = ctx->options.preparation_threads;
     int32_t code = INF_OK;
 
-    ctx->jobs.threads = mem_calloc((size_t)wanted, sizeof *ctx->jobs.threads);
-    if (!ctx->jobs.threads)
-        return error_no_memory(err);
-    while (code == INF_OK && ctx->jobs.n_threads < wanted) {
-        code = context_start_thread(&ctx->jobs.threads[ctx->jobs.n_threads], "inf-prepare",
-                                    preparation_thread, ctx, err);
-        ctx->jobs.n_threads += code == INF_OK;
-    }
+    for (int32_t i = 0; code == INF_OK && i < ctx->options.preparation_threads; i++)
+        code = context_start_thread(ctx, "inf-prepare", preparation_thread, err);
     return code;
-}
-
-void jobs_join(inf_context *ctx)
-{
-    for (int32_t i = 0; i < ctx->jobs.n_threads; i++)
-        pthread_join(ctx->jobs.threads[i], NULL);
 }
 
 /* ------------------------------------------------------------------ extras */
@@ -234,11 +241,16 @@ void extras_close(inf_context *ctx)
 inf_context *context_new(const inf_context_options *options)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    size_t n = (size_t)options->preparation_threads + OTHER_THREADS;
     inf_context *ctx = mem_calloc(1, sizeof *ctx);
 
     pthread_once(&once, watch_forks);
-    if (!ctx)
+    if (ctx)
+        ctx->threads = mem_calloc(n, sizeof *ctx->threads);
+    if (!ctx || !ctx->threads) {
+        mem_free(ctx);
         return NULL;
+    }
     atomic_init(&ctx->refs, 1);
     ctx->fork_generation = atomic_load(&fork_generation);
     ctx->options = *options;
@@ -270,6 +282,6 @@ void context_unref(inf_context *ctx)
     pthread_mutex_destroy(&ctx->lock);
     pthread_mutex_destroy(&ctx->extras_lock);
     heap_free(&ctx->deadlines.heap);
-    mem_free(ctx->jobs.threads);
+    mem_free(ctx->threads);
     mem_free(ctx);
 }

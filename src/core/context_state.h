@@ -23,15 +23,15 @@ struct inf_context {
     inf_context_options options;
 
     pthread_mutex_t lock;
-    bool closing;        /* no new operations or providers */
-    bool stop;           /* threads end when they have nothing left to do */
+    bool closing;       /* no new operations or providers */
+    bool stop;          /* threads end when they have nothing left to do */
+    pthread_t *threads; /* that serve it, but the closer */
+    int32_t n_threads;
     pthread_cond_t idle; /* a count of what is in flight or destroyed fell to 0 */
 
     struct {
         struct job *first, **end;
         pthread_cond_t changed;
-        pthread_t *threads;
-        int32_t n_threads;
     } jobs;
 
     struct {
@@ -42,8 +42,6 @@ struct inf_context {
     struct {
         struct heap heap;
         pthread_cond_t changed;
-        pthread_t thread;
-        bool has_thread;
         void (*expire)(inf_op *op); /* constant; takes the reference over */
     } deadlines;
 
@@ -53,11 +51,6 @@ struct inf_context {
         bool naps; /* who waits looks again soon, and is woken for an end alone: see dispatch.c */
         bool closed_to_tell; /* to on_closed */
     } events;
-
-    struct {
-        pthread_t thread;
-        bool has_thread;
-    } dispatch;
 
     inf_queue *queue;  /* its own, in delivery by queue; constant */
     inf_queue *queues; /* further ones, linked: pull.c */
@@ -91,12 +84,15 @@ void context_unref(inf_context *ctx);
 inf_context *context_in_callback(void);
 void context_set_in_callback(inf_context *ctx);
 
-/* thread_start of one that serves ctx; NO_MEMORY, STATE. */
-int32_t context_start_thread(pthread_t *out, const char *name, void *(*fn)(void *),
-                             inf_context *ctx, inf_error *err);
-/* The preparation threads. They end once `stop` is set; joining waits for those that were started. */
+/* Starts one of its threads, which gets ctx and ends once `stop` is set. NO_MEMORY, STATE. */
+int32_t context_start_thread(inf_context *ctx, const char *name, void *(*fn)(void *),
+                             inf_error *err);
+/* Sets `stop` and waits for them. */
+void context_join_threads(inf_context *ctx);
+/* INF_OK, or the error of a thread_start. */
+int32_t thread_error(int code, inf_error *err);
+/* The preparation threads. */
 int32_t jobs_start(inf_context *ctx, inf_error *err);
-void jobs_join(inf_context *ctx);
 
 /* Gives every extra back, and makes none any more. */
 void extras_close(inf_context *ctx);

@@ -73,16 +73,6 @@ static void *clock_thread(void *arg)
 
 int32_t deadlines_start(inf_context *ctx, void (*expire)(inf_op *op), inf_error *err)
 {
-    int32_t code = INF_OK;
-
     ctx->deadlines.expire = expire;
-    code = context_start_thread(&ctx->deadlines.thread, "inf-clock", clock_thread, ctx, err);
-    ctx->deadlines.has_thread = code == INF_OK;
-    return code;
-}
-
-void deadlines_join(inf_context *ctx)
-{
-    if (ctx->deadlines.has_thread)
-        pthread_join(ctx->deadlines.thread, NULL);
+    return context_start_thread(ctx, "inf-clock", clock_thread, err);
 }

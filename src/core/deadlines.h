@@ -8,9 +8,8 @@
 #include "core/error.h"
 
 /* Starts the clock thread. It calls `expire` with no lock held and a reference to the operation, which
- * that gives back. It ends once the context's `stop` is set. */
+ * that gives back. */
 int32_t deadlines_start(inf_context *ctx, void (*expire)(inf_op *op), inf_error *err);
-void deadlines_join(inf_context *ctx);
 /* Of an operation with a bound; the context's lock is held. false: out of memory. */
 bool deadlines_add(inf_context *ctx, inf_op *op);
 void deadlines_remove(inf_context *ctx, inf_op *op);

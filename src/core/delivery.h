@@ -9,7 +9,6 @@
 
 /* The dispatch thread. It ends once the context's `stop` is set and everything was delivered. */
 int32_t dispatch_start(inf_context *ctx, inf_error *err);
-void dispatch_join(inf_context *ctx);
 
 /* The context's own queue. */
 int32_t pull_start(inf_context *ctx, inf_error *err);

@@ -106,15 +106,5 @@ static void *dispatch_thread(void *arg)
 
 int32_t dispatch_start(inf_context *ctx, inf_error *err)
 {
-    int32_t code = context_start_thread(&ctx->dispatch.thread, "inf-dispatch", dispatch_thread, ctx,
-                                        err);
-
-    ctx->dispatch.has_thread = code == INF_OK;
-    return code;
-}
-
-void dispatch_join(inf_context *ctx)
-{
-    if (ctx->dispatch.has_thread)
-        pthread_join(ctx->dispatch.thread, NULL);
+    return context_start_thread(ctx, "inf-dispatch", dispatch_thread, err);
 }

@@ -60,19 +60,6 @@ static int32_t start_threads(inf_context *ctx, inf_error *err)
                                                        : dispatch_start(ctx, err);
 }
 
-static void join_threads(inf_context *ctx)
-{
-    pthread_mutex_lock(&ctx->lock);
-    ctx->stop = true;
-    pthread_cond_broadcast(&ctx->jobs.changed);
-    pthread_cond_broadcast(&ctx->events.changed);
-    pthread_cond_broadcast(&ctx->deadlines.changed);
-    pthread_mutex_unlock(&ctx->lock);
-    jobs_join(ctx);
-    dispatch_join(ctx);
-    deadlines_join(ctx);
-}
-
 int32_t inf_context_create(inf_context **out, const inf_context_options *options, inf_error *err)
 {
     inf_context_options read;
@@ -90,7 +77,7 @@ int32_t inf_context_create(inf_context **out, const inf_context_options *options
         return error_no_memory(err);
     code = start_threads(ctx, err);
     if (code != INF_OK) {
-        join_threads(ctx);
+        context_join_threads(ctx);
         context_unref(ctx);
         return code;
     }
@@ -162,7 +149,7 @@ static int32_t start_closing(inf_context *ctx, inf_closed_fn on_closed, void *us
     pthread_mutex_unlock(&ctx->lock);
     if (closing)
         return error_set(err, INF_ERROR_STATE, "the context is being closed already");
-    code = context_start_thread(&ctx->closer.thread, "inf-close", closer_thread, ctx, err);
+    code = thread_error(thread_start(&ctx->closer.thread, "inf-close", closer_thread, ctx), err);
     pthread_mutex_lock(&ctx->lock);
     ctx->closer.has_thread = code == INF_OK;
     ctx->closing = ctx->closing || ctx->closer.has_thread;
@@ -199,7 +186,7 @@ int32_t inf_context_close(inf_context *ctx, inf_error *err)
         pthread_join(ctx->closer.thread, NULL);
     else
         end_everything(ctx);
-    join_threads(ctx);
+    context_join_threads(ctx);
     pull_drop(ctx);
     context_unref(ctx);
     return error_none(err);
