@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 url, requests, in_flight, kind = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 PROMPT = ("What is gravity? Explain it as you would to a child of ten years, in a few short "
           "sentences.")
-client = AsyncOpenAI(base_url=url, api_key="EMPTY", max_retries=0)
+client = AsyncOpenAI(base_url=url, api_key="EMPTY", max_retries=0, timeout=600)
 body = {"model": "base", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 64}
 
 

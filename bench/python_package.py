@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The Python package beside the C library under it, AsyncOpenAI and llama-cpp-python.
 
-usage: bench/python_package.py BUILD ROUNDS PYTHON MODEL
+usage: bench/python_package.py BUILD ROUNDS PYTHON MODEL [PART]...      over, wake, openai, import, first
 
 PYTHON has the package (from its wheel), openai and, for the last table, llama_cpp. BUILD has the bench's
 programs; MODEL is a GGUF file. In each round every kind runs once; a line has the median of the rounds with the
@@ -137,9 +137,7 @@ def first_token():
     row("ratio", [a / b for a, b in zip(ours, theirs)], "", "≤ 0.333", 3)
 
 
-print("\n### The Python package\n\n| what | median (lowest – highest) | target |\n|---|---|---|")
-over_the_c_call()
-a_wake()
-beside_openai()
-imports()
-first_token()
+PARTS = {"over": over_the_c_call, "wake": a_wake, "openai": beside_openai, "import": imports, "first": first_token}
+print("\n### The Python package\n\n| what | median (lowest – highest) | target |\n|---|---|---|", flush=True)
+for part in sys.argv[5:] or PARTS:
+    PARTS[part]()

@@ -48,30 +48,33 @@ inputs() {
     echo "${LLAMA_CPP_DIR:-}"
 }
 mkdir -p "$out" "$objects"
-key=$(inputs | sha256sum)
-if [ "$(cat "$objects/wheel.key" 2>/dev/null)" = "$key" ] && [ "$(ls "$out")" = "$(cat "$objects/wheel.name")" ]; then
-    exit 0
-fi
+build_wheel() {
+    key=$(inputs | sha256sum)
+    [ "$(cat "$objects/wheel.key" 2>/dev/null)" != "$key" ] ||
+        [ "$(ls "$out")" != "$(cat "$objects/wheel.name")" ] || return 0
+    rm -rf "$work" "$out"
+    mkdir -p "$work" "$out"
+    say "building the Python package"
+    run_logged python -m pip wheel --disable-pip-version-check --no-build-isolation --no-deps \
+        --config-settings "build-dir=$objects/cmake" --wheel-dir "$work/plain" "$root/bindings/python"
+    run_logged auditwheel repair --wheel-dir "$work/repaired" "$work/plain"/*.whl
+    run_logged python "$here/wheel_licenses.py" "$objects/cmake" "$work/repaired"/*.whl
+    mv "$work/repaired"/*.whl "$out/"
+    rm -rf "$work"
+    ls "$out" >"$objects/wheel.name"
+    printf '%s\n' "$key" >"$objects/wheel.key"
+}
 
 work=$objects/wheel
 log=$objects/wheel.log
-rm -rf "$work" "$out"
-mkdir -p "$work" "$out"
 run_logged() {
     "$@" >"$log" 2>&1 || {
         tail -n 30 "$log" >&2
         die "the Python package did not build; the whole log is $log"
     }
 }
-say "building the Python package"
 PATH=$tools/bin:$PATH
 export PATH CMAKE_BUILD_PARALLEL_LEVEL="$jobs"
 if [ -n "${LLAMA_CPP_DIR:-}" ]; then export SKBUILD_CMAKE_DEFINE="LLAMA_CPP_DIR=$LLAMA_CPP_DIR"; fi
-run_logged python -m pip wheel --disable-pip-version-check --no-build-isolation --no-deps \
-    --config-settings "build-dir=$objects/cmake" --wheel-dir "$work/plain" "$root/bindings/python"
-run_logged auditwheel repair --wheel-dir "$work/repaired" "$work/plain"/*.whl
-run_logged python "$here/wheel_licenses.py" "$objects/cmake" "$work/repaired"/*.whl
-mv "$work/repaired"/*.whl "$out/"
-rm -rf "$work"
-ls "$out" >"$objects/wheel.name"
-printf '%s\n' "$key" >"$objects/wheel.key"
+with_lock "$objects/wheel.lock" build_wheel
+say "$build/python/$(cat "$objects/wheel.name")"

@@ -261,17 +261,22 @@ def _foreign(module: str, *names: str) -> Tuple[type, ...]:
     return ()
 
 
+def _of_httpx(name: str) -> Tuple[type, ...]:
+    """httpx's class, and that of httpx2, which newer versions of openai stand on."""
+    return _foreign("httpx", name) + _foreign("httpx2", name)
+
+
 def _kinds(base: Type[InferenceError], status: int, detail: int) -> Tuple[type, ...]:
     """What else an error is an instance of."""
     if status:  # a server's refusal, however it is called here
         own: Tuple[type, ...] = () if base is HTTPStatusError else (HTTPStatusError,)
         special = _OPENAI_BY_STATUS.get(status) or ("InternalServerError" if status >= 500 else "APIStatusError")
-        return own + _foreign("openai", special, "APIStatusError") + _foreign("httpx", "HTTPStatusError")
+        return own + _foreign("openai", special, "APIStatusError") + _of_httpx("HTTPStatusError")
     if base is TimeoutError:
-        return _foreign("openai", "APITimeoutError") + _foreign("httpx", "TimeoutException")
+        return _foreign("openai", "APITimeoutError") + _of_httpx("TimeoutException")
     if base is ConnectionError:
         more = _OS_ERRORS.get(detail)
-        foreign = _foreign("openai", "APIConnectionError") + _foreign("httpx", "ConnectError")
+        foreign = _foreign("openai", "APIConnectionError") + _of_httpx("ConnectError")
         return ((more,) if more and issubclass(more, builtins.ConnectionError) else ()) + foreign
     if base is OSError:
         more = _OS_ERRORS.get(detail)
@@ -318,7 +323,7 @@ def _reduce(self: InferenceError) -> Tuple[Any, ...]:
 
 def _describe(error: InferenceError, url: str, body: bytes, status: int) -> None:
     """The attributes that handlers written for httpx and openai read."""
-    httpx = sys.modules.get("httpx")
+    httpx = sys.modules.get("httpx") or sys.modules.get("httpx2")
     request = response = None
     if httpx is not None and hasattr(httpx, "Response"):
         try:
