@@ -138,6 +138,25 @@ static void do_decode(int tokens)
     printf("{\"tokens_per_second\":%.3f}\n", (double)tokens / (double)r.timings.decode_us * 1e6);
 }
 
+/* The same with a text that must be JSON of a schema; it is long enough for any number of tokens. */
+static void do_constrained(int tokens, const char *schema)
+{
+    inf_request request;
+    inf_result r;
+    inf_op *op = NULL;
+    inf_error err;
+
+    inf_request_default(&request, sizeof request);
+    request.prompt = inf_str("The people of the village, as JSON:");
+    request.json_schema = inf_str(schema);
+    request.max_tokens = (inf_maybe_i32){true, tokens + 1};
+    request.temperature = (inf_maybe_f32){true, 0};
+    check(inf_generate_start(&op, model, &request, NULL, &err), &err);
+    r = finish(op);
+    printf("{\"tokens\":%lld,\"tokens_per_second\":%.3f}\n", (long long)r.completion_tokens,
+           (double)(r.completion_tokens - 1) / (double)r.timings.decode_us * 1e6);
+}
+
 static void do_prefill(int prompt, int adapter)
 {
     inf_result r = finish(start(adapter, 1, prompt, NULL));
@@ -217,7 +236,7 @@ static void do_stall(const char *path, int loads)
 
 static bool answer(const char *line)
 {
-    char path[4096];
+    char path[4096]; /* or a schema */
     int a = 0;
     int b = 0;
     int c = 0;
@@ -229,6 +248,8 @@ static bool answer(const char *line)
         do_generate(a, b, c, d);
     else if (sscanf(line, "decode %d", &a) == 1)
         do_decode(a);
+    else if (sscanf(line, "constrained %d %4095s", &a, path) == 2)
+        do_constrained(a, path);
     else if (sscanf(line, "prefill %d %d", &a, &b) == 2)
         do_prefill(a, b);
     else if (sscanf(line, "first %d", &a) == 1)

@@ -107,6 +107,15 @@ class Server:
                                          {"Content-Type": "application/json"})
         return json.load(urllib.request.urlopen(request, timeout=600))["tokens_predicted"]
 
+    def constrained(self, tokens, schema):
+        """Tokens a second of one request whose text must be JSON of the schema."""
+        body = {"prompt": "The people of the village, as JSON:", "n_predict": tokens + 1, "temperature": 0,
+                "json_schema": schema, "cache_prompt": False}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/completion", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        answer = json.load(urllib.request.urlopen(request, timeout=600))
+        return answer["timings"]["predicted_per_second"]
+
     def total(self, requests, adapters, tokens=TOKENS):
         begin = time.perf_counter()
         done = list(self.pool.map(lambda i: self.complete(i % adapters if adapters else -1, tokens),
@@ -155,6 +164,45 @@ def one_stream(o):
         for what, label in (("decode", "decode, 128 tokens"), ("prefill", "prefill, 512 tokens")):
             print(f"| {name} | {label} | {spread(ours[what])} | {spread(theirs[what])} | "
                   f"{ratio(ours[what], theirs[what]):.2f} |", flush=True)
+
+
+SCHEMA = {"type": "array", "minItems": 1000, "items": {
+    "type": "object", "properties": {
+        "name": {"type": "string"}, "age": {"type": "integer", "minimum": 0, "maximum": 120},
+        "trade": {"enum": ["baker", "smith", "farmer", "teacher"]},
+        "children": {"type": "array", "items": {"type": "string"}, "maxItems": 3}},
+    "required": ["name", "age", "trade"], "additionalProperties": False}}
+
+
+def constrained(o):
+    """Decoding JSON of a schema, against decoding freely, and llama-server with the same schema."""
+    print("\n### Decoding under a JSON schema\n")
+    print("| model | tokens | free, tok/s | with the schema, tok/s | ratio | llama-server with it, tok/s | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    schema = json.dumps(SCHEMA, separators=(",", ":"))
+    for name, model in o.models:
+        d, server = Driver(o, model), Server(o, model)
+        free, ours, theirs = [], [], []
+        for _ in range(o.rounds):
+            free.append(d.ask("decode", 256)["tokens_per_second"])
+            ours.append(d.ask("constrained", 256, schema)["tokens_per_second"])
+            theirs.append(server.constrained(256, SCHEMA))
+        print(f"| {name} | 256 | {spread(free)} | {spread(ours)} | {ratio(ours, free):.2f} | {spread(theirs)} | "
+              f"{ratio(ours, theirs):.2f} |", flush=True)
+        d.close()
+        server.close()
+
+
+def masks(o):
+    """What a constraint costs a step, without a model's compute."""
+    print("\n### The mask of a step over SmolLM2's vocabulary, µs (compiling the schema, µs)\n")
+    print("| schema | mean | median | most | compiling |\n|---|---|---|---|---|")
+    output = subprocess.run([f"{o.build}/bench/bench-mask-cost", o.models[0][1]], check=True, capture_output=True,
+                            text=True).stdout
+    for line in map(json.loads, output.splitlines()):
+        if "schema" in line:
+            m = line["mask_us"]
+            print(f"| {line['schema']} | {m['mean']} | {m['median']} | {m['most']} | {line['compile_us']} |")
 
 
 def eight_requests(o):
@@ -341,7 +389,8 @@ def busy(o):
 
 
 SECTIONS = {"one": one_stream, "eight": eight_requests, "curve": curve, "prefill": prefill,
-            "thousand": thousand, "loading": loading, "token": token_cost, "busy": busy}
+            "thousand": thousand, "loading": loading, "token": token_cost, "busy": busy,
+            "schema": constrained, "masks": masks}
 
 
 def main():

@@ -1,5 +1,5 @@
-# The imported targets llama_cpp (libllama and ggml) and llama_common_text (llama.cpp's template
-# engine and JSON schema converter), static, out of the cache that scripts/llama-cpp.sh fills.
+# The imported target llama_cpp (libllama and ggml), static, out of the cache that scripts/llama-cpp.sh
+# fills.
 find_program(INF_SH sh REQUIRED)
 
 function(inf_llama_cpp component sanitize out)
@@ -43,11 +43,5 @@ list(TRANSFORM llama_archives REPLACE "(.+)" "${llama_prefix}/lib/lib\\1.a")
 target_link_libraries(llama_cpp INTERFACE
     ${llama_archives} Threads::Threads ${CMAKE_DL_LIBS} m)
 
-inf_llama_cpp(text "${SANITIZE}" text_prefix)
-add_library(llama_common_text INTERFACE IMPORTED GLOBAL)
-target_include_directories(llama_common_text INTERFACE ${text_prefix}/include/common)
-target_link_libraries(llama_common_text INTERFACE
-    ${text_prefix}/lib/libllama_common_text.a llama_cpp)
-
-set(INF_LLAMA_ARCHIVES ${text_prefix}/lib/libllama_common_text.a ${llama_archives})
-set(INF_LLAMA_LICENSES ${llama_prefix}/licenses ${text_prefix}/licenses)
+set(INF_LLAMA_ARCHIVES ${llama_archives})
+set(INF_LLAMA_LICENSES ${llama_prefix}/licenses)

@@ -6,6 +6,7 @@
 #include "engine/guard.h"
 #include "engine/llama_tokenizer.h"
 #include "local/constraint.h"
+#include "text/constraint/json_schema.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,15 +38,13 @@ static void load(void)
     }
 }
 
-int32_t match_grammar(inf_text grammar, inf_text text, bool *whole, inf_error *err)
+/* Takes the grammar. */
+static int32_t match(struct grammar *grammar, inf_text text, bool *whole, inf_error *err)
 {
     struct sampling_constraint c;
-    int32_t code = INF_OK;
+    int32_t code = constraint_create(&c, texts, grammar, err);
 
     *whole = true;
-    if (!texts)
-        load();
-    code = constraint_create(&c, &tokenizer, texts, grammar, err);
     if (code != INF_OK)
         return code;
     for (size_t i = 0; i < text.len && *whole; i++) {
@@ -58,4 +57,26 @@ int32_t match_grammar(inf_text grammar, inf_text text, bool *whole, inf_error *e
     *whole = *whole && c.allows(c.state, end);
     c.destroy(c.state);
     return INF_OK;
+}
+
+int32_t match_grammar(inf_text grammar, inf_text text, bool *whole, inf_error *err)
+{
+    struct grammar *g = NULL;
+    int32_t code = INF_OK;
+
+    if (!texts)
+        load();
+    code = constraint_read_gbnf(&g, &tokenizer, grammar, err);
+    return code == INF_OK ? match(g, text, whole, err) : code;
+}
+
+int32_t match_schema(inf_text schema, inf_text text, bool *whole, inf_error *err)
+{
+    struct grammar *g = NULL;
+    int32_t code = INF_OK;
+
+    if (!texts)
+        load();
+    code = json_schema_compile(&g, schema, err);
+    return code == INF_OK ? match(g, text, whole, err) : code;
 }

@@ -65,7 +65,7 @@ may backends.c core remote llamacpp transformers
 
 only '(llama|llama-cpp|ggml[a-z-]*|gguf)\.h' engine/
 only 'ggml-internal/.*' engine/cpu_operators
-only '(jinja/.*|json-schema.*|nlohmann/.*)' text/constraint/
+only '(jinja/.*|json-schema.*|nlohmann/.*)' none
 only 'curl/.*|uv\.h' http/
 only 'pcre2\.h|utf8proc\.h' hf/tokenizer/
 only 'cmocka\.h' none

@@ -1,12 +1,11 @@
 #!/bin/sh
 # Build llama.cpp from its pinned source, once, into a cache outside the tree.
 #
-#   scripts/llama-cpp.sh [--component llama|text|peers] [--sanitize LIST] [--portable]
+#   scripts/llama-cpp.sh [--component llama|peers] [--sanitize LIST] [--portable]
 #                        [--cc PROGRAM] [--cxx PROGRAM] [--source DIR] [--jobs N]
 #
 # Prints the folder with include/ and lib/ (peers: bin/) on stdout; progress goes to stderr.
 #   llama   libllama and ggml, static, position independent
-#   text    llama.cpp's template engine and JSON schema converter (common/jinja and what it needs)
 #   peers   llama-bench and llama-server, what the benchmarks compare with
 # --sanitize: address,undefined or thread, compiled into all of it.
 # --portable: an x86-64-v3 baseline (AVX2, FMA, F16C, BMI2) instead of this machine's own CPU.
@@ -43,7 +42,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-case $component in llama | text | peers) ;; *) die "unknown component: $component" ;; esac
+case $component in llama | peers) ;; *) die "unknown component: $component" ;; esac
 case $sanitize in
 '' | address | undefined | thread | address,undefined | undefined,address) ;;
 *) die "SANITIZE=$sanitize: use address,undefined or thread" ;;

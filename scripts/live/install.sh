@@ -2,17 +2,21 @@
 # Install the real servers of `make test-live`, and write what they serve, once, outside the tree:
 # ${XDG_CACHE_HOME:-~/.cache}/inference/live. With everything there it takes a moment.
 #
-#   scripts/live/install.sh [vllm|ollama]...     neither named: both
+#   scripts/live/install.sh [vllm|ollama|schema]...     none named: both servers
 #
 #   vllm-venv/    CPython with vLLM for the CPU, transformers, peft; 6.2 GB (about 3 GB to download)
 #   fixtures/     the small real model as a checkpoint folder, and adapters for it
 #   ollama/       Ollama, built with Go; its model is made when it first starts
+#   schema/       jsonschema in a virtual environment, and the public JSON-Schema-Test-Suite that its source
+#                 distribution carries
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"
 
 OLLAMA_VERSION=v0.17.4
+JSONSCHEMA_VERSION=4.26.0
+JSONSCHEMA_SHA256=0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326
 live=$(cache_dir)/live
 [ $# -gt 0 ] || set -- vllm ollama
 
@@ -105,6 +109,23 @@ install_ollama() {
     printf '%s\n' "$OLLAMA_VERSION" >"$live/ollama/installed"
 }
 
+# ---------------------------------------------------------------- jsonschema, and the public suite
+
+install_schema() {
+    stamped "$live/schema/installed" "$JSONSCHEMA_VERSION" && return
+    rm -rf "$live/schema"
+    mkdir -p "$live/schema/suite"
+    pip_download "$live/schema/download" jsonschema "$JSONSCHEMA_VERSION" "$JSONSCHEMA_SHA256" 1 \
+        --no-binary jsonschema
+    tar -xzf "$live/schema/download/jsonschema-$JSONSCHEMA_VERSION.tar.gz" -C "$live/schema/suite" \
+        --strip-components=4 "jsonschema-$JSONSCHEMA_VERSION/json/tests/draft2020-12"
+    rm -rf "$live/schema/download"
+    run_logged schema-venv python3 -m venv "$live/schema/venv"
+    run_logged schema-pip "$live/schema/venv/bin/pip" install --disable-pip-version-check --no-input \
+        "jsonschema==$JSONSCHEMA_VERSION"
+    printf '%s\n' "$JSONSCHEMA_VERSION" >"$live/schema/installed"
+}
+
 # ----------------------------------------------------------------
 
 install() {
@@ -115,7 +136,8 @@ install() {
             write_fixtures
             ;;
         ollama) install_ollama ;;
-        *) die "scripts/live/install.sh: no server $server (vllm, ollama)" ;;
+        schema) install_schema ;;
+        *) die "scripts/live/install.sh: no server $server (vllm, ollama, schema)" ;;
         esac
     done
 }

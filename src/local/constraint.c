@@ -14,57 +14,84 @@
 
 struct constraint {
     const struct token_texts *texts;
-    struct gbnf *grammar;
+    struct grammar *grammar;
     struct grammar_matcher *matcher;
+    uint64_t *allowed;   /* bits of token ids */
+    uint64_t (*next)[4]; /* behind so many bytes that are tried: those that may come */
 };
 
 /* ------------------------------------------------------------------ which tokens may come */
 
-static size_t common(const struct token_text *a, const struct token_text *b)
+static bool has_bit(const uint64_t *bits, size_t i)
 {
-    size_t n = 0;
-
-    while (n < a->len && n < b->len && a->text[n] == b->text[n])
-        n++;
-    return n;
+    return bits[i / 64] >> i % 64 & 1;
 }
 
-/* Pushes what is left of the token on `pushed` bytes of it. true: all of it follows. */
-static bool push_rest(struct grammar_matcher *m, const struct token_text *t, size_t *pushed)
+static void allow(struct constraint *c, const int32_t *tokens, int32_t n)
 {
-    while (*pushed < t->len && grammar_matcher_try_push(m, (unsigned char)t->text[*pushed]))
-        ++*pushed;
-    return *pushed == t->len;
+    for (int32_t i = 0; i < n; i++)
+        c->allowed[tokens[i] / 64] |= UINT64_C(1) << tokens[i] % 64;
 }
 
-/* Gives every token whose text follows its logit back; false: it was too much work. */
-static bool each_that_follows(struct constraint *c, float *logits, const float *given)
+/* Steps onto a node whose byte may come. true: into what is below it. A text whose
+ * last byte may come may come, so that one needs no push. */
+static bool enter(struct constraint *c, const struct token_tree *tree,
+                  const struct token_node *node, size_t *pushed)
 {
     struct grammar_matcher *m = c->matcher;
-    const struct token_text *last = NULL; /* the last that was tried: `pushed` bytes of it stand */
+
+    if (node->end == (int32_t)(node - tree->nodes) + 1) {
+        allow(c, tree->tokens + node->token, node->ending);
+        return false;
+    }
+    grammar_matcher_try_pop(m, *pushed - node->depth);
+    *pushed = node->depth;
+    if (!grammar_matcher_try_push(m, node->byte))
+        return false;
+    ++*pushed;
+    if (node->whole && grammar_matcher_takes_all(m, &node->below)) {
+        allow(c, tree->tokens + node->token, node->n_tokens);
+        return false;
+    }
+    allow(c, tree->tokens + node->token, node->ending);
+    return true;
+}
+
+/* Allows every token of the tree whose text follows; false: it was too much work. */
+static bool allow_tree(struct constraint *c, const struct token_tree *tree)
+{
+    struct grammar_matcher *m = c->matcher;
     size_t pushed = 0;
-    bool blocked = false;
-    bool ok = true;
 
     grammar_matcher_try_begin(m);
-    for (size_t i = 0; i < c->texts->n_sorted && ok; i++) {
-        const struct token_text *t = &c->texts->sorted[i];
-        size_t same = last ? common(last, t) : 0;
+    grammar_matcher_next_bytes(m, c->next[0]);
+    for (size_t i = 0; i < tree->n_nodes;) {
+        const struct token_node *node = &tree->nodes[i];
 
-        if (blocked && same > pushed)
-            continue; /* the byte that did not follow is in this one too */
-        if (same < pushed) {
-            grammar_matcher_try_pop(m, pushed - same);
-            pushed = same;
+        if (!has_bit(c->next[node->depth], node->byte) || !enter(c, tree, node, &pushed)) {
+            i = (size_t)node->end;
+            if (grammar_matcher_gave_up(m) || grammar_matcher_try_work(m) >= MAX_WORK)
+                break;
+            continue;
         }
-        last = t;
-        blocked = !push_rest(m, t, &pushed);
-        if (!blocked) /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): n_sorted are there */
-            logits[t->id] = given[t->id];
-        ok = !grammar_matcher_gave_up(m) && grammar_matcher_try_work(m) < MAX_WORK;
+        grammar_matcher_next_bytes(m, c->next[pushed]);
+        i++;
     }
     grammar_matcher_try_pop(m, pushed);
-    return ok;
+    return !grammar_matcher_gave_up(m) && grammar_matcher_try_work(m) < MAX_WORK;
+}
+
+/* Within a string nearly all tokens may come: those of plain characters are known together. */
+static bool allow_texts(struct constraint *c)
+{
+    size_t words = (size_t)c->texts->n_vocab / 64 + 1;
+
+    if (!grammar_matcher_takes_all(c->matcher, &c->texts->of_plain)) {
+        memset(c->allowed, 0, words * sizeof *c->allowed);
+        return allow_tree(c, &c->texts->all);
+    }
+    memcpy(c->allowed, c->texts->plain, words * sizeof *c->allowed);
+    return allow_tree(c, &c->texts->others);
 }
 
 static bool may_come(const struct constraint *c, int32_t token)
@@ -72,7 +99,6 @@ static bool may_come(const struct constraint *c, int32_t token)
     struct grammar_matcher *m = c->matcher;
     const struct token_text *t = &c->texts->by_id[token];
     size_t pushed = 0;
-    bool follows = false;
 
     if (grammar_matcher_gave_up(m))
         return false;
@@ -83,9 +109,10 @@ static bool may_come(const struct constraint *c, int32_t token)
     if (t->len == 0)
         return false;
     grammar_matcher_try_begin(m);
-    follows = push_rest(m, t, &pushed);
+    while (pushed < t->len && grammar_matcher_try_push(m, (unsigned char)t->text[pushed]))
+        pushed++;
     grammar_matcher_try_pop(m, pushed);
-    return follows;
+    return pushed == t->len;
 }
 
 /* ------------------------------------------------------------------ the constraint */
@@ -95,25 +122,42 @@ static bool allows(void *state, int32_t token)
     return may_come(state, token);
 }
 
+/* What the grammar takes by number, and the ends of a text. */
+static void allow_by_number(struct constraint *c)
+{
+    bool by_number = grammar_matcher_wants_token(c->matcher);
+    bool may_end = grammar_matcher_may_end(c->matcher);
+
+    for (int32_t i = 0; i < c->texts->n_vocab && (by_number || may_end); i++)
+        if ((may_end && c->texts->kinds[i] == TOKEN_END) ||
+            (by_number && grammar_matcher_takes_token(c->matcher, i)))
+            c->allowed[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* Of 64 tokens, n of which there are. Mostly all or none of them may come. */
+static void forbid(float *logits, int32_t n, uint64_t allowed)
+{
+    if (allowed == ~UINT64_C(0))
+        return;
+    for (int32_t i = 0; i < n; i++)
+        if (!(allowed >> i & 1))
+            logits[i] = -INFINITY;
+}
+
 static void apply(void *state, float *logits, int32_t n_vocab)
 {
     struct constraint *c = state;
-    float *given = mem_alloc((size_t)n_vocab * sizeof *given);
-    bool by_number = grammar_matcher_wants_token(c->matcher);
-    bool ok = given != NULL;
+    bool ok = !grammar_matcher_gave_up(c->matcher) && allow_texts(c);
 
     if (ok)
-        memcpy(given, logits, (size_t)n_vocab * sizeof *given);
-    for (int32_t i = 0; i < n_vocab; i++)
-        logits[i] = -INFINITY;
-    ok = ok && !grammar_matcher_gave_up(c->matcher) && each_that_follows(c, logits, given);
-    for (int32_t i = 0; i < n_vocab && ok; i++)
-        if ((c->texts->kinds[i] == TOKEN_END || by_number) && logits[i] == -INFINITY &&
-            may_come(c, i))
-            logits[i] = given[i];
-    for (int32_t i = 0; i < n_vocab && !ok; i++)
-        logits[i] = -INFINITY; /* out of memory or too much work: the request ends */
-    mem_free(given);
+        allow_by_number(c);
+    else /* too much work: the request ends */
+        memset(c->allowed, 0, ((size_t)c->texts->n_vocab / 64 + 1) * sizeof *c->allowed);
+    for (int32_t i = 0; i < n_vocab; i += 64) {
+        uint64_t allowed = i < c->texts->n_vocab ? c->allowed[i / 64] : 0;
+
+        forbid(logits + i, n_vocab - i < 64 ? n_vocab - i : 64, allowed);
+    }
 }
 
 static bool accept(void *state, int32_t token)
@@ -131,7 +175,9 @@ static void destroy(void *state)
     struct constraint *c = state;
 
     grammar_matcher_free(c->matcher);
-    gbnf_free(c->grammar);
+    grammar_free(c->grammar);
+    mem_free(c->allowed);
+    mem_free(c->next);
     mem_free(c);
 }
 
@@ -156,18 +202,27 @@ static int32_t find_token(void *arg, const char *text, size_t len)
     return id;
 }
 
-static int32_t compile(struct constraint *c, const struct tokenizer *tokenizer, inf_text grammar,
-                       inf_error *err)
+int32_t constraint_read_gbnf(struct grammar **out, const struct tokenizer *tokenizer, inf_text text,
+                             inf_error *err)
 {
     struct names names = {.tokenizer = tokenizer};
-    int32_t code = gbnf_compile(&c->grammar, grammar, find_token, &names, err);
+    int32_t code = gbnf_compile(out, text, find_token, &names, err);
 
-    if (names.no_memory)
-        return error_no_memory(err);
-    if (code != INF_OK)
+    if (!names.no_memory)
         return code;
+    grammar_free(*out);
+    *out = NULL;
+    return error_no_memory(err);
+}
+
+static int32_t start(struct constraint *c, inf_error *err)
+{
+    size_t words = (size_t)c->texts->n_vocab / 64 + 1;
+
+    c->allowed = mem_calloc(words, sizeof *c->allowed);
+    c->next = mem_calloc((size_t)c->texts->longest + 1, sizeof *c->next);
     c->matcher = grammar_matcher_create(c->grammar);
-    if (!c->matcher)
+    if (!c->matcher || !c->allowed || !c->next)
         return error_no_memory(err);
     if (grammar_matcher_is_stuck(c->matcher))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
@@ -177,16 +232,19 @@ static int32_t compile(struct constraint *c, const struct tokenizer *tokenizer, 
     return INF_OK;
 }
 
-int32_t constraint_create(struct sampling_constraint *out, const struct tokenizer *tokenizer,
-                          const struct token_texts *texts, inf_text grammar, inf_error *err)
+int32_t constraint_create(struct sampling_constraint *out, const struct token_texts *texts,
+                          struct grammar *grammar, inf_error *err)
 {
     struct constraint *c = mem_calloc(1, sizeof *c);
     int32_t code = INF_OK;
 
-    if (!c)
+    if (!c) {
+        grammar_free(grammar);
         return error_no_memory(err);
+    }
     c->texts = texts;
-    code = compile(c, tokenizer, grammar, err);
+    c->grammar = grammar;
+    code = start(c, err);
     if (code != INF_OK) {
         destroy(c);
         return code;

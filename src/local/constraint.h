@@ -1,6 +1,6 @@
 /*
- * constraint: a GBNF grammar as a constraint on sampling: which tokens of the model may come next.
- * text/constraint/gbnf.h reads grammars, grammar_matcher.h beside it follows texts; here are the tokens.
+ * constraint: a grammar as a constraint on sampling: which tokens of the model may come next. text/constraint
+ * makes grammars and follows texts; here are the tokens.
  * Threads: created on a preparation thread, then used by the worker alone.
  */
 #ifndef INF_LOCAL_CONSTRAINT_H
@@ -8,10 +8,16 @@
 
 #include "local/sampling.h"
 #include "local/token_texts.h"
+#include "text/constraint/grammar.h"
 
-/* texts: the tokenizer's, which must outlive the constraint. INVALID_ARGUMENT (says what is wrong with
- * the grammar), NO_MEMORY. */
-int32_t constraint_create(struct sampling_constraint *out, const struct tokenizer *tokenizer,
-                          const struct token_texts *texts, inf_text grammar, inf_error *err);
+/* A GBNF grammar, in which <names> are tokens. INVALID_ARGUMENT (says what is wrong with it),
+ * NO_MEMORY. */
+int32_t constraint_read_gbnf(struct grammar **out, const struct tokenizer *tokenizer, inf_text text,
+                             inf_error *err);
+
+/* texts: the tokenizer's, which must outlive the constraint. grammar: taken over, on failure too.
+ * INVALID_ARGUMENT (nothing can follow it), NO_MEMORY. */
+int32_t constraint_create(struct sampling_constraint *out, const struct token_texts *texts,
+                          struct grammar *grammar, inf_error *err);
 
 #endif

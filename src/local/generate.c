@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "local/constraint.h"
 #include "local/render.h"
-#include "text/chat_template.h"
+#include "text/constraint/json_schema.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -110,38 +110,35 @@ static int32_t check_schema(inf_text schema, inf_error *err)
                            "json_schema: a schema must be a JSON object; {} stands for any JSON");
 }
 
-static int32_t constrain(struct instance *i, inf_text grammar, struct sampling_constraint *out,
-                         inf_error *err)
+static int32_t make_grammar(struct instance *i, const inf_request *r, struct grammar **out,
+                            inf_error *err)
 {
-    const struct token_texts *texts = instance_token_texts(i);
+    int32_t code = INF_OK;
 
-    return texts ? constraint_create(out, &i->loaded.tokenizer, texts, grammar, err)
-                 : error_no_memory(err);
+    if (!r->json_schema.data)
+        return constraint_read_gbnf(out, &i->loaded.tokenizer, r->grammar, err);
+    code = check_schema(r->json_schema, err);
+    return code == INF_OK ? json_schema_compile(out, r->json_schema, err) : code;
 }
 
 static int32_t make_constraint(struct instance *i, const inf_request *r,
                                struct sampling_constraint *out, bool *constrained, inf_error *err)
 {
-    struct buffer grammar;
-    inf_text text = r->grammar;
+    const struct token_texts *texts = NULL;
+    struct grammar *grammar = NULL;
     int32_t code = INF_OK;
 
     *constrained = r->grammar.data || r->json_schema.data;
     if (!*constrained)
         return INF_OK;
-    buffer_init(&grammar, BUFFER_NO_LIMIT);
-    if (r->json_schema.data) {
-        code = check_schema(r->json_schema, err);
-        if (code == INF_OK)
-            code = json_schema_to_grammar(r->json_schema, &grammar, err);
-        text = (inf_text){grammar.data, grammar.len};
-    }
-    if (code == INF_OK)
-        code = constrain(i, text, out, err);
-    if (code == INF_ERROR_INVALID_ARGUMENT && grammar.len) /* a grammar that the user never saw */
-        error_prefix(err, "json_schema: it cannot be enforced");
-    buffer_free(&grammar);
-    return code;
+    code = make_grammar(i, r, &grammar, err);
+    if (code != INF_OK)
+        return code;
+    texts = instance_token_texts(i);
+    if (texts)
+        return constraint_create(out, texts, grammar, err);
+    grammar_free(grammar);
+    return error_no_memory(err);
 }
 
 static void set_f32(float *to, inf_maybe_f32 value)

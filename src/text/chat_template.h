@@ -56,10 +56,6 @@ int32_t chat_template_render(const struct chat_template *t, const struct chat_in
 int32_t chat_messages_to_json(const inf_message *messages, size_t n, struct buffer *out,
                               inf_error *err);
 
-/* A JSON schema as a GBNF grammar (common/json-schema-to-grammar). INVALID_ARGUMENT says why a
- * schema cannot be used. Appends to `out`. Bounded. */
-int32_t json_schema_to_grammar(inf_text schema, struct buffer *out, inf_error *err);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The cache of built llama.cpp (scripts/llama-cpp.sh): two builds at once, a build that is killed, a
 # library cut short, a cache that comes from another CPU or compiler, a checkout in which the edits find
-# no place. The sources are stand-ins of empty files, so that a build takes a second.
+# no place. The sources are stand-ins of a line each, so that a build takes seconds.
 # $INFERENCE_SOURCE_DIR is the tree.
 set -eu
 
@@ -17,17 +17,27 @@ fail() {
     exit 1
 }
 
-# ---- a source tree with the files that the component "text" compiles, and compilers to tamper with
+# ---- a source tree in which a few stand-ins are the library, and compilers to tamper with
 
 source=$scratch/source
-for file in $(sed -n 's/.*\${common}\/\([a-z/-]*\.\(cpp\|h\)\).*/\1/p' "$INFERENCE_SOURCE_DIR/cmake/llama-cpp/CMakeLists.txt") \
-    json.h json-schema.h json-schema-to-grammar.h unicode.h; do
-    mkdir -p "$source/common/$(dirname "$file")"
-    : >"$source/common/$file"
+mkdir -p "$source/include" "$source/common" "$source/cmake" "$source/src" "$source/tools" "$source/vendor" \
+    "$source/ggml/include" "$source/ggml/src/ggml-cpu"
+for header in include/llama.h ggml/include/ggml.h ggml/include/ggml-alloc.h ggml/include/ggml-backend.h \
+    ggml/include/ggml-cpu.h ggml/include/ggml-opt.h ggml/include/gguf.h LICENSE \
+    ggml/src/ggml-cpu/traits.h ggml/src/ggml-cpu/ggml-cpu-impl.h ggml/src/ggml-impl.h ggml/src/ggml-backend-impl.h; do
+    : >"$source/$header"
 done
-mkdir -p "$source/include" "$source/ggml/include" "$source/src" "$source/tools" "$source/vendor" "$source/cmake"
-: >"$source/include/llama.h"
-: >"$source/CMakeLists.txt"
+echo 'int ops(void) { return 1; }' >"$source/ggml/src/ggml-cpu/ops.cpp"
+echo 'int barrier(void) { return 1; }' >"$source/ggml/src/ggml-cpu/ggml-cpu.c"
+echo 'add_subdirectory(ggml/src)' >"$source/CMakeLists.txt"
+cat >"$source/ggml/src/CMakeLists.txt" <<'LISTS'
+add_library(ggml-cpu STATIC)
+target_sources(ggml-cpu PRIVATE ggml-cpu/ggml-cpu.c ggml-cpu/ops.cpp)
+foreach(name llama ggml ggml-base)
+    add_library(${name} STATIC ggml-cpu/ops.cpp)
+endforeach()
+LISTS
+(cd "$source" && find . -type f -exec sha256sum {} + | sort) >"$scratch/before"
 
 # CPU adds a feature to what -march=native means, VERSION changes the compiler's; a file "slow" makes it wait.
 for name in cc c++; do
@@ -45,14 +55,14 @@ done
 
 # cached OUT: runs the script; what it prints is in OUT, what it says in OUT.err.
 cached() {
-    sh "$INFERENCE_SOURCE_DIR/scripts/llama-cpp.sh" --component text --source "$source" \
+    sh "$INFERENCE_SOURCE_DIR/scripts/llama-cpp.sh" --source "$source" \
         --cc "$scratch/cc" --cxx "$scratch/c++" --jobs 1 >"$scratch/$1" 2>"$scratch/$1.err"
 }
 said() {
     cat "$scratch/$1"
 }
 is_whole() {
-    [ -f "$1/lib/libllama_common_text.a" ] && [ -f "$1/include/common/json.h" ] && [ -f "$1/key.txt" ]
+    [ -f "$1/lib/libllama.a" ] && [ -f "$1/include/llama.h" ] && [ -f "$1/key.txt" ]
 }
 
 # ---- built once
@@ -62,6 +72,13 @@ prefix=$(said first)
 is_whole "$prefix" || fail "the first build left no library in '$prefix'"
 cached second
 [ "$(said second)" = "$prefix" ] && [ ! -s "$scratch/second.err" ] || fail "a second call built again"
+
+# ---- a checkout of another version: without the edits, and untouched
+
+[ "$(grep -c 'define INF_LLAMA_HAS_[A-Z_]* 0$' "$prefix/include/llama_edits.h")" = 6 ] ||
+    fail "it does not say that it is without the edits"
+(cd "$source" && find . -type f -exec sha256sum {} + | sort) | diff "$scratch/before" - >&2 ||
+    fail "the checkout was changed"
 
 # ---- two at once
 
@@ -79,7 +96,7 @@ wait $one || fail "one of two builds at once failed"
 for signal in TERM KILL; do
     rm -rf "$prefix" "$scratch/started"
     : >"$scratch/slow"
-    setsid sh -c 'echo $$ >"$1" && exec sh "$2/scripts/llama-cpp.sh" --component text --source "$3" \
+    setsid sh -c 'echo $$ >"$1" && exec sh "$2/scripts/llama-cpp.sh" --source "$3" \
         --cc "$4/cc" --cxx "$4/c++" --jobs 1' sh "$scratch/pid" "$INFERENCE_SOURCE_DIR" "$source" "$scratch" \
         >/dev/null 2>"$scratch/killed.err" &
     waited=0
@@ -99,9 +116,9 @@ done
 
 # ---- damaged
 
-: >"$prefix/lib/libllama_common_text.a"
+: >"$prefix/lib/libllama.a"
 cached mended || fail "the build after a damage failed"
-grep -q damaged "$scratch/mended.err" && [ -s "$prefix/lib/libllama_common_text.a" ] ||
+grep -q damaged "$scratch/mended.err" && [ -s "$prefix/lib/libllama.a" ] ||
     fail "a library cut short was not built again"
 rm "$prefix/key.txt"
 cached mended && is_whole "$prefix" || fail "an incomplete folder was not built again"
@@ -112,41 +129,13 @@ CPU=-mamx-tile cached other
 [ "$(said other)" != "$prefix" ] || fail "what another CPU's build made was used"
 VERSION=2 cached other
 [ "$(said other)" != "$prefix" ] || fail "what another compiler made was used"
-echo '// changed' >>"$source/common/json.cpp"
+echo '// changed' >>"$source/ggml/src/ggml-cpu/ops.cpp"
 cached other
 [ "$(said other)" != "$prefix" ] || fail "what another source made was used"
 is_whole "$prefix" || fail "the first build is gone"
 
 # ---- one that fails says so
 
-echo 'this is no C++' >"$source/common/json.cpp"
+echo 'this is no C++' >"$source/ggml/src/ggml-cpu/ops.cpp"
 ! cached broken || fail "a source that does not compile gave a library"
 grep -q 'did not build' "$scratch/broken.err" || fail "a failed build does not say so"
-
-# ---- the library of a checkout of another version: without the edits, and untouched
-
-checkout=$scratch/checkout
-mkdir -p "$checkout/include" "$checkout/common" "$checkout/cmake" "$checkout/src" "$checkout/tools" "$checkout/vendor" \
-    "$checkout/ggml/include" "$checkout/ggml/src/ggml-cpu"
-for header in include/llama.h ggml/include/ggml.h ggml/include/ggml-alloc.h ggml/include/ggml-backend.h \
-    ggml/include/ggml-cpu.h ggml/include/ggml-opt.h ggml/include/gguf.h LICENSE \
-    ggml/src/ggml-cpu/traits.h ggml/src/ggml-cpu/ggml-cpu-impl.h ggml/src/ggml-impl.h ggml/src/ggml-backend-impl.h; do
-    : >"$checkout/$header"
-done
-echo 'int ops(void) { return 1; }' >"$checkout/ggml/src/ggml-cpu/ops.cpp"
-echo 'int barrier(void) { return 1; }' >"$checkout/ggml/src/ggml-cpu/ggml-cpu.c"
-echo 'add_subdirectory(ggml/src)' >"$checkout/CMakeLists.txt"
-cat >"$checkout/ggml/src/CMakeLists.txt" <<'LISTS'
-add_library(ggml-cpu STATIC)
-target_sources(ggml-cpu PRIVATE ggml-cpu/ggml-cpu.c ggml-cpu/ops.cpp)
-foreach(name llama ggml ggml-base)
-    add_library(${name} STATIC ggml-cpu/ops.cpp)
-endforeach()
-LISTS
-(cd "$checkout" && find . -type f -exec sha256sum {} + | sort) >"$scratch/before"
-sh "$INFERENCE_SOURCE_DIR/scripts/llama-cpp.sh" --source "$checkout" --jobs 1 >"$scratch/other" 2>"$scratch/other.err" ||
-    fail "a checkout of another version does not build"
-[ "$(grep -c 'define INF_LLAMA_HAS_[A-Z_]* 0$' "$(said other)/include/llama_edits.h")" = 6 ] ||
-    fail "it does not say that it is without the edits"
-(cd "$checkout" && find . -type f -exec sha256sum {} + | sort) | diff "$scratch/before" - >&2 ||
-    fail "the checkout was changed"

@@ -2,7 +2,7 @@
 # The tests on the real servers, which are installed first where they are missing, started, and
 # ended again however this ends. make test-live calls it.
 #
-#   tests/live/run_live.sh BUILD [vllm|ollama]...     INF_LIVE_ONLY=part of test names
+#   tests/live/run_live.sh BUILD [vllm|ollama|schema]...     INF_LIVE_ONLY=part of test names
 #   tests/live/run_live.sh --record [vllm|ollama]...  record tests/live/transcripts anew instead
 set -eu
 
@@ -10,6 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 scripts=$here/../../scripts/live
 build=$1
 shift
+[ $# -gt 0 ] || [ "$build" = --record ] || set -- vllm ollama schema
 [ $# -gt 0 ] || set -- vllm ollama
 
 sh "$scripts/install.sh" "$@"
@@ -22,10 +23,14 @@ ours=
 for server in "$@"; do
     case $server in
     vllm) ours="$ours vllm vllm-locked vllm-replica" ;;
+    schema) ;; # no server: schemas against the public suite and jsonschema
     *) ours="$ours $server" ;;
     esac
 done
-trap 'sh "$scripts/servers.sh" stop $ours' EXIT
+stop_ours() {
+    [ -z "$ours" ] || sh "$scripts/servers.sh" stop $ours
+}
+trap stop_ours EXIT
 trap 'exit 130' INT TERM HUP
 
 if [ "$build" = --record ]; then
@@ -34,14 +39,19 @@ if [ "$build" = --record ]; then
 fi
 
 # Servers of earlier runs may have another program's adapters, or other settings.
-sh "$scripts/servers.sh" stop $ours
+stop_ours
 failed=0
 for server in "$@"; do
     case $server in
+    schema)
+        schema=${XDG_CACHE_HOME:-$HOME/.cache}/inference/live/schema
+        "$schema/venv/bin/python" "$here/json_schema.py" "$build/tests/live/schema-texts" "$schema/suite" || failed=1
+        continue
+        ;;
     vllm) sh "$scripts/servers.sh" start vllm vllm-locked ;;
     *) sh "$scripts/servers.sh" start "$server" ;;
     esac
     "$build/tests/live/live-$server" || failed=1
-    sh "$scripts/servers.sh" stop $ours
+    stop_ours
 done
 exit $failed

@@ -6,6 +6,7 @@
 #include "engine/guard.h"
 #include "engine/llama_tokenizer.h"
 #include "local/constraint.h"
+#include "text/constraint/json_schema.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,12 +55,13 @@ int grammar_match_close(void **state)
     return 0;
 }
 
-enum match grammar_match(inf_text grammar, inf_text text, inf_error *err)
+/* Takes the grammar. */
+static enum match match(struct grammar *grammar, inf_text text, inf_error *err)
 {
     struct sampling_constraint c;
     enum match match = MATCH_WHOLE;
 
-    if (constraint_create(&c, &tokenizer, texts, grammar, err) != INF_OK)
+    if (constraint_create(&c, texts, grammar, err) != INF_OK)
         return MATCH_REFUSED;
     for (size_t i = 0; i < text.len && match == MATCH_WHOLE; i++) {
         int32_t token = of_byte[(unsigned char)text.data[i]];
@@ -73,4 +75,22 @@ enum match grammar_match(inf_text grammar, inf_text text, inf_error *err)
         match = MATCH_UNFINISHED;
     c.destroy(c.state);
     return match;
+}
+
+enum match grammar_match(inf_text grammar, inf_text text, inf_error *err)
+{
+    struct grammar *g = NULL;
+
+    if (constraint_read_gbnf(&g, &tokenizer, grammar, err) != INF_OK)
+        return MATCH_REFUSED;
+    return match(g, text, err);
+}
+
+enum match schema_match(inf_text schema, inf_text text, inf_error *err)
+{
+    struct grammar *g = NULL;
+
+    if (json_schema_compile(&g, schema, err) != INF_OK)
+        return MATCH_REFUSED;
+    return match(g, text, err);
 }

@@ -17,6 +17,8 @@ enum match {
 int grammar_match_open(void **state);
 int grammar_match_close(void **state);
 
+/* By a GBNF grammar, and by a JSON schema. */
 enum match grammar_match(inf_text grammar, inf_text text, inf_error *err);
+enum match schema_match(inf_text schema, inf_text text, inf_error *err);
 
 #endif

@@ -42,7 +42,7 @@ static void assert_refuses_text(inf_text grammar, const char *why)
     int64_t before = clock_us();
     int64_t live = mem_live();
 
-    struct gbnf *g = NULL;
+    struct grammar *g = NULL;
 
     assert_int_equal(gbnf_compile(&g, grammar, NULL, NULL, &err), INF_ERROR_INVALID_ARGUMENT);
     assert_null(g);
@@ -133,12 +133,12 @@ static int32_t only_think(void *arg, const char *text, size_t len)
 
 static void test_gbnf__token_by_name__must_be_one_of_the_vocabulary(void **state)
 {
-    struct gbnf *g = NULL;
+    struct grammar *g = NULL;
     inf_error err = {0};
 
     (void)state;
     assert_int_equal(gbnf_compile(&g, inf_str("root ::= <think>"), only_think, NULL, &err), INF_OK);
-    gbnf_free(g);
+    grammar_free(g);
     assert_int_equal(gbnf_compile(&g, inf_str("root ::= \"a\"\n <other>"), only_think, NULL, &err),
                      INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(gbnf_compile(&g, inf_str("root ::= <other>"), only_think, NULL, &err),
@@ -340,7 +340,7 @@ static void test_grammar__rows_of_what_may_be_empty__are_followed(void **state)
 /* What the text has left behind is thrown away: memory does not grow with it. */
 static void test_grammar__long_text__needs_no_more_memory(void **state)
 {
-    struct gbnf *g = NULL;
+    struct grammar *g = NULL;
     struct grammar_matcher *m = NULL;
     int64_t early = 0;
 
@@ -362,7 +362,7 @@ static void test_grammar__long_text__needs_no_more_memory(void **state)
     assert_true(mem_live() <= early);
     assert_false(grammar_matcher_accept(m, -1, "x", 1));
     grammar_matcher_free(m);
-    gbnf_free(g);
+    grammar_free(g);
 }
 
 static void test_gbnf__large_grammars__are_bounded(void **state)
@@ -389,7 +389,7 @@ static void test_gbnf__out_of_memory__is_said_and_nothing_is_kept(void **state)
 
     (void)state;
     for (int64_t nth = 1; !done; nth++) {
-        struct gbnf *g = NULL;
+        struct grammar *g = NULL;
         struct grammar_matcher *m = NULL;
         inf_error err;
 
@@ -404,7 +404,7 @@ static void test_gbnf__out_of_memory__is_said_and_nothing_is_kept(void **state)
         }
         mem_fail_nth(0);
         grammar_matcher_free(m);
-        gbnf_free(g);
+        grammar_free(g);
         assert_int_equal(mem_live(), live);
         assert_true(nth < 1000);
     }

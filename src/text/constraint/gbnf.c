@@ -117,7 +117,7 @@ static bool add_character(struct parser *p, uint32_t code, struct block *b)
         unsigned char byte = (unsigned char)bytes[i];
         struct block next;
 
-        if (!gbnf_single(p, (struct gbnf_node){.kind = GBNF_RANGE, .low = byte, .high = byte},
+        if (!gbnf_single(p, (struct grammar_node){.kind = GRAMMAR_RANGE, .low = byte, .high = byte},
                          &next))
             return false;
         gbnf_join(p, b, &next);
@@ -129,7 +129,7 @@ static bool parse_text(struct parser *p, struct block *out)
 {
     uint32_t code = 0;
 
-    *out = (struct block){.at = p->g->n_nodes, .empty = true};
+    *out = (struct block){.at = p->b.g->n_nodes, .empty = true};
     for (p->at++; !at(p, '"');) {
         if (!more(p))
             return gbnf_bad(p, "a text without its closing \"");
@@ -200,7 +200,7 @@ static bool read_token_id(const char *s, size_t n, int32_t *out)
 /* <name>, <[id]>, each with ! before it for "any other". */
 static bool parse_token(struct parser *p, struct block *out)
 {
-    struct gbnf_node node = {.kind = GBNF_TOKEN, .negate = at(p, '!')};
+    struct grammar_node node = {.kind = GRAMMAR_TOKEN, .negate = at(p, '!')};
     const char *start = NULL;
     size_t len = 0;
     bool known = false;
@@ -246,7 +246,7 @@ static bool parse_reference(struct parser *p, struct block *out)
 {
     const char *name = p->at;
     size_t len = skip_word(p);
-    struct gbnf_node node = {.kind = GBNF_CALL};
+    struct grammar_node node = {.kind = GRAMMAR_CALL};
 
     return gbnf_named_rule(p, name, len, &node.value) && gbnf_single(p, node, out);
 }
@@ -346,7 +346,7 @@ static bool parse_repetitions(struct parser *p, struct block *b, bool in_group)
 
 static bool parse_sequence(struct parser *p, struct block *out, bool in_group)
 {
-    size_t start = p->g->n_nodes;
+    size_t start = p->b.g->n_nodes;
 
     *out = (struct block){.at = start, .empty = true};
     for (;;) {
@@ -421,10 +421,10 @@ static bool parse_rule(struct parser *p)
     p->at += 3;
     skip_space(p, true);
     if (!parse_alternatives(p, &b, false) ||
-        !gbnf_add(p, (struct gbnf_node){.kind = GBNF_END, .next = NOWHERE}, &end))
+        !gbnf_add(p, (struct grammar_node){.kind = GRAMMAR_END, .next = NOWHERE}, &end))
         return false;
     gbnf_lead(p, b.exit, end);
-    p->g->rules[rule] = b.entry;
+    p->b.g->rules[rule] = b.entry;
     if (more(p) && *p->at != '\n' && *p->at != '\r')
         return gbnf_bad(p, "the end of the rule expected");
     skip_space(p, true);
@@ -433,7 +433,7 @@ static bool parse_rule(struct parser *p)
 
 static bool check_defined(struct parser *p)
 {
-    for (size_t i = 0; p->names && i < p->g->n_rules; i++) {
+    for (size_t i = 0; p->names && i < p->b.g->n_rules; i++) {
         const struct rule_name *r = &p->names[i];
 
         if (!r->defined) {
@@ -442,10 +442,10 @@ static bool check_defined(struct parser *p)
             return false;
         }
     }
-    if (!gbnf_named_rule(p, "root", 4, &p->g->root))
+    if (!gbnf_named_rule(p, "root", 4, &p->root))
         return false;
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): named_rule made it */
-    if (!p->names[p->g->root].defined) {
+    if (!p->names[p->root].defined) {
         error_set(p->err, INF_ERROR_INVALID_ARGUMENT,
                   "grammar: no rule 'root'; the text begins with it");
         return false;
@@ -457,7 +457,7 @@ static bool check_defined(struct parser *p)
 
 static bool compile(struct parser *p)
 {
-    p->n_buckets = (size_t)MAX_RULES * 2;
+    p->n_buckets = (size_t)GRAMMAR_MAX_RULES * 2;
     p->buckets = mem_calloc(p->n_buckets, sizeof *p->buckets);
     p->ranges = mem_alloc(MAX_RANGES * sizeof *p->ranges);
     if (!p->buckets || !p->ranges)
@@ -469,7 +469,7 @@ static bool compile(struct parser *p)
     return check_defined(p);
 }
 
-int32_t gbnf_compile(struct gbnf **out, inf_text grammar, gbnf_token_fn find_token, void *arg,
+int32_t gbnf_compile(struct grammar **out, inf_text grammar, gbnf_token_fn find_token, void *arg,
                      inf_error *err)
 {
     inf_error mine = {0};
@@ -478,7 +478,6 @@ int32_t gbnf_compile(struct gbnf **out, inf_text grammar, gbnf_token_fn find_tok
                        .find_token = find_token,
                        .arg = arg,
                        .err = &mine};
-    bool ok = false;
 
     *out = NULL;
     if (grammar.len > MAX_BYTES)
@@ -488,27 +487,15 @@ int32_t gbnf_compile(struct gbnf **out, inf_text grammar, gbnf_token_fn find_tok
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "grammar: not valid UTF-8, or with a NUL byte in it");
     p.end = grammar.data + grammar.len;
-    p.g = mem_calloc(1, sizeof *p.g);
-    ok = p.g ? compile(&p) : gbnf_no_memory(&p);
+    if (graph_begin(&p.b) ? compile(&p) : gbnf_no_memory(&p))
+        *out = graph_end(&p.b, p.root);
+    graph_drop(&p.b);
     mem_free(p.names);
     mem_free(p.buckets);
     mem_free(p.ranges);
-    if (ok) {
-        *out = p.g;
+    if (*out)
         return error_none(err);
-    }
-    gbnf_free(p.g);
     if (err)
         *err = mine;
     return mine.code;
-}
-
-void gbnf_free(struct gbnf *g)
-{
-    if (!g)
-        return;
-    mem_free(g->nodes);
-    mem_free(g->sets);
-    mem_free(g->rules);
-    mem_free(g);
 }

@@ -20,6 +20,12 @@ bool gbnf_no_memory(struct parser *p)
     return false;
 }
 
+/* The builder has failed. */
+bool gbnf_fault(struct parser *p, const char *too_large)
+{
+    return p->b.fault == GRAPH_NO_MEMORY ? gbnf_no_memory(p) : gbnf_bad(p, too_large);
+}
+
 /* ------------------------------------------------------------------ rules by name */
 
 static uint32_t hash(const char *s, size_t n)
@@ -33,14 +39,12 @@ static uint32_t hash(const char *s, size_t n)
 
 static bool new_rule(struct parser *p, const char *name, size_t len, int32_t *out)
 {
-    if (p->g->n_rules >= MAX_RULES)
-        return gbnf_bad(p, "too many rules");
-    if (!GROW(p->g->rules, p->rules_cap, p->g->n_rules + 1) ||
-        !GROW(p->names, p->names_cap, p->g->n_rules + 1))
+    if (!GROW(p->names, p->names_cap, p->b.g->n_rules + 1))
         return gbnf_no_memory(p);
-    *out = (int32_t)p->g->n_rules;
-    p->names[p->g->n_rules] = (struct rule_name){name, len, false};
-    p->g->rules[p->g->n_rules++] = NOWHERE;
+    *out = graph_rule(&p->b);
+    if (*out == NOWHERE)
+        return gbnf_fault(p, "too many rules");
+    p->names[*out] = (struct rule_name){name, len, false};
     return true;
 }
 
@@ -64,42 +68,33 @@ bool gbnf_named_rule(struct parser *p, const char *name, size_t len, int32_t *ou
 
 /* ------------------------------------------------------------------ nodes */
 
-static bool make_room(struct parser *p, size_t more)
+bool gbnf_add(struct parser *p, struct grammar_node node, int32_t *out)
 {
-    if (p->g->n_nodes + more > MAX_NODES)
-        return gbnf_bad(p, "its repetitions make it too large");
-    return GROW(p->g->nodes, p->nodes_cap, p->g->n_nodes + more) || gbnf_no_memory(p);
-}
-
-bool gbnf_add(struct parser *p, struct gbnf_node node, int32_t *out)
-{
-    if (!make_room(p, 1))
-        return false;
-    *out = (int32_t)p->g->n_nodes;
-    p->g->nodes[p->g->n_nodes++] = node;
-    return true;
+    *out = graph_node(&p->b, node);
+    return *out != NOWHERE || gbnf_fault(p, "its repetitions make it too large");
 }
 
 bool gbnf_add_jump(struct parser *p, int32_t *out)
 {
-    return gbnf_add(p, (struct gbnf_node){.kind = GBNF_JUMP, .next = NOWHERE}, out);
+    return gbnf_add(p, (struct grammar_node){.kind = GRAMMAR_JUMP, .next = NOWHERE}, out);
 }
 
 bool gbnf_add_split(struct parser *p, int32_t first, int32_t second, int32_t *out)
 {
-    return gbnf_add(p, (struct gbnf_node){.kind = GBNF_SPLIT, .next = first, .value = second}, out);
+    return gbnf_add(p, (struct grammar_node){.kind = GRAMMAR_SPLIT, .next = first, .value = second},
+                    out);
 }
 
 void gbnf_lead(struct parser *p, int32_t from, int32_t to)
 {
-    p->g->nodes[from].next = to;
+    p->b.g->nodes[from].next = to;
 }
 
 /* A node with one way on, as a block of its own. */
-bool gbnf_single(struct parser *p, struct gbnf_node node, struct block *out)
+bool gbnf_single(struct parser *p, struct grammar_node node, struct block *out)
 {
-    *out = (struct block){.at = p->g->n_nodes};
-    node.next = (int32_t)p->g->n_nodes + 1;
+    *out = (struct block){.at = p->b.g->n_nodes};
+    node.next = (int32_t)p->b.g->n_nodes + 1;
     return gbnf_add(p, node, &out->entry) && gbnf_add_jump(p, &out->exit);
 }
 
@@ -120,21 +115,19 @@ void gbnf_join(struct parser *p, struct block *a, const struct block *b)
 
 static bool copy_block(struct parser *p, size_t at, size_t n)
 {
-    size_t to = p->g->n_nodes;
-    int32_t shift = (int32_t)(to - at);
+    int32_t shift = (int32_t)(p->b.g->n_nodes - at);
 
-    if (!make_room(p, n))
-        return false;
     for (size_t i = 0; i < n; i++) {
-        struct gbnf_node node = p->g->nodes[at + i];
+        struct grammar_node node = p->b.g->nodes[at + i];
+        int32_t copy = 0;
 
         if (node.next != NOWHERE)
             node.next += shift;
-        if (node.kind == GBNF_SPLIT)
+        if (node.kind == GRAMMAR_SPLIT)
             node.value += shift;
-        p->g->nodes[to + i] = node;
+        if (!gbnf_add(p, node, &copy))
+            return false;
     }
-    p->g->n_nodes += n;
     return true;
 }
 
@@ -142,7 +135,7 @@ static bool copy_block(struct parser *p, size_t at, size_t n)
  * copies, one at least, and the last may come again. */
 bool gbnf_repeat(struct parser *p, struct block *b, int64_t min, int64_t max, bool endless)
 {
-    size_t n = p->g->n_nodes - b->at;
+    size_t n = p->b.g->n_nodes - b->at;
     int64_t copies = !endless ? max : min > 0 ? min : 1;
     int32_t entry = b->entry - (int32_t)b->at;
     int32_t exit = b->exit - (int32_t)b->at;
@@ -151,7 +144,7 @@ bool gbnf_repeat(struct parser *p, struct block *b, int64_t min, int64_t max, bo
     int32_t first = NOWHERE;
 
     if (copies == 0) {
-        p->g->n_nodes = b->at;
+        p->b.g->n_nodes = b->at;
         b->empty = true;
         return true;
     }

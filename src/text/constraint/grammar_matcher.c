@@ -1,6 +1,10 @@
 /*
  * grammar_matcher: see the header.
  *
+ * A place is a node, its frame and the frame's register there, so that two counts are two places. A
+ * byte that leads from a place to where it stands already (within a JSON text's string, most do) makes
+ * no new places: the level above shares those of the one below.
+ *
  * Frames and edges lie in arrays that only grow while a text is tried: a frame gets its edges at the
  * point of the text where it was made, so taking bytes back is cutting the arrays. What no place leads
  * to any more is thrown away between tokens.
@@ -8,6 +12,7 @@
 #include "text/constraint/grammar_matcher.h"
 
 #include "core/growing.h"
+#include "text/constraint/member_sets.h"
 
 #include <string.h>
 
@@ -19,6 +24,7 @@
 
 struct place {
     int32_t node, frame;
+    int32_t reg; /* a count, or the number of a set of members */
 };
 
 struct frame {
@@ -34,9 +40,13 @@ struct edge {
 
 /* One point of the text: its places that wait for a byte or a token, and what to cut back to. */
 struct level {
-    size_t first, n; /* of `places` */
-    size_t n_frames, n_edges;
+    size_t first, n; /* of `places`; perhaps those of the level below */
+    size_t n_places, n_frames, n_edges, n_sets;
+    struct place
+        origin; /* with `single`: the one place that the byte led to; all others follow from it */
+    bool single;
     bool may_end;
+    bool loops; /* some place is at a set that does */
 };
 
 struct seen {
@@ -45,7 +55,7 @@ struct seen {
 };
 
 struct grammar_matcher {
-    const struct gbnf *g;
+    const struct grammar *g;
     struct place *places;
     size_t n_places, places_cap;
     struct level *levels; /* [0]: the text; above it the bytes that are tried */
@@ -63,6 +73,7 @@ struct grammar_matcher {
     uint32_t step;
     int64_t work_done; /* since try_begin */
     size_t collect_at; /* frames */
+    struct member_sets sets;
     bool gave_up;
 };
 
@@ -77,9 +88,15 @@ static bool give_up(struct grammar_matcher *m)
 static size_t slot_of(const struct grammar_matcher *m, struct place p)
 {
     uint64_t h = ((uint64_t)(uint32_t)p.node << 32 | (uint32_t)p.frame) *
-                 UINT64_C(0x9e3779b97f4a7c15);
+                     UINT64_C(0x9e3779b97f4a7c15) +
+                 (uint64_t)(uint32_t)p.reg * UINT64_C(0xc2b2ae3d27d4eb4f);
 
     return (size_t)(h >> 32) & (m->n_seen - 1);
+}
+
+static bool same_place(struct place a, struct place b)
+{
+    return a.node == b.node && a.frame == b.frame && a.reg == b.reg;
 }
 
 static void put_seen(struct grammar_matcher *m, struct place p)
@@ -116,7 +133,7 @@ static bool is_new(struct grammar_matcher *m, struct place p)
     if (m->seen_used * 2 >= m->n_seen && !grow_seen(m))
         return false;
     for (i = slot_of(m, p); m->seen[i].step == m->step; i = (i + 1) & (m->n_seen - 1))
-        if (m->seen[i].place.node == p.node && m->seen[i].place.frame == p.frame)
+        if (same_place(m->seen[i].place, p))
             return false;
     m->seen[i] = (struct seen){p, m->step};
     m->seen_used++;
@@ -172,8 +189,12 @@ static bool push_work(struct grammar_matcher *m, struct place p)
     return true;
 }
 
-static bool keep(struct grammar_matcher *m, struct place p)
+static bool keep(struct grammar_matcher *m, struct level *level, struct place p)
 {
+    const struct grammar_node *node = &m->g->nodes[p.node];
+
+    if (node->kind == GRAMMAR_SET && m->g->sets[node->value].loops)
+        level->loops = true;
     if (!GROW(m->places, m->places_cap, m->n_places + 1))
         return give_up(m);
     m->places[m->n_places++] = p;
@@ -181,16 +202,16 @@ static bool keep(struct grammar_matcher *m, struct place p)
 }
 
 /* Enters a rule, once a point of the text; whoever calls is told when it ends. */
-static bool call(struct grammar_matcher *m, const struct gbnf_node *node, int32_t caller)
+static bool call(struct grammar_matcher *m, const struct grammar_node *node, struct place caller)
 {
-    struct place back = {node->next, caller};
+    struct place back = {node->next, caller.frame, caller.reg};
     int32_t frame = 0;
     bool made = false;
 
     if (!find_frame(m, node->value, &frame, &made) || !add_edge(m, frame, back))
         return false;
     if (made)
-        return push_work(m, (struct place){m->g->rules[node->value], frame});
+        return push_work(m, (struct place){m->g->rules[node->value], frame, 0});
     return !m->frames[frame].ended || push_work(m, back);
 }
 
@@ -210,26 +231,59 @@ static bool end_rule(struct grammar_matcher *m, struct level *level, int32_t fra
     return true;
 }
 
+static bool passes(const struct grammar_matcher *m, const struct grammar_node *node, int32_t reg)
+{
+    const struct grammar_span *span = NULL;
+    int32_t count = reg;
+
+    if (node->kind == GRAMMAR_HAS)
+        return member_sets_has(&m->sets, reg, node->value) != node->negate;
+    span = &m->g->spans[node->value];
+    if (node->negate)
+        count = member_sets_count(&m->sets, reg);
+    return count >= span->low && count <= span->high;
+}
+
+/* The nodes that look at the register or change it. */
+static bool visit_register(struct grammar_matcher *m, const struct grammar_node *node,
+                           struct place p)
+{
+    if (node->kind == GRAMMAR_COUNT)
+        p.reg += p.reg < node->value;
+    else if (node->kind == GRAMMAR_ADD) {
+        if (!member_sets_add(&m->sets, &p.reg, node->value))
+            return give_up(m);
+    } else if (!passes(m, node, p.reg)) {
+        return true;
+    }
+    p.node = node->next;
+    return push_work(m, p);
+}
+
 static bool visit(struct grammar_matcher *m, struct level *level, struct place p)
 {
-    const struct gbnf_node *node = &m->g->nodes[p.node];
+    const struct grammar_node *node = &m->g->nodes[p.node];
 
-    while (node->kind == GBNF_JUMP) {
+    while (node->kind == GRAMMAR_JUMP) {
         p.node = node->next;
         node = &m->g->nodes[p.node];
     }
     if (!is_new(m, p))
         return !m->gave_up;
     switch (node->kind) {
-    case GBNF_SPLIT:
-        return push_work(m, (struct place){node->value, p.frame}) &&
-               push_work(m, (struct place){node->next, p.frame});
-    case GBNF_CALL:
-        return call(m, node, p.frame);
-    case GBNF_END:
+    case GRAMMAR_SPLIT:
+        return push_work(m, (struct place){node->value, p.frame, p.reg}) &&
+               push_work(m, (struct place){node->next, p.frame, p.reg});
+    case GRAMMAR_CALL:
+        return call(m, node, p);
+    case GRAMMAR_END:
         return end_rule(m, level, p.frame);
+    case GRAMMAR_RANGE:
+    case GRAMMAR_SET:
+    case GRAMMAR_TOKEN:
+        return keep(m, level, p);
     default:
-        return keep(m, p);
+        return visit_register(m, node, p);
     }
 }
 
@@ -247,12 +301,12 @@ static bool close_step(struct grammar_matcher *m, struct level *level)
     return true;
 }
 
-static bool takes_byte(const struct grammar_matcher *m, const struct gbnf_node *node,
+static bool takes_byte(const struct grammar_matcher *m, const struct grammar_node *node,
                        unsigned char byte)
 {
-    if (node->kind == GBNF_RANGE)
+    if (node->kind == GRAMMAR_RANGE)
         return byte >= node->low && byte <= node->high;
-    return node->kind == GBNF_SET && (m->g->sets[node->value].bits[byte / 64] >> byte % 64 & 1);
+    return node->kind == GRAMMAR_SET && (m->g->sets[node->value].bits[byte / 64] >> byte % 64 & 1);
 }
 
 /* Every place of `from` that the byte, or with byte < 0 the token, leads on from becomes work. */
@@ -262,11 +316,12 @@ static bool follow(struct grammar_matcher *m, const struct level *from, int byte
 
     for (size_t i = 0; i < from->n; i++) {
         struct place p = m->places[from->first + i];
-        const struct gbnf_node *node = &m->g->nodes[p.node];
-        bool takes = byte >= 0 ? takes_byte(m, node, (unsigned char)byte)
-                               : node->kind == GBNF_TOKEN && (node->value == token) != node->negate;
+        const struct grammar_node *node = &m->g->nodes[p.node];
+        bool takes = byte >= 0
+                         ? takes_byte(m, node, (unsigned char)byte)
+                         : node->kind == GRAMMAR_TOKEN && (node->value == token) != node->negate;
 
-        if (takes && !push_work(m, (struct place){node->next, p.frame}))
+        if (takes && !push_work(m, (struct place){node->next, p.frame, p.reg}))
             return false;
         any = any || takes;
     }
@@ -274,20 +329,55 @@ static bool follow(struct grammar_matcher *m, const struct level *from, int byte
     return any;
 }
 
+static struct level new_level(const struct grammar_matcher *m)
+{
+    return (struct level){.first = m->n_places,
+                          .n_places = m->n_places,
+                          .n_frames = m->n_frames,
+                          .n_edges = m->n_edges,
+                          .n_sets = m->sets.n};
+}
+
+static void cut_to(struct grammar_matcher *m, const struct level *level)
+{
+    m->n_places = level->n_places;
+    m->n_frames = level->n_frames;
+    m->n_edges = level->n_edges;
+    member_sets_cut(&m->sets, level->n_sets);
+}
+
+/* From what the byte led to, in `work`, to the places that wait. */
+static bool fill_level(struct grammar_matcher *m, struct level *level, const struct level *from)
+{
+    level->single = m->n_work == 1;
+    if (level->single) {
+        level->origin = m->work[0];
+        if (from->single && same_place(from->origin, level->origin)) {
+            level->first = from->first;
+            level->n = from->n;
+            level->may_end = from->may_end;
+            level->loops = from->loops;
+            return true;
+        }
+    }
+    if (!close_step(m, level))
+        return false;
+    level->n = m->n_places - level->first;
+    return true;
+}
+
 /* A new level on top, reached by the byte. */
 static bool push_level(struct grammar_matcher *m, int byte, int32_t token, size_t from)
 {
-    struct level level = {.first = m->n_places, .n_frames = m->n_frames, .n_edges = m->n_edges};
+    struct level level = new_level(m);
+
     if (!GROW(m->levels, m->levels_cap, m->n_levels + 1))
         return give_up(m);
     begin_step(m);
-    if (!follow(m, &m->levels[from], byte, token) || !close_step(m, &level)) {
-        m->n_places = level.first;
-        m->n_frames = level.n_frames;
-        m->n_edges = level.n_edges;
+    if (!follow(m, &m->levels[from], byte, token) || !fill_level(m, &level, &m->levels[from])) {
+        cut_to(m, &level);
         return false;
     }
-    level.n = m->n_places - level.first;
     m->levels[m->n_levels++] = level;
     return true;
 }
@@ -349,6 +439,7 @@ static void move_frames(struct grammar_matcher *m, int32_t *to, struct edge *edg
     }
     for (size_t i = 0; i < level->n; i++)
         m->places[level->first + i].frame = moved(to, m->places[level->first + i].frame);
+    level->single = false; /* its origin's frame has another number now */
     m->n_frames = n_frames;
     m->n_edges = n_edges;
 }
@@ -378,11 +469,15 @@ static void settle(struct grammar_matcher *m, size_t first)
     struct level whole = m->levels[first];
 
     whole.n = 0;
+    whole.single = whole.single && first + 1 == m->n_levels;
     for (size_t i = first; i < m->n_levels; i++) {
-        whole.may_end = whole.may_end || m->levels[i].may_end;
-        whole.n += m->levels[i].n;
+        const struct level *level = &m->levels[i];
+
+        memmove(m->places + whole.n, m->places + level->first, level->n * sizeof *m->places);
+        whole.may_end = whole.may_end || level->may_end;
+        whole.loops = whole.loops || level->loops;
+        whole.n += level->n;
     }
-    memmove(m->places, m->places + whole.first, whole.n * sizeof *m->places);
     whole.first = 0;
     m->n_places = whole.n;
     m->levels[0] = whole;
@@ -391,7 +486,7 @@ static void settle(struct grammar_matcher *m, size_t first)
 
 /* ------------------------------------------------------------------ the interface */
 
-struct grammar_matcher *grammar_matcher_create(const struct gbnf *grammar)
+struct grammar_matcher *grammar_matcher_create(const struct grammar *grammar)
 {
     struct grammar_matcher *m = mem_calloc(1, sizeof *m);
     struct level start = {0};
@@ -404,9 +499,10 @@ struct grammar_matcher *grammar_matcher_create(const struct gbnf *grammar)
     m->frame_step = mem_calloc(grammar->n_rules, sizeof *m->frame_step);
     m->levels = mem_calloc(64, sizeof *m->levels);
     m->levels_cap = 64;
-    if (m->frame_of && m->frame_step && m->levels && grow_seen(m)) {
+    if (m->frame_of && m->frame_step && m->levels && grow_seen(m) &&
+        member_sets_start(&m->sets, grammar->n_members)) {
         begin_step(m);
-        if (push_work(m, (struct place){grammar->rules[grammar->root], NO_FRAME}))
+        if (push_work(m, (struct place){grammar->rules[grammar->root], NO_FRAME, 0}))
             close_step(m, &start);
         start.n = m->n_places;
         m->levels[m->n_levels++] = start;
@@ -428,6 +524,7 @@ void grammar_matcher_free(struct grammar_matcher *m)
     mem_free(m->seen);
     mem_free(m->frame_of);
     mem_free(m->frame_step);
+    member_sets_free(&m->sets);
     mem_free(m);
 }
 
@@ -448,7 +545,7 @@ bool grammar_matcher_wants_token(const struct grammar_matcher *m)
     const struct level *text = &m->levels[0];
 
     for (size_t i = 0; i < text->n; i++)
-        if (m->g->nodes[m->places[text->first + i].node].kind == GBNF_TOKEN)
+        if (m->g->nodes[m->places[text->first + i].node].kind == GRAMMAR_TOKEN)
             return true;
     return false;
 }
@@ -458,9 +555,9 @@ bool grammar_matcher_takes_token(const struct grammar_matcher *m, int32_t token)
     const struct level *text = &m->levels[0];
 
     for (size_t i = 0; i < text->n; i++) {
-        const struct gbnf_node *node = &m->g->nodes[m->places[text->first + i].node];
+        const struct grammar_node *node = &m->g->nodes[m->places[text->first + i].node];
 
-        if (node->kind == GBNF_TOKEN && (node->value == token) != node->negate)
+        if (node->kind == GRAMMAR_TOKEN && (node->value == token) != node->negate)
             return true;
     }
     return false;
@@ -478,14 +575,48 @@ bool grammar_matcher_try_push(struct grammar_matcher *m, unsigned char byte)
 
 void grammar_matcher_try_pop(struct grammar_matcher *m, size_t n)
 {
-    const struct level *last = &m->levels[m->n_levels - n];
-
     if (n == 0)
         return;
-    m->n_places = last->first;
-    m->n_frames = last->n_frames;
-    m->n_edges = last->n_edges;
     m->n_levels -= n;
+    cut_to(m, &m->levels[m->n_levels]);
+}
+
+void grammar_matcher_next_bytes(const struct grammar_matcher *m, uint64_t bits[4])
+{
+    const struct level *top = &m->levels[m->n_levels - 1];
+
+    memset(bits, 0, 4 * sizeof *bits);
+    for (size_t i = 0; i < top->n && !m->gave_up; i++) {
+        const struct grammar_node *node = &m->g->nodes[m->places[top->first + i].node];
+
+        for (int k = 0; node->kind == GRAMMAR_SET && k < 4; k++)
+            bits[k] |= m->g->sets[node->value].bits[k];
+        for (unsigned b = node->low; node->kind == GRAMMAR_RANGE && b <= node->high; b++)
+            bits[b / 64] |= UINT64_C(1) << b % 64;
+    }
+}
+
+static bool loops_on(const struct grammar_set *set, int32_t count, const struct grammar_bytes *any)
+{
+    return set->loops && (any->ascii[0] & ~set->bits[0]) == 0 &&
+           (any->ascii[1] & ~set->bits[1]) == 0 && (!any->beyond_ascii || set->beyond_ascii) &&
+           (set->most < 0 || set->most - count >= any->longest);
+}
+
+bool grammar_matcher_takes_all(const struct grammar_matcher *m, const struct grammar_bytes *any)
+{
+    const struct level *top = &m->levels[m->n_levels - 1];
+
+    if (!top->loops || m->gave_up)
+        return false;
+    for (size_t i = 0; i < top->n; i++) {
+        struct place p = m->places[top->first + i];
+        const struct grammar_node *node = &m->g->nodes[p.node];
+
+        if (node->kind == GRAMMAR_SET && loops_on(&m->g->sets[node->value], p.reg, any))
+            return true;
+    }
+    return false;
 }
 
 int64_t grammar_matcher_try_work(const struct grammar_matcher *m)

@@ -1,6 +1,6 @@
 /*
  * grammar_matcher: how far a text follows a grammar, byte by byte, and which bytes and tokens may come
- * next. Knows the compiled grammar (gbnf.h), nothing of a vocabulary.
+ * next. Knows the compiled grammar (grammar.h), nothing of a vocabulary.
  *
  * Where the grammar stands is a set of places: a node, and the frame of the rule it is in. A frame is
  * one call of a rule at one point of the text, whoever called; its callers are edges to the places
@@ -14,12 +14,12 @@
 #ifndef INF_TEXT_CONSTRAINT_GRAMMAR_MATCHER_H
 #define INF_TEXT_CONSTRAINT_GRAMMAR_MATCHER_H
 
-#include "text/constraint/gbnf.h"
+#include "text/constraint/grammar.h"
 
 struct grammar_matcher;
 
 /* grammar: borrowed, must outlive it. NULL: out of memory. */
-struct grammar_matcher *grammar_matcher_create(const struct gbnf *grammar);
+struct grammar_matcher *grammar_matcher_create(const struct grammar *grammar);
 void grammar_matcher_free(struct grammar_matcher *m); /* NULL is ignored */
 
 /* The text so far is a whole one. */
@@ -40,6 +40,18 @@ void grammar_matcher_try_begin(struct grammar_matcher *m);
 bool grammar_matcher_try_push(struct grammar_matcher *m, unsigned char byte);
 void grammar_matcher_try_pop(struct grammar_matcher *m, size_t n);
 int64_t grammar_matcher_try_work(const struct grammar_matcher *m);
+/* The bytes that may come next, of all texts (and not by a token's number). */
+void grammar_matcher_next_bytes(const struct grammar_matcher *m, uint64_t bits[4]);
+
+/* Texts of whole characters. */
+struct grammar_bytes {
+    uint64_t ascii[2];
+    bool beyond_ascii; /* others too */
+    int32_t longest;   /* in bytes */
+};
+
+/* Every text of these bytes may come next. false: perhaps not. */
+bool grammar_matcher_takes_all(const struct grammar_matcher *m, const struct grammar_bytes *any);
 
 /* The text goes on with a token, of these bytes (n may be 0) or by its number. false: it cannot, or
  * the matcher has given up, and takes nothing from then on. Nothing may be pushed. */

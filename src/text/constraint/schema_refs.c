@@ -3,31 +3,50 @@
  */
 #include "text/constraint/schema_refs.h"
 
-#include "core/growing.h"
+#include "core/ascii.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_REFS 64 /* a $ref that is a $ref ... */
-#define MAX_NAME 200
+#define MAX_NAME 1000
 
-/* One part of a pointer, decoded. false: too long, or a ~ that is no escape. */
+static bool read_escape(const char *s, size_t left, char *out)
+{
+    uint32_t code = 0;
+
+    if (left < 3 || !read_hex_digits(s + 1, 2, &code) || code == 0)
+        return false;
+    *out = (char)code;
+    return true;
+}
+
+/* One part of a pointer, decoded. false: too long, or a % or ~ that is no escape. */
 static bool decode(char key[MAX_NAME + 1], const char *part, size_t len)
 {
     size_t n = 0;
+    size_t k = 0;
 
     for (size_t i = 0; i < len; i++, n++) {
         if (n == MAX_NAME)
             return false;
         key[n] = part[i];
-        if (part[i] == '~') {
-            if (++i == len || (part[i] != '0' && part[i] != '1'))
+        if (part[i] == '%') {
+            if (!read_escape(part + i, len - i, &key[n]))
                 return false;
-            key[n] = part[i] == '0' ? '~' : '/';
+            i += 2;
         }
     }
-    key[n] = '\0';
+    for (size_t i = 0; i < n; i++, k++) {
+        key[k] = key[i];
+        if (key[i] == '~') {
+            if (++i == n || (key[i] != '0' && key[i] != '1'))
+                return false;
+            key[k] = key[i] == '0' ? '~' : '/';
+        }
+    }
+    key[k] = '\0';
     return true;
 }
 
@@ -44,12 +63,43 @@ static json_t *descend(json_t *from, const char *part, size_t len)
     return json_array_get(from, strtoul(key, NULL, 10));
 }
 
+/* The schema with that $anchor. Values of const, enum and the like are looked into too: a name in one of
+ * them that is also one of a schema is not worth more. */
+static json_t *find_anchor(json_t *in, const char *name)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_t *found = NULL;
+    const char *anchor = json_string_value(json_object_get(in, "$anchor"));
+
+    if (anchor && strcmp(anchor, name) == 0)
+        return in;
+    json_object_foreach(in, key, value)
+    {
+        if (!found && strcmp(key, "const") != 0 && strcmp(key, "enum") != 0)
+            found = find_anchor(value, name);
+    }
+    for (size_t i = 0; !found && i < json_array_size(in); i++)
+        found = find_anchor(json_array_get(in, i), name);
+    return found;
+}
+
 json_t *schema_resolve(json_t *root, const json_t *ref)
 {
     const char *at = json_string_value(ref);
+    const char *id = json_string_value(json_object_get(root, "$id"));
 
-    if (!at || *at != '#' || strlen(at) != json_string_length(ref))
+    if (!at || strlen(at) != json_string_length(ref))
         return NULL;
+    if (id && strncmp(at, id, strlen(id)) == 0 && *id && !strchr(id, '#')) {
+        at += strlen(id);
+        if (!*at)
+            return root;
+    }
+    if (*at != '#')
+        return NULL;
+    if (at[1] && at[1] != '/')
+        return find_anchor(root, at + 1);
     for (at++; root && *at == '/';) {
         size_t len = strcspn(++at, "/");
 
@@ -69,21 +119,4 @@ json_t *schema_follow(json_t *root, json_t *schema)
         schema = schema_resolve(root, ref);
     }
     return NULL;
-}
-
-size_t schema_list_number(struct schema_list *list, json_t *schema)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (list->items[i] == schema)
-            return i;
-    if (!GROW(list->items, list->cap, list->n + 1))
-        return SIZE_MAX;
-    list->items[list->n] = schema;
-    return list->n++;
-}
-
-void schema_list_free(struct schema_list *list)
-{
-    mem_free(list->items);
-    *list = (struct schema_list){0};
 }
