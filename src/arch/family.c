@@ -9,7 +9,7 @@ const struct family_layer split_layers[] = {
     {"self_attn.q_proj", "attn_q", HEADS_Q},    {"self_attn.k_proj", "attn_k", HEADS_K},
     {"self_attn.v_proj", "attn_v", HEADS_NONE}, {"self_attn.o_proj", "attn_output", HEADS_NONE},
     {"mlp.gate_proj", "ffn_gate", HEADS_NONE},  {"mlp.up_proj", "ffn_up", HEADS_NONE},
-    {"mlp.down_proj", "ffn_down", HEADS_NONE},  {NULL},
+    {"mlp.down_proj", "ffn_down", HEADS_NONE},  {.module = NULL},
 };
 
 /* Behind "<number>.", or NULL; without leading zeros. */

@@ -188,10 +188,12 @@ static void read_sizes(struct blueprint *b, struct config_reader *r, const struc
     read_heads(b, r, d);
 }
 
-/* A head in the file is used whatever tie_word_embeddings says, as by transformers. */
+/* A head in the file is used whatever tie_word_embeddings says, as by transformers. Of a nested model the
+ * key may stand outside of its text part. */
 void keys_head(struct blueprint *b, struct config_reader *r, const struct key_defaults *d)
 {
-    bool tied = config_bool(r, "tie_word_embeddings", d->tied);
+    bool tied = config_bool(r, "tie_word_embeddings", d->tied) ||
+                scan_is_true(scan_member(r->root, "tie_word_embeddings"));
 
     if (!tied || blueprint_has(b, "lm_head.weight") ||
         blueprint_has(b, "language_model.lm_head.weight"))

@@ -5,7 +5,7 @@ static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight blocks[] = {
@@ -29,7 +29,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("mlp.gate_proj.bias", "ffn_gate.bias", SIZE_FF), .when = FEATURE_MLP_BIAS},
     {WEIGHT("mlp.up_proj.bias", "ffn_up.bias", SIZE_FF), .when = FEATURE_MLP_BIAS},
     {WEIGHT("mlp.down_proj.bias", "ffn_down.bias", SIZE_EMBD), .when = FEATURE_MLP_BIAS},
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"llama", "mistral", NULL};

@@ -71,7 +71,7 @@ static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &norm},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 #define ATTENTION .unless = FEATURE_DELTA_NET
@@ -107,7 +107,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
     {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
     {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"qwen3_5_text", "qwen3_5", NULL};
@@ -245,7 +245,7 @@ static const struct family_layer layers[] = {
     {"mlp.gate_proj", "ffn_gate", HEADS_NONE},
     {"mlp.up_proj", "ffn_up", HEADS_NONE},
     {"mlp.down_proj", "ffn_down", HEADS_NONE},
-    {NULL},
+    {.module = NULL},
 };
 
 /* The sizes of a model that is there. */

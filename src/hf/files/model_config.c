@@ -136,7 +136,8 @@ void config_bad(struct config_reader *r, const char *key, const char *why, ...)
 
 struct config_reader config_reader_of(const struct model_config *c, inf_error *err)
 {
-    return (struct config_reader){.object = c->text, .where = "", .code = INF_OK, .err = err};
+    return (struct config_reader){
+        .object = c->text, .root = c->root, .where = "", .code = INF_OK, .err = err};
 }
 
 struct json_span config_value(const struct config_reader *r, const char *key)

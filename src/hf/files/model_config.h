@@ -31,8 +31,9 @@ void model_config_free(struct model_config *c);
 /* The first error stops it: from then on every look gives its `otherwise`, and code says so. */
 struct config_reader {
     struct json_span object;
-    const char *where; /* before a key in messages: "", or "rope_parameters." */
-    int32_t code;      /* INF_OK: none so far */
+    struct json_span root; /* of the whole file; the same, or around it */
+    const char *where;     /* before a key in messages: "", or "rope_parameters." */
+    int32_t code;          /* INF_OK: none so far */
     inf_error *err;
 };
 
