@@ -292,7 +292,7 @@ static void test_model__that_is_none__one_clear_error(void **state)
         {"nobody/nothing", "nobody/nothing is no directory here", INF_ERROR_IO},
         {"a b", "a b is neither a directory nor", INF_ERROR_INVALID_ARGUMENT},
         {FIXTURES "/base.gguf", "is a file", INF_ERROR_INVALID_ARGUMENT},
-        {FIXTURES "/adapter-0", "config.json", INF_ERROR_IO},
+        {FIXTURES "/adapter-0", "is a PEFT adapter", INF_ERROR_INVALID_ARGUMENT},
     };
     inf_request request = greedy("hi", 4, NULL);
 
