@@ -174,14 +174,15 @@ int64_t config_int(struct config_reader *r, const char *key, int64_t otherwise, 
                    int64_t high)
 {
     struct json_span v = config_value(r, key);
+    bool needed = otherwise == CONFIG_NEEDED;
     int64_t value = 0;
 
-    if (r->code != INF_OK || (scan_is_none(v) && otherwise != CONFIG_NEEDED))
-        return otherwise;
+    if (r->code != INF_OK || (scan_is_none(v) && !needed))
+        return needed ? low : otherwise;
     if (scan_is_none(v) || !whole(v, &value) || value < low || value > high) {
         config_bad(r, key, "it must be a whole number from %lld to %lld", (long long)low,
                    (long long)high);
-        return otherwise;
+        return needed ? low : otherwise;
     }
     return value;
 }

@@ -45,7 +45,7 @@ bool config_has(const struct config_reader *r, const char *key);
 bool config_is_null(const struct config_reader *r, const char *key); /* there, and null */
 struct json_span config_value(const struct config_reader *r, const char *key);
 
-/* `otherwise` for a key that is absent or null; CONFIG_NEEDED: that is an error. */
+/* `otherwise` for a key that is absent or null; CONFIG_NEEDED: that is an error, and low stands for it. */
 #define CONFIG_NEEDED INT64_MIN
 int64_t config_int(struct config_reader *r, const char *key, int64_t otherwise, int64_t low,
                    int64_t high);
