@@ -995,6 +995,9 @@ static void test_json_schema__what_is_no_schema__is_refused(void **state)
     assert_refuses("", "not JSON");
     assert_refuses("[]", "a schema (an object");
     assert_refuses("{\"type\":\"objekt\"}", "type is none of");
+    assert_refuses("{\"type\":\" object\"}", "type is none of");
+    assert_refuses("{\"type\":\"array string\"}", "type is none of");
+    assert_refuses("{\"type\":\"null\\u0000\"}", "type is none of");
     assert_refuses("{\"type\":5}", "type must be a text");
     assert_refuses("{\"type\":[]}", "type must not be an empty list");
     assert_refuses("{\"type\":[\"null\",\"null\"]}", "the same type twice");

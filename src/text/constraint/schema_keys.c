@@ -181,11 +181,13 @@ static bool is_map(const json_t *value, bool schemas, bool names)
 
 static bool is_type(const json_t *value)
 {
-    static const char types[] = " object array string integer number boolean null ";
-    const char *name = json_string_value(value);
-    const char *found = name && *name ? strstr(types, name) : NULL;
+    static const char *const types[] = {"object", "array",   "string", "integer",
+                                        "number", "boolean", "null"};
 
-    return found && found[-1] == ' ' && found[strlen(name)] == ' ';
+    for (size_t i = 0; i < sizeof types / sizeof *types && is_plain_text(value); i++)
+        if (strcmp(types[i], json_string_value(value)) == 0)
+            return true;
+    return false;
 }
 
 static const char *type_fault(const json_t *value)
