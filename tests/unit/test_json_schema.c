@@ -250,6 +250,11 @@ static void test_json_schema__fixed_values__obey_everything_beside_them(void **s
     assert_leaves(schema, "[1]");
     assert_leaves(schema, "{\"x\":1}");
     assert_takes("{\"const\":1,\"enum\":[1,2]}", "1");
+    assert_takes("{\"format\":\"date\",\"enum\":[\"2024-01-31\"]}", "\"2024-01-31\"");
+    /* for a reader to whom a format is an annotation both of them take it */
+    assert_refuses("{\"oneOf\":[{\"enum\":[\"a\"]},{\"type\":\"string\",\"format\":\"date\"}],"
+                   "\"const\":\"a\"}",
+                   "whether its fixed values obey");
 }
 
 static void test_json_schema__not__denies_values_types_and_keywords(void **state)

@@ -145,7 +145,10 @@ static verdict judge_text(struct judge *j, const json_t *schema, enum schema_key
     if (!format)
         return SCHEMA_UNSURE;
     so = matches(j, schema, format->pattern, value);
-    return format->not_this ? both(so, opposite(matches(j, schema, format->not_this, value))) : so;
+    if (format->not_this)
+        so = both(so, opposite(matches(j, schema, format->not_this, value)));
+    /* For many readers a format is only an annotation, and ours are narrow: what is not of it may obey. */
+    return so == SCHEMA_OBEYS ? so : SCHEMA_UNSURE;
 }
 
 /* ------------------------------------------------------------------ arrays */
