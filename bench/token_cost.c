@@ -108,7 +108,7 @@ static void destroy(void *impl)
 static int32_t generate(void *impl, inf_op *op, inf_error *err)
 {
     struct sequence *sequence = NULL;
-    int32_t code = free_sequence(&sequence, op, &tokenizer, "\1\1\1\1", TOKENS, NULL, NULL, err);
+    int32_t code = free_sequence(&sequence, op, &tokenizer, "\1\1\1\1", TOKENS, NULL, err);
 
     (void)impl;
     if (code == INF_OK)

@@ -10,6 +10,10 @@ then give what the merged GGUF gives.
     pip install -r scripts/requirements-parity.txt
     LLAMA_CPP_DIR=path/to/llama.cpp python scripts/make_parity_models.py [--only ARCH]...
 
+one-layer/combined holds what PEFT makes of two of that model's adapters with add_weighted_adapter
+("cat": one adapter of the ranks of both), and what it computes with it. `--only combined` makes it
+alone, from the base.gguf and the adapters that are there; it needs no llama.cpp.
+
 LLAMA_CPP_DIR (or --llama-cpp) is a llama.cpp source tree with its conversion/ folder, the same
 release that llama-cpp-python carries. The script runs both GGUF files through llama.cpp (f32 KV
 cache, flash attention off), compares with transformers, prints the differences and fails when
@@ -28,6 +32,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
+import peft
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -161,6 +166,7 @@ ONE_LAYER_ADAPTERS = [
     {"r": 8, "lora_alpha": 8, "target_modules": ["v_proj", "o_proj"], "use_rslora": True},
 ]
 GREEDY_TOKENS = 16
+COMBINED = [["adapter-1", 0.5], ["adapter-3", 1.5]]
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
     "message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
@@ -384,7 +390,6 @@ def llama_cpp_logits(path, tokens):
 
 def versions():
     import llama_cpp
-    import peft
     return {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__,
             "peft": peft.__version__, "llama_cpp_python": llama_cpp.__version__}
 
@@ -482,6 +487,32 @@ def make_one_layer(out, converter):
     return found
 
 
+def make_combined(out):
+    """Two adapters of the stress model as PEFT combines them, and what that computes."""
+    folder = out / "one-layer"
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file="base.gguf", dtype=torch.float32, attn_implementation="eager").eval()
+    wrapped = PeftModel.from_pretrained(model, folder / COMBINED[0][0], adapter_name=COMBINED[0][0])
+    for name, _ in COMBINED[1:]:
+        wrapped.load_adapter(folder / name, adapter_name=name)
+    tokens = json.loads((folder / "reference.json").read_text(encoding="utf-8"))["tokens"]
+    wrapped.add_weighted_adapter([name for name, _ in COMBINED], [scale for _, scale in COMBINED],
+                                 "combined", combination_type="cat")
+    wrapped.set_adapter("combined")
+    logits = last_logits(wrapped, tokens)
+    texts, margin = greedy(wrapped, tokens, GREEDY_TOKENS)
+    shutil.rmtree(folder / "combined", ignore_errors=True)
+    wrapped.save_pretrained(folder, selected_adapters=["combined"], save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+    tidy_adapter(folder / "combined", "tiny-random-one-layer")
+    write_reference(folder / "combined", {
+        "adapters": COMBINED, "tokens": tokens, "logits": rounded(logits), "greedy": texts,
+        "smallest_margin_in_standard_deviations": round(margin, 4),
+        "versions": {"torch": torch.__version__.split("+")[0],
+                     "transformers": transformers.__version__, "peft": peft.__version__}})
+    return margin
+
+
 def size_of(folder):
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -491,13 +522,16 @@ def main():
     parser.add_argument("--llama-cpp", type=Path, default=os.environ.get("LLAMA_CPP_DIR"),
                         help="llama.cpp source tree (default: $LLAMA_CPP_DIR)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
-    parser.add_argument("--only", action="append", choices=[*SPECS, "one-layer"])
+    parser.add_argument("--only", action="append", choices=[*SPECS, "one-layer", "combined"])
     args = parser.parse_args()
-    if not args.llama_cpp or not (Path(args.llama_cpp) / "conversion").is_dir():
-        sys.exit("set LLAMA_CPP_DIR (or --llama-cpp) to a llama.cpp tree with conversion/ in it")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(2)
+    if args.only == ["combined"]:
+        print(f"combined   margin {make_combined(args.out):.3f}")
+        return 0
+    if not args.llama_cpp or not (Path(args.llama_cpp) / "conversion").is_dir():
+        sys.exit("set LLAMA_CPP_DIR (or --llama-cpp) to a llama.cpp tree with conversion/ in it")
     converter = Converter(Path(args.llama_cpp).resolve())
     failed = []
     print(f"{'':10} {'base':>9} {'merged':>9} {'effect':>8}  bytes   (max |delta logit|)")
@@ -517,6 +551,7 @@ def main():
               f"{size_of(args.out / 'one-layer')}  margin {found['margin']:.3f}")
         if found["base"] > TOLERANCE_OTHERS:
             failed.append("one-layer")
+        print(f"combined   margin {make_combined(args.out):.3f}")
     if failed:
         sys.exit(f"llama.cpp and transformers disagree, or the adapter does nothing: {failed}")
     return 0

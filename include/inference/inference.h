@@ -359,7 +359,7 @@ enum inf_flash_attention {
 enum inf_adapter_execution {
     INF_ADAPTERS_AUTO = 0,   /* shared decode where the weights are in host memory, else native */
     INF_ADAPTERS_SHARED = 1, /* all adapters and scales in one decode; weights in host memory */
-    INF_ADAPTERS_NATIVE = 2  /* the backend's own adapters: one decode a (generation, scale) */
+    INF_ADAPTERS_NATIVE = 2  /* the backend's own adapters: one decode for those with the same */
 };
 
 enum inf_adapter_overflow {
@@ -545,8 +545,8 @@ typedef struct inf_request {
     inf_text template_variables; /* a JSON object of further template variables; with messages */
     inf_text model;      /* servers: sent as is; in process: ignored, as the reference says */
     inf_text adapter_id; /* absent or "": the base model. Short form of one in `adapters` */
-    const inf_request_adapter *adapters; /* n_adapters: their deltas add up. Not with adapter_id;
-                                            more than one is UNSUPPORTED where the backend cannot */
+    const inf_request_adapter *adapters; /* n_adapters, 64 at most: their deltas add up. Not with
+                                            adapter_id; more than one is UNSUPPORTED by servers */
     size_t n_adapters;
     inf_text system_prompt;           /* with messages it comes first */
     inf_maybe_i32 max_tokens;         /* unset: 4096; set, 0 or less is INVALID_ARGUMENT */

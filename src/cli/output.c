@@ -207,15 +207,28 @@ static json_t *logprobs_to_json(const inf_result *r)
     return list;
 }
 
+/* The shortest decimal that means this float: as it was written, most likely. */
+static json_t *scale_to_json(float value)
+{
+    char text[32];
+
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    return json_real(strtod(text, NULL));
+}
+
 static json_t *adapters_to_json(const inf_result *r)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < r->n_adapters; i++)
         json_array_append_new(list,
-                              json_pack("{s:o, s:I, s:f}", "id", text_to_json(r->adapters[i].id),
+                              json_pack("{s:o, s:I, s:o}", "id", text_to_json(r->adapters[i].id),
                                         "generation", (json_int_t)r->adapters[i].generation,
-                                        "scale", (double)r->adapters[i].scale));
+                                        "scale", scale_to_json(r->adapters[i].scale)));
     return list;
 }
 

@@ -339,6 +339,17 @@ const struct adapter *registry_pin(struct registry *r, const char *id, size_t id
     return pinned;
 }
 
+const struct adapter *registry_pin_again(struct registry *r, const struct adapter *adapter)
+{
+    struct generation *g = (struct generation *)(uintptr_t)adapter;
+
+    pthread_mutex_lock(&r->lock);
+    g->pins++;
+    r->pins++;
+    pthread_mutex_unlock(&r->lock);
+    return adapter;
+}
+
 void registry_unpin(struct registry *r, const struct adapter *adapter)
 {
     struct generation *g = (struct generation *)(uintptr_t)adapter;

@@ -46,6 +46,8 @@ int32_t registry_put(struct registry *r, const char *id, void *payload, size_t b
 
 /* Pins the newest generation of id; NULL when there is none. registry_unpin(NULL) is ignored. */
 const struct adapter *registry_pin(struct registry *r, const char *id, size_t id_len);
+/* Another pin on what is pinned. */
+const struct adapter *registry_pin_again(struct registry *r, const struct adapter *adapter);
 void registry_unpin(struct registry *r, const struct adapter *adapter);
 
 /*

@@ -297,11 +297,6 @@ static int32_t decode_shared(struct llama_engine *e, const struct engine_row *ro
     return code;
 }
 
-static bool same_adapter(const struct engine_row *a, const struct engine_row *b)
-{
-    return a->adapter == b->adapter && (!a->adapter || a->scale == b->scale);
-}
-
 static int32_t decode_native(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows,
                              int32_t n_tokens, inf_error *err)
 {
@@ -310,10 +305,10 @@ static int32_t decode_native(struct llama_engine *e, const struct engine_row *ro
 
     for (int32_t first = 0; first < n_rows && code == INF_OK; first += n) {
         n = 1;
-        while (first + n < n_rows && same_adapter(&rows[first], &rows[first + n]))
+        while (first + n < n_rows &&
+               adapter_set_equal(rows[first].adapters, rows[first + n].adapters))
             n++;
-        code = native_adapters_use(e->native, e->context, rows[first].adapter, rows[first].scale,
-                                   err);
+        code = native_adapters_use(e->native, e->context, rows[first].adapters, err);
         if (code != INF_OK)
             break;
         fill_batch(e, rows + first, n, n_tokens);
@@ -405,8 +400,7 @@ static const float *engine_logits(void *engine, int32_t row)
 static int32_t create_adapters(struct llama_engine *e, inf_error *err)
 {
     if (!e->source.native_adapters)
-        return lora_operator_create(&e->operators, e->source.base->file, e->pool,
-                                    e->options.max_slots, err);
+        return lora_operator_create(&e->operators, e->source.base->file, e->pool, err);
     e->native = native_adapters_create(e->source.model, e->source.base);
     e->logits = mem_alloc((size_t)e->options.max_slots * (size_t)e->n_vocab * sizeof *e->logits);
     return e->native && e->logits ? INF_OK : error_no_memory(err);

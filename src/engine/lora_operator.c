@@ -12,7 +12,7 @@
  */
 #include "engine/lora_operator.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
 #include "engine/cpu_operators.h"
 #include "lora/kernels.h"
 
@@ -20,19 +20,23 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Consecutive rows of the graph under one adapter. */
+/* Consecutive rows of the graph under an adapter; a row under several is in as many segments, in their
+ * order. */
 struct segment {
     int32_t first, n;
     const struct llamacpp_adapter *adapter;
     float scale;
-    size_t shrunk; /* where A x of its rows lies in the scratch */
+    size_t shrunk; /* where A x of its rows lies in the scratch, with room for the largest rank */
 };
 
 /* All segments of rows that have adapters: of the graph's tokens, or of those with logits. */
 struct segments {
-    struct segment *list; /* (max_rows) */
-    int32_t n, n_rows;    /* rows without adapters count */
-    size_t shrunk;        /* floats of scratch, all ranks as large as the adapter's largest */
+    struct segment *list;
+    size_t capacity;
+    int32_t n, n_rows;              /* rows without adapters count */
+    const struct adapter_set *last; /* the last row's, while they are gathered */
+    int32_t *of_last;               /* and its segments */
+    size_t of_last_capacity;
 };
 
 /* Free, while tensor is NULL; then its index is UNKNOWN for a moment. */
@@ -180,16 +184,61 @@ static int32_t clamp(int64_t value, int32_t most)
 
 #define RANKS_AT_ONCE 4
 
-/* A single row's ranks are shared out. */
-static void shrink_row(const struct lora_module *m, const struct segment *s,
-                       const struct lora_rows *x, const struct lora_rows *h,
+static int32_t rank_steps(const struct lora_module *m)
+{
+    return (m->rank + RANKS_AT_ONCE - 1) / RANKS_AT_ONCE;
+}
+
+static int32_t min_i32(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A single row's ranks are shared out, of all its adapters together. */
+static void shrink_row(const struct lora_operator *o, const struct delta *d, int32_t steps,
                        const struct cpu_thread *t)
 {
-    int32_t first = share(m->rank, RANKS_AT_ONCE, t->index, t->n);
-    int32_t end = share(m->rank, RANKS_AT_ONCE, t->index + 1, t->n);
+    int32_t begin = share(steps, 1, t->index, t->n);
+    int32_t end = share(steps, 1, t->index + 1, t->n);
+    int32_t before = 0;
 
-    if (first < end)
-        lora_shrink(m, s->scale, x, first, end - first, h);
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct segment *s = &d->segments->list[i];
+        const struct lora_module *m = module_of(d, s);
+        struct lora_rows x = rows_of(&d->x, s);
+        struct lora_rows h;
+        int32_t first = 0;
+        int32_t last = 0;
+
+        if (!m)
+            continue;
+        h = shrunk_rows(o, s, m);
+        first = clamp(begin - before, rank_steps(m)) * RANKS_AT_ONCE;
+        last = min_i32(clamp(end - before, rank_steps(m)) * RANKS_AT_ONCE, m->rank);
+        before += rank_steps(m);
+        if (first < last)
+            lora_shrink(m, s->scale, &x, first, last - first, &h);
+    }
+}
+
+/* The steps of a single row's ranks; 0 when more rows than one have work here. */
+static int32_t steps_of_one_row(const struct delta *d)
+{
+    const struct segment *row = NULL;
+    int32_t steps = 0;
+
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct segment *s = &d->segments->list[i];
+        const struct lora_module *m = module_of(d, s);
+
+        if (!m)
+            continue;
+        if (s->n > 1 || (row && row->first != s->first))
+            return 0;
+        row = s;
+        steps += rank_steps(m);
+    }
+    return steps;
 }
 
 static int64_t work_of(const struct delta *d, const struct segment *s)
@@ -206,7 +255,12 @@ static void shrink(const struct lora_operator *o, const struct delta *d, const s
     int64_t before = 0;
     int64_t first = 0;
     int64_t end = 0;
+    int32_t steps = steps_of_one_row(d);
 
+    if (steps > 0) {
+        shrink_row(o, d, steps, t);
+        return;
+    }
     for (int32_t i = 0; i < d->segments->n; i++)
         total += work_of(d, &d->segments->list[i]);
     first = total * t->index / t->n;
@@ -222,10 +276,6 @@ static void shrink(const struct lora_operator *o, const struct delta *d, const s
         if (!m)
             continue;
         h = shrunk_rows(o, s, m);
-        if (total == m->rank) {
-            shrink_row(m, s, &x, &h, t);
-            return;
-        }
         /* A row is that thread's in whose part its first rank lies. */
         row = clamp((first - before + m->rank - 1) / m->rank, s->n);
         last = clamp((end - before + m->rank - 1) / m->rank, s->n);
@@ -335,22 +385,43 @@ static bool reserve_scratch(struct lora_operator *o, size_t n)
     return true;
 }
 
-/* The next `count` rows of the graph are this row's. */
-static void add_run(struct segments *s, const struct engine_row *row, int32_t count)
+/* The next `count` rows of the graph are this row's. Adapters with which the row before begins too go
+ * on in its segments, so that what many requests have in common is computed for all at once; a row's
+ * segments stay in the order of its adapters, in which their deltas are added. */
+static bool add_run(struct segments *s, const struct engine_row *row, int32_t count)
 {
-    const struct llamacpp_adapter *adapter = row->adapter ? row->adapter->payload : NULL;
-    struct segment *last = s->n ? &s->list[s->n - 1] : NULL;
-    int32_t first = s->n_rows;
+    const struct adapter_set *set = row->adapters;
+    int32_t n = adapter_set_size(set);
+    int32_t common = adapter_set_common(s->last, set);
 
+    if (count == 0)
+        return true;
+    if (n > 0 && (!GROW(s->list, s->capacity, (size_t)(s->n + n - common)) ||
+                  !GROW(s->of_last, s->of_last_capacity, (size_t)n)))
+        return false;
+    for (int32_t i = 0; i < common; i++)
+        s->list[s->of_last[i]].n += count;
+    for (int32_t i = common; i < n; i++) {
+        const struct scaled_adapter *a = &set->list[i];
+
+        s->of_last[i] = s->n;
+        s->list[s->n++] = (struct segment){s->n_rows, count, a->adapter->payload, a->scale, 0};
+    }
     s->n_rows += count;
-    if (!adapter || count == 0)
-        return;
-    if (last && last->adapter == adapter && last->scale == row->scale &&
-        last->first + last->n == first)
-        last->n += count;
-    else
-        s->list[s->n++] = (struct segment){first, count, adapter, row->scale, s->shrunk};
-    s->shrunk += (size_t)count * (size_t)adapter->weights->max_rank;
+    s->last = set;
+    return true;
+}
+
+/* Gives each segment its place in the scratch. Returns the floats that all take. */
+static size_t lay_out(struct segments *s)
+{
+    size_t n = 0;
+
+    for (int32_t i = 0; i < s->n; i++) {
+        s->list[i].shrunk = n;
+        n += (size_t)s->list[i].n * (size_t)s->list[i].adapter->weights->max_rank;
+    }
+    return n;
 }
 
 static void touch(struct lora_operator *o, const struct llamacpp_adapter *a)
@@ -363,7 +434,7 @@ static void touch(struct lora_operator *o, const struct llamacpp_adapter *a)
 static void clear(struct segments *s)
 {
     s->n = s->n_rows = 0;
-    s->shrunk = 0;
+    s->last = NULL;
 }
 
 int32_t lora_operator_begin(struct lora_operator *o, const struct engine_row *rows, int32_t n_rows,
@@ -373,13 +444,14 @@ int32_t lora_operator_begin(struct lora_operator *o, const struct engine_row *ro
     clear(&o->by_output);
     o->any = false;
     atomic_store(&o->failed, false);
-    for (int32_t i = 0; i < n_rows; i++) {
-        add_run(&o->by_token, &rows[i], n_tokens);
-        add_run(&o->by_output, &rows[i], rows[i].want_logits);
-    }
+    for (int32_t i = 0; i < n_rows; i++)
+        if (!add_run(&o->by_token, &rows[i], n_tokens) ||
+            !add_run(&o->by_output, &rows[i], rows[i].want_logits))
+            return error_no_memory(err);
     if (!o->by_token.n)
         return INF_OK;
-    if (!reserve_scratch(o, o->by_token.shrunk))
+    lay_out(&o->by_output); /* never more than by_token takes */
+    if (!reserve_scratch(o, lay_out(&o->by_token)))
         return error_no_memory(err);
     memset(o->touched, 0, o->n_tensors * sizeof *o->touched);
     for (int32_t i = 0; i < o->by_token.n; i++)
@@ -396,7 +468,7 @@ bool lora_operator_end(struct lora_operator *o)
 /* ------------------------------------------------------------------ life */
 
 int32_t lora_operator_create(struct lora_operator **out, const struct gguf_file *base,
-                             struct ggml_threadpool *pool, int32_t max_rows, inf_error *err)
+                             struct ggml_threadpool *pool, inf_error *err)
 {
     struct lora_operator *o = mem_calloc(1, sizeof *o);
     int32_t code = INF_OK;
@@ -410,10 +482,8 @@ int32_t lora_operator_create(struct lora_operator **out, const struct gguf_file 
     while (o->table_size < o->n_tensors * 2)
         o->table_size *= 2;
     o->table = mem_calloc(o->table_size, sizeof *o->table);
-    o->by_token.list = mem_calloc((size_t)max_rows, sizeof *o->by_token.list);
-    o->by_output.list = mem_calloc((size_t)max_rows, sizeof *o->by_output.list);
     o->touched = mem_calloc(o->n_tensors + 1, sizeof *o->touched);
-    if (!o->table || !o->by_token.list || !o->by_output.list || !o->touched)
+    if (!o->table || !o->touched)
         code = error_no_memory(err);
     for (size_t i = 0; code == INF_OK && i < o->table_size; i++)
         atomic_init(&o->table[i].index, UNKNOWN);
@@ -434,7 +504,9 @@ void lora_operator_free(struct lora_operator *o)
     cpu_operators_close(o->place);
     mem_free(o->table);
     mem_free(o->by_token.list);
+    mem_free(o->by_token.of_last);
     mem_free(o->by_output.list);
+    mem_free(o->by_output.of_last);
     mem_free(o->touched);
     mem_free(o->scratch);
     mem_free(o);

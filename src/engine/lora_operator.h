@@ -1,11 +1,12 @@
 /*
- * lora_operator: every row of a llama.cpp decode under its own adapter.
+ * lora_operator: every row of a llama.cpp decode under its own adapters.
  *
  * An operator among ggml's threads (cpu_operators): the matmuls whose weight an adapter in the call
- * changes are computed by ggml, and their rows get s·B(Ax) of their own adapter added, in place, before
- * anything reads them. The graph never changes with the adapters, so nothing is reserved again, and
+ * changes are computed by ggml, and their rows get s·B(Ax) of each of their own adapters added, in place,
+ * before anything reads them. The graph never changes with the adapters, so nothing is reserved again, and
  * adapters that are registered but not in the call cost nothing.
- * A row's result depends neither on its neighbours nor on the number of threads.
+ * A row's result depends neither on its neighbours nor on the number of threads, but on the order of its
+ * adapters, in its last bits.
  * Only for weights and results in host memory.
  *
  * Threads: begin and end on the thread that decodes; in between all threads of the pool read what
@@ -37,10 +38,10 @@ struct lora_operator;
 
 /* base: the model's own file, which must outlive it; pool: whose graphs it works in. NO_MEMORY. */
 int32_t lora_operator_create(struct lora_operator **out, const struct gguf_file *base,
-                             struct ggml_threadpool *pool, int32_t max_rows, inf_error *err);
+                             struct ggml_threadpool *pool, inf_error *err);
 void lora_operator_free(struct lora_operator *o); /* NULL is ignored; with nobody decoding */
 
-/* Says which adapter each row of the next decode has. Rows are in the order of the batch, n_tokens
+/* Says which adapters each row of the next decode has. Rows are in the order of the batch, n_tokens
  * tokens each. NO_MEMORY: it must not be decoded. */
 int32_t lora_operator_begin(struct lora_operator *o, const struct engine_row *rows, int32_t n_rows,
                             int32_t n_tokens, inf_error *err);

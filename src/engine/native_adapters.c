@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define MAX_ALIVE 4
-
 struct alive {
     uint64_t generation; /* 0: empty */
     struct llama_adapter_lora *lora;
@@ -22,11 +20,10 @@ struct alive {
 struct native_adapters {
     struct llama_model *model;
     const struct gguf_model *base;
-    struct alive alive[MAX_ALIVE];
+    struct alive alive[NATIVE_ADAPTERS];
     uint64_t clock;
-    struct llama_context *context; /* where the two below are set */
-    uint64_t generation;
-    float scale;
+    struct llama_context *context; /* where the adapters are set */
+    struct adapter_set *set;
 };
 
 struct native_adapters *native_adapters_create(struct llama_model *model,
@@ -45,9 +42,10 @@ void native_adapters_free(struct native_adapters *n)
 {
     if (!n)
         return;
-    for (int i = 0; i < MAX_ALIVE; i++)
+    for (int i = 0; i < NATIVE_ADAPTERS; i++)
         if (n->alive[i].lora)
             llama_adapter_lora_free(n->alive[i].lora);
+    adapter_set_unref(n->set);
     mem_free(n);
 }
 
@@ -89,13 +87,13 @@ static struct alive *make_place(struct native_adapters *n)
 {
     struct alive *place = &n->alive[0];
 
-    for (int i = 1; i < MAX_ALIVE; i++)
+    for (int i = 1; i < NATIVE_ADAPTERS; i++)
         if (n->alive[i].used < place->used)
             place = &n->alive[i];
     if (place->lora) {
         if (n->context) { /* it may be the one that is set */
             llama_set_adapters_lora(n->context, NULL, 0, NULL);
-            n->generation = 0;
+            n->context = NULL;
         }
         llama_adapter_lora_free(place->lora);
         *place = (struct alive){0};
@@ -109,7 +107,7 @@ static int32_t find(struct native_adapters *n, const struct adapter *adapter,
     struct alive *place = NULL;
     int32_t code = INF_OK;
 
-    for (int i = 0; i < MAX_ALIVE; i++)
+    for (int i = 0; i < NATIVE_ADAPTERS; i++)
         if (n->alive[i].lora && n->alive[i].generation == adapter->generation)
             place = &n->alive[i];
     if (!place) {
@@ -124,25 +122,63 @@ static int32_t find(struct native_adapters *n, const struct adapter *adapter,
     return INF_OK;
 }
 
-int32_t native_adapters_use(struct native_adapters *n, struct llama_context *ctx,
-                            const struct adapter *adapter, float scale, inf_error *err)
+/* One that is named twice has both scales. Returns how many there are. */
+static size_t add(struct llama_adapter_lora **loras, float *scales, size_t n,
+                  struct llama_adapter_lora *lora, float scale)
 {
-    uint64_t generation = adapter ? adapter->generation : 0;
-    struct llama_adapter_lora *lora = NULL;
-    int32_t code = INF_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (loras[i] == lora) {
+            scales[i] += scale;
+            return n;
+        }
+    }
+    loras[n] = lora;
+    scales[n] = scale;
+    return n + 1;
+}
 
-    if (n->context == ctx && n->generation == generation && (!adapter || n->scale == scale))
+static int32_t count_different(const struct adapter_set *s)
+{
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < adapter_set_size(s); i++) {
+        int32_t k = 0;
+
+        while (s->list[k].generation != s->list[i].generation)
+            k++;
+        n += k == i;
+    }
+    return n;
+}
+
+int32_t native_adapters_use(struct native_adapters *n, struct llama_context *ctx,
+                            struct adapter_set *adapters, inf_error *err)
+{
+    struct llama_adapter_lora *loras[NATIVE_ADAPTERS];
+    float scales[NATIVE_ADAPTERS];
+    size_t count = 0;
+
+    if (n->context == ctx && adapter_set_equal(n->set, adapters))
         return INF_OK;
-    if (adapter) {
-        code = find(n, adapter, &lora, err);
+    if (count_different(adapters) > NATIVE_ADAPTERS)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "adapters: native execution takes %d different ones a request, and %d are "
+                         "given",
+                         NATIVE_ADAPTERS, count_different(adapters));
+    /* None of them makes room for another: they are as many as there are places at most. */
+    for (int32_t i = 0; i < adapter_set_size(adapters); i++) {
+        struct llama_adapter_lora *lora = NULL;
+        int32_t code = find(n, adapters->list[i].adapter, &lora, err);
+
         if (code != INF_OK)
             return code;
+        count = add(loras, scales, count, lora, adapters->list[i].scale);
     }
-    if (llama_set_adapters_lora(ctx, adapter ? &lora : NULL, adapter ? 1 : 0,
-                                adapter ? &scale : NULL) != 0)
+    if (llama_set_adapters_lora(ctx, loras, count, scales) != 0)
         return error_set(err, INF_ERROR_BACKEND, "llama.cpp refuses to set an adapter");
+    adapter_set_ref(adapters);
+    adapter_set_unref(n->set);
+    n->set = adapters;
     n->context = ctx;
-    n->generation = generation;
-    n->scale = scale;
     return INF_OK;
 }

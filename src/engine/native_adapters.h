@@ -8,8 +8,8 @@
 #ifndef INF_ENGINE_NATIVE_ADAPTERS_H
 #define INF_ENGINE_NATIVE_ADAPTERS_H
 
-#include "core/registry.h"
 #include "gguf/model.h"
+#include "local/adapter_set.h"
 
 #include <llama.h>
 
@@ -20,9 +20,11 @@ struct native_adapters *native_adapters_create(struct llama_model *model,
                                                const struct gguf_model *base);
 void native_adapters_free(struct native_adapters *n);
 
-/* Makes `adapter` at `scale` (NULL: none) the one that ctx decodes with. */
+/* Makes these the adapters that ctx decodes with, and keeps a reference to them. UNSUPPORTED for more
+ * than NATIVE_ADAPTERS different ones. */
+#define NATIVE_ADAPTERS 8
 int32_t native_adapters_use(struct native_adapters *n, struct llama_context *ctx,
-                            const struct adapter *adapter, float scale, inf_error *err);
+                            struct adapter_set *adapters, inf_error *err);
 /* Before the context is freed and another made. */
 void native_adapters_forget_context(struct native_adapters *n);
 

@@ -9,18 +9,17 @@
 #define INF_LOCAL_ENGINE_H
 
 #include "core/error.h"
-#include "core/registry.h"
+#include "local/adapter_set.h"
 
 #include <stdatomic.h>
 
 /* The tokens of one slot in a decode call. */
 struct engine_row {
     int32_t slot;
-    int32_t position;              /* of tokens[0]: how many tokens the slot holds */
-    const int32_t *tokens;         /* (n_tokens of the call) */
-    const struct adapter *adapter; /* pinned; NULL: base */
-    float scale;                   /* multiplies the adapter's own */
-    bool want_logits;              /* of the last token */
+    int32_t position;             /* of tokens[0]: how many tokens the slot holds */
+    const int32_t *tokens;        /* (n_tokens of the call) */
+    struct adapter_set *adapters; /* pinned; their deltas add up */
+    bool want_logits;             /* of the last token */
 };
 
 struct engine_limits {

@@ -1,6 +1,6 @@
 /*
  * generate: a request of the in-process provider, from the public call to the scheduler: pin the
- * adapter, load the model if need be, render and tokenize the prompt, make the sampler.
+ * adapters, load the model if need be, render and tokenize the prompt, make the sampler.
  */
 #include "core/clock.h"
 #include "core/memory.h"
@@ -13,8 +13,8 @@
 
 struct generate {
     struct preparation base;
-    const struct adapter *adapter; /* pinned, or NULL */
-    bool counted;                  /* in the provider's in_flight */
+    struct adapter_set *adapters; /* pinned */
+    bool counted;                 /* in the provider's in_flight */
 };
 
 /* ------------------------------------------------------------------ the prompt */
@@ -185,25 +185,55 @@ static int32_t check_stop_ids(const struct instance *i, const inf_request *r, in
 
 /* ------------------------------------------------------------------ the hand-over */
 
+/* Several: one block, the ids behind the list. */
+static int32_t list_adapters(struct op_output *o, const struct adapter_set *s, inf_error *err)
+{
+    size_t n = (size_t)s->n;
+    size_t size = n * sizeof *o->adapters;
+    char *text = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        size += strlen(s->list[i].adapter->id) + 1;
+    o->adapters = mem_alloc(size);
+    if (!o->adapters)
+        return error_no_memory(err);
+    o->n_adapters = n;
+    text = (char *)(o->adapters + n);
+    for (size_t i = 0; i < n; i++) {
+        const struct scaled_adapter *a = &s->list[i];
+        size_t len = strlen(a->adapter->id);
+
+        memcpy(text, a->adapter->id, len + 1);
+        o->adapters[i] = (inf_result_adapter){
+            .id = {text, len}, .generation = a->generation, .scale = a->scale};
+        text += len + 1;
+    }
+    return INF_OK;
+}
+
 static int32_t name_output(const struct generate *g, inf_error *err)
 {
     struct op_output *o = op_output(g->base.op);
 
     o->model = mem_strdup(g->base.provider->path);
-    if (g->adapter) {
-        o->adapter_id = mem_strdup(g->adapter->id);
-        o->adapter_generation = g->adapter->generation;
+    if (!o->model)
+        return error_no_memory(err);
+    if (adapter_set_size(g->adapters) > 1)
+        return list_adapters(o, g->adapters, err);
+    if (g->adapters) {
+        o->adapter_id = mem_strdup(g->adapters->list[0].adapter->id);
+        o->adapter_generation = g->adapters->list[0].generation;
     }
-    return o->model && (!g->adapter || o->adapter_id) ? INF_OK : error_no_memory(err);
+    return !g->adapters || o->adapter_id ? INF_OK : error_no_memory(err);
 }
 
-/* The sequence takes the pin over, and its place among those in flight. */
+/* The sequence takes the adapters over, and its place among those in flight. */
 static int32_t make_sequence(struct generate *g, struct instance *i, struct sequence **out,
                              inf_error *err)
 {
     struct local_provider *p = g->base.provider;
     const inf_request *r = op_request(g->base.op);
-    const struct adapter *adapter = g->adapter;
+    struct adapter_set *adapters = g->adapters;
     struct sampler *sampler = NULL;
     int32_t *tokens = NULL;
     int32_t n = 0;
@@ -222,10 +252,10 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
         return code;
     }
     room = p->facts.window - n;
-    g->adapter = NULL;
+    g->adapters = NULL;
     code = sequence_create(out, g->base.op, &i->loaded.tokenizer, tokens, n,
                            r->max_tokens.value < room ? r->max_tokens.value : room, sampler,
-                           p->registry, adapter, err);
+                           adapters, err);
     if (code == INF_OK) {
         (*out)->in_flight = &p->in_flight;
         g->counted = false;
@@ -262,7 +292,7 @@ static void dispose(struct preparation *base)
 {
     struct generate *g = (struct generate *)(void *)base;
 
-    registry_unpin(base->provider->registry, g->adapter);
+    adapter_set_unref(g->adapters);
     if (g->counted)
         atomic_fetch_sub(&base->provider->in_flight, 1);
 }
@@ -295,7 +325,8 @@ int32_t local_generate(void *impl, inf_op *op, inf_error *err)
     g->base.dispose = dispose;
     code = count(g, err);
     if (code == INF_OK)
-        code = provider_pin(p, op_request(op)->adapter_id, &g->adapter, err);
+        code = adapter_set_pin(&g->adapters, p->registry, op_request(op)->adapters,
+                               op_request(op)->n_adapters, err);
     if (code != INF_OK) {
         preparation_free(&g->base);
         return code;

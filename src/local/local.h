@@ -33,8 +33,8 @@ int32_t local_render(void *impl, inf_op *op, inf_text messages_json, bool add_ge
 int32_t local_logits(void *impl, inf_op *op, const inf_logits_request *request, inf_error *err);
 
 #define LOCAL_PROVIDER_SLOTS                                                                       \
-    .destroy = local_destroy, .generate = local_generate, .load = local_load,                      \
-    .unload = local_unload, .adapter_load = local_adapter_load,                                    \
+    .many_adapters = true, .destroy = local_destroy, .generate = local_generate,                   \
+    .load = local_load, .unload = local_unload, .adapter_load = local_adapter_load,                \
     .adapter_unload = local_adapter_unload, .adapters = local_adapters,                            \
     .tokenize = local_tokenize, .detokenize = local_detokenize, .render = local_render,            \
     .logits = local_logits, .stats = local_stats

@@ -11,8 +11,7 @@ struct logits {
     struct preparation base;
     struct scheduler_task task;
     struct instance *instance;
-    const struct adapter *adapter; /* pinned, or NULL */
-    float scale;
+    struct adapter_set *adapters; /* pinned */
     int32_t top;
     size_t n_ids, n_probe;
     int32_t ids[]; /* of the text, then those to be probed */
@@ -28,7 +27,7 @@ static int32_t fill_output(const struct logits *l, const float *logits, int32_t 
 
     if (!logits_are_usable(logits, n_vocab))
         return error_set(err, INF_ERROR_NOT_FINITE, "the logits are NaN or infinite%s",
-                         l->adapter ? "; the adapter overflows" : "");
+                         l->adapters ? "; the adapters overflow" : "");
     o->all = mem_alloc((size_t)n_vocab * sizeof *o->all);
     o->top_ids = mem_alloc((size_t)(n_top ? n_top : 1) * sizeof *o->top_ids);
     o->top = mem_alloc((size_t)(n_top ? n_top : 1) * sizeof *o->top);
@@ -60,8 +59,7 @@ static int32_t decode_all(const struct engine *engine, const struct logits *l, i
         struct engine_row row = {.slot = 0,
                                  .position = at,
                                  .tokens = l->ids + at,
-                                 .adapter = l->adapter,
-                                 .scale = l->scale,
+                                 .adapters = l->adapters,
                                  .want_logits = at + count == n};
 
         if (op_stop_code(l->base.op) != INF_OK)
@@ -135,7 +133,7 @@ static void dispose(struct preparation *base)
 {
     struct logits *l = (struct logits *)(void *)base;
 
-    registry_unpin(base->provider->registry, l->adapter);
+    adapter_set_unref(l->adapters);
     instance_unref(l->instance);
 }
 
@@ -156,7 +154,6 @@ int32_t local_logits(void *impl, inf_op *op, const inf_logits_request *request, 
         return INF_ERROR_NO_MEMORY;
     l->base.dispose = dispose;
     l->task = (struct scheduler_task){.run = run_task, .owner = l};
-    l->scale = request->adapter_scale.is_set ? request->adapter_scale.value : 1.0f;
     l->top = request->top;
     l->n_ids = n;
     l->n_probe = request->n_probe;
@@ -164,7 +161,7 @@ int32_t local_logits(void *impl, inf_op *op, const inf_logits_request *request, 
         memcpy(l->ids, request->token_ids, n * sizeof *l->ids);
     if (request->n_probe)
         memcpy(l->ids + n, request->probe, request->n_probe * sizeof *l->ids);
-    code = provider_pin(p, request->adapter_id, &l->adapter, err);
+    code = adapter_set_pin(&l->adapters, p->registry, request->adapters, request->n_adapters, err);
     if (code != INF_OK) {
         preparation_free(&l->base);
         return code;

@@ -195,19 +195,6 @@ int32_t local_unload(void *impl, inf_op *op, inf_error *err)
     return submit(impl, op, run_unload, err);
 }
 
-/* ------------------------------------------------------------------ adapters in use */
-
-int32_t provider_pin(struct local_provider *p, inf_text id, const struct adapter **out,
-                     inf_error *err)
-{
-    *out = id.len ? registry_pin(p->registry, id.data, id.len) : NULL;
-    if (*out || !id.len)
-        return INF_OK;
-    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                     "adapter '%.*s' is not loaded; load it before using it",
-                     (int)(id.len > 256 ? 256 : id.len), id.data);
-}
-
 /* ------------------------------------------------------------------ life */
 
 void local_destroy(void *impl)

@@ -48,9 +48,5 @@ int32_t provider_acquire(struct local_provider *p, inf_op *op, struct instance *
 /* A reference to something with a tokenizer: the loaded model, or the tokenizer alone. */
 int32_t provider_acquire_tokenizer(struct local_provider *p, inf_op *op, struct instance **out,
                                    inf_error *err);
-/* A pin on the adapter of that id, or NULL where none is asked for. INVALID_ARGUMENT when it is not
- * loaded. */
-int32_t provider_pin(struct local_provider *p, inf_text id, const struct adapter **out,
-                     inf_error *err);
 
 #endif

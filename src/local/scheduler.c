@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 struct list {
     struct sequence *first;
@@ -169,14 +171,38 @@ static void place_waiting(struct scheduler *s)
 
 /* ------------------------------------------------------------------ after a decode */
 
+/* "'a', 'b'"; those for which there is no room are an ellipsis. */
+static void list_ids(const struct adapter_set *s, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (int32_t i = 0; i < s->n; i++) {
+        const char *id = s->list[i].adapter->id;
+
+        if (n + strlen(id) + sizeof "'', ..." > size) {
+            memcpy(out + n, "...", sizeof "...");
+            return;
+        }
+        n += (size_t)snprintf(out + n, size - n, i + 1 < s->n ? "'%s', " : "'%s'", id);
+    }
+}
+
 static void blame(const struct sequence *q, inf_error *err)
 {
-    if (q->adapter)
+    char ids[320];
+
+    if (adapter_set_size(q->adapters) > 1) {
+        list_ids(q->adapters, ids, sizeof ids);
+        error_set(err, INF_ERROR_NOT_FINITE,
+                  "the adapters %s together overflow: the logits are NaN or infinite; lower their "
+                  "scales, or try each alone",
+                  ids);
+    } else if (q->adapters)
         error_set(
             err, INF_ERROR_NOT_FINITE,
             "adapter '%s' overflows: its logits are NaN or infinite; lower its scale or train "
             "it again",
-            q->adapter->id);
+            q->adapters->list[0].adapter->id);
     else
         error_set(err, INF_ERROR_NOT_FINITE,
                   "the model's logits are NaN or infinite; the model file is damaged or its "
@@ -217,18 +243,32 @@ static bool advance(struct scheduler *s, struct sequence *q, const float *logits
     return true;
 }
 
+/* Whether `a` is among the first n rows' adapters, or the first `before` of the row behind them. */
+static bool was_counted(const struct scaled_adapter *a, const struct engine_row *rows, int32_t n,
+                        int32_t before)
+{
+    for (int32_t i = 0; i <= n; i++) {
+        const struct adapter_set *s = rows[i].adapters;
+        int32_t end = i == n ? before : adapter_set_size(s);
+
+        for (int32_t k = 0; k < end; k++)
+            if (s->list[k].adapter == a->adapter && s->list[k].scale == a->scale)
+                return true;
+    }
+    return false;
+}
+
 static int32_t count_adapters(const struct engine_row *rows, int32_t n)
 {
     int32_t count = 0;
 
     for (int32_t i = 0; i < n; i++) {
-        int32_t j = 0;
+        const struct adapter_set *s = rows[i].adapters;
 
-        if (!rows[i].adapter)
+        if (i > 0 && adapter_set_equal(s, rows[i - 1].adapters))
             continue;
-        while (j < i && (rows[j].adapter != rows[i].adapter || rows[j].scale != rows[i].scale))
-            j++;
-        count += j == i;
+        for (int32_t k = 0; k < adapter_set_size(s); k++)
+            count += !was_counted(&s->list[k], rows, i, k);
     }
     return count;
 }
@@ -245,8 +285,8 @@ static void count_step(struct scheduler *s, const struct engine_row *rows, int32
         struct sequence *q = slot_at(s, rows[i].slot)->sequence;
 
         q->steps++;
-        q->rows += n;
-        q->adapters += adapters;
+        q->step_rows += n;
+        q->step_adapters += adapters;
     }
 }
 
@@ -258,18 +298,18 @@ static void fail_rows(struct scheduler *s, const struct engine_row *rows, int32_
         end_sequence(s, slot_at(s, rows[i].slot)->sequence, INF_FINISH_NONE, err);
 }
 
-/* How many rows from the first on have its adapter and scale. */
+/* How many rows from the first on have its adapters and scales. */
 static int32_t count_alike(const struct engine_row *rows, int32_t n)
 {
     int32_t i = 1;
 
-    while (i < n && rows[i].adapter == rows[0].adapter && rows[i].scale == rows[0].scale)
+    while (i < n && adapter_set_equal(rows[i].adapters, rows[0].adapters))
         i++;
     return i;
 }
 
 /* Decodes n_tokens more tokens of the sequences in slots first .. first+n-1, in one call. When it fails
- * and an adapter may be the cause, the rows of each adapter are tried by themselves. */
+ * and an adapter may be the cause, the rows of each mix of adapters are tried by themselves. */
 static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t n_tokens)
 {
     struct engine_row *rows = s->rows;
@@ -282,8 +322,7 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
         rows[i] = (struct engine_row){.slot = first + i,
                                       .position = slot->n,
                                       .tokens = slot->sequence->tokens + slot->n,
-                                      .adapter = slot->sequence->adapter,
-                                      .scale = slot->sequence->scale,
+                                      .adapters = slot->sequence->adapters,
                                       .want_logits = remaining(slot) == n_tokens};
     }
     if (s->engine.ops->decode(s->engine.impl, rows, n, n_tokens, &err) != INF_OK) {

@@ -14,7 +14,8 @@ static void sequence_free(struct sequence *s)
 {
     if (!s)
         return;
-    registry_unpin(s->registry, s->adapter);
+    adapter_set_unpin(s->adapters);
+    adapter_set_unref(s->adapters);
     if (s->in_flight)
         atomic_fetch_sub(s->in_flight, 1);
     sampler_free(s->sampler);
@@ -52,8 +53,7 @@ static int32_t prepare_output(struct sequence *s, const inf_request *request)
 
 int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
                         int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
-                        struct sampler *sampler, struct registry *registry,
-                        const struct adapter *adapter, inf_error *err)
+                        struct sampler *sampler, struct adapter_set *adapters, inf_error *err)
 {
     const inf_request *request = op_request(op);
     struct sequence *s = mem_calloc(1, sizeof *s);
@@ -63,7 +63,7 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenize
     if (!s) {
         mem_free(tokens);
         sampler_free(sampler);
-        registry_unpin(registry, adapter);
+        adapter_set_unref(adapters);
         return error_no_memory(err);
     }
     s->op = op;
@@ -73,9 +73,7 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenize
     s->capacity = (size_t)n_prompt;
     s->max_tokens = max_tokens;
     s->sampler = sampler;
-    s->registry = registry;
-    s->adapter = adapter;
-    s->scale = request->adapter_scale.is_set ? request->adapter_scale.value : 1.0f;
+    s->adapters = adapters;
     s->ignore_eos = request->ignore_eos;
     s->n_logprobs = request->logprobs.is_set ? request->logprobs.value : -1;
     s->slot = -1;
@@ -201,8 +199,8 @@ static bool fill_output(struct sequence *s, int32_t finish)
     o->completion_tokens = s->n_tokens - s->n_prompt;
     o->prefix_tokens = s->n_prefix;
     o->steps = s->steps;
-    o->mean_rows = s->steps ? (double)s->rows / (double)s->steps : 0;
-    o->mean_adapters = s->steps ? (double)s->adapters / (double)s->steps : 0;
+    o->mean_rows = s->steps ? (double)s->step_rows / (double)s->steps : 0;
+    o->mean_adapters = s->steps ? (double)s->step_adapters / (double)s->steps : 0;
     o->finish = finish;
     fill_timings(s, &o->timings);
     if (finish != INF_FINISH_NONE) {

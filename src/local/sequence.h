@@ -2,13 +2,13 @@
  * sequence: one generate request inside the scheduler, from its tokens to its result.
  *
  * Made by a preparation thread, handed to the scheduler, then owned by its worker thread until it
- * ends. Holds the pin on its adapter and lets it go on every path.
+ * ends. Holds the pins on its adapters and lets them go on every path.
  */
 #ifndef INF_LOCAL_SEQUENCE_H
 #define INF_LOCAL_SEQUENCE_H
 
 #include "core/op.h"
-#include "core/registry.h"
+#include "local/adapter_set.h"
 #include "local/sampling.h"
 #include "local/text_stream.h"
 #include "local/tokenizer.h"
@@ -16,9 +16,7 @@
 struct sequence {
     struct sequence *next; /* the scheduler's lists */
     inf_op *op;
-    struct registry *registry;
-    const struct adapter *adapter; /* pinned, or NULL */
-    float scale;
+    struct adapter_set *adapters; /* pinned */
     const struct tokenizer *tokenizer;
 
     int32_t *tokens; /* prompt, then generated; room for `capacity` */
@@ -39,20 +37,19 @@ struct sequence {
     /* the worker's */
     int32_t slot;               /* -1 while waiting */
     _Atomic int64_t *in_flight; /* counted down when the sequence ends; may be NULL */
-    int64_t steps, rows, adapters;
+    int64_t steps, step_rows, step_adapters;
     int64_t prefill_turn; /* when it was last prefilled, in the scheduler's turns */
     int64_t prefill_started_us, first_token_us, last_token_us, prefill_done_us;
     int32_t n_prefix;
 };
 
 /*
- * Takes over: tokens (mem_*), sampler, the pin on adapter; also when it fails. The stop strings,
+ * Takes over: tokens (mem_*), sampler, the reference to adapters; also when it fails. The stop strings,
  * ids and the other options come from op_request(op). NO_MEMORY.
  */
 int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
                         int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
-                        struct sampler *sampler, struct registry *registry,
-                        const struct adapter *adapter, inf_error *err);
+                        struct sampler *sampler, struct adapter_set *adapters, inf_error *err);
 
 enum sequence_state { SEQUENCE_GOES_ON, SEQUENCE_ENDED, SEQUENCE_NOT_FINITE };
 

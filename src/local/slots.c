@@ -38,10 +38,16 @@ int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err)
     return INF_OK;
 }
 
+static void free_slot(struct slot *slot)
+{
+    mem_free(slot->tokens);
+    adapter_set_unref(slot->adapters);
+}
+
 void slots_free(struct slots *s)
 {
     for (int32_t i = 0; s->slot && i < s->engine->limits.max_slots; i++)
-        mem_free(s->slot[i].tokens);
+        free_slot(&s->slot[i]);
     mem_free(s->slot);
     s->slot = NULL;
 }
@@ -78,11 +84,10 @@ static void forget(struct slot *slot)
 
 static int32_t common_prefix(const struct slot *slot, const struct sequence *q)
 {
-    uint64_t generation = q->adapter ? q->adapter->generation : 0;
     int32_t limit = min_i32(slot->n, q->n_tokens - 1); /* the last token is always computed */
     int32_t n = 0;
 
-    if (slot->generation != generation || (generation && slot->scale != q->scale))
+    if (!adapter_set_equal(slot->adapters, q->adapters))
         return 0;
     while (n < limit && slot->tokens[n] == q->tokens[n])
         n++;
@@ -109,7 +114,7 @@ static int32_t best_source(const struct slots *s, const struct sequence *q, int3
 
 static bool runs_adapter(const struct slot *slot)
 {
-    return slot->sequence && slot->sequence->adapter;
+    return slot->sequence && slot->sequence->adapters;
 }
 
 /* Slot `a` has no sequence. When the engine fails to exchange them both are empty: b's sequence starts
@@ -190,8 +195,8 @@ int32_t slots_place(struct slots *s, struct sequence *sequence, int32_t index, i
     if (code != INF_OK)
         return code;
     slot->sequence = sequence;
-    slot->generation = sequence->adapter ? sequence->adapter->generation : 0;
-    slot->scale = sequence->scale;
+    adapter_set_unref(slot->adapters);
+    slot->adapters = adapter_set_ref(sequence->adapters);
     sequence->slot = index;
     sequence->n_prefix = slot->n;
     if (index == s->n_active)

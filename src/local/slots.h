@@ -1,8 +1,8 @@
 /*
  * slots: what each slot of an engine holds, and where a new sequence best starts.
  *
- * A slot remembers the tokens whose KV it holds and the adapter (generation, scale) they were
- * computed with: only a sequence of the same key may start from them. Owned by the scheduler's
+ * A slot remembers the tokens whose KV it holds and the adapters (generations, scales) they were
+ * computed with: only a sequence of the same may start from them. Owned by the scheduler's
  * worker; calls the engine to move and forget, so that book and memory never differ.
  */
 #ifndef INF_LOCAL_SLOTS_H
@@ -16,10 +16,9 @@ struct slot {
     int32_t *tokens;           /* (n) whose KV the slot holds */
     int32_t n;
     size_t capacity;
-    uint64_t generation; /* the key: 0 is the base model */
-    float scale;
-    int64_t used_us; /* when a sequence left it */
-    bool suspect;    /* adapters of others may have left values here that are not finite */
+    struct adapter_set *adapters; /* that they were computed with, no longer pinned */
+    int64_t used_us;              /* when a sequence left it */
+    bool suspect; /* adapters of others may have left values here that are not finite */
 };
 
 struct slots {

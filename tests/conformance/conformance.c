@@ -583,13 +583,62 @@ static void test_adapters__unload_in_flight__lets_the_request_finish(void **stat
     close_bench(&b);
 }
 
+static inf_request under_two(void)
+{
+    static const inf_request_adapter two[] = {{{"a", 1}, {true, 0.5f}}, {{"b", 1}, {false, 0}}};
+    inf_request r = greedy("Tell me a story.", 12, NULL);
+
+    r.adapters = two;
+    r.n_adapters = 2;
+    return r;
+}
+
+static void assert_answers_under_two(struct bench *b, const inf_request *request)
+{
+    inf_op *op = NULL;
+    inf_result r;
+
+    load(b, "a", subject->adapters[0]);
+    load(b, "b", subject->adapters[1]);
+    op = run(b, request);
+    r = result_of(op);
+    assert_null(r.adapter_id.data);
+    assert_int_equal(r.adapter_generation, 0);
+    assert_int_equal(r.n_adapters, 2);
+    assert_text_is(r.adapters[0].id, "a");
+    assert_text_is(r.adapters[1].id, "b");
+    assert_true(r.adapters[0].scale == 0.5f && r.adapters[1].scale == 1);
+    inf_op_release(op);
+}
+
+static void test_adapters__several_on_a_request__add_up_in_process__else_are_refused(void **state)
+{
+    struct bench b;
+    inf_request request = under_two();
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, NULL);
+    if (subject->in_process) {
+        assert_answers_under_two(&b, &request);
+    } else {
+        assert_int_equal(inf_generate_start(&op, b.provider, &request, NULL, &err),
+                         INF_ERROR_UNSUPPORTED);
+        assert_null(op);
+        assert_non_null(strstr(err.message, "takes one a request, and 2 are given"));
+    }
+    close_bench(&b);
+}
+
 #define ADAPTER_TESTS                                                                              \
     cmocka_unit_test(test_generate__unknown_adapter__is_refused_by_name),                          \
         cmocka_unit_test(test_adapters__load_list_generate_unload__round_trip),                    \
         cmocka_unit_test(test_adapters__replaced__new_requests_get_the_new_one),                   \
         cmocka_unit_test(test_adapters__failed_load__leaves_the_old_one_serving),                  \
         cmocka_unit_test(test_adapters__requests_with_four_adapters_at_once__each_as_alone),       \
-        cmocka_unit_test(test_adapters__unload_in_flight__lets_the_request_finish)
+        cmocka_unit_test(test_adapters__unload_in_flight__lets_the_request_finish),                \
+        cmocka_unit_test(test_adapters__several_on_a_request__add_up_in_process__else_are_refused)
 
 const struct CMUnitTest conformance_tests[] = {
     cmocka_unit_test(test_generate__max_tokens__ends_with_length_and_counts_add_up),

@@ -70,11 +70,22 @@ static void expect(int32_t code, const inf_error *err)
     }
 }
 
+/* None, one or several of them, or the same again. */
+static size_t draw_adapters(struct churner *c, inf_request_adapter *out, size_t most)
+{
+    size_t n = draw(c, (uint32_t)most + 1);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = (inf_request_adapter){.id = inf_str(random_id(c)),
+                                       .scale = draw(c, 3) ? (inf_maybe_f32){false, 0}
+                                                           : (inf_maybe_f32){true, 0.5f}};
+    return n;
+}
+
 static void churn_generate(struct churner *c)
 {
-    bool adapted = draw(c, 4) != 0;
-    inf_request request = greedy("Tell me of the sea.", 1 + (int32_t)draw(c, 12),
-                                 adapted ? random_id(c) : NULL);
+    inf_request_adapter adapters[3];
+    inf_request request = greedy("Tell me of the sea.", 1 + (int32_t)draw(c, 12), NULL);
     inf_callbacks callbacks;
     inf_op *op = NULL;
     inf_error err;
@@ -82,7 +93,8 @@ static void churn_generate(struct churner *c)
 
     inf_callbacks_default(&callbacks, sizeof callbacks);
     callbacks.on_done = count_done;
-    request.adapter_scale = (inf_maybe_f32){draw(c, 3) == 0, 0.5f};
+    request.adapters = adapters;
+    request.n_adapters = draw_adapters(c, adapters, 3);
     request.timeout_ms = fate == 0 ? 1 + draw(c, 5) : 600000;
     if (inf_generate_start(&op, c->bench->provider, &request, &callbacks, &err) != INF_OK) {
         expect(err.code, &err);
@@ -190,6 +202,7 @@ static void test_churn__random_operations_from_eight_threads__leave_nothing_behi
     print_message("%lld operations, %lld requests; heap in use %zu KiB before, %zu KiB after\n",
                   (long long)operations, (long long)s.requests, before.uordblks / 1024,
                   after.uordblks / 1024);
+    assert_true(atomic_load(&started) > operations / 8); /* the rest named what was not loaded */
     assert_int_equal(s.pins, 0);
     assert_int_equal(s.adapters, 0);
     assert_int_equal(s.adapter_bytes, 0);

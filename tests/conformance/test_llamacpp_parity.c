@@ -1,7 +1,7 @@
 /*
  * Adapters of every architecture through llama.cpp: the base GGUF with an adapter against the GGUF
  * of the model that transformers and peft merged, both in f32. Differences of llama.cpp from
- * transformers cancel; what is left is the adapter.
+ * transformers cancel; what is left is the adapter, whole or as two halves on one request.
  */
 #include <inference/inference.h>
 
@@ -24,9 +24,12 @@ struct logits {
     size_t n;
 };
 
+/* `adapter`: a path, or NULL; in `parts` equal parts, which together are the whole. */
 static struct logits logits_of(inf_context *context, const char *model, const char *adapter,
-                               int32_t execution)
+                               int32_t execution, size_t parts)
 {
+    const inf_request_adapter part = {inf_str("x"), {true, 1 / (float)parts}};
+    const inf_request_adapter list[] = {part, part};
     inf_provider_config config;
     inf_provider *provider = NULL;
     inf_logits_request request;
@@ -46,7 +49,8 @@ static struct logits logits_of(inf_context *context, const char *model, const ch
     inf_logits_request_default(&request, sizeof request);
     request.token_ids = ids;
     request.n_token_ids = sizeof ids / sizeof *ids;
-    request.adapter_id = inf_str(adapter ? "x" : NULL);
+    request.adapters = list;
+    request.n_adapters = adapter ? parts : 0;
     if (inf_logits_start(&op, provider, &request, NULL, &err) != INF_OK ||
         inf_op_wait(op, -1, &err) != INF_OK)
         fail_msg("%s: %s", model, err.message);
@@ -70,7 +74,7 @@ static float distance(const struct logits *a, const struct logits *b)
 }
 
 /* The distance of base + adapter to merged, and of base to merged. */
-static void compare(const char *architecture, const char *adapter, int32_t execution,
+static void compare(const char *architecture, const char *adapter, int32_t execution, size_t parts,
                     float *with_adapter, float *without)
 {
     char base[512], merged[512], dir[512];
@@ -81,9 +85,9 @@ static void compare(const char *architecture, const char *adapter, int32_t execu
     snprintf(merged, sizeof merged, FIXTURES "/%s/merged.gguf", architecture);
     snprintf(dir, sizeof dir, FIXTURES "/%s/%s", architecture, adapter);
     assert_int_equal(inf_context_create(&context, NULL, NULL), INF_OK);
-    b = logits_of(context, base, NULL, INF_ADAPTERS_AUTO);
-    m = logits_of(context, merged, NULL, INF_ADAPTERS_AUTO);
-    a = logits_of(context, base, dir, execution);
+    b = logits_of(context, base, NULL, INF_ADAPTERS_AUTO, 1);
+    m = logits_of(context, merged, NULL, INF_ADAPTERS_AUTO, 1);
+    a = logits_of(context, base, dir, execution, parts);
     *with_adapter = distance(&a, &m);
     *without = distance(&b, &m);
     free(b.values);
@@ -96,13 +100,15 @@ static void check(const char *architecture)
 {
     static const int32_t executions[] = {INF_ADAPTERS_SHARED, INF_ADAPTERS_NATIVE};
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
+        size_t parts = i < 2 ? 1 : 2;
         float with_adapter = 0;
         float without = 0;
 
-        compare(architecture, "adapter", executions[i], &with_adapter, &without);
-        print_message("%-8s %s: base + adapter to merged %.2g, base to merged %.2g\n", architecture,
-                      i ? "native" : "shared", (double)with_adapter, (double)without);
+        compare(architecture, "adapter", executions[i % 2], parts, &with_adapter, &without);
+        print_message("%-8s %s, %zu parts: base + adapter to merged %.2g, base to merged %.2g\n",
+                      architecture, i % 2 ? "native" : "shared", parts, (double)with_adapter,
+                      (double)without);
         assert_true(with_adapter <= TOLERANCE);
         assert_true(without > 10 * TOLERANCE); /* the adapter does something */
     }
@@ -131,7 +137,7 @@ static void test_parity__one_weight_changed__is_noticed(void **state)
     float without = 0;
 
     (void)state;
-    compare("llama", "adapter-mutated", INF_ADAPTERS_SHARED, &with_adapter, &without);
+    compare("llama", "adapter-mutated", INF_ADAPTERS_SHARED, 1, &with_adapter, &without);
     assert_true(with_adapter > TOLERANCE);
 }
 

@@ -188,10 +188,11 @@ batch '{"prompt":"hi","max_tokens":1,"adapter_id":"a"}
 {"prompt":"hi","adapters":[{"scale":1}]}
 {"prompt":"hi","adapters":[1]}
 {"prompt":"hi","adapters":{"b":1}}
-{"prompt":"hi","adapters":["a"],"adapter_id":"a"}' --load "a=$adapter-0" --load "b=$adapter-1" --adapter b=0.5
+{"prompt":"hi","adapters":["a"],"adapter_id":"a"}
+{"prompt":"hi","max_tokens":1,"adapters":[{"id":"a","scale":0.4},"b"]}' --load "a=$adapter-0" --load "b=$adapter-1" --adapter b=0.5
 check '{l["line"]: [(a["id"], a["scale"]) for a in l["adapters"]] for l in lines if "error" not in l} == {
-    1: [("a", 1)], 2: [("a", 1)], 3: [("b", 0.25)], 4: [], 5: [("b", 1)], 6: [("b", 0.5)]}'
-check 'all(("says again" if l["line"] == 11 else "an adapter") in l["error"]["message"] for l in lines if "error" in l) and len(lines) == 11'
+    1: [("a", 1)], 2: [("a", 1)], 3: [("b", 0.25)], 4: [], 5: [("b", 1)], 6: [("b", 0.5)], 12: [("a", 0.4), ("b", 1)]}'
+check 'all(("says again" if l["line"] == 11 else "an adapter") in l["error"]["message"] for l in lines if "error" in l) and len(lines) == 12'
 batch '{"prompt":"hi","max_tokens":1,"timeout":"none","queue_timeout":"none"}
 {"prompt":"hi","max_tokens":1,"timeout_ms":-1,"queue_timeout_ms":-1}
 {"prompt":"hi","timeout":"never"}' -n 1

@@ -207,12 +207,20 @@ expect_error 3 "adapter 'a=x' is not loaded" generate --threads 1 -m "$model" --
 expect_error 3 "adapter 'a=1' is not loaded" generate --threads 1 -m "$model" --adapter a=1=2 hi
 expect_error 3 '--adapter-scale: the adapter has the scale 2 already' generate -m "$model" --adapter a=2 --adapter-scale 1 hi
 expect_error 3 '--adapter-scale: there are 2 adapters' generate -m "$model" --adapter a --adapter b --adapter-scale 1 hi
-run generate --threads 1 -m "$model" -n 1 --json --load "a=$adapter-0" --load "b=$adapter-1" --adapter a=0.5 --adapter b hi
-if [ "$status" -eq 0 ]; then
-    check '[(a["id"], a["scale"]) for a in r["adapters"]] == [("a", 0.5), ("b", 1)] and r["adapter_id"] is None'
-else
-    is_error 5 '--adapter.*2 are given' 'several adapters'
-fi
+expect_ok generate --threads 1 -m "$model" -n 1 --json --load "a=$adapter-0" --load "b=$adapter-1" \
+    --adapter a=0.4 --adapter b hi
+check '[(a["id"], a["generation"], a["scale"]) for a in r["adapters"]] == [("a", 1, 0.4), ("b", 2, 1)]'
+check 'r["adapter_id"] is None and r["adapter_generation"] == 0 and r["mean_adapters"] == 2' 'several adapters'
+greedy --json --load "a=$adapter-0" --load "b=$adapter-1" --adapter a=0 --adapter b=0.5 --adapter b=0.5 hi
+mv "$work/out" "$work/halves"
+greedy --json --load "b=$adapter-1" --adapter b hi
+cat "$work/halves" >>"$work/out"
+check 'r["token_ids"] == lines[1]["token_ids"] and len(lines[1]["adapters"]) == 3' 'two halves are a whole'
+expect_error 3 "adapter 'c' is not loaded" generate --threads 1 -m "$model" --load "a=$adapter-0" --adapter a --adapter c hi
+expect_error 5 '--adapter: the vllm provider takes one a request, and 2 are given' \
+    generate -p vllm -u http://127.0.0.1:1 -m x --adapter a --adapter b hi
+expect_error 5 '--adapter: the ollama provider takes one a request, and 2 are given' \
+    generate -p ollama -u http://127.0.0.1:1 -m x --adapter a --adapter b hi
 greedy --json --adapter "" hi
 check 'r["adapter_id"] is None' 'an empty id is no adapter'
 run generate --threads 1 -m "$model" --temperature 0 -n 8 --json --load "a=$adapter-1" \

@@ -38,6 +38,9 @@ logits --ids 1,2,3 --load "a=$adapter-0" --adapter a --adapter-scale 0 --top 288
 cat "$work/all" "$work/with" >>"$work/out"
 check 'all(abs(dict(map(tuple, r["top"]))[i] - x) < 1e-5 for i, x in lines[1]["top"])' 'scale 0 is the base'
 check 'any(abs(dict(map(tuple, r["top"]))[i] - x) > 1e-3 for i, x in lines[2]["top"])' 'scale 1 is not'
+logits --ids 1,2,3 --load "a=$adapter-0" --adapter a=0.25 --adapter a=0.75 --top 288
+cat "$work/with" >>"$work/out"
+check 'all(abs(dict(map(tuple, r["top"]))[i] - x) < 1e-4 for i, x in lines[1]["top"])' 'two parts are the whole'
 expect_warning '--load a: no request used it' logits -m "$model" --threads 1 --ids 1,2,3 --load "a=$adapter-0"
 expect_error 3 "'x' is not loaded" logits -m "$model" --ids 1 --adapter x
 

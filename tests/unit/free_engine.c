@@ -88,19 +88,27 @@ static uint64_t mix(uint64_t sum, uint64_t value)
     return sum ^ sum >> 29;
 }
 
-static struct free_cell next_cell(uint64_t sum, int32_t token, const struct adapter *adapter,
-                                  float scale)
+uint64_t free_key(const struct scaled_adapter *adapters, int32_t n)
 {
-    struct free_cell cell = {.token = token};
-    uint32_t bits = 0;
+    uint64_t key = 0;
 
-    if (adapter) {
-        cell.generation = adapter->generation;
-        cell.scale = scale;
-        memcpy(&bits, &scale, sizeof bits);
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t bits = 0;
+
+        memcpy(&bits, &adapters[i].scale, sizeof bits);
+        key = mix(mix(key, adapters[i].generation), bits);
     }
-    cell.sum = mix(mix(mix(sum, (uint64_t)token), cell.generation), bits);
-    return cell;
+    return key;
+}
+
+static uint64_t key_of(const struct adapter_set *s)
+{
+    return s ? free_key(s->list, s->n) : 0;
+}
+
+static struct free_cell next_cell(uint64_t sum, int32_t token, uint64_t key)
+{
+    return (struct free_cell){token, key, mix(mix(sum, (uint64_t)token), key)};
 }
 
 static int32_t token_after(uint64_t sum)
@@ -108,27 +116,42 @@ static int32_t token_after(uint64_t sum)
     return 'a' + (int32_t)(sum >> 40) % 26;
 }
 
-void free_expect(const char *prompt, const struct adapter *adapter, float scale, int32_t n,
-                 char *out)
+void free_expect(const char *prompt, uint64_t key, int32_t n, char *out)
 {
     uint64_t sum = 0;
     int32_t token = 0;
 
     for (; *prompt; prompt++)
-        sum = next_cell(sum, (unsigned char)*prompt, adapter, scale).sum;
+        sum = next_cell(sum, (unsigned char)*prompt, key).sum;
     for (; n > 0; n--) {
         token = token_after(sum);
         *out++ = (char)token;
-        sum = next_cell(sum, token, adapter, scale).sum;
+        sum = next_cell(sum, token, key).sum;
     }
     *out = '\0';
 }
 
-static const struct free_adapter *nature(const struct adapter *adapter)
+/* Of several, together: what one of them does happens. */
+static struct free_adapter nature(const struct adapter_set *s)
 {
-    static const struct free_adapter ordinary;
+    struct free_adapter all = {0};
 
-    return adapter && adapter->payload ? adapter->payload : &ordinary;
+    for (int32_t i = 0; i < adapter_set_size(s); i++) {
+        const struct free_adapter *one = s->list[i].adapter->payload;
+
+        all.overflows |= one && one->overflows;
+        all.leaves_dirt |= one && one->leaves_dirt;
+        all.destroyed |= one && one->destroyed;
+    }
+    return all;
+}
+
+static bool is_pinned(const struct adapter_set *s)
+{
+    for (int32_t i = 0; i < adapter_set_size(s); i++)
+        if (!s->list[i].adapter)
+            return false;
+    return true;
 }
 
 static void check_row(struct free_engine *e, const struct engine_row *rows, int32_t i,
@@ -144,11 +167,10 @@ static void check_row(struct free_engine *e, const struct engine_row *rows, int3
         complain(e, "decode: slot %d holds %d tokens, not %d", r->slot, slot->n, r->position);
     if (r->position + n_tokens > e->n_context)
         complain(e, "decode: slot %d has no room for %d tokens", r->slot, r->position + n_tokens);
-    if (nature(r->adapter)->destroyed)
+    if (!is_pinned(r->adapters) || nature(r->adapters).destroyed)
         complain(e, "decode: slot %d has an adapter that is gone", r->slot);
-    if (last && (last->generation != (r->adapter ? r->adapter->generation : 0) ||
-                 (r->adapter && last->scale != r->scale)))
-        complain(e, "decode: slot %d holds tokens of another adapter", r->slot);
+    if (last && last->key != key_of(r->adapters))
+        complain(e, "decode: slot %d holds tokens of other adapters", r->slot);
     for (int32_t t = 0; t < n_tokens; t++)
         if (r->tokens[t] < 0 || r->tokens[t] >= FREE_N_VOCAB)
             complain(e, "decode: slot %d has a token %d", r->slot, r->tokens[t]);
@@ -176,22 +198,25 @@ static void record_rows(struct free_engine *e, struct free_call *call,
         call->rows[i] = (struct free_row){.slot = r->slot,
                                           .position = r->position,
                                           .name = slot->n ? slot->cells[0].token : r->tokens[0],
-                                          .generation = r->adapter ? r->adapter->generation : 0,
                                           .want_logits = r->want_logits};
     }
 }
 
-static bool has_failing_adapter(const struct free_engine *e, const struct free_call *call)
+static bool has_failing_adapter(const struct free_engine *e, const struct engine_row *rows,
+                                int32_t n_rows)
 {
-    for (int32_t i = 0; i < call->n_rows; i++)
-        if (e->failing_generation && call->rows[i].generation == e->failing_generation)
-            return true;
+    for (int32_t i = 0; i < n_rows; i++)
+        for (int32_t k = 0; k < adapter_set_size(rows[i].adapters); k++)
+            if (rows[i].adapters->list[k].generation == e->failing_generation)
+                return true;
     return false;
 }
 
 static bool is_nan_row(struct free_engine *e, const struct engine_row *row, int32_t name)
 {
-    if (e->slots[row->slot].dirty && !nature(row->adapter)->leaves_dirt)
+    struct free_adapter its = nature(row->adapters);
+
+    if (e->slots[row->slot].dirty && (its.overflows || !its.leaves_dirt))
         return true;
     if (!row->want_logits || e->nan_rows[name] == 0)
         return false;
@@ -229,12 +254,12 @@ static void compute_row(struct free_engine *e, const struct engine_row *row, int
     for (int32_t t = 0; t < n_tokens; t++) {
         uint64_t sum = slot->n ? slot->cells[slot->n - 1].sum : 0;
 
-        slot->cells[slot->n] = next_cell(sum, row->tokens[t], row->adapter, row->scale);
+        slot->cells[slot->n] = next_cell(sum, row->tokens[t], key_of(row->adapters));
         if (e->cuts_show)
             slot->cells[slot->n].sum = mix(slot->cells[slot->n].sum, kernel(t, n_tokens));
         slot->n++;
     }
-    if (nature(row->adapter)->overflows || nature(row->adapter)->leaves_dirt)
+    if (nature(row->adapters).overflows || nature(row->adapters).leaves_dirt)
         slot->dirty = true;
     if (row->want_logits)
         set_logits(e, row, i, slot->cells[0].token);
@@ -259,7 +284,7 @@ static int32_t free_decode(void *engine, const struct engine_row *rows, int32_t 
     call->n_rows = n_rows;
     call->n_tokens = n_tokens;
     record_rows(e, call, rows);
-    if (is_failing(e, call) || has_failing_adapter(e, call)) {
+    if (is_failing(e, call) || has_failing_adapter(e, rows, n_rows)) {
         call->failed = true;
         return failure(err);
     }
@@ -482,7 +507,7 @@ const struct tokenizer free_tokenizer = {.ops = &tokenizer_ops, .n_vocab = FREE_
 
 inf_op *free_op(inf_context *ctx, const inf_request *request, int64_t timeout_ms)
 {
-    static const struct provider_ops in_process = {.in_process = true};
+    static const struct provider_ops in_process = {.in_process = true, .many_adapters = true};
     struct op_times times = {timeout_ms, timeout_ms};
     inf_request *copy = NULL;
     inf_op *op = NULL;
@@ -498,8 +523,8 @@ inf_op *free_op(inf_context *ctx, const inf_request *request, int64_t timeout_ms
 }
 
 int32_t free_sequence(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
-                      const char *prompt, int32_t max_tokens, struct registry *registry,
-                      const struct adapter *adapter, inf_error *err)
+                      const char *prompt, int32_t max_tokens, struct adapter_set *adapters,
+                      inf_error *err)
 {
     struct sampling_options o = {
         .top_p = 1, .repetition_penalty = 1, .n_vocab = tokenizer->n_vocab};
@@ -510,11 +535,10 @@ int32_t free_sequence(struct sequence **out, inf_op *op, const struct tokenizer 
 
     if (code != INF_OK) {
         mem_free(tokens);
-        registry_unpin(registry, adapter);
+        adapter_set_unref(adapters);
         return code;
     }
     for (int32_t i = 0; i < n; i++)
         tokens[i] = (unsigned char)prompt[i];
-    return sequence_create(out, op, tokenizer, tokens, n, max_tokens, sampler, registry, adapter,
-                           err);
+    return sequence_create(out, op, tokenizer, tokens, n, max_tokens, sampler, adapters, err);
 }

@@ -3,7 +3,7 @@
  * stands above engines.
  *
  * Its slots really hold something: a cell for each token, whose sum depends on every cell before it and
- * on the adapter and scale it was computed with, as keys and values do. The logits follow from the last
+ * on the adapters and scales it was computed with, in their order, as keys and values do. The logits follow from the last
  * cell's sum, so that a generation goes on rightly only where its slot holds all of it and nothing else:
  * free_expect says what it must be. Every call is recorded and checked against what engine.h demands of
  * its callers; the first demand that was not met stands in `complaint`.
@@ -32,8 +32,7 @@ void free_adapter_destroy(void *payload); /* a registry's destroy_payload */
 
 struct free_cell {
     int32_t token;
-    uint64_t generation; /* 0: base, and then scale is 0 */
-    float scale;
+    uint64_t key; /* of the adapters: see free_key */
     uint64_t sum;
 };
 
@@ -56,7 +55,6 @@ enum free_kind {
 struct free_row {
     int32_t slot, position;
     int32_t name; /* the first token of what the slot holds: of the sequence's prompt */
-    uint64_t generation;
     bool want_logits;
 };
 
@@ -105,18 +103,20 @@ void free_engine_free(struct free_engine *e);
 /* Sequences whose prompt begins as this one does answer with `text` and end. */
 void free_engine_script(struct free_engine *e, const char *prompt, const char *text);
 
-/* The n tokens that the engine makes greedy decoding follow a prompt with, and a NUL, into out. */
-void free_expect(const char *prompt, const struct adapter *adapter, float scale, int32_t n,
-                 char *out);
+/* What n adapters with scales, in this order, mean to it; 0: none. The adapters may be gone. */
+uint64_t free_key(const struct scaled_adapter *adapters, int32_t n);
+/* The n tokens that the engine makes greedy decoding follow a prompt with under adapters of a key, and a
+ * NUL, into out. */
+void free_expect(const char *prompt, uint64_t key, int32_t n, char *out);
 
 extern const struct tokenizer free_tokenizer;
 
 /* A generate operation that has no provider; NULL: out of memory or not a valid request. */
 inf_op *free_op(inf_context *ctx, const inf_request *request, int64_t timeout_ms);
-/* Its sequence, greedy; the prompt's bytes are the tokens. Takes the pin over, as sequence_create
- * does. */
+/* Its sequence, greedy; the prompt's bytes are the tokens. Takes the adapters over, as
+ * sequence_create does. */
 int32_t free_sequence(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
-                      const char *prompt, int32_t max_tokens, struct registry *registry,
-                      const struct adapter *adapter, inf_error *err);
+                      const char *prompt, int32_t max_tokens, struct adapter_set *adapters,
+                      inf_error *err);
 
 #endif

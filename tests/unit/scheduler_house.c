@@ -107,30 +107,43 @@ uint64_t add_adapter(struct house *h, const char *id, struct free_adapter *natur
 
 /* ------------------------------------------------------------------ requests */
 
+static inf_maybe_f32 scale_of(float scale)
+{
+    return (inf_maybe_f32){scale != 0, scale};
+}
+
 inf_request request_of(const struct guest *g)
 {
+    static _Thread_local inf_request_adapter list[2];
     inf_request r;
 
     inf_request_default(&r, sizeof r);
     r.prompt = inf_str(g->prompt);
-    r.adapter_id = inf_str(g->adapter);
-    if (g->adapter && g->scale != 0)
-        r.adapter_scale = (inf_maybe_f32){true, g->scale};
+    if (g->second) {
+        list[0] = (inf_request_adapter){inf_str(g->adapter), scale_of(g->scale)};
+        list[1] = (inf_request_adapter){inf_str(g->second), scale_of(g->second_scale)};
+        r.adapters = list;
+        r.n_adapters = 2;
+    } else {
+        r.adapter_id = inf_str(g->adapter);
+        if (g->adapter)
+            r.adapter_scale = scale_of(g->scale);
+    }
     return r;
 }
 
 inf_op *try_to_submit(struct house *h, const inf_request *r, const struct guest *g)
 {
-    const struct adapter *adapter = NULL;
+    struct adapter_set *adapters = NULL;
     struct sequence *sequence = NULL;
     inf_op *op = free_op(h->ctx, r, g->timeout_ms ? g->timeout_ms : -1);
 
     if (!op)
         return NULL;
-    if (g->adapter)
-        adapter = registry_pin(h->adapters, g->adapter, strlen(g->adapter));
-    if (free_sequence(&sequence, op, &free_tokenizer, g->prompt, g->max_tokens, h->adapters,
-                      adapter, NULL) != INF_OK) {
+    if (adapter_set_pin(&adapters, h->adapters, op_request(op)->adapters,
+                        op_request(op)->n_adapters, NULL) != INF_OK ||
+        free_sequence(&sequence, op, &free_tokenizer, g->prompt, g->max_tokens, adapters, NULL) !=
+            INF_OK) {
         op_abandon(op);
         return NULL;
     }
@@ -172,13 +185,21 @@ void assert_text(inf_op *op, const char *text)
 
 void assert_right_text(const struct house *h, inf_op *op, const struct guest *g, int64_t n)
 {
+    const char *ids[] = {g->adapter, g->second};
+    const float scales[] = {g->scale, g->second_scale};
+    struct scaled_adapter list[2];
     char text[MAX_TEXT];
-    const struct adapter *adapter = NULL;
+    int32_t count = 0;
 
-    if (g->adapter)
-        adapter = registry_pin(h->adapters, g->adapter, strlen(g->adapter));
-    free_expect(g->prompt, adapter, g->scale != 0 ? g->scale : 1, (int32_t)n, text);
-    registry_unpin(h->adapters, adapter);
+    for (; count < 2 && ids[count]; count++) {
+        const struct adapter *a = registry_pin(h->adapters, ids[count], strlen(ids[count]));
+
+        assert_non_null(a);
+        list[count] = (struct scaled_adapter){a, a->generation,
+                                              scales[count] != 0 ? scales[count] : 1};
+        registry_unpin(h->adapters, a);
+    }
+    free_expect(g->prompt, free_key(list, count), (int32_t)n, text);
     assert_text(op, text);
 }
 

@@ -40,7 +40,9 @@ struct guest {
     int32_t max_tokens;
     const char *adapter; /* NULL: base */
     float scale;         /* 0 stands for 1 */
-    int64_t timeout_ms;  /* 0 stands for none */
+    const char *second;  /* another one with it, or NULL */
+    float second_scale;
+    int64_t timeout_ms; /* 0 stands for none */
 };
 
 extern const struct scheduler_options house_options;
@@ -65,7 +67,7 @@ inf_op *ask(struct house *h, const char *prompt, int32_t max_tokens);
 
 inf_result result_of(inf_op *op);
 void assert_text(inf_op *op, const char *text);
-/* The text is what the engine makes of this prompt and adapter, whoever else was there; n tokens. */
+/* The text is what the engine makes of this prompt and its adapters, whoever else was there; n tokens. */
 void assert_right_text(const struct house *h, inf_op *op, const struct guest *g, int64_t n);
 /* The operation ends like that; its text so far is right. Releases it. */
 void assert_ends(struct house *h, inf_op *op, const struct guest *g, int32_t code);

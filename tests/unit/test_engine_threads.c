@@ -50,7 +50,7 @@ struct computation {
 static void decode(const struct engine *engine, int32_t position, const int32_t *tokens, int32_t n)
 {
     const struct engine_row row = {
-        .slot = 0, .position = position, .tokens = tokens, .scale = 1, .want_logits = true};
+        .slot = 0, .position = position, .tokens = tokens, .want_logits = true};
     inf_error err = {0};
 
     if (engine->ops->decode(engine->impl, &row, 1, n, &err) != INF_OK)

@@ -253,7 +253,7 @@ static void assert_answer(const inf_request *r, const char *rendered, bool add_s
     if (inf_generate(&op, provider, r, &err) != INF_OK)
         fail_msg("%s", err.message);
     assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
-    free_expect(rendered, NULL, 0, 5, expected);
+    free_expect(rendered, 0, 5, expected);
     assert_string_equal(door.text, rendered);
     assert_int_equal(door.add_special, add_special);
     assert_int_equal(result.prompt_tokens, (int64_t)strlen(rendered));

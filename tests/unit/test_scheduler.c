@@ -73,22 +73,24 @@ static void test_different_adapters__share_every_step(void **state)
     const struct guest guests[] = {
         {.prompt = "Ann", .max_tokens = 3, .adapter = "poet"},
         {.prompt = "Bob", .max_tokens = 3, .adapter = "pirate", .scale = 2},
-        {.prompt = "Cat", .max_tokens = 3}};
-    inf_op *ops[3];
+        {.prompt = "Cat", .max_tokens = 3},
+        {.prompt = "Dan", .max_tokens = 3, .adapter = "poet", .second = "pirate"},
+        {.prompt = "Eve", .max_tokens = 3, .adapter = "poet", .second = "poet"}};
+    inf_op *ops[5];
     struct house h;
 
     (void)state;
-    open_house(&h, 4);
+    open_house(&h, 5);
     add_adapter(&h, "poet", NULL);
     add_adapter(&h, "pirate", NULL);
     hold(&h);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         ops[i] = submit(&h, &guests[i]);
     let_go(&h);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         assert_ends(&h, ops[i], &guests[i], INF_OK);
     drain(&h);
-    assert_string_equal(who_and_how_many(&h), "ABC:3 ABC:1 ABC:1");
+    assert_string_equal(who_and_how_many(&h), "ABCDE:3 ABCDE:1 ABCDE:1");
     close_house(&h);
 }
 
@@ -307,6 +309,45 @@ static void test_same_prompt_again__starts_from_what_was_left(void **state)
     assert_int_equal(result_of(op).prefix_tokens, 13);
     assert_ends(&h, op, &second, INF_OK);
     assert_int_equal(drain(&h).prefix_tokens, 13);
+    close_house(&h);
+}
+
+static int64_t prefix_of(struct house *h, const struct guest *g)
+{
+    inf_op *op = submit(h, g);
+    int64_t n = 0;
+
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    n = result_of(op).prefix_tokens;
+    assert_ends(h, op, g, INF_OK);
+    return n;
+}
+
+static void test_several_adapters__their_prefix_is_theirs_and_outlives_them(void **state)
+{
+    const struct guest both = {
+        .prompt = "A man walks into a bar", .max_tokens = 2, .adapter = "poet", .second = "pirate"};
+    const struct guest turned = {
+        .prompt = "A man walks into a bar", .max_tokens = 2, .adapter = "pirate", .second = "poet"};
+    const struct guest one = {
+        .prompt = "A man walks into a bar", .max_tokens = 2, .adapter = "poet"};
+    struct free_adapter pirate = {0};
+    struct house h;
+
+    (void)state;
+    open_house(&h, 4);
+    add_adapter(&h, "poet", NULL);
+    add_adapter(&h, "pirate", &pirate);
+    assert_int_equal(prefix_of(&h, &both), 0);
+    assert_int_equal(prefix_of(&h, &both), 21);
+    assert_int_equal(prefix_of(&h, &turned), 0);
+    assert_int_equal(prefix_of(&h, &one), 0);
+    assert_int_equal(prefix_of(&h, &both), 21);
+    assert_int_equal(registry_remove(h.adapters, "pirate", NULL, NULL, NULL), INF_OK);
+    assert_true(pirate.destroyed); /* no slot holds it */
+    add_adapter(&h, "pirate", NULL);
+    assert_int_equal(prefix_of(&h, &both), 0); /* another generation */
+    assert_int_equal(prefix_of(&h, &one), 21);
     close_house(&h);
 }
 
@@ -680,7 +721,7 @@ static void prepare_nothing(struct house *h)
     (void)h;
 }
 
-/* However a request ends, its adapter can go at once. */
+/* However a request ends, its adapters can go at once. */
 static void test_pin__is_released_on_every_path(void **state)
 {
     static const struct {
@@ -696,9 +737,10 @@ static void test_pin__is_released_on_every_path(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        struct free_adapter nature = {0};
+        struct free_adapter natures[2] = {{0}};
         char prompt[1001];
-        struct guest g = {.prompt = prompt, .max_tokens = 30, .adapter = "poet"};
+        struct guest g = {
+            .prompt = prompt, .max_tokens = 30, .adapter = "poet", .second = "pirate"};
         struct house h;
         int32_t unloaded = 0;
 
@@ -706,17 +748,20 @@ static void test_pin__is_released_on_every_path(void **state)
         open_house(&h, 2);
         h.prompt = prompt;
         g.timeout_ms = paths[i].code == INF_ERROR_TIMEOUT ? 20 : 0;
-        add_adapter(&h, "poet", &nature);
+        add_adapter(&h, "poet", &natures[0]);
+        add_adapter(&h, "pirate", &natures[1]);
         hold(&h);
         paths[i].prepare(&h);
         h.op = submit(&h, &g);
-        assert_int_equal(registry_remove(h.adapters, "poet", count_unloaded, &unloaded, NULL),
-                         INF_OK);
-        assert_false(nature.destroyed);
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(
+                registry_remove(h.adapters, k ? "pirate" : "poet", count_unloaded, &unloaded, NULL),
+                INF_OK);
+        assert_false(natures[0].destroyed || natures[1].destroyed);
         let_go(&h);
         assert_int_equal(inf_op_wait(h.op, -1, NULL), paths[i].code);
-        assert_true(nature.destroyed);
-        assert_int_equal(unloaded, 1);
+        assert_true(natures[0].destroyed && natures[1].destroyed);
+        assert_int_equal(unloaded, 2);
         inf_op_release(h.op);
         close_house(&h);
     }
@@ -766,17 +811,14 @@ static void test_statistics__count_what_happened(void **state)
     close_house(&h);
 }
 
-static void test_statistics__equal_adapters_and_scales__count_once(void **state)
+/* The mean number of different ones in steps that five requests take together. */
+static double different_adapters(const struct guest *uses)
 {
-    static const struct {
-        const char *adapter;
-        float scale;
-    } uses[] = {{"poet", 1}, {"pirate", 1}, {"poet", 1}, {"poet", 2}, {NULL, 0}};
     struct guest guests[5];
     struct house h;
     inf_op *ops[5];
+    double mean = 0;
 
-    (void)state;
     open_house(&h, 8);
     add_adapter(&h, "poet", NULL);
     add_adapter(&h, "pirate", NULL);
@@ -784,19 +826,44 @@ static void test_statistics__equal_adapters_and_scales__count_once(void **state)
     for (int i = 0; i < 5; i++) {
         static const char *const prompts[] = {"Ann", "Bob", "Cat", "Dan", "Eve"};
 
-        guests[i] = (struct guest){.prompt = prompts[i],
-                                   .max_tokens = 4,
-                                   .adapter = uses[i].adapter,
-                                   .scale = uses[i].scale};
+        guests[i] = uses[i];
+        guests[i].prompt = prompts[i];
+        guests[i].max_tokens = 4;
         ops[i] = submit(&h, &guests[i]);
     }
     let_go(&h);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(inf_op_wait(ops[i], -1, NULL), INF_OK);
-        assert_true(result_of(ops[i]).mean_adapters == 3);
+        mean = result_of(ops[i]).mean_adapters;
         assert_ends(&h, ops[i], &guests[i], INF_OK);
     }
     close_house(&h);
+    return mean;
+}
+
+static void test_statistics__equal_adapters_and_scales__count_once(void **state)
+{
+    static const struct guest singles[] = {{.adapter = "poet"},
+                                           {.adapter = "pirate"},
+                                           {.adapter = "poet", .scale = 1},
+                                           {.adapter = "poet", .scale = 2},
+                                           {.adapter = NULL}};
+    static const struct guest several[] = {
+        {.adapter = "poet", .second = "pirate"},
+        {.adapter = "pirate", .second = "poet", .second_scale = 2},
+        {.adapter = "poet", .second = "poet"},
+        {.adapter = "pirate"},
+        {.adapter = NULL}};
+    static const struct guest alike[] = {{.adapter = "poet", .second = "poet"},
+                                         {.adapter = "poet", .second = "poet"},
+                                         {.adapter = "poet"},
+                                         {.adapter = NULL},
+                                         {.adapter = "poet", .second = "poet"}};
+
+    (void)state;
+    assert_true(different_adapters(singles) == 3);
+    assert_true(different_adapters(several) == 3);
+    assert_true(different_adapters(alike) == 1);
 }
 
 int main(void)
@@ -815,6 +882,7 @@ int main(void)
         cmocka_unit_test(test_prompts_together__are_prefilled_in_one_call),
         cmocka_unit_test(test_full_house__the_rest_waits__in_order),
         cmocka_unit_test(test_same_prompt_again__starts_from_what_was_left),
+        cmocka_unit_test(test_several_adapters__their_prefix_is_theirs_and_outlives_them),
         cmocka_unit_test(test_replaced_adapter__old_prefix_is_not_used),
         cmocka_unit_test(test_end__by_the_models_end_the_length_or_a_stop_string),
         cmocka_unit_test(test_cancel__running__leaves_at_the_next_step_with_its_text),

@@ -148,6 +148,7 @@ static int32_t run_all_kinds(struct house *h, int32_t error)
         {.prompt = ALMOST_512, .max_tokens = 30},
         {.prompt = "Can this be", .max_tokens = 1, .adapter = "dirty"},
         {.prompt = "A quick brown fox sleeps", .max_tokens = 8},
+        {.prompt = "A quick brown fox hides", .max_tokens = 6, .adapter = "poet", .second = "poet"},
         {.prompt = "Do this", .max_tokens = 5}};
     enum { N = sizeof guests / sizeof *guests };
     inf_op *ops[N];
@@ -307,6 +308,39 @@ static void test_not_finite__adapter_overflows__is_named_and_its_slot_is_clean_a
     close_house(&h);
 }
 
+static void assert_blamed(const char *id, const char *message)
+{
+    const struct guest a = {.prompt = "Ann", .max_tokens = 10, .adapter = "poet", .second = id};
+    struct free_adapter bad = {.overflows = true};
+    struct house h;
+    inf_op *op = NULL;
+    inf_op *b = NULL;
+    inf_error err = {0};
+
+    open_house(&h, 2);
+    add_adapter(&h, "poet", NULL);
+    add_adapter(&h, id, &bad);
+    hold(&h);
+    op = submit(&h, &a);
+    b = ask(&h, "Bob", 10);
+    let_go(&h);
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_ERROR_NOT_FINITE);
+    assert_non_null(strstr(err.message, message));
+    inf_op_release(op);
+    assert_answered(&h, b, "Bob", 10);
+    close_house(&h);
+}
+
+static void test_not_finite__of_several_adapters__all_are_named(void **state)
+{
+    char long_id[400] = "";
+
+    (void)state;
+    assert_blamed("pirate", "the adapters 'poet', 'pirate' together overflow");
+    memset(long_id, 'x', sizeof long_id - 1);
+    assert_blamed(long_id, "the adapters 'poet', ... together overflow");
+}
+
 /* What an adapter left behind is not held against the one that comes after it. */
 static void test_not_finite__where_an_adapter_was__is_computed_again_once(void **state)
 {
@@ -438,11 +472,18 @@ static void random_guest(struct guest *g, char *prompt)
                         .adapter = adapters[dice(6)]};
     if (g->adapter && dice(3) == 0)
         g->scale = 0.5f;
+    if (g->adapter && dice(2) == 0) {
+        g->second = adapters[2 + dice(4)];
+        g->second_scale = dice(2) ? 0 : 0.5f;
+    }
 }
 
 static bool is_bad(const struct visitor *v)
 {
-    return v->guest.adapter && strcmp(v->guest.adapter, "bad") == 0;
+    const struct guest *g = &v->guest;
+
+    return (g->adapter && strcmp(g->adapter, "bad") == 0) ||
+           (g->second && strcmp(g->second, "bad") == 0);
 }
 
 static void see_off(struct visitor *v)
@@ -548,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_create__nothing_to_be_had__an_error_and_nothing_left),
         cmocka_unit_test(test_not_finite__in_a_clean_slot__ends_alone),
         cmocka_unit_test(test_not_finite__adapter_overflows__is_named_and_its_slot_is_clean_after),
+        cmocka_unit_test(test_not_finite__of_several_adapters__all_are_named),
         cmocka_unit_test(test_not_finite__where_an_adapter_was__is_computed_again_once),
         cmocka_unit_test(test_not_finite__moved_to_where_an_adapter_was__is_computed_again),
         cmocka_unit_test(test_not_finite__twice__ends),

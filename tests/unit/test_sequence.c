@@ -53,7 +53,7 @@ static void open_sequence(struct bench *b, const inf_request *r, int32_t max_tok
 {
     open_bench(b, r);
     assert_int_equal(
-        free_sequence(&b->sequence, b->op, &free_tokenizer, "prompt", max_tokens, NULL, NULL, NULL),
+        free_sequence(&b->sequence, b->op, &free_tokenizer, "prompt", max_tokens, NULL, NULL),
         INF_OK);
 }
 
@@ -458,8 +458,7 @@ static struct sequence *sequence_with(struct bench *b, const struct sampling_opt
     tokens[0] = 'e';
     assert_int_equal(sampler_create(&sampler, o, constraint, NULL), INF_OK);
     assert_int_equal(
-        sequence_create(&s, b->op, &free_tokenizer, tokens, 1, 10, sampler, NULL, NULL, NULL),
-        INF_OK);
+        sequence_create(&s, b->op, &free_tokenizer, tokens, 1, 10, sampler, NULL, NULL), INF_OK);
     return s;
 }
 
@@ -525,8 +524,8 @@ static void test_result__tells_steps_prefix_and_timings(void **state)
     open_sequence(&b, &r, 2);
     b.sequence->n_prefix = 4;
     b.sequence->steps = 4;
-    b.sequence->rows = 10;
-    b.sequence->adapters = 6;
+    b.sequence->step_rows = 10;
+    b.sequence->step_adapters = 6;
     b.sequence->prefill_started_us = op_started_us(b.op) + 1;
     b.sequence->prefill_done_us = b.sequence->prefill_started_us + 5;
     say(&b, "we", 2);
@@ -549,32 +548,137 @@ static void count_unloaded(void *arg)
     ++*(int32_t *)arg;
 }
 
-static void test_end__lets_the_adapter_go_and_counts_down(void **state)
+static void put_adapter(struct bench *b, const char *id, struct free_adapter *nature)
 {
-    struct free_adapter nature = {0};
     inf_adapter_report report = {.struct_size = sizeof report};
+
+    assert_int_equal(registry_put(b->adapters, id, nature, 1, &report, NULL, NULL), INF_OK);
+}
+
+static struct adapter_set *pin_adapters(struct bench *b)
+{
+    const inf_request *r = op_request(b->op);
+    struct adapter_set *set = NULL;
+
+    assert_int_equal(adapter_set_pin(&set, b->adapters, r->adapters, r->n_adapters, NULL), INF_OK);
+    return set;
+}
+
+static void test_end__lets_the_adapters_go_and_counts_down(void **state)
+{
+    static const inf_request_adapter used[] = {{{"poet", 4}, {true, 0.25f}},
+                                               {{"pirate", 6}, {false, 0}}};
+    struct free_adapter natures[2] = {{0}};
     _Atomic int64_t in_flight = 1;
     inf_request r = request();
     int32_t unloaded = 0;
+    struct adapter_set *key = NULL;
     struct bench b;
 
     (void)state;
-    r.adapter_id = inf_str("poet");
-    r.adapter_scale = (inf_maybe_f32){true, 0.25f};
+    r.adapters = used;
+    r.n_adapters = 2;
     open_bench(&b, &r);
-    assert_int_equal(registry_put(b.adapters, "poet", &nature, 1, &report, NULL, NULL), INF_OK);
-    assert_int_equal(free_sequence(&b.sequence, b.op, &free_tokenizer, "prompt", 2, b.adapters,
-                                   registry_pin(b.adapters, "poet", 4), NULL),
-                     INF_OK);
-    assert_true(b.sequence->scale == 0.25f);
+    put_adapter(&b, "poet", &natures[0]);
+    put_adapter(&b, "pirate", &natures[1]);
+    assert_int_equal(
+        free_sequence(&b.sequence, b.op, &free_tokenizer, "prompt", 2, pin_adapters(&b), NULL),
+        INF_OK);
+    key = adapter_set_ref(b.sequence->adapters);
+    assert_int_equal(adapter_set_size(key), 2);
+    assert_true(key->list[0].scale == 0.25f && key->list[1].scale == 1);
     b.sequence->in_flight = &in_flight;
-    assert_int_equal(registry_remove(b.adapters, "poet", count_unloaded, &unloaded, NULL), INF_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            registry_remove(b.adapters, i ? "pirate" : "poet", count_unloaded, &unloaded, NULL),
+            INF_OK);
     say(&b, "w", 1);
     assert_int_equal(unloaded, 0);
     say(&b, "e", 1);
-    assert_int_equal(unloaded, 1);
+    assert_int_equal(unloaded, 2);
+    assert_true(natures[0].destroyed && natures[1].destroyed);
     assert_int_equal(in_flight, 0);
+    assert_int_equal(adapter_set_size(key), 2); /* what was computed with them is still known */
+    assert_int_equal(key->list[1].generation, 2);
+    adapter_set_unref(key);
     close_bench(&b);
+}
+
+/* ------------------------------------------------------------------ sets of adapters */
+
+static const inf_request_adapter two[] = {{{"poet", 4}, {true, 2}}, {{"pirate", 6}, {true, 3}}};
+static const inf_request_adapter two_turned[] = {{{"pirate", 6}, {true, 3}},
+                                                 {{"poet", 4}, {true, 2}}};
+static const inf_request_adapter two_scaled[] = {{{"poet", 4}, {true, 2}},
+                                                 {{"pirate", 6}, {true, 4}}};
+static const inf_request_adapter twice[] = {{{"poet", 4}, {true, 2}}, {{"poet", 4}, {true, 2}}};
+static const inf_request_adapter one_unknown[] = {{{"poet", 4}, {true, 2}},
+                                                  {{"poets", 5}, {true, 3}}};
+
+static struct adapter_set *set_of(struct bench *b, const inf_request_adapter *list, size_t n)
+{
+    struct adapter_set *set = NULL;
+
+    assert_int_equal(adapter_set_pin(&set, b->adapters, list, n, NULL), INF_OK);
+    return set;
+}
+
+static void test_set__equal__is_the_same_pairs_in_the_same_order(void **state)
+{
+    struct free_adapter natures[2] = {{0}};
+    inf_request r = request();
+    struct adapter_set *sets[7];
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, &r);
+    put_adapter(&b, "poet", &natures[0]);
+    put_adapter(&b, "pirate", &natures[1]);
+    sets[0] = set_of(&b, two, 2);
+    sets[1] = set_of(&b, two_turned, 2);
+    sets[2] = set_of(&b, two_scaled, 2);
+    sets[3] = set_of(&b, twice, 2);
+    sets[4] = set_of(&b, two, 1);
+    sets[5] = set_of(&b, NULL, 0);
+    sets[6] = set_of(&b, two, 2);
+    assert_null(sets[5]);
+    for (int i = 0; i < 7; i++)
+        for (int k = 0; k < 7; k++)
+            assert_int_equal(adapter_set_equal(sets[i], sets[k]),
+                             i == k || (i + k == 6 && i % 6 == 0));
+    assert_int_equal(adapter_set_common(sets[0], sets[6]), 2);
+    assert_int_equal(adapter_set_common(sets[0], sets[2]), 1);
+    assert_int_equal(adapter_set_common(sets[0], sets[4]), 1);
+    assert_int_equal(adapter_set_common(sets[0], sets[1]), 0);
+    assert_int_equal(adapter_set_common(sets[0], NULL), 0);
+    adapter_set_unpin(sets[0]);
+    assert_true(adapter_set_equal(sets[0], sets[6]));
+    for (int i = 0; i < 7; i++)
+        adapter_set_unref(sets[i]);
+    op_finish(b.op, &b.err);
+    close_bench(&b);
+}
+
+static void test_set__one_is_not_loaded__names_it_and_pins_none(void **state)
+{
+    struct free_adapter nature = {0};
+    inf_request r = request();
+    struct adapter_set *set = NULL;
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, &r);
+    put_adapter(&b, "poet", &nature);
+    assert_int_equal(adapter_set_pin(&set, b.adapters, one_unknown, 2, &b.err),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_null(set);
+    assert_non_null(strstr(b.err.message, "adapter 'poets' is not loaded"));
+    mem_fail_nth(1);
+    assert_int_equal(adapter_set_pin(&set, b.adapters, two, 1, &b.err), INF_ERROR_NO_MEMORY);
+    mem_fail_nth(0);
+    assert_null(set);
+    op_finish(b.op, &b.err);
+    close_bench(&b); /* no pin is left */
 }
 
 /* ------------------------------------------------------------------ out of memory */
@@ -602,16 +706,14 @@ static void test_create__each_allocation_fails_once__nothing_is_left(void **stat
     (void)state;
     for (int64_t nth = 1; code != INF_OK; nth++) {
         struct free_adapter nature = {0};
-        inf_adapter_report report = {.struct_size = sizeof report};
-        const struct adapter *pin = NULL;
+        struct adapter_set *adapters = NULL;
         struct bench b;
 
         open_bench(&b, &r);
-        assert_int_equal(registry_put(b.adapters, "poet", &nature, 1, &report, NULL, NULL), INF_OK);
-        pin = registry_pin(b.adapters, "poet", 4);
+        put_adapter(&b, "poet", &nature);
+        adapters = set_of(&b, twice, 2);
         mem_fail_nth(nth);
-        code = free_sequence(&b.sequence, b.op, &free_tokenizer, "prompt", 2, b.adapters, pin,
-                             &b.err);
+        code = free_sequence(&b.sequence, b.op, &free_tokenizer, "prompt", 2, adapters, &b.err);
         mem_fail_nth(0);
         if (code != INF_OK) {
             assert_int_equal(code, INF_ERROR_NO_MEMORY);
@@ -619,7 +721,7 @@ static void test_create__each_allocation_fails_once__nothing_is_left(void **stat
             assert_null(b.sequence);
             op_finish(b.op, &b.err);
         }
-        close_bench(&b); /* the pin is gone, however it went */
+        close_bench(&b); /* the pins are gone, however it went */
     }
 }
 
@@ -678,7 +780,9 @@ int main(void)
         cmocka_unit_test(test_grammar_without_a_way_on__is_an_error_of_the_request),
         cmocka_unit_test(test_penalties__count_the_prompt_and_what_was_generated),
         cmocka_unit_test(test_result__tells_steps_prefix_and_timings),
-        cmocka_unit_test(test_end__lets_the_adapter_go_and_counts_down),
+        cmocka_unit_test(test_end__lets_the_adapters_go_and_counts_down),
+        cmocka_unit_test(test_set__equal__is_the_same_pairs_in_the_same_order),
+        cmocka_unit_test(test_set__one_is_not_loaded__names_it_and_pins_none),
         cmocka_unit_test(test_create__each_allocation_fails_once__nothing_is_left),
         cmocka_unit_test(test_advance__each_allocation_fails_once__ends_with_what_there_is),
     };

@@ -1,6 +1,6 @@
 /*
  * slots: what is kept for whom, where a sequence starts, and that the book never differs from the
- * engine's memory. No thread and no scheduler: sequences here are prompts with an adapter.
+ * engine's memory. No thread and no scheduler: sequences here are prompts with adapters.
  */
 #include "free_engine.h"
 
@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -29,6 +30,12 @@ struct guest {
 
 static const struct adapter pirate = {.generation = 1, .id = "pirate"};
 static const struct adapter poet = {.generation = 2, .id = "poet"};
+
+/* The guests' adapters, held by this test: what slots have taken they must have given back. */
+enum { MAX_SETS = 32 };
+static struct adapter_set *sets[MAX_SETS];
+static int32_t n_sets;
+
 #define SIXTEEN "0123456789abcdef"
 static const char long_prompt[] = "the quick brown fox jumps";
 
@@ -52,14 +59,14 @@ static void assert_book_is_memory(const struct house *h)
         assert_int_equal(slot->n, memory->n);
         for (int32_t t = 0; t < slot->n; t++) {
             assert_int_equal(slot->tokens[t], memory->cells[t].token);
-            assert_int_equal(slot->generation, memory->cells[t].generation);
-            if (slot->generation)
-                assert_true(slot->scale == memory->cells[t].scale);
+            assert_true(memory->cells[t].key ==
+                        free_key(slot->adapters ? slot->adapters->list : NULL,
+                                 adapter_set_size(slot->adapters)));
         }
         if (slot->sequence)
             assert_int_equal(slot->sequence->slot, i);
         if (memory->dirty)
-            assert_true(slot->suspect || (slot->sequence && slot->sequence->adapter));
+            assert_true(slot->suspect || (slot->sequence && slot->sequence->adapters));
     }
     assert_string_equal(h->e.complaint, "");
 }
@@ -70,13 +77,30 @@ static void close_house(struct house *h)
     slots_free(&h->slots);
     free_engine_free(&h->e);
     assert_int_equal(mem_live(), h->live);
+    while (n_sets > 0) {
+        assert_int_equal(sets[--n_sets]->refs, 1);
+        free(sets[n_sets]);
+    }
+}
+
+static struct adapter_set *set_of(const struct adapter *const *adapters, const float *scales,
+                                  int32_t n)
+{
+    struct adapter_set *s = malloc(sizeof *s + (size_t)n * sizeof *s->list);
+
+    assert_true(s && n_sets < MAX_SETS);
+    sets[n_sets++] = s;
+    *s = (struct adapter_set){.refs = 1, .n = n};
+    for (int32_t i = 0; i < n; i++)
+        s->list[i] = (struct scaled_adapter){adapters[i], adapters[i]->generation, scales[i]};
+    return s;
 }
 
 static struct guest guest(const char *prompt, const struct adapter *adapter, float scale)
 {
-    struct guest g = {
-        .sequence = {
-            .n_tokens = (int32_t)strlen(prompt), .adapter = adapter, .scale = scale, .slot = -1}};
+    struct guest g = {.sequence = {.n_tokens = (int32_t)strlen(prompt),
+                                   .adapters = adapter ? set_of(&adapter, &scale, 1) : NULL,
+                                   .slot = -1}};
 
     for (int32_t i = 0; i < g.sequence.n_tokens; i++)
         g.tokens[i] = (unsigned char)prompt[i];
@@ -96,8 +120,7 @@ static void compute(struct house *h, struct guest *g)
     struct engine_row row = {.slot = g->sequence.slot,
                              .position = slot->n,
                              .tokens = g->tokens + slot->n,
-                             .adapter = g->sequence.adapter,
-                             .scale = g->sequence.scale};
+                             .adapters = g->sequence.adapters};
     int32_t n = g->sequence.n_tokens - slot->n;
 
     assert_int_equal(h->e.engine.ops->decode(&h->e, &row, 1, n, NULL), INF_OK);
@@ -255,6 +278,43 @@ static void test_place__prefix_of_another_generation_or_scale__is_not_used(void 
     assert_int_equal(prefix_after("hello", &pirate, 1, "hello", NULL, 1), 0);
     assert_int_equal(prefix_after("hello", NULL, 1, "hello", &pirate, 1), 0);
     assert_int_equal(prefix_after("hello", NULL, 1, "hello", NULL, 2), 4); /* base has no scale */
+}
+
+/* The prefix that the second of two visitors with the same prompt finds, under these pairs. */
+static int32_t prefix_under(const struct adapter *const *a, const float *a_scales, int32_t n_a,
+                            const struct adapter *const *b, const float *b_scales, int32_t n_b)
+{
+    struct guest first = guest("hello", NULL, 1);
+    struct guest second = guest("hello", NULL, 1);
+    struct house h;
+
+    first.sequence.adapters = set_of(a, a_scales, n_a);
+    second.sequence.adapters = set_of(b, b_scales, n_b);
+    open_house(&h, 3);
+    stay(&h, &first);
+    leave(&h, &first);
+    stay(&h, &second);
+    close_house(&h);
+    return second.sequence.n_prefix;
+}
+
+static void test_place__prefix_under_several__is_used_under_the_same_pairs_in_order(void **state)
+{
+    static const struct adapter *const both[] = {&pirate, &poet};
+    static const struct adapter *const turned[] = {&poet, &pirate};
+    static const struct adapter *const twice[] = {&pirate, &pirate};
+    static const float scales[] = {0.5f, 2};
+    static const float others[] = {0.5f, 3};
+    static const float turned_scales[] = {2, 0.5f};
+
+    (void)state;
+    assert_int_equal(prefix_under(both, scales, 2, both, scales, 2), 4);
+    assert_int_equal(prefix_under(twice, scales, 2, twice, scales, 2), 4);
+    assert_int_equal(prefix_under(both, scales, 2, turned, turned_scales, 2), 0);
+    assert_int_equal(prefix_under(both, scales, 2, both, others, 2), 0);
+    assert_int_equal(prefix_under(both, scales, 2, both, scales, 1), 0);
+    assert_int_equal(prefix_under(both, scales, 1, both, scales, 2), 0);
+    assert_int_equal(prefix_under(both, scales, 2, twice, scales, 2), 0);
 }
 
 static void test_place__prefix_in_another_idle_slot__is_moved_not_copied(void **state)
@@ -643,6 +703,7 @@ int main(void)
         cmocka_unit_test(test_place__longest_common_prefix__is_kept),
         cmocka_unit_test(test_place__same_prompt__last_token_is_computed_again),
         cmocka_unit_test(test_place__prefix_of_another_generation_or_scale__is_not_used),
+        cmocka_unit_test(test_place__prefix_under_several__is_used_under_the_same_pairs_in_order),
         cmocka_unit_test(test_place__prefix_in_another_idle_slot__is_moved_not_copied),
         cmocka_unit_test(test_place__prefix_in_a_busy_slot__is_copied),
         cmocka_unit_test(test_place__short_prefix_in_another_slot__is_computed_again),
