@@ -170,6 +170,13 @@ inf_edit(exact_gelu ggml-cpu
 inf_edit(user_tensors llama
     llama-model-loader.cpp
     [[
+        if (flags & TENSOR_SKIP_IF_VIRTUAL) {
+            return nullptr;
+        }
+        ggml_type type =]] [[
+        ggml_type type =]]
+    llama-model-loader.cpp
+    [[
         if (tid != -1) {
             type = gguf_get_tensor_type(metadata, tid);
         }

@@ -247,6 +247,29 @@ int32_t config_ints(struct config_reader *r, const char *key, int64_t *out, int3
     return n;
 }
 
+bool config_reals(struct config_reader *r, const char *key, float *out, int64_t n)
+{
+    struct json_span item = {0};
+    struct json_walk w;
+    double value = 0;
+    int64_t i = 0;
+
+    if (r->code != INF_OK)
+        return false;
+    if (!scan_array(&w, config_value(r, key))) {
+        config_bad(r, key, "it must be a list of %lld numbers", (long long)n);
+        return false;
+    }
+    for (; scan_next_item(&w, &item); i++) {
+        if (i >= n || !scan_real(item, &value) || !isfinite(value))
+            break;
+        out[i] = (float)value;
+    }
+    if (i != n || scan_next_item(&w, &item))
+        config_bad(r, key, "it must be a list of %lld numbers", (long long)n);
+    return r->code == INF_OK;
+}
+
 /* ------------------------------------------------------------------ rotary positions */
 
 static const struct {

@@ -58,6 +58,9 @@ bool config_is_one_of(struct config_reader *r, const char *key, const char *cons
 /* Items of an array of whole numbers into out; their number, at most cap; -1 where it is absent. */
 int32_t config_ints(struct config_reader *r, const char *key, int64_t *out, int32_t cap);
 
+/* n numbers of an array, finite; false: it is absent or another, which is an error. */
+bool config_reals(struct config_reader *r, const char *key, float *out, int64_t n);
+
 /* UNSUPPORTED: the key, its value, and why (printf). Absent: what is missing. */
 void config_refuse(struct config_reader *r, const char *key, const char *why, ...)
     ERROR_PRINTF(3, 4);
