@@ -6,7 +6,7 @@
 static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight blocks[] = {
@@ -24,7 +24,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
     {WEIGHT("post_feedforward_layernorm.weight", "post_ffw_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"gemma2", NULL};

@@ -7,7 +7,7 @@ static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight blocks[] = {
@@ -29,7 +29,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
     {WEIGHT("post_feedforward_layernorm.weight", "post_ffw_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"gemma3_text", "gemma3", NULL};

@@ -6,7 +6,7 @@ static const struct family_layer layers[] = {
     {"attn.c_proj", "attn_output", HEADS_NONE},
     {"mlp.c_fc", "ffn_up", HEADS_NONE},
     {"mlp.c_proj", "ffn_down", HEADS_NONE},
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight globals[] = {
@@ -15,7 +15,7 @@ static const struct family_weight globals[] = {
     {WEIGHT("^ln_f.weight", "output_norm.weight", SIZE_EMBD)},
     {WEIGHT("^ln_f.bias", "output_norm.bias", SIZE_EMBD)},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight blocks[] = {
@@ -34,7 +34,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("mlp.c_proj.weight", "ffn_down.weight", SIZE_FF, SIZE_EMBD),
      .change = &change_transpose},
     {WEIGHT("mlp.c_proj.bias", "ffn_down.bias", SIZE_EMBD)},
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"gpt2", NULL};

@@ -6,7 +6,7 @@ static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 /* Up to version 4 of transformers the experts are under block_sparse_moe, and version 5 still writes
@@ -26,7 +26,7 @@ static const struct family_weight blocks[] = {
      .when = FEATURE_STACKED},
     WEIGHTS_EXPERTS_STACKED("mlp."),
     WEIGHTS_EXPERTS("block_sparse_moe.", "w1", "w3", "w2"),
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"mixtral", NULL};

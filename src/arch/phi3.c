@@ -11,14 +11,14 @@ static const struct family_layer layers[] = {
     {"self_attn.o_proj", "attn_output", HEADS_NONE},
     {"mlp.gate_up_proj", "ffn_up", HEADS_NONE},
     {"mlp.down_proj", "ffn_down", HEADS_NONE},
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight blocks[] = {
@@ -28,7 +28,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("post_attention_layernorm.weight", "ffn_norm.weight", SIZE_EMBD)},
     {WEIGHT("mlp.gate_up_proj.weight", "ffn_up.weight", SIZE_FF2, SIZE_EMBD)},
     {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"phi3", NULL};

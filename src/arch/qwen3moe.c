@@ -5,14 +5,14 @@
 static const struct family_layer layers[] = {
     {"self_attn.q_proj", "attn_q", HEADS_NONE}, {"self_attn.k_proj", "attn_k", HEADS_NONE},
     {"self_attn.v_proj", "attn_v", HEADS_NONE}, {"self_attn.o_proj", "attn_output", HEADS_NONE},
-    {"mlp.gate", "ffn_gate_inp", HEADS_NONE},   {NULL},
+    {"mlp.gate", "ffn_gate_inp", HEADS_NONE},   {.module = NULL},
 };
 
 static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight blocks[] = {
@@ -28,7 +28,7 @@ static const struct family_weight blocks[] = {
      .flags = WEIGHT_F32},
     WEIGHTS_EXPERTS_STACKED("mlp."),
     WEIGHTS_EXPERTS("mlp.", "gate_proj", "up_proj", "down_proj"),
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"qwen3_moe", NULL};

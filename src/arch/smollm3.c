@@ -7,7 +7,7 @@ static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
     {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
     WEIGHTS_HEAD,
-    {NULL},
+    {.module = NULL},
 };
 
 static const struct family_weight blocks[] = {
@@ -22,7 +22,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
     {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
     {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
-    {NULL},
+    {.module = NULL},
 };
 
 static const char *const model_types[] = {"smollm3", NULL};
