@@ -76,10 +76,11 @@ int32_t checkpoint_directory(char **dir, const char *model, inf_error *err)
                          "file is for the llamacpp provider)",
                          model);
     if (is_directory && has_file(model, "adapter_config.json") && !has_file(model, "config.json"))
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "%s is a PEFT adapter, not a model: give its base model, and load it as an "
-                         "adapter of that",
-                         model);
+        return error_set(
+            err, INF_ERROR_INVALID_ARGUMENT,
+            "%s is a PEFT adapter, not a model: give its base model, and load it as an "
+            "adapter of that",
+            model);
     if (!is_directory && looks_like_path(model))
         return error_set_errno(err, ENOENT, "open", model);
     if (!is_directory)
