@@ -68,7 +68,7 @@ batch 'not json
 {"prompt":"hi","stop":[1]}
 {"prompt":"hi","stop_token_ids":"1"}
 {"prompt":"hi","ignore_eos":1}
-{"prompt":"hi","json_schema":{"multipleOf":1}}
+{"prompt":"hi","json_schema":{"multipleOf":0.3}}
 {"prompt":"hi","grammar":"root ::="}
 {"prompt":"","max_tokens":1}
 {"messages":[{"role":"user"}],"max_tokens":1}

@@ -171,7 +171,7 @@ printf 'root ::= "x" [0-9]{3}\n' >"$work/grammar"
 expect_ok generate --threads 1 -m "$model" -n 20 --json --grammar "@$work/grammar" hi
 check '__import__("re").fullmatch("x[0-9]{3}", r["text"])'
 expect_error 3 'grammar, line 1' generate --threads 1 -m "$model" --grammar 'root ::= (' hi
-expect_error 3 'json-schema' generate --threads 1 -m "$model" --json-schema '{"multipleOf":1}' hi
+expect_error 3 'json-schema' generate --threads 1 -m "$model" --json-schema '{"multipleOf":0.3}' hi
 for schema in true ' [1]' '' no; do
     expect_error 3 '--json-schema: a schema must be a JSON object' \
         generate --threads 1 -m "$model" --json-schema "$schema" hi
