@@ -272,6 +272,10 @@ static void attempt_done(struct chat_call *call, const struct http_outcome *outc
     if (err.code != INF_OK && err.code != INF_ERROR_CANCELLED && !outcome->delivered && !stopped &&
         try_further(r, outcome, &err) == INF_OK)
         return;
+    /* A refusal that would have been followed by another attempt, had there been time, is not how the
+     * request ended. */
+    if (err.code == INF_ERROR_HTTP_STATUS && !outcome->delivered && stopped)
+        op_stop_error(call->op, &err);
     finish(r, outcome, &err);
 }
 
