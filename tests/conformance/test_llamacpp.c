@@ -387,7 +387,7 @@ static void release_four(inf_op **ops)
 /* The first block of a prompt goes alone: it shows how much a step has time for. */
 static void measure_pace(struct bench *b)
 {
-    char text[101];
+    char text[101] = "";
     inf_request request = greedy(text, 1, NULL);
 
     memset(text, 'Z', 100);
