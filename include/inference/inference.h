@@ -390,14 +390,15 @@ typedef struct inf_provider_config {
     int32_t n_gpu_layers; /* layers on a device; default -1: all */
     int32_t n_threads; /* compute threads; 0 (default): one a physical core, within the CPU quota of
                           the control group (the container) */
-    int32_t max_sequences;      /* requests decoded together; 1..64, default 16 */
-    int32_t queue_limit;        /* requests waiting beyond those; default 1024 */
-    int32_t prefill_chunk;      /* prompt tokens a step while others decode, at most; default 128 */
-    int32_t flash_attention;    /* enum inf_flash_attention */
-    int32_t adapter_execution;  /* enum inf_adapter_execution */
-    uint64_t kv_budget_bytes;   /* upper bound of KV cache memory; default 4 GiB. Fewer requests
+    int32_t max_sequences;     /* requests decoded together; 1..64, default 16 */
+    int32_t queue_limit;       /* requests waiting beyond those; default 1024 */
+    int32_t prefill_chunk;     /* prompt tokens a step while others decode, at most; default 128 */
+    int32_t flash_attention;   /* enum inf_flash_attention */
+    int32_t adapter_execution; /* enum inf_adapter_execution */
+    uint64_t kv_budget_bytes;  /* upper bound of KV cache memory, recurrent states that are kept for
+                                   prefixes included; default 4 GiB. Fewer requests
                                    decode together when it is small; one window always must fit */
-    uint64_t max_adapters;      /* registered at once; 0 (default): no limit */
+    uint64_t max_adapters;     /* registered at once; 0 (default): no limit */
     uint64_t max_adapter_bytes; /* their bytes in memory; 0 (default): no limit */
     int32_t adapter_overflow;   /* enum inf_adapter_overflow */
     int32_t reserved;           /* 0 */

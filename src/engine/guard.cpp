@@ -180,24 +180,28 @@ bool guard_out_of_memory(void)
     return target.out_of_memory;
 }
 
-size_t guard_state_size(struct llama_context *ctx, int32_t slot)
+size_t guard_state_size(struct llama_context *ctx, int32_t slot, llama_state_seq_flags flags)
 {
     begin();
-    return caught([&] { return llama_state_seq_get_size(ctx, slot); }, (size_t)0);
+    return caught([&] { return llama_state_seq_get_size_ext(ctx, slot, flags); }, (size_t)0);
 }
 
-size_t guard_get_state(struct llama_context *ctx, void *out, size_t size, int32_t slot)
+size_t guard_get_state(struct llama_context *ctx, void *out, size_t size, int32_t slot,
+                       llama_state_seq_flags flags)
 {
     begin();
-    return caught([&] { return llama_state_seq_get_data(ctx, (uint8_t *)out, size, slot); },
-                  (size_t)0);
+    return caught(
+        [&] { return llama_state_seq_get_data_ext(ctx, (uint8_t *)out, size, slot, flags); },
+        (size_t)0);
 }
 
-size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size, int32_t slot)
+size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size, int32_t slot,
+                       llama_state_seq_flags flags)
 {
     begin();
-    return caught([&] { return llama_state_seq_set_data(ctx, (const uint8_t *)data, size, slot); },
-                  (size_t)0);
+    return caught(
+        [&] { return llama_state_seq_set_data_ext(ctx, (const uint8_t *)data, size, slot, flags); },
+        (size_t)0);
 }
 
 struct llama_adapter_lora *guard_load_adapter(struct llama_model *model, FILE *file, inf_error *err)

@@ -40,10 +40,12 @@ int32_t guard_decode(struct llama_context *ctx, struct llama_batch batch);
 /* llama_tokenize's result, or INT32_MIN for an exception. */
 int32_t guard_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,
                        llama_token *tokens, int32_t n_max, bool add_special, bool parse_special);
-/* llama_state_seq_*: 0 on an exception. */
-size_t guard_state_size(struct llama_context *ctx, int32_t slot);
-size_t guard_get_state(struct llama_context *ctx, void *out, size_t size, int32_t slot);
-size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size, int32_t slot);
+/* llama_state_seq_*_ext: 0 on an exception. */
+size_t guard_state_size(struct llama_context *ctx, int32_t slot, llama_state_seq_flags flags);
+size_t guard_get_state(struct llama_context *ctx, void *out, size_t size, int32_t slot,
+                       llama_state_seq_flags flags);
+size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size, int32_t slot,
+                       llama_state_seq_flags flags);
 struct llama_adapter_lora *guard_load_adapter(struct llama_model *model, FILE *file,
                                               inf_error *err);
 

@@ -35,6 +35,7 @@ struct llama_engine {
     int32_t n_vocab;
     struct llama_batch batch; /* MAX_UBATCH tokens */
     struct buffer state[2];   /* for moving a slot's content */
+    size_t kept_bytes;        /* of states that were saved */
     int32_t *logits_index;    /* (max_slots) row of the call -> index in the batch */
     float *logits;            /* (max_slots, n_vocab): native decode, where calls overwrite */
 };
@@ -97,14 +98,16 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
     return context;
 }
 
-static bool get_state(struct llama_context *context, int32_t slot, struct buffer *out)
+/* flags: all of what a slot holds, or what cannot be cut alone. */
+static bool get_state(struct llama_context *context, int32_t slot, llama_state_seq_flags flags,
+                      struct buffer *out)
 {
-    size_t size = guard_state_size(context, slot);
+    size_t size = guard_state_size(context, slot, flags);
 
     buffer_clear(out);
     if (!buffer_reserve(out, size))
         return false;
-    out->len = guard_get_state(context, out->data, size, slot);
+    out->len = guard_get_state(context, out->data, size, slot, flags);
     return out->len > 0;
 }
 
@@ -122,13 +125,13 @@ static bool holds_nothing(struct llama_context *context, int32_t slot)
 static bool set_state(struct llama_context *context, int32_t slot, const struct buffer *state)
 {
     empty(context, slot);
-    return state->len == 0 || guard_set_state(context, state->data, state->len, slot) > 0;
+    return state->len == 0 || guard_set_state(context, state->data, state->len, slot, 0) > 0;
 }
 
 static bool take_state(struct llama_context *context, int32_t slot, struct buffer *state)
 {
     buffer_clear(state);
-    return holds_nothing(context, slot) || get_state(context, slot, state);
+    return holds_nothing(context, slot) || get_state(context, slot, 0, state);
 }
 
 static int32_t cannot(inf_error *err, const char *what)
@@ -144,6 +147,13 @@ static bool move_slots(struct llama_engine *e, struct llama_context *to)
         if (!take_state(e->context, i, &e->state[0]) || !set_state(to, i, &e->state[0]))
             return false;
     return true;
+}
+
+static void tell_kv_bytes(const struct llama_engine *e)
+{
+    if (e->options.kv_bytes)
+        atomic_store(e->options.kv_bytes,
+                     (int64_t)(kv_size(e, e->n_slots, e->n_context) + e->kept_bytes));
 }
 
 static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, inf_error *err)
@@ -169,8 +179,7 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
     e->context = context;
     e->n_slots = n_slots;
     e->n_context = n_context;
-    if (e->options.kv_bytes)
-        atomic_store(e->options.kv_bytes, (int64_t)kv_size(e, n_slots, n_context));
+    tell_kv_bytes(e);
     return INF_OK;
 }
 
@@ -180,6 +189,7 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
  * Whether the token at position n would find what it looks back at. A model with a sliding window
  * (Gemma) does not: llama.cpp leaves out of a slot's state what the last token cannot see, so that
  * a slot that was moved or copied holds the last window alone, and may use such a cell again.
+ * A recurrent state is that of one position, the last.
  */
 static bool can_go_on_at(const struct llama_engine *e, int32_t slot, int32_t n)
 {
@@ -187,6 +197,8 @@ static bool can_go_on_at(const struct llama_engine *e, int32_t slot, int32_t n)
     int32_t window = llama_model_n_swa(e->source.model);
     int32_t first = window > 0 && n + 1 > window ? n + 1 - window : 0;
 
+    if (e->source.base->state_bytes)
+        return llama_memory_seq_pos_max(memory, slot) + 1 == n;
     return llama_memory_seq_pos_max(memory, slot) + 1 >= n &&
            llama_memory_seq_pos_min(memory, slot) <= first;
 }
@@ -242,6 +254,55 @@ static int32_t engine_scrub(void *engine, int32_t slot, inf_error *err)
         return engine_reserve(e, e->n_slots, e->n_context, err);
     llama_memory_clear(llama_get_memory(e->context), true);
     return INF_OK;
+}
+
+/* ------------------------------------------------------------------ states */
+
+struct engine_state {
+    struct buffer bytes;
+};
+
+static void engine_free_state(void *engine, struct engine_state *state)
+{
+    struct llama_engine *e = engine;
+
+    e->kept_bytes -= state->bytes.len;
+    tell_kv_bytes(e);
+    buffer_free(&state->bytes);
+    mem_free(state);
+}
+
+static struct engine_state *engine_save(void *engine, int32_t slot)
+{
+    struct llama_engine *e = engine;
+    struct engine_state *state = mem_calloc(1, sizeof *state);
+    bool ok = false;
+
+    if (!state)
+        return NULL;
+    buffer_init(&state->bytes, BUFFER_NO_LIMIT);
+    ok = get_state(e->context, slot, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY, &state->bytes);
+    e->kept_bytes += state->bytes.len;
+    if (!ok) {
+        engine_free_state(e, state);
+        return NULL;
+    }
+    tell_kv_bytes(e);
+    return state;
+}
+
+static int32_t engine_restore(void *engine, int32_t slot, int32_t n,
+                              const struct engine_state *state)
+{
+    struct llama_engine *e = engine;
+    llama_memory_t memory = llama_get_memory(e->context);
+
+    if (guard_set_state(e->context, state->bytes.data, state->bytes.len, slot,
+                        LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) > 0 &&
+        llama_memory_seq_rm(memory, slot, n, -1) && llama_memory_seq_pos_max(memory, slot) + 1 == n)
+        return n;
+    empty(e->context, slot);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ decode */
@@ -435,6 +496,9 @@ static const struct engine_ops engine_ops = {.decode = engine_decode,
                                              .copy = engine_copy,
                                              .scrub = engine_scrub,
                                              .reserve = engine_reserve,
+                                             .save = engine_save,
+                                             .restore = engine_restore,
+                                             .free_state = engine_free_state,
                                              .free = engine_free};
 
 static int32_t start_pool(struct llama_engine *e, inf_error *err)
@@ -452,6 +516,8 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
                             const struct engine_options *options, inf_error *err)
 {
     struct llama_engine *e = mem_calloc(1, sizeof *e);
+    size_t state_bytes = source->base->state_bytes;
+    uint64_t max_states = state_bytes ? options->state_budget / state_bytes : 0;
     int32_t code = INF_OK;
 
     if (!e)
@@ -473,11 +539,13 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
         engine_free(e);
         return code;
     }
-    *out = (struct engine){.ops = &engine_ops,
-                           .impl = e,
-                           .limits = {.max_slots = options->max_slots,
-                                      .max_context = options->max_context,
-                                      .max_tokens = MAX_UBATCH,
-                                      .n_vocab = e->n_vocab}};
+    *out = (struct engine){
+        .ops = &engine_ops,
+        .impl = e,
+        .limits = {.max_slots = options->max_slots,
+                   .max_context = options->max_context,
+                   .max_tokens = MAX_UBATCH,
+                   .n_vocab = e->n_vocab,
+                   .max_states = max_states > INT32_MAX ? INT32_MAX : (int32_t)max_states}};
     return INF_OK;
 }

@@ -27,7 +27,13 @@ struct engine_limits {
     int32_t max_context; /* tokens a slot may ever hold */
     int32_t max_tokens;  /* tokens of one decode call, all rows together */
     int32_t n_vocab;
+    int32_t
+        max_states; /* that may be kept at a time; 0: slots can be cut anywhere without, or there is
+                           no memory for one */
 };
+
+/* What a model with a recurrent state needs to go back to a position: the state that it had there. */
+struct engine_state;
 
 struct engine_ops {
     /*
@@ -41,7 +47,8 @@ struct engine_ops {
      * but truncate. */
     const float *(*logits)(void *engine, int32_t row);
     /* Keeps the first n tokens of a slot. Returns how many were kept: n, or 0 where the model
-     * cannot forget a part, or has forgotten what the token behind them looks back at. */
+     * cannot forget a part (n is less than what the slot holds), or has forgotten what the token
+     * behind them looks back at. */
     int32_t (*truncate)(void *engine, int32_t slot, int32_t n);
     /* Exchanges what two slots hold. On an error both are empty. */
     int32_t (*swap)(void *engine, int32_t a, int32_t b, inf_error *err);
@@ -53,6 +60,15 @@ struct engine_ops {
     /* Makes n_slots (the same at every call) with room for n_context tokens each, at most the
      * limit; what slots hold stays. On an error everything is as before. */
     int32_t (*reserve)(void *engine, int32_t n_slots, int32_t n_context, inf_error *err);
+
+    /* Called with max_states above 0 alone: */
+    /* The state that a slot is in now, NULL when out of memory. Logits stay valid. */
+    struct engine_state *(*save)(void *engine, int32_t slot);
+    /* Keeps the first n tokens of a slot, behind which `state` was saved, whether here or where they were
+     * copied from. Returns n, or 0: then the slot is empty. */
+    int32_t (*restore)(void *engine, int32_t slot, int32_t n, const struct engine_state *state);
+    void (*free_state)(void *engine, struct engine_state *state);
+
     /* Not the scheduler's: for whoever made it, with nobody decoding. NULL is ignored. */
     void (*free)(void *engine);
 };
@@ -68,7 +84,8 @@ struct engine_options {
     int32_t n_threads;
     int32_t max_slots, max_context; /* as in engine_limits */
     bool exact;                     /* f32 wherever it can be had, rather than small and fast */
-    _Atomic int64_t *kv_bytes;      /* kept up to date; may be NULL */
+    uint64_t state_budget;          /* bytes for states that are kept */
+    _Atomic int64_t *kv_bytes;      /* kept up to date, kept states too; may be NULL */
 };
 
 #endif

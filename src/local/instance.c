@@ -9,8 +9,9 @@
 
 /* ------------------------------------------------------------------ loading */
 
-/* How many windows the KV budget holds, at most max_sequences. */
-static int32_t count_slots(const struct instance_options *o, int32_t *slots, inf_error *err)
+/* How many windows the KV budget holds, at most max_sequences. What is left of it is for states. */
+static int32_t count_slots(const struct instance_options *o, struct engine_options *engine,
+                           inf_error *err)
 {
     size_t window = o->facts->window_bytes;
     uint64_t n = o->config->kv_budget_bytes / (window ? window : 1);
@@ -21,7 +22,9 @@ static int32_t count_slots(const struct instance_options *o, int32_t *slots, inf
             "one window of %d tokens takes %zu MiB of KV cache and the budget is "
             "%llu MiB; lower n_ctx or raise kv_budget_bytes",
             o->facts->window, window >> 20, (unsigned long long)(o->config->kv_budget_bytes >> 20));
-    *slots = n < (uint64_t)o->config->max_sequences ? (int32_t)n : o->config->max_sequences;
+    n = n < (uint64_t)o->config->max_sequences ? n : (uint64_t)o->config->max_sequences;
+    engine->max_slots = (int32_t)n;
+    engine->state_budget = o->config->kv_budget_bytes - n * window;
     return INF_OK;
 }
 
@@ -47,7 +50,7 @@ static int32_t load(struct instance *i, inf_error *err)
     const struct instance_options *o = &i->options;
     struct engine_options engine = {.max_context = o->facts->window, .kv_bytes = o->kv_bytes};
     struct scheduler_options scheduler = {.prefill_chunk = o->config->prefill_chunk};
-    int32_t code = o->tokenizer_only ? INF_OK : count_slots(o, &engine.max_slots, err);
+    int32_t code = o->tokenizer_only ? INF_OK : count_slots(o, &engine, err);
 
     if (code == INF_OK)
         code = o->ops->load(o->model, o->tokenizer_only, o->op, &i->loaded, err);

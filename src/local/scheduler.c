@@ -342,7 +342,9 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
 
         if (slots_append(&s->slots, first + i, rows[i].tokens, n_tokens, &err) != INF_OK)
             end_sequence(s, q, INF_FINISH_NONE, &err);
-        else if (rows[i].want_logits && !advance(s, q, s->engine.ops->logits(s->engine.impl, i)))
+        else if (!rows[i].want_logits)
+            slots_keep_state(&s->slots, first + i);
+        else if (!advance(s, q, s->engine.ops->logits(s->engine.impl, i)))
             s->failed[n_failed++] = q;
     }
     /* Scrubbing loses the logits of this call: only after every row has been read. */
@@ -413,7 +415,9 @@ static void prefill(struct scheduler *s, bool others_decode)
     int32_t first = 0;
 
     while ((first = next_prompt(s)) >= 0) {
-        int32_t n_tokens = min_i32(prefill_share(remaining(slot_at(s, first)), left), most);
+        int32_t limit = slots_prefill_limit(&s->slots, first);
+        int32_t n_tokens = min_i32(
+            prefill_share(remaining(slot_at(s, first)), min_i32(left, limit)), most);
 
         if (left < budget && (n_tokens > left || s->options.now_us() - begin >= PREFILL_STEP_US))
             break;

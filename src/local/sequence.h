@@ -41,6 +41,7 @@ struct sequence {
     int64_t prefill_turn; /* when it was last prefilled, in the scheduler's turns */
     int64_t prefill_started_us, first_token_us, last_token_us, prefill_done_us;
     int32_t n_prefix;
+    int32_t n_shared; /* tokens that another slot had in common with it when it was placed */
 };
 
 /*

@@ -5,12 +5,15 @@
 
 #include "core/clock.h"
 #include "core/growing.h"
+#include "local/prefill.h"
 
 #include <string.h>
 
 #define FIRST_CONTEXT 512
 /* A shorter common prefix than this is computed again rather than copied between slots. */
 #define MIN_PREFIX_TO_COPY 16
+/* States are kept behind so many tokens of a prompt, and twice as many, and so on, where a call ends. */
+#define FIRST_STATE 256
 
 static int32_t min_i32(int32_t a, int32_t b)
 {
@@ -24,7 +27,7 @@ int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err)
     int32_t n_context = min_i32(FIRST_CONTEXT, l->max_context);
     int32_t code = INF_OK;
 
-    *s = (struct slots){.engine = engine};
+    *s = (struct slots){.engine = engine, .states.engine = engine};
     s->slot = mem_calloc((size_t)l->max_slots, sizeof *s->slot);
     if (!s->slot)
         return error_no_memory(err);
@@ -38,8 +41,9 @@ int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err)
     return INF_OK;
 }
 
-static void free_slot(struct slot *slot)
+static void free_slot(struct slots *s, struct slot *slot)
 {
+    slot_states_cut(&slot->states, &s->states, 0);
     mem_free(slot->tokens);
     adapter_set_unref(slot->adapters);
 }
@@ -47,7 +51,7 @@ static void free_slot(struct slot *slot)
 void slots_free(struct slots *s)
 {
     for (int32_t i = 0; s->slot && i < s->engine->limits.max_slots; i++)
-        free_slot(&s->slot[i]);
+        free_slot(s, &s->slot[i]);
     mem_free(s->slot);
     s->slot = NULL;
 }
@@ -76,8 +80,9 @@ int32_t slots_reserve_context(struct slots *s, int32_t n, inf_error *err)
     return code;
 }
 
-static void forget(struct slot *slot)
+static void forget(struct slots *s, struct slot *slot)
 {
+    slot_states_cut(&slot->states, &s->states, 0);
     slot->n = 0;
     slot->used_us = 0;
 }
@@ -94,16 +99,27 @@ static int32_t common_prefix(const struct slot *slot, const struct sequence *q)
     return n;
 }
 
-/* The slot with the longest common prefix; `index` itself wins a tie. */
-static int32_t best_source(const struct slots *s, const struct sequence *q, int32_t index,
+/* How much of it a sequence can start from. */
+static int32_t usable_prefix(const struct slots *s, const struct slot *slot, int32_t common)
+{
+    if (s->engine->limits.max_states == 0 || common == slot->n)
+        return common;
+    return slot_states_before(&slot->states, common);
+}
+
+/* The slot with the longest usable prefix; `index` itself wins a tie. */
+static int32_t best_source(const struct slots *s, struct sequence *q, int32_t index,
                            int32_t *length)
 {
     int32_t best = index;
 
-    *length = common_prefix(&s->slot[index], q);
+    q->n_shared = common_prefix(&s->slot[index], q);
+    *length = usable_prefix(s, &s->slot[index], q->n_shared);
     for (int32_t i = 0; i < s->n; i++) {
-        int32_t n = i == index ? 0 : common_prefix(&s->slot[i], q);
+        int32_t common = i == index ? 0 : common_prefix(&s->slot[i], q);
+        int32_t n = usable_prefix(s, &s->slot[i], common);
 
+        q->n_shared = common > q->n_shared ? common : q->n_shared;
         if (n > *length && n >= MIN_PREFIX_TO_COPY) {
             best = i;
             *length = n;
@@ -131,8 +147,8 @@ static void swap(struct slots *s, int32_t a, int32_t b)
     s->slot[a].suspect = s->slot[a].suspect || held.suspect;
     s->slot[b].suspect = s->slot[a].suspect || runs_adapter(&s->slot[a]);
     if (s->engine->ops->swap(s->engine->impl, a, b, NULL) != INF_OK) {
-        forget(&s->slot[a]);
-        forget(&s->slot[b]);
+        forget(s, &s->slot[a]);
+        forget(s, &s->slot[b]);
     }
     if (s->slot[a].sequence)
         s->slot[a].sequence->slot = a;
@@ -154,7 +170,7 @@ static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n,
     struct slot *dst = &s->slot[to];
     int32_t code = INF_OK;
 
-    forget(dst);
+    forget(s, dst);
     if (!GROW(dst->tokens, dst->capacity, (size_t)n)) {
         s->engine->ops->truncate(s->engine->impl, to, 0);
         return error_no_memory(err);
@@ -164,13 +180,25 @@ static int32_t copy_prefix(struct slots *s, int32_t from, int32_t to, int32_t n,
         return code;
     memcpy(dst->tokens, s->slot[from].tokens, (size_t)n * sizeof *dst->tokens);
     dst->n = n;
+    slot_states_share(&dst->states, &s->slot[from].states, n);
     dst->suspect = dst->suspect || s->slot[from].suspect || runs_adapter(&s->slot[from]);
     return INF_OK;
 }
 
+/* Keeps the first n tokens of a slot, as many as can be used. */
+static void cut(struct slots *s, int32_t index, int32_t n)
+{
+    struct slot *slot = &s->slot[index];
+
+    if (n > 0 && slot_states_before(&slot->states, n) == n)
+        slot->n = slot_states_restore(&slot->states, &s->states, index, n);
+    else
+        slot->n = s->engine->ops->truncate(s->engine->impl, index, n);
+    slot_states_cut(&slot->states, &s->states, slot->n);
+}
+
 /* Brings the best prefix into slot `index` and keeps what was there where that costs little. */
-static int32_t bring_prefix(struct slots *s, const struct sequence *q, int32_t index,
-                            inf_error *err)
+static int32_t bring_prefix(struct slots *s, struct sequence *q, int32_t index, inf_error *err)
 {
     int32_t length = 0;
     int32_t source = best_source(s, q, index, &length);
@@ -182,8 +210,7 @@ static int32_t bring_prefix(struct slots *s, const struct sequence *q, int32_t i
         swap(s, index, source != index ? source : least_useful(s, index));
     if (code != INF_OK)
         return code;
-    length = min_i32(length, s->slot[index].n);
-    s->slot[index].n = s->engine->ops->truncate(s->engine->impl, index, length);
+    cut(s, index, min_i32(length, s->slot[index].n));
     return INF_OK;
 }
 
@@ -220,7 +247,7 @@ int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int3
 
     if (!GROW(slot->tokens, slot->capacity, (size_t)(slot->n + n))) {
         s->engine->ops->truncate(s->engine->impl, index, 0);
-        forget(slot);
+        forget(s, slot);
         return error_no_memory(err);
     }
     memcpy(slot->tokens + slot->n, tokens, (size_t)n * sizeof *tokens);
@@ -228,11 +255,74 @@ int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int3
     return INF_OK;
 }
 
+/* ------------------------------------------------------------------ states */
+
+/* Where this sequence's prompt and another's part, of which a third is likely to part too. */
+static int32_t branch(const struct sequence *q)
+{
+    return q->n_shared / PREFILL_BLOCK * PREFILL_BLOCK;
+}
+
+int32_t slots_prefill_limit(const struct slots *s, int32_t index)
+{
+    const struct slot *slot = &s->slot[index];
+    int32_t to_branch = branch(slot->sequence) - slot->n;
+
+    if (s->engine->limits.max_states == 0)
+        return INT32_MAX;
+    if (to_branch > 0)
+        return to_branch;
+    return slot->sequence->n_tokens - slot->n - 1; /* not all: before the last call, too */
+}
+
+static bool is_passed(int32_t at, int32_t before, int32_t n)
+{
+    return before < at && at <= n;
+}
+
+/* Whether the state behind slot->n tokens is worth keeping when that behind `before` was the last. */
+static bool is_state_wanted(const struct slot *slot, int32_t before)
+{
+    int32_t left = slot->sequence->n_tokens - slot->n;
+    int32_t power = FIRST_STATE;
+
+    while (power <= slot->n / 2)
+        power *= 2;
+    return left < 2 * PREFILL_BLOCK || is_passed(branch(slot->sequence), before, slot->n) ||
+           is_passed(power, before, slot->n);
+}
+
+/* Gives up a state: of the slot that was left longest ago, else this one's. */
+static bool make_room(struct slots *s, struct slot *own)
+{
+    struct slot *oldest = own;
+
+    for (int32_t i = 0; i < s->n; i++)
+        if (!s->slot[i].sequence && s->slot[i].states.count > 0 &&
+            (oldest == own || s->slot[i].used_us < oldest->used_us))
+            oldest = &s->slot[i];
+    return slot_states_thin(&oldest->states, &s->states);
+}
+
+void slots_keep_state(struct slots *s, int32_t index)
+{
+    struct slot *slot = &s->slot[index];
+    int32_t most = s->engine->limits.max_states;
+
+    if (most == 0 || slot->n >= slot->sequence->n_tokens ||
+        !is_state_wanted(slot, slot_states_before(&slot->states, slot->n)))
+        return;
+    while (s->states.count >= most)
+        if (!make_room(s, slot))
+            return;
+    slot_states_keep(&slot->states, &s->states, index, slot->n);
+}
+
 int32_t slots_scrub(struct slots *s, int32_t index, inf_error *err)
 {
     int32_t code = s->engine->ops->scrub(s->engine->impl, index, err);
 
-    forget(&s->slot[index]);
+    forget(s, &s->slot[index]);
     s->slot[index].suspect = code != INF_OK;
     return code;
 }

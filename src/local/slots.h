@@ -10,6 +10,7 @@
 
 #include "local/engine.h"
 #include "local/sequence.h"
+#include "local/slot_states.h"
 
 struct slot {
     struct sequence *sequence; /* NULL: idle, what it holds may be reused */
@@ -19,6 +20,7 @@ struct slot {
     struct adapter_set *adapters; /* that they were computed with, no longer pinned */
     int64_t used_us;              /* when a sequence left it */
     bool suspect; /* adapters of others may have left values here that are not finite */
+    struct slot_states states; /* kept of what it holds */
 };
 
 struct slots {
@@ -27,6 +29,7 @@ struct slots {
     int32_t n;         /* slots, all of them reserved in the engine */
     int32_t n_context; /* tokens a slot can hold now; grows */
     int32_t n_active;  /* slots 0 .. n_active-1 have sequences, but for holes being filled */
+    struct state_store states;
 };
 
 int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err);
@@ -38,8 +41,8 @@ int32_t slots_find_room(const struct slots *s);
 int32_t slots_reserve_context(struct slots *s, int32_t n, inf_error *err);
 
 /* Puts a sequence into slot `index` (from slots_find_room), keeping there the longest
- * usable prefix of its tokens found anywhere; sets its slot and n_prefix. On an error it is not
- * placed and the slot is empty. */
+ * usable prefix of its tokens found anywhere; sets its slot, n_prefix and n_shared. On an error it is
+ * not placed and the slot is empty. */
 int32_t slots_place(struct slots *s, struct sequence *sequence, int32_t index, inf_error *err);
 
 /* The sequence has left; what the slot holds stays for reuse. */
@@ -47,6 +50,12 @@ void slots_leave(struct slots *s, int32_t index);
 /* Tokens were computed in a slot. NO_MEMORY: the slot was emptied. */
 int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int32_t n,
                      inf_error *err);
+/* How many of the tokens that are left of the slot's prompt, at least two blocks, the next call may compute
+ * at most, so that it ends where a state is to be kept. */
+int32_t slots_prefill_limit(const struct slots *s, int32_t index);
+/* A call has computed a part of the slot's prompt: keeps the state, where a later prompt may part from it.
+ * Logits stay valid. */
+void slots_keep_state(struct slots *s, int32_t index);
 /* Empties a slot and scrubs its memory. */
 int32_t slots_scrub(struct slots *s, int32_t index, inf_error *err);
 /* Moves sequences into the holes that others left, so that active slots are the first ones. */

@@ -316,7 +316,8 @@ static int32_t free_truncate(void *engine, int32_t slot, int32_t n)
         return n;
     if (n < 0 || n > e->slots[slot].n)
         complain(e, "truncate: slot %d holds %d tokens, not %d", slot, e->slots[slot].n, n);
-    else if (is_failing(e, begin(e, FREE_TRUNCATE, slot, n)) || e->refuses_truncate)
+    else if (is_failing(e, begin(e, FREE_TRUNCATE, slot, n)) || e->refuses_truncate ||
+             (e->has_state && n < e->slots[slot].n))
         e->slots[slot].n = 0;
     else
         e->slots[slot].n = n;
@@ -401,6 +402,54 @@ static int32_t free_reserve(void *engine, int32_t n_slots, int32_t n_context, in
     return error_none(err);
 }
 
+/* ------------------------------------------------------------------ states */
+
+/* Of a slot behind n tokens. */
+struct engine_state {
+    int32_t n;
+    uint64_t sum;
+};
+
+static struct engine_state *free_save(void *engine, int32_t slot)
+{
+    struct free_engine *e = engine;
+    const struct free_slot *s = &e->slots[slot];
+    struct engine_state *state = NULL;
+
+    if (!is_slot(e, slot, "save") || is_failing(e, begin(e, FREE_SAVE, slot, s->n)))
+        return NULL;
+    if (!e->has_state || s->n == 0)
+        complain(e, "save: slot %d holds %d tokens", slot, s->n);
+    if (++e->n_states > e->engine.limits.max_states)
+        complain(e, "save: %d states", e->n_states);
+    state = mem_calloc(1, sizeof *state);
+    if (state)
+        *state = (struct engine_state){s->n, s->cells[s->n - 1].sum};
+    return state;
+}
+
+static int32_t free_restore(void *engine, int32_t slot, int32_t n, const struct engine_state *state)
+{
+    struct free_engine *e = engine;
+
+    if (!is_slot(e, slot, "restore"))
+        return 0;
+    forget_logits(e);
+    if (n < 1 || n > e->slots[slot].n || state->n != n ||
+        state->sum != e->slots[slot].cells[n - 1].sum)
+        complain(e, "restore: slot %d is not what was saved behind %d tokens", slot, n);
+    e->slots[slot].n = is_failing(e, begin(e, FREE_RESTORE, slot, n)) ? 0 : n;
+    return e->slots[slot].n;
+}
+
+static void free_free_state(void *engine, struct engine_state *state)
+{
+    struct free_engine *e = engine;
+
+    e->n_states--;
+    mem_free(state);
+}
+
 /* ------------------------------------------------------------------ life */
 
 bool free_engine_init(struct free_engine *e, const struct engine_limits *limits)
@@ -411,7 +460,10 @@ bool free_engine_init(struct free_engine *e, const struct engine_limits *limits)
                                           .swap = free_swap,
                                           .copy = free_copy,
                                           .scrub = free_scrub,
-                                          .reserve = free_reserve};
+                                          .reserve = free_reserve,
+                                          .save = free_save,
+                                          .restore = free_restore,
+                                          .free_state = free_free_state};
     bool ok = true;
 
     *e = (struct free_engine){.engine = {.ops = &ops, .impl = e, .limits = *limits}};

@@ -49,6 +49,8 @@ enum free_kind {
     FREE_COPY,
     FREE_SCRUB,
     FREE_RESERVE,
+    FREE_SAVE,
+    FREE_RESTORE,
     FREE_KINDS
 };
 
@@ -60,7 +62,7 @@ struct free_row {
 
 struct free_call {
     enum free_kind kind;
-    int32_t a, b; /* slot and n of truncate; from and to; n_slots and n_context */
+    int32_t a, b; /* slot and n of truncate, save, restore; from and to; n_slots and n_context */
     int32_t n_rows, n_tokens;
     struct free_row rows[FREE_MAX_SLOTS];
     bool failed;
@@ -75,6 +77,7 @@ struct free_engine {
     bool cuts_show;        /* a cell's sum depends on the cut of its prompt, as ggml's results do */
     bool blind;            /* remembers and checks nothing: always the same logits */
     bool refuses_truncate; /* it keeps nothing, as a sliding window may */
+    bool has_state;        /* it cannot forget a part; for limits with max_states */
     int32_t fail_nth[FREE_KINDS];     /* the nth call of the kind from now fails; 0: none does */
     uint64_t failing_generation;      /* decode calls with a row of it fail; 0: none */
     int32_t nan_rows[FREE_N_VOCAB];   /* by name: so many rows with logits get NaN; -1: all */
@@ -84,7 +87,7 @@ struct free_engine {
     void *arg;
 
     /* What came of it. */
-    int32_t n_slots, n_context;
+    int32_t n_slots, n_context, n_states;
     struct free_slot slots[FREE_MAX_SLOTS];
     struct free_call *calls; /* (n_calls) */
     size_t n_calls, calls_capacity;

@@ -15,10 +15,16 @@ const struct scheduler_options house_options = {.prefill_chunk = CHUNK, .now_us 
 
 void open_house(struct house *h, int32_t max_slots)
 {
+    open_house_of_states(h, max_slots, 0);
+}
+
+void open_house_of_states(struct house *h, int32_t max_slots, int32_t max_states)
+{
     struct engine_limits limits = {.max_slots = max_slots,
                                    .max_context = 2048,
                                    .max_tokens = MAX_TOKENS,
-                                   .n_vocab = FREE_N_VOCAB};
+                                   .n_vocab = FREE_N_VOCAB,
+                                   .max_states = max_states};
     struct registry_limits none = {0};
 
     *h = (struct house){.live = mem_live()};
@@ -26,6 +32,7 @@ void open_house(struct house *h, int32_t max_slots)
     pthread_cond_init(&h->changed, NULL);
     assert_true(free_engine_init(&h->e, &limits));
     h->e.arg = h;
+    h->e.has_state = max_states > 0;
     assert_int_equal(inf_context_create(&h->ctx, NULL, NULL), INF_OK);
     assert_int_equal(registry_create(&h->adapters, &none, free_adapter_destroy, NULL), INF_OK);
     assert_int_equal(scheduler_create(&h->s, &h->e.engine, &house_options, NULL), INF_OK);

@@ -47,6 +47,8 @@ struct guest {
 
 extern const struct scheduler_options house_options;
 void open_house(struct house *h, int32_t max_slots);
+/* Of a model with a recurrent state, which keeps so many of them. */
+void open_house_of_states(struct house *h, int32_t max_slots, int32_t max_states);
 /* Lets everything end, and the worker. From then on the record is the test's to read. */
 struct scheduler_stats drain(struct house *h);
 /* Nothing may be left behind: no complaint, no pin, no request in flight, no memory. */

@@ -124,7 +124,10 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
     static struct engine_ops ops;
     struct door *d = model;
     struct free_engine *e = options->exact ? &d->exact : &d->engine;
-    struct engine_limits limits = {options->max_slots, options->max_context, 64, FREE_N_VOCAB};
+    struct engine_limits limits = {.max_slots = options->max_slots,
+                                   .max_context = options->max_context,
+                                   .max_tokens = 64,
+                                   .n_vocab = FREE_N_VOCAB};
 
     assert_ptr_equal(loaded->impl, model);
     assert_true(options->n_threads > 0);
