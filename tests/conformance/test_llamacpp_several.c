@@ -435,7 +435,7 @@ static void test_together__they_overflow__all_are_named(void **state)
 /* Of one adapter under many ids, each a generation of its own. */
 static void load_many(struct bench *b, inf_request_adapter *list, int32_t n, float scale)
 {
-    static char ids[64][8];
+    static char ids[64][16];
 
     for (int32_t i = 0; i < n; i++) {
         snprintf(ids[i], sizeof ids[i], "m%d", i);
