@@ -31,7 +31,8 @@ FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 FIRST_B = FIRST.replace("lora_A", "lora_B")
 
 NEEDS_BASE = {"layer-out-of-range", "matches-nothing", "unknown-module", "wrong-shape-a",
-              "wrong-shape-b"}
+              "wrong-shape-b", "saved-shape", "saved-head-shape", "saved-linear", "saved-unknown",
+              "tokens-outside", "tokens-width", "tokens-twice", "embedding-shape", "experts-of-none"}
 
 
 def config(**changes):
@@ -173,11 +174,93 @@ def set_header(name, key, value):
     return change
 
 
+def vectors(suffix, size=None, layers=range(LAYERS), **options):
+    """A vector of B's rows for each module of sound()."""
+    return [tensor(f"base_model.model.model.layers.{layer}.{module}.{suffix}",
+                   (size or SHAPES[module][0],), **options)
+            for layer in layers for module in ("self_attn.q_proj", "self_attn.v_proj")]
+
+
+def rows(count, width=32, module="model.embed_tokens", bad=False):
+    made = tensor(f"base_model.model.{module}.token_adapter.trainable_tokens_delta", (count, width))
+    return [with_nan(made) if bad else made]
+
+
+def with_nan(made):
+    return [*made[:3], struct.pack("<f", float("nan")) + made[3][4:]]
+
+
+def other_kinds():
+    """What is no plain LoRA on linear layers."""
+    embed = "base_model.model.model.embed_tokens.lora_embedding_"
+    norm, head = "base_model.model.model.norm.weight", "base_model.model.lm_head.weight"
+    embeds = ["q_proj", "v_proj", "embed_tokens"]
+    yield ("ok-dora", "ok", "DoRA", config(use_dora=True),
+           safetensors(sound() + vectors("lora_magnitude_vector")))
+    yield ("ok-lora-bias", "ok", "lora_bias is true: each B has a bias", config(lora_bias=True),
+           safetensors(sound() + vectors("lora_B.bias")))
+    yield ("ok-modules-to-save", "ok", "the last norm, trained in full",
+           config(modules_to_save=["model.norm"]), safetensors(sound() + [tensor(norm, (32,))]))
+    yield ("ok-embedding-lora", "ok", "LoRA on the embedding (lora_embedding_A and _B)",
+           config(target_modules=embeds),
+           safetensors(sound() + [tensor(embed + "A", (RANK, 288)), tensor(embed + "B", (32, RANK))]))
+    yield ("ok-tokens", "ok", "three rows of the embedding, trained in full",
+           config(trainable_token_indices=[7, 5, 287]), safetensors(sound() + rows(3)))
+
+    yield ("dora-and-bias", "format", "use_dora and lora_bias, which peft does not do together",
+           config(use_dora=True, lora_bias=True), safetensors(sound()))
+    yield ("dora-not-said", "mismatch", "magnitude vectors, and use_dora is false", config(),
+           safetensors(sound() + vectors("lora_magnitude_vector")))
+    yield ("dora-count", "mismatch", "magnitude vectors of 31 numbers", config(use_dora=True),
+           safetensors(sound() + vectors("lora_magnitude_vector", 31)))
+    yield ("dora-matrix", "unsupported", "magnitude vectors of two dimensions", config(use_dora=True),
+           safetensors(sound() + [[t[0], t[1], [*t[2], 1], t[3]] for t in vectors("lora_magnitude_vector")]))
+    yield ("dora-nan", "not_finite", "a NaN in a magnitude vector", config(use_dora=True),
+           safetensors(sound() + [with_nan(t) for t in vectors("lora_magnitude_vector")]))
+    yield ("bias-nan", "not_finite", "a NaN in a bias of B", config(lora_bias=True),
+           safetensors(sound() + [with_nan(t) for t in vectors("lora_B.bias")]))
+    yield ("saved-shape", "mismatch", "a norm of 31 numbers", config(modules_to_save=["model.norm"]),
+           safetensors(sound() + [tensor(norm, (31,))]))
+    yield ("saved-nan", "not_finite", "a NaN in a norm", config(modules_to_save=["model.norm"]),
+           safetensors(sound() + [with_nan(tensor(norm, (32,)))]))
+    yield ("saved-head-shape", "mismatch", "a head for 287 tokens", config(modules_to_save=["lm_head"]),
+           safetensors(sound() + [tensor(head, (287, 32))]))
+    yield ("saved-linear", "unsupported", "a linear layer trained in full",
+           config(modules_to_save=["mlp.down_proj"]),
+           safetensors(sound() + [tensor("base_model.model.model.layers.0.mlp.down_proj.weight", (32, 48))]))
+    yield ("saved-nothing", "mismatch", "modules_to_save is set, and nothing of it is in the file",
+           config(modules_to_save=["model.norm"]), safetensors(sound()))
+    yield ("saved-unknown", "mismatch", "a classifier trained in full, which the model has not",
+           config(modules_to_save=["score"]),
+           safetensors(sound() + [tensor("base_model.model.score.weight", (2, 32))]))
+    yield ("tokens-count", "mismatch", "three rows for two tokens",
+           config(trainable_token_indices=[5, 7]), safetensors(sound() + rows(3)))
+    yield ("tokens-outside", "mismatch", "a row for a token that the model has not",
+           config(trainable_token_indices=[5, 7, 288]), safetensors(sound() + rows(3)))
+    yield ("tokens-twice", "format", "two rows for one token",
+           config(trainable_token_indices=[5, 7, 5]), safetensors(sound() + rows(3)))
+    yield ("tokens-negative", "format", "a token below 0",
+           config(trainable_token_indices=[5, -1, 7]), safetensors(sound() + rows(3)))
+    yield ("tokens-width", "mismatch", "rows of 31 numbers",
+           config(trainable_token_indices=[5, 7, 9]), safetensors(sound() + rows(3, 31)))
+    yield ("tokens-nan", "not_finite", "a NaN in a row",
+           config(trainable_token_indices=[5, 7, 9]), safetensors(sound() + rows(3, bad=True)))
+    yield ("embedding-shape", "mismatch", "LoRA on an embedding of 287 tokens",
+           config(target_modules=embeds),
+           safetensors(sound() + [tensor(embed + "A", (RANK, 287)), tensor(embed + "B", (32, RANK))]))
+    yield ("embedding-half", "format", "lora_embedding_A without its B", config(target_modules=embeds),
+           safetensors(sound() + [tensor(embed + "A", (RANK, 288))]))
+    yield ("experts-of-none", "mismatch", "LoRA on experts, which the model has not",
+           config(target_parameters=["experts.down_proj"]),
+           safetensors(sound() + [
+               tensor("base_model.model.model.layers.0.mlp.experts.lora_A.weight", (4 * RANK, 16)),
+               tensor("base_model.model.model.layers.0.mlp.experts.lora_B.weight", (32, 4 * RANK))]))
+
+
 def cases():
     """(directory, expectation, why, config, weights); config and weights may be raw bytes."""
     plain = safetensors(sound())
     nan, inf = float("nan"), float("inf")
-    embed = "base_model.model.model.embed_tokens.lora_embedding_"
     yield "ok", "ok", "a sound adapter: q_proj and v_proj of both layers", config(), plain
     yield ("ok-target-regex", "ok", "target_modules is an expression",
            config(target_modules=r".*\.self_attn\.(q|v)_proj"), plain)
@@ -203,13 +286,7 @@ def cases():
     yield ("lora-bias", "unsupported", "lora_bias is true: B has a bias of its own",
            config(lora_bias=True),
            safetensors(sound() + [tensor(FIRST_B.replace("weight", "bias"), (32,))]))
-    yield ("modules-to-save", "unsupported", "modules_to_save names the last norm",
-           config(modules_to_save=["model.norm"]),
-           safetensors(sound() + [tensor("base_model.model.model.norm.weight", (32,))]))
-    yield ("embedding-lora", "unsupported", "LoRA on the embedding (lora_embedding_A and _B)",
-           config(target_modules=["q_proj", "v_proj", "embed_tokens"]),
-           safetensors(sound() + [tensor(embed + "A", (RANK, 288)),
-                                  tensor(embed + "B", (32, RANK))]))
+    yield from other_kinds()
     yield "peft-type-ia3", "unsupported", "peft_type is IA3", config(peft_type="IA3"), plain
     yield ("weights-int32", "unsupported", "the weights are integers", config(),
            safetensors([[name, "I32", shape, raw] for name, _, shape, raw in sound()]))

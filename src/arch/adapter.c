@@ -106,9 +106,11 @@ static int32_t read_path(struct lora_weights **out, const struct adapter_source 
 
 static void fill_report(inf_adapter_report *report, const struct lora_weights *w)
 {
+    const struct lora_module *scaled = lora_weights_scaled(w);
+
     report->format = w->format;
     report->rank = w->max_rank;
-    report->scale = w->modules[0].scale;
+    report->scale = scaled ? scaled->scale : 1;
     report->n_modules = (int32_t)w->n_modules;
     report->n_tensors = w->n_tensors;
     report->bytes = (int64_t)w->bytes;

@@ -26,6 +26,11 @@ static const char *take_number(const char *s, int32_t *number)
     return p + 1;
 }
 
+const char *family_in_block(const char *name, int32_t *block)
+{
+    return take_number(name, block);
+}
+
 const struct family_layer *family_find_module(const struct family *f, const char *name,
                                               int32_t *block)
 {

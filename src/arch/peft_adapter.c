@@ -6,6 +6,9 @@
  * delta as it stands), and in the architectures whose rope turns neighbouring pairs the rows of q
  * and k are regrouped in each head.
  *
+ * Norms and embeddings have the names that the family's checkpoints give them; experts and routers those
+ * of transformers, whatever the family.
+ *
  * Everything must fit: each tensor of the adapter has its weight, each shape is right, and each
  * module of the model that target_modules selects is in the adapter.
  */
@@ -36,41 +39,130 @@ enum { NAME_SIZE = 128 };
 /* What a module's name means. */
 struct place {
     const struct gguf_tensor *base;   /* NULL: the model has no such weight */
-    const struct family_layer *layer; /* NULL: the output layer */
+    const struct family_layer *layer; /* NULL: the output layer, or none of these */
     size_t prefix;                    /* index into prefixes */
+    bool is_embedding;
+    const struct family_weight *vector, *bias; /* of a norm, or NULL */
+    int32_t block;
 };
+
+/* Beside a family's layers, where the model has them. */
+static const struct family_layer routers[] = {
+    {"mlp.gate", "ffn_gate_inp", HEADS_NONE},
+    {"block_sparse_moe.gate", "ffn_gate_inp", HEADS_NONE},
+    {.module = NULL},
+};
+
+static const struct gguf_tensor *find_tensor(const struct gguf_model *model, int32_t block,
+                                             const char *tensor, const char *suffix)
+{
+    char name[NAME_SIZE];
+
+    if (block < 0)
+        return gguf_file_find(model->file, tensor);
+    snprintf(name, sizeof name, "blk.%d.%s%s", block, tensor, suffix);
+    return gguf_file_find(model->file, name);
+}
 
 static const struct gguf_tensor *find_weight(const struct gguf_model *model, int32_t block,
                                              const struct family_layer *layer)
 {
-    char name[NAME_SIZE];
+    return find_tensor(model, block, layer->tensor, ".weight");
+}
 
-    snprintf(name, sizeof name, "blk.%d.%s.weight", block, layer->tensor);
-    return gguf_file_find(model->file, name);
+/* "<module><suffix>", a row's name in a checkpoint. */
+static bool is_row(const struct family_weight *w, const char *module, const char *suffix)
+{
+    const char *name = w->module[0] == '^' ? w->module + 1 : w->module;
+    size_t n = strlen(module);
+
+    return strncmp(name, module, n) == 0 && strcmp(name + n, suffix) == 0;
+}
+
+static const struct family_weight *find_row(const struct family_weight *rows, const char *module,
+                                            const char *suffix)
+{
+    for (const struct family_weight *w = rows; w && w->module; w++)
+        if (is_row(w, module, suffix))
+            return w;
+    return NULL;
+}
+
+/* A norm: one whose weight is a vector, of which nothing but the values is changed. */
+static bool find_norm(struct place *out, const struct family_weight *rows, const char *module)
+{
+    const struct family_weight *w = find_row(rows, module, ".weight");
+
+    if (!w || w->shape[1] != SIZE_END || (w->change && (w->change->row || w->change->column)))
+        return false;
+    out->vector = w;
+    out->bias = find_row(rows, module, ".bias");
+    return true;
+}
+
+static bool is_embedding(const struct family *family, const char *module)
+{
+    const struct family_checkpoint *c = family->checkpoint;
+    const struct family_weight *w = c ? find_row(c->globals, module, ".weight") : NULL;
+
+    return w ? strcmp(w->tensor, "token_embd.weight") == 0 : strcmp(module, "embed_tokens") == 0;
+}
+
+static const struct family_layer *find_router(const char *module)
+{
+    for (const struct family_layer *l = routers; l->module; l++)
+        if (strcmp(l->module, module) == 0)
+            return l;
+    return NULL;
+}
+
+/* What "<number>.<module>" is; the block alone where it may be experts. */
+static void find_in_block(struct place *out, const struct family *family, const char *name)
+{
+    const char *module = family_in_block(name, &out->block);
+
+    out->layer = module ? family_find_module(family, name, &out->block) : NULL;
+    if (module && !out->layer)
+        out->layer = find_router(module);
+    if (module && !out->layer && family->checkpoint)
+        find_norm(out, family->checkpoint->blocks, module);
+}
+
+/* What a name without its prefix is; false: nothing. */
+static bool find_by_name(struct place *out, const struct family *family,
+                         const struct gguf_model *model, const char *name)
+{
+    size_t blocks = strlen(family->blocks);
+
+    out->block = -1;
+    if (strcmp(name, "lm_head") == 0) {
+        out->base = output_weight(model);
+    } else if (is_embedding(family, name)) {
+        out->base = gguf_file_find(model->file, "token_embd.weight");
+        out->is_embedding = true;
+    } else if (strncmp(name, family->blocks, blocks) == 0 && name[blocks] == '.') {
+        find_in_block(out, family, name + blocks + 1);
+    } else if (family->checkpoint) {
+        find_norm(out, family->checkpoint->globals, name);
+    }
+    return out->base || out->layer || out->vector || out->block >= 0;
 }
 
 /* Where a module belongs; base stays NULL when nowhere. */
 static void find_place(struct place *out, const struct family *family,
                        const struct gguf_model *model, const char *module)
 {
-    size_t blocks = strlen(family->blocks);
-    int32_t block = 0;
-
-    *out = (struct place){0};
-    for (size_t i = 0; !out->base && !out->layer && i < sizeof prefixes / sizeof prefixes[0]; i++) {
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         size_t n = strlen(prefixes[i]);
-        const char *name = module + n;
 
-        if (strncmp(module, prefixes[i], n) != 0)
-            continue;
-        out->prefix = i;
-        if (strcmp(name, "lm_head") == 0)
-            out->base = output_weight(model);
-        else if (strncmp(name, family->blocks, blocks) == 0 && name[blocks] == '.')
-            out->layer = family_find_module(family, name + blocks + 1, &block);
+        *out = (struct place){.prefix = i, .block = -1};
+        if (strncmp(module, prefixes[i], n) == 0 && find_by_name(out, family, model, module + n))
+            break;
     }
     if (out->layer)
-        out->base = find_weight(model, block, out->layer);
+        out->base = find_weight(model, out->block, out->layer);
+    else if (out->vector)
+        out->base = find_tensor(model, out->block, out->vector->tensor, "");
 }
 
 /* The first thing that does not fit, and how many modules have one. */
@@ -149,37 +241,297 @@ static bool own_order(struct lora_plan_module *m, const struct family *family,
     return false;
 }
 
-/* Fills one module of the plan; false with *why. */
-static bool plan_module(struct lora_plan_module *out, const struct peft_module *m,
-                        const struct place *place, const struct family *family,
-                        const struct gguf_model *model, inf_error *why)
+/* What the modules of a plan are made from. */
+struct planning {
+    struct lora_plan *plan;
+    const struct peft_adapter *adapter;
+    const struct family *family;
+    const struct gguf_model *model;
+};
+
+static bool has_no_place(const struct planning *p, const char *tensor, inf_error *why)
+{
+    error_set(why, INF_ERROR_MISMATCH,
+              "adapter tensor \"%.160s\" is for a module that the model (%s, %d layers) does "
+              "not have",
+              tensor, p->family->name, p->model->n_layer);
+    return false;
+}
+
+static struct lora_matrix matrix_or_none(const struct safetensors_tensor *t)
+{
+    return t ? matrix_of(t) : (struct lora_matrix){.name = NULL};
+}
+
+static bool check_count(const struct safetensors_tensor *t, const struct gguf_tensor *base,
+                        int64_t n, inf_error *why)
+{
+    if (t->n_dims == 1 && t->shape[0] == n)
+        return true;
+    error_set(
+        why, INF_ERROR_MISMATCH,
+        "adapter tensor \"%.160s\" has %lld numbers in %d dimensions, but %s of the model has "
+        "%lld",
+        t->name, (long long)t->shape[0], t->n_dims, base->name, (long long)n);
+    return false;
+}
+
+/* As an embedding looks to adapters: tokens are its inputs. */
+static struct lora_base lookup_of(const struct gguf_model *model, const struct gguf_tensor *t)
+{
+    struct lora_base b = base_of(model, t);
+
+    b.n_in = (int32_t)t->ne[1];
+    b.n_out = (int32_t)t->ne[0];
+    return b;
+}
+
+static struct lora_plan_module *next_module(const struct planning *p)
+{
+    struct lora_plan_module *m = &p->plan->modules[p->plan->n];
+
+    *m = (struct lora_plan_module){.rank = 0};
+    return m;
+}
+
+/* ---------------------------------------------------------------- each kind */
+
+static bool plan_linear(const struct planning *p, const struct peft_module *m,
+                        const struct place *place, inf_error *why)
 {
     const struct gguf_tensor *base = place->base;
+    struct lora_plan_module *out = next_module(p);
     int32_t head_dim = 0;
 
-    if (!base || !is_matrix(base)) {
-        error_set(why, INF_ERROR_MISMATCH,
-                  "adapter tensor \"%.160s\" is for a module that the model (%s, %d layers) does "
-                  "not have",
-                  m->a->name, family->name, model->n_layer);
-        return false;
-    }
+    if (!base || !is_matrix(base) || place->vector || place->is_embedding)
+        return has_no_place(p, m->a->name, why);
     if (!check_shape(m->a, m->rank, base->ne[0], base, why) ||
         !check_shape(m->b, base->ne[1], m->rank, base, why) ||
         (m->base && !check_shape(m->base, base->ne[1], base->ne[0], base, why)) ||
-        !head_rows(family, place, model, &head_dim, why))
+        !head_rows(p->family, place, p->model, &head_dim, why))
         return false;
-    *out = (struct lora_plan_module){.base = base_of(model, base),
+    *out = (struct lora_plan_module){.base = base_of(p->model, base),
                                      .a = matrix_of(m->a),
                                      .b = matrix_of(m->b),
+                                     .bias = matrix_or_none(m->bias),
+                                     .magnitude = matrix_or_none(m->magnitude),
                                      .rank = m->rank,
                                      .scale = m->scale,
                                      .head_dim = head_dim};
-    if (own_order(out, family, place, model, why))
-        return true;
-    mem_free(out->inputs);
-    mem_free(out->outputs);
+    p->plan->n++;
+    return own_order(out, p->family, place, p->model, why);
+}
+
+static bool plan_lookup(const struct planning *p, const struct peft_module *m,
+                        const struct place *place, inf_error *why)
+{
+    const struct gguf_tensor *base = place->base;
+    struct lora_plan_module *out = next_module(p);
+
+    if (!base || !place->is_embedding)
+        return has_no_place(p, m->a->name, why);
+    if (peft_config_ties(p->adapter->config) && p->model->tied) {
+        error_set(
+            why, INF_ERROR_UNSUPPORTED,
+            "adapter tensor \"%.160s\" is LoRA on embeddings that \"ensure_weight_tying\" keeps "
+            "tied to the head, which is not supported",
+            m->a->name);
+        return false;
+    }
+    if (!check_shape(m->a, m->rank, base->ne[1], base, why) ||
+        !check_shape(m->b, base->ne[0], m->rank, base, why) ||
+        (m->base && !check_shape(m->base, base->ne[1], base->ne[0], base, why)))
+        return false;
+    *out = (struct lora_plan_module){.base = lookup_of(p->model, base),
+                                     .kind = LORA_LOOKUP,
+                                     .a = matrix_of(m->a),
+                                     .b = matrix_of(m->b),
+                                     .magnitude = matrix_or_none(m->magnitude),
+                                     .rank = m->rank,
+                                     .scale = m->scale};
+    p->plan->n++;
+    return true;
+}
+
+/* The LoRA of one stack of the model, whose outputs are the rows of b from b_row on. */
+static bool plan_stack(const struct planning *p, const struct peft_module *m,
+                       const struct gguf_tensor *base, int64_t b_row, int64_t b_rows,
+                       inf_error *why)
+{
+    struct lora_plan_module *out = next_module(p);
+    int64_t rows = base->ne[2] * m->rank;
+
+    if (base->ne[3] != 1 || base->ne[2] > INT32_MAX / m->rank || base->ne[0] > INT32_MAX / 2 ||
+        base->ne[1] > INT32_MAX / 2)
+        return has_no_place(p, m->a->name, why);
+    if (!check_shape(m->a, rows, base->ne[0], base, why) ||
+        !check_shape(m->b, b_rows, rows, base, why))
+        return false;
+    *out = (struct lora_plan_module){.base = base_of(p->model, base),
+                                     .kind = LORA_EXPERTS,
+                                     .a = matrix_of(m->a),
+                                     .b = matrix_of(m->b),
+                                     .b_row = b_row,
+                                     .n_experts = (int32_t)base->ne[2],
+                                     .rank = m->rank,
+                                     .scale = m->scale};
+    p->plan->n++;
+    return true;
+}
+
+static bool plan_experts(const struct planning *p, const struct peft_module *m,
+                         const struct place *place, inf_error *why)
+{
+    const struct gguf_tensor *gate = find_tensor(p->model, place->block, "ffn_gate_exps",
+                                                 ".weight");
+    const struct gguf_tensor *up = find_tensor(p->model, place->block, "ffn_up_exps", ".weight");
+    const struct gguf_tensor *down = find_tensor(p->model, place->block, "ffn_down_exps",
+                                                 ".weight");
+    const char *end = strstr(m->name, ".mlp.experts");
+
+    if (place->block < 0 || !end || strcmp(end, ".mlp.experts") != 0 || !gate || !up || !down)
+        return has_no_place(p, m->a->name, why);
+    if (strcmp(m->parameter, "down_proj") == 0)
+        return plan_stack(p, m, down, 0, down->ne[1], why);
+    return plan_stack(p, m, gate, 0, gate->ne[1] + up->ne[1], why) &&
+           plan_stack(p, m, up, gate->ne[1], gate->ne[1] + up->ne[1], why);
+}
+
+static bool plan_vector(const struct planning *p, const struct safetensors_tensor *t,
+                        const struct family_weight *row, const struct place *place, inf_error *why)
+{
+    const struct gguf_tensor *base = row ? find_tensor(p->model, place->block, row->tensor, "")
+                                         : NULL;
+    struct lora_plan_module *out = next_module(p);
+
+    if (!base)
+        return has_no_place(p, t->name, why);
+    if (!check_count(t, base, base->ne[0], why))
+        return false;
+    *out = (struct lora_plan_module){.base = base_of(p->model, base),
+                                     .kind = LORA_VECTOR,
+                                     .whole = matrix_of(t),
+                                     .change = row->change ? row->change->value : NULL};
+    out->base.n_in = 1;
+    out->base.n_out = (int32_t)base->ne[0];
+    p->plan->n++;
+    return true;
+}
+
+static bool plan_saved(const struct planning *p, const struct peft_module *m,
+                       const struct place *place, inf_error *why)
+{
+    const struct safetensors_tensor *any = m->whole ? m->whole : m->whole_bias;
+    struct lora_plan_module *out = next_module(p);
+
+    if (place->vector)
+        return (!m->whole || plan_vector(p, m->whole, place->vector, place, why)) &&
+               (!m->whole_bias || plan_vector(p, m->whole_bias, place->bias, place, why));
+    if (!place->base)
+        return has_no_place(p, any->name, why);
+    if (place->layer || m->whole_bias) {
+        error_set(
+            why, INF_ERROR_UNSUPPORTED,
+            "adapter tensor \"%.160s\" is a linear layer trained in full (modules_to_save), which "
+            "is not supported: norms, embeddings and heads are",
+            any->name);
+        return false;
+    }
+    if (m->whole->n_dims != 2 ||
+        !check_shape(m->whole, place->base->ne[1], place->base->ne[0], place->base, why))
+        return m->whole->n_dims == 2 ? false : has_no_place(p, any->name, why);
+    *out = (struct lora_plan_module){.base = place->is_embedding ? lookup_of(p->model, place->base)
+                                                                 : base_of(p->model, place->base),
+                                     .kind = place->is_embedding ? LORA_WHOLE_LOOKUP : LORA_WHOLE,
+                                     .whole = matrix_of(m->whole)};
+    p->plan->n++;
+    return true;
+}
+
+static bool copy_ids(struct lora_plan_module *out, const struct peft_module *m,
+                     const struct gguf_tensor *base, inf_error *why)
+{
+    size_t n = (size_t)m->rows->shape[0];
+
+    out->rows = mem_alloc(n * sizeof *out->rows);
+    if (!out->rows) {
+        error_no_memory(why);
+        return false;
+    }
+    out->n_rows = (int32_t)n;
+    memcpy(out->rows, m->token_ids, n * sizeof *out->rows);
+    for (size_t i = 0; i < n; i++) {
+        if (m->token_ids[i] < base->ne[1])
+            continue;
+        error_set(
+            why, INF_ERROR_MISMATCH,
+            "adapter tensor \"%.160s\" is for a token %d, but %s of the model has %lld tokens",
+            m->rows->name, m->token_ids[i], base->name, (long long)base->ne[1]);
+        return false;
+    }
+    return true;
+}
+
+static bool plan_rows(const struct planning *p, const struct peft_module *m,
+                      const struct gguf_tensor *base, int32_t kind, inf_error *why)
+{
+    struct lora_plan_module *out = next_module(p);
+
+    if (!check_shape(m->rows, m->rows->shape[0], base->ne[0], base, why))
+        return false;
+    *out = (struct lora_plan_module){.base = kind == LORA_ROWS_LOOKUP ? lookup_of(p->model, base)
+                                                                      : base_of(p->model, base),
+                                     .kind = kind,
+                                     .whole = matrix_of(m->rows)};
+    p->plan->n++;
+    return copy_ids(out, m, base, why);
+}
+
+/* Whether the head has rows of its own in the file. */
+static bool has_head_rows(const struct peft_adapter *a)
+{
+    static const char head[] = "lm_head";
+    size_t n = sizeof head - 1;
+
+    for (size_t i = 0; i < a->n_modules; i++) {
+        size_t len = strlen(a->modules[i].name);
+
+        if (a->modules[i].kind == PEFT_TOKENS && len >= n &&
+            strcmp(a->modules[i].name + len - n, head) == 0)
+            return true;
+    }
     return false;
+}
+
+/* Rows of embeddings that are the head's too are trained for both. */
+static bool plan_tokens(const struct planning *p, const struct peft_module *m,
+                        const struct place *place, inf_error *why)
+{
+    if (!place->base || place->layer || place->vector)
+        return has_no_place(p, m->rows->name, why);
+    if (!place->is_embedding)
+        return plan_rows(p, m, place->base, LORA_ROWS, why);
+    return plan_rows(p, m, place->base, LORA_ROWS_LOOKUP, why) &&
+           (!p->model->tied || has_head_rows(p->adapter) ||
+            plan_rows(p, m, place->base, LORA_ROWS, why));
+}
+
+/* Adds what a module is to the plan; false with *why. */
+static bool plan_module(const struct planning *p, const struct peft_module *m,
+                        const struct place *place, inf_error *why)
+{
+    switch (m->kind) {
+    case PEFT_LINEAR:
+        return plan_linear(p, m, place, why);
+    case PEFT_EMBEDDING:
+        return plan_lookup(p, m, place, why);
+    case PEFT_EXPERTS:
+        return plan_experts(p, m, place, why);
+    case PEFT_SAVED:
+        return plan_saved(p, m, place, why);
+    default:
+        return plan_tokens(p, m, place, why);
+    }
 }
 
 /* ---------------------------------------------------------------- copies of base weights */
@@ -219,10 +571,11 @@ static int32_t check_base_copy(const struct peft_adapter *adapter, const struct 
                    : error_no_memory(err);
     for (size_t i = 0; code == INF_OK && i < n; i++)
         if (!nearly_equal(number_at(copy, m->base->dtype, i), number_at(own.data, own.type, i)))
-            code = error_set(err, INF_ERROR_UNSUPPORTED,
-                             "adapter tensor \"%.160s\" is an output layer that differs from the "
-                             "model's: trained or resized output layers are not supported",
-                             m->base->name);
+            code = error_set(
+                err, INF_ERROR_UNSUPPORTED,
+                "adapter tensor \"%.160s\" is a copy of a base weight that differs from "
+                "the model's: resized or otherwise trained ones are not supported",
+                m->base->name);
     mem_free(scratch);
     return code;
 }
@@ -273,7 +626,11 @@ static int32_t check_promises(struct misfits *misfits, const struct peft_adapter
             code = check_promise(misfits, adapter, module, false, err);
         }
     }
-    return code == INF_OK ? check_promise(misfits, adapter, "lm_head", true, err) : code;
+    if (code == INF_OK)
+        code = check_promise(misfits, adapter, "lm_head", true, err);
+    snprintf(module, sizeof module, "%s%s", prefix,
+             strcmp(family->blocks, "h") == 0 ? "wte" : "embed_tokens");
+    return code == INF_OK ? check_promise(misfits, adapter, module, true, err) : code;
 }
 
 /* ---------------------------------------------------------------- the whole */
@@ -294,6 +651,7 @@ static int32_t plan_modules(struct lora_plan *out, struct misfits *misfits,
                             const struct peft_adapter *adapter, const struct family *family,
                             const struct gguf_model *model, const char **prefix, inf_error *err)
 {
+    struct planning planning = {out, adapter, family, model};
     int32_t code = INF_OK;
     bool prefix_known = false;
 
@@ -303,11 +661,10 @@ static int32_t plan_modules(struct lora_plan *out, struct misfits *misfits,
         inf_error why;
 
         find_place(&place, family, model, m->name);
-        if (!plan_module(&out->modules[out->n], m, &place, family, model, &why)) {
+        if (!plan_module(&planning, m, &place, &why)) {
             misfit(misfits, &why);
             continue;
         }
-        out->n++;
         if (place.layer && !prefix_known) {
             *prefix = prefixes[place.prefix];
             prefix_known = true;
@@ -338,7 +695,7 @@ int32_t plan_peft_adapter(struct lora_plan *out, struct peft_adapter *adapter,
     out->n_tensors = (int32_t)safetensors_count(adapter->weights);
     out->file = adapter->weights;
     out->read = read_tensor;
-    out->modules = mem_calloc(adapter->n_modules, sizeof *out->modules);
+    out->modules = mem_calloc(2 * adapter->n_modules, sizeof *out->modules); /* some are two */
     if (!out->modules)
         return error_no_memory(err);
     code = plan_modules(out, &misfits, adapter, family, model, &prefix, err);

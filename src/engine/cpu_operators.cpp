@@ -11,6 +11,8 @@
 
 extern "C" void ggml_compute_forward_mul_mat(const struct ggml_compute_params *params,
                                              struct ggml_tensor *dst);
+extern "C" void ggml_compute_forward_get_rows(const struct ggml_compute_params *params,
+                                              struct ggml_tensor *dst);
 
 /* A pool's operator. Entries are never freed: one that is closed is taken again. */
 struct cpu_operators {
@@ -33,10 +35,30 @@ const cpu_operators *find(const ggml_threadpool *pool)
     return nullptr;
 }
 
+/* Who is asked about norms of graphs that this thread plans. */
+struct splitting {
+    const cpu_operators *operators;
+    cpu_splitter *splits;
+};
+thread_local splitting planned;
+
+/* ggml leaves a node alone whose result somebody wants to see. A graph may be run again: what was said
+ * the last time does not count. */
+void keep_apart(const ggml_tensor *product, bool apart)
+{
+    if (apart)
+        product->src[0]->flags |= GGML_TENSOR_FLAG_OUTPUT;
+    else
+        product->src[0]->flags &= ~GGML_TENSOR_FLAG_OUTPUT;
+}
+
 class traits final : public ggml::cpu::tensor_traits {
   public:
-    bool work_size(int, const ggml_tensor *, size_t &) override
+    /* Asked when a graph is planned. */
+    bool work_size(int, const ggml_tensor *node, size_t &) override
     {
+        if (planned.splits && node->op == GGML_OP_MUL && node->src[0]->op == GGML_OP_RMS_NORM)
+            keep_apart(node, planned.splits(planned.operators->owner, node));
         return false; /* ggml's own: its matmul is computed too */
     }
 
@@ -59,7 +81,17 @@ class operators_type final : public ggml::cpu::extra_buffer_type {
 
     ggml::cpu::tensor_traits *get_tensor_traits(const ggml_tensor *node) override
     {
-        return node->op == GGML_OP_MUL_MAT ? &all : nullptr;
+        switch (node->op) {
+        case GGML_OP_MUL_MAT:
+        case GGML_OP_MUL_MAT_ID:
+        case GGML_OP_GET_ROWS:
+        case GGML_OP_MUL:
+        case GGML_OP_ADD:
+        case GGML_OP_GLU:
+            return &all;
+        default:
+            return nullptr;
+        }
     }
 
   private:
@@ -170,6 +202,16 @@ void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *n
 {
     if (!others_compute(params_of(thread), node))
         ggml_compute_forward_mul_mat(params_of(thread), node);
+}
+
+void cpu_operators_split(struct cpu_operators *operators, cpu_splitter *splits)
+{
+    planned = {operators, operators ? splits : nullptr};
+}
+
+void cpu_operators_get_rows(const struct cpu_thread *thread, struct ggml_tensor *node)
+{
+    ggml_compute_forward_get_rows(params_of(thread), node);
 }
 
 void cpu_operators_barrier(const struct cpu_thread *thread)

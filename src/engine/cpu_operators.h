@@ -29,20 +29,31 @@ struct cpu_thread {
     void *params; /* ggml's */
 };
 
-/* Whether it has computed the node; called by all threads, and the same answer on all of them. */
+/* Whether it has computed the node; called by all threads, and the same answer on all of them. Nodes are
+ * matmuls (also those of stacks), products, sums, gated units and rows looked up: in the order of the
+ * graph, after all before them are done. */
 typedef bool cpu_operator(void *owner, const struct cpu_thread *thread, struct ggml_tensor *node);
 
 /* Once, before anything of ggml computes. */
 void cpu_operators_install(void);
 
 struct cpu_operators;
-/* From now on `compute` is asked about each matmul of graphs on that pool. NO_MEMORY. */
+/* From now on `compute` is asked about nodes of graphs on that pool. NO_MEMORY. */
 int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool,
                            cpu_operator *compute, void *owner, inf_error *err);
 void cpu_operators_close(struct cpu_operators *operators); /* NULL is ignored */
 
-/* For operators: what ggml would have done with the matmul, by all threads; and the barrier that they
- * meet at. */
+/*
+ * ggml computes an RMS norm and the product of it with a weight as one node, about which no operator is
+ * asked, where it can. Graphs that this thread runs are asked first, each time and for each such product:
+ * where `splits` says so the two stay two. NULL: nobody is asked any more.
+ */
+typedef bool cpu_splitter(void *owner, const struct ggml_tensor *product);
+void cpu_operators_split(struct cpu_operators *operators, cpu_splitter *splits);
+
+/* For operators: what ggml would have done with the matmul, or with the rows that are looked up, by all
+ * threads; and the barrier that they meet at. */
+void cpu_operators_get_rows(const struct cpu_thread *thread, struct ggml_tensor *node);
 void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node);
 void cpu_operators_barrier(const struct cpu_thread *thread);
 

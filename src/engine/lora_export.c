@@ -118,8 +118,25 @@ static bool put_b(struct buffer *b, const struct lora_module *m)
     return to && put_padding(b);
 }
 
+static const char *what_else(const struct lora_module *m)
+{
+    return m->kind == LORA_EXPERTS                               ? "LoRA on experts"
+           : m->magnitude                                        ? "DoRA"
+           : m->bias                                             ? "biases of lora_B (lora_bias)"
+           : m->kind == LORA_LOOKUP                              ? "LoRA on embeddings"
+           : m->kind == LORA_ROWS || m->kind == LORA_ROWS_LOOKUP ? "trained tokens"
+           : m->kind != LORA_DELTA ? "modules trained in full (modules_to_save)"
+                                   : NULL;
+}
+
 int32_t lora_export_check(const struct lora_weights *w, inf_error *err)
 {
+    for (size_t i = 0; i < w->n_modules; i++)
+        if (what_else(&w->modules[i]))
+            return error_set(err, INF_ERROR_UNSUPPORTED,
+                             "the adapter has %s (%s), which native adapters have not; use shared "
+                             "execution, with the weights in host memory",
+                             what_else(&w->modules[i]), w->modules[i].tensor);
     if (lora_weights_find(w, "token_embd.weight"))
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "the adapter changes the output layer of a model that shares it with its "

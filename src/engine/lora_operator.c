@@ -9,12 +9,18 @@
  * A matmul that an adapter touches takes three steps, with a barrier before the last: the threads share
  * the shrink of all rows (by rows where there are enough of them, else by ranks), then ggml's matmul,
  * then the expansion, of which each takes some of the columns, for all rows.
+ *
+ * ggml's matmul of stacked experts cannot be called, so that its delta comes when the next node is asked
+ * about: each thread remembers the node. Nothing has been computed between the two, so that what it
+ * was computed from is still there.
  */
 #include "engine/lora_operator.h"
 
 #include "core/growing.h"
 #include "engine/cpu_operators.h"
-#include "lora/kernels.h"
+#include "engine/engine_adapter.h"
+#include "lora/dora.h"
+#include "lora/replace.h"
 
 #include <ggml.h>
 #include <stdatomic.h>
@@ -45,6 +51,7 @@ struct weight_entry {
     _Atomic int32_t index; /* in the GGUF */
 };
 #define UNKNOWN INT32_MIN
+#define MAX_THREADS 512 /* ggml's */
 
 struct lora_operator {
     struct cpu_operators *place;
@@ -54,49 +61,15 @@ struct lora_operator {
     size_t table_size;          /* a power of two, twice the tensors */
 
     struct segments by_token, by_output;
-    bool *touched; /* (n_tensors) by an adapter of the call */
+    uint8_t *touched; /* (n_tensors) by an adapter of the call: a bit for each use */
+    uint32_t kinds;   /* a bit for each kind of module that the call has */
     bool any;
     atomic_bool failed;
+    const struct ggml_tensor *stack[MAX_THREADS]; /* computed by ggml, its delta still to come */
 
     float *scratch; /* (scratch_size) floats: A x of all segments */
     size_t scratch_size;
 };
-
-/* ------------------------------------------------------------------ the registered adapter */
-
-int32_t llamacpp_adapter_create(struct llamacpp_adapter **out, struct lora_weights *weights,
-                                const struct gguf_file *base, inf_error *err)
-{
-    struct llamacpp_adapter *a = mem_calloc(1, sizeof *a);
-    size_t n = gguf_file_tensor_count(base);
-
-    *out = NULL;
-    if (a)
-        a->by_tensor = mem_calloc(n ? n : 1, sizeof *a->by_tensor);
-    if (!a || !a->by_tensor) {
-        mem_free(a);
-        lora_weights_free(weights);
-        return error_no_memory(err);
-    }
-    a->weights = weights;
-    a->n_tensors = n;
-    for (size_t i = 0; i < weights->n_modules; i++)
-        a->by_tensor[weights->modules[i].index] = &weights->modules[i];
-    a->bytes = weights->bytes + sizeof *a + n * sizeof *a->by_tensor;
-    *out = a;
-    return INF_OK;
-}
-
-void llamacpp_adapter_free(void *adapter)
-{
-    struct llamacpp_adapter *a = adapter;
-
-    if (!a)
-        return;
-    lora_weights_free(a->weights);
-    mem_free(a->by_tensor);
-    mem_free(a);
-}
 
 /* ------------------------------------------------------------------ which weight is this */
 
@@ -146,9 +119,17 @@ struct delta {
     struct lora_rows x, y;
 };
 
+static const struct lora_module *any_module(const struct delta *d, const struct segment *s)
+{
+    return llamacpp_adapter_module(s->adapter, (size_t)d->tensor, LORA_MULTIPLIED);
+}
+
+/* Of those that have an A and a B for all rows. */
 static const struct lora_module *module_of(const struct delta *d, const struct segment *s)
 {
-    return s->adapter->by_tensor[d->tensor];
+    const struct lora_module *m = any_module(d, s);
+
+    return m && m->kind == LORA_DELTA ? m : NULL;
 }
 
 /* `rows` from s->first on, as many as it has. */
@@ -289,25 +270,58 @@ static void shrink(const struct lora_operator *o, const struct delta *d, const s
     }
 }
 
+/* The columns first .. first+n-1 of the result for a segment's rows. */
+static void expand_segment(const struct lora_operator *o, const struct delta *d,
+                           const struct segment *s, int32_t first, int32_t n)
+{
+    const struct lora_module *m = any_module(d, s);
+    struct lora_rows x = rows_of(&d->x, s);
+    struct lora_rows y = rows_of(&d->y, s);
+
+    if (m->kind == LORA_WHOLE) {
+        lora_multiply_whole(m, &x, first, n, &y);
+    } else if (m->kind == LORA_ROWS) {
+        lora_multiply_rows(m, &x, first, n, &y);
+    } else {
+        struct lora_rows h = shrunk_rows(o, s, m);
+
+        lora_expand(m, &h, first, n, &y);
+        if (m->bias)
+            lora_add_bias(m, s->scale, first, n, &y);
+        if (m->magnitude)
+            dora_apply(m, s->scale, first, n, &y);
+    }
+}
+
 /* This thread's share of B h, added to the result. */
 static void expand(const struct lora_operator *o, const struct delta *d, const struct cpu_thread *t)
 {
     for (int32_t i = 0; i < d->segments->n; i++) {
         const struct segment *s = &d->segments->list[i];
-        const struct lora_module *m = module_of(d, s);
-        struct lora_rows y = rows_of(&d->y, s);
-        struct lora_rows h;
+        const struct lora_module *m = any_module(d, s);
         int32_t first = 0;
         int32_t end = 0;
 
         if (!m)
             continue;
-        h = shrunk_rows(o, s, m);
         first = share(m->n_out, LORA_COLUMNS, t->index, t->n);
         end = share(m->n_out, LORA_COLUMNS, t->index + 1, t->n);
         if (first < end)
-            lora_expand(m, &h, first, end - first, &y);
+            expand_segment(o, d, s, first, end - first);
     }
+}
+
+/* Whether nothing of what the base model computes is left: each row has one such adapter at most. */
+static bool replaces_all(const struct delta *d)
+{
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct lora_module *m = any_module(d, &d->segments->list[i]);
+
+        n += m && m->kind == LORA_WHOLE ? d->segments->list[i].n : 0;
+    }
+    return n == d->segments->n_rows;
 }
 
 /* All rows, also where the tokens of a sequence have a dimension of their own (delta nets). */
@@ -329,6 +343,26 @@ static bool is_rows(const struct ggml_tensor *t)
            (t->ne[3] == 1 || t->nb[3] == t->nb[2] * (size_t)t->ne[2]);
 }
 
+/* Those of n rows of a graph; NULL: it has others. */
+static const struct segments *segments_of(const struct lora_operator *o, int64_t n)
+{
+    return n == o->by_token.n_rows ? &o->by_token : n == o->by_output.n_rows ? &o->by_output : NULL;
+}
+
+/* The index of a weight that an adapter in the call changes in that use, else -1. */
+static int32_t touched(struct lora_operator *o, const struct ggml_tensor *w, int32_t use)
+{
+    int32_t index = weight_index(o, w);
+
+    return index >= 0 && o->touched[index] & 1u << use ? index : -1;
+}
+
+static bool fail(struct lora_operator *o)
+{
+    atomic_store(&o->failed, true);
+    return false;
+}
+
 static bool prepare_delta(const struct lora_operator *o, struct delta *d,
                           const struct ggml_tensor *t)
 {
@@ -340,32 +374,282 @@ static bool prepare_delta(const struct lora_operator *o, struct delta *d,
         return false;
     d->x = rows_in(x);
     d->y = rows_in(t);
-    d->segments = n == o->by_token.n_rows    ? &o->by_token
-                  : n == o->by_output.n_rows ? &o->by_output
-                                             : NULL;
+    d->segments = segments_of(o, n);
     return d->segments != NULL;
 }
+
+static bool compute_matmul(struct lora_operator *o, const struct cpu_thread *thread,
+                           struct ggml_tensor *t)
+{
+    struct delta d = {.tensor = touched(o, t->src[0], LORA_MULTIPLIED)};
+
+    if (d.tensor < 0)
+        return false;
+    if (!prepare_delta(o, &d, t))
+        return fail(o);
+    shrink(o, &d, thread);
+    if (!(o->kinds & 1u << LORA_WHOLE) || !replaces_all(&d))
+        cpu_operators_matmul(thread, t);
+    cpu_operators_barrier(thread);
+    expand(o, &d, thread);
+    return true;
+}
+
+/* ------------------------------------------------------------------ stacks of experts */
+
+/* One token's row under one of its experts. */
+struct expert_row {
+    const struct segment *segment;
+    struct lora_module module; /* the expert's alone */
+    struct lora_rows x, h, y;
+};
+
+static void *at(const struct ggml_tensor *t, int64_t i1, int64_t i2)
+{
+    return (char *)t->data + (size_t)i1 * t->nb[1] + (size_t)i2 * t->nb[2];
+}
+
+/* An expert's part of a module. */
+static struct lora_module expert_of(const struct lora_module *m, int32_t expert)
+{
+    size_t row = (size_t)expert * (size_t)m->rank;
+    struct lora_module e = *m;
+
+    e.a = (const char *)m->a + row * (size_t)m->padded_in * number_size(m->type);
+    e.bt = (const char *)m->bt + row * (size_t)m->padded_out * number_size(m->type);
+    e.n_experts = 0;
+    return e;
+}
+
+/* Row `slot` of the token `at_token` of a segment; false: its expert's number makes no sense. */
+static bool get_expert_row(struct expert_row *out, const struct lora_operator *o,
+                           const struct ggml_tensor *t, const struct segment *s,
+                           const struct lora_module *m, int32_t at_token, int64_t slot)
+{
+    const struct ggml_tensor *x = t->src[1];
+    int64_t token = s->first + at_token;
+    int32_t expert = *(const int32_t *)(const void *)((const char *)t->src[2]->data +
+                                                      (size_t)slot * t->src[2]->nb[0] +
+                                                      (size_t)token * t->src[2]->nb[1]);
+    size_t width = lora_module_width(m);
+
+    if (expert < 0 || expert >= m->n_experts)
+        return false;
+    out->segment = s;
+    out->module = expert_of(m, expert);
+    out->x = (struct lora_rows){at(x, slot % x->ne[1], token), 0, 1};
+    out->y = (struct lora_rows){at(t, slot, token), 0, 1};
+    out->h = (struct lora_rows){
+        o->scratch + s->shrunk + (size_t)at_token * width + (size_t)expert * (size_t)m->rank, 0, 1};
+    return true;
+}
+
+/* Each thread takes every so-many-th of the rows to shrink, and all of them for its columns. */
+static void add_experts(const struct lora_operator *o, const struct ggml_tensor *t, int32_t tensor,
+                        const struct segments *segments, const struct cpu_thread *thread,
+                        bool expands)
+{
+    int64_t number = 0;
+
+    for (int32_t i = 0; i < segments->n; i++) {
+        const struct segment *s = &segments->list[i];
+        const struct lora_module *m = llamacpp_adapter_module(s->adapter, (size_t)tensor,
+                                                              LORA_MULTIPLIED);
+        struct expert_row row;
+        int32_t first = m ? share(m->n_out, LORA_COLUMNS, thread->index, thread->n) : 0;
+        int32_t end = m ? share(m->n_out, LORA_COLUMNS, thread->index + 1, thread->n) : 0;
+
+        for (int32_t token = 0; m && token < s->n; token++) {
+            for (int64_t slot = 0; slot < t->ne[1]; slot++, number++) {
+                if ((!expands && number % thread->n != thread->index) ||
+                    !get_expert_row(&row, o, t, s, m, token, slot))
+                    continue;
+                if (!expands)
+                    lora_shrink(&row.module, s->scale, &row.x, 0, m->rank, &row.h);
+                else if (first < end)
+                    lora_expand(&row.module, &row.h, first, end - first, &row.y);
+            }
+        }
+    }
+}
+
+static bool is_stack_known(const struct ggml_tensor *t)
+{
+    const struct ggml_tensor *x = t->src[1];
+
+    return t->type == GGML_TYPE_F32 && x->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) &&
+           x->nb[0] == sizeof(float) && t->ne[3] == 1 && x->ne[2] == t->ne[2] && x->ne[1] > 0 &&
+           t->src[2]->type == GGML_TYPE_I32;
+}
+
+/* `next` is about to be computed: what it reads gets its delta. */
+static void finish_stack(struct lora_operator *o, const struct cpu_thread *thread,
+                         const struct ggml_tensor *next)
+{
+    const struct ggml_tensor *t = o->stack[thread->index];
+    const struct segments *segments = segments_of(o, t->ne[2]);
+    int32_t tensor = weight_index(o, t->src[0]);
+
+    o->stack[thread->index] = NULL;
+    if (!segments || !is_stack_known(t) ||
+        (next->op != GGML_OP_MUL_MAT_ID && next->src[0] != t && next->src[1] != t)) {
+        fail(o);
+        return;
+    }
+    add_experts(o, t, tensor, segments, thread, false);
+    cpu_operators_barrier(thread);
+    add_experts(o, t, tensor, segments, thread, true);
+    cpu_operators_barrier(thread);
+}
+
+/* ------------------------------------------------------------------ norms, biases, embeddings */
+
+/* The vector that row `row` of a graph's rows has instead of the model's; NULL: the model's. */
+static const float *vector_of(const struct segments *segments, int32_t tensor, int64_t row)
+{
+    const float *found = NULL;
+
+    for (int32_t i = 0; i < segments->n; i++) {
+        const struct segment *s = &segments->list[i];
+        const struct lora_module *m = NULL;
+
+        if (row < s->first || row >= s->first + s->n)
+            continue;
+        m = llamacpp_adapter_module(s->adapter, (size_t)tensor, LORA_MULTIPLIED);
+        if (m && m->kind == LORA_VECTOR)
+            found = m->whole;
+    }
+    return found;
+}
+
+static bool is_vector(const struct ggml_tensor *w, const struct ggml_tensor *t)
+{
+    return w->type == GGML_TYPE_F32 && w->nb[0] == sizeof(float) && w->ne[0] == t->ne[0] &&
+           w->ne[1] == 1 && w->ne[2] == 1 && w->ne[3] == 1;
+}
+
+/* y = x · w or x + w. y may be x. */
+static void combine(float *y, const float *x, const float *w, int64_t n, bool product)
+{
+    if (product)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i] * w[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i] + w[i];
+}
+
+static float *row_at(const struct ggml_tensor *t, int64_t row)
+{
+    int64_t i1 = row % t->ne[1];
+    int64_t i2 = row / t->ne[1] % t->ne[2];
+    int64_t i3 = row / t->ne[1] / t->ne[2];
+
+    return (float *)(void *)((char *)t->data + (size_t)i1 * t->nb[1] + (size_t)i2 * t->nb[2] +
+                             (size_t)i3 * t->nb[3]);
+}
+
+static bool is_elementwise_known(const struct ggml_tensor *t)
+{
+    const struct ggml_tensor *x = t->src[0];
+    bool same = t->type == GGML_TYPE_F32 && x->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) &&
+                x->nb[0] == sizeof(float);
+
+    for (int d = 0; d < 4; d++)
+        same = same && t->ne[d] == x->ne[d];
+    return same && is_vector(t->src[1], t);
+}
+
+/* Several rows of a graph may be one token's: those of its heads. */
+static bool compute_vector(struct lora_operator *o, const struct cpu_thread *thread,
+                           struct ggml_tensor *t)
+{
+    int32_t tensor = o->kinds & 1u << LORA_VECTOR ? touched(o, t->src[1], LORA_MULTIPLIED) : -1;
+    const struct segments *segments = NULL;
+    int64_t rows = count_rows(t);
+    int64_t each = 1;
+
+    if (tensor < 0)
+        return false;
+    segments = segments_of(o, rows);
+    if (!segments && rows % o->by_token.n_rows == 0) {
+        segments = &o->by_token;
+        each = rows / o->by_token.n_rows;
+    }
+    if (!segments || !is_elementwise_known(t))
+        return fail(o);
+    for (int64_t row = thread->index; row < rows; row += thread->n) {
+        const float *w = vector_of(segments, tensor, row / each);
+
+        combine(row_at(t, row), row_at(t->src[0], row), w ? w : t->src[1]->data, t->ne[0],
+                t->op == GGML_OP_MUL);
+    }
+    return true;
+}
+
+static bool compute_lookup(struct lora_operator *o, const struct cpu_thread *thread,
+                           struct ggml_tensor *t)
+{
+    int32_t tensor = touched(o, t->src[0], LORA_LOOKED_UP);
+    struct lora_rows y = {0};
+
+    if (tensor < 0)
+        return false;
+    if (!is_rows(t) || count_rows(t) != o->by_token.n_rows || t->src[1]->type != GGML_TYPE_I32)
+        return fail(o);
+    y = rows_in(t);
+    cpu_operators_get_rows(thread, t);
+    cpu_operators_barrier(thread);
+    for (int32_t i = 0; i < o->by_token.n; i++) {
+        const struct segment *s = &o->by_token.list[i];
+        const struct lora_module *m = llamacpp_adapter_module(s->adapter, (size_t)tensor,
+                                                              LORA_LOOKED_UP);
+
+        for (int32_t row = s->first; m && row < s->first + s->n; row++)
+            if (row % thread->n == thread->index)
+                lora_look_up(m, s->scale, ((const int32_t *)t->src[1]->data)[row],
+                             lora_row(&y, row));
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ any node */
 
 /* See cpu_operators.h. */
 static bool compute(void *owner, const struct cpu_thread *thread, struct ggml_tensor *t)
 {
     struct lora_operator *o = owner;
-    struct delta d = {0};
 
-    if (!o->any || count_rows(t) == 0)
+    if (!o->any)
         return false;
-    d.tensor = weight_index(o, t->src[0]);
-    if (d.tensor < 0 || !o->touched[d.tensor])
+    if (o->stack[thread->index])
+        finish_stack(o, thread, t);
+    if (count_rows(t) == 0)
         return false;
-    if (!prepare_delta(o, &d, t)) {
-        atomic_store(&o->failed, true);
+    switch (t->op) {
+    case GGML_OP_MUL_MAT:
+        return compute_matmul(o, thread, t);
+    case GGML_OP_MUL_MAT_ID:
+        if (o->kinds & 1u << LORA_EXPERTS && touched(o, t->src[0], LORA_MULTIPLIED) >= 0)
+            o->stack[thread->index] = t;
+        return false;
+    case GGML_OP_GET_ROWS:
+        return compute_lookup(o, thread, t);
+    case GGML_OP_MUL:
+    case GGML_OP_ADD:
+        return compute_vector(o, thread, t);
+    default:
         return false;
     }
-    shrink(o, &d, thread);
-    cpu_operators_matmul(thread, t);
-    cpu_operators_barrier(thread);
-    expand(o, &d, thread);
-    return true;
+}
+
+/* A norm whose weight is another for some rows. */
+static bool splits(void *owner, const struct ggml_tensor *product)
+{
+    struct lora_operator *o = owner;
+
+    return o->any && o->kinds & 1u << LORA_VECTOR &&
+           touched(o, product->src[1], LORA_MULTIPLIED) >= 0;
 }
 
 /* ------------------------------------------------------------------ the call */
@@ -419,15 +703,19 @@ static size_t lay_out(struct segments *s)
 
     for (int32_t i = 0; i < s->n; i++) {
         s->list[i].shrunk = n;
-        n += (size_t)s->list[i].n * (size_t)s->list[i].adapter->weights->max_rank;
+        n += (size_t)s->list[i].n * s->list[i].adapter->weights->max_width;
     }
     return n;
 }
 
 static void touch(struct lora_operator *o, const struct llamacpp_adapter *a)
 {
-    for (size_t i = 0; i < a->n_tensors; i++)
-        o->touched[i] = o->touched[i] || a->by_tensor[i];
+    for (size_t i = 0; i < a->weights->n_modules; i++) {
+        const struct lora_module *m = &a->weights->modules[i];
+
+        o->touched[m->index] |= (uint8_t)(1u << lora_use_of(m->kind));
+        o->kinds |= 1u << m->kind;
+    }
     o->any = true;
 }
 
@@ -443,25 +731,36 @@ int32_t lora_operator_begin(struct lora_operator *o, const struct engine_row *ro
     clear(&o->by_token);
     clear(&o->by_output);
     o->any = false;
+    o->kinds = 0;
     atomic_store(&o->failed, false);
     for (int32_t i = 0; i < n_rows; i++)
         if (!add_run(&o->by_token, &rows[i], n_tokens) ||
             !add_run(&o->by_output, &rows[i], rows[i].want_logits))
             return error_no_memory(err);
-    if (!o->by_token.n)
+    cpu_operators_split(NULL, NULL);
+    if (!o->by_token.n) {
+        cpu_operators_split(o->place, splits);
         return INF_OK;
+    }
     lay_out(&o->by_output); /* never more than by_token takes */
     if (!reserve_scratch(o, lay_out(&o->by_token)))
         return error_no_memory(err);
     memset(o->touched, 0, o->n_tensors * sizeof *o->touched);
     for (int32_t i = 0; i < o->by_token.n; i++)
         touch(o, o->by_token.list[i].adapter);
+    cpu_operators_split(o->place, splits);
     return INF_OK;
 }
 
 bool lora_operator_end(struct lora_operator *o)
 {
+    cpu_operators_split(NULL, NULL);
     o->any = false;
+    for (int32_t i = 0; o->kinds & 1u << LORA_EXPERTS && i < MAX_THREADS; i++)
+        if (o->stack[i]) { /* a graph that ends with it, or a decode that failed */
+            o->stack[i] = NULL;
+            fail(o);
+        }
     return !atomic_load(&o->failed);
 }
 

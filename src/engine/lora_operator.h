@@ -1,10 +1,13 @@
 /*
  * lora_operator: every row of a llama.cpp decode under its own adapters.
  *
- * An operator among ggml's threads (cpu_operators): the matmuls whose weight an adapter in the call
+ * An operator among ggml's threads (cpu_operators). The matmuls whose weight an adapter in the call
  * changes are computed by ggml, and their rows get s·B(Ax) of each of their own adapters added, in place,
- * before anything reads them. The graph never changes with the adapters, so nothing is reserved again, and
- * adapters that are registered but not in the call cost nothing.
+ * before anything reads them, or are brought to DoRA's lengths; looked up embeddings, norms and biases
+ * are changed or replaced likewise, rows of a head computed with another matrix. The graph never changes
+ * with the adapters, so nothing is reserved again, and adapters that are registered but not in the call
+ * cost nothing.
+ * A row's adapters are applied in their order, each to what the one before left, as peft does.
  * A row's result depends neither on its neighbours nor on the number of threads, but on the order of its
  * adapters, in its last bits.
  * Only for weights and results in host memory.
@@ -16,23 +19,9 @@
 #define INF_ENGINE_LORA_OPERATOR_H
 
 #include "gguf/file.h"
-#include "lora/weights.h"
 #include "local/engine.h"
 
 struct ggml_threadpool;
-
-/* The payload of a registered adapter. */
-struct llamacpp_adapter {
-    struct lora_weights *weights;
-    const struct lora_module **by_tensor; /* (tensors of the GGUF) NULL where unchanged */
-    size_t n_tensors;
-    size_t bytes; /* of everything */
-};
-
-/* Takes `weights` over, also when it fails. NO_MEMORY. */
-int32_t llamacpp_adapter_create(struct llamacpp_adapter **out, struct lora_weights *weights,
-                                const struct gguf_file *base, inf_error *err);
-void llamacpp_adapter_free(void *adapter); /* NULL is ignored */
 
 struct lora_operator;
 

@@ -5,7 +5,7 @@
 
 #include "core/memory.h"
 #include "engine/guard.h"
-#include "engine/lora_operator.h"
+#include "engine/engine_adapter.h"
 #include "engine/lora_export.h"
 
 #include <errno.h>

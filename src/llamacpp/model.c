@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
-#include "engine/lora_operator.h"
+#include "engine/engine_adapter.h"
 #include "engine/lora_export.h"
 #include "llamacpp/llamacpp.h"
 #include "local/local.h"
@@ -209,7 +209,8 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
             lora_weights_free(weights);
     }
     if (code == INF_OK)
-        code = llamacpp_adapter_create(&made, weights, s->file, err);
+        code = llamacpp_adapter_create(&made, weights, &(struct adapter_base){.file = s->file}, op,
+                                       err);
     if (code != INF_OK)
         return code;
     *adapter = made;
@@ -231,7 +232,8 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
         .make_engine = make_engine,
         .unload = unload,
         .adapter_load = adapter_load,
-        .adapter_free = llamacpp_adapter_free};
+        .adapter_free = llamacpp_adapter_free,
+        .adapters_check = llamacpp_adapters_check};
 
     return local_create(impl, &ops, ctx, config, err);
 }

@@ -327,6 +327,8 @@ int32_t local_generate(void *impl, inf_op *op, inf_error *err)
     if (code == INF_OK)
         code = adapter_set_pin(&g->adapters, p->registry, op_request(op)->adapters,
                                op_request(op)->n_adapters, err);
+    if (code == INF_OK)
+        code = p->ops->adapters_check(g->adapters, err);
     if (code != INF_OK) {
         preparation_free(&g->base);
         return code;

@@ -162,6 +162,8 @@ int32_t local_logits(void *impl, inf_op *op, const inf_logits_request *request, 
     if (request->n_probe)
         memcpy(l->ids + n, request->probe, request->n_probe * sizeof *l->ids);
     code = adapter_set_pin(&l->adapters, p->registry, request->adapters, request->n_adapters, err);
+    if (code == INF_OK)
+        code = p->ops->adapters_check(l->adapters, err);
     if (code != INF_OK) {
         preparation_free(&l->base);
         return code;

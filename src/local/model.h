@@ -68,6 +68,8 @@ struct model_ops {
                             void **adapter, size_t *bytes, inf_adapter_report *report,
                             inf_error *err);
     void (*adapter_free)(void *adapter); /* any thread; NULL is ignored */
+    /* Whether a request may have these adapters, with these scales. Any thread. INVALID_ARGUMENT. */
+    int32_t (*adapters_check)(const struct adapter_set *set, inf_error *err);
 };
 
 #endif

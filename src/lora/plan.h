@@ -20,7 +20,7 @@ struct lora_base {
 
 /* One matrix of the adapter. */
 struct lora_matrix {
-    const char *name;   /* for messages */
+    const char *name;   /* for messages; NULL: there is none */
     int32_t type;       /* enum number_type */
     size_t size;        /* bytes */
     const void *data;   /* in memory, aligned to nothing; or NULL: */
@@ -31,11 +31,47 @@ struct lora_matrix {
 typedef int32_t lora_read(const void **data, const void *file, const void *tensor, void *scratch,
                           inf_error *err);
 
+/* What a module does to a weight. */
+enum lora_kind {
+    LORA_DELTA,        /* y += scale (B (A x) + bias), of a matmul; with a magnitude: DoRA's */
+    LORA_LOOKUP,       /* the same of an embedding: x is the one-hot vector of a token */
+    LORA_EXPERTS,      /* a DELTA for each matrix of a stack */
+    LORA_WHOLE,        /* another matrix in its place: in a matmul, */
+    LORA_WHOLE_LOOKUP, /* or where rows are looked up */
+    LORA_ROWS,         /* other rows of it: outputs of a matmul, */
+    LORA_ROWS_LOOKUP,  /* or what is looked up */
+    LORA_VECTOR        /* another vector: a norm's weight, or a bias */
+};
+
+/* How a weight is used: one that is tied is both. Each use has one module at most. */
+enum lora_use { LORA_MULTIPLIED, LORA_LOOKED_UP, LORA_USES };
+
+static inline int32_t lora_use_of(int32_t kind)
+{
+    return kind == LORA_LOOKUP || kind == LORA_WHOLE_LOOKUP || kind == LORA_ROWS_LOOKUP
+               ? LORA_LOOKED_UP
+               : LORA_MULTIPLIED;
+}
+
+/* Whether it leaves nothing of what the base model computes there (or of rows of it). */
+static inline bool lora_replaces(int32_t kind)
+{
+    return kind >= LORA_WHOLE;
+}
+
 struct lora_plan_module {
     struct lora_base base;
-    struct lora_matrix a; /* (rank, n_in) */
-    struct lora_matrix b; /* (n_out, rank) */
-    int32_t rank;
+    int32_t kind;         /* enum lora_kind */
+    struct lora_matrix a; /* (experts·rank, n_in), of the first three kinds */
+    struct lora_matrix b; /* (n_out, rank); EXPERTS: (n_out, rank·experts), rank by rank */
+    int64_t b_row;        /* EXPERTS: the first of b's rows that are this weight's */
+    struct lora_matrix bias, magnitude; /* (n_out); name NULL: none */
+    struct lora_matrix whole; /* WHOLE (n_out, n_in), VECTOR (n_out), ROWS (n_rows, n_in) */
+    float (*change)(float x); /* VECTOR: of each of its numbers; NULL: none */
+    int32_t *rows;            /* ROWS: (n_rows) which; mem_*, the plan's */
+    int32_t n_rows;
+    int32_t n_experts; /* 0: the weight is one matrix */
+    int32_t rank;      /* of one expert */
     float scale;
     int32_t head_dim; /* 0: rows of b stay where they are; else see lora_source_row */
     /* (n_in), (n_out): which column of a, row of b, belongs to each input and output of the model's
@@ -44,7 +80,7 @@ struct lora_plan_module {
 };
 
 struct lora_plan {
-    struct lora_plan_module *modules; /* sorted by base.name, each once */
+    struct lora_plan_module *modules; /* sorted by base.name and use, each once */
     size_t n;
     lora_read *read; /* of matrices without data */
     const void *file;
@@ -52,7 +88,7 @@ struct lora_plan {
     int32_t n_tensors; /* of the adapter's file */
 };
 
-/* Sorts the modules; BAD_FORMAT when two are for the same weight. */
+/* Sorts the modules by name and use; BAD_FORMAT when two are for the same use of a weight. */
 int32_t lora_plan_sort(struct lora_plan *plan, inf_error *err);
 void lora_plan_free(struct lora_plan *plan);
 

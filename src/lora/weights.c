@@ -41,19 +41,48 @@ struct layout {
     size_t modules, names, total;
 };
 
-static bool reserve_matrices(size_t *total, const struct lora_plan_module *m, size_t *a, size_t *bt)
+/* Where a module's parts lie. */
+struct parts {
+    size_t a, bt, bias, magnitude, sums, whole, rows;
+};
+
+static size_t stacked(const struct lora_plan_module *m)
+{
+    return (size_t)m->rank * (size_t)(m->n_experts ? m->n_experts : 1);
+}
+
+static bool reserve_matrices(size_t *total, const struct lora_plan_module *m, struct parts *p)
 {
     size_t each = m->base.is_f32 ? sizeof(float) : sizeof(uint16_t);
     size_t n_a = 0, n_b = 0;
 
-    return size_mul((size_t)m->rank, (size_t)padded(m->base.n_in), &n_a) &&
-           size_mul((size_t)m->rank, (size_t)padded(m->base.n_out), &n_b) &&
-           reserve(total, n_a, each, a) && reserve(total, n_b, each, bt);
+    return size_mul(stacked(m), (size_t)padded(m->base.n_in), &n_a) &&
+           size_mul(stacked(m), (size_t)padded(m->base.n_out), &n_b) &&
+           reserve(total, n_a, each, &p->a) && reserve(total, n_b, each, &p->bt);
+}
+
+static bool reserve_parts(size_t *total, const struct lora_plan_module *m, struct parts *p)
+{
+    size_t n_out = (size_t)m->base.n_out;
+    bool vector = m->kind == LORA_VECTOR;
+
+    *p = (struct parts){0};
+    if (m->a.name && !reserve_matrices(total, m, p))
+        return false;
+    if (m->bias.name && !reserve(total, n_out, sizeof(float), &p->bias))
+        return false;
+    if (m->magnitude.name && (!reserve(total, n_out, sizeof(float), &p->magnitude) ||
+                              !reserve(total, 3 * n_out, sizeof(float), &p->sums)))
+        return false;
+    return (!m->whole.name ||
+            reserve(total, vector ? n_out * sizeof(float) : m->whole.size, 1, &p->whole)) &&
+           (!m->rows || reserve(total, (size_t)m->n_rows, sizeof(int32_t), &p->rows));
 }
 
 static bool plan_layout(struct layout *out, const struct lora_plan *plan)
 {
-    size_t names = 0, ignored = 0;
+    size_t names = 0;
+    struct parts ignored;
 
     out->total = sizeof(struct lora_weights);
     for (size_t i = 0; i < plan->n; i++)
@@ -62,29 +91,44 @@ static bool plan_layout(struct layout *out, const struct lora_plan *plan)
         !reserve(&out->total, names, 1, &out->names))
         return false;
     for (size_t i = 0; i < plan->n; i++)
-        if (!reserve_matrices(&out->total, &plan->modules[i], &ignored, &ignored))
+        if (!reserve_parts(&out->total, &plan->modules[i], &ignored))
             return false;
     return true;
+}
+
+static void *at_or_null(char *block, size_t at)
+{
+    return at ? block + at : NULL;
 }
 
 static void set_module(struct lora_module *out, const struct lora_plan_module *m, char *block,
                        size_t *at, char **name)
 {
-    size_t a = 0, bt = 0, len = strlen(m->base.name) + 1;
+    size_t len = strlen(m->base.name) + 1;
+    struct parts p;
 
-    reserve_matrices(at, m, &a, &bt); /* cannot fail: plan_layout has done the same sums */
+    reserve_parts(at, m, &p); /* cannot fail: plan_layout has done the same sums */
     memcpy(*name, m->base.name, len);
     *out = (struct lora_module){.tensor = *name,
                                 .index = m->base.index,
+                                .kind = m->kind,
                                 .n_in = m->base.n_in,
                                 .n_out = m->base.n_out,
                                 .rank = m->rank,
+                                .n_experts = m->n_experts,
                                 .type = m->base.is_f32 ? NUMBER_F32 : NUMBER_F16,
                                 .scale = m->scale,
-                                .a = block + a,
-                                .bt = block + bt,
+                                .a = at_or_null(block, p.a),
+                                .bt = at_or_null(block, p.bt),
                                 .padded_in = padded(m->base.n_in),
-                                .padded_out = padded(m->base.n_out)};
+                                .padded_out = padded(m->base.n_out),
+                                .bias = at_or_null(block, p.bias),
+                                .magnitude = at_or_null(block, p.magnitude),
+                                .sums = at_or_null(block, p.sums),
+                                .whole = at_or_null(block, p.whole),
+                                .whole_type = m->kind == LORA_VECTOR ? NUMBER_F32 : m->whole.type,
+                                .rows = at_or_null(block, p.rows),
+                                .n_rows = m->n_rows};
     *name += len;
 }
 
@@ -112,6 +156,8 @@ static struct lora_weights *make_block(const struct lora_plan *plan)
     for (size_t i = 0; i < plan->n; i++) {
         set_module(&modules[i], &plan->modules[i], block, &at, &name);
         w->max_rank = modules[i].rank > w->max_rank ? modules[i].rank : w->max_rank;
+        if (lora_module_width(&modules[i]) > w->max_width)
+            w->max_width = lora_module_width(&modules[i]);
     }
     return w;
 }
@@ -131,25 +177,34 @@ static int32_t find_shift(float largest, int32_t type)
     return shift > SHIFT_LIMIT ? SHIFT_LIMIT : shift < -SHIFT_LIMIT ? -SHIFT_LIMIT : shift;
 }
 
-/* Reads one matrix and finds its shift. */
-static int32_t scan_matrix(const void **data, int32_t *shift, const struct lora_plan *plan,
-                           const struct lora_matrix *m, size_t n, int32_t type, void *scratch,
-                           inf_error *err)
+/* Reads a matrix of n numbers; *largest: the largest magnitude in it. */
+static int32_t read_matrix(const void **data, float *largest, const struct lora_plan *plan,
+                           const struct lora_matrix *m, size_t n, void *scratch, inf_error *err)
 {
-    float largest = 0;
     int32_t code = m->data ? INF_OK : plan->read(data, plan->file, m->tensor, scratch, err);
 
     if (code != INF_OK)
         return code;
     if (m->data)
         *data = m->data;
-    if (!numbers_largest(&largest, *data, m->type, n))
+    if (!numbers_largest(largest, *data, m->type, n))
         return error_set(err, INF_ERROR_NOT_FINITE,
                          "adapter tensor \"%.160s\" holds a NaN or an infinity; train or save the "
                          "adapter again",
                          m->name);
-    *shift = find_shift(largest, type);
     return INF_OK;
+}
+
+/* Reads one matrix and finds its shift. */
+static int32_t scan_matrix(const void **data, int32_t *shift, const struct lora_plan *plan,
+                           const struct lora_matrix *m, size_t n, int32_t type, void *scratch,
+                           inf_error *err)
+{
+    float largest = 0;
+    int32_t code = read_matrix(data, &largest, plan, m, n, scratch, err);
+
+    *shift = find_shift(largest, type);
+    return code;
 }
 
 static int32_t set_gain(struct lora_module *m, int32_t shift, const char *name, inf_error *err)
@@ -184,32 +239,156 @@ static int32_t reorder(const void *rows, int32_t type, int32_t rank, int32_t pad
     return INF_OK;
 }
 
-static int32_t convert_module(struct lora_module *out, const struct lora_plan *plan,
-                              const struct lora_plan_module *m, void *scratch, inf_error *err)
+/* From (n_out of all experts, rank·experts), rank by rank, to (experts·rank, n_out), expert by expert. */
+static int32_t transpose_stack(struct lora_module *out, const struct lora_plan_module *m,
+                               const void *data, float factor)
+{
+    size_t experts = (size_t)m->n_experts, rank = (size_t)m->rank;
+    size_t padded_out = (size_t)out->padded_out;
+
+    for (size_t row = 0; row < experts * rank; row++) {
+        size_t column = row % rank * experts + row / rank;
+
+        for (size_t o = 0; o < padded_out; o++) {
+            float x = o < (size_t)out->n_out
+                          ? factor * number_at(data, m->b.type,
+                                               ((size_t)m->b_row + o) * experts * rank + column)
+                          : 0;
+            size_t at = row * padded_out + o;
+
+            if (out->type == NUMBER_F32)
+                ((float *)(uintptr_t)out->bt)[at] = x;
+            else
+                ((uint16_t *)(uintptr_t)out->bt)[at] = f16_of_f32(x);
+        }
+    }
+    return INF_OK;
+}
+
+static int32_t convert_b(struct lora_module *out, const struct lora_plan *plan,
+                         const struct lora_plan_module *m, int32_t *shift, void *scratch,
+                         inf_error *err)
 {
     const void *data = NULL;
-    int32_t shift_a = 0, shift_b = 0;
-    size_t rank = (size_t)m->rank;
-    int32_t code = scan_matrix(&data, &shift_a, plan, &m->a, rank * (size_t)out->n_in, out->type,
-                               scratch, err);
+    size_t n = m->b.size / number_size(m->b.type);
+    int32_t code = scan_matrix(&data, shift, plan, &m->b, n, out->type, scratch, err);
 
     if (code != INF_OK)
         return code;
-    lora_convert_rows((void *)(uintptr_t)out->a, out->type, out->padded_in, data, m->a.type,
-                      m->rank, out->n_in, ldexpf(1.0f, shift_a));
-    code = reorder(out->a, out->type, m->rank, out->padded_in, m->inputs, out->n_in, err);
-    if (code != INF_OK)
-        return code;
-    code = scan_matrix(&data, &shift_b, plan, &m->b, rank * (size_t)out->n_out, out->type, scratch,
-                       err);
-    if (code != INF_OK)
-        return code;
+    if (m->n_experts)
+        return transpose_stack(out, m, data, ldexpf(1.0f, *shift));
     lora_convert_transposed((void *)(uintptr_t)out->bt, out->type, out->padded_out, data, m->b.type,
-                            out->n_out, m->rank, m->head_dim, ldexpf(1.0f, shift_b));
-    code = reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err);
+                            out->n_out, m->rank, m->head_dim, ldexpf(1.0f, *shift));
+    return reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err);
+}
+
+static int32_t convert_pair(struct lora_module *out, const struct lora_plan *plan,
+                            const struct lora_plan_module *m, void *scratch, inf_error *err)
+{
+    const void *data = NULL;
+    int32_t shift_a = 0, shift_b = 0;
+    int32_t rows = (int32_t)stacked(m);
+    int32_t code = scan_matrix(&data, &shift_a, plan, &m->a, (size_t)rows * (size_t)out->n_in,
+                               out->type, scratch, err);
+
     if (code != INF_OK)
         return code;
-    return set_gain(out, shift_a + shift_b, m->a.name, err);
+    lora_convert_rows((void *)(uintptr_t)out->a, out->type, out->padded_in, data, m->a.type, rows,
+                      out->n_in, ldexpf(1.0f, shift_a));
+    code = reorder(out->a, out->type, rows, out->padded_in, m->inputs, out->n_in, err);
+    if (code == INF_OK)
+        code = convert_b(out, plan, m, &shift_b, scratch, err);
+    return code == INF_OK ? set_gain(out, shift_a + shift_b, m->a.name, err) : code;
+}
+
+/* A vector of B's rows, in their order. */
+static int32_t convert_vector(const float *out, const struct lora_plan *plan,
+                              const struct lora_plan_module *m, const struct lora_matrix *from,
+                              void *scratch, inf_error *err)
+{
+    const void *data = NULL;
+    float largest = 0;
+    float *to = (float *)(uintptr_t)out;
+    int32_t code = INF_OK;
+
+    if (!out)
+        return INF_OK;
+    code = read_matrix(&data, &largest, plan, from, (size_t)m->base.n_out, scratch, err);
+    for (int32_t i = 0; code == INF_OK && i < m->base.n_out; i++) {
+        int32_t row = m->outputs ? m->outputs[i] : lora_source_row(i, m->head_dim);
+
+        to[i] = number_at(data, from->type, (size_t)row);
+        to[i] = m->change ? m->change(to[i]) : to[i];
+    }
+    return code;
+}
+
+/* A row of the model's matrix, and which of the file's it is. */
+struct row_of {
+    int32_t row, at;
+};
+
+static int by_row(const void *a, const void *b)
+{
+    const struct row_of *x = a, *y = b;
+
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+/* The rows in rising order, each once. */
+static int32_t sort_rows(struct lora_module *out, const struct lora_plan_module *m,
+                         const void *data, inf_error *err)
+{
+    size_t n = (size_t)m->n_rows, size = m->whole.size / n;
+    struct row_of *rows = mem_alloc(n * sizeof *rows);
+    int32_t code = rows ? INF_OK : error_no_memory(err);
+
+    for (size_t i = 0; rows && i < n; i++)
+        rows[i] = (struct row_of){m->rows[i], (int32_t)i};
+    if (rows)
+        qsort(rows, n, sizeof *rows, by_row);
+    for (size_t i = 0; code == INF_OK && i < n; i++) {
+        if (i > 0 && rows[i].row == rows[i - 1].row)
+            code = error_set(err, INF_ERROR_BAD_FORMAT,
+                             "adapter tensor \"%.160s\" has the row of token %d twice",
+                             m->whole.name, rows[i].row);
+        ((int32_t *)(uintptr_t)out->rows)[i] = rows[i].row;
+        memcpy((char *)(uintptr_t)out->whole + i * size,
+               (const char *)data + (size_t)rows[i].at * size, size);
+    }
+    mem_free(rows);
+    return code;
+}
+
+static int32_t convert_whole(struct lora_module *out, const struct lora_plan *plan,
+                             const struct lora_plan_module *m, void *scratch, inf_error *err)
+{
+    const void *data = NULL;
+    float largest = 0;
+    int32_t code = read_matrix(&data, &largest, plan, &m->whole,
+                               m->whole.size / number_size(m->whole.type), scratch, err);
+
+    if (code == INF_OK && m->rows)
+        return sort_rows(out, m, data, err);
+    if (code == INF_OK)
+        memcpy((void *)(uintptr_t)out->whole, data, m->whole.size);
+    return code;
+}
+
+static int32_t convert_module(struct lora_module *out, const struct lora_plan *plan,
+                              const struct lora_plan_module *m, void *scratch, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (m->kind == LORA_VECTOR)
+        return convert_vector(out->whole, plan, m, &m->whole, scratch, err);
+    if (lora_replaces(m->kind))
+        return convert_whole(out, plan, m, scratch, err);
+    code = convert_pair(out, plan, m, scratch, err);
+    if (code == INF_OK)
+        code = convert_vector(out->bias, plan, m, &m->bias, scratch, err);
+    return code == INF_OK ? convert_vector(out->magnitude, plan, m, &m->magnitude, scratch, err)
+                          : code;
 }
 
 /* The largest matrix that has to be read. */
@@ -219,9 +398,10 @@ static size_t scratch_size(const struct lora_plan *plan)
 
     for (size_t i = 0; i < plan->n; i++) {
         const struct lora_plan_module *m = &plan->modules[i];
+        const struct lora_matrix *all[] = {&m->a, &m->b, &m->bias, &m->magnitude, &m->whole};
 
-        size = !m->a.data && m->a.size > size ? m->a.size : size;
-        size = !m->b.data && m->b.size > size ? m->b.size : size;
+        for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+            size = !all[k]->data && all[k]->size > size ? all[k]->size : size;
     }
     return size;
 }
@@ -251,6 +431,14 @@ int32_t lora_weights_make(struct lora_weights **out, const struct lora_plan *pla
 void lora_weights_free(struct lora_weights *w)
 {
     mem_free(w);
+}
+
+const struct lora_module *lora_weights_scaled(const struct lora_weights *w)
+{
+    for (size_t i = 0; i < w->n_modules; i++)
+        if (!lora_replaces(w->modules[i].kind))
+            return &w->modules[i];
+    return NULL;
 }
 
 static int by_module(const void *key, const void *element)

@@ -191,15 +191,18 @@ static int32_t check_pickle(const char *dir, const char *name, inf_error *err)
 
 /* ------------------------------------------------------------------ what our reader knows */
 
+/* Where it has LoRA. */
 static void fill_report(inf_adapter_report *report, const struct peft_adapter *p)
 {
-    report->scale = p->modules[0].scale;
-    report->n_modules = (int32_t)p->n_modules;
-    report->n_tensors = (int32_t)safetensors_count(p->weights);
-    report->bytes = (int64_t)safetensors_file_size(p->weights);
     for (size_t i = 0; i < p->n_modules; i++)
         if (p->modules[i].rank > report->rank)
             report->rank = p->modules[i].rank;
+    if (report->rank == 0)
+        return;
+    report->scale = p->scale;
+    report->n_modules = (int32_t)p->n_modules;
+    report->n_tensors = (int32_t)safetensors_count(p->weights);
+    report->bytes = (int64_t)safetensors_file_size(p->weights);
 }
 
 static int32_t check_modules(const struct peft_adapter *p, const struct base_tensors *base,
@@ -337,9 +340,9 @@ static int32_t check_safetensors(const char *dir, const char *base_dir, inf_adap
 
     if (code == INF_OK)
         code = peft_open(&p, dir, err);
-    if (code == INF_OK)
+    if (code == INF_OK && peft_is_plain(p))
         code = check_known(p, base, err);
-    else if (code == INF_ERROR_UNSUPPORTED)
+    else if (code == INF_OK || code == INF_ERROR_UNSUPPORTED)
         code = check_unknown(dir, base, err);
     if (code == INF_OK && p)
         fill_report(report, p);

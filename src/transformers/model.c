@@ -14,7 +14,7 @@
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
 #include "engine/lora_export.h"
-#include "engine/lora_operator.h"
+#include "engine/engine_adapter.h"
 #include "engine/mapped_model.h"
 #include "hf/files/generation_config.h"
 #include "hf/files/template_files.h"
@@ -223,19 +223,24 @@ static const void *map_at(const void *impl, size_t i, size_t *size)
     return weight_files_map(((const struct blueprint *)impl)->files, i, size);
 }
 
+static struct model_weights weights_of(const struct checkpoint *c)
+{
+    return (struct model_weights){.header = c->header.data,
+                                  .header_size = c->header.len,
+                                  .file = c->header_file,
+                                  .impl = &c->blueprint,
+                                  .ready = ready,
+                                  .rows = make_rows,
+                                  .made = made,
+                                  .n_maps = weight_files_maps(c->files),
+                                  .map = map_at};
+}
+
 static int32_t load_weights(const struct hf_source *s, inf_op *op, struct mapped_model **out,
                             inf_error *err)
 {
     const struct checkpoint *c = s->checkpoint;
-    struct model_weights weights = {.header = c->header.data,
-                                    .header_size = c->header.len,
-                                    .file = c->header_file,
-                                    .impl = &c->blueprint,
-                                    .ready = ready,
-                                    .rows = make_rows,
-                                    .made = made,
-                                    .n_maps = weight_files_maps(c->files),
-                                    .map = map_at};
+    struct model_weights weights = weights_of(c);
     struct mapped_options options = {.n_gpu_layers = s->config->n_gpu_layers,
                                      .n_threads = s->config->n_threads > 0 ? s->config->n_threads
                                                                            : cpu_count(),
@@ -306,6 +311,8 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
     const struct hf_source *s = model;
     struct llamacpp_adapter *made_adapter = NULL;
     struct lora_weights *weights = NULL;
+    struct model_weights from = {.file = NULL};
+    struct adapter_base base = {.weights = &from};
     int32_t code = s->checkpoint
                        ? adapter_read(&weights, source, &s->checkpoint->model, op, report, err)
                        : refuse_without_model(s, err);
@@ -315,8 +322,11 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
         if (code != INF_OK)
             lora_weights_free(weights);
     }
-    if (code == INF_OK)
-        code = llamacpp_adapter_create(&made_adapter, weights, s->checkpoint->header_file, err);
+    if (code != INF_OK)
+        return code;
+    from = weights_of(s->checkpoint);
+    base.file = from.file;
+    code = llamacpp_adapter_create(&made_adapter, weights, &base, op, err);
     if (code != INF_OK)
         return code;
     *adapter = made_adapter;
@@ -338,7 +348,8 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
         .make_engine = make_engine,
         .unload = unload,
         .adapter_load = adapter_load,
-        .adapter_free = llamacpp_adapter_free};
+        .adapter_free = llamacpp_adapter_free,
+        .adapters_check = llamacpp_adapters_check};
 
     return local_create(impl, &ops, ctx, config, err);
 }

@@ -7,7 +7,7 @@ llama=$fixtures/llama
 # ---- adapters
 expect_output '' adapters list -m "$model"
 expect_output '' adapters list -m "$model" --json
-expect_output 'a: PEFT, rank 2, scale 4, 2 modules from 4 tensors, 1280 bytes
+expect_output 'a: PEFT, rank 2, scale 4, 2 modules from 4 tensors, 1480 bytes
 ' adapters load -m "$model" "a=$adapter-0"
 expect_ok adapters load -m "$model" --json "a=$adapter-0"
 check 'r["id"] == "a" and r["format"] == "peft" and r["rank"] == 2 and r["scale"] == 4 and r["n_modules"] == 2 and r["n_tensors"] == 4 and r["bytes"] > 0 and r["generation"] == 1 and r["replaced"] is False and r["evicted"] is None'
@@ -22,8 +22,8 @@ long=$(printf '%0300d' 0)
 expect_error 3 'adapter id' adapters load -m "$model" "$long=$adapter-0"
 expect_error 3 'adapter id' adapters load -m "$model" "a	b=$adapter-0"
 expect_ok adapters load -m "$model" "Grüße, Welt=$adapter-0"
-expect_error 12 '--max-adapter-bytes' adapters load -m "$model" --max-adapter-bytes 1279 "a=$adapter-0"
-expect_ok adapters load -m "$model" --max-adapter-bytes 1280 "a=$adapter-0"
+expect_error 12 '--max-adapter-bytes' adapters load -m "$model" --max-adapter-bytes 1479 "a=$adapter-0"
+expect_ok adapters load -m "$model" --max-adapter-bytes 1480 "a=$adapter-0"
 expect_usage "list, load or unload, not ''" adapters
 expect_usage "list, load or unload, not 'show'" adapters show
 expect_usage 'load needs ID=PATH' adapters load -m "$model"

@@ -159,6 +159,13 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
     return INF_OK;
 }
 
+static int32_t adapters_check(const struct adapter_set *set, inf_error *err)
+{
+    (void)set;
+    (void)err;
+    return INF_OK;
+}
+
 static void adapter_free(void *adapter)
 {
     if (adapter)
@@ -176,7 +183,8 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
                                          .make_engine = make_engine,
                                          .unload = unload,
                                          .adapter_load = adapter_load,
-                                         .adapter_free = adapter_free};
+                                         .adapter_free = adapter_free,
+                                         .adapters_check = adapters_check};
 
     return local_create(impl, &ops, ctx, config, err);
 }

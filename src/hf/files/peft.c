@@ -19,7 +19,18 @@
 
 /* ---------------------------------------------------------------- tensor names */
 
-enum part { PART_A, PART_B, PART_BASE };
+enum part {
+    PART_A,
+    PART_B,
+    PART_BASE,
+    PART_BIAS,
+    PART_MAGNITUDE,
+    PART_EMBEDDING_A,
+    PART_EMBEDDING_B,
+    PART_ROWS,
+    PART_WHOLE,
+    PART_WHOLE_BIAS
+};
 
 /* A tensor of the file, its name taken apart. */
 struct piece {
@@ -39,19 +50,49 @@ static bool ends_with(const char *s, size_t len, const char *suffix, size_t *res
     return true;
 }
 
-/* "<module>.lora_A.weight" or "<module>.lora_A.<adapter>.weight"; the module's length. */
-static bool is_lora(const char *name, size_t len, const char *mark, size_t *module_len)
+/* "<module><mark>" or "<module><mark>.<adapter>"; the module's length. */
+static bool is_marked(const char *name, size_t len, const char *mark, size_t *module_len)
 {
-    size_t stem = 0, before = 0;
+    size_t before = len;
 
-    if (!ends_with(name, len, ".weight", &stem))
-        return false;
-    if (ends_with(name, stem, mark, module_len))
+    if (ends_with(name, len, mark, module_len))
         return *module_len > 0;
-    for (before = stem; before > 0 && name[before - 1] != '.'; before--) {
-    }
-    return before > 1 && before < stem && ends_with(name, before - 1, mark, module_len) &&
+    while (before > 0 && name[before - 1] != '.')
+        before--;
+    return before > 1 && before < len && ends_with(name, before - 1, mark, module_len) &&
            *module_len > 0;
+}
+
+/* How a tensor's name ends, behind the module's. */
+static const struct form {
+    const char *mark, *end; /* the adapter's name may stand between them */
+    int32_t part;
+} forms[] = {
+    {".lora_A", ".weight", PART_A},
+    {".lora_B", ".weight", PART_B},
+    {".lora_B", ".bias", PART_BIAS},
+    {".lora_magnitude_vector", "", PART_MAGNITUDE},
+    {".lora_magnitude_vector", ".weight", PART_MAGNITUDE},
+    {".lora_embedding_A", "", PART_EMBEDDING_A},
+    {".lora_embedding_B", "", PART_EMBEDDING_B},
+    {".token_adapter.trainable_tokens_delta", "", PART_ROWS},
+    {".base_layer.weight", "", PART_BASE},
+};
+
+/* What is in the file of a module trained in full; older versions of peft name what it is in there. */
+static bool is_whole(const char *name, size_t len, struct piece *out)
+{
+    size_t stem = 0;
+
+    if (ends_with(name, len, ".weight", &stem))
+        out->part = PART_WHOLE;
+    else if (ends_with(name, len, ".bias", &stem))
+        out->part = PART_WHOLE_BIAS;
+    else
+        return false;
+    if (!is_marked(name, stem, ".modules_to_save", &out->module_len))
+        out->module_len = stem;
+    return out->module_len > 0;
 }
 
 /* Why a tensor that is no LoRA pair is refused. */
@@ -60,12 +101,7 @@ static int32_t refuse_tensor(const char *name, inf_error *err)
     static const struct {
         const char *mark, *what;
     } known[] = {
-        {"lora_embedding_", "LoRA on an embedding"},
-        {"lora_magnitude_vector", "DoRA"},
-        {"lora_B.bias", "a bias on lora_B (lora_bias)"},
         {"lora_diag", "KaSA"},
-        {"modules_to_save", "a module trained in full (modules_to_save)"},
-        {"trainable_tokens", "trained token embeddings (trainable_token_indices)"},
         {"embed_tokens", "trained or resized embeddings"},
         {"lm_head", "a trained or resized output layer"},
         {".bias", "a trained bias"},
@@ -79,8 +115,8 @@ static int32_t refuse_tensor(const char *name, inf_error *err)
         }
     }
     return error_set(err, INF_ERROR_UNSUPPORTED,
-                     WEIGHTS_NAME ": tensor \"%.160s\" is %s, which is not supported; only lora_A "
-                                  "and lora_B of linear layers are",
+                     WEIGHTS_NAME ": tensor \"%.160s\" is %s, which is not supported here: "
+                                  "neither is it LoRA nor does modules_to_save name it",
                      name, what);
 }
 
@@ -92,12 +128,43 @@ static bool has_control(const char *s)
     return false;
 }
 
-static int32_t take_apart(struct piece *out, const struct safetensors_tensor *t, inf_error *err)
+static bool is_form(const struct form *f, const char *name, size_t len, struct piece *out)
+{
+    size_t stem = len;
+
+    out->part = f->part;
+    return (f->end[0] == '\0' || ends_with(name, len, f->end, &stem)) &&
+           is_marked(name, stem, f->mark, &out->module_len);
+}
+
+/* The rest of a name that has none of the forms: a module trained in full, if the config says so. */
+static int32_t take_whole(struct piece *out, struct peft_adapter *p, size_t len, inf_error *err)
+{
+    static const char head[] = "lm_head";
+    const struct safetensors_tensor *t = out->tensor;
+    bool saved = false;
+    char *module = NULL;
+    int32_t code = INF_OK;
+    size_t rest = 0;
+
+    if (!is_whole(out->module, len, out))
+        return refuse_tensor(t->name, err);
+    module = mem_strndup(out->module, out->module_len);
+    code = module ? peft_config_saves(p->config, module, &saved, err) : error_no_memory(err);
+    /* a head that is kept tied to embeddings trained in full is beside them */
+    if (code == INF_OK && !saved && peft_config_ties(p->config) &&
+        ends_with(module, out->module_len, head, &rest))
+        saved = peft_config_has_saved(p->config);
+    mem_free(module);
+    return code != INF_OK || saved ? code : refuse_tensor(t->name, err);
+}
+
+static int32_t take_apart(struct piece *out, struct peft_adapter *p,
+                          const struct safetensors_tensor *t, inf_error *err)
 {
     static const char prefix[] = "base_model.model.";
     const char *name = t->name;
     size_t len = 0;
-    size_t module_len = 0;
 
     if (has_control(name))
         return error_set(err, INF_ERROR_BAD_FORMAT,
@@ -107,16 +174,10 @@ static int32_t take_apart(struct piece *out, const struct safetensors_tensor *t,
         name += sizeof prefix - 1;
     len = strlen(name);
     *out = (struct piece){.module = name, .tensor = t};
-    if (is_lora(name, len, ".lora_A", &module_len))
-        out->part = PART_A;
-    else if (is_lora(name, len, ".lora_B", &module_len))
-        out->part = PART_B;
-    else if (ends_with(name, len, ".base_layer.weight", &module_len) && module_len > 0)
-        out->part = PART_BASE;
-    else
-        return refuse_tensor(t->name, err);
-    out->module_len = module_len;
-    return INF_OK;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        if (is_form(&forms[i], name, len, out))
+            return INF_OK;
+    return take_whole(out, p, len, err);
 }
 
 static int compare_modules(const struct piece *x, const struct piece *y)
@@ -137,18 +198,57 @@ static int by_module(const void *a, const void *b)
 
 /* ---------------------------------------------------------------- pairing */
 
+static const struct safetensors_tensor **slot_of(struct peft_module *m, int32_t part)
+{
+    switch (part) {
+    case PART_A:
+    case PART_EMBEDDING_A:
+        return &m->a;
+    case PART_B:
+    case PART_EMBEDDING_B:
+        return &m->b;
+    case PART_BASE:
+        return &m->base;
+    case PART_BIAS:
+        return &m->bias;
+    case PART_MAGNITUDE:
+        return &m->magnitude;
+    case PART_ROWS:
+        return &m->rows;
+    case PART_WHOLE:
+        return &m->whole;
+    default:
+        return &m->whole_bias;
+    }
+}
+
+/* What a module is in which there is such a part; -1: any that has LoRA. */
+static int32_t kind_of(int32_t part)
+{
+    return part == PART_A || part == PART_B                       ? PEFT_LINEAR
+           : part == PART_EMBEDDING_A || part == PART_EMBEDDING_B ? PEFT_EMBEDDING
+           : part == PART_ROWS                                    ? PEFT_TOKENS
+           : part == PART_WHOLE || part == PART_WHOLE_BIAS        ? PEFT_SAVED
+                                                                  : -1;
+}
+
 /* Puts one piece into its module. */
 static int32_t join_piece(struct peft_module *m, const struct piece *piece, inf_error *err)
 {
-    const struct safetensors_tensor **slot = piece->part == PART_A   ? &m->a
-                                             : piece->part == PART_B ? &m->b
-                                                                     : &m->base;
+    const struct safetensors_tensor **slot = slot_of(m, piece->part);
+    int32_t kind = kind_of(piece->part);
 
     if (*slot)
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": \"%.160s\" and \"%.160s\" are for the same module; save "
                                       "one adapter only",
                          (*slot)->name, piece->tensor->name);
+    if (kind >= 0 && m->kind >= 0 && kind != m->kind)
+        return error_set(err, INF_ERROR_BAD_FORMAT,
+                         WEIGHTS_NAME ": \"%.160s\" is for a module that is trained in another way "
+                                      "too, as peft does not",
+                         piece->tensor->name);
+    m->kind = kind >= 0 ? kind : m->kind;
     *slot = piece->tensor;
     return INF_OK;
 }
@@ -162,7 +262,7 @@ static int32_t join_pieces(struct peft_adapter *p, const struct piece *pieces, s
 
     for (size_t i = 0; i < n && code == INF_OK; i++) {
         if (i == 0 || compare_modules(&pieces[i - 1], &pieces[i]) != 0) {
-            p->modules[p->n_modules++] = (struct peft_module){.name = name};
+            p->modules[p->n_modules++] = (struct peft_module){.name = name, .kind = -1};
             memcpy(name, pieces[i].module, pieces[i].module_len);
             name += pieces[i].module_len;
             *name++ = '\0';
@@ -173,13 +273,13 @@ static int32_t join_pieces(struct peft_adapter *p, const struct piece *pieces, s
 }
 
 /* Every tensor taken apart; *bytes is what the module names need. */
-static int32_t list_pieces(struct piece *pieces, const struct safetensors *weights, size_t *bytes,
+static int32_t list_pieces(struct piece *pieces, struct peft_adapter *p, size_t *bytes,
                            inf_error *err)
 {
-    size_t n = safetensors_count(weights);
+    size_t n = safetensors_count(p->weights);
 
     for (size_t i = 0; i < n; i++) {
-        int32_t code = take_apart(&pieces[i], safetensors_at(weights, i), err);
+        int32_t code = take_apart(&pieces[i], p, safetensors_at(p->weights, i), err);
 
         if (code != INF_OK)
             return code;
@@ -194,7 +294,7 @@ static int32_t pair_tensors(struct peft_adapter *p, inf_error *err)
 {
     size_t n = safetensors_count(p->weights), bytes = 0;
     struct piece *pieces = mem_calloc(n, sizeof *pieces);
-    int32_t code = pieces ? list_pieces(pieces, p->weights, &bytes, err) : error_no_memory(err);
+    int32_t code = pieces ? list_pieces(pieces, p, &bytes, err) : error_no_memory(err);
 
     if (code == INF_OK && n == 0)
         code = error_set(err, INF_ERROR_BAD_FORMAT, WEIGHTS_NAME " holds no tensors");
@@ -209,19 +309,22 @@ static int32_t pair_tensors(struct peft_adapter *p, inf_error *err)
 
 /* ---------------------------------------------------------------- checks */
 
-static int32_t check_tensor(const struct safetensors_tensor *t, inf_error *err)
+/* A tensor of so many dimensions, none of them empty; NULL is fine. */
+static int32_t check_tensor(const struct safetensors_tensor *t, int32_t n_dims, inf_error *err)
 {
+    if (!t)
+        return INF_OK;
     if (t->dtype != SAFETENSORS_F32 && t->dtype != SAFETENSORS_F16 && t->dtype != SAFETENSORS_BF16)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          WEIGHTS_NAME ": tensor \"%.160s\" is %s, which is not supported; save the "
                                       "adapter as F32, F16 or BF16",
                          t->name, t->dtype_name);
-    if (t->n_dims != 2)
+    if (t->n_dims != n_dims)
         return error_set(err, INF_ERROR_UNSUPPORTED,
-                         WEIGHTS_NAME ": tensor \"%.160s\" has %d dimensions, not 2; only linear "
+                         WEIGHTS_NAME ": tensor \"%.160s\" has %d dimensions, not %d; only linear "
                                       "layers are supported",
-                         t->name, t->n_dims);
-    for (int i = 0; i < 2; i++)
+                         t->name, t->n_dims, n_dims);
+    for (int i = 0; i < n_dims; i++)
         if (t->shape[i] < 1 || t->shape[i] > INT32_MAX / 2)
             return error_set(err, INF_ERROR_BAD_FORMAT,
                              WEIGHTS_NAME
@@ -231,29 +334,42 @@ static int32_t check_tensor(const struct safetensors_tensor *t, inf_error *err)
     return INF_OK;
 }
 
+static const struct safetensors_tensor *any_of(const struct peft_module *m)
+{
+    const struct safetensors_tensor *all[] = {m->a,          m->b,    m->rows,      m->whole,
+                                              m->whole_bias, m->bias, m->magnitude, m->base};
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i])
+            return all[i];
+    return NULL;
+}
+
 static int32_t check_pair(const struct peft_module *m, inf_error *err)
 {
-    const struct safetensors_tensor *any = m->a ? m->a : m->b ? m->b : m->base;
     int32_t code = INF_OK;
 
-    if (!m->a && !m->b)
-        return refuse_tensor(any->name, err);
     if (!m->a || !m->b)
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": tensor \"%.160s\" has no lora_%c beside it; save the "
                                       "adapter again",
-                         any->name, m->a ? 'B' : 'A');
-    code = check_tensor(m->a, err);
+                         any_of(m)->name, m->a ? 'B' : 'A');
+    code = check_tensor(m->a, 2, err);
     if (code == INF_OK)
-        code = check_tensor(m->b, err);
-    return code == INF_OK && m->base ? check_tensor(m->base, err) : code;
+        code = check_tensor(m->b, 2, err);
+    if (code == INF_OK)
+        code = check_tensor(m->bias, 1, err);
+    if (code == INF_OK)
+        code = check_tensor(m->magnitude, 1, err);
+    return code == INF_OK ? check_tensor(m->base, 2, err) : code;
 }
 
 static int32_t check_rank(const struct peft_module *m, inf_error *err)
 {
-    const struct safetensors_tensor *wrong = m->a->shape[0] != m->rank   ? m->a
-                                             : m->b->shape[1] != m->rank ? m->b
-                                                                         : NULL;
+    int64_t n = m->kind == PEFT_EXPERTS ? m->a->shape[0] / m->rank : 1;
+    const struct safetensors_tensor *wrong = m->a->shape[0] != m->rank * n   ? m->a
+                                             : m->b->shape[1] != m->rank * n ? m->b
+                                                                             : NULL;
 
     if (wrong)
         return error_set(err, INF_ERROR_MISMATCH,
@@ -264,6 +380,39 @@ static int32_t check_rank(const struct peft_module *m, inf_error *err)
     return INF_OK;
 }
 
+/* A vector of B's rows that the config promises, or does not. */
+static int32_t check_vector(const struct safetensors_tensor *v, const struct peft_module *m,
+                            bool promised, const char *key, const char *what, inf_error *err)
+{
+    if (promised && !v)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         CONFIG_NAME ": \"%s\" is true, but " WEIGHTS_NAME " has no %s for %.160s",
+                         key, what, m->name);
+    if (v && !promised)
+        return error_set(err, INF_ERROR_MISMATCH,
+                         WEIGHTS_NAME ": tensor \"%.160s\" is there, but \"%s\" of " CONFIG_NAME
+                                      " is not true",
+                         v->name, key);
+    if (v && v->shape[0] != m->b->shape[0])
+        return error_set(err, INF_ERROR_MISMATCH,
+                         WEIGHTS_NAME ": tensor \"%.160s\" has %lld numbers, and %s has %lld rows",
+                         v->name, (long long)v->shape[0], m->b->name, (long long)m->b->shape[0]);
+    return INF_OK;
+}
+
+static int32_t check_vectors(const struct peft_adapter *p, const struct peft_module *m,
+                             inf_error *err)
+{
+    bool parameter = m->kind == PEFT_EXPERTS;
+    int32_t code = check_vector(m->magnitude, m, peft_config_dora(p->config) && !parameter,
+                                "use_dora", "lora_magnitude_vector (DoRA)", err);
+
+    if (code != INF_OK)
+        return code;
+    return check_vector(m->bias, m, peft_config_lora_bias(p->config) && m->kind == PEFT_LINEAR,
+                        "lora_bias", "bias of lora_B", err);
+}
+
 static bool is_output(const char *module)
 {
     size_t rest = 0;
@@ -272,18 +421,100 @@ static bool is_output(const char *module)
            (rest == 0 || module[rest - 1] == '.');
 }
 
-/* One module against the configuration. */
-static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_error *err)
+/* ---------------------------------------------------------------- parameters */
+
+/* Whether target_parameters selects "<module>.<parameter>". */
+static int32_t selects_parameter(struct peft_adapter *p, const char *module, const char *parameter,
+                                 bool *out, inf_error *err)
+{
+    char *name = mem_alloc(strlen(module) + strlen(parameter) + 2);
+    int32_t code = INF_OK;
+
+    if (!name)
+        return error_no_memory(err);
+    strcpy(name, module);
+    strcat(strcat(name, "."), parameter);
+    code = peft_config_selects_parameter(p->config, name, out, err);
+    mem_free(name);
+    return code;
+}
+
+/* Which parameter a module's LoRA is for: the inner one of two is the first that the module has. NULL:
+ * none. */
+static int32_t find_parameter(struct peft_adapter *p, const char *module, bool inner,
+                              const char **out, inf_error *err)
+{
+    bool weight = false, first = false, second = false;
+    int32_t code = selects_parameter(p, module, "gate_up_proj", &first, err);
+
+    if (code == INF_OK)
+        code = selects_parameter(p, module, "down_proj", &second, err);
+    if (code == INF_OK)
+        code = selects_parameter(p, module, "weight", &weight, err);
+    *out = inner    ? (first && second ? "gate_up_proj" : NULL)
+           : second ? "down_proj"
+           : first  ? "gate_up_proj"
+           : weight ? "weight"
+                    : NULL;
+    return code;
+}
+
+/* Rank and scale under the parameter's own name, as peft looks for them. */
+static int32_t configure_parameter(struct peft_adapter *p, struct peft_module *m, inf_error *err)
+{
+    char *name = mem_alloc(strlen(m->name) + strlen(m->parameter) + 2);
+    int32_t code = INF_OK;
+
+    if (!name)
+        return error_no_memory(err);
+    strcpy(name, m->name);
+    strcat(strcat(name, "."), m->parameter);
+    code = peft_config_module(p->config, name, &m->rank, &m->scale, err);
+    mem_free(name);
+    return code;
+}
+
+/* Where target_parameters may have made it: *found when it has. */
+static int32_t check_parameter(struct peft_adapter *p, struct peft_module *m, bool *found,
+                               inf_error *err)
+{
+    size_t len = strlen(m->name), rest = len;
+    bool inner = ends_with(m->name, len, ".base_layer", &rest);
+    char *module = NULL;
+    int32_t code = INF_OK;
+
+    *found = false;
+    if (!peft_config_has_parameters(p->config))
+        return INF_OK;
+    module = mem_strndup(m->name, rest);
+    code = module ? find_parameter(p, module, inner, &m->parameter, err) : error_no_memory(err);
+    mem_free(module);
+    if (code != INF_OK || !m->parameter)
+        return code;
+    ((char *)(uintptr_t)m->name)[rest] = '\0'; /* in p->names */
+    code = configure_parameter(p, m, err);
+    m->kind = strcmp(m->parameter, "weight") == 0 ? PEFT_LINEAR : PEFT_EXPERTS;
+    *found = code == INF_OK;
+    return code;
+}
+
+/* ---------------------------------------------------------------- one module */
+
+/* One module with LoRA against the configuration. */
+static int32_t check_lora(struct peft_adapter *p, struct peft_module *m, inf_error *err)
 {
     bool selected = false;
     int32_t code = check_pair(m, err);
 
-    if (code == INF_OK)
+    if (code == INF_OK && m->kind == PEFT_LINEAR)
+        code = check_parameter(p, m, &selected, err);
+    if (code == INF_OK && !selected) {
         code = peft_config_module(p->config, m->name, &m->rank, &m->scale, err);
+        if (code == INF_OK)
+            code = peft_config_selects(p->config, m->name, is_output(m->name), &selected, err);
+    }
     if (code == INF_OK)
         code = check_rank(m, err);
-    if (code == INF_OK)
-        code = peft_config_selects(p->config, m->name, is_output(m->name), &selected, err);
     if (code == INF_OK && !selected)
         code = error_set(err, INF_ERROR_MISMATCH,
                          WEIGHTS_NAME
@@ -291,7 +522,75 @@ static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_e
                          " does not select; the two files do not belong "
                          "together",
                          m->a->name);
-    return code;
+    return code == INF_OK ? check_vectors(p, m, err) : code;
+}
+
+static int32_t check_rows(const struct peft_adapter *p, struct peft_module *m, inf_error *err)
+{
+    size_t n = 0;
+    int32_t code = check_tensor(m->rows, 2, err);
+
+    if (code != INF_OK)
+        return code;
+    m->token_ids = peft_config_tokens(p->config, m->name, !is_output(m->name), &n);
+    if (!m->token_ids)
+        return error_set(err, INF_ERROR_MISMATCH,
+                         WEIGHTS_NAME
+                         ": tensor \"%.160s\" is there, but trainable_token_indices of " CONFIG_NAME
+                         " names no tokens for it",
+                         m->rows->name);
+    if ((int64_t)n != m->rows->shape[0])
+        return error_set(err, INF_ERROR_MISMATCH,
+                         WEIGHTS_NAME
+                         ": tensor \"%.160s\" has %lld rows, and trainable_token_indices "
+                         "of " CONFIG_NAME " names %zu tokens",
+                         m->rows->name, (long long)m->rows->shape[0], n);
+    return INF_OK;
+}
+
+static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (m->kind < 0 || (m->kind >= PEFT_SAVED && (m->base || m->bias || m->magnitude)))
+        return refuse_tensor((m->base ? m->base : m->bias ? m->bias : m->magnitude)->name, err);
+    if (m->kind == PEFT_TOKENS)
+        return check_rows(p, m, err);
+    if (m->kind != PEFT_SAVED)
+        return check_lora(p, m, err);
+    code = check_tensor(m->whole, m->whole && m->whole->n_dims == 1 ? 1 : 2, err);
+    return code == INF_OK ? check_tensor(m->whole_bias, 1, err) : code;
+}
+
+static size_t count_kind(const struct peft_adapter *p, int32_t kind)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n_modules; i++)
+        n += p->modules[i].kind == kind;
+    return n;
+}
+
+/* What the config says is in the file must be. */
+static int32_t check_lists(const struct peft_adapter *p, inf_error *err)
+{
+    bool parameters = false;
+    const char *key = NULL;
+
+    for (size_t i = 0; i < p->n_modules; i++)
+        parameters = parameters || p->modules[i].parameter;
+    key = peft_config_has_saved(p->config) && !count_kind(p, PEFT_SAVED) ? "modules_to_save"
+          : peft_config_has_tokens(p->config) && !count_kind(p, PEFT_TOKENS)
+              ? "trainable_token_indices"
+          : peft_config_has_parameters(p->config) && !parameters ? "target_parameters"
+                                                                 : NULL;
+    if (!key)
+        return INF_OK;
+    return error_set(err, INF_ERROR_MISMATCH,
+                     CONFIG_NAME ": \"%s\" is set, but " WEIGHTS_NAME
+                                 " has nothing for it; the two "
+                                 "files do not belong together",
+                     key);
 }
 
 static int32_t check_adapter(struct peft_adapter *p, inf_error *err)
@@ -300,7 +599,19 @@ static int32_t check_adapter(struct peft_adapter *p, inf_error *err)
 
     for (size_t i = 0; i < p->n_modules && code == INF_OK; i++)
         code = check_module(p, &p->modules[i], err);
-    return code;
+    p->scale = 1;
+    for (size_t i = p->n_modules; i > 0 && code == INF_OK; i--)
+        p->scale = p->modules[i - 1].a ? p->modules[i - 1].scale : p->scale;
+    return code == INF_OK ? check_lists(p, err) : code;
+}
+
+bool peft_is_plain(const struct peft_adapter *p)
+{
+    for (size_t i = 0; i < p->n_modules; i++)
+        if (p->modules[i].kind != PEFT_LINEAR || p->modules[i].bias || p->modules[i].magnitude ||
+            p->modules[i].parameter)
+            return false;
+    return true;
 }
 
 /* ---------------------------------------------------------------- opening */
@@ -439,11 +750,8 @@ int32_t peft_check(const char *dir, inf_error *err)
 
     if (code == INF_OK && !scratch)
         code = error_no_memory(err);
-    for (size_t i = 0; code == INF_OK && i < p->n_modules; i++) {
-        code = check_finite(p, p->modules[i].a, scratch, err);
-        if (code == INF_OK)
-            code = check_finite(p, p->modules[i].b, scratch, err);
-    }
+    for (size_t i = 0; code == INF_OK && i < safetensors_count(p->weights); i++)
+        code = check_finite(p, safetensors_at(p->weights, i), scratch, err);
     mem_free(scratch);
     peft_close(p);
     return code;
@@ -494,11 +802,10 @@ static const char *torch_name(const char *name)
 
 static const char *dtype_of(const struct peft_adapter *p)
 {
-    const char *name = p->modules[0].a->dtype_name;
+    const char *name = any_of(&p->modules[0])->dtype_name;
 
-    for (size_t i = 0; i < p->n_modules; i++)
-        if (strcmp(p->modules[i].a->dtype_name, name) != 0 ||
-            strcmp(p->modules[i].b->dtype_name, name) != 0)
+    for (size_t i = 0; i < safetensors_count(p->weights); i++)
+        if (strcmp(safetensors_at(p->weights, i)->dtype_name, name) != 0)
             return "mixed";
     return torch_name(name);
 }
@@ -518,9 +825,9 @@ int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_erro
     json_t *object = json_pack(
         "{s:s, s:s, s:s, s:i, s:f, s:f, s:b, s:s, s:o*, s:I, s:I, s:I, s:s?}", "kind", "adapter",
         "format", "peft", "peft_type", "LORA", "rank", largest_rank(p), "alpha",
-        peft_config_alpha(p->config), "scale", (double)p->modules[0].scale, "use_rslora",
-        (int)rslora, "dtype", dtype_of(p), "targets", list_targets(p), "n_modules",
-        (json_int_t)p->n_modules, "n_tensors", (json_int_t)safetensors_count(p->weights), "size",
+        peft_config_alpha(p->config), "scale", (double)p->scale, "use_rslora", (int)rslora, "dtype",
+        dtype_of(p), "targets", list_targets(p), "n_modules", (json_int_t)p->n_modules, "n_tensors",
+        (json_int_t)safetensors_count(p->weights), "size",
         (json_int_t)safetensors_file_size(p->weights), "base_model", peft_config_base(p->config));
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     bool fits = text && json_object_get(object, "targets") && buffer_append_str(out, text);

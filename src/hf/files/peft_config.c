@@ -47,10 +47,27 @@ struct targets {
     struct pattern *pattern; /* PATTERN */
 };
 
+/* Of trainable_token_indices: the ids for modules whose names end so; name NULL: the embeddings'. */
+struct tokens {
+    char *name;
+    int32_t *ids;
+    size_t n;
+};
+
+/* A list of names' ends. */
+struct names {
+    char **items;
+    size_t n;
+    int64_t cost;
+};
+
 struct peft_config {
     int32_t rank;
     double alpha;
-    bool rslora;
+    bool rslora, dora, lora_bias, ties;
+    struct names parameters, saved; /* target_parameters, modules_to_save */
+    struct tokens *tokens;
+    size_t n_tokens;
     char *base;
     struct targets targets, excluded;
     bool has_layers; /* layers_to_transform is given and not empty */
@@ -453,7 +470,128 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
     return code;
 }
 
+/* ---------------------------------------------------------------- other lists */
+
+static int32_t parse_names(struct names *out, const json_t *root, const char *key, inf_error *err)
+{
+    const json_t *v = json_object_get(root, key);
+    int32_t code = peft_is_set(v) ? get_strings(v, key, false, &out->items, &out->n, err) : INF_OK;
+
+    for (size_t i = 0; code == INF_OK && i < out->n; i++) {
+        out->cost += steps_of(strlen(out->items[i]));
+        if (out->items[i][0] == '\0')
+            code = bad(err, key, "a list of names");
+    }
+    return code;
+}
+
+static int32_t parse_ids(struct tokens *out, const json_t *v, inf_error *err)
+{
+    static const char key[] = "trainable_token_indices";
+    size_t n = json_array_size(v);
+
+    if (!json_is_array(v) || n == 0 || n > MAX_ITEMS * 16)
+        return bad(err, key, "a list of token ids, or an object of them");
+    out->ids = mem_alloc(n * sizeof *out->ids);
+    if (!out->ids)
+        return error_no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_array_get(v, i);
+
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) > INT32_MAX)
+            return bad(err, key, "a list of token ids, or an object of them");
+        out->ids[out->n++] = (int32_t)json_integer_value(id);
+    }
+    return INF_OK;
+}
+
+static int32_t parse_tokens(struct peft_config *c, json_t *root, inf_error *err)
+{
+    json_t *v = json_object_get(root, "trainable_token_indices"), *ids = NULL;
+    const char *name = NULL;
+    size_t n = json_is_object(v) ? json_object_size(v) : 1;
+    int32_t code = INF_OK;
+
+    if (!peft_is_set(v))
+        return INF_OK;
+    if (n > MAX_ITEMS)
+        return bad(err, "trainable_token_indices", "a list of token ids, or an object of them");
+    c->tokens = mem_calloc(n, sizeof *c->tokens);
+    if (!c->tokens)
+        return error_no_memory(err);
+    if (!json_is_object(v)) {
+        c->n_tokens = 1;
+        return parse_ids(&c->tokens[0], v, err);
+    }
+    json_object_foreach(v, name, ids)
+    {
+        struct tokens *t = &c->tokens[c->n_tokens++];
+
+        t->name = mem_strdup(name);
+        code = t->name ? parse_ids(t, ids, err) : error_no_memory(err);
+        if (code != INF_OK)
+            return code;
+    }
+    return INF_OK;
+}
+
+static bool ends_so(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return m <= n && memcmp(text + n - m, end, m) == 0;
+}
+
+int32_t peft_config_selects_parameter(struct peft_config *c, const char *parameter, bool *selected,
+                                      inf_error *err)
+{
+    struct targets list = {.names = c->parameters.items, .n = c->parameters.n};
+    int32_t code = spend(c, c->parameters.cost, err);
+
+    *selected = code == INF_OK && list_has(&list, parameter);
+    return code;
+}
+
+int32_t peft_config_saves(struct peft_config *c, const char *module, bool *saved, inf_error *err)
+{
+    int32_t code = spend(c, c->saved.cost, err);
+
+    *saved = false;
+    for (size_t i = 0; code == INF_OK && i < c->saved.n && !*saved; i++)
+        *saved = ends_so(module, c->saved.items[i]);
+    return code;
+}
+
+const int32_t *peft_config_tokens(const struct peft_config *c, const char *module,
+                                  bool is_embedding, size_t *n)
+{
+    for (size_t i = 0; i < c->n_tokens; i++) {
+        const struct tokens *t = &c->tokens[i];
+
+        if (t->name ? ends_so(module, t->name) : is_embedding) {
+            *n = t->n;
+            return t->ids;
+        }
+    }
+    return NULL;
+}
+
 /* ---------------------------------------------------------------- the whole */
+
+static int32_t parse_flags(struct peft_config *c, const json_t *root, inf_error *err)
+{
+    int32_t code = get_bool(root, "use_dora", &c->dora, err);
+
+    if (code == INF_OK)
+        code = get_bool(root, "lora_bias", &c->lora_bias, err);
+    if (code == INF_OK)
+        code = get_bool(root, "ensure_weight_tying", &c->ties, err);
+    if (code == INF_OK && c->dora && c->lora_bias)
+        code = error_set(err, INF_ERROR_BAD_FORMAT,
+                         CONFIG_NAME ": \"use_dora\" and \"lora_bias\" do not go together");
+    return code;
+}
 
 static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err)
 {
@@ -489,7 +627,15 @@ static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
         code = parse_targets(c, &c->excluded, root, "exclude_modules", err);
     if (code == INF_OK)
         code = parse_layers(c, root, err);
-    return code == INF_OK ? parse_layer_lists(c, root, err) : code;
+    if (code == INF_OK)
+        code = parse_layer_lists(c, root, err);
+    if (code == INF_OK)
+        code = parse_flags(c, root, err);
+    if (code == INF_OK)
+        code = parse_names(&c->parameters, root, "target_parameters", err);
+    if (code == INF_OK)
+        code = parse_names(&c->saved, root, "modules_to_save", err);
+    return code == INF_OK ? parse_tokens(c, root, err) : code;
 }
 
 static json_t *load_json(const char *text, size_t len, inf_error *err)
@@ -577,6 +723,13 @@ void peft_config_free(struct peft_config *c)
     rules_free(&c->ranks);
     rules_free(&c->alphas);
     strings_free(c->layer_lists, c->n_layer_lists);
+    strings_free(c->parameters.items, c->parameters.n);
+    strings_free(c->saved.items, c->saved.n);
+    for (size_t i = 0; i < c->n_tokens; i++) {
+        mem_free(c->tokens[i].name);
+        mem_free(c->tokens[i].ids);
+    }
+    mem_free(c->tokens);
     mem_free(c->layers);
     mem_free(c->base);
     mem_free(c);
@@ -618,4 +771,34 @@ bool peft_config_rslora(const struct peft_config *c)
 const char *peft_config_base(const struct peft_config *c)
 {
     return c->base;
+}
+
+bool peft_config_has_parameters(const struct peft_config *c)
+{
+    return c->parameters.n > 0;
+}
+
+bool peft_config_has_saved(const struct peft_config *c)
+{
+    return c->saved.n > 0;
+}
+
+bool peft_config_has_tokens(const struct peft_config *c)
+{
+    return c->n_tokens > 0;
+}
+
+bool peft_config_dora(const struct peft_config *c)
+{
+    return c->dora;
+}
+
+bool peft_config_lora_bias(const struct peft_config *c)
+{
+    return c->lora_bias;
+}
+
+bool peft_config_ties(const struct peft_config *c)
+{
+    return c->ties;
 }

@@ -41,6 +41,26 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
 /* True when target_modules is given: then it promises every module it selects. */
 bool peft_config_has_targets(const struct peft_config *c);
 
+/* What target_parameters says of a parameter, named with its module ("...mlp.experts.down_proj"): the
+ * name, or its end behind a dot. Errors: UNSUPPORTED (lists too expensive). */
+int32_t peft_config_selects_parameter(struct peft_config *c, const char *parameter, bool *selected,
+                                      inf_error *err);
+/* What modules_to_save says of a module: that its name ends so, with or without a dot. Errors as above. */
+int32_t peft_config_saves(struct peft_config *c, const char *module, bool *saved, inf_error *err);
+/* The ids that trainable_token_indices gives for a module, in the order of its rows; NULL: none. A bare
+ * list is for the input embeddings, which a caller knows. */
+const int32_t *peft_config_tokens(const struct peft_config *c, const char *module,
+                                  bool is_embedding, size_t *n);
+
+/* Whether each of these lists names something. */
+bool peft_config_has_parameters(const struct peft_config *c);
+bool peft_config_has_saved(const struct peft_config *c);
+bool peft_config_has_tokens(const struct peft_config *c);
+
+bool peft_config_dora(const struct peft_config *c);      /* use_dora */
+bool peft_config_lora_bias(const struct peft_config *c); /* lora_bias */
+bool peft_config_ties(const struct peft_config *c);      /* ensure_weight_tying */
+
 double peft_config_alpha(const struct peft_config *c);     /* lora_alpha */
 bool peft_config_rslora(const struct peft_config *c);      /* use_rslora */
 const char *peft_config_base(const struct peft_config *c); /* base_model_name_or_path or NULL */

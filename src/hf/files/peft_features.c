@@ -31,12 +31,7 @@ static const struct feature {
     const char *key;
     const char *what;
 } features[] = {
-    {"use_dora", "DoRA"},
-    {"lora_bias", "a bias on lora_B"},
     {"use_qalora", "QALoRA"},
-    {"modules_to_save", "modules trained in full"},
-    {"trainable_token_indices", "trained token embeddings"},
-    {"target_parameters", "LoRA on bare parameters"},
     {"layer_replication", "replicated layers"},
     {"alora_invocation_tokens", "activated LoRA"},
     {"arrow_config", "Arrow routing"},
@@ -64,6 +59,9 @@ static const char *const known_keys[] = {
     "lora_ga_config",    "qalora_group_size",
     "runtime_config",    "ensure_weight_tying",
     "merge_weights",     "unsloth_fixed",
+    "use_dora",          "lora_bias",
+    "modules_to_save",   "trainable_token_indices",
+    "target_parameters",
 };
 
 static int32_t check_features(const json_t *root, inf_error *err)
