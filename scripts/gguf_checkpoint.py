@@ -65,7 +65,7 @@ def safetensors(items):
     return struct.pack("<Q", len(text)) + text + b"".join(data)
 
 
-def config(values):
+def config(values, tied):
     def of(key):
         return values["llama." + key]
     return {
@@ -75,7 +75,7 @@ def config(values):
         "num_key_value_heads": of("attention.head_count_kv"), "head_dim": of("attention.key_length"),
         "max_position_embeddings": of("context_length"), "rms_norm_eps": of("attention.layer_norm_rms_epsilon"),
         "rope_parameters": {"rope_type": "default", "rope_theta": of("rope.freq_base")},
-        "tie_word_embeddings": False, "eos_token_id": values["tokenizer.ggml.eos_token_id"],
+        "tie_word_embeddings": tied, "eos_token_id": values["tokenizer.ggml.eos_token_id"],
     }
 
 
@@ -93,7 +93,7 @@ def main(source, target):
     tokens = values["tokenizer.ggml.tokens"]
     named = {f"{which}_token": tokens[values[f"tokenizer.ggml.{which}_token_id"]] for which in ("bos", "eos")}
     files = {
-        "config.json": json.dumps(config(values)).encode(),
+        "config.json": json.dumps(config(values, "lm_head.weight" not in items)).encode(),
         "model.safetensors": safetensors(items),
         "tokenizer.json": json.dumps(tokenizer(values)).encode(),
         "tokenizer_config.json": json.dumps(named).encode(),
