@@ -83,12 +83,13 @@ def of_chats(folder):
     for path in sorted(pathlib.Path(folder).glob("*.jinja")):
         for i, chat in enumerate(chats):
             for given in (None, tools):
-                for prompt in (False, True):
+                for prompt, goes_on in ((False, False), (True, False), (False, True)):
                     found = outcome(lambda: TOKENIZER.apply_chat_template(
                         copy.deepcopy(chat), tools=given, chat_template=path.read_text(), tokenize=False,
-                        add_generation_prompt=prompt))
+                        add_generation_prompt=prompt, continue_final_message=goes_on))
                     if found:
-                        yield {"file": str(path), "chat": i, "tools": bool(given), "prompt": prompt, **found}
+                        yield {"file": str(path), "chat": i, "tools": bool(given), "prompt": prompt,
+                               **({"continue": True} if goes_on else {}), **found}
 
 
 def write(path, cases):

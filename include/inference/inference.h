@@ -232,7 +232,7 @@ INF_API int32_t inf_context_close_start(inf_context *ctx, inf_closed_fn on_close
 /* A piece of generated text, whole code points. The chunks put together are the result's text. */
 typedef struct inf_chunk {
     inf_text text;      /* valid during the callback, or until the next inf_context_next */
-    inf_text reasoning; /* a server's reasoning text, never mixed into `text` */
+    inf_text reasoning; /* the model's reasoning text, never mixed into `text` */
     int64_t n_tokens;   /* tokens completed so far; 0 where a server does not tell */
 } inf_chunk;
 
@@ -577,10 +577,22 @@ typedef struct inf_request {
     bool ignore_eos;          /* go on after an end-of-text token */
     bool plain_prompt; /* in process, with a prompt: it is text all through, and special tokens
                                  written in it ("<|im_start|>") are none: for what others wrote */
-    inf_maybe_bool add_special; /* in process: whether the model's beginning-of-text tokens are put
+    inf_maybe_bool add_special;  /* in process: whether the model's beginning-of-text tokens are put
                                    around; unset: around a prompt, unless it begins with its own (the
                                    log says so), not around what a chat template rendered */
-    uint8_t reserved[4];        /* 0 */
+    bool plain_output;           /* in process: the text as the model wrote it; reasoning and tool
+                                    calls are not taken out of it */
+    bool continue_final_message; /* the last message, an assistant's, is gone on with: the answer
+                                    begins where it ends. In process and by vllm */
+    uint8_t reserved[2];         /* 0 */
+    inf_text
+        tools; /* with messages (servers: or a prompt): a JSON array of the functions that the model may
+                       call, as /v1 has them. In process its chat template shows them to it, and says how its
+                       calls look */
+    inf_text
+        tool_choice; /* with tools: "auto" (unset too), "none", "required", a function's name, or the
+                             object that /v1 takes for one. In process a call that has to come is enforced by
+                             a grammar of the tools' schemas. Ollama has auto alone */
 } inf_request;
 
 INF_API void inf_request_default(inf_request *request, size_t size);
@@ -633,9 +645,12 @@ typedef struct inf_result {
     inf_text model;
     inf_text adapter_id;    /* absent: no adapter, or several */
     inf_text finish_reason; /* "stop", "length", ...; absent after an error */
-    inf_text reasoning;     /* a server's reasoning text; absent when none */
-    inf_text tool_calls; /* a server's tool calls, as /v1 has them: a JSON array of {"id", "type",
-                               "function"}, each with an id; absent when none */
+    inf_text
+        reasoning; /* the model's reasoning: a server's, in process what the chat template's format
+                           marks as such; absent when none */
+    inf_text
+        tool_calls; /* the tool calls, as /v1 has them: a JSON array of {"id", "type", "function"},
+                            each with an id; absent when none. In process where the request has tools */
     /* What the server says, never a guess: of a good answer a count that it did not tell is -1, and so
      * is a sum with such a one. After an error: what came so far, at least. */
     int64_t token_count; /* prompt + completion */
@@ -789,7 +804,8 @@ INF_API int32_t inf_detokenize(inf_op **out, inf_provider *provider, const int32
                                bool skip_special, inf_error *err);
 
 /* The chat template applied. messages_json: an array of messages, or an object with "messages" and
- * further template variables. Needs no weights. UNSUPPORTED when the model has no template. */
+ * further template variables; "continue_final_message" in it, with add_generation_prompt false, ends the
+ * text where that of the last message does. Needs no weights. UNSUPPORTED when the model has no template. */
 INF_API int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages_json,
                                  bool add_generation_prompt, const inf_callbacks *callbacks,
                                  inf_error *err);

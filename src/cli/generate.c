@@ -72,6 +72,10 @@ static void print_result(const struct settings *s, const inf_op *op, char last)
     if (last != '\n')
         output_write("\n", 1);
     output_flush();
+    if (result.tool_calls.data)
+        warn("the model calls tools, which are not text; --json prints the calls");
+    if (result.reasoning.len)
+        tell("the model's reasoning is not shown; --json prints it");
     if (inf_op_error(op, NULL) == INF_OK)
         tell_counts(&result);
 }
@@ -107,12 +111,14 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
 /* What stands in files, and the prompt behind the options. */
 static int32_t read_inputs(struct settings *s, inf_error *err)
 {
-    inf_text *const texts[] = {&s->messages, &s->template_variables, &s->json_schema, &s->grammar,
-                               &s->extra_json};
+    inf_text *const texts[] = {&s->messages, &s->template_variables, &s->json_schema,
+                               &s->grammar,  &s->extra_json,         &s->tools};
     int32_t code = input_expand(&s->json_schema, s, err);
 
     if (code == INF_OK)
         code = input_expand(&s->grammar, s, err);
+    if (code == INF_OK)
+        code = input_expand(&s->tools, s, err);
     if (code == INF_OK && s->messages.data)
         code = input_read(&s->messages, s, s->messages.data, err);
     if (code == INF_OK && s->n_arguments) {

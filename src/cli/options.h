@@ -63,7 +63,7 @@ struct settings {
     inf_text adapter_overflow;
 
     /* the request */
-    inf_text prompt, messages, template_variables, system, json_schema, grammar;
+    inf_text prompt, messages, template_variables, system, json_schema, grammar, tools, tool_choice;
     struct adapter_list adapters;
     inf_text extra_json, extra_headers;
     inf_maybe_i32 max_tokens, top_k, logprobs;
@@ -74,7 +74,7 @@ struct settings {
     struct id_list stop_token_ids;
     struct maybe_ms timeout, queue_timeout;
     inf_maybe_bool add_special;
-    bool chat, ignore_eos, plain_prompt;
+    bool chat, ignore_eos, plain_prompt, plain_output, continue_final_message;
 
     /* input and output */
     inf_text batch, base;

@@ -75,6 +75,10 @@ int32_t request_fill(inf_request *r, inf_message *message, const struct settings
     r->extra_headers = s->extra_headers;
     r->ignore_eos = s->ignore_eos;
     r->plain_prompt = s->plain_prompt;
+    r->plain_output = s->plain_output;
+    r->continue_final_message = s->continue_final_message;
+    r->tools = s->tools;
+    r->tool_choice = s->tool_choice;
     r->add_special = s->add_special;
     if (s->timeout.is_set)
         r->timeout_ms = s->timeout.value;

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One input and its output. */
 typedef int32_t (*convert_fn)(struct session *session, struct settings *s, inf_text input,
@@ -111,14 +112,43 @@ static int32_t detokenize(struct session *session, struct settings *s, inf_text 
 
 /* ------------------------------------------------------------------ render */
 
+/* The messages as an object that says to go on with the last one; a copy, since a JSON library would write its
+ * numbers anew. NULL: out of memory. */
+static inf_text continued(struct settings *s, inf_text messages)
+{
+    static const char array[] = "{\"continue_final_message\":true,\"messages\":";
+    static const char object[] = "{\"continue_final_message\":true,";
+    size_t at = strspn(messages.data, " \t\r\n");
+    bool is_object = at < messages.len && messages.data[at] == '{';
+    const char *before = is_object ? object : array;
+    size_t skip = is_object ? at + 1 : 0;
+    size_t n = strlen(before);
+    char *text = settings_alloc(s, n + messages.len + 2);
+
+    if (!text)
+        return (inf_text){NULL, 0};
+    memcpy(text, before, n);
+    memcpy(text + n, messages.data + skip, messages.len - skip);
+    n += messages.len - skip;
+    if (!is_object)
+        text[n++] = '}';
+    return (inf_text){text, n};
+}
+
 static int32_t render(struct session *session, struct settings *s, inf_text messages,
                       inf_error *err)
 {
     inf_op *op = NULL;
     inf_text out = {0};
-    int32_t code = inf_render_start(&op, session->provider, without_mark(messages),
-                                    !s->no_generation_prompt, NULL, err);
+    int32_t code = INF_OK;
 
+    messages = without_mark(messages);
+    if (s->continue_final_message)
+        messages = continued(s, messages);
+    if (!messages.data)
+        return command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
+    code = inf_render_start(&op, session->provider, messages,
+                            !s->no_generation_prompt && !s->continue_final_message, NULL, err);
     if (code == INF_OK)
         code = session_wait(op, err);
     if (code == INF_OK)

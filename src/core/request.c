@@ -51,7 +51,9 @@ static int32_t check_texts(const inf_request *r, inf_error *err)
                  {r->json_schema, "json_schema"},
                  {r->grammar, "grammar"},
                  {r->extra_json, "extra_json"},
-                 {r->extra_headers, "extra_headers"}};
+                 {r->extra_headers, "extra_headers"},
+                 {r->tools, "tools"},
+                 {r->tool_choice, "tool_choice"}};
     int32_t code = INF_OK;
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++)
@@ -229,6 +231,31 @@ static int32_t check_bound(const char *field, int64_t ms, inf_error *err)
                            "%s: %lld is neither at least 1 nor -1, no limit", field, (long long)ms);
 }
 
+/* A call that has to come leaves no room for another form of output. */
+static bool wants_call(const inf_request *r)
+{
+    inf_text c = r->tool_choice;
+
+    return c.data && !(c.len == 4 && memcmp(c.data, "auto", 4) == 0) &&
+           !(c.len == 4 && memcmp(c.data, "none", 4) == 0);
+}
+
+static int32_t check_chat(const inf_request *r, bool in_process, inf_error *err)
+{
+    if (r->tools.data && r->prompt.data && in_process)
+        return invalid(err, "tools", "goes with messages, not with a prompt");
+    if (r->tool_choice.data && !r->tools.data && !r->extra_json.data && !r->template_variables.data)
+        return invalid(err, "tool_choice", "there are no tools to choose from");
+    if (r->continue_final_message && r->prompt.data)
+        return invalid(err, "continue_final_message", "goes with messages, not with a prompt");
+    if (wants_call(r) && (r->json_schema.data || r->grammar.data))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                         "tool_choice: a call that has to come and %s contradict each other; leave "
+                         "one of the two",
+                         r->grammar.data ? "grammar" : "json_schema");
+    return INF_OK;
+}
+
 static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -249,10 +276,17 @@ static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
             return invalid(err, "reserved", "is not 0");
     if (r->plain_prompt && !r->prompt.data)
         return invalid(err, "plain_prompt", "goes with a prompt, not with messages");
+    code = check_chat(r, in_process, err);
+    if (code != INF_OK)
+        return code;
     if (!in_process && (r->plain_prompt || r->add_special.is_set))
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "%s: a server makes the tokens itself; it is for providers in process",
                          r->plain_prompt ? "plain_prompt" : "add_special");
+    if (!in_process && r->plain_output)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "plain_output: a server takes its model's output apart itself; it is for "
+                         "providers in process");
     if (in_process && (r->extra_json.data || r->extra_headers.data))
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "extra_json and extra_headers are for servers; this provider runs in "
@@ -344,9 +378,10 @@ static void take_lists(struct arena *a, inf_request *r)
 
 static void take_all(struct arena *a, inf_request *r)
 {
-    inf_text *texts[] = {&r->prompt,     &r->messages_json, &r->template_variables, &r->model,
-                         &r->adapter_id, &r->system_prompt, &r->json_schema,        &r->grammar,
-                         &r->extra_json, &r->extra_headers};
+    inf_text *texts[] = {&r->prompt,        &r->messages_json, &r->template_variables,
+                         &r->model,         &r->adapter_id,    &r->system_prompt,
+                         &r->json_schema,   &r->grammar,       &r->extra_json,
+                         &r->extra_headers, &r->tools,         &r->tool_choice};
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = take_text(a, *texts[i]);

@@ -202,17 +202,35 @@ static int32_t find_token(void *arg, const char *text, size_t len)
     return id;
 }
 
+/* A name was not found for want of memory. */
+static int32_t settle(struct grammar **out, const struct names *names, int32_t code, inf_error *err)
+{
+    if (!names->no_memory)
+        return code;
+    grammar_free(*out);
+    *out = NULL;
+    return error_no_memory(err);
+}
+
 int32_t constraint_read_gbnf(struct grammar **out, const struct tokenizer *tokenizer, inf_text text,
                              inf_error *err)
 {
     struct names names = {.tokenizer = tokenizer};
     int32_t code = gbnf_compile(out, text, find_token, &names, err);
 
-    if (!names.no_memory)
-        return code;
-    grammar_free(*out);
-    *out = NULL;
-    return error_no_memory(err);
+    return settle(out, &names, code, err);
+}
+
+int32_t constraint_read_calls(struct grammar **out, const struct tokenizer *tokenizer,
+                              struct call_grammar_options *options, inf_error *err)
+{
+    struct names names = {.tokenizer = tokenizer};
+    int32_t code = INF_OK;
+
+    options->find_token = find_token;
+    options->arg = &names;
+    code = call_grammar_make(out, options, err);
+    return settle(out, &names, code, err);
 }
 
 static int32_t start(struct constraint *c, inf_error *err)

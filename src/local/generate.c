@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "local/constraint.h"
+#include "local/output_plan.h"
 #include "local/render.h"
 #include "text/constraint/json_schema.h"
 
@@ -15,6 +16,7 @@ struct generate {
     struct preparation base;
     struct adapter_set *adapters; /* pinned */
     bool counted;                 /* in the provider's in_flight */
+    struct output_plan plan;      /* once the prompt is rendered */
 };
 
 /* ------------------------------------------------------------------ the prompt */
@@ -44,16 +46,20 @@ static void drop_second_bos(inf_context *log, const struct tokenizer *t, int32_t
                 "(add_special decides)");
 }
 
-static int32_t tokenize_prompt(const struct generate *g, const struct tokenizer *tokenizer,
+static int32_t tokenize_prompt(struct generate *g, const struct tokenizer *tokenizer,
                                int32_t **tokens, int32_t *n, inf_error *err)
 {
     const inf_request *r = op_request(g->base.op);
+    struct rendered rendered = {0};
     struct buffer text;
     bool add_special = false;
     int32_t code = INF_OK;
 
     buffer_init(&text, BUFFER_NO_LIMIT);
-    code = render_request(g->base.provider, g->base.op, &text, &add_special, err);
+    code = render_request(g->base.provider, g->base.op, &text, &rendered, err);
+    if (code == INF_OK)
+        code = output_plan_read(&g->plan, r, &rendered, err);
+    add_special = rendered.add_special;
     if (r->add_special.is_set)
         add_special = r->add_special.value;
     if (code == INF_OK)
@@ -110,11 +116,13 @@ static int32_t check_schema(inf_text schema, inf_error *err)
                            "json_schema: a schema must be a JSON object; {} stands for any JSON");
 }
 
-static int32_t make_grammar(struct instance *i, const inf_request *r, struct grammar **out,
-                            inf_error *err)
+static int32_t make_grammar(struct instance *i, const inf_request *r,
+                            const struct output_plan *plan, struct grammar **out, inf_error *err)
 {
     int32_t code = INF_OK;
 
+    if (output_plan_wants_call(plan))
+        return output_plan_grammar(out, plan, &i->loaded.tokenizer, err);
     if (!r->json_schema.data)
         return constraint_read_gbnf(out, &i->loaded.tokenizer, r->grammar, err);
     code = check_schema(r->json_schema, err);
@@ -122,16 +130,17 @@ static int32_t make_grammar(struct instance *i, const inf_request *r, struct gra
 }
 
 static int32_t make_constraint(struct instance *i, const inf_request *r,
-                               struct sampling_constraint *out, bool *constrained, inf_error *err)
+                               const struct output_plan *plan, struct sampling_constraint *out,
+                               bool *constrained, inf_error *err)
 {
     const struct token_texts *texts = NULL;
     struct grammar *grammar = NULL;
     int32_t code = INF_OK;
 
-    *constrained = r->grammar.data || r->json_schema.data;
+    *constrained = r->grammar.data || r->json_schema.data || output_plan_wants_call(plan);
     if (!*constrained)
         return INF_OK;
-    code = make_grammar(i, r, &grammar, err);
+    code = make_grammar(i, r, plan, &grammar, err);
     if (code != INF_OK)
         return code;
     texts = instance_token_texts(i);
@@ -147,13 +156,13 @@ static void set_f32(float *to, inf_maybe_f32 value)
         *to = value.value;
 }
 
-static int32_t make_sampler(struct instance *i, const inf_request *r, struct sampler **out,
-                            inf_error *err)
+static int32_t make_sampler(struct instance *i, const inf_request *r,
+                            const struct output_plan *plan, struct sampler **out, inf_error *err)
 {
     struct sampling_options o = i->options.facts->default_sampling;
     struct sampling_constraint constraint = {0};
     bool constrained = false;
-    int32_t code = make_constraint(i, r, &constraint, &constrained, err);
+    int32_t code = make_constraint(i, r, plan, &constraint, &constrained, err);
 
     if (code != INF_OK)
         return code;
@@ -234,6 +243,7 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
     struct local_provider *p = g->base.provider;
     const inf_request *r = op_request(g->base.op);
     struct adapter_set *adapters = g->adapters;
+    struct output_parser *parser = NULL;
     struct sampler *sampler = NULL;
     int32_t *tokens = NULL;
     int32_t n = 0;
@@ -245,9 +255,12 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
     if (code == INF_OK)
         code = check_prompt(p, n, err);
     if (code == INF_OK)
-        code = make_sampler(i, r, &sampler, err);
+        code = make_sampler(i, r, &g->plan, &sampler, err);
+    if (code == INF_OK)
+        code = output_plan_parser(&parser, &g->plan, fresh_seed(), err);
     op_output(g->base.op)->prompt_tokens = n;
     if (code != INF_OK) {
+        sampler_free(sampler);
         mem_free(tokens);
         return code;
     }
@@ -256,11 +269,15 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
     code = sequence_create(out, g->base.op, &i->loaded.tokenizer, tokens, n,
                            r->max_tokens.value < room ? r->max_tokens.value : room, sampler,
                            adapters, err);
-    if (code == INF_OK) {
-        (*out)->in_flight = &p->in_flight;
-        g->counted = false;
+    if (code != INF_OK) {
+        output_parser_free(parser);
+        return code;
     }
-    return code;
+    (*out)->parser = parser;
+    (*out)->named_call = g->plan.choice == OUTPUT_NAMED;
+    (*out)->in_flight = &p->in_flight;
+    g->counted = false;
+    return INF_OK;
 }
 
 static void run_generate(struct preparation *base)
@@ -293,6 +310,7 @@ static void dispose(struct preparation *base)
     struct generate *g = (struct generate *)(void *)base;
 
     adapter_set_unref(g->adapters);
+    output_plan_free(&g->plan);
     if (g->counted)
         atomic_fetch_sub(&base->provider->in_flight, 1);
 }

@@ -72,14 +72,18 @@ static int32_t apply_or_fold(struct local_provider *p, inf_op *op, struct chat_i
     return apply_template(p, op, input, out, NULL) == INF_OK ? error_none(err) : code;
 }
 
-static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *out, inf_error *err)
+static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *out,
+                         size_t *continued, inf_error *err)
 {
     const inf_request *r = op_request(op);
     inf_message prompt = {.role = inf_str("user"), .content = r->prompt};
     struct chat_input input = {.messages_json = r->messages_json,
                                .system_prompt = r->system_prompt,
                                .variables_json = r->template_variables,
-                               .add_generation_prompt = true};
+                               .tools_json = r->tools,
+                               .add_generation_prompt = !r->continue_final_message,
+                               .continue_final_message = r->continue_final_message,
+                               .continued = continued};
     struct buffer json;
     int32_t code = INF_OK;
 
@@ -95,11 +99,52 @@ static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *ou
     return code;
 }
 
-int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out, bool *add_special,
-                       inf_error *err)
+static bool ends_with(const struct buffer *text, size_t len, const char *word)
+{
+    size_t n = strlen(word);
+
+    return len >= n && memcmp(text->data + len - n, word, n) == 0;
+}
+
+/* Whether the last `n` bytes open reasoning (1), close it (-1), or do neither (0). */
+static int last_marker(const struct output_format *f, const struct buffer *text, size_t n)
+{
+    for (size_t len = text->len; len > text->len - n; len--) {
+        if (ends_with(text, len, f->think_close))
+            return -1;
+        if (ends_with(text, len, f->think_open))
+            return 1;
+    }
+    return 0;
+}
+
+/* Some templates open the reasoning themselves: the text ends with its marker, or with that of its message.
+ * continued: the bytes at its end that are of a message which is gone on with. */
+static bool opens_reasoning(const struct output_format *f, const struct buffer *text,
+                            size_t continued)
+{
+    size_t len = text->len;
+    int within = 0;
+
+    if (f->think_open && continued && continued <= len)
+        within = last_marker(f, text, continued);
+    if (within)
+        return within > 0;
+    len -= continued <= len ? continued : 0;
+    while (len && strchr(" \t\r\n", text->data[len - 1]))
+        len--;
+    if (f->shape == OUTPUT_CHANNELS)
+        return ends_with(text, len, "<|channel|>analysis<|message|>");
+    return f->think_open && ends_with(text, len, f->think_open);
+}
+
+int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,
+                       struct rendered *rendered, inf_error *err)
 {
     const struct model_facts *f = &p->facts;
     const inf_request *r = op_request(op);
+    size_t continued = 0;
+    int32_t code = INF_OK;
     bool system = r->system_prompt.data && f->system_prompt_is_message && f->chat_template.len;
 
     if (system && r->plain_prompt)
@@ -107,8 +152,15 @@ int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,
             err, INF_ERROR_UNSUPPORTED,
             "plain_prompt: this model's chat template puts the system prompt before the "
             "prompt, with special tokens; leave one of the two");
-    *add_special = r->prompt.data && !system;
-    return *add_special ? plain_text(r, out, err) : chat_text(p, op, out, err);
+    *rendered = (struct rendered){.add_special = r->prompt.data && !system};
+    if (rendered->add_special)
+        return plain_text(r, out, err);
+    code = chat_text(p, op, out, &continued, err);
+    if (code == INF_OK) {
+        rendered->format = chat_template_output(p->chat_template);
+        rendered->in_reasoning = opens_reasoning(rendered->format, out, continued);
+    }
+    return code;
 }
 
 /* ------------------------------------------------------------------ render, the operation */

@@ -21,6 +21,7 @@ static void sequence_free(struct sequence *s)
     sampler_free(s->sampler);
     s->tokenizer->ops->decoder_free(s->decoder);
     text_stream_free(s->stream);
+    output_parser_free(s->parser);
     logprob_log_free(s->logprobs);
     buffer_free(&s->piece);
     buffer_free(&s->shown);
@@ -106,19 +107,54 @@ static bool is_stop_token(const struct sequence *s, int32_t token)
     return !s->ignore_eos && s->tokenizer->ops->kind(s->tokenizer->impl, token) == TOKEN_END;
 }
 
+/* A token that is not shown may be a marker of the answer's format: the parser has to see it. */
+static bool append_marker(struct sequence *s, int32_t token)
+{
+    const struct tokenizer_ops *ops = s->tokenizer->ops;
+    size_t before = s->piece.len;
+
+    if (!s->parser || ops->kind(s->tokenizer->impl, token) != TOKEN_HIDDEN)
+        return true;
+    if (!ops->token_text(s->tokenizer->impl, token, &s->piece))
+        return false;
+    if (s->piece.len > before &&
+        !output_parser_wants(s->parser, s->piece.data + before, s->piece.len - before))
+        s->piece.len = before;
+    return true;
+}
+
 static bool stream_piece(struct sequence *s, int32_t token, bool *stopped)
 {
     buffer_clear(&s->piece);
     buffer_clear(&s->shown);
     return s->tokenizer->ops->decoder_push(s->decoder, token, &s->piece) &&
+           append_marker(s, token) &&
            text_stream_push(s->stream, s->piece.data, s->piece.len, &s->shown, stopped);
+}
+
+/* What the parser has made of the text. */
+static int32_t emit_parsed(struct sequence *s, inf_error *err)
+{
+    inf_text text = output_parser_text(s->parser);
+    inf_text reasoning = output_parser_reasoning(s->parser);
+    int32_t code = op_emit(s->op, "", 0, s->n_tokens - s->n_prompt, err);
+
+    if (code == INF_OK && reasoning.len)
+        code = op_emit_reasoning(s->op, reasoning.data, reasoning.len, err);
+    if (code == INF_OK && text.len)
+        code = op_emit(s->op, text.data, text.len, s->n_tokens - s->n_prompt, err);
+    return code;
 }
 
 static int32_t emit_shown(struct sequence *s, inf_error *err)
 {
     if (s->shown.len == 0)
         return INF_OK;
-    return op_emit(s->op, s->shown.data, s->shown.len, s->n_tokens - s->n_prompt, err);
+    if (!s->parser)
+        return op_emit(s->op, s->shown.data, s->shown.len, s->n_tokens - s->n_prompt, err);
+    if (!output_parser_push(s->parser, s->shown.data, s->shown.len))
+        return error_no_memory(err);
+    return emit_parsed(s, err);
 }
 
 enum sequence_state sequence_advance(struct sequence *s, const float *logits, int32_t *finish,
@@ -191,6 +227,14 @@ static bool fill_tokens(const struct sequence *s, struct op_output *o)
     return !s->logprobs || logprob_log_finish(s->logprobs, o);
 }
 
+/* As servers say it. */
+static const char *word_of(int32_t finish)
+{
+    return finish == INF_FINISH_STOP         ? "stop"
+           : finish == INF_FINISH_TOOL_CALLS ? "tool_calls"
+                                             : "length";
+}
+
 static bool fill_output(struct sequence *s, int32_t finish)
 {
     struct op_output *o = op_output(s->op);
@@ -203,15 +247,25 @@ static bool fill_output(struct sequence *s, int32_t finish)
     o->mean_adapters = s->steps ? (double)s->step_adapters / (double)s->steps : 0;
     o->finish = finish;
     fill_timings(s, &o->timings);
+    if (s->parser && !output_parser_calls(s->parser, &o->tool_calls))
+        return false;
+    if (finish == INF_FINISH_STOP && o->tool_calls && !s->named_call)
+        o->finish = INF_FINISH_TOOL_CALLS;
     if (finish != INF_FINISH_NONE) {
-        o->finish_reason = mem_strdup(finish == INF_FINISH_STOP ? "stop" : "length");
+        o->finish_reason = mem_strdup(word_of(o->finish));
         if (!o->finish_reason)
             return false;
     }
     return fill_tokens(s, o);
 }
 
-/* What decoder and stream have kept back. */
+/* What the parser has kept back. */
+static bool parse_rest(struct sequence *s)
+{
+    return !s->parser || (output_parser_finish(s->parser) && emit_parsed(s, NULL) == INF_OK);
+}
+
+/* What decoder, stream and parser have kept back. */
 static bool show_rest(struct sequence *s)
 {
     bool stopped = false;
@@ -220,7 +274,8 @@ static bool show_rest(struct sequence *s)
     buffer_clear(&s->shown);
     return s->tokenizer->ops->decoder_finish(s->decoder, &s->piece) &&
            text_stream_push(s->stream, s->piece.data, s->piece.len, &s->shown, &stopped) &&
-           text_stream_finish(s->stream, &s->shown) && emit_shown(s, NULL) == INF_OK;
+           text_stream_finish(s->stream, &s->shown) && emit_shown(s, NULL) == INF_OK &&
+           parse_rest(s);
 }
 
 void sequence_end(struct sequence *s, int32_t finish, const inf_error *err)

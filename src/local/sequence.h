@@ -12,6 +12,7 @@
 #include "local/sampling.h"
 #include "local/text_stream.h"
 #include "local/tokenizer.h"
+#include "text/output/output_parser.h"
 
 struct sequence {
     struct sequence *next; /* the scheduler's lists */
@@ -27,6 +28,8 @@ struct sequence {
     struct sampler *sampler;
     struct decoder *decoder;
     struct text_stream *stream;
+    struct output_parser *parser; /* NULL: all of the text is the answer; owned */
+    bool named_call; /* the request named the tool to call: the finish is "stop" then */
     struct buffer piece, shown;
     int32_t *stop_ids;
     size_t n_stop_ids;

@@ -21,6 +21,8 @@ static int32_t check_fields(const struct chat_form *form, const inf_request *r, 
         {"stop_token_ids", r->n_stop_token_ids > 0, FIELD_STOP_TOKEN_IDS},
         {"ignore_eos", r->ignore_eos, FIELD_IGNORE_EOS},
         {"grammar", r->grammar.data != NULL, FIELD_GRAMMAR},
+        {"tool_choice", chat_body_has_choice(r), FIELD_TOOL_CHOICE},
+        {"continue_final_message", r->continue_final_message, FIELD_CONTINUE},
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -48,6 +50,8 @@ static const char *const forms_of_output[] = {
     "response_format", "structured_outputs", "guided_json", "guided_grammar",
     "guided_regex",    "guided_choice",      "format",      NULL};
 
+static const char *const to_continue[] = {"continue_final_message", "add_generation_prompt", NULL};
+
 static int32_t check_extra(const struct chat_form *form, struct json_span extra,
                            const inf_request *r, inf_error *err)
 {
@@ -62,6 +66,12 @@ static int32_t check_extra(const struct chat_form *form, struct json_span extra,
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "extra_json: %.*s contradicts json_schema or grammar", (int)key.len,
                              key.data);
+        if ((r->tools.data && scan_equals(key, "tools")) ||
+            (r->tool_choice.data && scan_equals(key, "tool_choice")) ||
+            (r->continue_final_message && chat_body_is_one_of(key, to_continue)))
+            return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                             "extra_json: %.*s is set by a field of the request too; give one",
+                             (int)key.len, key.data);
         if (chat_body_is_one_of(key, form->ignored))
             return error_set(err, INF_ERROR_UNSUPPORTED, "extra_json: %.*s: %s; leave it out",
                              (int)key.len, key.data, form->why_not);
@@ -118,6 +128,21 @@ static int32_t check_messages(const struct chat_form *form, const inf_request *r
     return INF_OK;
 }
 
+static int32_t check_tools(const inf_request *r, struct json_span *out, inf_error *err)
+{
+    struct json_span choice;
+
+    *out = (struct json_span){NULL, 0};
+    if (r->tools.data && (!scan_json(out, r->tools.data, r->tools.len) || !scan_is_array(*out)))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "tools: is not a JSON array");
+    if (r->tool_choice.len && r->tool_choice.data[0] == '{' &&
+        (!scan_json(&choice, r->tool_choice.data, r->tool_choice.len) || !scan_is_object(choice)))
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "tool_choice: is not a JSON object");
+    if (r->tool_choice.data && r->tool_choice.len == 0)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "tool_choice: is empty");
+    return INF_OK;
+}
+
 /* ------------------------------------------------------------------ writing */
 
 /* Beyond OpenAI's own fields. */
@@ -137,6 +162,8 @@ static void write_further(struct buffer *out, const inf_request *r, const struct
     }
     if (p->variables.data)
         chat_body_span(out, ",\"chat_template_kwargs\":", p->variables);
+    if (r->continue_final_message)
+        buffer_append_str(out, ",\"add_generation_prompt\":false,\"continue_final_message\":true");
 }
 
 int32_t chat_body_write_v1(struct buffer *out, const inf_request *r,
@@ -169,6 +196,7 @@ int32_t chat_body_write_v1(struct buffer *out, const inf_request *r,
                        p->schema);
         buffer_append_str(out, "}}");
     }
+    chat_body_tools(out, r, p);
     write_further(out, r, p);
     for (scan_object(&w, p->extra); scan_next_member(&w, &key, &value);)
         chat_body_member(out, key, value);
@@ -193,6 +221,8 @@ int32_t chat_body_write(struct buffer *out, const struct chat_form *form,
         code = check_object(request->json_schema, "json_schema", &p.schema, err);
     if (code == INF_OK)
         code = check_object(request->template_variables, "template_variables", &p.variables, err);
+    if (code == INF_OK)
+        code = check_tools(request, &p.tools, err);
     if (code == INF_OK)
         code = check_extra(form, p.extra, request, err);
     if (code == INF_OK)

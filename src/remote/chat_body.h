@@ -17,7 +17,9 @@ enum chat_field {
     FIELD_REPETITION_PENALTY = 1 << 3,
     FIELD_STOP_TOKEN_IDS = 1 << 4,
     FIELD_IGNORE_EOS = 1 << 5,
-    FIELD_GRAMMAR = 1 << 6
+    FIELD_GRAMMAR = 1 << 6,
+    FIELD_TOOL_CHOICE = 1 << 7, /* beside "auto" */
+    FIELD_CONTINUE = 1 << 8
 };
 
 /* What one kind of server takes; each provider has its own. */

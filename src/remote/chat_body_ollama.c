@@ -339,6 +339,7 @@ int32_t chat_body_write_ollama(struct buffer *out, const inf_request *r,
     if (r->logprobs.is_set)
         chat_body_i64(out, ",\"logprobs\":true,\"top_logprobs\":", r->logprobs.value);
     write_key(out, ",\"format\":", p->schema);
+    write_key(out, ",\"tools\":", p->tools);
     if (code == INF_OK)
         code = write_extra(out, p->extra, err);
     buffer_append_str(out, "}");

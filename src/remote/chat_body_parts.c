@@ -2,6 +2,7 @@
 #include "remote/chat_body_parts.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* Fields that extra_json may not hold, with what to use instead. */
 static const struct {
@@ -93,6 +94,41 @@ void chat_body_stops(struct buffer *out, const inf_request *r)
         chat_body_text(out, i ? "," : ",\"stop\":[", r->stop[i]);
     if (r->n_stop)
         buffer_append_str(out, "]");
+}
+
+static bool is_word(inf_text text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
+}
+
+bool chat_body_has_choice(const inf_request *r)
+{
+    return r->tool_choice.data && !is_word(r->tool_choice, "auto");
+}
+
+/* A function's name becomes the object that servers take. */
+static void write_choice(struct buffer *out, inf_text choice)
+{
+    bool is_named = !is_word(choice, "auto") && !is_word(choice, "none") &&
+                    !is_word(choice, "required");
+
+    if (choice.len && choice.data[0] == '{') {
+        chat_body_span(out, ",\"tool_choice\":", (struct json_span){choice.data, choice.len});
+        return;
+    }
+    chat_body_text(out,
+                   is_named ? ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":"
+                            : ",\"tool_choice\":",
+                   choice);
+    buffer_append_str(out, is_named ? "}}" : "");
+}
+
+void chat_body_tools(struct buffer *out, const inf_request *r, const struct chat_body_parts *p)
+{
+    if (p->tools.data)
+        chat_body_span(out, ",\"tools\":", p->tools);
+    if (r->tool_choice.data)
+        write_choice(out, r->tool_choice);
 }
 
 static void write_message(struct buffer *out, inf_text role, inf_text content, bool first)

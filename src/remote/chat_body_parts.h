@@ -11,7 +11,7 @@ struct chat_body_parts {
     inf_text model;
     bool with_max_tokens;
     const char *stream_options;
-    struct json_span messages, extra, schema, variables;
+    struct json_span messages, extra, schema, variables, tools;
 };
 
 /* These append; what fails is seen in out->failed, at the end. `key` is what stands before the value:
@@ -21,6 +21,10 @@ void chat_body_text(struct buffer *out, const char *key, inf_text text);
 void chat_body_i64(struct buffer *out, const char *key, int64_t value);
 void chat_body_float(struct buffer *out, const char *key, inf_maybe_f32 value); /* when set */
 void chat_body_stops(struct buffer *out, const inf_request *r);
+/* "tools" and "tool_choice", where the request has them. */
+void chat_body_tools(struct buffer *out, const inf_request *r, const struct chat_body_parts *p);
+/* The choice is there and not "auto", which is what servers do anyway. */
+bool chat_body_has_choice(const inf_request *r);
 /* The items of the array of messages; the system prompt comes first. */
 void chat_body_messages(struct buffer *out, const inf_request *r, const struct chat_body_parts *p);
 /* A member of extra_json, behind others. */

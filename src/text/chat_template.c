@@ -10,17 +10,22 @@
 #include "text/chat_content.h"
 #include "text/template/limits.h"
 #include "text/template/template.h"
+#include "text/template/unicode.h"
 #include "text/template/value.h"
 
 #include <string.h>
 
 #define MAX_VARIABLES 256
+#define CONTINUE "continue_final_message"
+/* transformers puts it behind the message that is gone on with, and cuts the text there. */
+#define TAG "CONTINUE_FINAL_MESSAGE_TAG "
 
 struct chat_template {
     struct template *compiled;
     char *bos; /* NULL: the tokenizer has none */
     char *eos;
     struct content_forms forms;
+    struct output_format output;
 };
 
 /* One rendering. */
@@ -28,6 +33,8 @@ struct job {
     struct chat_template *t;
     const struct chat_input *input;
     int64_t deadline_us;
+    bool continues;
+    struct buffer last; /* the text of the message that is gone on with */
 };
 
 /* ------------------------------------------------------------------ variables */
@@ -65,6 +72,12 @@ static void set_given(struct vm *vm, struct dict *variables, const struct dict *
     for (size_t i = 0; i < given->len; i++) {
         const struct entry *e = &given->entries[i];
 
+        if (text_is(e->key.s, CONTINUE)) {
+            if (beside)
+                bad(vm,
+                    "template variables: \"" CONTINUE "\" is no variable; the request has a field");
+            continue;
+        }
         if (text_is(e->key.s, "add_generation_prompt"))
             bad(vm, "template variables: \"add_generation_prompt\" is set by the call: true to "
                     "generate, an argument to render");
@@ -86,6 +99,21 @@ static void read_variables(struct vm *vm, struct dict *variables, inf_text json)
     if (given.type != V_DICT)
         bad(vm, "template variables: not a JSON object");
     set_given(vm, variables, given.d, true);
+}
+
+static void read_tools(struct vm *vm, struct dict *variables, inf_text json)
+{
+    struct value given;
+    const struct value *there = member(vm, variables, "tools");
+
+    if (!json.data)
+        return;
+    if (there && there->type != V_NONE)
+        bad(vm, "tools: are given twice, the other time as a variable of the template");
+    given = json_parse(vm, json.data, json.len, "tools");
+    if (given.type != V_LIST)
+        bad(vm, "tools: not a JSON array");
+    set(vm, variables, "tools", given);
 }
 
 /* ------------------------------------------------------------------ messages */
@@ -189,10 +217,111 @@ static void fold_system_prompt(struct vm *vm, struct list *messages, inf_text pr
         "it before");
 }
 
-/* Messages as the template sees them; the other members of what was given become variables. */
-static struct list *read_messages(struct vm *vm, struct dict *variables,
-                                  const struct chat_input *input)
+/* ------------------------------------------------------------------ going on with the last message */
+
+static bool says_continue(struct vm *vm, struct value given)
 {
+    const struct value *said = given.type == V_DICT ? member(vm, given.d, CONTINUE) : NULL;
+
+    if (said && said->type != V_BOOL && said->type != V_NONE)
+        bad(vm, "messages: \"" CONTINUE "\" is neither true nor false");
+    return said && said->type == V_BOOL && said->i != 0;
+}
+
+static void add_tag(struct vm *vm, struct job *job, struct value *text)
+{
+    if (text->s->len && !buffer_append(&job->last, text->s->data, text->s->len))
+        vm_throw(vm, E_MEMORY, "out of memory");
+    *text = v_str(text_join2(vm, text->s, text_of(vm, TAG)));
+}
+
+/* A text, or the last text of a list of parts. */
+static void tag_last(struct vm *vm, struct job *job, struct list *messages)
+{
+    struct dict *last = messages->len ? messages->items[messages->len - 1].d : NULL;
+    struct value *content = last ? member(vm, last, "content") : NULL;
+
+    if (job->input->add_generation_prompt)
+        bad(vm,
+            CONTINUE ": the text ends within the last message, and no generation prompt follows; "
+                     "leave one of the two");
+    if (content && content->type == V_STR) {
+        add_tag(vm, job, content);
+        return;
+    }
+    for (size_t i = content && content->type == V_LIST ? content->l->len : 0; i-- > 0;) {
+        struct value *text = content->l->items[i].type == V_DICT
+                                 ? member(vm, content->l->items[i].d, "text")
+                                 : NULL;
+
+        if (text && text->type == V_STR) {
+            add_tag(vm, job, text);
+            return;
+        }
+    }
+    bad(vm, CONTINUE ": the last message has no text to go on with");
+}
+
+/* Where the text ends without white space, as Python has it. */
+static size_t without_space(const char *s, size_t n)
+{
+    while (n) {
+        size_t at = n - 1;
+
+        while (at && ((unsigned char)s[at] & 0xc0) == 0x80)
+            at--;
+        if (!unicode_space(utf8_decode(s + at, n - at)))
+            break;
+        n = at;
+    }
+    return n;
+}
+
+static size_t space_before(const char *s, size_t n)
+{
+    size_t at = 0;
+
+    for (size_t len = 0; at < n; at += len) {
+        len = utf8_sequence(s + at, n - at);
+        if (len == 0 || !unicode_space(utf8_decode(s + at, len)))
+            break;
+    }
+    return at;
+}
+
+/* The last place of a word; n: nowhere. */
+static size_t find_last(const char *s, size_t n, const char *word, size_t len)
+{
+    for (size_t at = n < len ? 0 : n - len + 1; at-- > 0;)
+        if (memcmp(s + at, word, len) == 0)
+            return at;
+    return n;
+}
+
+/* Cuts the rendered text before the tag. */
+static int32_t cut_at_tag(const struct job *job, struct buffer *text, inf_error *err)
+{
+    const char *last = job->last.data ? job->last.data : "";
+    size_t from = space_before(last, job->last.len);
+    size_t len = without_space(last + from, job->last.len - from);
+    size_t at = text->len ? find_last(text->data, text->len, TAG, sizeof TAG - 2) : 0;
+    bool whole = text->len - at >= sizeof TAG - 1 && text->data[at + sizeof TAG - 2] == ' ';
+
+    if (at == text->len || (len && find_last(text->data, text->len, last + from, len) == text->len))
+        return error_set(err, INF_ERROR_TEMPLATE,
+                         CONTINUE
+                         ": the last message does not appear in what the chat template makes "
+                         "of it");
+    text->len = whole ? at : without_space(text->data, at);
+    if (job->input->continued)
+        *job->input->continued = whole ? job->last.len : from + len;
+    return INF_OK;
+}
+
+/* Messages as the template sees them; the other members of what was given become variables. */
+static struct list *read_messages(struct vm *vm, struct dict *variables, struct job *job)
+{
+    const struct chat_input *input = job->input;
     struct value given = json_parse(vm, input->messages_json.data ? input->messages_json.data : "",
                                     input->messages_json.len, "messages");
     const struct value *found = given.type == V_DICT ? member(vm, given.d, "messages") : &given;
@@ -210,6 +339,9 @@ static struct list *read_messages(struct vm *vm, struct dict *variables,
         list_add(vm, messages, prepared(vm, found->l->items[i].d));
     if (input->fold_system_prompt)
         fold_system_prompt(vm, messages, input->system_prompt);
+    job->continues = input->continue_final_message || says_continue(vm, given);
+    if (job->continues)
+        tag_last(vm, job, messages);
     return messages;
 }
 
@@ -265,8 +397,9 @@ static void fill(struct vm *vm, struct dict *variables, void *arg)
     struct list *messages;
 
     set_own(vm, variables, job->t);
-    messages = read_messages(vm, variables, job->input);
+    messages = read_messages(vm, variables, job);
     read_variables(vm, variables, job->input->variables_json);
+    read_tools(vm, variables, job->input->tools_json);
     content_forms_apply(&job->t->forms, vm, messages, &renderer);
     set(vm, variables, "messages", v_list(messages));
     set(vm, variables, "add_generation_prompt", v_bool(job->input->add_generation_prompt));
@@ -279,10 +412,21 @@ int32_t chat_template_render(const struct chat_template *t, const struct chat_in
                       .input = input,
                       .deadline_us = template_deadline_us()};
     struct template_input all = input_of(&job);
+    struct buffer text;
+    int32_t code = INF_OK;
 
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    buffer_init(&job.last, BUFFER_NO_LIMIT);
     all.fill = fill;
     all.arg = &job;
-    return template_render(t->compiled, &all, out, err);
+    code = template_render(t->compiled, &all, &text, err);
+    if (code == INF_OK && job.continues)
+        code = cut_at_tag(&job, &text, err);
+    if (code == INF_OK && text.len && !buffer_append(out, text.data, text.len))
+        code = error_no_memory(err);
+    buffer_free(&text);
+    buffer_free(&job.last);
+    return code;
 }
 
 /* ------------------------------------------------------------------ life */
@@ -307,11 +451,18 @@ int32_t chat_template_compile(struct chat_template **out, inf_text source, const
         code = error_no_memory(err);
     else
         code = template_compile(&t->compiled, source, err);
-    if (code == INF_OK)
+    if (code == INF_OK) {
+        output_format_of(&t->output, source);
         *out = t;
-    else
+    } else {
         chat_template_free(t);
+    }
     return code;
+}
+
+const struct output_format *chat_template_output(const struct chat_template *t)
+{
+    return &t->output;
 }
 
 void chat_template_free(struct chat_template *t)

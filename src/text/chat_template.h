@@ -9,6 +9,7 @@
 
 #include "core/buffer.h"
 #include "core/error.h"
+#include "text/output/output_format.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,6 +34,11 @@ struct chat_input {
     int64_t now;           /* seconds since 1970 for strftime_now; 0: the clock */
     bool
         fold_system_prompt; /* before the first user message's text instead, an empty line between */
+    inf_text tools_json;    /* absent, or an array: the variable "tools" */
+    /* The text ends where that of the last message does, as transformers cuts it. Messages given as an object
+     * may say so themselves ("continue_final_message"). Not with add_generation_prompt. */
+    bool continue_final_message;
+    size_t *continued; /* NULL, or set: how many bytes at the end are that message's */
 };
 
 /* source: the template's text. bos, eos: the tokens' texts, NULL or "" for none: then the template
@@ -42,11 +48,14 @@ int32_t chat_template_compile(struct chat_template **out, inf_text source, const
                               const char *eos, inf_error *err);
 void chat_template_free(struct chat_template *t);
 
+/* How the model writes reasoning and tool calls, as the template shows it; the template's own. */
+const struct output_format *chat_template_output(const struct chat_template *t);
+
 /*
  * Appends to `out`. "add_generation_prompt" is no variable: it is the member of that name.
  * Contents are given to the template in a form that it takes (chat_content.h).
  * Errors: INVALID_ARGUMENT (not such JSON: says where), UNSUPPORTED (a part of a message that is no
- * text), TEMPLATE (also raise_exception, limits, time), CANCELLED (a stop was requested), NO_MEMORY. `out` is then as it was.
+ * text), TEMPLATE (also raise_exception, limits, time; a last message that does not appear in the text), CANCELLED (a stop was requested), NO_MEMORY. `out` is then as it was.
  */
 int32_t chat_template_render(const struct chat_template *t, const struct chat_input *input,
                              struct buffer *out, inf_error *err);

@@ -33,8 +33,8 @@ while read -r key; do
     }
 done <"$scratch/all"
 
-# The table under "The result", but for what only servers send.
-sed -n '/^### The result/,/^### /p' docs/command.md | grep '^| `' | grep -v 'only from servers' |
+# The table under "The result", but for what only some chats have.
+sed -n '/^### The result/,/^### /p' docs/command.md | grep '^| `' | grep -v 'where there are some' |
     cut -d'|' -f2 | grep -oE '`[a-z_]+`' | tr -d '`' >"$scratch/table"
 while read -r key; do
     grep -q "\"$key\":" "$scratch/result" || {

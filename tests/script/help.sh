@@ -60,12 +60,12 @@ has() { # COMMAND OPTION...
 has generate -p -m -u --load --adapter -s -n --temperature --top-p --top-k --min-p --repetition-penalty \
     --seed --stop --ignore-eos --dtype --device --threads --ctx --chat --messages --timeout --no-stream --json --batch \
     --strict --verbose --quiet --queue-timeout --concurrency --adapters \
-    --no-special --add-special --plain-prompt
+    --no-special --add-special --plain-prompt --tools --tool-choice --plain-output --continue-final-message
 has adapters -p -u -m --json
 has inspect --base --json
 has tokenize -m --no-special --jsonl
 has detokenize -m --skip-special --jsonl
-has render -m --no-generation-prompt
+has render -m --no-generation-prompt --continue-final-message
 has logits -m --load --adapter --dtype --ids --top --probe
 
 # ---- every field of inf_request has a flag of its name and a batch key of its name

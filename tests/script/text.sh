@@ -97,6 +97,17 @@ cmp -s "$work/out" "$work/expected" || fail 'render: another text'
 render '[{"role":"user","content":"hi"}]' --no-generation-prompt
 printf '<|im_start|>user\nhi<|im_end|>\n' >"$work/expected"
 cmp -s "$work/out" "$work/expected" || fail 'render --no-generation-prompt: another text'
+printf '<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nIt is 1.0' >"$work/expected"
+render '[{"role":"user","content":"hi"},{"role":"assistant","content":"It is 1.0"}]' --continue-final-message
+cmp -s "$work/out" "$work/expected" || fail 'render --continue-final-message: another text'
+render ' {"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"It is 1.0"}],"n":1.0}' --continue-final-message
+cmp -s "$work/out" "$work/expected" || fail 'render --continue-final-message of an object: another text'
+render '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"It is 1.0"}],"continue_final_message":true}' --no-generation-prompt
+cmp -s "$work/out" "$work/expected" || fail 'render of an object that continues: another text'
+printf '%s' '{"messages":[{"role":"user","content":"hi"}],"continue_final_message":true}' >"$work/messages"
+input=$work/messages
+expect_error 3 'continue-final-message: the text ends within the last message' render -m "$model"
+printf '<|im_start|>user\nhi<|im_end|>\n' >"$work/expected"
 render '{"messages":[{"role":"user","content":"hi"}],"bos_token":"x","own":{"deep":[1]}}'
 render '[]'
 render '[{"role":"user","content":[{"type":"text","text":"h"},{"type":"text","text":"i"}]}]' --no-generation-prompt

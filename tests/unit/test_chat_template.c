@@ -38,8 +38,10 @@ static void release(struct outcome *o)
 static struct outcome render_all(inf_text source, inf_text messages, const char *system,
                                  const char *variables, bool prompt)
 {
-    struct chat_input input = {
-        messages, inf_str(system), inf_str(variables), prompt, {NULL, NULL}, 0, false};
+    struct chat_input input = {.messages_json = messages,
+                               .system_prompt = inf_str(system),
+                               .variables_json = inf_str(variables),
+                               .add_generation_prompt = prompt};
     struct outcome o = {0};
     struct chat_template *t = NULL;
 

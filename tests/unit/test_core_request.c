@@ -135,7 +135,16 @@ static int32_t many_ids[65];
       (r->prompt = inf_str(NULL), r->messages = &one_message, r->n_messages = 1,                   \
        r->plain_prompt = true),                                                                    \
       "plain_prompt: ")                                                                            \
-    X(reserved_set, r->reserved[3] = 1, "reserved")                                                \
+    X(tools_and_prompt, r->tools = inf_str("[]"), "tools: goes with messages")                     \
+    X(tools_not_utf8, r->tools = inf_str("\xff"), "tools: ")                                       \
+    X(tool_choice_without_tools, r->tool_choice = inf_str("auto"), "tool_choice: ")                \
+    X(tool_choice_and_schema,                                                                      \
+      (r->prompt = inf_str(NULL), r->messages = &one_message, r->n_messages = 1,                   \
+       r->tools = inf_str("[]"), r->tool_choice = inf_str("required"),                             \
+       r->json_schema = inf_str("{}")),                                                            \
+      "tool_choice: a call that has to come and json_schema")                                      \
+    X(continued_prompt, r->continue_final_message = true, "continue_final_message: ")              \
+    X(reserved_set, r->reserved[1] = 1, "reserved")                                                \
     X(adapter_not_loaded, r->adapter_id = inf_str("nobody"), "nobody")
 
 #define SET(type, v) ((inf_maybe_##type){true, v})

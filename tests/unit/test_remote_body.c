@@ -163,6 +163,67 @@ static void test_schema__is_response_format_or_format(void **state)
     refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "json_schema");
 }
 
+static void test_tools__are_sent_as_they_are(void **state)
+{
+    inf_request r = request();
+
+    (void)state;
+    r.tools = inf_str(" [{\"type\":\"function\",\"function\":{\"name\":\"f\"}}] ");
+    r.tool_choice = inf_str("f");
+    expect_json(
+        &vllm_form, &r,
+        "{\"model\":\"smol\",\"messages\":[{\"role\":\"user\",\"content\":\"What is gravity?\"}],"
+        "\"stream\":true,\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":"
+        "true},"
+        "\"max_tokens\":4096,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+        "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}");
+    refuse(&ollama_form, &r, INF_ERROR_UNSUPPORTED, "tool_choice: Ollama cannot do that");
+    r.tool_choice = inf_str("required");
+    expect_json(
+        &vllm_form, &r,
+        "{\"model\":\"smol\",\"messages\":[{\"role\":\"user\",\"content\":\"What is gravity?\"}],"
+        "\"stream\":true,\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":"
+        "true},"
+        "\"max_tokens\":4096,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+        "\"tool_choice\":\"required\"}");
+    r.tool_choice = inf_str("auto");
+    expect_json(
+        &ollama_form, &r,
+        "{\"model\":\"smol\",\"messages\":[{\"role\":\"user\",\"content\":\"What is gravity?\"}],"
+        "\"stream\":true,\"truncate\":false,\"shift\":false,\"options\":{\"temperature\":1,"
+        "\"top_p\":1,\"num_predict\":4096},\"tools\":[{\"type\":\"function\",\"function\":"
+        "{\"name\":\"f\"}}]}");
+    r.extra_json = inf_str("{\"tools\":[]}");
+    refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "extra_json: \"tools\"");
+    r.extra_json = inf_str(NULL);
+    r.tools = inf_str("{}");
+    refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "tools: is not a JSON array");
+    r.tools = inf_str("[]");
+    r.tool_choice = inf_str("{");
+    refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "tool_choice: is not a JSON object");
+}
+
+static void test_last_message__is_continued_by_vllm_alone(void **state)
+{
+    inf_request r = request();
+
+    (void)state;
+    r.prompt = inf_str(NULL);
+    r.messages_json = inf_str("[{\"role\":\"assistant\",\"content\":\"It is\"}]");
+    r.continue_final_message = true;
+    expect_json(
+        &vllm_form, &r,
+        "{\"model\":\"smol\",\"messages\":[{\"role\":\"assistant\",\"content\":\"It is\"}],"
+        "\"stream\":true,\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":"
+        "true},"
+        "\"max_tokens\":4096,\"add_generation_prompt\":false,\"continue_final_message\":true}");
+    refuse(&ollama_form, &r, INF_ERROR_UNSUPPORTED,
+           "continue_final_message: Ollama cannot do that");
+    refuse(&plain_form, &r, INF_ERROR_UNSUPPORTED, "continue_final_message: this server's /v1");
+    r.extra_json = inf_str("{\"add_generation_prompt\":true}");
+    refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "extra_json: \"add_generation_prompt\"");
+}
+
 static void test_extra_json__may_not_contradict(void **state)
 {
     static const struct {
@@ -299,6 +360,8 @@ int main(void)
         cmocka_unit_test(test_vllm__everything__has_its_field),
         cmocka_unit_test(test_messages__system_prompt_comes_first_in_every_form),
         cmocka_unit_test(test_schema__is_response_format_or_format),
+        cmocka_unit_test(test_tools__are_sent_as_they_are),
+        cmocka_unit_test(test_last_message__is_continued_by_vllm_alone),
         cmocka_unit_test(test_extra_json__may_not_contradict),
         cmocka_unit_test(test_ollama__keys_it_would_ignore__are_refused),
         cmocka_unit_test(test_ollama__messages_of_v1__become_native),

@@ -135,6 +135,124 @@ int32_t graph_call(struct grammar_graph *b, int32_t rule, int32_t next)
                         (struct grammar_node){.kind = GRAMMAR_CALL, .value = rule, .next = next});
 }
 
+int32_t graph_token(struct grammar_graph *b, int32_t token, int32_t next)
+{
+    return before(b, (struct grammar_node){.kind = GRAMMAR_TOKEN, .value = token, .next = next});
+}
+
+/* ------------------------------------------------------------------ a grammar within another */
+
+/* What the numbers of an embedded grammar are from where it stands. */
+struct shifts {
+    int32_t nodes, rules, sets, spans;
+};
+
+static struct grammar_node shifted(struct grammar_node n, const struct shifts *by)
+{
+    if (n.next != NOWHERE)
+        n.next += by->nodes;
+    if (n.kind == GRAMMAR_SPLIT)
+        n.value += by->nodes;
+    else if (n.kind == GRAMMAR_CALL)
+        n.value += by->rules;
+    else if (n.kind == GRAMMAR_SET)
+        n.value += by->sets;
+    else if (n.kind == GRAMMAR_CHECK)
+        n.value += by->spans;
+    return n;
+}
+
+static bool reserve_for(struct grammar_graph *b, const struct grammar *g)
+{
+    struct grammar *to = b->g;
+
+    if (to->n_nodes + g->n_nodes > GRAMMAR_MAX_NODES ||
+        to->n_rules + g->n_rules > GRAMMAR_MAX_RULES) {
+        fail(b, GRAPH_TOO_LARGE);
+        return false;
+    }
+    if (!GROW(to->nodes, b->nodes_cap, to->n_nodes + g->n_nodes) ||
+        !GROW(to->rules, b->rules_cap, to->n_rules + g->n_rules) ||
+        !GROW(to->sets, b->sets_cap, to->n_sets + g->n_sets) ||
+        !GROW(to->spans, b->spans_cap, to->n_spans + g->n_spans)) {
+        fail(b, GRAPH_NO_MEMORY);
+        return false;
+    }
+    return true;
+}
+
+int32_t graph_embed(struct grammar_graph *b, const struct grammar *g)
+{
+    struct grammar *to = b->g;
+    struct shifts by = {0};
+
+    if (b->fault != GRAPH_FINE || !reserve_for(b, g))
+        return NOWHERE;
+    by = (struct shifts){(int32_t)to->n_nodes, (int32_t)to->n_rules, (int32_t)to->n_sets,
+                         (int32_t)to->n_spans};
+    for (size_t i = 0; i < g->n_nodes; i++)
+        to->nodes[to->n_nodes++] = shifted(g->nodes[i], &by);
+    for (size_t i = 0; i < g->n_rules; i++)
+        to->rules[to->n_rules++] = g->rules[i] == NOWHERE ? NOWHERE : g->rules[i] + by.nodes;
+    for (size_t i = 0; i < g->n_sets; i++)
+        to->sets[to->n_sets++] = g->sets[i];
+    for (size_t i = 0; i < g->n_spans; i++)
+        to->spans[to->n_spans++] = g->spans[i];
+    if (g->n_members > to->n_members)
+        to->n_members = g->n_members;
+    return g->root + by.rules;
+}
+
+/* ------------------------------------------------------------------ text up to a word */
+
+#define MAX_WORD 64
+
+/* Behind `seen` bytes of the word and then this one: how many of it the text ends with (Knuth, Morris, Pratt,
+ * "Fast Pattern Matching in Strings", 1977; words are short, so that it is looked for each time). */
+static size_t word_seen(const char *word, size_t seen, char byte)
+{
+    char tail[MAX_WORD + 1];
+
+    memcpy(tail, word, seen);
+    tail[seen] = byte;
+    for (size_t n = seen + 1; n > 0; n--)
+        if (memcmp(tail + seen + 1 - n, word, n) == 0)
+            return n;
+    return 0;
+}
+
+/* The bytes that lead from one state of the text to another; beyond ASCII all lead to the first. */
+static int32_t step_to(struct grammar_graph *b, const char *word, size_t from, size_t to,
+                       int32_t next)
+{
+    static const struct code_range others = {0x80, LAST_CODE};
+    struct grammar_set set = {
+        .most = -1, .loops = from == 0 && to == 0, .beyond_ascii = from == 0 && to == 0};
+
+    for (int byte = 0; byte < 0x80; byte++)
+        if (word_seen(word, from, (char)byte) == to)
+            set.bits[byte / 64] |= UINT64_C(1) << byte % 64;
+    return graph_split(b, to == 0 ? graph_beyond_ascii(b, &others, 1, next) : NOWHERE,
+                       graph_set(b, &set, next));
+}
+
+int32_t graph_until(struct grammar_graph *b, const char *word, int32_t token, int32_t next)
+{
+    size_t n = strlen(word);
+    int32_t states[MAX_WORD];
+
+    for (size_t i = 0; i < n; i++)
+        states[i] = graph_jump(b);
+    for (size_t i = 0; i < n; i++) {
+        int32_t way = token >= 0 ? graph_token(b, token, next) : NOWHERE;
+
+        for (size_t to = 0; to <= i + 1; to++)
+            way = graph_split(b, step_to(b, word, i, to, to == n ? next : states[to]), way);
+        graph_lead(b, states[i], way);
+    }
+    return states[0];
+}
+
 /* ------------------------------------------------------------------ the register */
 
 int32_t graph_count(struct grammar_graph *b, int32_t most, int32_t next)

@@ -54,6 +54,17 @@ int32_t graph_text(struct grammar_graph *b, const char *text, size_t n, int32_t 
 int32_t graph_set(struct grammar_graph *b, const struct grammar_set *set, int32_t next);
 int32_t graph_call(struct grammar_graph *b, int32_t rule, int32_t next);
 
+/* A token by its number, then next. */
+int32_t graph_token(struct grammar_graph *b, int32_t token, int32_t next);
+/* A finished grammar as a rule to call; it is copied. */
+int32_t graph_embed(struct grammar_graph *b, const struct grammar *g);
+
+/*
+ * Text up to a word of ASCII, which is its end and part of it; no other place in it holds the word. It leads
+ * to `next`, and where the word is a token of its own (token, else -1) that leads there too.
+ */
+int32_t graph_until(struct grammar_graph *b, const char *word, int32_t token, int32_t next);
+
 /* A character of sorted ranges without overlaps (surrogates are left out). */
 int32_t graph_class(struct grammar_graph *b, const struct code_range *ranges, size_t n,
                     int32_t next);

@@ -126,12 +126,12 @@ static bool write_rule(struct schema_compiler *c, size_t number)
     return !c->failed && c->b.fault == GRAPH_FINE;
 }
 
-static struct grammar *write_all(struct schema_compiler *c)
+static struct grammar *write_all(struct schema_compiler *c, json_t *part)
 {
     struct schema_claims claims = {0};
     int32_t root = NOWHERE;
 
-    if (!schema_claims_add(c, &claims, c->root, false))
+    if (!schema_claims_add(c, &claims, part, false))
         return NULL;
     root = schema_rule_of(c, &claims);
     for (size_t i = 0; i < c->n_rules; i++)
@@ -140,10 +140,10 @@ static struct grammar *write_all(struct schema_compiler *c)
     return c->failed ? NULL : graph_end_pruned(&c->b, root);
 }
 
-static struct grammar *write_until_alive(struct schema_compiler *c)
+static struct grammar *write_until_alive(struct schema_compiler *c, json_t *part)
 {
     for (int round = 0;; round++) {
-        struct grammar *g = write_all(c);
+        struct grammar *g = write_all(c, part);
 
         if (!g || round == MAX_ROUNDS || !schema_compiler_again(c, g))
             return g;
@@ -153,9 +153,9 @@ static struct grammar *write_until_alive(struct schema_compiler *c)
     }
 }
 
-static struct grammar *compile(struct schema_compiler *c)
+static struct grammar *compile(struct schema_compiler *c, json_t *part)
 {
-    struct grammar *g = schema_check(c) ? write_until_alive(c) : NULL;
+    struct grammar *g = schema_check(c) ? write_until_alive(c, part) : NULL;
 
     if (g)
         return g;
@@ -168,23 +168,31 @@ static struct grammar *compile(struct schema_compiler *c)
     return NULL;
 }
 
-int32_t json_schema_compile(struct grammar **out, inf_text schema, inf_error *err)
+int32_t json_schema_compile_part(struct grammar **out, json_t *document, json_t *part,
+                                 inf_error *err)
 {
     struct schema_compiler c;
     inf_error mine = {0};
-    json_t *parsed = NULL;
-    int32_t code = json_text_parse(&parsed, schema, "json_schema", &limits, err);
 
     *out = NULL;
-    if (code != INF_OK)
-        return code;
-    if (schema_compiler_begin(&c, parsed, &mine))
-        *out = compile(&c);
+    if (schema_compiler_begin(&c, document, &mine))
+        *out = compile(&c, part);
     schema_compiler_end(&c);
-    json_decref(parsed);
     if (*out)
         return error_none(err);
     if (err)
         *err = mine;
     return mine.code;
+}
+
+int32_t json_schema_compile(struct grammar **out, inf_text schema, inf_error *err)
+{
+    json_t *parsed = NULL;
+    int32_t code = json_text_parse(&parsed, schema, "json_schema", &limits, err);
+
+    *out = NULL;
+    if (code == INF_OK)
+        code = json_schema_compile_part(out, parsed, parsed, err);
+    json_decref(parsed);
+    return code;
 }

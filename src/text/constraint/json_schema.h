@@ -12,8 +12,15 @@
 #include "core/error.h"
 #include "text/constraint/grammar.h"
 
+#include <jansson.h>
+
 /* INVALID_ARGUMENT says what of the schema cannot be used and where, NO_MEMORY. Freed with
  * grammar_free. */
 int32_t json_schema_compile(struct grammar **out, inf_text schema, inf_error *err);
+
+/* The same of a document that is parsed, and of a schema within it: what obeys `part`. Its $refs lead about in
+ * the document. */
+int32_t json_schema_compile_part(struct grammar **out, json_t *document, json_t *part,
+                                 inf_error *err);
 
 #endif

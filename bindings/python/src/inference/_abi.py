@@ -114,7 +114,8 @@ REQUEST = Layout(
     " adapter_id:t adapters:p n_adapters:z system_prompt:t max_tokens:mi temperature:mf top_p:mf top_k:mi"
     " min_p:mf repetition_penalty:mf frequency_penalty:mf presence_penalty:mf seed:mQ adapter_scale:mf"
     " stop:p n_stop:z stop_token_ids:p n_stop_token_ids:z logprobs:mi json_schema:t grammar:t extra_json:t"
-    " extra_headers:t timeout_ms:q queue_timeout_ms:q ignore_eos:b plain_prompt:b add_special:mb reserved:c4",
+    " extra_headers:t timeout_ms:q queue_timeout_ms:q ignore_eos:b plain_prompt:b add_special:mb plain_output:b"
+    " continue_final_message:b reserved:c2 tools:t tool_choice:t",
 )
 ALTERNATIVE = Layout("inf_alternative", "token_id:i logprob:f piece:t")
 LOGPROB = Layout("inf_logprob", "token_id:i logprob:f piece:t top:p n_top:z")

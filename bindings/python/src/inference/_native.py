@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from . import _plans
     from ._adapters import Config, Source
     from ._operations import Stream
-    from ._request import Adapters, GenerateOptions, Messages, Schema
+    from ._request import Adapters, GenerateOptions, Messages, Schema, Tools
     from ._results import AdapterReport, DetailedResult, Logits, ProviderStats
     from ._sync import NativeSyncProvider
 else:
@@ -119,6 +119,10 @@ class NativeProvider(InferenceProvider):
         template_variables: Optional[Mapping[str, Any]] = None,
         plain_prompt: bool = False,
         add_special: Optional[bool] = None,
+        tools: Optional[Tools] = None,
+        tool_choice: Union[str, Mapping[str, Any], None] = None,
+        plain_output: bool = False,
+        continue_final_message: bool = False,
         extra_body: Optional[Mapping[str, Any]] = None,
         extra_headers: Union[str, Mapping[str, str], None] = None,
     ) -> DetailedResult:
@@ -152,6 +156,11 @@ class NativeProvider(InferenceProvider):
             template_variables: Further variables of the chat template.
             plain_prompt: In process: special tokens written in the prompt are plain text.
             add_special: In process: whether beginning-of-text tokens are put before the prompt.
+            tools: With messages: the functions that the model may call, as OpenAI has them. Its calls are in
+                result.tool_calls.
+            tool_choice: "auto", "none", "required", a function's name, or OpenAI's object for one.
+            plain_output: In process: leave reasoning and tool calls in the text as the model wrote them.
+            continue_final_message: Go on with the last message, where it ends. In process and by vLLM.
             extra_body: Servers: further JSON fields to send.
             extra_headers: Servers: further header lines to send.
 

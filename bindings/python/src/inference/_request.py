@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._library import Library
 
 Messages = Sequence[Mapping[str, Any]]
+Tools = Union[str, Sequence[Mapping[str, Any]]]
 Adapters = Union[Mapping[str, Optional[float]], Iterable[Union[str, Tuple[str, Optional[float]]]]]
 Schema = Union[str, bool, Mapping[str, Any], type]
 
@@ -238,6 +239,10 @@ _SETTERS: Dict[str, Callable[[Any, Any], None]] = {
     "ignore_eos": _flag("ignore_eos"),
     "plain_prompt": _flag("plain_prompt"),
     "add_special": _add_special,
+    "tools": _json_field("tools", "tools"),
+    "tool_choice": _json_field("tool_choice", "tool_choice"),
+    "plain_output": _flag("plain_output"),
+    "continue_final_message": _flag("continue_final_message"),
 }
 _KEEPING: Dict[str, Callable[[Any, Any, List[Any]], None]] = {
     "stop": _stop,
@@ -269,6 +274,10 @@ class GenerateOptions(TypedDict, total=False):
     template_variables: Optional[Mapping[str, Any]]
     plain_prompt: bool
     add_special: Optional[bool]
+    tools: Optional[Tools]
+    tool_choice: Union[str, Mapping[str, Any], None]
+    plain_output: bool
+    continue_final_message: bool
     extra_body: Optional[Mapping[str, Any]]
     extra_headers: Union[str, Mapping[str, str], None]
 

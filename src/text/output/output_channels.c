@@ -1,0 +1,210 @@
+/*
+ * output_channels: see the header. Such an answer is
+ *     <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...
+ * A message to "functions.NAME" is a call. What is on no known channel is text.
+ */
+#include "text/output/output_channels.h"
+
+#include "core/memory.h"
+
+#include <string.h>
+
+#define MAX_HEADER ((size_t)1024)
+#define MAX_BODY ((size_t)8 << 20)
+
+static const char message_word[] = "<|message|>";
+
+/* ------------------------------------------------------------------ headers */
+
+static bool in_word(char c)
+{
+    return c != ' ' && c != '<' && c != '\t' && c != '\n' && c != '\r';
+}
+
+/* What follows the word in the header s[0..n); absent: it is not there. */
+static inf_text header_part(const char *s, size_t n, const char *word)
+{
+    size_t at = output_find(s, n, 0, word);
+    size_t to = at + strlen(word);
+
+    if (at == n)
+        return (inf_text){NULL, 0};
+    at = to;
+    while (to < n && in_word(s[to]))
+        to++;
+    return (inf_text){s + at, to - at};
+}
+
+static bool is_word(inf_text text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
+}
+
+static bool step_header(struct output_parser *p, bool end)
+{
+    size_t n = 0;
+    const char *s = output_waiting(p, &n);
+    size_t most = n < MAX_HEADER ? n : MAX_HEADER;
+    size_t at = output_find(s, most, 0, message_word);
+    inf_text channel = header_part(s, at, "<|channel|>");
+    inf_text recipient = header_part(s, at, "to=");
+
+    if (at == most && !end && n < MAX_HEADER)
+        return false;
+    if (at == most) { /* no header at all */
+        output_emit(p, most, false);
+        p->mode = MODE_TEXT;
+        return true;
+    }
+    p->scan = (struct output_scan){.at = at + sizeof message_word - 1,
+                                   .begin = at + sizeof message_word - 1};
+    if (recipient.len && p->calls_wanted) {
+        p->mode = MODE_MESSAGE;
+        return true;
+    }
+    output_drop(p, p->scan.begin);
+    p->mode = channel.data && is_word(channel, "analysis") ? MODE_THINK : MODE_TEXT;
+    return true;
+}
+
+/* ------------------------------------------------------------------ messages */
+
+/* The first word that ends a message, at or behind `from`. at n: none. *whole false: it may begin there. */
+static size_t find_end(const char *s, size_t n, size_t from, const char **word, bool *whole)
+{
+    static const char *const words[] = {"<|end|>", "<|call|>", "<|return|>", "<|start|>",
+                                        "<|channel|>"};
+
+    *whole = false;
+    for (size_t at = from; at < n; at++) {
+        bool perhaps = false;
+
+        for (size_t i = 0; s[at] == '<' && i < sizeof words / sizeof *words; i++) {
+            int matches = output_match(s, n, at, words[i]);
+
+            *word = words[i];
+            *whole = matches == 1;
+            if (*whole)
+                return at;
+            perhaps = perhaps || matches == 0;
+        }
+        if (perhaps)
+            return at;
+    }
+    return n;
+}
+
+/* The word that ends a message is gone but for what begins a header. */
+static void leave(struct output_parser *p, size_t at, const char *word)
+{
+    bool goes_on = strcmp(word, "<|start|>") == 0 || strcmp(word, "<|channel|>") == 0;
+
+    output_drop(p, at + (strcmp(word, "<|channel|>") == 0 ? 0 : strlen(word)));
+    p->mode = goes_on ? MODE_HEADER : MODE_BETWEEN;
+}
+
+static bool step_body(struct output_parser *p, bool end)
+{
+    size_t n = 0;
+    const char *s = output_waiting(p, &n);
+    const char *word = "";
+    bool whole = false;
+    size_t at = find_end(s, n, 0, &word, &whole);
+
+    output_emit(p, whole || !end ? at : n, p->mode == MODE_THINK);
+    if (whole)
+        leave(p, 0, word);
+    return whole;
+}
+
+static bool add_call(struct output_parser *p, const char *s, size_t to, bool ended)
+{
+    size_t header = p->scan.begin - (sizeof message_word - 1);
+    inf_text name = header_part(s, header, "to=");
+    size_t from = output_skip_space(s, to, p->scan.begin);
+    struct json_span object = {NULL, 0};
+
+    while (to > from && strchr(" \t\r\n", s[to - 1]))
+        to--;
+    if (!ended && !(scan_json(&object, s + from, to - from) && scan_is_object(object)))
+        return false;
+    if (name.len > 10 && memcmp(name.data, "functions.", 10) == 0)
+        name = (inf_text){name.data + 10, name.len - 10};
+    return output_calls_add(&p->calls, (inf_text){NULL, 0}, name,
+                            to == from ? inf_str("{}") : (inf_text){s + from, to - from});
+}
+
+/* As it was written. */
+static bool give_back(struct output_parser *p, size_t n)
+{
+    output_emit(p, n, false);
+    p->mode = MODE_TEXT;
+    return true;
+}
+
+static bool step_message(struct output_parser *p, bool end)
+{
+    size_t n = 0;
+    const char *s = output_waiting(p, &n);
+    const char *word = "";
+    bool whole = false;
+    size_t at = find_end(s, n, p->scan.at, &word, &whole);
+
+    p->scan.at = at;
+    if (!whole && !end)
+        return n > MAX_BODY ? give_back(p, n) : false;
+    if (!add_call(p, s, whole ? at : n, whole)) {
+        p->failed = p->failed || p->calls.failed;
+        return give_back(p, whole ? at : n) && !p->failed;
+    }
+    if (whole)
+        leave(p, at, word);
+    else
+        output_drop(p, n);
+    p->mode = whole ? p->mode : MODE_BETWEEN;
+    return whole;
+}
+
+/* ------------------------------------------------------------------ between messages */
+
+/* The prompt's last message, or the next one, begins with a channel, or with who it is to. */
+static bool step_begin(struct output_parser *p, bool end)
+{
+    static const char *const begins[] = {"<|channel|>", "to=", "<|start|>"};
+    size_t n = 0;
+    const char *s = output_waiting(p, &n);
+    size_t at = output_skip_space(s, n, 0);
+    bool perhaps = at == n;
+
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        int matches = output_match(s, n, at, begins[i]);
+
+        perhaps = perhaps || matches == 0;
+        if (matches != 1)
+            continue;
+        output_drop(p, i == 2 ? at + strlen(begins[i]) : at);
+        p->mode = MODE_HEADER;
+        return true;
+    }
+    if (perhaps && !end)
+        return false;
+    if (at == n && p->mode == MODE_BETWEEN)
+        output_drop(p, n);
+    p->mode = MODE_TEXT;
+    return true;
+}
+
+bool output_channels_step(struct output_parser *p, bool end)
+{
+    switch (p->mode) {
+    case MODE_HEADER:
+        return step_header(p, end);
+    case MODE_MESSAGE:
+        return step_message(p, end);
+    case MODE_START:
+    case MODE_BETWEEN:
+        return step_begin(p, end);
+    default:
+        return step_body(p, end);
+    }
+}
