@@ -51,13 +51,14 @@ may http core
 may gguf core
 may text core
 may lora core
+may kernels core
 may hf/files core
 may hf/tokenizer core
 may hf core http
 may arch core hf/files gguf lora
 may remote core http hf/files
 may local core text
-may engine core gguf lora local
+may engine core gguf lora kernels local
 may llamacpp core hf/files gguf lora arch local engine
 may transformers core hf gguf lora arch text local engine
 may cli

@@ -5,14 +5,20 @@
 
 #include <ggml-internal/traits.h>
 
+#include <ggml-cpu.h>
+
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <new>
 
-extern "C" void ggml_compute_forward_mul_mat(const struct ggml_compute_params *params,
-                                             struct ggml_tensor *dst);
-extern "C" void ggml_compute_forward_get_rows(const struct ggml_compute_params *params,
-                                              struct ggml_tensor *dst);
+extern "C" {
+void ggml_compute_forward_mul_mat(const struct ggml_compute_params *params,
+                                  struct ggml_tensor *dst);
+void ggml_compute_forward_get_rows(const struct ggml_compute_params *params,
+                                   struct ggml_tensor *dst);
+size_t ggml_tiled_wdata_size(int n_tasks, struct ggml_tensor *dst);
+}
 
 /* A pool's operator. Entries are never freed: one that is closed is taken again. */
 struct cpu_operators {
@@ -25,7 +31,8 @@ struct cpu_operators {
 namespace {
 
 std::atomic<cpu_operators *> entries;
-std::mutex entries_lock; /* of those who open */
+std::mutex entries_lock;   /* of those who open */
+const cpu_kernels *common; /* written once, before anybody computes */
 
 const cpu_operators *find(const ggml_threadpool *pool)
 {
@@ -52,22 +59,43 @@ void keep_apart(const ggml_tensor *product, bool apart)
         product->src[0]->flags &= ~GGML_TENSOR_FLAG_OUTPUT;
 }
 
+/* What ggml's own matmul takes: it may be the one that computes. */
+size_t size_of_ggml(int n_threads, const ggml_tensor *node)
+{
+    const ggml_type type = ggml_get_type_traits_cpu(node->src[0]->type)->vec_dot_type;
+    const size_t rows = node->src[1]->type == type
+                            ? 0
+                            : ggml_row_size(type, ggml_nelements(node->src[1]));
+
+    return GGML_PAD(rows, 64) + ggml_tiled_wdata_size(n_threads, const_cast<ggml_tensor *>(node));
+}
+
 class traits final : public ggml::cpu::tensor_traits {
   public:
-    /* Asked when a graph is planned. */
-    bool work_size(int, const ggml_tensor *node, size_t &) override
+    /* Asked when a graph is planned. False where ggml's own size, or that of repacked weights, is
+     * enough. */
+    bool work_size(int n_threads, const ggml_tensor *node, size_t &size) override
     {
+        const size_t ours = common ? common->work_size(node) : 0;
+
         if (planned.splits && node->op == GGML_OP_MUL && node->src[0]->op == GGML_OP_RMS_NORM)
             keep_apart(node, planned.splits(planned.operators->owner, node));
-        return false; /* ggml's own: its matmul is computed too */
+        if (ours == 0)
+            return false;
+        size = std::max(ours, size_of_ggml(n_threads, node));
+        return true;
     }
 
     bool compute_forward(ggml_compute_params *params, ggml_tensor *node) override
     {
         const cpu_operators *e = find(params->threadpool);
-        const cpu_thread thread = {params->ith, params->nth, params};
+        const cpu_thread thread = {params->ith, params->nth, params, params->wdata, params->wsize};
 
-        return e && e->compute(e->owner, &thread, node);
+        if (!e)
+            return false;
+        return (e->compute && node->op != GGML_OP_FLASH_ATTN_EXT &&
+                e->compute(e->owner, &thread, node)) ||
+               (common && common->compute(&thread, node));
     }
 };
 
@@ -88,6 +116,7 @@ class operators_type final : public ggml::cpu::extra_buffer_type {
         case GGML_OP_MUL:
         case GGML_OP_ADD:
         case GGML_OP_GLU:
+        case GGML_OP_FLASH_ATTN_EXT:
             return &all;
         default:
             return nullptr;
@@ -158,13 +187,14 @@ ggml_compute_params *params_of(const cpu_thread *thread)
 
 extern "C" {
 
-void cpu_operators_install(void)
+void cpu_operators_install(const struct cpu_kernels *kernels)
 {
     static std::once_flag once;
 
-    std::call_once(once, [] {
+    std::call_once(once, [kernels] {
         auto &types = ggml_backend_cpu_get_extra_buffer_types();
 
+        common = kernels;
         types.insert(types.begin(), make_type());
     });
 }
@@ -200,7 +230,7 @@ void cpu_operators_close(struct cpu_operators *operators)
 
 void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node)
 {
-    if (!others_compute(params_of(thread), node))
+    if (!(common && common->compute(thread, node)) && !others_compute(params_of(thread), node))
         ggml_compute_forward_mul_mat(params_of(thread), node);
 }
 
@@ -217,6 +247,18 @@ void cpu_operators_get_rows(const struct cpu_thread *thread, struct ggml_tensor 
 void cpu_operators_barrier(const struct cpu_thread *thread)
 {
     ggml_barrier(params_of(thread)->threadpool);
+}
+
+void cpu_operators_share(const struct cpu_thread *thread)
+{
+    if (thread->index == 0)
+        ggml_threadpool_chunk_set(params_of(thread)->threadpool, thread->n);
+    cpu_operators_barrier(thread);
+}
+
+int32_t cpu_operators_next(const struct cpu_thread *thread)
+{
+    return ggml_threadpool_chunk_add(params_of(thread)->threadpool, 1);
 }
 
 } /* extern "C" */

@@ -3,9 +3,10 @@
  *
  * Before each node of a graph, on every thread that computes it, ggml-cpu asks its extra buffer types
  * whether one of them does the node. The first of them is ours: it knows whose thread pool the thread
- * belongs to, and asks that pool's operator. So a graph is never cut, and all threads work on what the
- * operator does. It costs a comparison a node where nobody has an operator.
- * Knows no adapter and no model. This header is C; the file behind it is the only one that knows
+ * belongs to, and asks that pool's operator, then the kernels that all pools have in common. So a graph
+ * is never cut, and all threads work on what the operator does. It costs a comparison a node where nobody
+ * has an operator.
+ * Knows no adapter, no model and no arithmetic. This header is C; the file behind it is the only one that knows
  * ggml-cpu's internal interface.
  *
  * Threads: the list of pools grows under a lock and is read without one. An operator is called on its
@@ -27,6 +28,8 @@ struct ggml_threadpool;
 struct cpu_thread {
     int32_t index, n;
     void *params; /* ggml's */
+    void *work;   /* the pool's, shared by its threads */
+    size_t work_size;
 };
 
 /* Whether it has computed the node; called by all threads, and the same answer on all of them. Nodes are
@@ -34,11 +37,18 @@ struct cpu_thread {
  * graph, after all before them are done. */
 typedef bool cpu_operator(void *owner, const struct cpu_thread *thread, struct ggml_tensor *node);
 
-/* Once, before anything of ggml computes. */
-void cpu_operators_install(void);
+/* What computes matmuls and attention (flash) in place of ggml's own code, in graphs on pools that are
+ * open. work_size: bytes of thread->work that a node needs, asked of every graph in the process. */
+struct cpu_kernels {
+    size_t (*work_size)(const struct ggml_tensor *node);
+    bool (*compute)(const struct cpu_thread *thread, struct ggml_tensor *node);
+};
+
+/* Once, before anything of ggml computes. kernels: NULL for none; must live for ever. */
+void cpu_operators_install(const struct cpu_kernels *kernels);
 
 struct cpu_operators;
-/* From now on `compute` is asked about nodes of graphs on that pool. NO_MEMORY. */
+/* From now on `compute` (NULL: nobody) is asked about nodes of graphs on that pool. NO_MEMORY. */
 int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool,
                            cpu_operator *compute, void *owner, inf_error *err);
 void cpu_operators_close(struct cpu_operators *operators); /* NULL is ignored */
@@ -51,11 +61,16 @@ void cpu_operators_close(struct cpu_operators *operators); /* NULL is ignored */
 typedef bool cpu_splitter(void *owner, const struct ggml_tensor *product);
 void cpu_operators_split(struct cpu_operators *operators, cpu_splitter *splits);
 
-/* For operators: what ggml would have done with the matmul, or with the rows that are looked up, by all
- * threads; and the barrier that they meet at. */
+/* For operators: the matmul, or the rows that are looked up, as they would have been computed without them,
+ * by all threads; and the barrier that they meet at. */
 void cpu_operators_get_rows(const struct cpu_thread *thread, struct ggml_tensor *node);
 void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node);
 void cpu_operators_barrier(const struct cpu_thread *thread);
+
+/* Sharing out work: after all threads have called _share, the first piece is the thread's index, and
+ * each next one is asked for. */
+void cpu_operators_share(const struct cpu_thread *thread);
+int32_t cpu_operators_next(const struct cpu_thread *thread);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 
 #include "core/context.h"
 #include "engine/cpu_operators.h"
+#include "engine/row_operators.h"
 
 #include <climits>
 #include <cstdio>
@@ -109,7 +110,7 @@ void guard_start(void)
     static std::once_flag once;
 
     std::call_once(once, [] {
-        cpu_operators_install();
+        cpu_operators_install(row_operators());
         llama_log_set(on_log, nullptr);
         llama_backend_init();
     });

@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "engine/cpu_operators.h"
 #include "engine/guard.h"
 #include "engine/lora_operator.h"
 #include "engine/native_adapters.h"
@@ -31,6 +32,7 @@ struct llama_engine {
     struct thread_choice choices[2]; /* of steps that decode, of those that prefill */
     struct lora_operator *operators; /* shared decode, else NULL */
     struct native_adapters *native;  /* native decode, else NULL */
+    struct cpu_operators *place;     /* native decode: the kernels of what the CPU computes */
     int32_t n_slots, n_context;
     int32_t n_vocab;
     struct llama_batch batch; /* MAX_UBATCH tokens */
@@ -462,6 +464,8 @@ static int32_t create_adapters(struct llama_engine *e, inf_error *err)
 {
     if (!e->source.native_adapters)
         return lora_operator_create(&e->operators, e->source.base->file, e->pool, err);
+    if (cpu_operators_open(&e->place, e->pool, NULL, NULL, err) != INF_OK)
+        return INF_ERROR_NO_MEMORY;
     e->native = native_adapters_create(e->source.model, e->source.base);
     e->logits = mem_alloc((size_t)e->options.max_slots * (size_t)e->n_vocab * sizeof *e->logits);
     return e->native && e->logits ? INF_OK : error_no_memory(err);
@@ -476,6 +480,7 @@ static void engine_free(void *engine)
     if (e->context)
         llama_free(e->context);
     native_adapters_free(e->native);
+    cpu_operators_close(e->place);
     lora_operator_free(e->operators);
     if (e->pool)
         ggml_threadpool_free(e->pool);

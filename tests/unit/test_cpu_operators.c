@@ -147,7 +147,7 @@ int main(void)
         cmocka_unit_test(test_cpu_operators__matmul__is_offered_to_its_own_pool_alone),
     };
 
-    cpu_operators_install();
+    cpu_operators_install(NULL);
     ggml_cpu_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,23 @@
+/*
+ * row_operators: matmuls and attention of llama.cpp's graphs by the kernels of src/kernels, among ggml's
+ * threads: what is faster for few rows, and what makes a row's result independent of the others.
+ *
+ * A type of weights is computed here at every number of rows, or at none. Weights that llama.cpp has laid
+ * out anew, types and shapes that the kernels do not know, are left to ggml.
+ */
+#ifndef INF_ENGINE_ROW_OPERATORS_H
+#define INF_ENGINE_ROW_OPERATORS_H
+
+#include "engine/cpu_operators.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+const struct cpu_kernels *row_operators(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

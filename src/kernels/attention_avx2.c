@@ -1,0 +1,298 @@
+/*
+ * attention with AVX2, FMA and F16C: the same operations in the same order as the portable one. Where
+ * several queries see a tile its keys and values are made floats once for all of them.
+ */
+#include "kernels/attention_parts.h"
+
+#if INF_KERNELS_X86
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define AVX2 __attribute__((target("avx2,fma,f16c")))
+#define INLINE AVX2 static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* A tile's rows of keys or values: half floats as they lie, or floats. */
+struct rows {
+    const char *data;
+    size_t stride;
+    int32_t n;
+};
+
+INLINE __m256 load8(const bool is_half, const char *row, int32_t i)
+{
+    return is_half ? _mm256_cvtph_ps(
+                         _mm_loadu_si128((const __m128i *)(const void *)(row + (size_t)i * 2)))
+                   : _mm256_loadu_ps((const float *)(const void *)(row + (size_t)i * 4));
+}
+
+/* Where there is none it is the last. */
+INLINE const char *row_at(const struct rows *rows, int32_t i)
+{
+    return rows->data + (size_t)(i < rows->n ? i : rows->n - 1) * rows->stride;
+}
+
+AVX2 static void to_floats(const char *data, size_t stride, int32_t n, int32_t width, float *out)
+{
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t j = 0; j < width; j += 8)
+            _mm256_storeu_ps(out + i * width + j, load8(true, data + (size_t)i * stride, j));
+}
+
+/* The sum of the lanes of each of eight vectors: halves, then pairs, then neighbours. */
+INLINE __m256 sum_lanes(const __m256 v[8])
+{
+    __m256 a[4];
+    __m256 b[2];
+
+    UNROLL for (int i = 0; i < 4; i++) a[i] = _mm256_add_ps(
+        _mm256_permute2f128_ps(v[i], v[4 + i], 0x20), _mm256_permute2f128_ps(v[i], v[4 + i], 0x31));
+    UNROLL for (int i = 0; i < 2; i++)
+        b[i] = _mm256_add_ps(_mm256_shuffle_ps(a[2 * i], a[2 * i + 1], 0x44),
+                             _mm256_shuffle_ps(a[2 * i], a[2 * i + 1], 0xee));
+    return _mm256_add_ps(_mm256_shuffle_ps(b[0], b[1], 0x88), _mm256_shuffle_ps(b[0], b[1], 0xdd));
+}
+
+INLINE __m256 dot8(const bool is_half, const struct rows *k, int32_t first, const float *q,
+                   int32_t dk)
+{
+    const char *row[8];
+    __m256 s[8];
+
+    UNROLL for (int c = 0; c < 8; c++)
+    {
+        row[c] = row_at(k, first + c);
+        s[c] = _mm256_setzero_ps();
+    }
+    for (int32_t i = 0; i < dk; i += 8) {
+        __m256 x = _mm256_loadu_ps(q + i);
+
+        UNROLL for (int c = 0; c < 8; c++)
+            s[c] = _mm256_fmadd_ps(load8(is_half, row[c], i), x, s[c]);
+    }
+    return sum_lanes(s);
+}
+
+INLINE __m256 exp8(__m256 x)
+{
+    __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(EXP_LOG2E)),
+                               _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_HIGH), x);
+    __m256 e = _mm256_set1_ps(exp_terms[0]);
+    __m256i power = _mm256_slli_epi32(
+        _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+
+    r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_LOW), r);
+    UNROLL for (int i = 1; i < EXP_TERMS; i++)
+        e = _mm256_fmadd_ps(e, r, _mm256_set1_ps(exp_terms[i]));
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(EXP_LEAST), _CMP_LT_OQ),
+                            _mm256_mul_ps(e, _mm256_castsi256_ps(power)));
+}
+
+INLINE float first_of(__m256 v)
+{
+    return _mm_cvtss_f32(_mm256_castps256_ps128(v));
+}
+
+INLINE float sum8(__m256 v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+/* NaN when one is NaN. */
+INLINE float largest(const __m256 s[TILE / 8])
+{
+    __m256 m = s[0];
+    __m256 nan = _mm256_cmp_ps(s[0], s[0], _CMP_UNORD_Q);
+    __m128 h;
+
+    UNROLL for (int i = 1; i < TILE / 8; i++)
+    {
+        m = _mm256_max_ps(m, s[i]);
+        nan = _mm256_or_ps(nan, _mm256_cmp_ps(s[i], s[i], _CMP_UNORD_Q));
+    }
+    if (_mm256_movemask_ps(nan))
+        return NAN;
+    h = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
+    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+}
+
+AVX2 static void raise_maximum(float *state, float maximum, int32_t dv)
+{
+    __m256 factor = exp8(_mm256_set1_ps(state[0] - maximum));
+
+    state[0] = maximum;
+    state[1] *= first_of(factor);
+    for (int32_t i = 0; i < dv; i += 8)
+        _mm256_storeu_ps(state + 2 + i, _mm256_mul_ps(_mm256_loadu_ps(state + 2 + i), factor));
+}
+
+/* The mask of a tile; cells beyond its end are masked. */
+INLINE void copy_mask(const uint16_t *mask, int32_t first, int32_t n, uint16_t out[TILE])
+{
+    for (int32_t i = n; i < TILE; i++)
+        out[i] = HALF_MINUS_INFINITY;
+    if (mask)
+        memcpy(out, mask + first, (size_t)n * sizeof *out);
+    else
+        memset(out, 0, (size_t)n * sizeof *out);
+}
+
+INLINE bool sees_some(const uint16_t mask[TILE])
+{
+    const __m256i masked = _mm256_set1_epi16((short)HALF_MINUS_INFINITY);
+    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)mask);
+    __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(mask + 16));
+
+    return _mm256_movemask_epi8(_mm256_and_si256(_mm256_cmpeq_epi16(a, masked),
+                                                 _mm256_cmpeq_epi16(b, masked))) != -1;
+}
+
+AVX2 static void cap_scores(__m256 s[TILE / 8], float cap)
+{
+    float one[TILE];
+
+    memcpy(one, s, sizeof one);
+    for (int i = 0; i < TILE; i++)
+        one[i] = cap * tanhf(one[i]);
+    memcpy(s, one, sizeof one);
+}
+
+INLINE void tile_scores(const bool is_half, const struct rows *k, int32_t dk,
+                        const struct attention_scores *scores, const struct attention_query *query,
+                        const uint16_t mask[TILE], __m256 s[TILE / 8])
+{
+    const __m256 infinite = _mm256_set1_ps(-INFINITY);
+
+    UNROLL for (int i = 0; i < TILE / 8; i++)
+        s[i] = _mm256_mul_ps(dot8(is_half, k, i * 8, query->q, dk), _mm256_set1_ps(scores->scale));
+    if (scores->cap != 0)
+        cap_scores(s, scores->cap);
+    UNROLL for (int i = 0; i < TILE / 8; i++)
+    {
+        __m256 m = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(mask + i * 8)));
+
+        if (query->mask)
+            s[i] = _mm256_fmadd_ps(_mm256_set1_ps(query->slope), m, s[i]);
+        s[i] = _mm256_blendv_ps(s[i], infinite, _mm256_cmp_ps(m, infinite, _CMP_EQ_OQ));
+    }
+}
+
+/* state += sum of p v, n_v times eight columns from j on. */
+INLINE void add_values(const bool is_half, const struct rows *v, const float p[TILE], float *state,
+                       int32_t j, const int n_v)
+{
+    __m256 y[8];
+
+    UNROLL for (int i = 0; i < n_v; i++) y[i] = _mm256_loadu_ps(state + j + i * 8);
+    for (int32_t c = 0; c < v->n; c++) {
+        const char *row = v->data + (size_t)c * v->stride;
+        __m256 weight = _mm256_set1_ps(p[c]);
+
+        if (p[c] == 0)
+            continue;
+        UNROLL for (int i = 0; i < n_v; i++)
+            y[i] = _mm256_fmadd_ps(load8(is_half, row, j + i * 8), weight, y[i]);
+    }
+    UNROLL for (int i = 0; i < n_v; i++) _mm256_storeu_ps(state + j + i * 8, y[i]);
+}
+
+INLINE void add_tile(const bool is_half, const struct rows *k, const struct rows *v, int32_t dk,
+                     int32_t dv, const struct attention_scores *scores,
+                     const struct attention_query *query, const uint16_t mask[TILE])
+{
+    float *state = query->state;
+    __m256 s[TILE / 8];
+    __m256 sums = _mm256_setzero_ps();
+    float p[TILE];
+    float maximum = 0;
+    int32_t j = 0;
+
+    tile_scores(is_half, k, dk, scores, query, mask, s);
+    maximum = largest(s);
+    if (maximum == -INFINITY)
+        return;
+    if (!(maximum <= state[0]))
+        raise_maximum(state, maximum, dv);
+    UNROLL for (int i = 0; i < TILE / 8; i++)
+    {
+        s[i] = exp8(_mm256_sub_ps(s[i], _mm256_set1_ps(state[0])));
+        sums = _mm256_add_ps(sums, s[i]);
+        _mm256_storeu_ps(p + i * 8, s[i]);
+    }
+    state[1] += sum8(sums);
+    for (; j + 64 <= dv; j += 64)
+        add_values(is_half, v, p, state + 2, j, 8);
+    for (; j < dv; j += 8)
+        add_values(is_half, v, p, state + 2, j, 1);
+}
+
+/* A single query reads the half floats as they lie. */
+AVX2 static void add_to_one(const struct attention_cells *cells, int32_t first, int32_t end,
+                            const struct attention_scores *scores,
+                            const struct attention_query *query)
+{
+    for (; first < end; first += TILE) {
+        int32_t n = end - first < TILE ? end - first : TILE;
+        struct rows k = {cells->k + (size_t)first * cells->k_stride, cells->k_stride, n};
+        struct rows v = {cells->v + (size_t)first * cells->v_stride, cells->v_stride, n};
+        uint16_t mask[TILE];
+
+        copy_mask(query->mask, first, n, mask);
+        if (sees_some(mask))
+            add_tile(true, &k, &v, cells->dk, cells->dv, scores, query, mask);
+    }
+}
+
+AVX2 static void add_to_many(const struct attention_cells *cells, int32_t first, int32_t end,
+                             const struct attention_scores *scores,
+                             const struct attention_query *queries, int32_t n_queries)
+{
+    float k_floats[TILE * ATTENTION_MAX_HEAD];
+    float v_floats[TILE * ATTENTION_MAX_HEAD];
+    struct rows k = {(const char *)k_floats, (size_t)cells->dk * sizeof(float), 0};
+    struct rows v = {(const char *)v_floats, (size_t)cells->dv * sizeof(float), 0};
+
+    for (; first < end; first += TILE) {
+        bool is_ready = false;
+
+        k.n = v.n = end - first < TILE ? end - first : TILE;
+        for (int32_t i = 0; i < n_queries; i++) {
+            uint16_t mask[TILE];
+
+            copy_mask(queries[i].mask, first, k.n, mask);
+            if (!sees_some(mask))
+                continue;
+            if (!is_ready) {
+                to_floats(cells->k + (size_t)first * cells->k_stride, cells->k_stride, k.n,
+                          cells->dk, k_floats);
+                to_floats(cells->v + (size_t)first * cells->v_stride, cells->v_stride, v.n,
+                          cells->dv, v_floats);
+                is_ready = true;
+            }
+            add_tile(false, &k, &v, cells->dk, cells->dv, scores, &queries[i], mask);
+        }
+    }
+}
+
+AVX2 void attention_add_avx2(const struct attention_cells *cells, int32_t first, int32_t end,
+                             const struct attention_scores *scores,
+                             const struct attention_query *queries, int32_t n)
+{
+    if (n == 1)
+        add_to_one(cells, first, end, scores, queries);
+    else
+        add_to_many(cells, first, end, scores, queries, n);
+}
+
+#endif
