@@ -19,11 +19,17 @@
 
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
 #define INLINE AVX2 static inline __attribute__((always_inline))
+/* Of each type, and number of rows, a function of its own, in which it is a constant. */
+#define INSTANCE AVX2 __attribute__((noinline)) static
+#define FOR_QUANTISED(x) x(Q8_0) x(Q4_0) x(Q4_1) x(Q4_K) x(Q5_K) x(Q6_K)
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+
+/* A loop that is not unrolled keeps its sums in registers. */
+#define KEEP_ROLLED __asm__ volatile("")
 
 INLINE float sum8(__m256 v)
 {
@@ -31,6 +37,14 @@ INLINE float sum8(__m256 v)
 
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+/* Several rows of weights that are read at once are no stream that the CPU foresees: the next ones are
+ * asked for, a part with each step. */
+INLINE void ask_for(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)p + i, _MM_HINT_T1);
 }
 
 /* ------------------------------------------------------------------ activations */
@@ -109,15 +123,44 @@ AVX2 void matmul_prepare_avx2(int32_t type, int32_t n_in, const float *x, struct
 
 /* ------------------------------------------------------------------ unpacking weights */
 
+/* The scales of a chunk of eight rows: of its blocks, or of each 16 numbers; and the minima. */
+struct scales {
+    __m256 scale[GROUPS];
+    __m256 min[CHUNK_BLOCKS];
+};
+
 /*
  * A chunk of 16 rows of weights. q[plane][block][k][half]: the numbers 4k .. 4k+3 of a block, of each of
  * eight rows. Q8_0 has two planes, the magnitudes and the numbers.
  */
 struct panel {
     __m256i q[2][CHUNK_BLOCKS][8][2];
-    __m256 scale[GROUPS][2];
-    __m256 min[CHUNK_BLOCKS][2];
+    struct scales scales[2];
 };
+
+/* Of a block of weights: a constant where the type is. */
+INLINE int32_t weight_bytes(const int32_t type)
+{
+    switch (type) {
+    case WEIGHT_Q8_0:
+        return sizeof(struct block_q8_0);
+    case WEIGHT_Q4_0:
+        return sizeof(struct block_q4_0);
+    case WEIGHT_Q4_1:
+        return sizeof(struct block_q4_1);
+    case WEIGHT_Q4_K:
+        return sizeof(struct block_q4_k);
+    case WEIGHT_Q5_K:
+        return sizeof(struct block_q5_k);
+    default:
+        return sizeof(struct block_q6_k);
+    }
+}
+
+INLINE size_t chunk_bytes(const int32_t type)
+{
+    return (size_t)(type < WEIGHT_Q4_K ? CHUNK_BLOCKS : 1) * (size_t)weight_bytes(type);
+}
 
 /* Where the chunk begins in eight rows. */
 typedef const uint8_t *const rows8[8];
@@ -185,15 +228,81 @@ INLINE __m256i high_bits(__m256i v)
     return low_bits(_mm256_srli_epi16(v, 4));
 }
 
+/* ------------------------------------------------------------------ their scales */
+
+/* Byte i of each of eight words. */
+INLINE __m256i byte_of(__m256i words, const int i)
+{
+    return i == 3 ? _mm256_srli_epi32(words, 24)
+                  : _mm256_and_si256(_mm256_srli_epi32(words, 8 * i), _mm256_set1_epi32(255));
+}
+
+INLINE __m256i signed_byte_of(__m256i words, const int i)
+{
+    return _mm256_srai_epi32(_mm256_slli_epi32(words, 24 - 8 * i), 24);
+}
+
+INLINE __m256i and_bytes(__m256i v, const int bits)
+{
+    return _mm256_and_si256(v, _mm256_set1_epi8((char)bits));
+}
+
+/* Q4_K and Q5_K: d, m and twelve bytes with scales and minima of six bits (unpack_scales). */
+INLINE void scales_of_k(rows8 p, struct scales *out)
+{
+    __m256i head[4];
+    __m256i scales[2];
+    __m256i minima[2];
+    __m256 d;
+    __m256 m;
+
+    transpose16(p, 0, head);
+    halves(p, 0, &d, &m);
+    m = _mm256_xor_ps(m, _mm256_set1_ps(-0.0f));
+    scales[0] = and_bytes(head[1], 63);
+    minima[0] = and_bytes(head[2], 63);
+    scales[1] = _mm256_or_si256(and_bytes(head[3], 15),
+                                _mm256_slli_epi32(and_bytes(_mm256_srli_epi32(head[1], 6), 3), 4));
+    minima[1] = _mm256_or_si256(and_bytes(_mm256_srli_epi32(head[3], 4), 15),
+                                _mm256_slli_epi32(and_bytes(_mm256_srli_epi32(head[2], 6), 3), 4));
+    UNROLL for (int b = 0; b < CHUNK_BLOCKS; b++)
+    {
+        out->scale[b] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(byte_of(scales[b / 4], b % 4)));
+        out->min[b] = _mm256_mul_ps(m, _mm256_cvtepi32_ps(byte_of(minima[b / 4], b % 4)));
+    }
+}
+
+INLINE void scales_of_q6_k(rows8 p, struct scales *out)
+{
+    __m256i scales[4];
+    __m256 unused;
+    __m256 d;
+
+    transpose16(p, CHUNK / 2 + CHUNK / 4, scales);
+    halves(p, sizeof(struct block_q6_k) - 4, &unused, &d);
+    UNROLL for (int g = 0; g < GROUPS; g++)
+        out->scale[g] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(signed_byte_of(scales[g / 4], g % 4)));
+}
+
+INLINE void scales_of(const int32_t type, rows8 p, int32_t n_blocks, struct scales *out)
+{
+    if (type == WEIGHT_Q6_K)
+        scales_of_q6_k(p, out);
+    else if (type == WEIGHT_Q4_K || type == WEIGHT_Q5_K)
+        scales_of_k(p, out);
+    else
+        for (int32_t b = 0; b < n_blocks; b++)
+            halves(p, (size_t)(b * weight_bytes(type)), &out->scale[b], &out->min[b]);
+}
+
+/* ------------------------------------------------------------------ unpacking into panels */
+
 INLINE void unpack_q8_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
 {
     for (int32_t b = 0; b < n_blocks; b++) {
-        size_t at = (size_t)b * sizeof(struct block_q8_0);
         __m256i v[8];
-        __m256 unused;
 
-        halves(p, at, &out->scale[b][h], &unused);
-        transpose32(p, at + 2, v);
+        transpose32(p, (size_t)b * sizeof(struct block_q8_0) + 2, v);
         UNROLL for (int k = 0; k < 8; k++)
         {
             out->q[0][b][k][h] = _mm256_abs_epi8(v[k]);
@@ -203,15 +312,12 @@ INLINE void unpack_q8_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
 }
 
 /* Q4_0, or Q4_1. */
-INLINE void unpack_q4(rows8 p, int32_t n_blocks, struct panel *out, int h, const bool has_min)
+INLINE void unpack_q4(const int32_t type, rows8 p, int32_t n_blocks, struct panel *out, int h)
 {
     for (int32_t b = 0; b < n_blocks; b++) {
-        size_t head = has_min ? 4 : 2;
-        size_t at = (size_t)b * (head + BLOCK / 2);
         __m256i v[4];
 
-        halves(p, at, &out->scale[b][h], &out->min[b][h]);
-        transpose16(p, at + head, v);
+        transpose16(p, (size_t)(b * weight_bytes(type) + weight_bytes(type) - BLOCK / 2), v);
         UNROLL for (int k = 0; k < 4; k++)
         {
             out->q[0][b][k][h] = low_bits(v[k]);
@@ -220,67 +326,15 @@ INLINE void unpack_q4(rows8 p, int32_t n_blocks, struct panel *out, int h, const
     }
 }
 
-/* Bytes of eight rows, 16 of each: at i eight bytes, one of each row. */
-INLINE void transpose_bytes(const uint8_t from[8][16], uint8_t to[16][8])
-{
-    __m128i a[8];
-    __m128i b[8];
-
-    UNROLL for (int i = 0; i < 8; i++)
-        a[i] = _mm_loadu_si128((const __m128i *)(const void *)from[i]);
-    UNROLL for (int i = 0; i < 4; i++)
-    {
-        b[2 * i] = _mm_unpacklo_epi8(a[2 * i], a[2 * i + 1]);
-        b[2 * i + 1] = _mm_unpackhi_epi8(a[2 * i], a[2 * i + 1]);
-    }
-    UNROLL for (int i = 0; i < 2; i++)
-    {
-        a[4 * i] = _mm_unpacklo_epi16(b[4 * i], b[4 * i + 2]);
-        a[4 * i + 1] = _mm_unpackhi_epi16(b[4 * i], b[4 * i + 2]);
-        a[4 * i + 2] = _mm_unpacklo_epi16(b[4 * i + 1], b[4 * i + 3]);
-        a[4 * i + 3] = _mm_unpackhi_epi16(b[4 * i + 1], b[4 * i + 3]);
-    }
-    UNROLL for (int i = 0; i < 4; i++)
-    {
-        _mm_storeu_si128((__m128i *)(void *)to[4 * i], _mm_unpacklo_epi32(a[i], a[4 + i]));
-        _mm_storeu_si128((__m128i *)(void *)to[4 * i + 2], _mm_unpackhi_epi32(a[i], a[4 + i]));
-    }
-}
-
-INLINE __m256i eight_bytes(const uint8_t *p)
-{
-    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
-}
-
-INLINE void unpack_k_scales(rows8 p, struct panel *out, int h)
-{
-    uint8_t by_row[8][16];
-    uint8_t by_block[16][8];
-    __m256 d;
-    __m256 m;
-
-    for (int r = 0; r < 8; r++)
-        unpack_scales(p[r] + 4, by_row[r]);
-    transpose_bytes((const uint8_t(*)[16])by_row, by_block);
-    halves(p, 0, &d, &m);
-    m = _mm256_xor_ps(m, _mm256_set1_ps(-0.0f));
-    for (int b = 0; b < CHUNK_BLOCKS; b++) {
-        out->scale[b][h] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(eight_bytes(by_block[b])));
-        out->min[b][h] = _mm256_mul_ps(m, _mm256_cvtepi32_ps(eight_bytes(by_block[8 + b])));
-    }
-}
-
 /* Q4_K, or Q5_K. */
-INLINE void unpack_k(rows8 p, struct panel *out, int h, const bool has_high)
+INLINE void unpack_k(const int32_t type, rows8 p, struct panel *out, int h)
 {
-    size_t head = 16;
+    const __m256i bit = _mm256_set1_epi8(16);
+    size_t head = (size_t)weight_bytes(type) - CHUNK / 2;
     __m256i high[8];
 
-    unpack_k_scales(p, out, h);
-    if (has_high) {
-        transpose32(p, head, high);
-        head += CHUNK / 8;
-    }
+    if (type == WEIGHT_Q5_K)
+        transpose32(p, head - CHUNK / 8, high);
     for (int pair = 0; pair < CHUNK_BLOCKS / 2; pair++) {
         __m256i v[8];
 
@@ -290,9 +344,7 @@ INLINE void unpack_k(rows8 p, struct panel *out, int h, const bool has_high)
             __m256i low = low_bits(v[k]);
             __m256i top = high_bits(v[k]);
 
-            if (has_high) {
-                const __m256i bit = _mm256_set1_epi8(16);
-
+            if (type == WEIGHT_Q5_K) {
                 low = _mm256_or_si256(low, _mm256_and_si256(_mm256_slli_epi16(high[k], 4), bit));
                 top = _mm256_or_si256(top, _mm256_and_si256(_mm256_slli_epi16(high[k], 3), bit));
                 high[k] = _mm256_srli_epi16(high[k], 2);
@@ -306,26 +358,7 @@ INLINE void unpack_k(rows8 p, struct panel *out, int h, const bool has_high)
 INLINE void unpack_q6_k(rows8 p, struct panel *out, int h)
 {
     const __m256i bits = _mm256_set1_epi8(0x30);
-    uint8_t by_row[8][16];
-    uint8_t by_group[16][8];
-    uint8_t d[8][4];
-    __m256 scale;
-    __m256 unused;
 
-    for (int r = 0; r < 8; r++) {
-        memcpy(by_row[r], p[r] + CHUNK / 2 + CHUNK / 4, 16);
-        memcpy(d[r], p[r] + sizeof(struct block_q6_k) - 4, 4);
-    }
-    transpose_bytes((const uint8_t(*)[16])by_row, by_group);
-    {
-        rows8 at = {d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]};
-
-        halves(at, 0, &unused, &scale);
-    }
-    for (int g = 0; g < GROUPS; g++)
-        out->scale[g][h] = _mm256_mul_ps(
-            scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(
-                       _mm_loadl_epi64((const __m128i *)(const void *)by_group[g]))));
     for (int half = 0; half < 2; half++) {
         __m256i a[8];
         __m256i b[8];
@@ -350,16 +383,15 @@ INLINE void unpack_q6_k(rows8 p, struct panel *out, int h)
 
 INLINE void unpack(const int32_t type, rows8 p, int32_t n_blocks, struct panel *out, int h)
 {
+    scales_of(type, p, n_blocks, &out->scales[h]);
     if (type == WEIGHT_Q8_0)
         unpack_q8_0(p, n_blocks, out, h);
-    else if (type == WEIGHT_Q4_0)
-        unpack_q4(p, n_blocks, out, h, false);
-    else if (type == WEIGHT_Q4_1)
-        unpack_q4(p, n_blocks, out, h, true);
+    else if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1)
+        unpack_q4(type, p, n_blocks, out, h);
     else if (type == WEIGHT_Q6_K)
         unpack_q6_k(p, out, h);
     else
-        unpack_k(p, out, h, type == WEIGHT_Q5_K);
+        unpack_k(type, p, out, h);
 }
 
 /* ------------------------------------------------------------------ quantised products */
@@ -387,23 +419,19 @@ INLINE int fit(const int32_t type)
 INLINE void add_products(const __m256i w[8][2], const int8_t *const q[], const int k0,
                          const int n_k, const int n_fit, const int n, __m256i s[][2])
 {
-    UNROLL for (int from = k0; from < k0 + n_k; from += n_fit)
-    {
+    for (int from = k0; from < k0 + n_k; from += n_fit) {
         __m256i t[4][2];
 
-        UNROLL for (int k = from; k < from + n_fit; k++)
-        {
+        UNROLL for (int c = 0; c < n; c++) t[c][0] = t[c][1] = _mm256_setzero_si256();
+        for (int k = from; k < from + n_fit; k++) {
             UNROLL for (int c = 0; c < n; c++)
             {
                 __m256i x = four_of(q[c] + 4 * k);
 
                 UNROLL for (int h = 0; h < 2; h++)
-                {
-                    __m256i product = _mm256_maddubs_epi16(w[k][h], x);
-
-                    t[c][h] = k == from ? product : _mm256_add_epi16(t[c][h], product);
-                }
+                    t[c][h] = _mm256_add_epi16(t[c][h], _mm256_maddubs_epi16(w[k][h], x));
             }
+            KEEP_ROLLED;
         }
         UNROLL for (int c = 0; c < n; c++)
         {
@@ -466,15 +494,15 @@ INLINE void multiply_block(const int32_t type, const struct panel *p, int32_t b,
         UNROLL for (int c = 0; c < n; c++)
         {
             UNROLL for (int h = 0; h < 2; h++) y[c][h] = _mm256_fmadd_ps(
-                _mm256_mul_ps(_mm256_cvtepi32_ps(s[c][h]), p->scale[b * n_groups + g][h]),
+                _mm256_mul_ps(_mm256_cvtepi32_ps(s[c][h]), p->scales[h].scale[b * n_groups + g]),
                 _mm256_broadcast_ss(&x[c]->d[b]), y[c][h]);
         }
     }
     if (has_min(type)) {
         UNROLL for (int c = 0; c < n; c++)
         {
-            UNROLL for (int h = 0; h < 2; h++)
-                y[c][h] = _mm256_fmadd_ps(p->min[b][h], _mm256_broadcast_ss(&x[c]->s[b]), y[c][h]);
+            UNROLL for (int h = 0; h < 2; h++) y[c][h] = _mm256_fmadd_ps(
+                p->scales[h].min[b], _mm256_broadcast_ss(&x[c]->s[b]), y[c][h]);
         }
     }
 }
@@ -497,7 +525,7 @@ INLINE void multiply_n(const int32_t type, const struct panel *p, int32_t n_bloc
 }
 
 /* How many of `left` rows are computed together: at most four, and not three times four and one. */
-INLINE int32_t together(int32_t left)
+static int32_t together(int32_t left)
 {
     int32_t passes = (left + 3) / 4;
 
@@ -507,45 +535,63 @@ INLINE int32_t together(int32_t left)
 /* Rows of activations that pass over a panel before the next is unpacked. */
 enum { ROWS_AT_ONCE = 64 };
 
-INLINE const struct activations *activations_of(const struct matmul *m, int32_t row)
+typedef void unpack_rows(rows8 p, int32_t n_blocks, struct panel *out, int h);
+typedef void multiply_rows(const struct panel *p, int32_t n_blocks,
+                           const struct activations *const x[], __m256 (*sums)[2]);
+
+#define MULTIPLY(type, n)                                                                          \
+    INSTANCE void multiply_##type##_##n(const struct panel *p, int32_t n_blocks,                   \
+                                        const struct activations *const x[], __m256(*sums)[2])     \
+    {                                                                                              \
+        multiply_n(WEIGHT_##type, p, n_blocks, x, n, sums);                                        \
+    }
+#define PANELS(type)                                                                               \
+    INSTANCE void unpack_##type(rows8 p, int32_t n_blocks, struct panel *out, int h)               \
+    {                                                                                              \
+        unpack(WEIGHT_##type, p, n_blocks, out, h);                                                \
+    }                                                                                              \
+    MULTIPLY(type, 1) MULTIPLY(type, 2) MULTIPLY(type, 3) MULTIPLY(type, 4)
+FOR_QUANTISED(PANELS)
+
+#define UNPACK_OF(type) [WEIGHT_##type] = unpack_##type,
+#define MULTIPLY_OF(type)                                                                          \
+    [WEIGHT_##type] = {multiply_##type##_1, multiply_##type##_2, multiply_##type##_3,              \
+                       multiply_##type##_4},
+static unpack_rows *const unpack_of[WEIGHT_TYPES] = {FOR_QUANTISED(UNPACK_OF)};
+static multiply_rows *const multiply_of[WEIGHT_TYPES][4] = {FOR_QUANTISED(MULTIPLY_OF)};
+
+static const struct activations *activations_of(const struct matmul *m, int32_t row)
 {
     return (const struct activations *)(const void *)((const char *)m->x +
                                                       (size_t)row * m->x_stride);
 }
 
 /* Chunk i of the rows from `row` on. */
-INLINE void multiply(const int32_t type, const struct panel *p, const struct matmul *m, int32_t row,
-                     int32_t n_rows, int32_t i, __m256 (*sums)[2])
+AVX2 static void multiply(const struct panel *p, const struct matmul *m, int32_t row,
+                          int32_t n_rows, int32_t i, __m256 (*sums)[2])
 {
     int32_t n_blocks = blocks_in_chunk(m->n_in, i);
+    int32_t n = 0;
 
-    for (int32_t r = 0; r < n_rows;) {
-        int32_t n = together(n_rows - r);
+    for (int32_t r = 0; r < n_rows; r += n) {
         const struct activations *x[4];
 
+        n = together(n_rows - r);
         for (int32_t c = 0; c < n; c++)
             x[c] = activations_of(m, row + r + c) + i;
-        if (n == 4)
-            multiply_n(type, p, n_blocks, x, 4, sums + r);
-        else if (n == 3)
-            multiply_n(type, p, n_blocks, x, 3, sums + r);
-        else if (n == 2)
-            multiply_n(type, p, n_blocks, x, 2, sums + r);
-        else
-            multiply_n(type, p, n_blocks, x, 1, sums + r);
-        r += n;
+        multiply_of[m->type][n - 1](p, n_blocks, x, sums + r);
     }
 }
 
 /* The rows of weights of a panel; where they end the last one again. */
-INLINE void find_rows(const struct matmul *m, int32_t column, int32_t n, const uint8_t *p[16])
+AVX2 static void find_rows(const struct matmul *m, int32_t column, int32_t n, const uint8_t *p[16])
 {
     for (int32_t i = 0; i < 16; i++)
         p[i] = (const uint8_t *)m->w + (size_t)(column + (i < n ? i : n - 1)) * m->w_stride;
 }
 
-INLINE void store(const struct matmul *m, int32_t row, int32_t n_rows, int32_t column, int32_t n,
-                  __m256 (*sums)[2])
+AVX2 static void store(const struct matmul *m, int32_t row, int32_t n_rows, int32_t column,
+                       int32_t n, __m256 (*sums)[2])
 {
     for (int32_t r = 0; r < n_rows; r++) {
         float *y = m->y + (size_t)(row + r) * m->y_stride + column;
@@ -559,31 +605,68 @@ INLINE void store(const struct matmul *m, int32_t row, int32_t n_rows, int32_t c
     }
 }
 
-INLINE void quantised_panel(const int32_t type, const struct matmul *m, int32_t row, int32_t n_rows,
-                            int32_t column, int32_t n, struct panel *panel)
+AVX2 static void quantised_panel(const struct matmul *m, int32_t row, int32_t n_rows,
+                                 int32_t column, int32_t n, struct panel *panel)
 {
-    size_t chunk_bytes = (size_t)(CHUNK / weight_facts[type].block) *
-                         (size_t)weight_facts[type].bytes;
     const uint8_t *p[16];
     __m256 sums[ROWS_AT_ONCE][2];
+    size_t part = 16 * m->w_stride / (size_t)chunk_count(m->n_in);
 
     find_rows(m, column, n, p);
     for (int32_t r = 0; r < n_rows; r++)
         sums[r][0] = sums[r][1] = _mm256_setzero_ps();
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
+        ask_for((const char *)m->w + (size_t)(column + 16) * m->w_stride + (size_t)i * part, part);
         for (int h = 0; h < 2; h++)
-            unpack(type, p + 8 * h, blocks_in_chunk(m->n_in, i), panel, h);
+            unpack_of[m->type](p + 8 * h, blocks_in_chunk(m->n_in, i), panel, h);
         for (int k = 0; k < 16; k++)
-            p[k] += chunk_bytes;
-        multiply(type, panel, m, row, n_rows, i, sums);
+            p[k] += chunk_bytes(m->type);
+        multiply(panel, m, row, n_rows, i, sums);
     }
     store(m, row, n_rows, column, n, sums);
 }
 
-/* ------------------------------------------------------------------ Q8_0, few rows */
+/* ------------------------------------------------------------------ few rows of activations */
 
-/* The sums of the lanes of each of eight vectors. */
-INLINE __m256i sum_lanes(const __m256i v[8])
+INLINE __m256i load32(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+/* Block b of a row of weights, its numbers as bytes, without their offset. */
+INLINE __m256i block_of(const int32_t type, const uint8_t *p, int32_t b)
+{
+    if (type == WEIGHT_Q8_0)
+        return load32(p + b * weight_bytes(type) + 2);
+    if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1) {
+        __m128i q = _mm_loadu_si128(
+            (const __m128i *)(const void *)(p + (b + 1) * weight_bytes(type) - BLOCK / 2));
+
+        return low_bits(
+            _mm256_inserti128_si256(_mm256_castsi128_si256(q), _mm_srli_epi16(q, 4), 1));
+    }
+    if (type == WEIGHT_Q6_K) {
+        __m256i low = load32(p + b / 4 * 64 + b % 2 * 32);
+        __m256i high = load32(p + CHUNK / 2 + b / 4 * 32);
+
+        high = _mm256_srl_epi16(high, _mm_cvtsi32_si128(b % 4 * 2));
+        low = _mm256_srl_epi16(low, _mm_cvtsi32_si128(b % 4 / 2 * 4));
+        return _mm256_or_si256(low_bits(low), _mm256_slli_epi16(and_bytes(high, 3), 4));
+    }
+    {
+        __m256i q = load32(p + weight_bytes(type) - CHUNK / 2 + b / 2 * BLOCK);
+        __m256i high = load32(p + 16);
+
+        q = low_bits(_mm256_srl_epi16(q, _mm_cvtsi32_si128(b % 2 * 4)));
+        if (type == WEIGHT_Q4_K)
+            return q;
+        high = _mm256_srl_epi16(high, _mm_cvtsi32_si128(b));
+        return _mm256_or_si256(q, _mm256_slli_epi16(and_bytes(high, 1), 4));
+    }
+}
+
+/* The sums of the low and of the high lanes of each of eight vectors. */
+INLINE void sum_lanes(const __m256i v[8], __m256i *low, __m256i *high)
 {
     __m256i pairs[4];
     __m256i fours[2];
@@ -594,47 +677,69 @@ INLINE __m256i sum_lanes(const __m256i v[8])
     UNROLL for (int i = 0; i < 2; i++)
         fours[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(pairs[2 * i], pairs[2 * i + 1]),
                                     _mm256_unpackhi_epi64(pairs[2 * i], pairs[2 * i + 1]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(fours[0], fours[1], 0x20),
-                            _mm256_permute2x128_si256(fours[0], fours[1], 0x31));
+    *low = _mm256_permute2x128_si256(fours[0], fours[1], 0x20);
+    *high = _mm256_permute2x128_si256(fours[0], fours[1], 0x31);
 }
 
-INLINE __m256i load32(const void *p)
+/* y + scale d (sum - offset's). */
+INLINE __m256 add_scaled(const int32_t type, __m256i sum, __m256 scale, const int32_t *offset,
+                         const float *d, __m256 y)
 {
-    return _mm256_loadu_si256((const __m256i *)p);
+    if (has_offset(type))
+        sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(*offset));
+    return _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale), _mm256_broadcast_ss(d),
+                           y);
 }
 
-/* A chunk of eight rows of weights as they lie: unpacking them costs more than it saves. The sums of
- * blocks are whole numbers, the same ones. */
-INLINE void multiply_lying(rows8 p, int32_t n_blocks, const struct activations *const x[],
-                           const int n, __m256 y[])
+/* A block of eight rows as they lie: for few rows of activations unpacking costs more than it saves. The
+ * sums of blocks are whole numbers, the same ones. */
+INLINE void multiply_lying(const int32_t type, rows8 p, int32_t b, const struct scales *scales,
+                           const struct activations *const x[], const int n, __m256 y[])
 {
-    for (int32_t b = 0; b < n_blocks; b++) {
-        size_t at = (size_t)b * sizeof(struct block_q8_0);
-        __m256i s[4][8];
-        __m256 scale;
-        __m256 unused;
+    __m256i s[4][8];
 
-        halves(p, at, &scale, &unused);
-        UNROLL for (int r = 0; r < 8; r++)
-        {
-            __m256i w = load32(p[r] + at + 2);
-            __m256i magnitude = _mm256_abs_epi8(w);
+    UNROLL for (int r = 0; r < 8; r++)
+    {
+        __m256i w = block_of(type, p[r], b);
+        __m256i magnitude = _mm256_abs_epi8(w);
 
-            UNROLL for (int c = 0; c < n; c++) s[c][r] = sum_pairs(
-                _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(load32(x[c]->q + b * BLOCK), w)));
-        }
         UNROLL for (int c = 0; c < n; c++)
-            y[c] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum_lanes(s[c])), scale),
-                                   _mm256_broadcast_ss(&x[c]->d[b]), y[c]);
+        {
+            __m256i q = load32(x[c]->q + b * BLOCK);
+
+            s[c][r] = sum_pairs(type == WEIGHT_Q8_0
+                                    ? _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(q, w))
+                                    : _mm256_maddubs_epi16(w, q));
+        }
+    }
+    UNROLL for (int c = 0; c < n; c++)
+    {
+        __m256i low;
+        __m256i high;
+
+        sum_lanes(s[c], &low, &high);
+        if (type == WEIGHT_Q6_K) {
+            y[c] = add_scaled(type, low, scales->scale[2 * b], &x[c]->sum[2 * b], &x[c]->d[b],
+                              y[c]);
+            y[c] = add_scaled(type, high, scales->scale[2 * b + 1], &x[c]->sum[2 * b + 1],
+                              &x[c]->d[b], y[c]);
+        } else {
+            y[c] = add_scaled(type, _mm256_add_epi32(low, high), scales->scale[b], &x[c]->sum[b],
+                              &x[c]->d[b], y[c]);
+        }
+        if (has_min(type))
+            y[c] = _mm256_fmadd_ps(scales->min[b], _mm256_broadcast_ss(&x[c]->s[b]), y[c]);
     }
 }
 
-INLINE void lying_n(const struct matmul *m, int32_t row, int32_t column, int32_t n_columns,
-                    const int n)
+INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t row, int32_t column,
+                    int32_t n_columns, const int n)
 {
     const struct activations *x[4];
     const uint8_t *p[16];
+    struct scales scales;
     __m256 y[4];
+    size_t part = 8 * m->w_stride / (size_t)chunk_count(m->n_in);
 
     find_rows(m, column, n_columns, p);
     UNROLL for (int c = 0; c < n; c++)
@@ -643,44 +748,59 @@ INLINE void lying_n(const struct matmul *m, int32_t row, int32_t column, int32_t
         y[c] = _mm256_setzero_ps();
     }
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
-        multiply_lying(p, blocks_in_chunk(m->n_in, i), x, n, y);
+        int32_t n_blocks = blocks_in_chunk(m->n_in, i);
+
+        ask_for((const char *)m->w + (size_t)(column + 8) * m->w_stride + (size_t)i * part, part);
+        scales_of(type, p, n_blocks, &scales);
+        for (int32_t b = 0; b < n_blocks; b++)
+            multiply_lying(type, p, b, &scales, x, n, y);
         for (int r = 0; r < 8; r++)
-            p[r] += CHUNK_BLOCKS * sizeof(struct block_q8_0);
+            p[r] += chunk_bytes(type);
         UNROLL for (int c = 0; c < n; c++) x[c]++;
     }
     UNROLL for (int c = 0; c < n; c++) memcpy(m->y + (size_t)(row + c) * m->y_stride + column,
                                               &y[c], (size_t)n_columns * sizeof(float));
 }
 
-enum { FEW_ROWS = 8 };
+typedef void lying_rows(const struct matmul *m, int32_t row, int32_t column, int32_t n_columns);
 
-INLINE void lying(const struct matmul *m, int32_t first, int32_t n)
+#define LYING_N(type, n)                                                                           \
+    INSTANCE void lying_##type##_##n(const struct matmul *m, int32_t row, int32_t column,          \
+                                     int32_t n_columns)                                            \
+    {                                                                                              \
+        lying_n(WEIGHT_##type, m, row, column, n_columns, n);                                      \
+    }
+#define LYING(type) LYING_N(type, 1) LYING_N(type, 2) LYING_N(type, 3) LYING_N(type, 4)
+FOR_QUANTISED(LYING)
+
+#define LYING_OF(type)                                                                             \
+    [WEIGHT_##type] = {lying_##type##_1, lying_##type##_2, lying_##type##_3, lying_##type##_4},
+static lying_rows *const lying_of[WEIGHT_TYPES][4] = {FOR_QUANTISED(LYING_OF)};
+
+static void lying(const struct matmul *m, int32_t first, int32_t n)
 {
     for (int32_t c = first; c < first + n; c += 8) {
         int32_t columns = first + n - c < 8 ? first + n - c : 8;
+        int32_t rows = 0;
 
-        for (int32_t r = 0; r < m->n_rows;) {
-            int32_t rows = together(m->n_rows - r);
-
-            if (rows == 4)
-                lying_n(m, r, c, columns, 4);
-            else if (rows == 3)
-                lying_n(m, r, c, columns, 3);
-            else if (rows == 2)
-                lying_n(m, r, c, columns, 2);
-            else
-                lying_n(m, r, c, columns, 1);
-            r += rows;
+        for (int32_t r = 0; r < m->n_rows; r += rows) {
+            rows = together(m->n_rows - r);
+            lying_of[m->type][rows - 1](m, r, c, columns);
         }
     }
 }
 
-/* A copy for each type, in which it is a constant. */
-INLINE void quantised(const int32_t type, const struct matmul *m, int32_t first, int32_t n)
+/* Up to so many rows of activations weights are multiplied as they lie. */
+static int32_t few_rows(int32_t type)
+{
+    return type == WEIGHT_Q8_0 ? 4 : 1;
+}
+
+static void quantised(const struct matmul *m, int32_t first, int32_t n)
 {
     struct panel panel;
 
-    if (type == WEIGHT_Q8_0 && m->n_rows <= FEW_ROWS) {
+    if (m->n_rows <= few_rows(m->type)) {
         lying(m, first, n);
         return;
     }
@@ -688,7 +808,7 @@ INLINE void quantised(const int32_t type, const struct matmul *m, int32_t first,
         int32_t n_rows = m->n_rows - row < ROWS_AT_ONCE ? m->n_rows - row : ROWS_AT_ONCE;
 
         for (int32_t c = 0; c < n; c += 16)
-            quantised_panel(type, m, row, n_rows, first + c, n - c < 16 ? n - c : 16, &panel);
+            quantised_panel(m, row, n_rows, first + c, n - c < 16 ? n - c : 16, &panel);
     }
 }
 
@@ -707,24 +827,18 @@ INLINE __m256 load8(const int32_t type, const void *w, size_t i)
                           16));
 }
 
+INLINE size_t number_bytes(const int32_t type)
+{
+    return type == WEIGHT_F32 ? 4 : 2;
+}
+
 /* n < 8 numbers, then zeros. */
 INLINE __m256 load_rest(const int32_t type, const void *w, size_t i, size_t n)
 {
     uint8_t rest[32] = {0};
-    size_t size = type == WEIGHT_F32 ? 4 : 2;
 
-    memcpy(rest, (const char *)w + i * size, n * size);
+    memcpy(rest, (const char *)w + i * number_bytes(type), n * number_bytes(type));
     return load8(type, rest, 0);
-}
-
-INLINE const float *row_of(const struct matmul *m, int32_t row)
-{
-    return (const float *)(const void *)((const char *)m->x + (size_t)row * m->x_stride);
-}
-
-INLINE const void *weights_of(const struct matmul *m, int32_t column)
-{
-    return (const char *)m->w + (size_t)column * m->w_stride;
 }
 
 /* n_w rows of weights times n rows of activations. */
@@ -732,31 +846,39 @@ INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_
                  const int n, const int n_w)
 {
     size_t n8 = (size_t)m->n_in & ~(size_t)7;
+    size_t rest = (size_t)m->n_in - n8;
+    const float *x[4];
+    const char *w[8];
     __m256 y[12];
-    __m256 w[8];
+    __m256 v[8];
 
+    UNROLL for (int c = 0; c < n; c++)
+        x[c] = (const float *)(const void *)((const char *)m->x + (size_t)(row + c) * m->x_stride);
+    UNROLL for (int k = 0; k < n_w; k++)
+        w[k] = (const char *)m->w + (size_t)(column + k) * m->w_stride;
     UNROLL for (int i = 0; i < n * n_w; i++) y[i] = _mm256_setzero_ps();
     for (size_t i = 0; i < n8; i += 8) {
-        UNROLL for (int k = 0; k < n_w; k++) w[k] = load8(type, weights_of(m, column + k), i);
+        if (i % 32 == 0) {
+            UNROLL for (int k = 0; k < n_w; k++) ask_for(
+                w[k] + (size_t)n_w * m->w_stride + i * number_bytes(type), 32 * number_bytes(type));
+        }
+        UNROLL for (int k = 0; k < n_w; k++) v[k] = load8(type, w[k], i);
         UNROLL for (int c = 0; c < n; c++)
         {
-            __m256 x = _mm256_loadu_ps(row_of(m, row + c) + i);
+            __m256 numbers = _mm256_loadu_ps(x[c] + i);
 
             UNROLL for (int k = 0; k < n_w; k++)
-                y[c * n_w + k] = _mm256_fmadd_ps(w[k], x, y[c * n_w + k]);
+                y[c * n_w + k] = _mm256_fmadd_ps(v[k], numbers, y[c * n_w + k]);
         }
     }
-    if (n8 < (size_t)m->n_in) {
-        size_t rest = (size_t)m->n_in - n8;
-
-        UNROLL for (int k = 0; k < n_w; k++)
-            w[k] = load_rest(type, weights_of(m, column + k), n8, rest);
+    if (rest > 0) {
+        UNROLL for (int k = 0; k < n_w; k++) v[k] = load_rest(type, w[k], n8, rest);
         UNROLL for (int c = 0; c < n; c++)
         {
-            __m256 x = load_rest(WEIGHT_F32, row_of(m, row + c), n8, rest);
+            __m256 numbers = load_rest(WEIGHT_F32, x[c], n8, rest);
 
             UNROLL for (int k = 0; k < n_w; k++)
-                y[c * n_w + k] = _mm256_fmadd_ps(w[k], x, y[c * n_w + k]);
+                y[c * n_w + k] = _mm256_fmadd_ps(v[k], numbers, y[c * n_w + k]);
         }
     }
     UNROLL for (int c = 0; c < n; c++)
@@ -775,63 +897,47 @@ INLINE void strip(const int32_t type, const struct matmul *m, int32_t row, int32
         tile(type, m, row, column, n, 1);
 }
 
-/* Rows of weights that all rows of activations pass over while they are in a near cache. */
-enum { WEIGHTS_AT_ONCE = 24 };
+typedef void strip_rows(const struct matmul *m, int32_t row, int32_t column, int32_t end);
 
-INLINE void numbers(const int32_t type, const struct matmul *m, int32_t first, int32_t n)
+#define FOR_NUMBERS(x) x(F32) x(F16) x(BF16)
+#define STRIP_N(type, n, n_w)                                                                      \
+    INSTANCE void strip_##type##_##n(const struct matmul *m, int32_t row, int32_t column,          \
+                                     int32_t end)                                                  \
+    {                                                                                              \
+        strip(WEIGHT_##type, m, row, column, end, n, n_w);                                         \
+    }
+#define STRIP(type) STRIP_N(type, 1, 8) STRIP_N(type, 2, 4) STRIP_N(type, 3, 3) STRIP_N(type, 4, 3)
+FOR_NUMBERS(STRIP)
+
+#define STRIP_OF(type)                                                                             \
+    [WEIGHT_##type] = {strip_##type##_1, strip_##type##_2, strip_##type##_3, strip_##type##_4},
+static strip_rows *const strip_of[WEIGHT_TYPES][4] = {FOR_NUMBERS(STRIP_OF)};
+
+/* Rows of weights that all rows of activations pass over while they are in a near cache. */
+enum { WEIGHTS_AT_ONCE = 24, NUMBERS_AT_ONCE = 32 };
+
+static void numbers(const struct matmul *m, int32_t from, int32_t n_rows, int32_t first, int32_t n)
 {
     for (int32_t c = first; c < first + n; c += WEIGHTS_AT_ONCE) {
         int32_t end = c + WEIGHTS_AT_ONCE < first + n ? c + WEIGHTS_AT_ONCE : first + n;
+        int32_t rows = 0;
 
-        for (int32_t r = 0; r < m->n_rows;) {
-            int32_t n_rows = together(m->n_rows - r);
-
-            if (n_rows == 4)
-                strip(type, m, r, c, end, 4, 3);
-            else if (n_rows == 3)
-                strip(type, m, r, c, end, 3, 3);
-            else if (n_rows == 2)
-                strip(type, m, r, c, end, 2, 4);
-            else
-                strip(type, m, r, c, end, 1, 8);
-            r += n_rows;
+        for (int32_t r = 0; r < n_rows; r += rows) {
+            rows = together(n_rows - r);
+            strip_of[m->type][rows - 1](m, from + r, c, end);
         }
     }
 }
 
-AVX2 void matmul_columns_avx2(const struct matmul *m, int32_t first, int32_t n)
+void matmul_columns_avx2(const struct matmul *m, int32_t first, int32_t n)
 {
-    switch (m->type) {
-    case WEIGHT_F32:
-        numbers(WEIGHT_F32, m, first, n);
-        break;
-    case WEIGHT_F16:
-        numbers(WEIGHT_F16, m, first, n);
-        break;
-    case WEIGHT_BF16:
-        numbers(WEIGHT_BF16, m, first, n);
-        break;
-    case WEIGHT_Q8_0:
-        quantised(WEIGHT_Q8_0, m, first, n);
-        break;
-    case WEIGHT_Q4_0:
-        quantised(WEIGHT_Q4_0, m, first, n);
-        break;
-    case WEIGHT_Q4_1:
-        quantised(WEIGHT_Q4_1, m, first, n);
-        break;
-    case WEIGHT_Q4_K:
-        quantised(WEIGHT_Q4_K, m, first, n);
-        break;
-    case WEIGHT_Q5_K:
-        quantised(WEIGHT_Q5_K, m, first, n);
-        break;
-    case WEIGHT_Q6_K:
-        quantised(WEIGHT_Q6_K, m, first, n);
-        break;
-    default:
-        break;
+    if (weight_is_quantised(m->type)) {
+        quantised(m, first, n);
+        return;
     }
+    for (int32_t row = 0; row < m->n_rows; row += NUMBERS_AT_ONCE)
+        numbers(m, row, m->n_rows - row < NUMBERS_AT_ONCE ? m->n_rows - row : NUMBERS_AT_ONCE,
+                first, n);
 }
 
 #endif
