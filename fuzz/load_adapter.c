@@ -35,16 +35,51 @@ static void check_matrix(const void *data, int32_t type, int32_t rows, int32_t c
     }
 }
 
+static void check_vector(const float *v, int32_t n)
+{
+    for (int32_t i = 0; v && i < n; i++)
+        demand(isfinite(v[i]));
+}
+
+static void check_whole(const struct lora_module *m)
+{
+    size_t width = (size_t)(lora_use_of(m->kind) == LORA_LOOKED_UP ? m->n_out : m->n_in);
+    size_t rows = m->rows                  ? (size_t)m->n_rows
+                  : m->kind == LORA_WHOLE  ? (size_t)m->n_out
+                  : m->kind == LORA_VECTOR ? (size_t)m->n_out
+                                           : (size_t)m->n_in;
+
+    for (size_t i = 0; i < rows * (m->kind == LORA_VECTOR ? 1 : width); i++)
+        demand(isfinite(number_at(m->whole, m->whole_type, i)));
+    for (int32_t i = 1; i < m->n_rows; i++)
+        demand(m->rows[i - 1] >= 0 && m->rows[i - 1] < m->rows[i]);
+}
+
+static void check_module(const struct lora_weights *w, const struct lora_module *m)
+{
+    int32_t rows = (int32_t)lora_module_width(m);
+
+    demand(m->kind >= LORA_DELTA && m->kind <= LORA_VECTOR);
+    if (lora_replaces(m->kind)) {
+        check_whole(m);
+        return;
+    }
+    demand(m->rank >= 1 && m->rank <= w->max_rank && (size_t)rows <= w->max_width);
+    demand(isfinite(m->gain) && isfinite(m->scale));
+    check_matrix(m->a, m->type, rows, m->n_in, m->padded_in);
+    check_matrix(m->bt, m->type, rows, m->n_out, m->padded_out);
+    check_vector(m->bias, m->n_out);
+    check_vector(m->magnitude, m->n_out);
+}
+
 static void check_modules(const struct lora_weights *w)
 {
     demand(w->n_modules > 0);
     for (size_t i = 0; i < w->n_modules; i++) {
-        const struct lora_module *m = &w->modules[i];
+        const struct lora_module *found = lora_weights_find(w, w->modules[i].tensor);
 
-        demand(m->rank >= 1 && m->rank <= w->max_rank && isfinite(m->gain) && isfinite(m->scale));
-        demand(lora_weights_find(w, m->tensor) == m);
-        check_matrix(m->a, m->type, m->rank, m->n_in, m->padded_in);
-        check_matrix(m->bt, m->type, m->rank, m->n_out, m->padded_out);
+        demand(found && strcmp(found->tensor, w->modules[i].tensor) == 0);
+        check_module(w, &w->modules[i]);
     }
 }
 

@@ -4,21 +4,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TYPE_F32 = 0, TYPE_F16 = 1, WIDTH = 8, HEADS = 2, HEAD_DIM = 4, FF = 12, VOCAB = 5 };
-enum { ALIGNMENT = 32, CAPACITY = 8192 };
+enum {
+    TYPE_F32 = 0,
+    TYPE_F16 = 1,
+    WIDTH = 8,
+    HEADS = 2,
+    HEAD_DIM = 4,
+    FF = 12,
+    VOCAB = 5,
+    EXPERTS = 3
+};
+enum { ALIGNMENT = 32, CAPACITY = 16384 };
 
 static const struct {
     const char *name;
     uint64_t n_in, n_out;
     uint32_t type;
+    uint64_t stack; /* of so many */
 } weights[] = {
-    {"token_embd.weight", WIDTH, VOCAB, TYPE_F32},
-    {"blk.0.attn_q.weight", WIDTH, HEADS *HEAD_DIM, TYPE_F16},
-    {"blk.0.attn_k.weight", WIDTH, HEAD_DIM, TYPE_F32},
-    {"blk.0.attn_v.weight", WIDTH, HEAD_DIM, TYPE_F16},
-    {"blk.0.attn_output.weight", HEADS *HEAD_DIM, WIDTH, TYPE_F32},
-    {"blk.0.ffn_gate.weight", WIDTH, FF, TYPE_F32},
-    {"blk.0.ffn_down.weight", FF, WIDTH, TYPE_F16},
+    {"token_embd.weight", WIDTH, VOCAB, TYPE_F32, 1},
+    {"blk.0.attn_q.weight", WIDTH, HEADS *HEAD_DIM, TYPE_F16, 1},
+    {"blk.0.attn_k.weight", WIDTH, HEAD_DIM, TYPE_F32, 1},
+    {"blk.0.attn_v.weight", WIDTH, HEAD_DIM, TYPE_F16, 1},
+    {"blk.0.attn_output.weight", HEADS *HEAD_DIM, WIDTH, TYPE_F32, 1},
+    {"blk.0.ffn_gate.weight", WIDTH, FF, TYPE_F32, 1},
+    {"blk.0.ffn_down.weight", FF, WIDTH, TYPE_F16, 1},
+    {"output_norm.weight", WIDTH, 1, TYPE_F32, 1},
+    {"blk.0.attn_norm.weight", WIDTH, 1, TYPE_F32, 1},
+    {"blk.0.ffn_gate_exps.weight", WIDTH, FF, TYPE_F16, EXPERTS},
+    {"blk.0.ffn_up_exps.weight", WIDTH, FF, TYPE_F16, EXPERTS},
+    {"blk.0.ffn_down_exps.weight", FF, WIDTH, TYPE_F32, EXPERTS},
 };
 
 static uint8_t bytes[CAPACITY];
@@ -60,12 +75,13 @@ static void write_file(void)
     for (size_t i = 0; i < n; i++) {
         put_u64(strlen(weights[i].name));
         put(weights[i].name, strlen(weights[i].name));
-        put_u32(2);
+        put_u32(3);
         put_u64(weights[i].n_in);
         put_u64(weights[i].n_out);
+        put_u64(weights[i].stack);
         put_u32(weights[i].type);
         put_u64(offset);
-        offset += padded(weights[i].n_in * weights[i].n_out *
+        offset += padded(weights[i].n_in * weights[i].n_out * weights[i].stack *
                          (weights[i].type == TYPE_F32 ? 4 : 2));
     }
     len = padded(len) + offset;

@@ -332,40 +332,12 @@ static int32_t add_all(struct blueprint *b, inf_error *err)
 
 /* ------------------------------------------------------------------ what is left over */
 
-/* '*' stands for anything. */
-static bool matches(const char *pattern, const char *name)
-{
-    const char *star = NULL;
-    const char *from = name;
-
-    while (*name) {
-        if (*pattern == '*') {
-            star = pattern++;
-            from = name;
-        } else if (*pattern == *name) {
-            pattern++;
-            name++;
-        } else if (star) {
-            pattern = star + 1;
-            name = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
 static int32_t check_leftover(const struct blueprint *b, inf_error *err)
 {
     for (size_t i = 0; i < weight_files_count(b->files); i++) {
         const char *name = weight_files_at(b->files, i)->tensor->name;
-        bool known = b->asked[i];
 
-        for (const char *const *p = b->family->checkpoint->ignored; *p && !known; p++)
-            known = matches(*p, name);
-        if (!known)
+        if (!b->asked[i] && !family_ignores(b->family, name))
             return error_set(err, INF_ERROR_UNSUPPORTED,
                              "the checkpoint has a tensor \"%.160s\", which a %s model of this "
                              "config has no use for",

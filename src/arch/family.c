@@ -55,3 +55,36 @@ bool family_has_tensor(const struct family *f, const char *tensor)
     }
     return strcmp(tensor, "output.weight") == 0;
 }
+
+/* '*' stands for anything. */
+static bool matches(const char *pattern, const char *name)
+{
+    const char *star = NULL;
+    const char *from = name;
+
+    while (*name) {
+        if (*pattern == '*') {
+            star = pattern++;
+            from = name;
+        } else if (*pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star) {
+            pattern = star + 1;
+            name = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+bool family_ignores(const struct family *f, const char *tensor)
+{
+    for (const char *const *p = f->checkpoint ? f->checkpoint->ignored : NULL; p && *p; p++)
+        if (matches(*p, tensor))
+            return true;
+    return false;
+}

@@ -149,6 +149,8 @@ extern const struct family_layer split_layers[];
 /* The layer that "<number>.<module>" is, and in which block; NULL: none. */
 const struct family_layer *family_find_module(const struct family *f, const char *name,
                                               int32_t *block);
+/* Whether a tensor of a checkpoint is of no use here: a tower for images, say. */
+bool family_ignores(const struct family *f, const char *tensor);
 /* Behind "<number>." of a name, NULL where it is none. */
 const char *family_in_block(const char *name, int32_t *block);
 /* True for the GGUF name of a linear layer that adapters may change. */

@@ -44,6 +44,7 @@ struct place {
     bool is_embedding;
     const struct family_weight *vector, *bias; /* of a norm, or NULL */
     int32_t block;
+    int32_t expert; /* base is a stack, of which it is this one; -1: none */
 };
 
 /* Beside a family's layers, where the model has them. */
@@ -116,8 +117,30 @@ static const struct family_layer *find_router(const char *module)
     return NULL;
 }
 
+/* "mlp.experts.<number>.gate_proj": how transformers 4 has experts, each a module of its own. */
+static void find_expert(struct place *out, const struct gguf_model *model, const char *module)
+{
+    static const char *const lists[] = {"mlp.experts.", "block_sparse_moe.experts."};
+    static const char *const stacks[][2] = {
+        {"gate_proj", "ffn_gate_exps"}, {"up_proj", "ffn_up_exps"}, {"down_proj", "ffn_down_exps"},
+        {"w1", "ffn_gate_exps"},        {"w3", "ffn_up_exps"},      {"w2", "ffn_down_exps"},
+    };
+    const char *name = NULL;
+    int32_t expert = 0;
+
+    for (size_t i = 0; i < 2 && !name; i++)
+        if (strncmp(module, lists[i], strlen(lists[i])) == 0)
+            name = family_in_block(module + strlen(lists[i]), &expert);
+    for (size_t i = 0; name && i < sizeof stacks / sizeof stacks[0]; i++)
+        if (strcmp(name, stacks[i][0]) == 0)
+            out->base = find_tensor(model, out->block, stacks[i][1], ".weight");
+    if (out->base)
+        out->expert = expert;
+}
+
 /* What "<number>.<module>" is; the block alone where it may be experts. */
-static void find_in_block(struct place *out, const struct family *family, const char *name)
+static void find_in_block(struct place *out, const struct family *family,
+                          const struct gguf_model *model, const char *name)
 {
     const char *module = family_in_block(name, &out->block);
 
@@ -126,6 +149,8 @@ static void find_in_block(struct place *out, const struct family *family, const 
         out->layer = find_router(module);
     if (module && !out->layer && family->checkpoint)
         find_norm(out, family->checkpoint->blocks, module);
+    if (module && !out->layer && !out->vector)
+        find_expert(out, model, module);
 }
 
 /* What a name without its prefix is; false: nothing. */
@@ -141,7 +166,7 @@ static bool find_by_name(struct place *out, const struct family *family,
         out->base = gguf_file_find(model->file, "token_embd.weight");
         out->is_embedding = true;
     } else if (strncmp(name, family->blocks, blocks) == 0 && name[blocks] == '.') {
-        find_in_block(out, family, name + blocks + 1);
+        find_in_block(out, family, model, name + blocks + 1);
     } else if (family->checkpoint) {
         find_norm(out, family->checkpoint->globals, name);
     }
@@ -155,7 +180,7 @@ static void find_place(struct place *out, const struct family *family,
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         size_t n = strlen(prefixes[i]);
 
-        *out = (struct place){.prefix = i, .block = -1};
+        *out = (struct place){.prefix = i, .block = -1, .expert = -1};
         if (strncmp(module, prefixes[i], n) == 0 && find_by_name(out, family, model, module + n))
             break;
     }
@@ -296,6 +321,64 @@ static struct lora_plan_module *next_module(const struct planning *p)
 
 /* ---------------------------------------------------------------- each kind */
 
+/* The module of the plan that a stack's experts go to. */
+static struct lora_plan_module *stack_of(const struct planning *p, const struct gguf_tensor *base,
+                                         const struct peft_module *m, inf_error *why)
+{
+    struct lora_plan_module *out = NULL;
+    size_t n = (size_t)base->ne[2];
+
+    for (size_t i = 0; i < p->plan->n; i++)
+        if (p->plan->modules[i].experts_a && p->plan->modules[i].base.name == base->name)
+            return &p->plan->modules[i];
+    if (base->ne[3] != 1 || base->ne[2] > 4096 || base->ne[0] > INT32_MAX / 2 ||
+        base->ne[1] > INT32_MAX / 2) {
+        has_no_place(p, m->a->name, why);
+        return NULL;
+    }
+    out = next_module(p);
+    *out = (struct lora_plan_module){.base = base_of(p->model, base),
+                                     .kind = LORA_EXPERTS,
+                                     .a = matrix_of(m->a),
+                                     .experts_a = mem_calloc(n, sizeof *out->experts_a),
+                                     .experts_b = mem_calloc(n, sizeof *out->experts_b),
+                                     .n_experts = (int32_t)n,
+                                     .rank = m->rank,
+                                     .scale = m->scale};
+    p->plan->n++;
+    if (out->experts_a && out->experts_b)
+        return out;
+    error_no_memory(why);
+    return NULL;
+}
+
+static bool plan_expert(const struct planning *p, const struct peft_module *m,
+                        const struct place *place, inf_error *why)
+{
+    const struct gguf_tensor *base = place->base;
+    struct lora_plan_module *out = NULL;
+
+    if (place->expert >= base->ne[2] || m->bias || m->magnitude || m->base)
+        return has_no_place(p, (m->base ? m->base : m->a)->name, why);
+    if (!check_shape(m->a, m->rank, base->ne[0], base, why) ||
+        !check_shape(m->b, base->ne[1], m->rank, base, why))
+        return false;
+    out = stack_of(p, base, m, why);
+    if (!out)
+        return false;
+    if (m->rank != out->rank || m->scale != out->scale) {
+        error_set(
+            why, INF_ERROR_UNSUPPORTED,
+            "adapter tensor \"%.160s\" has another rank or scale than other experts of its block, "
+            "as peft does not load",
+            m->a->name);
+        return false;
+    }
+    out->experts_a[place->expert] = matrix_of(m->a);
+    out->experts_b[place->expert] = matrix_of(m->b);
+    return true;
+}
+
 static bool plan_linear(const struct planning *p, const struct peft_module *m,
                         const struct place *place, inf_error *why)
 {
@@ -303,6 +386,8 @@ static bool plan_linear(const struct planning *p, const struct peft_module *m,
     struct lora_plan_module *out = next_module(p);
     int32_t head_dim = 0;
 
+    if (place->expert >= 0)
+        return plan_expert(p, m, place, why);
     if (!base || !is_matrix(base) || place->vector || place->is_embedding)
         return has_no_place(p, m->a->name, why);
     if (!check_shape(m->a, m->rank, base->ne[0], base, why) ||
@@ -322,6 +407,22 @@ static bool plan_linear(const struct planning *p, const struct peft_module *m,
     return own_order(out, p->family, place, p->model, why);
 }
 
+/* Whether the head has something of that kind in the file. */
+static bool has_head(const struct peft_adapter *a, int32_t kind)
+{
+    static const char head[] = "lm_head";
+    size_t n = sizeof head - 1;
+
+    for (size_t i = 0; i < a->n_modules; i++) {
+        size_t len = strlen(a->modules[i].name);
+
+        if (a->modules[i].kind == kind && len >= n &&
+            strcmp(a->modules[i].name + len - n, head) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool plan_lookup(const struct planning *p, const struct peft_module *m,
                         const struct place *place, inf_error *why)
 {
@@ -330,11 +431,12 @@ static bool plan_lookup(const struct planning *p, const struct peft_module *m,
 
     if (!base || !place->is_embedding)
         return has_no_place(p, m->a->name, why);
-    if (peft_config_ties(p->adapter->config) && p->model->tied) {
+    if (peft_config_ties(p->adapter->config) && p->model->tied &&
+        !has_head(p->adapter, PEFT_LINEAR)) {
         error_set(
-            why, INF_ERROR_UNSUPPORTED,
+            why, INF_ERROR_MISMATCH,
             "adapter tensor \"%.160s\" is LoRA on embeddings that \"ensure_weight_tying\" keeps "
-            "tied to the head, which is not supported",
+            "tied to the head, but there is none for lm_head beside it",
             m->a->name);
         return false;
     }
@@ -389,8 +491,9 @@ static bool plan_experts(const struct planning *p, const struct peft_module *m,
                                                  ".weight");
     const char *end = strstr(m->name, ".mlp.experts");
 
-    if (place->block < 0 || !end || strcmp(end, ".mlp.experts") != 0 || !gate || !up || !down)
-        return has_no_place(p, m->a->name, why);
+    if (place->block < 0 || !end || strcmp(end, ".mlp.experts") != 0 || !gate || !up || !down ||
+        m->base)
+        return has_no_place(p, (m->base ? m->base : m->a)->name, why);
     if (strcmp(m->parameter, "down_proj") == 0)
         return plan_stack(p, m, down, 0, down->ne[1], why);
     return plan_stack(p, m, gate, 0, gate->ne[1] + up->ne[1], why) &&
@@ -487,22 +590,6 @@ static bool plan_rows(const struct planning *p, const struct peft_module *m,
     return copy_ids(out, m, base, why);
 }
 
-/* Whether the head has rows of its own in the file. */
-static bool has_head_rows(const struct peft_adapter *a)
-{
-    static const char head[] = "lm_head";
-    size_t n = sizeof head - 1;
-
-    for (size_t i = 0; i < a->n_modules; i++) {
-        size_t len = strlen(a->modules[i].name);
-
-        if (a->modules[i].kind == PEFT_TOKENS && len >= n &&
-            strcmp(a->modules[i].name + len - n, head) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Rows of embeddings that are the head's too are trained for both. */
 static bool plan_tokens(const struct planning *p, const struct peft_module *m,
                         const struct place *place, inf_error *why)
@@ -512,7 +599,7 @@ static bool plan_tokens(const struct planning *p, const struct peft_module *m,
     if (!place->is_embedding)
         return plan_rows(p, m, place->base, LORA_ROWS, why);
     return plan_rows(p, m, place->base, LORA_ROWS_LOOKUP, why) &&
-           (!p->model->tied || has_head_rows(p->adapter) ||
+           (!p->model->tied || has_head(p->adapter, PEFT_TOKENS) ||
             plan_rows(p, m, place->base, LORA_ROWS, why));
 }
 
@@ -646,6 +733,67 @@ static int32_t finish_misfits(const struct misfits *m, inf_error *err)
                      m->first.message, m->n - 1);
 }
 
+/* The experts that lie apart in a block, of that part; NULL: none. */
+static const struct lora_plan_module *stack_in(const struct planning *p, int32_t block,
+                                               const char *part)
+{
+    const struct gguf_tensor *t = find_tensor(p->model, block, part, ".weight");
+
+    for (size_t i = 0; t && i < p->plan->n; i++)
+        if (p->plan->modules[i].experts_a && p->plan->modules[i].base.name == t->name)
+            return &p->plan->modules[i];
+    return NULL;
+}
+
+static bool is_whole_stack(const struct lora_plan_module *m)
+{
+    for (int32_t e = 0; m && e < m->n_experts; e++)
+        if (!m->experts_a[e].name)
+            return false;
+    return true;
+}
+
+/*
+ * What peft makes of modules of single experts when it loads them: gate and up become one parameter, so
+ * that neither goes without the other; without down they are dropped, and with rslora they come out too
+ * strong, both in silence. All experts of a block, or none.
+ */
+static int32_t check_experts(const struct planning *p, int32_t block, inf_error *err)
+{
+    const struct lora_plan_module *gate = stack_in(p, block, "ffn_gate_exps");
+    const struct lora_plan_module *up = stack_in(p, block, "ffn_up_exps");
+    const struct lora_plan_module *down = stack_in(p, block, "ffn_down_exps");
+    const char *what = NULL;
+
+    if (!is_whole_stack(gate) || !is_whole_stack(up) || !is_whole_stack(down))
+        what = "has some of its experts only";
+    else if (!gate != !up)
+        what = "has one of gate and up without the other";
+    else if (gate && !down)
+        what = "has gate and up without down";
+    else if (gate && (gate->rank != up->rank || gate->scale != up->scale))
+        what = "has other ranks or scales for gate than for up";
+    else if (gate && peft_config_rslora(p->adapter->config))
+        what = "has use_rslora";
+    if (!what)
+        return INF_OK;
+    return error_set(
+        err, INF_ERROR_UNSUPPORTED,
+        "LoRA on modules of single experts: block %d %s, which peft does not load as it was "
+        "trained",
+        block, what);
+}
+
+/* A part of the whole model that this one has not, and that text never reaches: its checkpoint's tensors
+ * are left out too. */
+static bool is_ignored(const struct family *family, const struct place *place, const char *module)
+{
+    char name[NAME_SIZE * 2];
+
+    snprintf(name, sizeof name, "%.200s.weight", module);
+    return !place->base && !place->layer && place->block < 0 && family_ignores(family, name);
+}
+
 /* Places every module; the prefix of the first one in a block is the adapter's. */
 static int32_t plan_modules(struct lora_plan *out, struct misfits *misfits,
                             const struct peft_adapter *adapter, const struct family *family,
@@ -661,6 +809,8 @@ static int32_t plan_modules(struct lora_plan *out, struct misfits *misfits,
         inf_error why;
 
         find_place(&place, family, model, m->name);
+        if (is_ignored(family, &place, m->name))
+            continue;
         if (!plan_module(&planning, m, &place, &why)) {
             misfit(misfits, &why);
             continue;
@@ -671,6 +821,8 @@ static int32_t plan_modules(struct lora_plan *out, struct misfits *misfits,
         }
         code = m->base ? check_base_copy(adapter, m, &place, model, err) : INF_OK;
     }
+    for (int32_t block = 0; block < model->n_layer && code == INF_OK && misfits->n == 0; block++)
+        code = check_experts(&planning, block, err);
     return code;
 }
 
@@ -701,6 +853,11 @@ int32_t plan_peft_adapter(struct lora_plan *out, struct peft_adapter *adapter,
     code = plan_modules(out, &misfits, adapter, family, model, &prefix, err);
     if (code == INF_OK && misfits.n == 0 && peft_config_has_targets(adapter->config))
         code = check_promises(&misfits, adapter, family, model, prefix, err);
+    if (code == INF_OK && misfits.n == 0 && out->n == 0)
+        code = error_set(
+            err, INF_ERROR_MISMATCH,
+            "the adapter changes nothing of the text model, only parts that the base model "
+            "here has not");
     if (code == INF_OK)
         code = finish_misfits(&misfits, err);
     return code == INF_OK ? lora_plan_sort(out, err) : code;

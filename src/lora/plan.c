@@ -11,6 +11,8 @@ void lora_plan_free(struct lora_plan *plan)
         mem_free(plan->modules[i].inputs);
         mem_free(plan->modules[i].outputs);
         mem_free(plan->modules[i].rows);
+        mem_free(plan->modules[i].experts_a);
+        mem_free(plan->modules[i].experts_b);
     }
     mem_free(plan->modules);
     *plan = (struct lora_plan){0};

@@ -65,6 +65,9 @@ struct lora_plan_module {
     struct lora_matrix a; /* (experts·rank, n_in), of the first three kinds */
     struct lora_matrix b; /* (n_out, rank); EXPERTS: (n_out, rank·experts), rank by rank */
     int64_t b_row;        /* EXPERTS: the first of b's rows that are this weight's */
+    /* EXPERTS: (n_experts) a and b of each, as a DELTA's, where they are apart; then a is the first one's.
+     * NULL: they are not. mem_*, the plan's. */
+    struct lora_matrix *experts_a, *experts_b;
     struct lora_matrix bias, magnitude; /* (n_out); name NULL: none */
     struct lora_matrix whole; /* WHOLE (n_out, n_in), VECTOR (n_out), ROWS (n_rows, n_in) */
     float (*change)(float x); /* VECTOR: of each of its numbers; NULL: none */

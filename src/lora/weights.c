@@ -301,6 +301,62 @@ static int32_t convert_pair(struct lora_module *out, const struct lora_plan *pla
     return code == INF_OK ? set_gain(out, shift_a + shift_b, m->a.name, err) : code;
 }
 
+static size_t numbers_in(const struct lora_matrix *m)
+{
+    return m->size / number_size(m->type);
+}
+
+/* The shift that all experts' matrices have in common. */
+static int32_t scan_experts(int32_t *shift, const struct lora_plan *plan,
+                            const struct lora_plan_module *m, const struct lora_matrix *all,
+                            int32_t type, void *scratch, inf_error *err)
+{
+    const void *data = NULL;
+    float largest = 0, one = 0;
+    int32_t code = INF_OK;
+
+    for (int32_t e = 0; e < m->n_experts && code == INF_OK; e++) {
+        code = read_matrix(&data, &one, plan, &all[e], numbers_in(&all[e]), scratch, err);
+        largest = one > largest ? one : largest;
+    }
+    *shift = find_shift(largest, type);
+    return code;
+}
+
+/* Matrices of experts that are apart, one behind another. */
+static int32_t convert_experts(struct lora_module *out, const struct lora_plan *plan,
+                               const struct lora_plan_module *m, void *scratch, inf_error *err)
+{
+    size_t size = number_size(out->type);
+    size_t rank = (size_t)m->rank;
+    char *a = (char *)(uintptr_t)out->a, *bt = (char *)(uintptr_t)out->bt;
+    const void *data = NULL;
+    float ignored = 0;
+    int32_t shift_a = 0, shift_b = 0;
+    int32_t code = scan_experts(&shift_a, plan, m, m->experts_a, out->type, scratch, err);
+
+    if (code == INF_OK)
+        code = scan_experts(&shift_b, plan, m, m->experts_b, out->type, scratch, err);
+    for (int32_t e = 0; e < m->n_experts && code == INF_OK; e++) {
+        const struct lora_matrix *from = &m->experts_a[e];
+
+        code = read_matrix(&data, &ignored, plan, from, numbers_in(from), scratch, err);
+        if (code != INF_OK)
+            break;
+        lora_convert_rows(a, out->type, out->padded_in, data, from->type, m->rank, out->n_in,
+                          ldexpf(1.0f, shift_a));
+        from = &m->experts_b[e];
+        code = read_matrix(&data, &ignored, plan, from, numbers_in(from), scratch, err);
+        if (code != INF_OK)
+            break;
+        lora_convert_transposed(bt, out->type, out->padded_out, data, from->type, out->n_out,
+                                m->rank, 0, ldexpf(1.0f, shift_b));
+        a += rank * (size_t)out->padded_in * size;
+        bt += rank * (size_t)out->padded_out * size;
+    }
+    return code == INF_OK ? set_gain(out, shift_a + shift_b, m->a.name, err) : code;
+}
+
 /* A vector of B's rows, in their order. */
 static int32_t convert_vector(const float *out, const struct lora_plan *plan,
                               const struct lora_plan_module *m, const struct lora_matrix *from,
@@ -384,11 +440,18 @@ static int32_t convert_module(struct lora_module *out, const struct lora_plan *p
         return convert_vector(out->whole, plan, m, &m->whole, scratch, err);
     if (lora_replaces(m->kind))
         return convert_whole(out, plan, m, scratch, err);
+    if (m->experts_a)
+        return convert_experts(out, plan, m, scratch, err);
     code = convert_pair(out, plan, m, scratch, err);
     if (code == INF_OK)
         code = convert_vector(out->bias, plan, m, &m->bias, scratch, err);
     return code == INF_OK ? convert_vector(out->magnitude, plan, m, &m->magnitude, scratch, err)
                           : code;
+}
+
+static void grow(size_t *size, const struct lora_matrix *m)
+{
+    *size = !m->data && m->size > *size ? m->size : *size;
 }
 
 /* The largest matrix that has to be read. */
@@ -401,7 +464,11 @@ static size_t scratch_size(const struct lora_plan *plan)
         const struct lora_matrix *all[] = {&m->a, &m->b, &m->bias, &m->magnitude, &m->whole};
 
         for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
-            size = !all[k]->data && all[k]->size > size ? all[k]->size : size;
+            grow(&size, all[k]);
+        for (int32_t e = 0; m->experts_a && e < m->n_experts; e++) {
+            grow(&size, &m->experts_a[e]);
+            grow(&size, &m->experts_b[e]);
+        }
     }
     return size;
 }

@@ -500,6 +500,27 @@ static int32_t check_parameter(struct peft_adapter *p, struct peft_module *m, bo
 
 /* ---------------------------------------------------------------- one module */
 
+static size_t count_kind(const struct peft_adapter *p, int32_t kind)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n_modules; i++)
+        n += p->modules[i].kind == kind;
+    return n;
+}
+
+/* What target_modules selects; a head that is kept tied to embeddings with LoRA has theirs. */
+static int32_t check_selected(struct peft_adapter *p, const struct peft_module *m, bool *selected,
+                              inf_error *err)
+{
+    bool output = is_output(m->name);
+    int32_t code = peft_config_selects(p->config, m->name, output, selected, err);
+
+    if (code == INF_OK && !*selected && output && peft_config_ties(p->config))
+        *selected = count_kind(p, PEFT_EMBEDDING) > 0;
+    return code;
+}
+
 /* One module with LoRA against the configuration. */
 static int32_t check_lora(struct peft_adapter *p, struct peft_module *m, inf_error *err)
 {
@@ -511,7 +532,7 @@ static int32_t check_lora(struct peft_adapter *p, struct peft_module *m, inf_err
     if (code == INF_OK && !selected) {
         code = peft_config_module(p->config, m->name, &m->rank, &m->scale, err);
         if (code == INF_OK)
-            code = peft_config_selects(p->config, m->name, is_output(m->name), &selected, err);
+            code = check_selected(p, m, &selected, err);
     }
     if (code == INF_OK)
         code = check_rank(m, err);
@@ -560,15 +581,6 @@ static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_e
         return check_lora(p, m, err);
     code = check_tensor(m->whole, m->whole && m->whole->n_dims == 1 ? 1 : 2, err);
     return code == INF_OK ? check_tensor(m->whole_bias, 1, err) : code;
-}
-
-static size_t count_kind(const struct peft_adapter *p, int32_t kind)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < p->n_modules; i++)
-        n += p->modules[i].kind == kind;
-    return n;
 }
 
 /* What the config says is in the file must be. */
