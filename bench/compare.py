@@ -2,6 +2,10 @@
 """Two builds of this library against each other: what a change cost or gained.
 
     bench/compare.py --before BUILD --after BUILD --model GGUF [--rounds N] [--threads N]
+                     [--before-kernels none] [--rows TEXT]
+
+--before-kernels: INFERENCE_KERNELS of the first (with "none" and one build twice: ggml's matmuls against
+ours). --rows: only those whose name has TEXT in it.
 
 BUILD: where `make bench` (or `make build` and the target `bench`) built. Every row interleaves the two,
 round after round, with a pause before each; a cell is the median of the rounds with the lowest and the
@@ -21,10 +25,12 @@ PAUSE_S = 0.6
 
 
 class Side:
-    def __init__(self, build, o):
+    def __init__(self, build, o, kernels=None):
         self.build = os.path.abspath(build)
+        environment = {**os.environ, **({"INFERENCE_KERNELS": kernels} if kernels else {})}
         self.process = subprocess.Popen([self.program("driver"), o.model, str(o.threads)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=environment)
 
     def program(self, name):
         return f"{self.build}/bench/bench-{name}"
@@ -65,6 +71,8 @@ def rows(prefix):
     yield "decode, one stream, tok/s", lambda s: s.ask("decode", 64)["tokens_per_second"]
     yield "prefill of 512, ms", lambda s: s.ask("prefill", 512, -1)["ms"]
     yield "prefill of 512 under an adapter, ms", lambda s: s.ask("prefill", 512, 0)["ms"]
+    for n in (4, 16):
+        yield f"{n} requests, tok/s", lambda s, n=n: s.tokens_per_second(n, 0, 32)
     for n in (0, 1, 8):
         yield (f"8 requests, {n} adapters, tok/s",
                lambda s, n=n: s.tokens_per_second(8, n, 48))
@@ -92,9 +100,11 @@ def main():
     p.add_argument("--after", required=True)
     p.add_argument("--model", required=True)
     p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--before-kernels")
+    p.add_argument("--rows", default="")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     o = p.parse_args()
-    sides = [Side(o.before, o), Side(o.after, o)]
+    sides = [Side(o.before, o, o.before_kernels), Side(o.after, o)]
     with tempfile.TemporaryDirectory() as work:
         subprocess.run([sides[1].program("make-adapters"), o.model, work, "8", "16"], check=True)
         prefix = f"{work}/r8-"
@@ -103,6 +113,8 @@ def main():
             side.ask("decode", 16)
         print("| what | before | after | after / before |\n|---|---|---|---|")
         for what, measure in rows(prefix):
+            if o.rows not in what:
+                continue
             values = ([], [])
             for i in range(o.rounds):
                 for k in (0, 1) if i % 2 else (1, 0):

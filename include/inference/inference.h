@@ -669,7 +669,9 @@ typedef struct inf_result {
     double mean_rows;      /* mean number of requests in these */
     double mean_adapters;  /* mean number of different adapters (generation, scale) in these */
     int32_t finish;        /* enum inf_finish */
-    int32_t reserved;
+    int32_t
+        row_independent; /* in process: 1: to the last bit the answer that the request has alone,
+                                whoever shared its steps; 0: not promised */
 } inf_result;
 
 /*

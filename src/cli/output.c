@@ -257,8 +257,10 @@ json_t *result_to_json(const inf_op *op)
                        "mean_rows", r.mean_rows, "mean_adapters", r.mean_adapters,
                        "adapter_generation", (json_int_t)r.adapter_generation, "prefix_tokens",
                        (json_int_t)r.prefix_tokens, "timings", timings_to_json(&r.timings));
-    if (object)
+    if (object) {
+        json_object_set_new(object, "row_independent", json_boolean(r.row_independent));
         json_object_set_new(object, "adapters", adapters_to_json(&r));
+    }
     if (object && r.n_logprobs)
         json_object_set_new(object, "logprobs", logprobs_to_json(&r));
     if (object && r.reasoning.data)

@@ -63,6 +63,7 @@ struct op_output {
     int64_t steps;
     double mean_rows;
     double mean_adapters;
+    bool row_independent;
     inf_adapter_report report; /* adapter load; its texts are set from the two below */
     char *report_id;
     char *report_evicted;

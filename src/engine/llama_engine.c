@@ -10,6 +10,7 @@
 #include "engine/lora_operator.h"
 #include "engine/native_adapters.h"
 #include "engine/probe.h"
+#include "engine/row_operators.h"
 #include "engine/thread_choice.h"
 
 #include <ggml-cpu.h>
@@ -73,6 +74,11 @@ static enum llama_flash_attn_type flash_attention(const struct llama_engine *e)
         return LLAMA_FLASH_ATTN_TYPE_DISABLED;
     return e->source.flash_attention == INF_FLASH_ATTENTION_ON ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                                                                : LLAMA_FLASH_ATTN_TYPE_AUTO;
+}
+
+static bool has_flash_attention(const struct llama_engine *e)
+{
+    return flash_attention(e) != LLAMA_FLASH_ATTN_TYPE_DISABLED;
 }
 
 static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots, int32_t n_context,
@@ -548,6 +554,8 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
         .ops = &engine_ops,
         .impl = e,
         .limits = {.max_slots = options->max_slots,
+                   .row_independent = !source->on_device &&
+                                      row_operators_cover(source->base, has_flash_attention(e)),
                    .max_context = options->max_context,
                    .max_tokens = MAX_UBATCH,
                    .n_vocab = e->n_vocab,

@@ -23,6 +23,7 @@ struct llama_engine_source {
     const struct gguf_model *base; /* borrowed: the model's header */
     int32_t flash_attention;       /* enum inf_flash_attention; an exact engine has none */
     bool native_adapters;
+    bool on_device; /* a part of the model may be computed elsewhere than on the CPU */
     /* Asked before a decode, at most every CHECK_EVERY_US: whether the weights are still what they were.
      * An error is that of the decode. NULL: not asked. */
     int32_t (*check)(const void *arg, inf_error *err);

@@ -3,6 +3,7 @@
  */
 #include "engine/row_operators.h"
 
+#include "gguf/model.h"
 #include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "kernels/path.h"
@@ -44,6 +45,8 @@ static int32_t weight_type(enum ggml_type type)
         return WEIGHT_Q4_0;
     case GGML_TYPE_Q4_1:
         return WEIGHT_Q4_1;
+    case GGML_TYPE_Q5_0:
+        return WEIGHT_Q5_0;
     case GGML_TYPE_Q4_K:
         return WEIGHT_Q4_K;
     case GGML_TYPE_Q5_K:
@@ -412,6 +415,25 @@ static bool compute(const struct cpu_thread *thread, struct ggml_tensor *node)
         return false;
     compute_attention(thread, node);
     return true;
+}
+
+static bool covers_weight(const struct gguf_tensor *t)
+{
+    int32_t type = weight_type((enum ggml_type)t->type);
+
+    return t->n_dims < 2 ||
+           (t->n_dims == 2 && type != WEIGHT_TYPES && t->ne[0] % matmul_block(type) == 0);
+}
+
+bool row_operators_cover(const struct gguf_model *model, bool flash_attention)
+{
+    bool covers = kernel_path() != KERNELS_NONE && model->state_bytes == 0;
+
+    if (flash_attention)
+        covers = covers && model->head_dim % 8 == 0 && model->head_dim <= ATTENTION_MAX_HEAD;
+    for (size_t i = 0; covers && i < gguf_file_tensor_count(model->file); i++)
+        covers = covers_weight(gguf_file_tensor(model->file, i));
+    return covers;
 }
 
 const struct cpu_kernels *row_operators(void)

@@ -10,11 +10,17 @@
 
 #include "engine/cpu_operators.h"
 
+struct gguf_model;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 const struct cpu_kernels *row_operators(void);
+
+/* Whether all that a model computes of a row with others beside it is computed here: not where types of
+ * weights are left to ggml, nor experts and recurrent layers. flash_attention: it may be used. */
+bool row_operators_cover(const struct gguf_model *model, bool flash_attention);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,11 @@ struct block_q4_1 {
     uint16_t d, m;
     uint8_t q[BLOCK / 2];
 };
+struct block_q5_0 {
+    uint16_t d;
+    uint8_t high[BLOCK / 8]; /* a bit for each number */
+    uint8_t q[BLOCK / 2];
+};
 struct block_q4_k {
     uint16_t d, m;
     uint8_t scales[12];

@@ -21,7 +21,7 @@
 #define INLINE AVX2 static inline __attribute__((always_inline))
 /* Of each type, and number of rows, a function of its own, in which it is a constant. */
 #define INSTANCE AVX2 __attribute__((noinline)) static
-#define FOR_QUANTISED(x) x(Q8_0) x(Q4_0) x(Q4_1) x(Q4_K) x(Q5_K) x(Q6_K)
+#define FOR_QUANTISED(x) x(Q8_0) x(Q4_0) x(Q4_1) x(Q5_0) x(Q4_K) x(Q5_K) x(Q6_K)
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -148,6 +148,8 @@ INLINE int32_t weight_bytes(const int32_t type)
         return sizeof(struct block_q4_0);
     case WEIGHT_Q4_1:
         return sizeof(struct block_q4_1);
+    case WEIGHT_Q5_0:
+        return sizeof(struct block_q5_0);
     case WEIGHT_Q4_K:
         return sizeof(struct block_q4_k);
     case WEIGHT_Q5_K:
@@ -326,6 +328,46 @@ INLINE void unpack_q4(const int32_t type, rows8 p, int32_t n_blocks, struct pane
     }
 }
 
+/* 16 in the bytes whose bit of eight words is set: bits 4k .. 4k+3 of each. */
+INLINE __m256i fifth_bits(__m256i high, const int k)
+{
+    const __m256i where = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404,
+                                            0x08080808, 0x0c0c0c0c);
+    const __m256i bits = _mm256_set1_epi32(k % 2 ? (int32_t)0x80402010 : 0x08040201);
+    __m256i bytes = _mm256_shuffle_epi8(high,
+                                        _mm256_add_epi8(where, _mm256_set1_epi8((char)(k / 2))));
+
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits),
+                            _mm256_set1_epi8(16));
+}
+
+INLINE __m256i words(rows8 p, size_t at)
+{
+    __m128i a = _mm_unpacklo_epi32(load4(p[0] + at), load4(p[1] + at));
+    __m128i b = _mm_unpacklo_epi32(load4(p[2] + at), load4(p[3] + at));
+    __m128i c = _mm_unpacklo_epi32(load4(p[4] + at), load4(p[5] + at));
+    __m128i d = _mm_unpacklo_epi32(load4(p[6] + at), load4(p[7] + at));
+
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(a, b)),
+                                   _mm_unpacklo_epi64(c, d), 1);
+}
+
+INLINE void unpack_q5_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
+{
+    for (int32_t b = 0; b < n_blocks; b++) {
+        size_t at = (size_t)b * sizeof(struct block_q5_0);
+        __m256i high = words(p, at + 2);
+        __m256i v[4];
+
+        transpose16(p, at + 6, v);
+        UNROLL for (int k = 0; k < 4; k++)
+        {
+            out->q[0][b][k][h] = _mm256_or_si256(low_bits(v[k]), fifth_bits(high, k));
+            out->q[0][b][4 + k][h] = _mm256_or_si256(high_bits(v[k]), fifth_bits(high, 4 + k));
+        }
+    }
+}
+
 /* Q4_K, or Q5_K. */
 INLINE void unpack_k(const int32_t type, rows8 p, struct panel *out, int h)
 {
@@ -388,6 +430,8 @@ INLINE void unpack(const int32_t type, rows8 p, int32_t n_blocks, struct panel *
         unpack_q8_0(p, n_blocks, out, h);
     else if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1)
         unpack_q4(type, p, n_blocks, out, h);
+    else if (type == WEIGHT_Q5_0)
+        unpack_q5_0(p, n_blocks, out, h);
     else if (type == WEIGHT_Q6_K)
         unpack_q6_k(p, out, h);
     else
@@ -412,7 +456,7 @@ INLINE __m256i sum_pairs(__m256i v)
 /* Products of weights below 2^bits with activations, added in pairs of bytes, fit 16 bits for so many. */
 INLINE int fit(const int32_t type)
 {
-    return type == WEIGHT_Q6_K ? 2 : type == WEIGHT_Q5_K ? 4 : 8;
+    return type == WEIGHT_Q6_K ? 2 : type == WEIGHT_Q5_K || type == WEIGHT_Q5_0 ? 4 : 8;
 }
 
 /* Adds to s the sums of n_k times four products of a block, from k0 on. */
@@ -460,7 +504,7 @@ INLINE void add_signed_products(const __m256i magnitude[8][2], const __m256i w[8
 
 INLINE bool has_offset(const int32_t type)
 {
-    return type == WEIGHT_Q4_0 || type == WEIGHT_Q6_K;
+    return type == WEIGHT_Q4_0 || type == WEIGHT_Q5_0 || type == WEIGHT_Q6_K;
 }
 
 INLINE bool has_min(const int32_t type)
@@ -633,17 +677,30 @@ INLINE __m256i load32(const void *p)
     return _mm256_loadu_si256((const __m256i *)p);
 }
 
+/* 16 in the bytes whose bit is set. */
+INLINE __m256i fifth_bits_of(const uint8_t *high)
+{
+    const __m256i where = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
+                                             0x0303030303030303);
+    const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
+    __m256i bytes = _mm256_shuffle_epi8(_mm256_broadcastd_epi32(load4(high)), where);
+
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits),
+                            _mm256_set1_epi8(16));
+}
+
 /* Block b of a row of weights, its numbers as bytes, without their offset. */
 INLINE __m256i block_of(const int32_t type, const uint8_t *p, int32_t b)
 {
     if (type == WEIGHT_Q8_0)
         return load32(p + b * weight_bytes(type) + 2);
-    if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1) {
-        __m128i q = _mm_loadu_si128(
-            (const __m128i *)(const void *)(p + (b + 1) * weight_bytes(type) - BLOCK / 2));
-
-        return low_bits(
+    if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1 || type == WEIGHT_Q5_0) {
+        const uint8_t *end = p + (b + 1) * weight_bytes(type);
+        __m128i q = _mm_loadu_si128((const __m128i *)(const void *)(end - BLOCK / 2));
+        __m256i v = low_bits(
             _mm256_inserti128_si256(_mm256_castsi128_si256(q), _mm_srli_epi16(q, 4), 1));
+
+        return type == WEIGHT_Q5_0 ? _mm256_or_si256(v, fifth_bits_of(end - BLOCK / 2 - 4)) : v;
     }
     if (type == WEIGHT_Q6_K) {
         __m256i low = load32(p + b / 4 * 64 + b % 2 * 32);

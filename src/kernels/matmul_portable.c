@@ -84,6 +84,7 @@ static void unpack_simple(int32_t type, const void *w, int32_t n_blocks, struct 
     for (int32_t b = 0; b < n_blocks; b++) {
         const struct block_q8_0 *q8 = (const struct block_q8_0 *)w + b;
         const struct block_q4_0 *q4 = (const struct block_q4_0 *)w + b;
+        const struct block_q5_0 *q5 = (const struct block_q5_0 *)w + b;
         const struct block_q4_1 *q4m = (const struct block_q4_1 *)w + b;
 
         if (type == WEIGHT_Q8_0) {
@@ -93,6 +94,12 @@ static void unpack_simple(int32_t type, const void *w, int32_t n_blocks, struct 
         } else if (type == WEIGHT_Q4_0) {
             unpack_nibbles(q4->q, out->q + b * BLOCK, BLOCK / 2);
             out->scale[b] = f32_of_f16(q4->d);
+        } else if (type == WEIGHT_Q5_0) {
+            unpack_nibbles(q5->q, out->q + b * BLOCK, BLOCK / 2);
+            for (int i = 0; i < BLOCK; i++)
+                out->q[b * BLOCK + i] = (int16_t)(out->q[b * BLOCK + i] |
+                                                  (q5->high[i / 8] >> i % 8 & 1) << 4);
+            out->scale[b] = f32_of_f16(q5->d);
         } else {
             unpack_nibbles(q4m->q, out->q + b * BLOCK, BLOCK / 2);
             out->scale[b] = f32_of_f16(q4m->d);

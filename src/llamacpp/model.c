@@ -18,6 +18,7 @@ struct gguf_source {
     inf_context *context;
     const inf_provider_config *config;
     bool native_adapters;
+    bool on_device;
     struct gguf_file *file; /* once open, with what follows */
     struct stat status;     /* of the file when its header was read */
     struct gguf_model base;
@@ -28,14 +29,13 @@ struct gguf_source {
 
 static int32_t choose_execution(struct gguf_source *s, inf_error *err)
 {
-    bool on_device = s->config->n_gpu_layers != 0 && engine_has_device();
-
-    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && on_device)
+    s->on_device = s->config->n_gpu_layers != 0 && engine_has_device();
+    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && s->on_device)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "adapter_execution shared needs the weights in host memory; set "
                          "n_gpu_layers to 0 or adapter_execution to auto");
     s->native_adapters = s->config->adapter_execution == INF_ADAPTERS_NATIVE ||
-                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && on_device);
+                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && s->on_device);
     return INF_OK;
 }
 
@@ -182,7 +182,8 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .model = loaded->impl,
                                          .base = &s->base,
                                          .flash_attention = s->config->flash_attention,
-                                         .native_adapters = s->native_adapters};
+                                         .native_adapters = s->native_adapters,
+                                         .on_device = s->on_device};
 
     return llama_engine_create(out, &source, options, err);
 }

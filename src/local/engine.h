@@ -27,6 +27,7 @@ struct engine_limits {
     int32_t max_context; /* tokens a slot may ever hold */
     int32_t max_tokens;  /* tokens of one decode call, all rows together */
     int32_t n_vocab;
+    bool row_independent; /* a row's logits do not depend, in any bit, on who is beside it */
     int32_t
         max_states; /* that may be kept at a time; 0: slots can be cut anywhere without, or there is
                            no memory for one */

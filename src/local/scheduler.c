@@ -559,6 +559,7 @@ static void canceller(void *owner, inf_op *op)
 void scheduler_submit(struct scheduler *s, struct sequence *sequence)
 {
     atomic_fetch_add_explicit(&s->queued, 1, memory_order_relaxed);
+    sequence->row_independent = s->engine.limits.row_independent;
     /* Before the hand-over: afterwards the sequence may end at any moment. */
     op_set_canceller(sequence->op, canceller, s);
     pthread_mutex_lock(&s->lock);

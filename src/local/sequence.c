@@ -245,6 +245,7 @@ static bool fill_output(struct sequence *s, int32_t finish)
     o->steps = s->steps;
     o->mean_rows = s->steps ? (double)s->step_rows / (double)s->steps : 0;
     o->mean_adapters = s->steps ? (double)s->step_adapters / (double)s->steps : 0;
+    o->row_independent = s->row_independent;
     o->finish = finish;
     fill_timings(s, &o->timings);
     if (s->parser && !output_parser_calls(s->parser, &o->tool_calls))

@@ -41,6 +41,7 @@ struct sequence {
     int32_t slot;               /* -1 while waiting */
     _Atomic int64_t *in_flight; /* counted down when the sequence ends; may be NULL */
     int64_t steps, step_rows, step_adapters;
+    bool row_independent; /* the engine's promise */
     int64_t prefill_turn; /* when it was last prefilled, in the scheduler's turns */
     int64_t prefill_started_us, first_token_us, last_token_us, prefill_done_us;
     int32_t n_prefix;

@@ -30,6 +30,7 @@ struct hf_source {
     inf_context *context;
     const inf_provider_config *config;
     bool native_adapters;
+    bool on_device;
     char *dir;                     /* once open, with what follows */
     struct checkpoint *checkpoint; /* NULL: there is a tokenizer alone, and no_model says why */
     inf_error no_model;
@@ -43,14 +44,13 @@ struct hf_source {
 
 static int32_t choose_execution(struct hf_source *s, inf_error *err)
 {
-    bool on_device = s->config->n_gpu_layers != 0 && engine_has_device();
-
-    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && on_device)
+    s->on_device = s->config->n_gpu_layers != 0 && engine_has_device();
+    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && s->on_device)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "adapter_execution shared needs the weights in host memory; set device to "
                          "cpu or adapter_execution to auto");
     s->native_adapters = s->config->adapter_execution == INF_ADAPTERS_NATIVE ||
-                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && on_device);
+                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && s->on_device);
     return INF_OK;
 }
 
@@ -291,6 +291,7 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .base = &s->checkpoint->model,
                                          .flash_attention = s->config->flash_attention,
                                          .native_adapters = s->native_adapters,
+                                         .on_device = s->on_device,
                                          .check = check_files,
                                          .check_arg = s->checkpoint->files};
 

@@ -44,6 +44,7 @@ static double weight_at(int32_t type, const uint8_t *row, int32_t i)
     const struct block_q8_0 *q8 = (const void *)row;
     const struct block_q4_0 *q4 = (const void *)row;
     const struct block_q4_1 *q41 = (const void *)row;
+    const struct block_q5_0 *q50 = (const void *)row;
     const struct block_q4_k *q4k = (const void *)row;
     const struct block_q5_k *q5k = (const void *)row;
     const struct block_q6_k *q6k = (const void *)row;
@@ -65,6 +66,9 @@ static double weight_at(int32_t type, const uint8_t *row, int32_t i)
     case WEIGHT_Q4_1:
         return (double)f32_of_f16(q41[b].d) * (q41[b].q[nibble] >> shift & 15) +
                f32_of_f16(q41[b].m);
+    case WEIGHT_Q5_0:
+        return (double)f32_of_f16(q50[b].d) *
+               ((q50[b].q[nibble] >> shift & 15) + 16 * (q50[b].high[at / 8] >> at % 8 & 1) - 16);
     case WEIGHT_Q4_K:
         unpack_scales(q4k[k].scales, scales);
         return (double)f32_of_f16(q4k[k].d) * scales[in / 32] *

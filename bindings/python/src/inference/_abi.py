@@ -125,7 +125,7 @@ RESULT = Layout(
     "struct_size:z text:t model:t adapter_id:t finish_reason:t reasoning:t tool_calls:t token_count:q"
     " prompt_tokens:q completion_tokens:q token_ids:p n_token_ids:z logprobs:p n_logprobs:z queued_us:q"
     " load_us:q prefill_us:q first_token_us:q decode_us:q total_us:q adapter_generation:Q adapters:p"
-    " n_adapters:z prefix_tokens:q steps:q mean_rows:d mean_adapters:d finish:i reserved:i",
+    " n_adapters:z prefix_tokens:q steps:q mean_rows:d mean_adapters:d finish:i row_independent:i",
 )
 ADAPTER_SOURCE = Layout("inf_adapter_source", "struct_size:z path:s config:t weights:t")
 ADAPTER_REPORT = Layout(

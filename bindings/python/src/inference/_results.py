@@ -71,6 +71,7 @@ class DetailedResult(GenerationResult):
     steps: int = 0
     mean_rows: float = 0.0
     mean_adapters: float = 0.0
+    row_independent: bool = False
     _times: Tuple[int, ...] = (0, 0, 0, 0, 0, 0)
 
     @property
@@ -212,6 +213,7 @@ def read_result(library: Library, op: int, model: Optional[str], logprobs: bool)
     result.completion_tokens = _told(v[_COUNT + 2])
     result._times = v[_TIMES : _TIMES + 6]
     result.prefix_tokens, result.steps, result.mean_rows, result.mean_adapters = v[_PREFIX : _PREFIX + 4]
+    result.row_independent = bool(v[_PREFIX + 5])
     if v[_IDS + 1]:
         result.token_ids = _tokens_at(v[_IDS], v[_IDS + 1])
     if v[_ADAPTERS + 1]:
