@@ -5,7 +5,7 @@
 
 #include "engine/guard.h"
 #include "engine/llama_tokenizer.h"
-#include "kernels/path.h"
+#include "engine/row_operators.h"
 
 #include <ggml-backend.h>
 #include <string.h>
@@ -27,7 +27,7 @@ int32_t engine_load_model(struct llama_model **out, struct tokenizer *tokenizer,
 
     p.n_gpu_layers = source->n_gpu_layers;
     /* Laid out anew, weights are copies, and no kernel of ours knows them. */
-    p.use_extra_bufts = kernel_path() == KERNELS_NONE;
+    p.use_extra_bufts = !row_operators_compute();
     p.vocab_only = source->tokenizer_only;
     p.progress_callback = on_progress;
     p.progress_callback_user_data = source->op;

@@ -8,6 +8,7 @@
 #include "kernels/matmul.h"
 #include "kernels/path.h"
 
+#include <ggml-cpu.h>
 #include <ggml.h>
 #include <math.h>
 
@@ -394,16 +395,21 @@ static void compute_attention(const struct cpu_thread *thread, struct ggml_tenso
 
 /* ------------------------------------------------------------------ the kernels */
 
+bool row_operators_compute(void)
+{
+    return kernel_path() != KERNELS_NONE && (kernel_path_is_forced() || !ggml_cpu_has_avx512());
+}
+
 static size_t work_size(const struct ggml_tensor *node)
 {
-    if (node->op != GGML_OP_MUL_MAT || !takes_matmul(node))
+    if (node->op != GGML_OP_MUL_MAT || !row_operators_compute() || !takes_matmul(node))
         return 0;
     return prepared_row(node) * (size_t)ggml_nrows(node->src[1]);
 }
 
 static bool compute(const struct cpu_thread *thread, struct ggml_tensor *node)
 {
-    if (ggml_is_empty(node) || kernel_path() == KERNELS_NONE)
+    if (ggml_is_empty(node) || !row_operators_compute())
         return false;
     if (node->op == GGML_OP_MUL_MAT) {
         if (!takes_matmul(node) || work_size(node) > thread->work_size)
@@ -427,7 +433,7 @@ static bool covers_weight(const struct gguf_tensor *t)
 
 bool row_operators_cover(const struct gguf_model *model, bool flash_attention)
 {
-    bool covers = kernel_path() != KERNELS_NONE && model->state_bytes == 0;
+    bool covers = row_operators_compute() && model->state_bytes == 0;
 
     if (flash_attention)
         covers = covers && model->head_dim % 8 == 0 && model->head_dim <= ATTENTION_MAX_HEAD;

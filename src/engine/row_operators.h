@@ -18,6 +18,10 @@ extern "C" {
 
 const struct cpu_kernels *row_operators(void);
 
+/* Whether they compute anything: not where ggml is built for AVX-512, which these kernels do not use: what
+ * is faster there was not measured. */
+bool row_operators_compute(void);
+
 /* Whether all that a model computes of a row with others beside it is computed here: not where types of
  * weights are left to ggml, nor experts and recurrent layers. flash_attention: it may be used. */
 bool row_operators_cover(const struct gguf_model *model, bool flash_attention);

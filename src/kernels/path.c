@@ -7,25 +7,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FORCED = 16, ASKED = 32 };
+
 static int32_t choose(void)
 {
+    static const char *const names[] = {
+        [KERNELS_NONE] = "none", [KERNELS_PORTABLE] = "portable", [KERNELS_AVX2] = "avx2"};
     const char *wanted = getenv("INFERENCE_KERNELS");
 
-    if (wanted && strcmp(wanted, "portable") == 0)
-        return KERNELS_PORTABLE;
-    if (wanted && strcmp(wanted, "none") == 0)
-        return KERNELS_NONE;
-    return cpu_has_avx2() ? KERNELS_AVX2 : KERNELS_PORTABLE;
+    for (int32_t i = KERNELS_NONE; wanted && i <= KERNELS_AVX2; i++)
+        if (strcmp(wanted, names[i]) == 0 && (i != KERNELS_AVX2 || cpu_has_avx2()))
+            return i | FORCED;
+    return cpu_has_avx2() ? KERNELS_AVX2 : KERNELS_NONE;
+}
+
+static int32_t chosen(void)
+{
+    static atomic_int once;
+    int32_t choice = atomic_load_explicit(&once, memory_order_relaxed);
+
+    if (!(choice & ASKED)) {
+        choice = choose() | ASKED;
+        atomic_store_explicit(&once, choice, memory_order_relaxed);
+    }
+    return choice;
 }
 
 int32_t kernel_path(void)
 {
-    static atomic_int chosen = -1;
-    int32_t path = atomic_load_explicit(&chosen, memory_order_relaxed);
+    return chosen() & (FORCED - 1);
+}
 
-    if (path < 0) {
-        path = choose();
-        atomic_store_explicit(&chosen, path, memory_order_relaxed);
-    }
-    return path;
+bool kernel_path_is_forced(void)
+{
+    return chosen() & FORCED;
 }

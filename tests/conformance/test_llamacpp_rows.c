@@ -98,7 +98,6 @@ static void assert_same(const inf_op *a, const inf_op *b)
     inf_result x = result_of(a);
     inf_result y = result_of(b);
 
-    assert_true(x.row_independent && y.row_independent);
     assert_int_equal(x.n_token_ids, y.n_token_ids);
     assert_memory_equal(x.token_ids, y.token_ids, x.n_token_ids * sizeof *x.token_ids);
     assert_int_equal(x.text.len, y.text.len);
@@ -240,10 +239,27 @@ static int mixes_wanted(void)
     return wanted ? atoi(wanted) : 12;
 }
 
+static bool is_promised(void)
+{
+    struct bench b;
+    inf_request request = greedy("a", 1, NULL);
+    inf_op *op = NULL;
+    bool is = false;
+
+    open_rows(&b, INF_FLASH_ATTENTION_AUTO, 1, 1);
+    op = run(&b, &request);
+    is = result_of(op).row_independent;
+    inf_op_release(op);
+    close_bench(&b);
+    return is;
+}
+
 static void check_and_report(int n_mixes)
 {
     const char *seed = getenv("ROWS_SEED");
 
+    if (!is_promised())
+        skip();
     random_state = seed ? strtoull(seed, NULL, 10) : 1;
     n_compared = n_reused = 0;
     most_rows = 0;
@@ -280,6 +296,8 @@ int main(void)
         cmocka_unit_test(test_rows__of_the_real_model__are_those_of_each_alone),
     };
 
+    /* Also where it is not what is chosen; where the CPU has no AVX2 the name changes nothing. */
+    setenv("INFERENCE_KERNELS", "avx2", 0);
     subject = &rows_subject;
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
 }

@@ -287,7 +287,8 @@ static void check_mixes(int32_t execution, int32_t n_threads)
         run_together(&b, together);
         for (int i = 0; i < N_MIXES; i++) {
             assert_true(have_same_ids(alone[i], together[i]));
-            assert_true(apart(alone[i], together[i]) == 0);
+            assert_true(apart(alone[i], together[i]) <=
+                        (result_of(alone[i]).row_independent ? 0 : 1e-3f));
             most_rows = fmax(most_rows, result_of(together[i]).mean_rows);
             inf_op_release(together[i]);
         }

@@ -3,6 +3,7 @@
  * for every type of weights, matrices in four dimensions and both numbers of threads; and a row's bits
  * are the same whoever is beside it and however many threads there are.
  */
+#include "core/numbers.h"
 #include "engine/cpu_operators.h"
 #include "engine/row_operators.h"
 
@@ -295,6 +296,7 @@ int main(void)
     struct cpu_operators *operators = NULL;
     int failed = 0;
 
+    setenv("INFERENCE_KERNELS", cpu_has_avx2() ? "avx2" : "portable", 1);
     ggml_cpu_init();
     cpu_operators_install(row_operators());
     ours = make_pool();
