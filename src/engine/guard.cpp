@@ -19,6 +19,7 @@ namespace {
 struct log_target {
     inf_context *context;
     char last_error[320];
+    bool unheard;       /* last_error was not logged */
     bool out_of_memory; /* some error line, or exception, of this call said so */
 };
 
@@ -55,6 +56,15 @@ bool tells_of_memory(const char *text)
            strstr(text, "bad_alloc");
 }
 
+/* Of a call that fails, llama.cpp's last line about it ends in the error's message, and is no line of its
+ * own; those before are for developers. */
+void say_last_error(int32_t level)
+{
+    if (target.unheard && target.context)
+        context_log(target.context, level, "llama.cpp: %s", target.last_error);
+    target.unheard = false;
+}
+
 void on_log(ggml_log_level level, const char *text, void *)
 {
     size_t len = strcspn(text, "\n");
@@ -65,12 +75,21 @@ void on_log(ggml_log_level level, const char *text, void *)
     if (len < 3) /* progress dots and blank lines */
         return;
     if (level == GGML_LOG_LEVEL_ERROR) {
+        say_last_error(INF_LOG_DEBUG);
         snprintf(target.last_error, sizeof target.last_error, "%.*s", (int)(len > 300 ? 300 : len),
                  text);
+        target.unheard = true;
         target.out_of_memory = target.out_of_memory || tells_of_memory(target.last_error);
-    }
-    if (target.context)
+    } else if (target.context) {
         context_log(target.context, level_of(level), "llama.cpp: %.*s", (int)len, text);
+    }
+}
+
+/* ggml's own prints a backtrace with a debugger, if there is one, and waits for it for ever where memory is
+ * short. The process ends after this. */
+void on_abort(const char *message)
+{
+    fprintf(stderr, "inference: error: ggml gave up, the process ends: %s\n", message);
 }
 
 void begin()
@@ -86,10 +105,13 @@ int32_t failed(inf_error *err, const char *what)
                      *target.last_error ? ": " : "", target.last_error);
 }
 
+/* on_exception is also what the call returns when it fails. */
 template <typename Call, typename Result> Result caught(Call call, Result on_exception)
 {
+    Result result = on_exception;
+
     try {
-        return call();
+        result = call();
     } catch (const std::bad_alloc &) {
         target.out_of_memory = true;
     } catch (const std::exception &e) {
@@ -98,7 +120,8 @@ template <typename Call, typename Result> Result caught(Call call, Result on_exc
     } catch (...) {
         snprintf(target.last_error, sizeof target.last_error, "unknown exception");
     }
-    return on_exception;
+    say_last_error(result == on_exception ? INF_LOG_DEBUG : INF_LOG_ERROR);
+    return result;
 }
 
 } // namespace
@@ -112,6 +135,7 @@ void guard_start(void)
     std::call_once(once, [] {
         cpu_operators_install(row_operators());
         llama_log_set(on_log, nullptr);
+        ggml_set_abort_callback(on_abort);
         llama_backend_init();
     });
 }
@@ -162,7 +186,15 @@ struct llama_context *guard_new_context(struct llama_model *model,
 int32_t guard_decode(struct llama_context *ctx, struct llama_batch batch)
 {
     begin();
-    int32_t status = caught([&] { return llama_decode(ctx, batch); }, (int32_t)-100);
+    int32_t status = caught(
+        [&] {
+            int32_t result = llama_decode(ctx, batch);
+
+            if (result != 0)
+                say_last_error(INF_LOG_DEBUG);
+            return result;
+        },
+        (int32_t)-100);
 
     return status < 0 && target.out_of_memory ? GUARD_NO_MEMORY : status;
 }

@@ -20,7 +20,7 @@
 
 #define MAX_UBATCH 512
 #define CHECK_EVERY_US 20000
-/* What a context takes beside its KV cache, about: the blocks ggml does not do without are in it. */
+/* What a context takes beside its KV cache and its graphs' tensors, about. */
 #define CONTEXT_BYTES ((size_t)32 << 20)
 
 struct llama_engine {
@@ -81,6 +81,17 @@ static bool has_flash_attention(const struct llama_engine *e)
     return flash_attention(e) != LLAMA_FLASH_ATTN_TYPE_DISABLED;
 }
 
+/* What ggml's scheduler takes for the tensors of graphs, without a look at whether it got it: for as many
+ * splits as a graph may have nodes, each with 30 inputs twice. llama.cpp counts the nodes like this. */
+static size_t graph_bytes(const struct gguf_model *base)
+{
+    size_t tensors = gguf_file_tensor_count(base->file);
+    size_t nodes = tensors * (base->state_bytes ? 32 : 8);
+    size_t least = base->state_bytes ? (size_t)MAX_UBATCH * 40 : 1024;
+
+    return (nodes > least ? nodes : least) * 60 * ggml_tensor_overhead();
+}
+
 static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots, int32_t n_context,
                                          inf_error *err)
 {
@@ -98,7 +109,8 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
     p.flash_attn_type = flash_attention(e);
     if (e->options.exact)
         p.type_k = p.type_v = GGML_TYPE_F32;
-    if (probe_memory(kv_size(e, n_slots, n_context) + CONTEXT_BYTES, err) != INF_OK)
+    if (probe_memory(kv_size(e, n_slots, n_context) + graph_bytes(e->source.base) + CONTEXT_BYTES,
+                     err) != INF_OK)
         return NULL;
     context = guard_new_context(e->source.model, p, err);
     if (context)
