@@ -36,7 +36,7 @@ def expect(name, holds, process, out, err):
         print("FAILED:", name, "exit code", process.returncode, out[-200:], err[-600:], file=sys.stderr)
 
 def finish(name, process, read, code=15, words=b"cancelled|interrupted"):
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=400)
     lines = err.splitlines()
     ok = process.returncode == code and len(lines) == 1 and lines[0].startswith(b"inference: ")
     expect(name, ok and any(w in lines[0] for w in words.split(b"|")), process, out, err)
@@ -55,7 +55,7 @@ for number in SIGNALS:
     p = start("generate", "-m", model, *LONG[:-1], "2000", "hi", ignored=(number,))
     first = os.read(p.stdout.fileno(), 1)
     p.send_signal(number)
-    out, err = p.communicate(timeout=100)
+    out, err = p.communicate(timeout=400)
     expect("ignored signal %d" % number, p.returncode == 0 and err == b"", p, out, err)
 p = start("generate", "-m", model, *LONG, "hi", ignored=(signal.SIGHUP,))
 first = os.read(p.stdout.fileno(), 1)
@@ -67,7 +67,7 @@ finish("SIGTERM with SIGHUP ignored", p, first)
 p = start("generate", "-m", model, "--json", *LONG, "hi")
 wait_until_ready(p)
 p.send_signal(signal.SIGINT)
-out, err = p.communicate(timeout=100)
+out, err = p.communicate(timeout=400)
 if p.returncode != 0: # it may have been done before
     expect("--json", p.returncode == 15 and err.count(b"\n") == 1 and
            (out == b"" or json.loads(out)["error"]["code"] == "cancelled"), p, out, err)
@@ -79,7 +79,7 @@ with open(work + "/batch", "w") as file:
 p = start("generate", "-m", model, "--batch", work + "/batch", *LONG)
 first = p.stdout.readline()
 p.send_signal(signal.SIGTERM)
-out, err = p.communicate(timeout=100)
+out, err = p.communicate(timeout=400)
 answers = [json.loads(line) for line in (first + out).splitlines()]
 expect("batch", p.returncode == 15 and err.count(b"\n") == 1 and
        sorted(a["id"] for a in answers) == list(range(40)) and
