@@ -142,6 +142,7 @@ static void compare_chat(const json_t *line, const char *chats, const char *tool
         .messages_json = inf_str(messages),
         .add_generation_prompt = json_is_true(json_object_get(line, "prompt")),
         .now = NOW,
+        .continue_final_message = json_is_true(json_object_get(line, "continue")),
     };
     struct found found = {0};
     struct chat_template *t = NULL;
