@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct chat_token TOKENS[] = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
+
 static const char default_messages[] =
     "[{\"role\":\"system\",\"content\":\"Be brief.\"},"
     "{\"role\":\"user\",\"content\":\"Hello\\nthere \\u00e9\"},"
@@ -46,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (cut)
         messages = (inf_text){(const char *)cut + 1, size - source.len - 1};
-    code = chat_template_compile(&t, source, "<s>", "</s>", &err);
+    code = chat_template_compile(&t, source, TOKENS, 2, &err);
     expect(code == INF_OK ? t != NULL : t == NULL && code == INF_ERROR_TEMPLATE);
     if (t)
         render(t, messages);

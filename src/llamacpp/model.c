@@ -12,7 +12,10 @@
 #include "local/local.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
+
+enum { N_SPECIAL = 7 };
 
 struct gguf_source {
     inf_context *context;
@@ -22,8 +25,18 @@ struct gguf_source {
     struct gguf_file *file; /* once open, with what follows */
     struct stat status;     /* of the file when its header was read */
     struct gguf_model base;
-    char *bos, *eos;
+    struct chat_token special[N_SPECIAL]; /* their texts are owned */
 };
+
+static const struct {
+    const char *name, *id_key;
+} special_keys[N_SPECIAL] = {{"bos_token", "tokenizer.ggml.bos_token_id"},
+                             {"eos_token", "tokenizer.ggml.eos_token_id"},
+                             {"unk_token", "tokenizer.ggml.unknown_token_id"},
+                             {"sep_token", "tokenizer.ggml.seperator_token_id"},
+                             {"pad_token", "tokenizer.ggml.padding_token_id"},
+                             {"cls_token", "tokenizer.ggml.cls_token_id"},
+                             {"mask_token", "tokenizer.ggml.mask_token_id"}};
 
 /* ------------------------------------------------------------------ life */
 
@@ -42,10 +55,10 @@ static int32_t choose_execution(struct gguf_source *s, inf_error *err)
 static void close_file(struct gguf_source *s)
 {
     gguf_file_close(s->file);
-    mem_free(s->bos);
-    mem_free(s->eos);
+    for (int i = 0; i < N_SPECIAL; i++)
+        mem_free((char *)(uintptr_t)s->special[i].text);
+    memset(s->special, 0, sizeof s->special);
     s->file = NULL;
-    s->bos = s->eos = NULL;
 }
 
 static void destroy(void *model)
@@ -103,9 +116,13 @@ static int32_t read_header(struct gguf_source *s, inf_error *err)
     code = gguf_model_check(&s->base, s->file, err);
     if (code != INF_OK)
         return code;
-    s->bos = special_token(s->file, "tokenizer.ggml.bos_token_id");
-    s->eos = special_token(s->file, "tokenizer.ggml.eos_token_id");
-    return s->bos && s->eos ? INF_OK : error_no_memory(err);
+    for (int i = 0; i < N_SPECIAL; i++) {
+        s->special[i] = (struct chat_token){special_keys[i].name,
+                                            special_token(s->file, special_keys[i].id_key)};
+        if (!s->special[i].text)
+            return error_no_memory(err);
+    }
+    return INF_OK;
 }
 
 static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
@@ -124,8 +141,8 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
                                                                              : NULL,
                                   .window_bytes = llama_engine_window_bytes(&s->base, window),
                                   .n_ctx_train = s->base.n_ctx_train,
-                                  .bos = s->bos,
-                                  .eos = s->eos,
+                                  .special_tokens = s->special,
+                                  .n_special_tokens = N_SPECIAL,
                                   /* what llama.cpp samples with when nothing is set */
                                   .default_sampling = {.temperature = 0.8f,
                                                        .top_k = 40,
@@ -134,6 +151,7 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
                                                        .repetition_penalty = 1.0f,
                                                        .penalty_last_n = 64}};
     gguf_get_text(s->file, "tokenizer.chat_template", &facts->chat_template);
+    gguf_get_text(s->file, "tokenizer.chat_template.tool_use", &facts->tools_template);
     return INF_OK;
 }
 

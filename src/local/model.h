@@ -12,6 +12,7 @@
 #include "local/engine.h"
 #include "local/sampling.h"
 #include "local/tokenizer.h"
+#include "text/chat_template.h"
 
 /* From a model's files without its weights. Pointers are the front door's, valid until destroy. */
 struct model_facts {
@@ -19,10 +20,12 @@ struct model_facts {
     /* What it is a number of where a larger n_ctx would not make it larger ("learned positions"), for
      * messages; NULL: n_ctx alone limits it. */
     const char *window_of;
-    size_t window_bytes;           /* of KV cache that one window takes */
-    int32_t n_ctx_train;           /* tokens that the model was trained on */
-    inf_text chat_template;        /* its source; absent: none */
-    const char *bos, *eos;         /* the texts of these tokens for the template, or "" */
+    size_t window_bytes;                     /* of KV cache that one window takes */
+    int32_t n_ctx_train;                     /* tokens that the model was trained on */
+    inf_text chat_template;                  /* its source; absent: none */
+    inf_text tools_template;                 /* the one for chats with tools; absent: the same */
+    const struct chat_token *special_tokens; /* that templates find by name */
+    size_t n_special_tokens;
     bool system_prompt_is_message; /* beside a prompt: both go through the template, if any */
     struct sampling_options
         default_sampling; /* of options that a request leaves unset; seed and n_vocab

@@ -211,6 +211,7 @@ void local_destroy(void *impl)
     pthread_mutex_unlock(&p->lock);
     registry_free(p->registry);
     chat_template_free(p->chat_template);
+    chat_template_free(p->tools_template);
     p->ops->destroy(p->model);
     pthread_cond_destroy(&p->all_freed);
     pthread_mutex_destroy(&p->lock);

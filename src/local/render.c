@@ -3,6 +3,7 @@
  */
 #include "local/render.h"
 
+#include "core/json.h"
 #include "core/memory.h"
 #include "text/chat_template.h"
 
@@ -10,17 +11,24 @@
 
 /* ------------------------------------------------------------------ the template */
 
-/* Borrowed. load_lock is held, and the model open. */
-static int32_t compile(struct local_provider *p, inf_error *err)
+/* The template for a chat with or without tools. load_lock is held, and the model open. */
+static int32_t compile(struct local_provider *p, bool tools, const struct chat_template **out,
+                       inf_error *err)
 {
     const struct model_facts *f = &p->facts;
+    bool own = tools && f->tools_template.len;
+    struct chat_template **compiled = own ? &p->tools_template : &p->chat_template;
+    inf_text source = own ? f->tools_template : f->chat_template;
+    int32_t code = INF_OK;
 
-    if (p->chat_template)
-        return INF_OK;
-    if (f->chat_template.len == 0)
+    if (!*compiled && source.len == 0)
         return error_set(err, INF_ERROR_UNSUPPORTED,
-                         "%s has no chat template; give a prompt instead of messages", p->path);
-    return chat_template_compile(&p->chat_template, f->chat_template, f->bos, f->eos, err);
+                         "%s has no chat template%s; give a prompt instead of messages", p->path,
+                         f->tools_template.len ? " but for chats with tools" : "");
+    if (!*compiled)
+        code = chat_template_compile(compiled, source, f->special_tokens, f->n_special_tokens, err);
+    *out = *compiled;
+    return code;
 }
 
 static bool is_to_stop(void *op)
@@ -28,21 +36,35 @@ static bool is_to_stop(void *op)
     return op_stop_code(op) != INF_OK;
 }
 
-/* Until op is to stop; the error is then op's. Sets input->stop. */
+static bool names_tools(inf_text json)
+{
+    struct json_span all = {NULL, 0};
+
+    return json.data && scan_json(&all, json.data, json.len) &&
+           !scan_is_none(scan_member(all, "tools"));
+}
+
+static bool has_tools(const struct chat_input *input)
+{
+    return input->tools_json.data || names_tools(input->variables_json) ||
+           names_tools(input->messages_json);
+}
+
+/* Until op is to stop; the error is then op's. Sets input->stop. *used: the template. */
 static int32_t apply_template(struct local_provider *p, inf_op *op, struct chat_input *input,
-                              struct buffer *out, inf_error *err)
+                              const struct chat_template **used, struct buffer *out, inf_error *err)
 {
     int32_t code = provider_open(p, err);
 
     if (code != INF_OK)
         return code;
     pthread_mutex_lock(&p->load_lock);
-    code = compile(p, err);
+    code = compile(p, p->facts.tools_template.len && has_tools(input), used, err);
     pthread_mutex_unlock(&p->load_lock);
     if (code != INF_OK)
         return code;
     input->stop = (struct text_stop){is_to_stop, op};
-    code = chat_template_render(p->chat_template, input, out, err);
+    code = chat_template_render(*used, input, out, err);
     return code == INF_ERROR_CANCELLED ? op_stop_error(op, err) : code;
 }
 
@@ -61,19 +83,19 @@ static int32_t plain_text(const inf_request *r, struct buffer *out, inf_error *e
 
 /* A template that raises an error over a system message gets its text in the first user message. */
 static int32_t apply_or_fold(struct local_provider *p, inf_op *op, struct chat_input *input,
-                             struct buffer *out, inf_error *err)
+                             const struct chat_template **used, struct buffer *out, inf_error *err)
 {
-    int32_t code = apply_template(p, op, input, out, err);
+    int32_t code = apply_template(p, op, input, used, out, err);
 
     if (code != INF_ERROR_TEMPLATE || !input->system_prompt.data ||
         !p->facts.system_prompt_is_message)
         return code;
     input->fold_system_prompt = true;
-    return apply_template(p, op, input, out, NULL) == INF_OK ? error_none(err) : code;
+    return apply_template(p, op, input, used, out, NULL) == INF_OK ? error_none(err) : code;
 }
 
 static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *out,
-                         size_t *continued, inf_error *err)
+                         const struct chat_template **used, size_t *continued, inf_error *err)
 {
     const inf_request *r = op_request(op);
     inf_message prompt = {.role = inf_str("user"), .content = r->prompt};
@@ -94,7 +116,7 @@ static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *ou
         input.messages_json = (inf_text){json.data, json.len};
     }
     if (code == INF_OK)
-        code = apply_or_fold(p, op, &input, out, err);
+        code = apply_or_fold(p, op, &input, used, out, err);
     buffer_free(&json);
     return code;
 }
@@ -143,6 +165,7 @@ int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,
 {
     const struct model_facts *f = &p->facts;
     const inf_request *r = op_request(op);
+    const struct chat_template *used = NULL;
     size_t continued = 0;
     int32_t code = INF_OK;
     bool system = r->system_prompt.data && f->system_prompt_is_message && f->chat_template.len;
@@ -155,9 +178,9 @@ int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,
     *rendered = (struct rendered){.add_special = r->prompt.data && !system};
     if (rendered->add_special)
         return plain_text(r, out, err);
-    code = chat_text(p, op, out, &continued, err);
+    code = chat_text(p, op, out, &used, &continued, err);
     if (code == INF_OK) {
-        rendered->format = chat_template_output(p->chat_template);
+        rendered->format = chat_template_output(used);
         rendered->in_reasoning = opens_reasoning(rendered->format, out, continued);
     }
     return code;
@@ -177,9 +200,10 @@ static void run_render(struct preparation *base)
     struct render *r = (struct render *)(void *)base;
     struct chat_input input = {.messages_json = {r->messages_json, r->len},
                                .add_generation_prompt = r->add_generation_prompt};
+    const struct chat_template *used = NULL;
     inf_error err = {0};
 
-    apply_template(base->provider, base->op, &input, &op_output(base->op)->text, &err);
+    apply_template(base->provider, base->op, &input, &used, &op_output(base->op)->text, &err);
     preparation_end(base, &err);
 }
 

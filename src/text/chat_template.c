@@ -22,8 +22,8 @@
 
 struct chat_template {
     struct template *compiled;
-    char *bos; /* NULL: the tokenizer has none */
-    char *eos;
+    char **tokens; /* (n_tokens) pairs of a name and a text */
+    size_t n_tokens;
     struct content_forms forms;
     struct output_format output;
 };
@@ -60,10 +60,8 @@ static void set_own(struct vm *vm, struct dict *variables, const struct chat_tem
 {
     set(vm, variables, "tools", v_none());
     set(vm, variables, "documents", v_none());
-    if (t->bos)
-        set(vm, variables, "bos_token", v_str(text_of(vm, t->bos)));
-    if (t->eos)
-        set(vm, variables, "eos_token", v_str(text_of(vm, t->eos)));
+    for (size_t i = 0; i < t->n_tokens; i++)
+        set(vm, variables, t->tokens[2 * i], v_str(text_of(vm, t->tokens[2 * i + 1])));
 }
 
 /* All members but the call's own. */
@@ -431,23 +429,29 @@ int32_t chat_template_render(const struct chat_template *t, const struct chat_in
 
 /* ------------------------------------------------------------------ life */
 
-/* NULL for "". false: out of memory. */
-static bool copy_token(char **out, const char *token)
+static bool copy_tokens(struct chat_template *t, const struct chat_token *tokens, size_t n)
 {
-    if (!token || !*token)
-        return true;
-    *out = mem_strdup(token);
-    return *out != NULL;
+    t->tokens = mem_calloc(2 * n + 1, sizeof *t->tokens);
+    for (size_t i = 0; t->tokens && i < n; i++) {
+        if (!tokens[i].text || !*tokens[i].text)
+            continue;
+        t->tokens[2 * t->n_tokens] = mem_strdup(tokens[i].name);
+        t->tokens[2 * t->n_tokens + 1] = mem_strdup(tokens[i].text);
+        t->n_tokens++;
+        if (!t->tokens[2 * t->n_tokens - 2] || !t->tokens[2 * t->n_tokens - 1])
+            return false;
+    }
+    return t->tokens != NULL;
 }
 
-int32_t chat_template_compile(struct chat_template **out, inf_text source, const char *bos,
-                              const char *eos, inf_error *err)
+int32_t chat_template_compile(struct chat_template **out, inf_text source,
+                              const struct chat_token *tokens, size_t n_tokens, inf_error *err)
 {
     struct chat_template *t = mem_calloc(1, sizeof *t);
     int32_t code;
 
     *out = NULL;
-    if (!t || !copy_token(&t->bos, bos) || !copy_token(&t->eos, eos))
+    if (!t || !copy_tokens(t, tokens, n_tokens))
         code = error_no_memory(err);
     else
         code = template_compile(&t->compiled, source, err);
@@ -470,7 +474,8 @@ void chat_template_free(struct chat_template *t)
     if (!t)
         return;
     template_free(t->compiled);
-    mem_free(t->bos);
-    mem_free(t->eos);
+    for (size_t i = 0; i < 2 * t->n_tokens; i++)
+        mem_free(t->tokens[i]);
+    mem_free(t->tokens);
     mem_free(t);
 }

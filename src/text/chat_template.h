@@ -41,11 +41,15 @@ struct chat_input {
     size_t *continued; /* NULL, or set: how many bytes at the end are that message's */
 };
 
-/* source: the template's text. bos, eos: the tokens' texts, NULL or "" for none: then the template
- * finds no such variable.
+/* A special token as the template finds it: "bos_token", ... */
+struct chat_token {
+    const char *name, *text; /* text NULL or "": there is none, and no such variable */
+};
+
+/* source: the template's text. tokens are copied.
  * Errors: TEMPLATE (with the line where it can be told), NO_MEMORY. */
-int32_t chat_template_compile(struct chat_template **out, inf_text source, const char *bos,
-                              const char *eos, inf_error *err);
+int32_t chat_template_compile(struct chat_template **out, inf_text source,
+                              const struct chat_token *tokens, size_t n_tokens, inf_error *err);
 void chat_template_free(struct chat_template *t);
 
 /* How the model writes reasoning and tool calls, as the template shows it; the template's own. */

@@ -91,17 +91,19 @@ int32_t transformers_inspect(struct buffer *out, const char *dir, inf_error *err
 {
     struct generation_config generation;
     struct checkpoint *c = NULL;
-    struct buffer template;
+    struct buffer template, for_tools;
     int32_t code = checkpoint_open(&c, dir, WEIGHT_TYPE_AUTO, err);
 
     buffer_init(&template, BUFFER_NO_LIMIT);
+    buffer_init(&for_tools, BUFFER_NO_LIMIT);
     if (code == INF_OK)
         code = generation_config_open(&generation, dir, &c->config, err);
     if (code == INF_OK)
-        code = chat_template_read(&template, dir, err);
+        code = chat_templates_read(&template, &for_tools, dir, err);
     if (code == INF_OK)
-        code = dump(out, describe(c, &generation, template.len > 0), err);
+        code = dump(out, describe(c, &generation, template.len + for_tools.len > 0), err);
     buffer_free(&template);
+    buffer_free(&for_tools);
     checkpoint_close(c);
     return code;
 }

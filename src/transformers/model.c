@@ -26,6 +26,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAX_SPECIAL = 300 };
+
 struct hf_source {
     inf_context *context;
     const inf_provider_config *config;
@@ -36,7 +38,9 @@ struct hf_source {
     inf_error no_model;
     struct generation_config generation;
     struct checkpoint_tokenizer tokenizer;
-    struct buffer chat_template;
+    struct buffer chat_template, tools_template;
+    struct chat_token special[MAX_SPECIAL];
+    size_t n_special;
     char window_of[240];
 };
 
@@ -59,6 +63,7 @@ static void close_files(struct hf_source *s)
     checkpoint_close(s->checkpoint);
     hf_tokenizer_free(s->tokenizer.hf);
     buffer_free(&s->chat_template);
+    buffer_free(&s->tools_template);
     mem_free(s->dir);
     s->checkpoint = NULL;
     s->tokenizer.hf = NULL;
@@ -86,6 +91,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
     s->context = ctx;
     s->config = config;
     buffer_init(&s->chat_template, BUFFER_NO_LIMIT);
+    buffer_init(&s->tools_template, BUFFER_NO_LIMIT);
     code = choose_execution(s, err);
     if (code != INF_OK) {
         destroy(s);
@@ -117,7 +123,7 @@ static int32_t open_parts(struct hf_source *s, int32_t type, inf_error *err)
     t->n_model = s->checkpoint ? s->checkpoint->model.n_vocab : 0;
     t->n_eos = s->generation.n_eos;
     memcpy(t->eos, s->generation.eos, sizeof t->eos);
-    return chat_template_read(&s->chat_template, s->dir, err);
+    return chat_templates_read(&s->chat_template, &s->tools_template, s->dir, err);
 }
 
 static int32_t open_files(struct hf_source *s, inf_error *err)
@@ -170,11 +176,25 @@ static void add_model_facts(struct hf_source *s, struct model_facts *facts)
     tell_limits(s, window);
 }
 
-static const char *named(const struct hf_source *s, enum hf_named_token which)
+/* As transformers gives them to a template: those that have a name. */
+static void name_tokens(struct hf_source *s)
 {
-    const char *text = s->tokenizer.hf ? hf_tokenizer_named_text(s->tokenizer.hf, which) : NULL;
+    static const char *const names[HF_NAMED_TOKENS] = {
+        [HF_TOKEN_BOS] = "bos_token",  [HF_TOKEN_EOS] = "eos_token", [HF_TOKEN_UNK] = "unk_token",
+        [HF_TOKEN_SEP] = "sep_token",  [HF_TOKEN_PAD] = "pad_token", [HF_TOKEN_CLS] = "cls_token",
+        [HF_TOKEN_MASK] = "mask_token"};
+    const struct hf_tokenizer *t = s->tokenizer.hf;
+    struct chat_token extra = {NULL, NULL};
 
-    return text ? text : "";
+    s->n_special = 0;
+    for (int i = 0; t && i < HF_NAMED_TOKENS; i++)
+        if (hf_tokenizer_named_text(t, (enum hf_named_token)i))
+            s->special[s->n_special++] = (struct chat_token){
+                names[i], hf_tokenizer_named_text(t, (enum hf_named_token)i)};
+    for (size_t i = 0;
+         t && s->n_special < MAX_SPECIAL && hf_tokenizer_extra_text(t, i, &extra.name, &extra.text);
+         i++)
+        s->special[s->n_special++] = extra;
 }
 
 static int32_t open_model(void *model, struct model_facts *facts, inf_error *err)
@@ -186,11 +206,13 @@ static int32_t open_model(void *model, struct model_facts *facts, inf_error *err
         close_files(s);
         return code;
     }
+    name_tokens(s);
     *facts = (struct model_facts){.window = s->config->n_ctx,
                                   .n_ctx_train = INT32_MAX,
                                   .chat_template = {s->chat_template.data, s->chat_template.len},
-                                  .bos = named(s, HF_TOKEN_BOS),
-                                  .eos = named(s, HF_TOKEN_EOS),
+                                  .tools_template = {s->tools_template.data, s->tools_template.len},
+                                  .special_tokens = s->special,
+                                  .n_special_tokens = s->n_special,
                                   .system_prompt_is_message = true,
                                   .default_sampling = sampling_of(&s->generation)};
     if (s->checkpoint)

@@ -84,6 +84,27 @@ expect_ok generate -m somebody/tiny@$commit --threads 1 -n 4 hi
 expect_error 8 'hf download somebody/other' generate -p transformers -m somebody/other hi
 unset HF_HUB_CACHE
 
+# ---- the names of special tokens, and a template for chats with tools
+cp -r "$dir" "$work/named"
+python3 -B - "$work/named" <<'PYTHON' || exit 1
+import json, os, sys
+path = os.path.join(sys.argv[1], "tokenizer_config.json")
+config = json.load(open(path)) if os.path.exists(path) else {}
+plain = "{{ unk_token }} {{ image_token }} {{ own_token }} {{ sep_token is defined }} {{ tools }}"
+config.update(unk_token="<unk>", image_token="<image>", extra_special_tokens={"own_token": "<own>"},
+              chat_template=[{"name": "default", "template": plain}, {"name": "tool_use", "template": "{{ tools }}"}])
+json.dump(config, open(path, "w"))
+for name in ("chat_template.jinja", "special_tokens_map.json"):
+    if os.path.exists(os.path.join(sys.argv[1], name)):
+        os.remove(os.path.join(sys.argv[1], name))
+PYTHON
+input=$work/messages
+printf '[]' >"$work/messages"
+expect_output '<unk> <image> <own> False None' render -m "$work/named"
+printf '{"messages":[],"tools":[1]}' >"$work/messages"
+expect_output '[1]' render -m "$work/named"
+input=/dev/null
+
 # ---- what it cannot be
 expect_error 5 'cuda is not there' generate -m "$dir" --device cuda hi
 cp -r "$dir" "$work/other"

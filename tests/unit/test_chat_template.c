@@ -30,6 +30,8 @@ struct outcome {
     struct buffer text;
 };
 
+static const struct chat_token TOKENS[] = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
+
 static void release(struct outcome *o)
 {
     buffer_free(&o->text);
@@ -46,7 +48,7 @@ static struct outcome render_all(inf_text source, inf_text messages, const char 
     struct chat_template *t = NULL;
 
     buffer_init(&o.text, BUFFER_NO_LIMIT);
-    o.code = chat_template_compile(&t, source, "<s>", "</s>", &o.err);
+    o.code = chat_template_compile(&t, source, TOKENS, 2, &o.err);
     if (o.code == INF_OK)
         o.code = chat_template_render(t, &input, &o.text, &o.err);
     chat_template_free(t);
@@ -505,7 +507,7 @@ static void assert_stops_when_asked(const char *source, int32_t ends)
         struct outcome o = {0};
 
         buffer_init(&o.text, BUFFER_NO_LIMIT);
-        assert_int_equal(chat_template_compile(&t, inf_str(source), NULL, NULL, &o.err), INF_OK);
+        assert_int_equal(chat_template_compile(&t, inf_str(source), NULL, 0, &o.err), INF_OK);
         o.code = chat_template_render(t, &input, &o.text, &o.err);
         assert_int_equal(o.code, left < 0 ? INF_ERROR_CANCELLED : ends);
         assert_true(left >= -1); /* not asked again */
@@ -896,7 +898,7 @@ static void one_template_renders_on_several_threads(void **state)
                                                    "{% for m in messages %}{{ m.role }}:"
                                                    "{{ m.content }}{% set ns.n = ns.n + 1 %}"
                                                    "{% endfor %} {{ ns.n }}"),
-                                           NULL, NULL, NULL),
+                                           NULL, 0, NULL),
                      INF_OK);
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, render_many, t), 0);

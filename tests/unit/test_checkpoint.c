@@ -547,15 +547,23 @@ static void test_generation__values__taken(void **state)
 
 /* ------------------------------------------------------------------ the chat template */
 
-static void template_is(const char *expected)
+static void templates_are(const char *expected, const char *with_tools)
 {
-    struct buffer b;
+    struct buffer b, for_tools;
     inf_error err = {0};
 
     buffer_init(&b, BUFFER_NO_LIMIT);
-    assert_int_equal(chat_template_read(&b, dir, &err), INF_OK);
+    buffer_init(&for_tools, BUFFER_NO_LIMIT);
+    assert_int_equal(chat_templates_read(&b, &for_tools, dir, &err), INF_OK);
     assert_string_equal(b.len ? b.data : "", expected);
+    assert_string_equal(for_tools.len ? for_tools.data : "", with_tools);
     buffer_free(&b);
+    buffer_free(&for_tools);
+}
+
+static void template_is(const char *expected)
+{
+    templates_are(expected, "");
 }
 
 static void test_template__places__in_their_order(void **state)
@@ -569,11 +577,17 @@ static void test_template__places__in_their_order(void **state)
     write_text("tokenizer_config.json", "{\"chat_template\":[{\"name\":\"x\",\"template\":\"1\"},"
                                         "{\"name\":\"default\",\"template\":\"2\"}]}");
     template_is("2");
+    write_text("tokenizer_config.json",
+               "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"1\"},"
+               "{\"name\":\"default\",\"template\":\"2\"}]}");
+    templates_are("2", "1");
     snprintf(path, sizeof path, "%s/additional_chat_templates", dir);
     mkdir(path, 0700);
     template_is("");
     write_text("chat_template.jinja", "c");
     template_is("c");
+    write_text("additional_chat_templates/tool_use.jinja", "t");
+    templates_are("c", "t");
 }
 
 /* ------------------------------------------------------------------ the hub's cache */

@@ -195,6 +195,8 @@ static inf_context *ctx;
 static inf_provider *provider;
 static int64_t live;
 
+static const struct chat_token special[] = {{"bos_token", "<s>"}, {"pad_token", ""}};
+
 static int open_door(void **state)
 {
     (void)state;
@@ -204,8 +206,8 @@ static int open_door(void **state)
         .window = 64,
         .window_bytes = 1000,
         .n_ctx_train = 1000,
-        .bos = "<s>",
-        .eos = "",
+        .special_tokens = special,
+        .n_special_tokens = 2,
         .default_sampling = {.top_p = 1, .repetition_penalty = 1, .penalty_last_n = -1}};
     return inf_context_create(&ctx, NULL, NULL);
 }
@@ -323,6 +325,28 @@ static void test_local__system_prompt_that_is_a_message__goes_through_the_templa
     assert_answer(&r, "[system]be brief[user]abc<s>", false);
     r.system_prompt = (inf_text){0};
     assert_answer(&r, "abc", true);
+}
+
+static void test_local__chats_with_tools__go_through_the_template_for_them(void **state)
+{
+    inf_message message = {inf_str("user"), inf_str("abc")};
+    inf_request r = request_of("");
+
+    (void)state;
+    r.prompt = inf_str(NULL);
+    r.messages = &message;
+    r.n_messages = 1;
+    door.facts.chat_template = inf_str(template);
+    door.facts.tools_template = inf_str("{{ tools|length }} tools{{ pad_token is defined }}");
+    make_provider("model");
+    assert_answer(&r, "[user]abc<s>", false);
+    r.tools = inf_str("[]");
+    assert_answer(&r, "0 toolsFalse", false);
+    r.tools = inf_str(NULL);
+    r.template_variables = inf_str("{\"tools\": [1, 2]}");
+    assert_answer(&r, "2 toolsFalse", false);
+    r.template_variables = inf_str("{\"tools\": null}");
+    assert_answer(&r, "[user]abc<s>", false);
 }
 
 static void test_local__system_prompt_without_a_template__goes_before_the_prompt(void **state)
@@ -600,6 +624,7 @@ int main(void)
         TEST(test_local__options_left_unset__are_the_front_doors),
         TEST(test_local__system_prompt_beside_a_prompt__goes_before_it),
         TEST(test_local__system_prompt_that_is_a_message__goes_through_the_template),
+        TEST(test_local__chats_with_tools__go_through_the_template_for_them),
         TEST(test_local__system_prompt_without_a_template__goes_before_the_prompt),
         TEST(test_local__a_prompt_that_begins_with_the_token_put_first__gets_no_second),
         TEST(test_local__a_plain_prompt__is_text_all_through),

@@ -24,6 +24,8 @@
 
 /* ------------------------------------------------------------------ files */
 
+static const struct chat_token TOKENS[] = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
+
 static char *load(const char *path, size_t *len)
 {
     FILE *file = fopen(path, "rb");
@@ -154,7 +156,7 @@ static void compare_chat(const json_t *line, const char *chats, const char *tool
     snprintf(path, sizeof path, "%s%s", file[0] == '/' ? "" : FIXTURES, file);
     source = load(path, &len);
     buffer_init(&found.text, BUFFER_NO_LIMIT);
-    found.code = chat_template_compile(&t, (inf_text){source, len}, "<s>", "</s>", &found.err);
+    found.code = chat_template_compile(&t, (inf_text){source, len}, TOKENS, 2, &found.err);
     if (t)
         found.code = chat_template_render(t, &input, &found.text, &found.err);
     chat_template_free(t);

@@ -47,8 +47,8 @@ static int32_t take_file(struct buffer *out, bool *found, const char *dir, const
     return code;
 }
 
-/* The template of a list of {"name", "template"}: the one named default. */
-static struct json_span default_of(struct json_span list)
+/* The template of that name in a list of {"name", "template"}. */
+static struct json_span named(struct json_span list, const char *wanted)
 {
     struct json_span item = {0};
     struct json_walk w;
@@ -57,13 +57,19 @@ static struct json_span default_of(struct json_span list)
     while (scan_next_item(&w, &item)) {
         struct json_span name = scan_member(item, "name");
 
-        if (scan_is_string(name) && scan_equals(name, "default"))
+        if (scan_is_string(name) && scan_equals(name, wanted))
             return scan_member(item, "template");
     }
     return (struct json_span){0};
 }
 
-static int32_t take_from_config(struct buffer *out, const char *dir, inf_error *err)
+static bool take_text(struct buffer *out, struct json_span value)
+{
+    return !scan_is_string(value) || scan_unescape(out, value);
+}
+
+static int32_t take_from_config(struct buffer *out, struct buffer *for_tools, const char *dir,
+                                inf_error *err)
 {
     struct json_span root = {0};
     struct json_span value = {0};
@@ -74,9 +80,9 @@ static int32_t take_from_config(struct buffer *out, const char *dir, inf_error *
     if (code == INF_OK && text && !scan_json(&root, text, len))
         code = error_set(err, INF_ERROR_BAD_FORMAT, "%s/tokenizer_config.json is no JSON", dir);
     value = scan_member(root, "chat_template");
-    if (scan_is_array(value))
-        value = default_of(value);
-    if (code == INF_OK && scan_is_string(value) && !scan_unescape(out, value))
+    if (code == INF_OK && scan_is_array(value) && !take_text(for_tools, named(value, "tool_use")))
+        code = error_no_memory(err);
+    if (code == INF_OK && !take_text(out, scan_is_array(value) ? named(value, "default") : value))
         code = error_no_memory(err);
     mem_free(text);
     return code;
@@ -92,14 +98,20 @@ static bool has_folder(const char *dir, const char *name)
     return found;
 }
 
-int32_t chat_template_read(struct buffer *out, const char *dir, inf_error *err)
+int32_t chat_templates_read(struct buffer *out, struct buffer *for_tools, const char *dir,
+                            inf_error *err)
 {
     bool found = false;
+    bool ignored = false;
     int32_t code = take_file(out, &found, dir, "chat_template.jinja", err);
 
-    if (code != INF_OK || found)
+    if (code != INF_OK)
         return code;
-    if (has_folder(dir, "additional_chat_templates"))
-        return take_file(out, &found, dir, "additional_chat_templates/default.jinja", err);
-    return take_from_config(out, dir, err);
+    if (!has_folder(dir, "additional_chat_templates"))
+        return found ? INF_OK : take_from_config(out, for_tools, dir, err);
+    if (!found)
+        code = take_file(out, &found, dir, "additional_chat_templates/default.jinja", err);
+    if (code == INF_OK)
+        code = take_file(for_tools, &ignored, dir, "additional_chat_templates/tool_use.jinja", err);
+    return code;
 }

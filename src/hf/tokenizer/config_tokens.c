@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_TOKENS = 1 << 20 };
+enum { MOST_TOKENS = 1 << 20, MOST_NAMES = 256 };
 
 static const char *const named_keys[HF_NAMED_TOKENS] = {
     [HF_TOKEN_BOS] = "bos_token",  [HF_TOKEN_EOS] = "eos_token", [HF_TOKEN_UNK] = "unk_token",
@@ -166,6 +166,42 @@ static int32_t name_tokens(struct merging *m)
     return code;
 }
 
+static bool is_named_already(const struct hf_tokenizer *t, const char *name)
+{
+    for (int i = 0; i < HF_NAMED_TOKENS; i++)
+        if (strcmp(named_keys[i], name) == 0)
+            return true;
+    for (size_t i = 0; i < t->n_extra; i++)
+        if (strcmp(t->extra[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A name of the model's own for a token; the first of a name counts. */
+static int32_t note_name(struct merging *m, struct json_span key, struct json_span token)
+{
+    struct hf_tokenizer *t = m->t;
+    struct buffer name, text;
+    int32_t code = INF_OK;
+
+    if (!scan_is_string(content_of(token)) || t->n_extra == MOST_NAMES)
+        return INF_OK;
+    buffer_init(&name, BUFFER_NO_LIMIT);
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = read_text(&name, key, m->err);
+    if (code == INF_OK)
+        code = read_text(&text, content_of(token), m->err);
+    if (code == INF_OK && !GROW(t->extra, t->extra_cap, t->n_extra + 1))
+        code = error_no_memory(m->err);
+    if (code == INF_OK && !is_named_already(t, name.data)) {
+        t->extra[t->n_extra++] = (struct extra_token){name.data, text.data};
+        return INF_OK;
+    }
+    buffer_free(&name);
+    buffer_free(&text);
+    return code;
+}
+
 /* Tokens of a list, or of an object by name. */
 static int32_t want_all(struct merging *m, struct json_span tokens)
 {
@@ -177,8 +213,11 @@ static int32_t want_all(struct merging *m, struct json_span tokens)
         while (code == INF_OK && scan_next_item(&w, &token))
             code = want_new(m, token);
     else if (scan_object(&w, tokens))
-        while (code == INF_OK && scan_next_member(&w, &key, &token))
+        while (code == INF_OK && scan_next_member(&w, &key, &token)) {
             code = want_new(m, token);
+            if (code == INF_OK)
+                code = note_name(m, key, token);
+        }
     return code;
 }
 
@@ -220,8 +259,11 @@ static int32_t want_model_specific(struct merging *m)
     scan_object(&w, m->config);
     while (code == INF_OK && scan_next_member(&w, &key, &value))
         if (scan_is_string(value) && key.len > sizeof ending &&
-            memcmp(key.data + key.len - (sizeof ending - 1), ending, sizeof ending - 1) == 0)
+            memcmp(key.data + key.len - (sizeof ending - 1), ending, sizeof ending - 1) == 0) {
             code = want_new(m, value); /* the named ones are there already */
+            if (code == INF_OK)
+                code = note_name(m, key, value);
+        }
     return code;
 }
 

@@ -149,6 +149,11 @@ void hf_tokenizer_free(struct hf_tokenizer *t)
         work_free(t->idle[i]);
     for (int i = 0; i < HF_NAMED_TOKENS; i++)
         mem_free(t->named[i].text);
+    for (size_t i = 0; i < t->n_extra; i++) {
+        mem_free(t->extra[i].name);
+        mem_free(t->extra[i].text);
+    }
+    mem_free(t->extra);
     pthread_mutex_destroy(&t->lock);
     token_decoder_free(t->decoder);
     post_processor_free(&t->post);
@@ -396,4 +401,14 @@ int32_t hf_tokenizer_named(const struct hf_tokenizer *t, enum hf_named_token whi
 const char *hf_tokenizer_named_text(const struct hf_tokenizer *t, enum hf_named_token which)
 {
     return t->named[which].text;
+}
+
+bool hf_tokenizer_extra_text(const struct hf_tokenizer *t, size_t i, const char **name,
+                             const char **text)
+{
+    if (i >= t->n_extra)
+        return false;
+    *name = t->extra[i].name;
+    *text = t->extra[i].text;
+    return true;
 }

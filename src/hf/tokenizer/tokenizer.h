@@ -73,6 +73,10 @@ int32_t hf_tokenizer_named(const struct hf_tokenizer *t, enum hf_named_token whi
 /* Its text as the files write it, which chat templates get as bos_token, ...; NULL: not named. */
 const char *hf_tokenizer_named_text(const struct hf_tokenizer *t, enum hf_named_token which);
 
+/* Special tokens that a model has names of its own for ("image_token"), one a call; false past the end. */
+bool hf_tokenizer_extra_text(const struct hf_tokenizer *t, size_t i, const char **name,
+                             const char **text);
+
 /* The text of tokens as they come; put together it is what hf_tokenizer_decode makes of them all.
  * Each push appends whole code points only. The tokenizer must outlive it. NULL: out of memory. */
 struct hf_decoder *hf_decoder_create(const struct hf_tokenizer *t, bool skip_special);

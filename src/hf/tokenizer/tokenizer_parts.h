@@ -31,6 +31,11 @@ struct named_token {
     int32_t id; /* -1: not in the vocabulary */
 };
 
+/* "image_token": "<image>" and the like. */
+struct extra_token {
+    char *name, *text;
+};
+
 struct hf_tokenizer {
     struct token_model model;
     struct added_tokens added;
@@ -39,6 +44,8 @@ struct hf_tokenizer {
     struct post_processor post;
     struct token_decoder *decoder;
     struct named_token named[HF_NAMED_TOKENS];
+    struct extra_token *extra;
+    size_t n_extra, extra_cap;
     int32_t size;
     pthread_mutex_t lock; /* of idle */
     struct tokenizer_work *idle[IDLE_WORKS];
