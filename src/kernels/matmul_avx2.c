@@ -809,8 +809,13 @@ INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t row, int
 
         ask_for((const char *)m->w + (size_t)(column + 8) * m->w_stride + (size_t)i * part, part);
         scales_of(type, p, n_blocks, &scales);
-        for (int32_t b = 0; b < n_blocks; b++)
-            multiply_lying(type, p, b, &scales, x, n, y);
+        if (type < WEIGHT_Q4_K) {
+            for (int32_t b = 0; b < n_blocks; b++)
+                multiply_lying(type, p, b, &scales, x, n, y);
+        } else {
+            UNROLL for (int32_t b = 0; b < CHUNK_BLOCKS; b++)
+                multiply_lying(type, p, b, &scales, x, n, y);
+        }
         for (int r = 0; r < 8; r++)
             p[r] += chunk_bytes(type);
         UNROLL for (int c = 0; c < n; c++) x[c]++;
@@ -850,7 +855,7 @@ static void lying(const struct matmul *m, int32_t first, int32_t n)
 /* Up to so many rows of activations weights are multiplied as they lie. */
 static int32_t few_rows(int32_t type)
 {
-    return type == WEIGHT_Q8_0 ? 4 : 1;
+    return type == WEIGHT_Q8_0 ? 4 : type >= WEIGHT_Q4_K ? 2 : 1;
 }
 
 static void quantised(const struct matmul *m, int32_t first, int32_t n)
@@ -898,10 +903,28 @@ INLINE __m256 load_rest(const int32_t type, const void *w, size_t i, size_t n)
     return load8(type, rest, 0);
 }
 
+/* The numbers i .. i+7 of n_w rows of weights and n of activations. */
+INLINE void multiply_eight(const int32_t type, const char *const w[], const float *const x[],
+                           size_t i, const int n, const int n_w, __m256 y[])
+{
+    __m256 v[8];
+
+    UNROLL for (int k = 0; k < n_w; k++) v[k] = load8(type, w[k], i);
+    UNROLL for (int c = 0; c < n; c++)
+    {
+        __m256 numbers = _mm256_loadu_ps(x[c] + i);
+
+        UNROLL for (int k = 0; k < n_w; k++)
+            y[c * n_w + k] = _mm256_fmadd_ps(v[k], numbers, y[c * n_w + k]);
+    }
+}
+
 /* n_w rows of weights times n rows of activations. */
 INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_t column,
                  const int n, const int n_w)
 {
+    const bool asks = row == 0; /* afterwards they are there */
+    size_t i = 0;
     size_t n8 = (size_t)m->n_in & ~(size_t)7;
     size_t rest = (size_t)m->n_in - n8;
     const float *x[4];
@@ -913,21 +936,14 @@ INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_
         x[c] = (const float *)(const void *)((const char *)m->x + (size_t)(row + c) * m->x_stride);
     UNROLL for (int k = 0; k < n_w; k++)
         w[k] = (const char *)m->w + (size_t)(column + k) * m->w_stride;
-    UNROLL for (int i = 0; i < n * n_w; i++) y[i] = _mm256_setzero_ps();
-    for (size_t i = 0; i < n8; i += 8) {
-        if (i % 32 == 0) {
-            UNROLL for (int k = 0; k < n_w; k++) ask_for(
-                w[k] + (size_t)n_w * m->w_stride + i * number_bytes(type), 32 * number_bytes(type));
-        }
-        UNROLL for (int k = 0; k < n_w; k++) v[k] = load8(type, w[k], i);
-        UNROLL for (int c = 0; c < n; c++)
-        {
-            __m256 numbers = _mm256_loadu_ps(x[c] + i);
-
-            UNROLL for (int k = 0; k < n_w; k++)
-                y[c * n_w + k] = _mm256_fmadd_ps(v[k], numbers, y[c * n_w + k]);
-        }
+    UNROLL for (int k = 0; k < n * n_w; k++) y[k] = _mm256_setzero_ps();
+    for (; i + 32 <= n8; i += 32) {
+        UNROLL for (int k = 0; asks && k < n_w; k++) ask_for(
+            w[k] + (size_t)n_w * m->w_stride + i * number_bytes(type), 32 * number_bytes(type));
+        UNROLL for (size_t j = i; j < i + 32; j += 8) multiply_eight(type, w, x, j, n, n_w, y);
     }
+    for (; i < n8; i += 8)
+        multiply_eight(type, w, x, i, n, n_w, y);
     if (rest > 0) {
         UNROLL for (int k = 0; k < n_w; k++) v[k] = load_rest(type, w[k], n8, rest);
         UNROLL for (int c = 0; c < n; c++)
