@@ -2,10 +2,10 @@
 """Two builds of this library against each other: what a change cost or gained.
 
     bench/compare.py --before BUILD --after BUILD --model GGUF [--rounds N] [--threads N]
-                     [--before-kernels none] [--rows TEXT]
+                     [--before-kernels none] [--rows TEXT]...
 
 --before-kernels: INFERENCE_KERNELS of the first (with "none" and one build twice: ggml's matmuls against
-ours). --rows: only those whose name has TEXT in it.
+ours). --rows: only those whose name has one of the TEXTs in it.
 
 BUILD: where `make bench` (or `make build` and the target `bench`) built. Every row interleaves the two,
 round after round, with a pause before each; a cell is the median of the rounds with the lowest and the
@@ -71,7 +71,7 @@ def rows(prefix):
     yield "decode, one stream, tok/s", lambda s: s.ask("decode", 64)["tokens_per_second"]
     yield "prefill of 512, ms", lambda s: s.ask("prefill", 512, -1)["ms"]
     yield "prefill of 512 under an adapter, ms", lambda s: s.ask("prefill", 512, 0)["ms"]
-    for n in (4, 16):
+    for n in (4, 8, 16):
         yield f"{n} requests, tok/s", lambda s, n=n: s.tokens_per_second(n, 0, 32)
     for n in (0, 1, 8):
         yield (f"8 requests, {n} adapters, tok/s",
@@ -101,20 +101,21 @@ def main():
     p.add_argument("--model", required=True)
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--before-kernels")
-    p.add_argument("--rows", default="")
+    p.add_argument("--rows", action="append", default=[])
     p.add_argument("--threads", type=int, default=os.cpu_count())
     o = p.parse_args()
     sides = [Side(o.before, o, o.before_kernels), Side(o.after, o)]
     with tempfile.TemporaryDirectory() as work:
         subprocess.run([sides[1].program("make-adapters"), o.model, work, "8", "16"], check=True)
         prefix = f"{work}/r8-"
+        chosen = [(what, measure) for what, measure in rows(prefix)
+                  if not o.rows or any(text in what for text in o.rows)]
         for side in sides:
-            side.ask("register", 1000, prefix, 16)
+            if any("adapter" in what or "1000" in what for what, _ in chosen):
+                side.ask("register", 1000, prefix, 16)
             side.ask("decode", 16)
         print("| what | before | after | after / before |\n|---|---|---|---|")
-        for what, measure in rows(prefix):
-            if o.rows not in what:
-                continue
+        for what, measure in chosen:
             values = ([], [])
             for i in range(o.rounds):
                 for k in (0, 1) if i % 2 else (1, 0):
