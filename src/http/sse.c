@@ -76,10 +76,11 @@ static int32_t data_field(struct sse *s, struct direct *direct, const char *valu
     return code;
 }
 
-static int32_t end_event(struct sse *s, struct direct *direct, inf_error *err)
+static int32_t end_event(struct sse *s, struct direct *direct, bool cut, inf_error *err)
 {
     struct sse_event event = {.type = s->type.len ? s->type.data : "message",
-                              .type_len = s->type.len ? s->type.len : strlen("message")};
+                              .type_len = s->type.len ? s->type.len : strlen("message"),
+                              .cut = cut};
     int32_t code = INF_OK;
 
     if (s->has_data) {
@@ -113,7 +114,7 @@ static int32_t take_line(struct sse *s, struct direct *direct, const char *line,
     size_t whole = len;
 
     if (len == 0)
-        return end_event(s, direct, err);
+        return end_event(s, direct, false, err);
     if (len > s->limit)
         return too_long(s->limit, err);
     colon = memchr(line, ':', len);
@@ -204,15 +205,13 @@ int32_t sse_feed(struct sse *s, const char *bytes, size_t len, inf_error *err)
 
 int32_t sse_end(struct sse *s, inf_error *err)
 {
-    const char *colon = NULL;
-    size_t n = s->line.len;
+    struct direct none = {0};
+    int32_t code = INF_OK;
 
-    if (!s->stray || n == 0)
-        return INF_OK;
-    colon = memchr(s->line.data, ':', n);
-    if (!is_stray(s->line.data, colon ? (size_t)(colon - s->line.data) : n))
-        return INF_OK;
-    return s->stray(s->owner, s->line.data, n, err);
+    if (s->line.len)
+        code = take_line(s, &none, s->line.data, s->line.len, false, err);
+    buffer_clear(&s->line);
+    return code == INF_OK ? end_event(s, &none, true, err) : code;
 }
 
 /* ------------------------------------------------------------------ lines */

@@ -24,6 +24,7 @@ struct sse_event {
     size_t type_len;
     const char *data; /* the "data:" fields, joined by LF */
     size_t data_len;
+    bool cut; /* the stream ended before the empty line that ends an event */
 };
 
 /* INF_OK: go on. Anything else ends the feed, which returns it. */
@@ -33,7 +34,8 @@ typedef int32_t (*line_fn)(void *owner, const char *line, size_t len, inf_error 
 /*
  * As the HTML standard says: LF, CR and CRLF end a line; a BOM at the start is skipped; a line that
  * starts with a colon is a comment; one space after a field's colon is dropped; an empty line ends
- * the event; an event without data is none. "id" and "retry" are ignored: there is no reconnecting.
+ * the event; an event without data is none. One that the end of the stream cut, which the standard
+ * drops, is given too, and marked: many servers forget the last empty line. "id" and "retry" are ignored: there is no reconnecting.
  * The bytes are not checked to be UTF-8.
  */
 struct sse {
@@ -54,7 +56,7 @@ void sse_init(struct sse *s, size_t limit, sse_fn fn, void *owner);
 /* Every event that these bytes complete. PROTOCOL: a line or event beyond the limit (detail: the
  * limit). NO_MEMORY. What fn returned. After an error only sse_free is allowed. */
 int32_t sse_feed(struct sse *s, const char *bytes, size_t len, inf_error *err);
-/* At the end of a stream: gives an unfinished last line to `stray` when it is one. */
+/* At the end of a stream: takes what the last line has so far, and gives the event that it left open. */
 int32_t sse_end(struct sse *s, inf_error *err);
 void sse_free(struct sse *s);
 

@@ -1,6 +1,9 @@
 /* chat_reader: see the header. */
 #include "remote/chat_reader.h"
 
+#include "remote/chat_words.h"
+#include "remote/server_error.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -28,17 +31,91 @@ void chat_reader_free(struct chat_reader *r)
 
 /* ------------------------------------------------------------------ events and lines */
 
-static int32_t take_line(void *owner, const char *line, size_t len, inf_error *err)
+/* The data of an event, or a line. */
+static int32_t take_data(void *owner, const char *data, size_t len, inf_error *err)
 {
     struct chat_reader *r = owner;
 
     /* What stands behind the end in the same bytes is nobody's. */
-    return r->stream.done ? INF_OK : chat_stream_event(&r->stream, line, len, err);
+    return r->stream.done ? INF_OK : chat_stream_event(&r->stream, data, len, err);
+}
+
+static bool begins_with(const char *line, size_t len, const char *word)
+{
+    size_t n = strlen(word);
+
+    return len >= n && memcmp(line, word, n) == 0;
+}
+
+/* A line of its own, or, as proxies make them, one of events: a comment, a field that matters to nobody,
+ * or data. */
+static int32_t take_line(void *owner, const char *line, size_t len, inf_error *err)
+{
+    if (begins_with(line, len, ":") || begins_with(line, len, "event:") ||
+        begins_with(line, len, "id:") || begins_with(line, len, "retry:"))
+        return INF_OK;
+    if (begins_with(line, len, "data:")) {
+        line += strlen("data:");
+        len -= strlen("data:");
+    }
+    return take_data(owner, line, len, err);
+}
+
+static bool is_json(const char *data, size_t len)
+{
+    struct json_span value;
+
+    return scan_json(&value, data, len);
+}
+
+/* The type says that it is an error, and it holds no chunk. */
+static bool is_error(const struct sse_event *event)
+{
+    struct json_span value;
+
+    return event->type_len == 5 && memcmp(event->type, "error", 5) == 0 && event->data_len &&
+           (!scan_json(&value, event->data, event->data_len) ||
+            scan_is_none(scan_member(value, "choices")));
+}
+
+/* Several events whose empty lines somebody took away: each line of data is one. */
+static int32_t take_lines(struct chat_reader *r, const char *data, size_t len, inf_error *err)
+{
+    struct lines lines;
+    int32_t code = INF_OK;
+
+    lines_init(&lines, CHAT_EVENT_MAX, take_data, r);
+    code = lines_feed(&lines, data, len, err);
+    if (code == INF_OK)
+        code = lines_end(&lines, err);
+    lines_free(&lines);
+    return code;
+}
+
+/* What the end of the stream cut is left out; that it came too early is for others to say. */
+static size_t without_cut_line(const char *data, size_t len)
+{
+    const char *end = memrchr(data, '\n', len);
+    size_t begin = end ? (size_t)(end - data) + 1 : 0;
+    bool is_whole = is_json(data, len) || is_json(data + begin, len - begin) ||
+                    words_end(data + begin, len - begin);
+
+    return is_whole ? len : begin;
 }
 
 static int32_t take_event(void *owner, const struct sse_event *event, inf_error *err)
 {
-    return take_line(owner, event->data, event->data_len, err);
+    struct chat_reader *r = owner;
+    const char *data = event->data;
+    size_t len = event->data_len;
+
+    if (event->cut)
+        len = without_cut_line(data, len);
+    if (!r->stream.done && is_error(event))
+        return server_error_event(data, len, err);
+    if (len && memchr(data, '\n', len) && !is_json(data, len))
+        return take_lines(r, data, len, err);
+    return take_data(r, data, len, err);
 }
 
 /* A line among the events that is none of theirs: some servers write the error of a stream so. */
@@ -48,7 +125,7 @@ static int32_t take_stray(void *owner, const char *line, size_t len, inf_error *
 
     if (!scan_json(&value, line, len) || scan_is_none(scan_member(value, "error")))
         return INF_OK;
-    return take_line(owner, line, len, err);
+    return take_data(owner, line, len, err);
 }
 
 /* ------------------------------------------------------------------ the framing */
@@ -85,13 +162,15 @@ static int32_t no_stream(const struct chat_reader *r, inf_error *err)
 static enum chat_framing framing_of(const struct chat_reader *r, char first)
 {
     bool object = first == '{';
+    bool field = first && strchr(":deir", first); /* ":", "data", "event", "id", "retry" */
 
-    if (r->stream.dialect == CHAT_OLLAMA || is_type_of_lines(r))
-        return object || is_type_of_answer(r) ? FRAMING_LINES : FRAMING_UNKNOWN;
+    if (r->stream.dialect == CHAT_OLLAMA)
+        return object || field || is_type_of_answer(r) ? FRAMING_LINES : FRAMING_UNKNOWN;
+    if (is_type_of_lines(r) && !field)
+        return FRAMING_LINES;
     if (object)
         return FRAMING_WHOLE; /* a server that does not stream, or an error */
-    /* ":", "data", "event", "id", "retry" */
-    if (is_type(r, "text/event-stream") || (first && strchr(":deir", first)))
+    if (is_type(r, "text/event-stream") || field)
         return FRAMING_EVENTS;
     return is_type_of_answer(r) ? FRAMING_WHOLE : FRAMING_UNKNOWN;
 }
@@ -160,6 +239,6 @@ int32_t chat_reader_end(struct chat_reader *r, inf_error *err)
     if (r->framing == FRAMING_EVENTS)
         code = sse_end(&r->sse, err);
     if (r->framing == FRAMING_WHOLE)
-        code = take_line(r, r->whole.data, r->whole.len, err);
+        code = take_data(r, r->whole.data, r->whole.len, err);
     return code == INF_OK ? chat_stream_end(&r->stream, err) : code;
 }

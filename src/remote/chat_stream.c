@@ -2,6 +2,7 @@
 #include "remote/chat_stream.h"
 
 #include "core/memory.h"
+#include "remote/chat_words.h"
 #include "remote/server_error.h"
 
 #include <string.h>
@@ -10,10 +11,14 @@
 #define FRAME_MAX 2048
 /* Of a refusal; what does not fit a message is not kept. */
 #define REFUSAL_MAX 2048
+/* FNV-1a's, for the hash of a text. */
+#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
+#define HASH_TIMES UINT64_C(0x100000001b3)
 
 void chat_stream_init(struct chat_stream *s, int32_t dialect)
 {
     *s = (struct chat_stream){.dialect = dialect, .prompt_tokens = -1, .completion_tokens = -1};
+    s->text.hash = s->reasoning.hash = HASH_BEGIN;
     buffer_init(&s->text.out, BUFFER_NO_LIMIT);
     buffer_init(&s->reasoning.out, BUFFER_NO_LIMIT);
     buffer_init(&s->scratch, (size_t)4 * CHAT_EVENT_MAX);
@@ -46,12 +51,22 @@ static int64_t known(int64_t count)
 
 /* ------------------------------------------------------------------ text */
 
-/* What t has had added to it since it was `before` bytes long. */
-static int32_t check_length(struct chat_stream *s, const struct chat_text *t, size_t before,
-                            inf_error *err)
+static uint64_t hash(uint64_t so_far, const char *bytes, size_t n)
 {
-    s->text_len += t->out.len - before;
-    if (s->text_len <= CHAT_TEXT_MAX)
+    for (size_t i = 0; i < n; i++)
+        so_far = (so_far ^ (unsigned char)bytes[i]) * HASH_TIMES;
+    return so_far;
+}
+
+/* What t has had added to it since it was `before` bytes long. */
+static int32_t note_added(struct chat_stream *s, struct chat_text *t, size_t before, inf_error *err)
+{
+    size_t added = t->out.len - before;
+
+    if (added)
+        t->hash = hash(t->hash, t->out.data + before, added);
+    t->len += added;
+    if (s->text.len + s->reasoning.len <= CHAT_TEXT_MAX)
         return INF_OK;
     return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TEXT_MAX,
                             "the server's text is longer than %d bytes; ask for fewer tokens",
@@ -83,7 +98,7 @@ static int32_t take_string(struct chat_stream *s, struct chat_text *t, struct js
     }
     if (!text_join_push(&t->join, text, len, &t->out))
         return error_no_memory(err);
-    return check_length(s, t, before, err);
+    return note_added(s, t, before, err);
 }
 
 static int32_t take_text(struct chat_stream *s, struct chat_text *t, struct json_span value,
@@ -114,6 +129,70 @@ static int32_t take_content(struct chat_stream *s, struct json_span content, inf
     return code;
 }
 
+/* What a text, or a list of parts, means, into the empty *out. */
+static int32_t read_whole(struct chat_stream *s, struct buffer *out, struct json_span content,
+                          inf_error *err)
+{
+    struct json_span part, text;
+    struct json_walk w;
+    bool ok = true;
+
+    buffer_clear(&s->scratch);
+    if (scan_is_string(content))
+        ok = scan_unescape(&s->scratch, content);
+    scan_array(&w, content);
+    while (ok && scan_next_item(&w, &part)) {
+        text = scan_is_string(part) ? part : scan_member(part, "text");
+        ok = !scan_is_string(text) || scan_unescape(&s->scratch, text);
+    }
+    if (s->scratch.len && ok)
+        ok = text_join_all(out, s->scratch.data, s->scratch.len);
+    return ok ? INF_OK : error_no_memory(err);
+}
+
+/* That begins with all that was put out. */
+static bool goes_on(const struct chat_text *t, const struct buffer *whole)
+{
+    return t->len && whole->len >= t->len && hash(HASH_BEGIN, whole->data, t->len) == t->hash;
+}
+
+/* Of a text that begins with what was put out, the rest. */
+static int32_t take_rest(struct chat_stream *s, struct chat_text *t, const struct buffer *whole,
+                         inf_error *err)
+{
+    size_t before = t->out.len;
+    size_t rest = whole->len - t->len;
+
+    t->join.n_held = 0; /* the rest has it */
+    if (rest == 0)
+        return INF_OK;
+    s->text_chunks++;
+    if (!text_join_push(&t->join, whole->data + t->len, rest, &t->out))
+        return error_no_memory(err);
+    return note_added(s, t, before, err);
+}
+
+/* A text that stands elsewhere than in a delta. Where deltas have brought text it may be that text as a
+ * whole; beside a delta that says something (`beside`) it can be nothing else. */
+static int32_t take_elsewhere(struct chat_stream *s, struct chat_text *t, struct json_span content,
+                              bool beside, inf_error *err)
+{
+    struct buffer whole;
+    bool again = false;
+    int32_t code = INF_OK;
+
+    buffer_init(&whole, BUFFER_NO_LIMIT);
+    if (t->in_deltas)
+        code = read_whole(s, &whole, content, err);
+    again = code == INF_OK && goes_on(t, &whole);
+    if (again)
+        code = take_rest(s, t, &whole, err);
+    buffer_free(&whole);
+    if (code != INF_OK || again || beside)
+        return code;
+    return t == &s->text ? take_content(s, content, err) : take_text(s, t, content, err);
+}
+
 /* Nothing follows: what is held of a code point goes out. */
 static int32_t flush(struct chat_stream *s, struct chat_text *t, inf_error *err)
 {
@@ -121,7 +200,7 @@ static int32_t flush(struct chat_stream *s, struct chat_text *t, inf_error *err)
 
     if (!text_join_end(&t->join, &t->out))
         return error_no_memory(err);
-    return check_length(s, t, before, err);
+    return note_added(s, t, before, err);
 }
 
 /* ------------------------------------------------------------------ chunks like the last one
@@ -193,19 +272,12 @@ static void set_finish(struct chat_stream *s, const char *word)
     s->finish_reason[n] = '\0';
 }
 
-/* Some servers write that there is none yet as a text. */
-static bool is_no_reason(struct json_span reason)
-{
-    return scan_is_none(reason) || scan_equals(reason, "") || scan_equals(reason, "null") ||
-           scan_equals(reason, "None");
-}
-
 static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_error *err)
 {
     char word[sizeof s->finish_reason] = "";
     size_t n = 0;
 
-    if (is_no_reason(reason))
+    if (words_say_nothing(reason))
         return INF_OK;
     if (!scan_is_string(reason))
         return broken(err, "the finish reason is no string");
@@ -226,24 +298,15 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
     return INF_OK;
 }
 
-/* An error object, or a member of that name with nothing in it. */
-static bool is_error(struct json_span error)
-{
-    struct json_span key, value;
-    struct json_walk w;
-
-    if (scan_object(&w, error))
-        return scan_next_member(&w, &key, &value);
-    if (scan_array(&w, error))
-        return scan_next_item(&w, &value);
-    return !scan_is_none(error) && *error.data != 'f' && !scan_equals(error, "");
-}
-
 /* It holds no answer: an error in some form, or something that keeps the connection alive. */
-static int32_t take_other(const struct chat_stream *s, struct json_span object, inf_error *err)
+static int32_t take_other(struct chat_stream *s, struct json_span object, inf_error *err)
 {
     inf_error mine = {0};
 
+    if (!s->whole && !words_tell_failure(object)) {
+        server_error_words(s->said, sizeof s->said, object);
+        return INF_OK;
+    }
     if (server_error_in_stream(object, &mine) == INF_ERROR_PROTOCOL && !s->whole)
         return INF_OK;
     if (err)
@@ -316,44 +379,115 @@ static int32_t refusal_error(struct chat_stream *s, inf_error *err)
                      (int)s->scratch.len, s->scratch.data ? s->scratch.data : "");
 }
 
-/* text: what an older form of chunk has in place of a delta. */
-static int32_t take_delta(struct chat_stream *s, struct json_span delta, struct json_span text,
-                          inf_error *err)
+/* The members of a delta or a message. */
+struct members {
+    struct json_span content, reasoning, tools, function, refusal;
+};
+
+static bool says_text(struct json_span content)
 {
-    struct json_span content = {0}, reasoning = {0}, tools = {0}, function = {0}, refusal = {0};
+    return !scan_is_none(content) && content.len > 2;
+}
+
+/* The text of a chunk that says nothing else, and whose like can be taken without reading it. */
+static struct json_span only_text_of(const struct chat_stream *s, const struct members *d,
+                                     struct json_span message, struct json_span text)
+{
+    struct json_span from = scan_is_none(text) ? d->content : text;
+    bool one = scan_is_none(text) || (scan_is_none(d->content) && !s->text.in_deltas);
+
+    if (!one || !scan_is_string(from) || !scan_is_none(message) || !scan_is_none(d->reasoning) ||
+        !scan_is_none(d->tools) || !scan_is_none(d->function) || !scan_is_none(d->refusal))
+        return (struct json_span){0};
+    return from;
+}
+
+static int32_t read_members(struct members *m, struct json_span from, inf_error *err)
+{
     struct json_span key, value;
     struct json_walk w;
-    int32_t code = INF_OK;
 
-    if (!scan_object(&w, delta) && !scan_is_none(delta))
+    *m = (struct members){0};
+    if (!scan_object(&w, from) && !scan_is_none(from))
         return broken(err, "a delta is no object");
     while (scan_next_member(&w, &key, &value))
         if (scan_equals(key, "content"))
-            content = value;
+            m->content = value;
         else if (scan_equals(key, "tool_calls"))
-            tools = value;
+            m->tools = value;
         else if (scan_equals(key, "function_call"))
-            function = value;
+            m->function = value;
         else if (scan_equals(key, "refusal"))
-            refusal = value;
+            m->refusal = value;
         else if ((scan_equals(key, "reasoning") || scan_equals(key, "reasoning_content")) &&
-                 (scan_is_none(reasoning) || !scan_is_none(value)))
-            reasoning = value; /* older servers say it under both names: once is enough */
-    if (scan_is_none(content))
-        content = text;
-    if (scan_is_none(reasoning) && scan_is_none(tools) && scan_is_none(function) &&
-        scan_is_none(refusal) && scan_is_string(content))
-        s->only_text = content;
-    code = take_text(s, &s->reasoning, reasoning, err);
-    if (code == INF_OK)
-        code = take_content(s, content, err);
-    if (code == INF_OK)
-        code = take_refusal(s, refusal, err);
-    if (code == INF_OK && !scan_is_none(function))
-        code = tool_calls_add_function(&s->tool_calls, function, err);
-    return code == INF_OK && !scan_is_none(tools)
-               ? tool_calls_add(&s->tool_calls, tools, s->dialect == CHAT_OLLAMA, err)
+                 (scan_is_none(m->reasoning) || !scan_is_none(value)))
+            m->reasoning = value; /* older servers say it under both names: once is enough */
+    return INF_OK;
+}
+
+static int32_t take_calls(struct chat_stream *s, const struct members *m, enum tool_form form,
+                          inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (!scan_is_none(m->function))
+        code = tool_calls_add_function(&s->tool_calls, m->function, err);
+    return code == INF_OK && !scan_is_none(m->tools)
+               ? tool_calls_add(&s->tool_calls, m->tools, form, err)
                : code;
+}
+
+static int32_t take_delta(struct chat_stream *s, const struct members *d, inf_error *err)
+{
+    int32_t code = take_text(s, &s->reasoning, d->reasoning, err);
+
+    s->reasoning.in_deltas = s->reasoning.in_deltas || !words_say_nothing(d->reasoning);
+    if (code == INF_OK)
+        code = take_content(s, d->content, err);
+    s->text.in_deltas = s->text.in_deltas || says_text(d->content);
+    if (code == INF_OK)
+        code = take_refusal(s, d->refusal, err);
+    return code == INF_OK ? take_calls(s, d, TOOL_PIECES, err) : code;
+}
+
+/* d: the delta beside it, of which it may be the whole. */
+static int32_t take_message_of(struct chat_stream *s, struct members *m, const struct members *d,
+                               inf_error *err)
+{
+    int32_t code = take_elsewhere(s, &s->reasoning, m->reasoning, says_text(d->reasoning), err);
+
+    if (code == INF_OK)
+        code = take_elsewhere(s, &s->text, m->content, says_text(d->content), err);
+    if (code == INF_OK && !words_say_nothing(m->refusal)) {
+        buffer_clear(&s->refusal);
+        code = take_refusal(s, m->refusal, err);
+    }
+    if (!words_say_nothing(d->tools))
+        m->tools = (struct json_span){0};
+    if (!words_say_nothing(d->function))
+        m->function = (struct json_span){0};
+    return code == INF_OK ? take_calls(s, m, TOOL_MESSAGE, err) : code;
+}
+
+/* text: what an older form of chunk has in place of a delta. */
+static int32_t take_said(struct chat_stream *s, struct json_span delta, struct json_span message,
+                         struct json_span text, inf_error *err)
+{
+    struct members d, m;
+    bool beside = false;
+    int32_t code = read_members(&d, delta, err);
+
+    if (code == INF_OK)
+        code = read_members(&m, message, err);
+    if (code == INF_OK)
+        code = take_delta(s, &d, err);
+    if (code == INF_OK)
+        code = take_message_of(s, &m, &d, err);
+    if (code != INF_OK)
+        return code;
+    beside = says_text(d.content) || says_text(m.content);
+    s->only_text = only_text_of(s, &d, message, text);
+    return take_elsewhere(s, &s->text, text, beside, err);
 }
 
 static int32_t take_logprobs(struct chat_stream *s, struct json_span logprobs, inf_error *err)
@@ -397,10 +531,8 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
             index = value;
     if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
         return too_many(err);
-    if (scan_is_none(delta))
-        delta = message;
-    code = take_delta(s, delta, text, err);
-    if (!scan_is_none(logprobs) || !is_no_reason(finish))
+    code = take_said(s, delta, message, text, err);
+    if (!scan_is_none(logprobs) || !words_say_nothing(finish))
         s->only_text = (struct json_span){0};
     if (code == INF_OK)
         code = take_logprobs(s, logprobs, err);
@@ -425,7 +557,7 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
             error = value;
         else if (scan_equals(key, "object"))
             object = value;
-    if (is_error(error) || scan_equals(object, "error"))
+    if (!words_say_nothing(error) || scan_equals(object, "error"))
         return server_error_in_stream(chunk, err);
     if (scan_is_none(choices) && scan_is_none(usage))
         return take_other(s, chunk, err);
@@ -433,7 +565,8 @@ static int32_t take_chunk(struct chat_stream *s, struct json_span chunk, inf_err
         return broken(err, "the choices are no list");
     code = take_usage(s, usage, err); /* first: the text goes out with the count it brings */
     while (code == INF_OK && scan_next_item(&w, &value))
-        code = n_choices++ == 0 ? take_choice(s, value, err) : too_many(err);
+        if (!scan_is_none(value))
+            code = n_choices++ == 0 ? take_choice(s, value, err) : too_many(err);
     if (!scan_is_none(usage) || n_choices != 1)
         s->only_text = (struct json_span){0};
     return code;
@@ -464,7 +597,7 @@ static int32_t take_message(struct chat_stream *s, struct json_span message, inf
     if (code == INF_OK)
         code = take_text(s, &s->text, scan_member(message, "content"), err);
     return code == INF_OK && !scan_is_none(tools)
-               ? tool_calls_add(&s->tool_calls, tools, s->dialect == CHAT_OLLAMA, err)
+               ? tool_calls_add(&s->tool_calls, tools, TOOL_NATIVE, err)
                : code;
 }
 
@@ -494,9 +627,9 @@ static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error
     struct json_span logprobs = scan_member(line, "logprobs");
     int32_t code = INF_OK;
 
-    if (is_error(error))
+    if (!words_say_nothing(error))
         return server_error_in_stream(line, err);
-    if (scan_is_none(message) && scan_is_none(done))
+    if (scan_is_none(done) && !scan_is_object(message) && !scan_is_array(message))
         return take_other(s, line, err);
     code = take_message(s, message, err);
     if (code == INF_OK && !scan_is_none(logprobs))
@@ -530,10 +663,12 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
     trim(&data, &len);
     if (len == 0)
         return INF_OK;
-    if (len == 6 && memcmp(data, "[DONE]", 6) == 0 && s->dialect == CHAT_COMPLETIONS) {
+    if (words_end(data, len)) {
         s->done = true;
         return s->finished && !s->refused ? INF_OK : chat_stream_end(s, err);
     }
+    if (words_keep_alive(data, len) && !s->whole)
+        return INF_OK;
     if (!scan_json(&value, data, len))
         return error_set(err, INF_ERROR_PROTOCOL,
                          "the server's answer breaks the protocol: no JSON: %.*s",
@@ -554,7 +689,8 @@ int32_t chat_stream_end(struct chat_stream *s, inf_error *err)
         return code;
     if (!s->finished)
         return error_set(err, INF_ERROR_PROTOCOL,
-                         "the stream ended before its finish reason; the text so far is kept");
+                         "the stream ended before its finish reason; the text so far is kept%s%s",
+                         s->said[0] ? "; the server's last words: " : "", s->said);
     return s->refused ? refusal_error(s, err) : INF_OK;
 }
 

@@ -29,6 +29,9 @@ enum chat_dialect { CHAT_COMPLETIONS = 0, CHAT_OLLAMA = 1 };
 struct chat_text {
     struct buffer out; /* whole code points that came since the owner took them */
     struct text_join join;
+    size_t len;     /* of all that was put out */
+    uint64_t hash;  /* of all that was put out: whether a longer text begins with it */
+    bool in_deltas; /* some of it came so */
 };
 
 struct chat_stream {
@@ -41,7 +44,6 @@ struct chat_stream {
     struct buffer frame;        /* of the last chunk that was nothing but text; empty: none */
     size_t frame_before;        /* of its bytes, those before the text */
     struct json_span only_text; /* the text of the chunk being read, while it says nothing else */
-    size_t text_len;            /* bytes given out, reasoning too */
 
     bool finished; /* the finish reason came */
     bool done;     /* [DONE], or the native line that says so: nothing follows */
@@ -50,6 +52,7 @@ struct chat_stream {
     int64_t text_chunks; /* chunks that held something: a lower bound of the tokens */
     int32_t finish;      /* enum inf_finish */
     char finish_reason[64];
+    char said[160]; /* the last words of an object that is neither an answer nor an error */
 
     struct tool_calls tool_calls;
     struct logprobs logprobs;
@@ -59,9 +62,9 @@ void chat_stream_init(struct chat_stream *s, int32_t dialect);
 void chat_stream_free(struct chat_stream *s);
 
 /*
- * One event's data, or one line. White space alone is nothing, and so is, but for a whole answer, an
- * object that holds neither an answer's fields nor an error: servers send both to keep a connection
- * alive. Errors: PROTOCOL (no JSON, nested too deeply, no chunk), BACKEND
+ * One event's data, or one line. White space alone is nothing, and so are, but for a whole answer, null,
+ * a word like "ping", and an object that holds neither an answer's fields nor an error: servers send
+ * them to keep a connection alive. Errors: PROTOCOL (no JSON, nested too deeply, no chunk), BACKEND
  * (an error object: the message has its words; http_status when it names one), CONTEXT_FULL (one
  * that says so), LIMIT (a cap), NO_MEMORY. After an error only chat_stream_fill and chat_stream_free
  * are allowed, and taking the text that came before it.

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <string.h>
 
 enum { NO_INDEX = -1, OLD_FORM = -2 }; /* the second: of the call that came as "function_call" */
 
@@ -21,14 +22,14 @@ static void call_init(struct tool_call *call, int64_t index)
     *call = (struct tool_call){.index = index};
     buffer_init(&call->id, TOOL_CALL_BYTES_MAX);
     buffer_init(&call->name, TOOL_CALL_BYTES_MAX);
-    buffer_init(&call->arguments, TOOL_CALL_BYTES_MAX);
+    tool_arguments_init(&call->arguments);
 }
 
 static void call_free(struct tool_call *call)
 {
     buffer_free(&call->id);
     buffer_free(&call->name);
-    buffer_free(&call->arguments);
+    tool_arguments_free(&call->arguments);
 }
 
 void tool_calls_free(struct tool_calls *t)
@@ -36,20 +37,57 @@ void tool_calls_free(struct tool_calls *t)
     for (size_t i = 0; i < t->n; i++)
         call_free(&t->items[i]);
     mem_free(t->items);
-    *t = (struct tool_calls){NULL, 0, 0};
+    *t = (struct tool_calls){0};
 }
 
-/* ------------------------------------------------------------------ which call a piece is of */
+/* ------------------------------------------------------------------ what a piece says */
 
-/* A piece, as far as it tells that. */
+/* A call, or a piece of one. */
 struct piece {
     int64_t index;
-    struct json_span id, name, arguments;
+    struct json_span id, name;
+    struct buffer arguments; /* its owner frees them */
+    bool named, whole;       /* whole: the arguments are one value */
 };
+
+/* Text whose code points a piece may have cut is put together at the end, in tool_calls_json. */
+static int32_t append(struct buffer *out, struct json_span value, inf_error *err)
+{
+    if (scan_is_none(value))
+        return INF_OK;
+    if (!scan_is_string(value))
+        return broken(err);
+    if (value.len > TOOL_CALL_BYTES_MAX - out->len)
+        return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALL_BYTES_MAX,
+                                "a tool call is longer than %d bytes", TOOL_CALL_BYTES_MAX);
+    return scan_unescape(out, value) ? INF_OK : error_no_memory(err);
+}
 
 static bool says_something(struct json_span text)
 {
     return scan_is_string(text) && text.len > 2;
+}
+
+static bool is_text(struct json_span value)
+{
+    return scan_is_none(value) || scan_is_string(value);
+}
+
+/* Arguments that are an object and not the text of one are taken as they are. */
+static int32_t read_arguments(struct piece *p, struct json_span value, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    buffer_init(&p->arguments, TOOL_CALL_BYTES_MAX);
+    if (!is_text(p->id) || !is_text(p->name))
+        return broken(err);
+    if (!scan_is_object(value) && !scan_is_array(value))
+        code = append(&p->arguments, value, err);
+    else if (!buffer_append(&p->arguments, value.data, value.len))
+        code = error_no_memory(err);
+    p->named = says_something(p->name);
+    p->whole = tool_arguments_is_whole(p->arguments.data, p->arguments.len);
+    return code;
 }
 
 static bool is_same(struct json_span text, const struct buffer *so_far)
@@ -57,21 +95,54 @@ static bool is_same(struct json_span text, const struct buffer *so_far)
     return so_far->len && scan_equals(text, so_far->data);
 }
 
-/* Not more of that call, the last of its index: it has another id; or another name, and arguments have
- * come; or, where nothing numbers them, the name once more and arguments from their beginning. */
-static bool begins_another(const struct piece *p, const struct tool_call *call)
+static bool begins_a_value(const struct piece *p)
 {
-    bool from_the_beginning = scan_is_object(p->arguments) ||
-                              (says_something(p->arguments) && p->arguments.data[1] == '{');
-
-    if (says_something(p->id) && call->id.len)
-        return !is_same(p->id, &call->id);
-    return says_something(p->name) && call->arguments.len &&
-           (!is_same(p->name, &call->name) || (p->index == NO_INDEX && from_the_beginning));
+    return p->arguments.len && (*p->arguments.data == '{' || *p->arguments.data == '[');
 }
 
-/* The call that it goes on with, or NULL. */
-static struct tool_call *find_call(const struct tool_calls *t, const struct piece *p)
+/* ------------------------------------------------------------------ which call a piece is of */
+
+/* Not more of that call, although it has its name once more, and arguments from their beginning, behind
+ * arguments that are whole. */
+static int32_t says_another(bool *another, const struct tool_calls *t, const struct piece *p,
+                            const struct tool_call *call, inf_error *err)
+{
+    bool same = false;
+    bool identified = call->id.len && p->index != NO_INDEX;
+    int32_t code = tool_arguments_are(&same, &call->arguments, p->arguments.data, p->arguments.len,
+                                      err);
+
+    if (is_same(p->id, &call->id))
+        *another = p->whole && !same && call->list == t->lists;
+    else if (call->list == t->lists || p->index == NO_INDEX)
+        *another = true; /* no list holds a call twice */
+    else
+        *another = !identified && !same && !tool_arguments_say_nothing(&call->arguments) &&
+                   !tool_arguments_is_nothing(p->arguments.data, p->arguments.len);
+    return code;
+}
+
+static int32_t begins_another(bool *another, const struct tool_calls *t, const struct piece *p,
+                              const struct tool_call *call, inf_error *err)
+{
+    bool empty = call->arguments.text.len == 0;
+
+    *another = false;
+    if (says_something(p->id) && call->id.len && !is_same(p->id, &call->id)) {
+        /* Some make a new id for every piece: a call begins with its name. */
+        *another = p->named || p->arguments.len == 0 || call->arguments.whole;
+        return INF_OK;
+    }
+    if (!p->named || empty)
+        return INF_OK;
+    *another = !is_same(p->name, &call->name);
+    if (*another || p->index == OLD_FORM || !begins_a_value(p) || !call->arguments.whole)
+        return INF_OK;
+    return says_another(another, t, p, call, err);
+}
+
+/* The last call of that index, or that id under the index. */
+static struct tool_call *by_index(const struct tool_calls *t, const struct piece *p)
 {
     struct tool_call *last = NULL;
 
@@ -84,7 +155,72 @@ static struct tool_call *find_call(const struct tool_calls *t, const struct piec
             return call;
         last = last ? last : call;
     }
-    return last && !begins_another(p, last) ? last : NULL;
+    return last;
+}
+
+static struct tool_call *by_id(const struct tool_calls *t, const struct piece *p)
+{
+    for (size_t i = t->n; i-- > 0;)
+        if (is_same(p->id, &t->items[i].id) && t->items[i].index != OLD_FORM)
+            return &t->items[i];
+    return NULL;
+}
+
+/* A piece that says no number, or the first that says one: of the call with its id, or of the last one
+ * that has no number either. */
+static struct tool_call *by_order(const struct tool_calls *t, const struct piece *p)
+{
+    struct tool_call *call = by_id(t, p);
+    size_t at = t->recent;
+
+    if (p->index >= 0 && call && call->index != NO_INDEX)
+        call = NULL;
+    if (call || t->n == 0)
+        return call;
+    if (p->index >= 0 && (uint64_t)p->index < t->n && t->items[p->index].index == NO_INDEX)
+        at = (size_t)p->index;
+    call = &t->items[at];
+    return call->index == OLD_FORM || (p->index >= 0 && call->index != NO_INDEX) ? NULL : call;
+}
+
+/* The call that it goes on with, or NULL. */
+static int32_t find_call(struct tool_call **out, const struct tool_calls *t, const struct piece *p,
+                         inf_error *err)
+{
+    struct tool_call *call = p->index == NO_INDEX ? NULL : by_index(t, p);
+    bool another = false;
+    int32_t code = INF_OK;
+
+    if (!call && p->index != OLD_FORM)
+        call = by_order(t, p);
+    if (call)
+        code = begins_another(&another, t, p, call, err);
+    *out = another ? NULL : call;
+    return code;
+}
+
+/* The call that a whole one says again, or NULL: it has its id; or, when one of them has none, its name
+ * and arguments. A list holds no call twice. */
+static int32_t find_again(struct tool_call **out, const struct tool_calls *t, const struct piece *p,
+                          bool native, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    *out = NULL;
+    for (size_t i = 0; i < t->n && code == INF_OK && !*out; i++) {
+        struct tool_call *call = &t->items[i];
+        bool identified = is_same(p->id, &call->id);
+        bool open = !native && (!says_something(p->id) || !call->id.len);
+        bool same = false;
+
+        if (call->list == t->lists || !is_same(p->name, &call->name) || (!identified && !open))
+            continue;
+        code = tool_arguments_are(&same, &call->arguments, p->arguments.data, p->arguments.len,
+                                  err);
+        if (same || (identified && !native))
+            *out = call;
+    }
+    return code;
 }
 
 static int32_t new_call(struct tool_call **out, struct tool_calls *t, int64_t index, inf_error *err)
@@ -99,60 +235,84 @@ static int32_t new_call(struct tool_call **out, struct tool_calls *t, int64_t in
     return INF_OK;
 }
 
-/* ------------------------------------------------------------------ what a piece says */
+/* ------------------------------------------------------------------ in */
 
-/* Text whose code points a piece may have cut is put together at the end, in tool_calls_json. An object
- * is taken as it is. */
-static int32_t append(struct buffer *out, struct json_span value, bool object, inf_error *err)
+/* A name comes once, or again in every piece, or in pieces, or ever more of it. */
+static int32_t add_name(struct buffer *name, struct json_span piece, inf_error *err)
 {
-    bool ok = true;
+    size_t before = name->len;
+    int32_t code = append(name, piece, err);
+    size_t len = name->len - before;
 
-    if (scan_is_none(value))
-        return INF_OK;
-    if (!scan_is_string(value) && !(object && (scan_is_object(value) || scan_is_array(value))))
-        return broken(err);
-    if (value.len > TOOL_CALL_BYTES_MAX - out->len)
-        return error_set_detail(err, INF_ERROR_LIMIT, TOOL_CALL_BYTES_MAX,
-                                "a tool call is longer than %d bytes", TOOL_CALL_BYTES_MAX);
-    ok = scan_is_string(value) ? scan_unescape(out, value)
-                               : buffer_append(out, value.data, value.len);
-    return ok ? INF_OK : error_no_memory(err);
+    if (code != INF_OK || before == 0 || len < before ||
+        memcmp(name->data, name->data + before, before) != 0)
+        return code;
+    memmove(name->data, name->data + before, len);
+    name->len = len;
+    name->data[len] = '\0';
+    return INF_OK;
 }
 
-/* A name comes once, or again in every piece, or in pieces. */
-static int32_t add_piece(struct tool_calls *t, const struct piece *p, bool whole, inf_error *err)
+static int32_t add_to(struct tool_calls *t, struct tool_call *call, const struct piece *p,
+                      inf_error *err)
 {
-    struct tool_call *call = whole ? NULL : find_call(t, p);
-    int32_t code = call ? INF_OK : new_call(&call, t, p->index, err);
-    size_t before = code == INF_OK ? call->arguments.len : 0;
+    int32_t code = INF_OK;
 
-    if (code == INF_OK && call->id.len == 0)
-        code = append(&call->id, p->id, false, err);
-    if (code == INF_OK && !is_same(p->name, &call->name))
-        code = append(&call->name, p->name, false, err);
+    if (call->id.len == 0)
+        code = append(&call->id, p->id, err);
     if (code == INF_OK)
-        code = append(&call->arguments, p->arguments, true, err);
-    if (code == INF_OK && call->arguments.len > before)
-        call->last = before;
+        code = add_name(&call->name, p->name, err);
+    if (code == INF_OK)
+        code = tool_arguments_add(&call->arguments, p->arguments.data, p->arguments.len, err);
+    if (call->index == NO_INDEX)
+        call->index = p->index;
+    call->list = t->lists;
+    t->recent = (size_t)(call - t->items);
     return code;
 }
 
-static int32_t add_one(struct tool_calls *t, struct json_span item, bool whole, inf_error *err)
+static int32_t add_piece(struct tool_calls *t, const struct piece *p, enum tool_form form,
+                         inf_error *err)
+{
+    bool alone = form != TOOL_PIECES && p->named && p->index == NO_INDEX &&
+                 (p->whole || p->arguments.len == 0);
+    struct tool_call *call = NULL;
+    int32_t code = INF_OK;
+
+    if (!p->named && !says_something(p->id) && p->arguments.len == 0)
+        return INF_OK;
+    code = alone || form == TOOL_NATIVE ? find_again(&call, t, p, form == TOOL_NATIVE, err)
+                                        : find_call(&call, t, p, err);
+    if (code == INF_OK && !call)
+        code = new_call(&call, t, p->index, err);
+    return code == INF_OK ? add_to(t, call, p, err) : code;
+}
+
+static int32_t add_one(struct tool_calls *t, struct json_span item, enum tool_form form,
+                       inf_error *err)
 {
     struct json_span function = scan_member(item, "function");
     struct json_span index = scan_member(item, "index");
-    struct piece p = {NO_INDEX, scan_member(item, "id"), scan_member(function, "name"),
-                      scan_member(function, "arguments")};
+    struct piece p = {
+        .index = NO_INDEX, .id = scan_member(item, "id"), .name = scan_member(function, "name")};
+    int32_t code = INF_OK;
 
+    if (scan_is_none(item))
+        return INF_OK;
     if (!scan_is_object(item) || (!scan_is_none(function) && !scan_is_object(function)))
         return broken(err);
-    /* Native calls come whole: each is one of its own, whatever number it has. */
-    if (!whole && !scan_is_none(index) && (!scan_integer(index, &p.index) || p.index < 0))
+    if (form != TOOL_NATIVE && !scan_is_none(index) &&
+        (!scan_integer(index, &p.index) || p.index < 0))
         return broken(err);
-    return add_piece(t, &p, whole, err);
+    code = read_arguments(&p, scan_member(function, "arguments"), err);
+    if (code == INF_OK)
+        code = add_piece(t, &p, form, err);
+    buffer_free(&p.arguments);
+    return code;
 }
 
-int32_t tool_calls_add(struct tool_calls *t, struct json_span calls, bool whole, inf_error *err)
+int32_t tool_calls_add(struct tool_calls *t, struct json_span calls, enum tool_form form,
+                       inf_error *err)
 {
     struct json_span piece;
     struct json_walk w;
@@ -160,17 +320,25 @@ int32_t tool_calls_add(struct tool_calls *t, struct json_span calls, bool whole,
 
     if (!scan_array(&w, calls))
         return broken(err);
+    t->lists++;
     while (code == INF_OK && scan_next_item(&w, &piece))
-        code = add_one(t, piece, whole, err);
+        code = add_one(t, piece, form, err);
     return code;
 }
 
 int32_t tool_calls_add_function(struct tool_calls *t, struct json_span function, inf_error *err)
 {
-    struct piece p = {
-        OLD_FORM, {NULL, 0}, scan_member(function, "name"), scan_member(function, "arguments")};
+    struct piece p = {.index = OLD_FORM, .name = scan_member(function, "name")};
+    int32_t code = INF_OK;
 
-    return scan_is_object(function) ? add_piece(t, &p, false, err) : broken(err);
+    if (!scan_is_object(function))
+        return broken(err);
+    t->lists++;
+    code = read_arguments(&p, scan_member(function, "arguments"), err);
+    if (code == INF_OK)
+        code = add_piece(t, &p, TOOL_PIECES, err);
+    buffer_free(&p.arguments);
+    return code;
 }
 
 /* ------------------------------------------------------------------ out */
@@ -187,24 +355,16 @@ static bool write_text(struct buffer *out, const char *text, size_t len)
     return ok;
 }
 
-static bool is_whole(const char *text, size_t len)
+static bool write_arguments(struct buffer *out, const struct tool_arguments *arguments)
 {
-    struct json_span value;
+    struct buffer text;
+    bool ok = true;
 
-    return scan_json(&value, text, len) && scan_is_object(value);
-}
-
-/* Their pieces put together; when that is no JSON, and the last piece is, the server sent them whole
- * behind the pieces. */
-static bool write_arguments(struct buffer *out, const struct tool_call *call)
-{
-    const struct buffer *all = &call->arguments;
-    bool again = call->last && !is_whole(all->data, all->len) &&
-                 is_whole(all->data + call->last, all->len - call->last);
-
-    size_t from = again ? call->last : 0;
-
-    return write_text(out, all->data ? all->data + from : "", all->len - from);
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    ok = tool_arguments_append(&text, arguments) &&
+         write_text(out, text.data ? text.data : "", text.len);
+    buffer_free(&text);
+    return ok;
 }
 
 /* As /v1 makes one for a call of the native route: whoever sends the call's result back must be able
@@ -224,25 +384,62 @@ static bool write_call(struct buffer *out, const struct tool_call *call)
            (call->id.len ? write_text(out, call->id.data, call->id.len) : write_new_id(out)) &&
            buffer_append_str(out, ",\"type\":\"function\",\"function\":{\"name\":") &&
            write_text(out, call->name.data, call->name.len) &&
-           buffer_append_str(out, ",\"arguments\":") && write_arguments(out, call) &&
+           buffer_append_str(out, ",\"arguments\":") && write_arguments(out, &call->arguments) &&
            buffer_append_str(out, "}}");
+}
+
+static bool is_same_text(const struct buffer *a, const struct buffer *b)
+{
+    return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+/* The older form of a call that came in the newer one too. */
+static int32_t is_said_twice(bool *twice, const struct tool_calls *t, const struct tool_call *call,
+                             inf_error *err)
+{
+    const struct buffer *text = &call->arguments.text;
+    int32_t code = INF_OK;
+
+    *twice = false;
+    for (size_t i = 0; i < t->n && code == INF_OK && call->index == OLD_FORM && !*twice; i++)
+        if (t->items[i].index != OLD_FORM && is_same_text(&t->items[i].name, &call->name))
+            code = tool_arguments_are(twice, &t->items[i].arguments, text->data, text->len, err);
+    return code;
+}
+
+/* Appends those that are calls, each with a comma before it. */
+static int32_t write_calls(struct buffer *out, const struct tool_calls *t, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; i < t->n && code == INF_OK; i++) {
+        const struct tool_call *call = &t->items[i];
+        bool twice = false;
+
+        if (call->name.len == 0 && call->arguments.text.len == 0)
+            continue;
+        code = is_said_twice(&twice, t, call, err);
+        if (code == INF_OK && !twice && !(buffer_append_str(out, ",") && write_call(out, call)))
+            code = error_no_memory(err);
+    }
+    return code;
 }
 
 int32_t tool_calls_json(char **out, const struct tool_calls *t, inf_error *err)
 {
     struct buffer text;
-    bool ok = true;
+    int32_t code = INF_OK;
 
     *out = NULL;
-    if (t->n == 0)
-        return INF_OK;
     buffer_init(&text, BUFFER_NO_LIMIT);
-    for (size_t i = 0; i < t->n && ok; i++)
-        ok = buffer_append_str(&text, i ? "," : "[") && write_call(&text, &t->items[i]);
-    if (!ok || !buffer_append_str(&text, "]")) {
+    code = write_calls(&text, t, err);
+    if (code == INF_OK && text.len && !buffer_append_str(&text, "]"))
+        code = error_no_memory(err);
+    if (code != INF_OK || text.len == 0) {
         buffer_free(&text);
-        return error_no_memory(err);
+        return code;
     }
+    text.data[0] = '[';
     *out = text.data;
     return INF_OK;
 }

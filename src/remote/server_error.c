@@ -2,6 +2,7 @@
 #include "remote/server_error.h"
 
 #include "core/memory.h"
+#include "remote/chat_words.h"
 #include "remote/text_join.h"
 
 #include <stdio.h>
@@ -97,6 +98,8 @@ static void read_object(struct said *s, struct json_span object)
         read_details(s, detail);
     else if (scan_is_object(error))
         set_string(s->text, sizeof s->text, scan_member(error, "type"));
+    if (!s->text[0] && !words_say_nothing(error))
+        set_text(s->text, sizeof s->text, error.data, error.len);
 }
 
 static bool looks_like_html(const char *body, size_t len)
@@ -313,10 +316,20 @@ int32_t server_error(const struct server_answer *answer, inf_error *err)
     return fill(err, INF_ERROR_HTTP_STATUS, a.status);
 }
 
+static int32_t failed_in_stream(const struct said *s, inf_error *err)
+{
+    int32_t status = s->code >= 400 && s->code < 600 ? (int32_t)s->code : 0;
+
+    if (prompt_too_long(s))
+        return too_long(s, status, err);
+    error_set(err, INF_ERROR_BACKEND, "the server failed while it was answering: %s",
+              s->text[0] ? s->text : "it does not say why; its log may");
+    return fill(err, INF_ERROR_BACKEND, status);
+}
+
 int32_t server_error_in_stream(struct json_span object, inf_error *err)
 {
     struct said s;
-    int32_t status = 0;
 
     read_body(&s, object.data, object.len);
     if (!s.text[0])
@@ -324,11 +337,23 @@ int32_t server_error_in_stream(struct json_span object, inf_error *err)
                          "the server's answer breaks the protocol: neither a chunk nor an error: "
                          "%.*s",
                          object.len < 120 ? (int)object.len : 120, object.data);
-    status = s.code >= 400 && s.code < 600 ? (int32_t)s.code : 0;
-    if (prompt_too_long(&s))
-        return too_long(&s, status, err);
-    error_set(err, INF_ERROR_BACKEND, "the server failed while it was answering: %s", s.text);
-    return fill(err, INF_ERROR_BACKEND, status);
+    return failed_in_stream(&s, err);
+}
+
+int32_t server_error_event(const char *data, size_t len, inf_error *err)
+{
+    struct said s;
+
+    read_body(&s, data, len);
+    return failed_in_stream(&s, err);
+}
+
+void server_error_words(char *out, size_t size, struct json_span object)
+{
+    struct said s;
+
+    read_body(&s, object.data, object.len);
+    set_text(out, size, s.text, strlen(s.text));
 }
 
 bool server_error_is_max_tokens(const struct server_answer *a)

@@ -31,6 +31,10 @@ int32_t server_error(const struct server_answer *a, inf_error *err);
 /* An object in a stream (HTTP 200) that is no chunk: an error object, or nothing we know. BACKEND,
  * CONTEXT_FULL or PROTOCOL. */
 int32_t server_error_in_stream(struct json_span object, inf_error *err);
+/* The data of an event whose type says that it is an error. BACKEND or CONTEXT_FULL. */
+int32_t server_error_event(const char *data, size_t len, inf_error *err);
+/* The words of an object, cut to size; "" when it has none. */
+void server_error_words(char *out, size_t size, struct json_span object);
 
 /* The answer refuses max_tokens (not the prompt) as beyond the server's window. */
 bool server_error_is_max_tokens(const struct server_answer *a);

@@ -176,18 +176,36 @@ static void test_sse__nul_in_data__kept(void **state)
     sse_free(&s);
 }
 
-static void test_sse__event_cut_by_the_end__is_not_given(void **state)
+static int32_t see_cut(void *owner, const struct sse_event *event, inf_error *err)
 {
-    struct seen seen = {0};
-    struct sse s;
+    char *text = owner;
+    size_t n = strlen(text);
+
+    (void)err;
+    snprintf(text + n, 64 - n, "%s%.*s", event->cut ? "|cut:" : "|", (int)event->data_len,
+             event->data);
+    return INF_OK;
+}
+
+static void test_sse__event_cut_by_the_end__is_given_and_marked(void **state)
+{
+    static const char stream[] = "data: a\n\ndata: b\ndata: c";
+    size_t len = sizeof stream - 1;
 
     (void)state;
-    sse_init(&s, 1000, see_event, &seen);
-    assert_int_equal(sse_feed(&s, "data: a\n\n", 9, NULL), INF_OK);
-    assert_int_equal(sse_feed(&s, "data: b\n", 8, NULL), INF_OK);
-    assert_int_equal(sse_end(&s, NULL), INF_OK);
-    assert_string_equal(seen.text, "[message|a]");
-    sse_free(&s);
+    for (size_t cut = 0; cut <= len; cut++) {
+        char text[64] = "";
+        struct sse s;
+
+        sse_init(&s, 1000, see_cut, text);
+        assert_int_equal(sse_feed(&s, stream, cut, NULL), INF_OK);
+        assert_int_equal(sse_feed(&s, stream + cut, len - cut, NULL), INF_OK);
+        assert_int_equal(sse_end(&s, NULL), INF_OK);
+        assert_string_equal(text, "|a|cut:b\nc");
+        assert_int_equal(sse_end(&s, NULL), INF_OK); /* nothing is left */
+        assert_string_equal(text, "|a|cut:b\nc");
+        sse_free(&s);
+    }
 }
 
 static void test_sse__callback_says_no__the_feed_returns_it(void **state)
@@ -379,7 +397,7 @@ int main(void)
         cmocka_unit_test(test_sse__comments_and_unknown_fields__ignored),
         cmocka_unit_test(test_sse__bom__skipped_at_the_start_only),
         cmocka_unit_test(test_sse__nul_in_data__kept),
-        cmocka_unit_test(test_sse__event_cut_by_the_end__is_not_given),
+        cmocka_unit_test(test_sse__event_cut_by_the_end__is_given_and_marked),
         cmocka_unit_test(test_sse__callback_says_no__the_feed_returns_it),
         cmocka_unit_test(test_sse__line_of_ten_megabytes__protocol_error_in_bounded_memory),
         cmocka_unit_test(test_sse__event_of_endless_lines__protocol_error),

@@ -26,13 +26,19 @@
 #define TOOL(id, name, arguments)                                                                  \
     "{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" name                      \
     "\",\"arguments\":\"" arguments "\"}}"
+#define PART(more, name, arguments)                                                                \
+    "{" more "\"function\":{\"name\":\"" name "\",\"arguments\":\"" arguments "\"}}"
+#define LIST(calls) DELTA("\"tool_calls\":[" calls "]")
+#define WHOLE(calls)                                                                               \
+    EVENT("{\"choices\":[{\"message\":{\"tool_calls\":[" calls                                     \
+          "]},\"finish_reason\":\"tool_calls\"}]}")
 #define LINE(text) "{\"message\":{\"content\":\"" text "\"},\"done\":false}\n"
 #define LAST "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n"
 
 struct deviation {
     const char *what;
     const char *type, *body;
-    const char *text, *tools; /* tools NULL: none */
+    const char *text, *tools; /* tools NULL: none; its id "*": one that we made */
     int32_t code;             /* 0: a whole answer */
 };
 
@@ -52,6 +58,19 @@ static int32_t feed(struct chat_reader *r, const char *bytes, size_t n, inf_erro
     code = r->stream.done || n == 0 ? INF_OK : chat_reader_feed(r, copy, n, err);
     mem_free(copy);
     return code;
+}
+
+/* "*" in place of the ids that we made. */
+static void hide_ids(char *tools)
+{
+    static const char made[] = "\"call_";
+
+    for (char *at = tools; at && (at = strstr(at, made));) {
+        char *end = strchr(at + 1, '"');
+
+        *++at = '*';
+        memmove(at + 1, end, strlen(end) + 1);
+    }
 }
 
 /* In pieces of `step` bytes, the first of `first`. */
@@ -77,6 +96,7 @@ static struct heard read_it(const struct deviation *d, int32_t dialect, size_t f
     h.text = r.stream.text.out;
     buffer_init(&r.stream.text.out, BUFFER_NO_LIMIT);
     h.tools = out.tool_calls;
+    hide_ids(h.tools);
     mem_free(out.finish_reason);
     chat_reader_free(&r);
     return h;
@@ -113,6 +133,9 @@ static void expect_all(const struct deviation *all, size_t n, int32_t dialect)
     EVENT("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text                              \
           "\"},\"finish_reason\":\"" word "\"}]}")
 
+#define BARE_REASON(word)                                                                          \
+    EVENT("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":" word "}]}")
+
 static void test_completions__no_finish_reason_in_words__is_none(void **state)
 {
     static const struct deviation cases[] = {
@@ -123,6 +146,17 @@ static void test_completions__no_finish_reason_in_words__is_none(void **state)
         {"empty, and cut", EVENTS, REASON("a", "") REASON("b", ""), "ab", NULL, INF_ERROR_PROTOCOL},
         {"null as a text, and cut", EVENTS, REASON("a", "null"), "a", NULL, INF_ERROR_PROTOCOL},
         {"empty, and the end all the same", EVENTS, REASON("a", "") DONE, "a", NULL,
+         INF_ERROR_PROTOCOL},
+        {"none, and cut", EVENTS, REASON("a", "none"), "a", NULL, INF_ERROR_PROTOCOL},
+        {"NULL, and cut", EVENTS, REASON("a", "NULL"), "a", NULL, INF_ERROR_PROTOCOL},
+        {"undefined, and cut", EVENTS, REASON("a", "undefined"), "a", NULL, INF_ERROR_PROTOCOL},
+        {"null with an escape, and cut", EVENTS, REASON("a", "\\u006eull"), "a", NULL,
+         INF_ERROR_PROTOCOL},
+        {"a blank, and cut", EVENTS, REASON("a", " "), "a", NULL, INF_ERROR_PROTOCOL},
+        {"no texts, then one", EVENTS, BARE_REASON("false") BARE_REASON("0") BARE_REASON("{}") STOP,
+         "", NULL, INF_OK},
+        {"false, and cut", EVENTS, BARE_REASON("false"), "", NULL, INF_ERROR_PROTOCOL},
+        {"a number that is none of these", EVENTS, BARE_REASON("1") STOP, "", NULL,
          INF_ERROR_PROTOCOL},
     };
 
@@ -153,6 +187,35 @@ static void test_completions__what_keeps_a_connection_alive__is_nothing(void **s
          EVENT("{\"error\":\"\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}")
              EVENT("{\"error\":{},\"choices\":[]}") EVENT("{\"error\":false}") STOP,
          "a", NULL, INF_OK},
+        {"more errors that are none", EVENTS,
+         EVENT("{\"error\":0}") EVENT("{\"error\":null}") EVENT("{\"error\":\"None\"}")
+             EVENT("{\"error\":{\"message\":null,\"code\":null},\"choices\":[]}")
+                 EVENT("{\"error\":{\"message\":\"\",\"code\":0},\"choices\":[{\"delta\":{"
+                       "\"content\":\"a\"}}]}") STOP,
+         "a", NULL, INF_OK},
+        {"words of progress", EVENTS,
+         EVENT("{\"message\":\"processing\"}") SAY("a")
+             EVENT("{\"code\":200,\"message\":\"success\"}")
+                 EVENT("{\"status\":\"processing\",\"message\":\"x\"}") STOP,
+         "a", NULL, INF_OK},
+        {"choices of nothing", EVENTS, EVENT("{\"choices\":[null]}") SAY("a") STOP, "a", NULL,
+         INF_OK},
+        {"words that are known", EVENTS,
+         EVENT("null") EVENT("ping") SAY("a") EVENT("\"keep-alive\"") EVENT("KEEPALIVE")
+             EVENT(": heartbeat") EVENT("\"\"") STOP DONE,
+         "a", NULL, INF_OK},
+        {"what may be left of a chunk", EVENTS, SAY("a") EVENT("lost\"}}]}") STOP DONE, "a", NULL,
+         INF_ERROR_PROTOCOL},
+        {"a list", EVENTS, SAY("a") EVENT("[]") STOP, "a", NULL, INF_ERROR_PROTOCOL},
+        {"an end in other letters", EVENTS, SAY("a") STOP EVENT("\"[done]\""), "a", NULL, INF_OK},
+        {"an error event of words", EVENTS, SAY("a") "event: error\ndata: boom\n\n", "a", NULL,
+         INF_ERROR_BACKEND},
+        {"a failing code", EVENTS, SAY("a") EVENT("{\"code\":500,\"message\":\"x\"}"), "a", NULL,
+         INF_ERROR_BACKEND},
+        {"a code in words", EVENTS, SAY("a") EVENT("{\"code\":\"Throttled\",\"message\":\"x\"}"),
+         "a", NULL, INF_ERROR_BACKEND},
+        {"an error without words", EVENTS, SAY("a") EVENT("{\"error\":500}") STOP, "a", NULL,
+         INF_ERROR_BACKEND},
         {"nothing else", EVENTS, EVENT("{\"type\":\"ping\"}") "data:\n\n", "", NULL,
          INF_ERROR_PROTOCOL},
         {"an error that is one", EVENTS, SAY("a") EVENT("{\"error\":{\"message\":\"boom\"}}"), "a",
@@ -186,6 +249,31 @@ static void test_completions__text_elsewhere__is_the_text(void **state)
          EVENT("{\"choices\":[{\"message\":{\"content\":\"a\"},\"delta\":{\"content\":\"a\"}}]}")
              STOP,
          "a", NULL, INF_OK},
+        {"text beside an empty content", EVENTS,
+         EVENT("{\"choices\":[{\"delta\":{\"content\":\"\"},\"text\":\"Hi\"}]}") STOP, "Hi", NULL,
+         INF_OK},
+        {"a message behind the deltas", EVENTS,
+         SAY("Hel") SAY("lo") EVENT(
+             "{\"choices\":[{\"message\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}"),
+         "Hello", NULL, INF_OK},
+        {"a longer one", EVENTS,
+         SAY("Hel") SAY("l\u00f6")
+             EVENT("{\"choices\":[{\"delta\":{},\"message\":{\"content\":[{\"text\":\"Hel\"},"
+                   "\"l\u00f6!\"]},\"finish_reason\":\"stop\"}]}"),
+         "Hell\u00f6!", NULL, INF_OK},
+        {"a text behind the deltas", EVENTS,
+         SAY("Hel") SAY("lo")
+             EVENT("{\"choices\":[{\"delta\":{},\"text\":\"Hello\",\"finish_reason\":\"stop\"}]}"),
+         "Hello", NULL, INF_OK},
+        {"a text that goes on", EVENTS,
+         SAY("Hel") EVENT("{\"choices\":[{\"text\":\"lo\",\"finish_reason\":\"stop\"}]}"), "Hello",
+         NULL, INF_OK},
+        {"the same text again and again, all in one form", EVENTS,
+         EVENT("{\"choices\":[{\"text\":\"ha\"}]}")
+             EVENT("{\"choices\":[{\"text\":\"ha\",\"finish_reason\":\"stop\"}]}"),
+         "haha", NULL, INF_OK},
+        {"deltas that say the same", EVENTS, SAY("ha") SAY("ha") SAY("haha") STOP, "hahahaha", NULL,
+         INF_OK},
         {"content in parts", EVENTS,
          DELTA("\"content\":[{\"type\":\"text\",\"text\":\"a\"},\"b\",{\"text\":\"\"}]")
              DELTA("\"content\":[]") STOP,
@@ -255,6 +343,102 @@ static void test_completions__tool_calls__however_they_are_cut(void **state)
          CALL("\"id\":\"a\",", "f", "{\\\"q\\\":")
              DELTA("\"tool_calls\":[{\"function\":{\"arguments\":\"1}\"}}]") STOP,
          "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"two in a list, one index, no ids", EVENTS,
+         LIST(PART("\"index\":0,\"id\":\"\",", "f", "{\\\"q\\\":1}") "," PART(
+             "\"index\":0,\"id\":\"\",", "f", "{\\\"q\\\":2}")) STOP,
+         "", "[" TOOL("*", "f", "{\\\"q\\\":1}") "," TOOL("*", "f", "{\\\"q\\\":2}") "]", INF_OK},
+        {"two in a list, the same arguments", EVENTS,
+         LIST(PART("\"index\":0,", "f", "{}") "," PART("\"index\":0,", "f", "{}")) STOP, "",
+         "[" TOOL("*", "f", "{}") "," TOOL("*", "f", "{}") "]", INF_OK},
+        {"two in two chunks, one index, no ids", EVENTS,
+         CALL("\"index\":0,", "f", "{\\\"q\\\":1}") CALL("\"index\":0,", "f", "{\\\"q\\\":2}")
+             CALL("\"index\":0,", "f", "{\\\"q\\\":") CALL("\"index\":0,", "", "3}") STOP,
+         "",
+         "[" TOOL("*", "f", "{\\\"q\\\":1}") "," TOOL("*", "f", "{\\\"q\\\":2}") "," TOOL(
+             "*", "f", "{\\\"q\\\":3}") "]",
+         INF_OK},
+        {"one said again, one index, no ids", EVENTS,
+         CALL("\"index\":0,", "f", "{\\\"q\\\":1}")
+             CALL("\"index\":0,", "f", "{ \\\"\\\\u0071\\\": 1 }") STOP,
+         "", "[" TOOL("*", "f", "{ \\\"\\\\u0071\\\": 1 }") "]", INF_OK},
+        {"whole once more, in the last message", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":") CALL("\"index\":0,", "", "1}")
+             CALL("\"index\":1,\"id\":\"b\",", "f", "{\\\"q\\\":2}")
+                 WHOLE(TOOL("a", "f", "{\\\"q\\\":1}") "," TOOL("b", "f", "{\\\"q\\\":2}")),
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "," TOOL("b", "f", "{\\\"q\\\":2}") "]", INF_OK},
+        {"whole once more, without ids, and one that is new", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":1}")
+             WHOLE(PART("", "f", "{\\\"q\\\": 1}") "," PART("\"id\":\"b\",", "f", "{\\\"q\\\":1}")),
+         "", "[" TOOL("a", "f", "{\\\"q\\\": 1}") "," TOOL("b", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"calls in a message alone", EVENTS,
+         WHOLE(PART("", "f", "{}") "," PART("", "f", "{}") "," PART("", "g", "")), "",
+         "[" TOOL("*", "f", "{}") "," TOOL("*", "f", "{}") "," TOOL("*", "g", "") "]", INF_OK},
+        {"{} first", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{}") CALL("\"index\":0,", "", "{\\\"q\\\":")
+             CALL("\"index\":0,", "", "1}") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"{} first, and cut", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{}") CALL("\"index\":0,", "", "{\\\"q\\\":") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":") "]", INF_OK},
+        {"null first", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "null") CALL("\"index\":0,", "", "{\\\"q\\\":1")
+             CALL("\"index\":0,", "", "}") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"{}, null and line ends behind", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":1}") CALL("\"index\":0,", "", "{}")
+             CALL("\"index\":0,", "", "null") CALL("\"index\":0,", "", "\\n")
+                 DELTA("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":{}}}]") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"pieces, whole, a line end", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":") CALL("\"index\":0,", "", "1}")
+             CALL("\"index\":0,", "", "{\\\"q\\\":1}") CALL("\"index\":0,", "", "\\n") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"pieces, and the same pieces", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":") CALL("\"index\":0,", "", "1}")
+             CALL("\"index\":0,", "", "{\\\"q\\\":") CALL("\"index\":0,", "", "1}") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"two values that the model wrote", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":") CALL("\"index\":0,", "", "1}")
+             CALL("\"index\":0,", "", "{\\\"p\\\":") CALL("\"index\":0,", "", "1}") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}{\\\"p\\\":1}") "]", INF_OK},
+        {"what is no JSON", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{q}") CALL("\"index\":0,", "", "{}") STOP, "",
+         "[" TOOL("a", "f", "{q}{}") "]", INF_OK},
+        {"a value within, and cut", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":")
+             CALL("\"index\":0,", "", "{\\\"p\\\":1}") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":{\\\"p\\\":1}") "]", INF_OK},
+        {"a list in pieces, then whole", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "[1,") CALL("\"index\":0,", "", "2]")
+             CALL("\"index\":0,", "", "[1,2]") CALL("\"index\":0,", "", "null") STOP,
+         "", "[" TOOL("a", "f", "[1,2]") "]", INF_OK},
+        {"null within", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":") CALL("\"index\":0,", "", "null")
+             CALL("\"index\":0,", "", "}") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":null}") "]", INF_OK},
+        {"an index in the first piece only", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{\\\"q\\\":") CALL("", "", "1}") STOP, "",
+         "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"an index in all pieces but the first", EVENTS,
+         CALL("\"id\":\"a\",", "f", "{\\\"q\\\":") CALL("\"index\":0,", "", "1")
+             CALL("\"index\":0,", "", "}") STOP,
+         "", "[" TOOL("a", "f", "{\\\"q\\\":1}") "]", INF_OK},
+        {"ever more of the name", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "get", "") CALL("\"index\":0,", "get_weather", "{}")
+             STOP,
+         "", "[" TOOL("a", "get_weather", "{}") "]", INF_OK},
+        {"a new id for every piece", EVENTS,
+         CALL("\"index\":0,\"id\":\"a\",", "f", "{") CALL("\"index\":0,\"id\":\"b\",", "", "}")
+             STOP,
+         "", "[" TOOL("a", "f", "{}") "]", INF_OK},
+        {"the older form beside the newer", EVENTS,
+         DELTA("\"tool_calls\":[" TOOL("a", "f", "{}") "],\"function_call\":{\"name\":\"f\","
+                                                       "\"arguments\":\"{}\"}") STOP,
+         "", "[" TOOL("a", "f", "{}") "]", INF_OK},
+        {"calls that are none", EVENTS,
+         DELTA("\"tool_calls\":[{}]") DELTA("\"function_call\":{}") DELTA("\"tool_calls\":[null]")
+             DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":null}]") STOP,
+         "", NULL, INF_OK},
         {"null and empty lists of calls", EVENTS,
          DELTA("\"tool_calls\":null") DELTA("\"tool_calls\":[],\"content\":\"a\"") STOP, "a", NULL,
          INF_OK},
@@ -291,6 +475,34 @@ static void test_completions__another_content_type__is_told_by_the_first_byte(vo
     EXPECT_ALL(cases, CHAT_COMPLETIONS);
 }
 
+static void test_completions__an_end_without_its_blank_line__is_one(void **state)
+{
+    static const struct deviation cases[] = {
+        {"the last event, without it", EVENTS,
+         SAY("a") "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n", "a", NULL,
+         INF_OK},
+        {"without a line end too", EVENTS,
+         SAY("a") "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}", "a", NULL,
+         INF_OK},
+        {"[DONE] without it", EVENTS, SAY("a") STOP "data: [DONE]", "a", NULL, INF_OK},
+        {"cut in the middle of the last event", EVENTS,
+         SAY("a") "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"", "a", NULL,
+         INF_ERROR_PROTOCOL},
+        {"cut behind the finish reason", EVENTS, SAY("a") STOP "data: [DO", "a", NULL, INF_OK},
+        {"no blank lines at all", EVENTS,
+         "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\ndata: {\"choices\":[{\"delta\":{"
+         "\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\ndata: [DONE]\n",
+         "ab", NULL, INF_OK},
+        {"one event of two lines", EVENTS,
+         "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\ndata: "
+         "\"finish_reason\":\"stop\"}]}\n\n",
+         "a", NULL, INF_OK},
+    };
+
+    (void)state;
+    EXPECT_ALL(cases, CHAT_COMPLETIONS);
+}
+
 /* ------------------------------------------------------------------ Ollama's native route */
 
 static void test_ollama__lines__whatever_the_content_type_says(void **state)
@@ -307,6 +519,12 @@ static void test_ollama__lines__whatever_the_content_type_says(void **state)
         {"a whole answer", "application/json",
          "{\"message\":{\"content\":\"a\"},\"done\":true,\"done_reason\":\"stop\"}", "a", NULL,
          INF_OK},
+        {"as data, with comments", EVENTS,
+         ":ping\n\ndata: " LINE("a") "\n: x\nevent: message\nid: 1\ndata:" LAST "\n", "a", NULL,
+         INF_OK},
+        {"as text, with comments", "text/plain", ":ping\n" LINE("a") ":ping\n" LAST, "a", NULL,
+         INF_OK},
+        {"as data of a text", "text/plain", "data: " LINE("a") "\ndata: " LAST, "a", NULL, INF_OK},
         {"a page that is one", "text/html", "<html>", "", NULL, INF_ERROR_PROTOCOL},
         {"cut", "text/plain", LINE("a"), "a", NULL, INF_ERROR_PROTOCOL},
     };
@@ -324,6 +542,16 @@ static void test_ollama__what_is_no_line_of_an_answer__is_nothing_or_an_error(vo
         {"an error that is none", LINES,
          "{\"error\":\"\",\"message\":{\"content\":\"a\"}}\n{\"error\":null}\n" LAST, "a", NULL,
          INF_OK},
+        {"what keeps a connection alive", LINES,
+         "null\nping\n{\"message\":\"processing\"}\n{\"error\":0}\n" LINE("a") LAST, "a", NULL,
+         INF_OK},
+        {"a call once more, with its id", LINES,
+         "{\"message\":{\"tool_calls\":[" TOOL(
+             "a", "f",
+             "{}") "]}}\n{\"message\":{\"tool_calls\":[" TOOL("a", "f",
+                                                              "{}") "]},\"done\":true,\"done_"
+                                                                    "reason\":\"stop\"}\n",
+         "", "[" TOOL("a", "f", "{}") "]", INF_OK},
         {"an error that is one", LINES, LINE("a") "{\"error\":\"boom\"}\n", "a", NULL,
          INF_ERROR_BACKEND},
         {"an end without a reason", LINES, LINE("a") "{\"done\":true,\"done_reason\":\"\"}\n", "a",
@@ -350,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_completions__text_elsewhere__is_the_text),
         cmocka_unit_test(test_completions__tool_calls__however_they_are_cut),
         cmocka_unit_test(test_completions__another_content_type__is_told_by_the_first_byte),
+        cmocka_unit_test(test_completions__an_end_without_its_blank_line__is_one),
         cmocka_unit_test(test_ollama__lines__whatever_the_content_type_says),
         cmocka_unit_test(test_ollama__what_is_no_line_of_an_answer__is_nothing_or_an_error),
     };

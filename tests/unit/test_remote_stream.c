@@ -609,10 +609,18 @@ static void test_ollama__errors_and_wrong_shapes(void **state)
 static void test_memory__every_allocation_fails_once__nothing_leaks(void **state)
 {
     static const char *const data[] = {
-        DELTA("\"content\":\"\\ud83e\""), DELTA("\"content\":\"\\udd8a\""),
+        DELTA("\"content\":\"\\ud83e\""),
+        DELTA("\"content\":\"\\udd8a\""),
         DELTA(
             "\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"n\",\"arguments\":"
             "\"{}\"}}]"),
+        DELTA(
+            "\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"n\",\"arguments\":"
+            "\"{\\\"q\\\":\"}}]"),
+        DELTA("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"1}\"}}]"),
+        "{\"choices\":[{\"message\":{\"content\":\"\\ud83e\\udd8a!\",\"tool_calls\":[{\"function\":"
+        "{"
+        "\"name\":\"n\",\"arguments\":\"{\\\"\\\\u0071\\\":1}\"}}]}}]}",
         "{\"choices\":[{\"delta\":{},\"logprobs\":{\"content\":[{\"token\":\"x\",\"logprob\":-1}]},"
         "\"finish_reason\":\"stop\"}]}",
         USAGE};
