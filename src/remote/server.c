@@ -205,21 +205,29 @@ bool server_is_here(const char *url)
 /* A URL that is copied from elsewhere often has the route of a request at its end. */
 static int32_t check_route(const char *url, inf_error *err)
 {
-    static const char *const routes[] = {"/chat/completions",  "/completions",
-                                         "/api/chat",          "/api/generate",
-                                         "/load_lora_adapter", "/unload_lora_adapter"};
+    /* under: what of it is the base's own; without it the word is too common to be a route. */
+    static const struct {
+        const char *under, *route;
+    } routes[] = {{"", "/chat/completions"},    {"", "/completions"}, {"", "/api/chat"},
+                  {"", "/api/generate"},        {"", "/api/tags"},    {"", "/api/show"},
+                  {"", "/api/version"},         {"", "/api/ps"},      {"", "/load_lora_adapter"},
+                  {"", "/unload_lora_adapter"}, {"/v1", "/models"},   {"/v1", "/chat"}};
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        char *base = url_ends_in(url, routes[i]) ? url_without(url, routes[i]) : NULL;
+        char *base = url_ends_in(url, routes[i].route) ? url_without(url, routes[i].route) : NULL;
         char shown[256];
 
+        if (base && *routes[i].under && !url_ends_in(base, routes[i].under)) {
+            mem_free(base);
+            base = NULL;
+        }
         if (!base)
             continue;
         url_display(shown, sizeof shown, base);
         mem_free(base);
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "base_url ends in the route %s, which is added to it; give the base: %s",
-                         routes[i], shown);
+                         "base_url ends in the route %s, which is no part of it; give the base: %s",
+                         routes[i].route, shown);
     }
     return INF_OK;
 }

@@ -1060,6 +1060,12 @@ static void test_url__with_a_route__says_to_give_the_base(void **state)
     config.type = INF_PROVIDER_OLLAMA;
     config.base_url = "http://host:11434/api/chat";
     expect_no_provider(&config, "give the base: http://host:11434");
+    config.base_url = "http://host:8100/v1/models";
+    expect_no_provider(&config, "the route /models, which is no part of it; give the base: "
+                                "http://host:8100/v1");
+    config.base_url = "http://host:8100/v1/chat/";
+    expect_no_provider(&config, "the route /chat, which is no part of it; give the base: "
+                                "http://host:8100/v1");
 }
 
 static void test_proxy__a_variable_that_is_none__matters_to_who_needs_it_only(void **state)
