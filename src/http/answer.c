@@ -103,7 +103,7 @@ static void note_retry_after(struct http_exchange *x, const char *value, size_t 
 
 static bool note_field(struct http_exchange *x, const char *line, size_t n)
 {
-    char what[240];
+    char what[FAILURE_WHAT];
     const char *value = NULL;
     size_t length = n;
 
@@ -163,7 +163,7 @@ static bool head_complete(struct http_exchange *x)
 
 bool exchange_header(struct http_exchange *x, const char *line, size_t n)
 {
-    char what[240];
+    char what[FAILURE_WHAT];
     size_t at = 0;
 
     x->head_bytes += n;
@@ -203,7 +203,7 @@ static bool error_body(struct http_exchange *x, const char *data, size_t n)
 
 static bool whole_body(struct http_exchange *x, const char *data, size_t n)
 {
-    char what[240];
+    char what[FAILURE_WHAT];
 
     if (n > x->body_max || x->answer.len > x->body_max - n) {
         error_set_detail(&x->error, INF_ERROR_LIMIT, (int64_t)x->body_max,

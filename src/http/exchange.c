@@ -185,8 +185,10 @@ static void unlink_exchange(struct http_exchange *x)
 /* on_done, once. */
 static void tell(struct http_exchange *x, const inf_error *err)
 {
+    char proxy[110];
     struct http_outcome outcome = {
         .error = err,
+        .proxy = x->proxy->url ? url_display(proxy, sizeof proxy, x->proxy->url) : NULL,
         .head = {.status = x->status, .content_type = x->content_type},
         .body = x->answer.data ? x->answer.data : "",
         .body_len = x->answer.len,
@@ -257,7 +259,7 @@ bool exchanges_tell_enough(struct http_client *c)
 void exchange_cancelled(struct http_exchange *x)
 {
     inf_error err = {0};
-    char what[240];
+    char what[FAILURE_WHAT];
 
     if (x->phase == PHASE_DONE || (x->told && !x->client->stopped))
         return;
@@ -395,13 +397,12 @@ static void attempt(struct http_exchange *x)
 void exchange_resolved(struct http_exchange *x, const inf_error *err)
 {
     inf_error prefixed = *err;
-    char what[240];
 
     if (err->code == INF_OK) {
         look_up_and_go(x);
         return;
     }
-    error_prefix(&prefixed, "%s", failure_what(what, sizeof what, x));
+    failure_of_lookup(&prefixed, x);
     failed(x, &prefixed);
 }
 
@@ -441,7 +442,7 @@ void exchange_begin(struct http_exchange *x)
 static void timed_out(struct http_exchange *x)
 {
     inf_error err = {0};
-    char what[240];
+    char what[FAILURE_WHAT];
 
     failure_what(what, sizeof what, x);
     if (uv_now(&x->client->loop) >= x->total_due)
@@ -454,6 +455,18 @@ static void timed_out(struct http_exchange *x)
                          "silence_timeout_ms raises it",
                          what, (long long)x->silence_ms);
     finish(x, &err);
+}
+
+static void lookup_timed_out(struct http_exchange *x)
+{
+    const char *proxy = x->resolved[0].data ? "" : x->proxy->host; /* it is found first */
+    inf_error err = {0};
+
+    error_set_detail(&err, INF_ERROR_TIMEOUT, x->connect_ms,
+                     "the %shost '%.*s' was not found within %lld ms; connect_timeout_ms raises it",
+                     *proxy ? "proxy's " : "", *proxy ? (int)strlen(proxy) : (int)x->url.host_len,
+                     *proxy ? proxy : x->url.host, (long long)x->connect_ms);
+    failed(x, &err);
 }
 
 void exchange_due(struct http_exchange *x)
@@ -472,11 +485,7 @@ void exchange_due(struct http_exchange *x)
     } else if (x->phase == PHASE_BACKOFF) {
         attempt(x);
     } else if (x->phase == PHASE_LOOKUP) {
-        error_set_detail(
-            &err, INF_ERROR_TIMEOUT, x->connect_ms,
-            "the host '%.*s' was not found within %lld ms; connect_timeout_ms raises it",
-            (int)x->url.host_len, x->url.host, (long long)x->connect_ms);
-        failed(x, &err);
+        lookup_timed_out(x);
     } else if (x->phase == PHASE_BODY && now >= http_after(x->last_byte, x->silence_ms)) {
         timed_out(x);
     } else if (x->phase == PHASE_BODY) {

@@ -11,8 +11,12 @@
 char *failure_what(char *out, size_t size, const struct http_exchange *x)
 {
     char url[200];
+    char proxy[110] = "";
 
-    snprintf(out, size, "%s %s", x->method, url_display(url, sizeof url, x->url_text));
+    url_display(url, sizeof url, x->url_text);
+    if (x->proxy->url)
+        url_display(proxy, sizeof proxy, x->proxy->url);
+    snprintf(out, size, "%s %s%s%s", x->method, url, *proxy ? " through the proxy " : "", proxy);
     return out;
 }
 
@@ -38,7 +42,7 @@ static const char *reason(int32_t status)
 
 int32_t failure_of_status(inf_error *err, const struct http_exchange *x)
 {
-    char what[240];
+    char what[FAILURE_WHAT];
     char to[200];
 
     failure_what(what, sizeof what, x);
@@ -52,17 +56,49 @@ int32_t failure_of_status(inf_error *err, const struct http_exchange *x)
     return err->code;
 }
 
-static int32_t no_proxy_connection(inf_error *err, const char *what, const struct http_exchange *x,
-                                   long number)
+#define PROXY_VARIABLES "(http_proxy, https_proxy, all_proxy)"
+
+/* The proxy was there, and answered libcurl's CONNECT with this. */
+static int32_t refused_by_proxy(inf_error *err, const char *what, long status)
 {
-    char proxy[160];
+    return error_set_detail(err, INF_ERROR_CONNECTION, status,
+                            "%s: the proxy refuses the connection with %ld%s; %s", what, status,
+                            reason((int32_t)status),
+                            status == 407 ? "give the variable that names it a user and password "
+                                            "(http://user:password@host:port)"
+                                          : "check that it may reach this host, or name the host "
+                                            "in no_proxy");
+}
+
+static int32_t no_proxy_connection(inf_error *err, const struct http_exchange *x, long number)
+{
+    char url[160];
+    char proxy[110];
 
     return error_set_detail(
         err, INF_ERROR_CONNECTION, number,
-        "%s: no connection to the proxy %s: %s; check that it runs, or unset the "
-        "variable that names it (http_proxy, https_proxy, all_proxy)",
-        what, url_display(proxy, sizeof proxy, x->proxy->url),
+        "%s %s: no connection to the proxy %s: %s; check that it runs, or unset "
+        "the variable that names it " PROXY_VARIABLES,
+        x->method, url_display(url, sizeof url, x->url_text),
+        url_display(proxy, sizeof proxy, x->proxy->url),
         number > 0 ? strerror((int)number) : x->transfer->error);
+}
+
+void failure_of_lookup(inf_error *err, const struct http_exchange *x)
+{
+    /* The proxy's host is found first. */
+    bool of_proxy = x->proxy->host[0] && !x->resolved[0].data;
+    char what[FAILURE_WHAT];
+    int64_t status = err->detail;
+
+    if (!of_proxy || err->code != INF_ERROR_CONNECTION)
+        error_prefix(err, "%s", failure_what(what, sizeof what, x));
+    else
+        error_set_detail(err, INF_ERROR_CONNECTION, status,
+                         "%s: the proxy's host '%s' is not known (%s); check the variable that "
+                         "names it " PROXY_VARIABLES,
+                         failure_what(what, sizeof what, x), x->proxy->host,
+                         status ? uv_strerror((int)status) : "it has no address");
 }
 
 static int32_t not_connected(inf_error *err, const char *what, const struct http_exchange *x)
@@ -76,7 +112,7 @@ static int32_t not_connected(inf_error *err, const char *what, const struct http
                                 what);
     curl_easy_getinfo(x->transfer->easy, CURLINFO_OS_ERRNO, &number);
     if (x->proxy->url)
-        return no_proxy_connection(err, what, x, number);
+        return no_proxy_connection(err, x, number);
     if (number > 0)
         return error_set_detail(err, INF_ERROR_CONNECTION, number,
                                 "%s: no connection: %s; check that the server runs and that the "
@@ -93,24 +129,22 @@ static const char *words(const struct http_exchange *x, CURLcode result)
 
 int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLcode result)
 {
-    char what[240];
-    char proxy[160];
+    char what[FAILURE_WHAT];
     long number = 0;
 
     failure_what(what, sizeof what, x);
     if ((int)result == TOO_LARGE)
         result = CURLE_WEIRD_SERVER_REPLY;
+    curl_easy_getinfo(x->transfer->easy, CURLINFO_HTTP_CONNECTCODE, &number);
+    if (x->proxy->url && result != CURLE_OK && result != CURLE_OPERATION_TIMEDOUT && number >= 300)
+        return refused_by_proxy(err, what, number);
+    number = 0;
     switch (result) {
     case CURLE_OUT_OF_MEMORY:
         return error_no_memory(err);
     case CURLE_COULDNT_CONNECT:
         return not_connected(err, what, x);
     case CURLE_OPERATION_TIMEDOUT:
-        if (x->proxy->url)
-            return error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
-                                    "%s: no connection within %lld ms through the proxy %s", what,
-                                    (long long)x->connect_ms,
-                                    url_display(proxy, sizeof proxy, x->proxy->url));
         return error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
                                 "%s: no connection within %lld ms; connect_timeout_ms raises it",
                                 what, (long long)x->connect_ms);
@@ -126,7 +160,11 @@ int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLc
                          what, words(x, result));
     case CURLE_GOT_NOTHING:
         return error_set(err, INF_ERROR_CONNECTION,
-                         "%s: the server closed the connection without an answer", what);
+                         "%s: the %s closed the connection without an answer%s", what,
+                         x->proxy->url ? "proxy" : "server",
+                         x->proxy->url ? "; check that it may reach this host, or name the host in "
+                                         "no_proxy"
+                                       : "");
     case CURLE_PARTIAL_FILE:
         return error_set(err, INF_ERROR_PROTOCOL, "%s: the answer ended before it was complete: %s",
                          what, words(x, result));

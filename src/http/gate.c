@@ -67,7 +67,7 @@ void http_gate_release(struct http_gate *g)
 
 static void say_that_it_binds(struct http_gate *g, const struct http_exchange *x)
 {
-    char what[240];
+    char what[FAILURE_WHAT];
 
     if (g->told)
         return;

@@ -98,9 +98,10 @@ struct http_outcome {
      * it, which is not counted. An error's body is cut at HTTP_ERROR_BODY_MAX. */
     const char *body;
     size_t body_len;
-    bool sent;        /* some of the request may have reached the server, in whichever attempt */
-    bool delivered;   /* on_data was called */
-    int32_t attempts; /* 0 when it ended before anything was tried */
+    bool sent;         /* some of the request may have reached the server, in whichever attempt */
+    bool delivered;    /* on_data was called */
+    int32_t attempts;  /* 0 when it ended before anything was tried */
+    const char *proxy; /* the one it goes through, without secrets; NULL: none */
 };
 #define HTTP_ERROR_BODY_MAX ((size_t)64 << 10)
 

@@ -251,9 +251,12 @@ void resolver_close(struct http_client *c); /* asks lookups to end */
 void resolver_free(struct http_client *c);
 
 /* failure.c */
-/* "POST http://host/path" */
+/* "POST http://host/path", and " through the proxy http://host:port" when it goes there. */
+#define FAILURE_WHAT 340
 char *failure_what(char *out, size_t size, const struct http_exchange *x);
 int32_t failure_of_status(inf_error *err, const struct http_exchange *x);
+/* A host that it needs was not found: makes of what the lookup told what the exchange tells. */
+void failure_of_lookup(inf_error *err, const struct http_exchange *x);
 /* What libcurl says, while the exchange still has its transfer. */
 int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLcode result);
 

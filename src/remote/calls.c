@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "http/url.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum call_result call_result(const struct call *call)
@@ -61,6 +62,7 @@ static void call_done(void *owner, const struct http_outcome *outcome)
     call->error = *outcome->error;
     call->status = outcome->head.status;
     call->sent = outcome->sent;
+    snprintf(call->proxy, sizeof call->proxy, "%s", outcome->proxy ? outcome->proxy : "");
     if (outcome->body) {
         call->body = mem_strndup(outcome->body, outcome->body_len);
         call->body_len = call->body ? outcome->body_len : 0;

@@ -21,7 +21,8 @@ struct call {
     int32_t status;
     char *body; /* NUL behind it; NULL when there was none */
     size_t body_len;
-    bool sent; /* some of the request may have reached the server */
+    bool sent;       /* some of the request may have reached the server */
+    char proxy[110]; /* that it went through, as messages name it; "": none */
 };
 
 /* How a call went. */

@@ -257,6 +257,7 @@ struct server_answer chat_call_answer(const struct chat_call *call,
                                   .route = ROUTE_CHAT,
                                   .status = outcome->head.status,
                                   .name = name,
+                                  .proxy = outcome->proxy,
                                   .body = outcome->body,
                                   .body_len = outcome->body_len};
 }

@@ -166,6 +166,7 @@ static void why_not(const struct ollama *o, const struct http_outcome *outcome, 
     struct server_answer a = {.server = &o->server,
                               .route = ROUTE_VERSION,
                               .status = outcome->head.status,
+                              .proxy = outcome->proxy,
                               .body = outcome->body,
                               .body_len = outcome->body_len};
 

@@ -246,12 +246,34 @@ static const char *chat_hint(char *out, size_t size, const struct server_answer 
     return s->json ? NULL : "is the base URL right? It usually ends in /v1";
 }
 
+/* What is a proxy's answer more likely than the server's. Or NULL. */
+static const char *proxy_hint(char *out, size_t size, const struct server_answer *a)
+{
+    if (a->status == 407)
+        snprintf(
+            out, size,
+            "the proxy%s%s asks for a user and password: set them in the variable that names it "
+            "(http_proxy, https_proxy, all_proxy), as in http://user:password@host:port",
+            a->proxy ? " " : "", a->proxy ? a->proxy : "");
+    else if (a->proxy && (a->status == 502 || a->status == 503 || a->status == 504))
+        snprintf(out, size,
+                 "it came through the proxy %s, which may not reach the server; name the host in "
+                 "no_proxy to ask it directly",
+                 a->proxy);
+    else
+        return NULL;
+    return out;
+}
+
 static const char *hint(char *out, size_t size, const struct server_answer *a, const struct said *s)
 {
     const struct server_words *words = a->server->words;
     const char *loading = a->route == ROUTE_LOAD && a->status != 401 ? load_hint(out, size, a, s)
                                                                      : NULL;
+    const char *of_proxy = proxy_hint(out, size, a);
 
+    if (of_proxy)
+        return of_proxy;
     if (loading)
         return loading;
     if (a->status == 401)

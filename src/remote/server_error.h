@@ -15,8 +15,9 @@ struct server_answer {
     const struct server *server;
     int32_t route; /* enum server_route */
     int32_t status;
-    const char *name; /* the model or adapter asked for; may be NULL */
-    const char *path; /* of the adapter; may be NULL */
+    const char *name;  /* the model or adapter asked for; may be NULL */
+    const char *path;  /* of the adapter; may be NULL */
+    const char *proxy; /* that it came through; NULL: none */
     const char *body;
     size_t body_len;
 };

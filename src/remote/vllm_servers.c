@@ -58,6 +58,7 @@ int32_t vllm_refusal(struct task *t, const struct call *call, size_t i, int32_t 
                               .status = call->status,
                               .name = name,
                               .path = path,
+                              .proxy = call->proxy[0] ? call->proxy : NULL,
                               .body = call->body,
                               .body_len = call->body_len};
 

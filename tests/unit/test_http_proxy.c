@@ -92,7 +92,8 @@ static void test_proxy__by_name__that_name_is_looked_up(void **state)
            1);
     run_once(&call, "http://127.0.0.1:1/");
     assert_int_equal(call.error.code, INF_ERROR_CONNECTION);
-    assert_non_null(strstr(call.error.message, "aaaa.invalid"));
+    assert_non_null(strstr(call.error.message, "the proxy's host 'aaaa"));
+    assert_non_null(strstr(call.error.message, "check the variable that names it"));
     call_free(&call);
     snprintf(value, sizeof value, "localhost:%d", server_port(proxy));
     setenv("http_proxy", value, 1);
@@ -148,6 +149,76 @@ static void test_proxy__not_there__is_named_and_not_its_password(void **state)
     assert_null(strstr(call.error.message, "geheim"));
     assert_non_null(strstr(call.error.message, "no connection to the proxy http://127.0.0.1:1: "));
     call_free(&call);
+}
+
+/* A proxy that fails, each in its own way, and what is said of it. */
+struct bad_proxy {
+    const char *url; /* what is asked for */
+    int status;      /* that it answers; 0: it closes, -1: it is silent */
+    int32_t code;
+    const char *says; /* beside its name */
+};
+
+static bool answer_badly(struct server_conn *conn, const struct server_request *r, void *arg)
+{
+    const struct bad_proxy *bad = arg;
+
+    (void)r;
+    if (bad->status > 0)
+        conn_answer(conn, bad->status, "", "no");
+    else if (bad->status < 0)
+        conn_wait_closed(conn, 5000);
+    return bad->status > 0;
+}
+
+static void expect_bad_proxy(const struct bad_proxy *bad)
+{
+    struct bad_proxy copy = *bad;
+    struct http_server *proxy = server_start(answer_badly, &copy);
+    inf_context *ctx = NULL;
+    struct http_client *client = NULL;
+    struct call call;
+    char name[64];
+
+    set_proxy("http_proxy", "http://me:geheim@", server_port(proxy));
+    set_proxy("https_proxy", "http://me:geheim@", server_port(proxy));
+    assert_int_equal(inf_context_create(&ctx, NULL, NULL), INF_OK);
+    assert_int_equal(http_client_get(&client, ctx, NULL), INF_OK);
+    clear_environment();
+    call_init(&call, bad->url, false);
+    call.request.connect_ms = 300;
+    call.request.total_ms = 600;
+    call.request.max_retries = 0;
+    call_run(&call, client);
+    snprintf(name, sizeof name, "the proxy http://127.0.0.1:%d", server_port(proxy));
+    if (call.error.code != bad->code || !strstr(call.error.message, name) ||
+        !strstr(call.error.message, bad->says) || strstr(call.error.message, "geheim") ||
+        strchr(call.error.message, '\n'))
+        fail_msg("%s, %d: %d %s", bad->url, bad->status, call.error.code, call.error.message);
+    call_free(&call);
+    http_client_release(client);
+    assert_int_equal(inf_context_close(ctx, NULL), INF_OK);
+    server_stop(proxy);
+    assert_int_equal(mem_live(), 0);
+}
+
+static void test_proxy__one_that_fails__is_named(void **state)
+{
+    static const struct bad_proxy all[] = {
+        {"http://nowhere.invalid/v1", -1, INF_ERROR_TIMEOUT, "not done within 600 ms"},
+        {"https://nowhere.invalid/v1", -1, INF_ERROR_TIMEOUT, "no connection within 300 ms"},
+        {"http://nowhere.invalid/v1", 0, INF_ERROR_CONNECTION, "the proxy closed the connection"},
+        {"https://nowhere.invalid/v1", 0, INF_ERROR_CONNECTION, "failed"},
+        {"http://nowhere.invalid/v1", 407, INF_ERROR_HTTP_STATUS, "407 Proxy Authentication"},
+        {"https://nowhere.invalid/v1", 407, INF_ERROR_CONNECTION,
+         "refuses the connection with 407 Proxy Authentication Required; give the variable"},
+        {"http://nowhere.invalid/v1", 502, INF_ERROR_HTTP_STATUS, "502 Bad Gateway"},
+        {"https://nowhere.invalid/v1", 502, INF_ERROR_CONNECTION,
+         "refuses the connection with 502 Bad Gateway; check that it may reach this host"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        expect_bad_proxy(&all[i]);
 }
 
 /* ------------------------------------------------------------------ SOCKS */
@@ -320,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_proxy__no_proxy__asked_directly),
         cmocka_unit_test(test_proxy__https__a_tunnel_and_its_refusal_is_told),
         cmocka_unit_test(test_proxy__not_there__is_named_and_not_its_password),
+        cmocka_unit_test(test_proxy__one_that_fails__is_named),
         cmocka_unit_test(test_proxy__socks5h__the_name_goes_to_the_proxy),
         cmocka_unit_test(test_proxy__socks5__the_name_is_looked_up_here),
         cmocka_unit_test(test_authorities__the_first_file_that_can_be_read),

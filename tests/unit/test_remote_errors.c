@@ -254,6 +254,28 @@ static void test_body__hostile_bytes__end_in_one_line_of_utf8(void **state)
     free(big);
 }
 
+static void test_proxy__what_is_its_answer_more_likely__names_it(void **state)
+{
+    static const int32_t statuses[] = {407, 502, 503, 504};
+    static const char *const says[] = {"the proxy http://p:3128", NULL};
+    struct server_answer direct = answer(ROUTE_CHAT, 502, "");
+    struct server_answer other = answer(ROUTE_CHAT, 500, "");
+    inf_error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        struct server_answer a = answer(i % 2 ? ROUTE_CHAT : ROUTE_LOAD, statuses[i], "<html>");
+
+        a.proxy = "http://p:3128";
+        expect(&a, INF_ERROR_HTTP_STATUS, says);
+    }
+    server_error(&direct, &err);
+    assert_null(strstr(err.message, "proxy"));
+    other.proxy = "http://p:3128";
+    server_error(&other, &err);
+    assert_null(strstr(err.message, "proxy")); /* the server's own */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_max_tokens_too_large__is_told_from_a_long_prompt),
         cmocka_unit_test(test_questions__unknown_model_and_name_taken),
         cmocka_unit_test(test_body__hostile_bytes__end_in_one_line_of_utf8),
+        cmocka_unit_test(test_proxy__what_is_its_answer_more_likely__names_it),
     };
 
     return cmocka_run_group_tests_name("remote: what servers refuse", tests, NULL, NULL);

@@ -458,6 +458,13 @@ static void test_end__without_finish__is_a_protocol_error(void **state)
     good(DELTA("\"content\":\"x\""));
     assert_int_equal(chat_stream_end(&stream, &err), INF_ERROR_PROTOCOL);
     chat_stream_free(&stream);
+    begin(CHAT_COMPLETIONS); /* the words of an object that may have been alive, or an error */
+    good("{\"message\":\"out of \\n cards\"}");
+    assert_int_equal(chat_stream_end(&stream, &err), INF_ERROR_PROTOCOL);
+    assert_non_null(strstr(err.message, "its finish reason; the text so far is kept; the server's "
+                                        "last words: out of "));
+    assert_null(strchr(err.message, '\n'));
+    chat_stream_free(&stream);
     begin(CHAT_COMPLETIONS); /* what Ollama makes of an error in the middle of /v1 */
     good(DELTA("\"content\":\"\""));
     assert_int_equal(chat_stream_end(&stream, &err), INF_ERROR_PROTOCOL);
