@@ -66,6 +66,17 @@ sys.exit(not (found > float(bound[6:]) if bound.startswith("above:") else found 
 PYTHON
 }
 
+# ---- inspect
+expect_ok inspect --json "$peft/ok"
+check 'r["kinds"] == ["lora"]'
+expect_ok inspect --json "$peft/ok-dora" --base "$base"
+check 'r["kinds"] == ["use_dora"] and r["n_modules"] == 4 and r["n_tensors"] == 12 and r["fits"] is True'
+expect_ok inspect --json "$peft/ok-tokens" --base "$base"
+check 'r["kinds"] == ["lora", "trainable_token_indices"] and r["fits"] is True'
+expect_ok inspect "$peft/ok-embedding-lora"
+grep -q 'lora_embedding' "$work/out" || fail 'inspect for people names no kinds'
+
+# ---- the numbers
 logits "$work/base" "$base"
 for kind in $kinds; do
     for scale in 1 0.5; do

@@ -807,6 +807,43 @@ static json_t *list_targets(const struct peft_adapter *p)
     return list;
 }
 
+/* Under the config's own names where it has some. */
+static const char *kind_name(const struct peft_module *m)
+{
+    return m->parameter                ? "target_parameters"
+           : m->magnitude              ? "use_dora"
+           : m->bias                   ? "lora_bias"
+           : m->kind == PEFT_SAVED     ? "modules_to_save"
+           : m->kind == PEFT_TOKENS    ? "trainable_token_indices"
+           : m->kind == PEFT_EMBEDDING ? "lora_embedding"
+                                       : "lora";
+}
+
+/* What it has of those, each once; NULL when out of memory. */
+static json_t *list_kinds(const struct peft_adapter *p)
+{
+    static const char *const all[] = {"lora",
+                                      "use_dora",
+                                      "lora_bias",
+                                      "lora_embedding",
+                                      "modules_to_save",
+                                      "trainable_token_indices",
+                                      "target_parameters"};
+    json_t *list = json_array();
+
+    for (size_t k = 0; list && k < sizeof all / sizeof all[0]; k++) {
+        bool has = false;
+
+        for (size_t i = 0; i < p->n_modules; i++)
+            has = has || strcmp(kind_name(&p->modules[i]), all[k]) == 0;
+        if (has && json_array_append_new(list, json_string(all[k])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
 static const char *torch_name(const char *name)
 {
     return strcmp(name, "F32") == 0 ? "float32" : strcmp(name, "F16") == 0 ? "float16" : "bfloat16";
@@ -835,14 +872,15 @@ int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_erro
 {
     bool rslora = peft_config_rslora(p->config);
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:i, s:f, s:f, s:b, s:s, s:o*, s:I, s:I, s:I, s:s?}", "kind", "adapter",
-        "format", "peft", "peft_type", "LORA", "rank", largest_rank(p), "alpha",
+        "{s:s, s:s, s:s, s:i, s:f, s:f, s:b, s:s, s:o*, s:o*, s:I, s:I, s:I, s:s?}", "kind",
+        "adapter", "format", "peft", "peft_type", "LORA", "rank", largest_rank(p), "alpha",
         peft_config_alpha(p->config), "scale", (double)p->scale, "use_rslora", (int)rslora, "dtype",
-        dtype_of(p), "targets", list_targets(p), "n_modules", (json_int_t)p->n_modules, "n_tensors",
-        (json_int_t)safetensors_count(p->weights), "size",
+        dtype_of(p), "targets", list_targets(p), "kinds", list_kinds(p), "n_modules",
+        (json_int_t)p->n_modules, "n_tensors", (json_int_t)safetensors_count(p->weights), "size",
         (json_int_t)safetensors_file_size(p->weights), "base_model", peft_config_base(p->config));
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    bool fits = text && json_object_get(object, "targets") && buffer_append_str(out, text);
+    bool fits = text && json_object_get(object, "targets") && json_object_get(object, "kinds") &&
+                buffer_append_str(out, text);
 
     free(text); /* jansson's allocation */
     json_decref(object);

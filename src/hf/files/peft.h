@@ -77,8 +77,8 @@ int32_t peft_check(const char *dir, inf_error *err);
 
 /*
  * Appends a JSON object that describes the adapter: kind, format, peft_type, rank, alpha, scale,
- * use_rslora, dtype, targets (last parts of the module names, sorted), n_modules, n_tensors, size,
- * base_model. Errors: NO_MEMORY.
+ * use_rslora, dtype, targets (last parts of the module names, sorted), kinds ("lora", "use_dora", ...: what
+ * it has), n_modules, n_tensors, size, base_model. Errors: NO_MEMORY.
  */
 int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_error *err);
 
