@@ -105,6 +105,27 @@ printf '{"messages":[],"tools":[1]}' >"$work/messages"
 expect_output '[1]' render -m "$work/named"
 input=/dev/null
 
+# ---- tokens of added_tokens.json, which older versions of transformers wrote: in the order of their ids
+cp -r "$work/texts" "$work/added" # without a model, whose vocabulary would end before them
+printf '{"<plain>": 290, "<tool>": 289, "<|y|>": 288}' >"$work/added/added_tokens.json"
+python3 - "$work/added/tokenizer_config.json" <<'PYTHON'
+import json, sys
+content = json.load(open(sys.argv[1]))
+content["additional_special_tokens"] = ["<|y|>"]
+json.dump(content, open(sys.argv[1], "w"))
+PYTHON
+printf '"<tool><|y|><plain>"\n"<|y|>"\n"hi"\n' >"$work/lines"
+input=$work/lines
+expect_ok tokenize -m "$work/added" --no-special --jsonl
+check 'lines[0] == [289, 288, 290] and lines[1] == [288] and all(i < 288 for i in lines[2])'
+printf '[289, 288, 290]\n' >"$work/lines"
+expect_ok detokenize -m "$work/added" --skip-special --jsonl
+check 'r == "<tool><plain>"' 'the one that is named is special'
+input=/dev/null
+cp -r "$dir" "$work/damaged"
+printf '{"<tool>": "289"}' >"$work/damaged/added_tokens.json"
+expect_error 9 'added_tokens.json: .*whole number' generate -m "$work/damaged" hi
+
 # ---- what it cannot be
 expect_error 5 'cuda is not there' generate -m "$dir" --device cuda hi
 cp -r "$dir" "$work/other"

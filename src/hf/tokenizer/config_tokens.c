@@ -1,7 +1,8 @@
 /*
  * config_tokens: see the header. As transformers 5 does it: added_tokens_decoder, where it is there,
- * says what tokens are like, and special_tokens_map.json then counts for nothing; else
- * special_tokens_map.json goes before tokenizer_config.json. Tokens that neither tokenizer.json nor
+ * says what tokens are like, and special_tokens_map.json and added_tokens.json then count for nothing; else
+ * special_tokens_map.json goes before tokenizer_config.json, and what added_tokens.json has beside
+ * tokenizer.json is added, in the order of its ids. Tokens that neither tokenizer.json nor
  * that list has become special ones, with the next free ids.
  */
 #include "hf/tokenizer/config_tokens.h"
@@ -28,8 +29,10 @@ struct wanted {
 
 struct merging {
     struct hf_tokenizer *t;
-    struct json_span config, map;
-    bool decoder; /* added_tokens_decoder is there */
+    struct json_span config, map, added;
+    bool decoder;      /* added_tokens_decoder is there */
+    const char *where; /* the file that is being read, for messages */
+    const char *added_name;
     struct wanted *wanted;
     size_t n, cap;
     struct vocab contents; /* of those that are wanted */
@@ -142,6 +145,91 @@ static struct json_span value_of(const struct merging *m, const char *key)
     if (!m->decoder)
         value = scan_member(m->map, key);
     return value.data ? value : scan_member(m->config, key);
+}
+
+static int32_t add_text(struct vocab *set, struct json_span token, inf_error *err)
+{
+    struct buffer text;
+    int32_t code = INF_OK;
+
+    if (!scan_is_string(content_of(token)))
+        return INF_OK;
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = read_text(&text, content_of(token), err);
+    if (code == INF_OK && vocab_add(set, text.data, text.len, set->n_ids) == VOCAB_NO_MEMORY)
+        code = error_no_memory(err);
+    buffer_free(&text);
+    return code;
+}
+
+static int32_t add_list(struct vocab *set, struct json_span list, inf_error *err)
+{
+    struct json_span key, token;
+    struct json_walk w;
+    int32_t code = INF_OK;
+
+    if (scan_array(&w, list))
+        while (code == INF_OK && scan_next_item(&w, &token))
+            code = add_text(set, token, err);
+    else if (scan_object(&w, list))
+        while (code == INF_OK && scan_next_member(&w, &key, &token))
+            code = add_text(set, token, err);
+    return code;
+}
+
+/* The tokens that the files name as bos, eos, ... or among the further special ones. */
+static int32_t collect_special(const struct merging *m, struct vocab *set)
+{
+    static const char *const lists[] = {"extra_special_tokens", "additional_special_tokens"};
+    int32_t code = INF_OK;
+
+    for (int i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++)
+        code = add_text(set, value_of(m, named_keys[i]), m->err);
+    for (size_t i = 0; i < 2 && code == INF_OK; i++) {
+        code = add_list(set, scan_member(m->config, lists[i]), m->err);
+        if (code == INF_OK)
+            code = add_list(set, scan_member(m->map, lists[i]), m->err);
+    }
+    return code;
+}
+
+static int32_t want_added_token(struct merging *m, struct json_span token, struct json_span id,
+                                const struct vocab *special)
+{
+    struct buffer text;
+    int64_t order = 0;
+    int32_t code = INF_OK;
+
+    if (!scan_integer(id, &order))
+        return error_set(m->err, INF_ERROR_BAD_FORMAT, "a token's id is no whole number");
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    code = read_text(&text, token, m->err);
+    if (code == INF_OK && text.len > 0 && added_token_id(&m->t->added, text.data, text.len) < 0) {
+        code = want(m, token, order, vocab_find(special, text.data, text.len) >= 0);
+        if (code == INF_OK)
+            code = note_content(m, token);
+    }
+    buffer_free(&text);
+    return code;
+}
+
+/* {"<tool>": 32000, ...}: those that tokenizer.json has are as it says. */
+static int32_t want_added(struct merging *m)
+{
+    struct json_span token, id;
+    struct json_walk w;
+    struct vocab special;
+    int32_t code = INF_OK;
+
+    vocab_init(&special);
+    code = collect_special(m, &special);
+    scan_object(&w, m->added);
+    while (code == INF_OK && scan_next_member(&w, &token, &id))
+        code = want_added_token(m, token, id, &special);
+    vocab_free(&special);
+    if (m->n > 0)
+        qsort(m->wanted, m->n, sizeof *m->wanted, by_order);
+    return code;
 }
 
 static int32_t name_tokens(struct merging *m)
@@ -330,6 +418,10 @@ static int32_t merge(struct merging *m)
 
     if (m->decoder)
         code = want_decoder(m, scan_member(m->config, "added_tokens_decoder"));
+    else if (m->added.data)
+        code = want_added(m);
+    if (code != INF_OK && !m->decoder)
+        m->where = m->added_name;
     if (code == INF_OK)
         code = name_tokens(m);
     if (code == INF_OK)
@@ -342,12 +434,15 @@ static int32_t merge(struct merging *m)
 int32_t config_tokens_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
                            inf_error *err)
 {
-    struct merging m = {.t = t, .err = err};
     const char *const *names = source->names;
+    struct merging m = {
+        .t = t, .err = err, .where = names[source->config.data ? 1 : 2], .added_name = names[3]};
     int32_t code = parse(&m.config, source->config, names[1], err);
 
     if (code == INF_OK)
         code = parse(&m.map, source->special_tokens, names[2], err);
+    if (code == INF_OK)
+        code = parse(&m.added, source->added_tokens, names[3], err);
     if (code != INF_OK)
         return code;
     m.decoder = scan_is_object(scan_member(m.config, "added_tokens_decoder"));
@@ -355,5 +450,5 @@ int32_t config_tokens_read(struct hf_tokenizer *t, const struct tokenizer_source
     code = merge(&m);
     vocab_free(&m.contents);
     mem_free(m.wanted);
-    return code == INF_OK ? INF_OK : error_prefix(err, "%s", names[source->config.data ? 1 : 2]);
+    return code == INF_OK ? INF_OK : error_prefix(err, "%s", m.where);
 }

@@ -1,6 +1,6 @@
 /*
- * config_tokens: what tokenizer_config.json and special_tokens_map.json say of tokens: those that are
- * added or made special, and which are bos, eos, ... The merge is transformers'. Internal to tokenizer.
+ * config_tokens: what tokenizer_config.json, special_tokens_map.json and added_tokens.json say of tokens:
+ * those that are added or made special, and which are bos, eos, ... The merge is transformers'. Internal to tokenizer.
  */
 #ifndef INF_HF_TOKENIZER_CONFIG_TOKENS_H
 #define INF_HF_TOKENIZER_CONFIG_TOKENS_H

@@ -117,16 +117,19 @@ static int32_t tokenizer_create(struct hf_tokenizer **out, const struct tokenize
     return error_none(err);
 }
 
-static const char *const file_names[3] = {"tokenizer.json", "tokenizer_config.json",
-                                          "special_tokens_map.json"};
+enum { FILES = 4 };
+static const char *const file_names[FILES] = {"tokenizer.json", "tokenizer_config.json",
+                                              "special_tokens_map.json", "added_tokens.json"};
 
 int32_t hf_tokenizer_parse(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
                            inf_error *err)
 {
-    struct tokenizer_source source = {.len = files->tokenizer.len,
-                                      .config = files->config,
-                                      .special_tokens = files->special_tokens,
-                                      .names = {file_names[0], file_names[1], file_names[2]}};
+    struct tokenizer_source source = {
+        .len = files->tokenizer.len,
+        .config = files->config,
+        .special_tokens = files->special_tokens,
+        .added_tokens = files->added_tokens,
+        .names = {file_names[0], file_names[1], file_names[2], file_names[3]}};
     int32_t code = INF_OK;
 
     *out = NULL;
@@ -176,24 +179,26 @@ static int32_t read_file(char **data, size_t *n, const char *path, bool needed, 
 
 int32_t hf_tokenizer_open(struct hf_tokenizer **out, const char *dir, inf_error *err)
 {
-    char *paths[3] = {NULL, NULL, NULL}, *data[3] = {NULL, NULL, NULL};
-    size_t n[3] = {0, 0, 0};
+    char *paths[FILES] = {NULL}, *data[FILES] = {NULL};
+    size_t n[FILES] = {0};
     int32_t code = INF_OK;
 
     *out = NULL;
-    for (int i = 0; i < 3 && code == INF_OK; i++) {
+    for (int i = 0; i < FILES && code == INF_OK; i++) {
         paths[i] = path_join(dir, file_names[i]);
         code = paths[i] ? read_file(&data[i], &n[i], paths[i], i == 0, err) : error_no_memory(err);
     }
     if (code == INF_OK)
-        code = tokenizer_create(out,
-                                &(struct tokenizer_source){.json = data[0],
-                                                           .len = n[0],
-                                                           .config = {data[1], n[1]},
-                                                           .special_tokens = {data[2], n[2]},
-                                                           .names = {paths[0], paths[1], paths[2]}},
-                                err);
-    for (int i = 0; i < 3; i++) {
+        code = tokenizer_create(
+            out,
+            &(struct tokenizer_source){.json = data[0],
+                                       .len = n[0],
+                                       .config = {data[1], n[1]},
+                                       .special_tokens = {data[2], n[2]},
+                                       .added_tokens = {data[3], n[3]},
+                                       .names = {paths[0], paths[1], paths[2], paths[3]}},
+            err);
+    for (int i = 0; i < FILES; i++) {
         mem_free(paths[i]);
         mem_free(data[i]);
     }

@@ -1,7 +1,7 @@
 /*
  * tokenizer: a Hugging Face tokenizer, from its files' bytes to ids and back. The ids are those of the
  * tokenizers library on tokenizer.json; which tokens are special, and which are bos, eos and pad, is
- * transformers' merge of tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+ * transformers' merge of tokenizer.json, tokenizer_config.json, special_tokens_map.json and added_tokens.json.
  *
  * Refuses to know models, requests and chat templates. Every byte of the files is hostile: time and
  * memory are bounded by their size, and what is wrong is one line.
@@ -23,6 +23,7 @@ struct hf_tokenizer_files {
     inf_text tokenizer;      /* tokenizer.json, which must be there */
     inf_text config;         /* tokenizer_config.json */
     inf_text special_tokens; /* special_tokens_map.json */
+    inf_text added_tokens;   /* added_tokens.json */
 };
 
 /* BAD_FORMAT, UNSUPPORTED (a component that is not known, named), NO_MEMORY. Messages begin with the

@@ -55,8 +55,8 @@ struct hf_tokenizer {
 struct tokenizer_source {
     char *json;
     size_t len;
-    inf_text config, special_tokens;
-    const char *names[3]; /* in the order of hf_tokenizer_files */
+    inf_text config, special_tokens, added_tokens;
+    const char *names[4]; /* in the order of hf_tokenizer_files */
 };
 
 /* tokenizer_read.c: all but the lock. */
