@@ -76,7 +76,7 @@ flags_in() {
 # Flags of other programs, in these documents only.
 for document in README.md CONTRIBUTING.md CHANGELOG.md docs/api.md docs/architecture.md docs/backends.md \
     docs/errors.md docs/threading.md docs/llamacpp-files.md; do
-    flags_in "$document" | grep -vxE 'build|test-dir|cflags|libs|static|write|enable-lora|max-loras|max-lora-rank|api-key|max-model-len' >"$scratch/named" || true
+    flags_in "$document" | grep -vxE 'build|target|test-dir|cflags|libs|static|write|enable-lora|max-loras|max-lora-rank|api-key|max-model-len' >"$scratch/named" || true
     while read -r flag; do
         grep -qx -e "$flag" "$scratch/known" || fail "$document names --$flag, which no command has"
     done <"$scratch/named"
