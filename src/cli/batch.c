@@ -225,7 +225,7 @@ static int32_t start_line(struct batch *b, inf_text text, size_t number, inf_err
 
     if (!line)
         return command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
-    object = json_line_parse(text, "a JSON object", err);
+    object = json_line_parse(text, "a JSON object", options_key_is_u64, err);
     id = value_of(object, "id");
     line->batch = b;
     line->number = number;

@@ -1,6 +1,7 @@
 /* generate: one request, streamed as text or answered as a JSON object. */
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/json_line.h"
 #include "cli/output.h"
 #include "cli/request.h"
 
@@ -108,17 +109,36 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
     return code;
 }
 
+/* The texts that are JSON: without a byte order mark, and of one meaning. */
+static int32_t check_texts(struct settings *s, inf_error *err)
+{
+    const struct {
+        inf_text *text;
+        const char *flag;
+    } texts[] = {{&s->messages, "--messages"},
+                 {&s->template_variables, "--template-variables"},
+                 {&s->json_schema, "--json-schema"},
+                 {&s->extra_json, "--extra-json"},
+                 {&s->tools, "--tools"}};
+    int32_t code = INF_OK;
+
+    s->grammar = without_mark(s->grammar);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++) {
+        *texts[i].text = without_mark(*texts[i].text);
+        code = json_text_check(*texts[i].text, texts[i].flag, err);
+    }
+    return code;
+}
+
 /* What stands in files, and the prompt behind the options. */
 static int32_t read_inputs(struct settings *s, inf_error *err)
 {
-    inf_text *const texts[] = {&s->messages, &s->template_variables, &s->json_schema,
-                               &s->grammar,  &s->extra_json,         &s->tools};
-    int32_t code = input_expand(&s->json_schema, s, err);
+    inf_text *const files[] = {&s->json_schema, &s->grammar, &s->tools, &s->template_variables,
+                               &s->extra_json};
+    int32_t code = INF_OK;
 
-    if (code == INF_OK)
-        code = input_expand(&s->grammar, s, err);
-    if (code == INF_OK)
-        code = input_expand(&s->tools, s, err);
+    for (size_t i = 0; i < sizeof files / sizeof *files && code == INF_OK; i++)
+        code = input_expand(files[i], s, err);
     if (code == INF_OK && s->messages.data)
         code = input_read(&s->messages, s, s->messages.data, err);
     if (code == INF_OK && s->n_arguments) {
@@ -126,9 +146,7 @@ static int32_t read_inputs(struct settings *s, inf_error *err)
         if (strcmp(s->arguments[0], "-") == 0)
             code = input_read(&s->prompt, s, "-", err);
     }
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        *texts[i] = without_mark(*texts[i]);
-    return code;
+    return code == INF_OK ? check_texts(s, err) : code;
 }
 
 static int check_usage(const struct command *command, const struct settings *s)

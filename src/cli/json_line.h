@@ -5,9 +5,17 @@
 #include <inference/inference.h>
 #include <jansson.h>
 
+/* Whether the value of this key may be a whole number from 2^63 on, which then comes as a string. */
+typedef bool (*wide_key_fn)(inf_text key);
+
 /* A JSON value of any kind, or NULL with INVALID_ARGUMENT: "not WHAT: why (column 7)", the place where
  * the piece that is wrong begins, counted in characters from 1. Numbers beyond 64 bits, a key that
- * stands twice and halves of surrogate pairs are errors. */
-json_t *json_line_parse(inf_text text, const char *what, inf_error *err);
+ * stands twice and halves of surrogate pairs are errors. is_wide: of the outermost object's keys; NULL:
+ * none is. */
+json_t *json_line_parse(inf_text text, const char *what, wide_key_fn is_wide, inf_error *err);
+
+/* INVALID_ARGUMENT, with line and column, for a key that stands twice and for half a surrogate pair, of
+ * which readers of JSON think differently. What else is wrong with the text is for its reader to say. */
+int32_t json_text_check(inf_text text, const char *name, inf_error *err);
 
 #endif

@@ -79,7 +79,8 @@ static const struct option options[] = {
     {0, "messages", NULL, "messages", "FILE", OPTION_JSON, AT(messages), GENERATE,
      "chat messages: a file with a JSON array, - for standard input"},
     {0, "template-variables", NULL, "template_variables", "JSON", OPTION_JSON,
-     AT(template_variables), GENERATE, "an object of further variables of the chat template"},
+     AT(template_variables), GENERATE,
+     "an object of further variables of the chat template; @FILE reads a file"},
     {0, "tools", NULL, "tools", "JSON", OPTION_JSON, AT(tools), GENERATE,
      "with messages or --chat: an array of functions that the model may call; @FILE reads a file"},
     {0, "tool-choice", NULL, "tool_choice", "CHOICE", OPTION_JSON, AT(tool_choice), GENERATE,
@@ -130,7 +131,7 @@ static const struct option options[] = {
     {0, "grammar", NULL, "grammar", "GBNF", OPTION_TEXT, AT(grammar), GENERATE,
      "the text will follow this grammar; @FILE reads a file"},
     {0, "extra-json", NULL, "extra_json", "JSON", OPTION_JSON, AT(extra_json), GENERATE,
-     "servers: an object of further fields to send"},
+     "servers: an object of further fields to send; @FILE reads a file"},
     {0, "extra-headers", NULL, "extra_headers", "LINES", OPTION_TEXT, AT(extra_headers), GENERATE,
      "servers: further header lines to send"},
     {0, "timeout", NULL, "timeout", "SECONDS", OPTION_SECONDS, AT(timeout), GENERATE,
@@ -553,7 +554,7 @@ static bool set_from_json(struct settings *s, const struct option *o, json_t *va
     case OPTION_I32:
         return json_is_integer(value) && set_i32(s, o, json_integer_value(value));
     case OPTION_U64:
-        if (json_is_string(value)) /* from 2^63 on no JSON number of jansson's holds it */
+        if (json_is_string(value)) /* as json_line brings those from 2^63 on */
             return set_from_text(s, o, json_string_value(value));
         *(inf_maybe_u64 *)field = (inf_maybe_u64){true, (uint64_t)json_integer_value(value)};
         return json_is_integer(value) && json_integer_value(value) >= 0;
@@ -747,6 +748,19 @@ static const struct option *find_key(const char *key)
 bool options_has_key(const char *key)
 {
     return find_key(key) != NULL;
+}
+
+bool options_key_is_u64(inf_text key)
+{
+    char name[FLAG_SIZE];
+    const struct option *o = NULL;
+
+    if (key.len >= sizeof name)
+        return false;
+    memcpy(name, key.data, key.len);
+    name[key.len] = '\0';
+    o = find_key(name);
+    return o && o->kind == OPTION_U64;
 }
 
 /* The first option that sets the same: a request's field may have two names. */

@@ -20,7 +20,9 @@ enum command_bit {
     COMMAND_TOKENIZE = 8,
     COMMAND_DETOKENIZE = 16,
     COMMAND_RENDER = 32,
-    COMMAND_LOGITS = 64
+    COMMAND_LOGITS = 64,
+    /* no server can answer them */
+    IN_PROCESS_COMMANDS = COMMAND_TOKENIZE | COMMAND_DETOKENIZE | COMMAND_RENDER | COMMAND_LOGITS
 };
 
 struct command {
@@ -116,6 +118,9 @@ bool options_flag_of(const char *key, char out[FLAG_SIZE]);
 
 /* Whether a batch line may have it. */
 bool options_has_key(const char *key);
+
+/* Whether its value in a batch line is a whole number of 64 bits without a sign. */
+bool options_key_is_u64(inf_text key);
 
 /* A flag that was typed and is for in-process providers alone; NULL: none was. */
 const char *options_typed_in_process(void);

@@ -71,13 +71,66 @@ static bool is_set(const char *variable)
     return value && *value;
 }
 
-/* A name of a model that one would rather expect in the file system or on a hub. */
-static bool looks_like_path(const char *model)
+/* A name that is a file's or a folder's: no server's model is called so. */
+static bool looks_like_file(const char *model)
 {
-    return strchr(model, '/') || model[0] == '.' || model[0] == '~';
+    static const char *const endings[] = {".gguf", ".ggf", ".ggml", ".safetensors", ".bin",
+                                          ".pt",   ".pth", ".json", ".onnx"};
+    const char *dot = strrchr(model, '.');
+
+    if (strchr("/.~", model[0]))
+        return true;
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+/* -m or a server is missing. Some commands run in process alone. */
+static int32_t nothing_named(const struct settings *s, const inf_provider_info *info,
+                             inf_error *err)
+{
+    if (s->command & IN_PROCESS_COMMANDS)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "no model is given: -m names a GGUF file or a checkpoint's directory");
+    if (s->command == COMMAND_ADAPTERS)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "no model and no server is given: -m FILE.gguf checks an adapter "
+                             "against a model here, -u URL asks a server, -p %s the one at %s",
+                             info->name, info->default_url);
+    return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                         "no model and no server is given: -m FILE.gguf runs a model here, -u "
+                         "URL asks a server, -p %s the one at %s",
+                         info->name, info->default_url);
 }
 
 /* Text does not go to a server that nobody named without a word. */
+static int32_t check_guess(struct session *session, const struct settings *s,
+                           const inf_provider_info *info, inf_error *err)
+{
+    const char *model = s->model.data;
+
+    if (!model)
+        return is_set("INFERENCE_PROVIDER") && !(s->command & IN_PROCESS_COMMANDS)
+                   ? INF_OK
+                   : nothing_named(s, info, err);
+    if (s->command & IN_PROCESS_COMMANDS)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "-m %s is no GGUF file or checkpoint's directory here, nor in the "
+                             "local hub cache",
+                             model);
+    if (looks_like_file(model))
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "-m %s is no file or directory here; should it be the name that a "
+                             "server has for a model, -u or -p says which server",
+                             model);
+    session->is_guess = s->quiet;
+    warn("-m %s is no file or directory here, nor in the local hub cache; %s at %s is asked for a "
+         "model of that name: -u or -p says which server is meant",
+         model, info->name, info->default_url);
+    return INF_OK;
+}
+
 static int32_t check_server(struct session *session, const struct settings *s,
                             const inf_provider_info *info, inf_error *err)
 {
@@ -87,20 +140,11 @@ static int32_t check_server(struct session *session, const struct settings *s,
         return command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "%s: the %s provider has no use for it, since it is a server", flag,
                              info->name);
-    if (s->provider.data || s->url.len || is_set("INFERENCE_PROVIDER") ||
-        is_set(info->url_variable))
+    if (s->provider.data || s->url.len)
+        return INF_OK; /* that it cannot, where it cannot, the provider says */
+    if (is_set(info->url_variable) && !(s->command & IN_PROCESS_COMMANDS))
         return INF_OK;
-    if (!s->model.data && s->command != COMMAND_ADAPTERS)
-        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
-                             "no model and no server is given: -m FILE.gguf runs a model here, -u "
-                             "URL asks a server, -p %s the one at %s",
-                             info->name, info->default_url);
-    session->is_guess = !s->model.data || !looks_like_path(s->model.data);
-    if (!session->is_guess)
-        warn("-m %s is no file or directory here; %s at %s is asked for a model of that name: -u "
-             "or -p says which server is meant",
-             s->model.data, info->name, info->default_url);
-    return INF_OK;
+    return check_guess(session, s, info, err);
 }
 
 /* ------------------------------------------------------------------ what is said of its options */

@@ -15,8 +15,8 @@ struct session {
     inf_context *context;
     inf_provider *provider;
     bool in_process;
-    bool is_guess;         /* nothing said that a server is meant */
-    const char *model;     /* -m, or NULL */
+    bool is_guess;     /* nothing said that a server is meant, and --quiet kept the warning of it */
+    const char *model; /* -m, or NULL */
     struct loaded *loaded; /* (n_loaded) what --load loaded */
     size_t n_loaded;
 };

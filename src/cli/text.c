@@ -35,7 +35,7 @@ static int32_t tokenize(struct session *session, struct settings *s, inf_text te
 static int32_t tokenize_json(struct session *session, struct settings *s, inf_text line,
                              inf_error *err)
 {
-    json_t *value = json_line_parse(line, "a JSON string", err);
+    json_t *value = json_line_parse(line, "a JSON string", NULL, err);
     int32_t code = INF_OK;
 
     if (!value)
@@ -54,7 +54,7 @@ static int32_t tokenize_json(struct session *session, struct settings *s, inf_te
 
 static int32_t parse_ids(struct settings *s, inf_text text, struct id_list *out, inf_error *err)
 {
-    json_t *value = json_line_parse(without_mark(text), "a JSON array of ids", err);
+    json_t *value = json_line_parse(without_mark(text), "a JSON array of ids", NULL, err);
     size_t n = json_array_size(value);
     int32_t code = INF_OK;
 
@@ -143,6 +143,8 @@ static int32_t render(struct session *session, struct settings *s, inf_text mess
     int32_t code = INF_OK;
 
     messages = without_mark(messages);
+    if (json_text_check(messages, "the messages", err) != INF_OK)
+        return err->code;
     if (s->continue_final_message)
         messages = continued(s, messages);
     if (!messages.data)

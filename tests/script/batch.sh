@@ -86,6 +86,21 @@ check 'all(word in l["error"]["message"] for l in lines for line, word in {
     14: "of 0 or more", 15: "list of texts", 16: "list of token ids", 17: "true or false",
     18: "multipleOf", 20: "prompt is empty", 22: "unknown key", 23: "unknown key"}.items()
     if line == l["line"])'
+# A seed is any number of 64 bits, as --seed takes it; columns are those of the line as it was written.
+batch '{"prompt":"hi","seed":18446744073709551615,"max_tokens":4,"temperature":0.9}
+{"seed": 9223372036854775808 ,"prompt":"hi","max_tokens":1}
+{"prompt":"hi","seed":18446744073709551616}
+{"seed":18446744073709551615,"prompt":"hi","max_tokens":99999999999999999999}
+{"prompt":"hi","max_tokens":18446744073709551615}
+{"prompt":"hi","stop":["\\","\""],"seed":18446744073709551615,"max_tokens":1,"id":[{"seed":1}]}
+{"prompt":"hi","max_tokens":1,"id":{"seed":18446744073709551615}}
+{"seed":18446744073709551615,"seed":18446744073709551615,"prompt":"hi"}'
+cp "$work/out" "$work/seeds"
+check '{l["line"] for l in lines if "error" not in l} == {1, 2, 6}'
+check '{l["line"]: l["error"]["message"].split("(")[-1] for l in lines if "error" in l} == {3: "column 23)", 4: "column 57)", 5: "column 29)", 7: "column 44)", 8: "column 30)"}'
+expect_ok generate -m "$model" --threads 1 --seed 18446744073709551615 --temperature 0.9 -n 4 --json hi
+cat "$work/seeds" >>"$work/out"
+check '[l["token_ids"] for l in lines[1:] if l["line"] == 1] == [r["token_ids"]]' 'the seed of a line is that of --seed'
 batch '{"prompt":"hi","json_schema":true}'
 check '"takes a JSON object" in r["error"]["message"]'
 # A long list costs what it is long, not the square of it: the library's limit answers.

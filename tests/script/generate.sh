@@ -285,14 +285,51 @@ expect_ok generate --threads 1 -m "$fixtures/llama/base.gguf" --ctx 512 -n 1 hi
 
 # ---- no server and no model, or something that may be meant as either
 expect_error 3 'no model and no server is given: -m FILE' generate hi
-expect_error 3 'no model and no server is given: -m FILE' tokenize
-run generate -m "$work/no-such-directory" hi
-if grep -q 'no connection' "$work/err"; then
-    grep -q "warning: -m $work/no-such-directory is no file or directory here; vllm at http://localhost:8100" "$work/err" ||
-        fail 'a mistyped -m goes to a server without a word'
-    run generate -m mistyped hi
-    is_error 17 '8100.* -m mistyped is no file here' 'a mistyped -m without a slash'
-fi
+expect_error 3 'no model and no server is given: -m FILE' adapters list
+expect_error 3 'no model and no server is given: -m FILE' adapters load "a=$adapter-0"
+expect_error 3 'no model and no server is given: -m FILE' adapters unload a
+for command in tokenize detokenize render "logits --ids 1"; do
+    expect_error 3 'no model is given: -m names a GGUF file or a checkpoint' $command
+    ! grep -Eq -- '-u|-p' "$work/err" || fail "$command offers a server, which cannot answer it"
+    VLLM_BASE_URL=http://127.0.0.1:9/v1 INFERENCE_PROVIDER=vllm "$INFERENCE" $command </dev/null >"$work/out" 2>"$work/err"
+    status=$?
+    is_error 3 'no model is given: -m names a GGUF file or a checkpoint' "$command with a server's variable"
+    expect_error 3 "-m nosuchmodel is no GGUF file or checkpoint's directory here" $command -m nosuchmodel
+done
+# Whatever listens on port 8100, or nothing: where the text goes is said first.
+asks_by_name() { # MODEL
+    run generate -m "$1" -n 1 hi
+    head -n 1 "$work/err" | grep -q "^inference: warning: -m $1 is no file or directory here.* vllm at http://localhost:8100/v1 is asked" ||
+        fail "-m $1 goes to a server without a word"
+}
+asks_by_name nosuchmodel
+asks_by_name org/name
+INFERENCE_PROVIDER=vllm
+export INFERENCE_PROVIDER
+asks_by_name org/name
+asks_by_name smol
+unset INFERENCE_PROVIDER
+for name in "$work/no-such-directory" ./models ../x; do
+    run generate -m "$name" hi
+    is_error "$status" "is no file or directory here|$name: No such file" "-m $name"
+done
+for name in Llama-3.2-1B.Q4.ggf model.safetensors pytorch_model.BIN; do
+    expect_error 3 "-m .* is no file or directory here; should it be the name" generate -m "$name" hi
+done
+expect_error 8 'nosuch.gguf' generate -m nosuch.gguf hi
+run generate -q -m mistyped hi
+[ "$status" -ne 17 ] || is_error 17 '8100.* -m mistyped is no file here' 'a mistyped -m and --quiet'
+
+# ---- JSON that readers understand differently
+printf '[{"role":"user",\n "\303\251":1, "role":"user","content":"hi"}]' >"$work/twice"
+expect_error 3 '^inference: --messages: not JSON, line 2 column 9: duplicate' generate -m "$model" -n 1 --messages "$work/twice"
+expect_error 3 '^inference: --template-variables: not JSON, line 1 column 8: duplicate' \
+    generate -m "$model" -n 1 --chat --template-variables '{"a":1,"a":2}' hi
+printf '[{"role":"user","content":"\\ud800"}]' >"$work/half"
+expect_error 3 '^inference: --messages: not JSON, line 1 column 27: invalid Unicode' generate -m "$model" -n 1 --messages "$work/half"
+printf '\357\273\277{"a":1}' >"$work/variables"
+expect_ok generate -m "$model" --threads 1 -n 1 --chat --template-variables "$(cat "$work/variables")" hi
+expect_ok generate -m "$model" --threads 1 -n 1 --chat --template-variables "@$work/variables" hi
 
 # ---- what a flag is called is what was typed
 expect_error 3 '^inference: -n: 0 ' generate -m "$model" -n 0 hi

@@ -59,7 +59,7 @@ logits --ctx 16 --ids "$(seq -s, 1 16)"
 logits --ids "$(yes 7 | head -n 3000 | paste -s -d, -)" --top 1
 expect_error 5 '--dtype: a GGUF file has its own types, q8_0' logits -m "$model" --dtype q8_0 --ids 1
 expect_error 5 'vllm' logits -p vllm --ids 1
-expect_error 3 'no model and no server is given: -m' logits --ids 1
+expect_error 3 'no model is given: -m' logits --ids 1
 expect_usage '--ids 1,2,3 is missing' logits -m "$model"
 expect_usage 'list of token ids' logits --ids ''
 expect_usage 'list of token ids' logits --ids 1,
