@@ -313,13 +313,15 @@ typedef struct inf_event {
 
 /*
  * Pulls up to `capacity` events into `events`, waiting up to timeout_ms for the first (negative:
- * without limit). *n_out is how many came; 0 when the time was over. One thread at a time: a
- * second concurrent call is STATE. In delivery by callbacks and after CLOSED: STATE.
+ * without limit). event_size is the caller's sizeof(inf_event), the distance from one event to the next:
+ * of a longer event it gets the beginning, behind a shorter one zeros. *n_out is how many came; 0 when the
+ * time was over. One thread at a time: a second concurrent call is STATE. In delivery by callbacks and after CLOSED: STATE.
  * Events of one operation come in order, DONE last; operations started without callbacks (NULL)
  * make no events.
  */
-INF_API int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t capacity,
-                                 size_t *n_out, int64_t timeout_ms, inf_error *err);
+INF_API int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t event_size,
+                                 size_t capacity, size_t *n_out, int64_t timeout_ms,
+                                 inf_error *err);
 
 /* A descriptor that polls readable while events wait; owned by the context. -1 in delivery by
  * callbacks. */
@@ -334,8 +336,9 @@ INF_API int inf_context_event_fd(const inf_context *ctx);
 INF_API int32_t inf_queue_create(inf_queue **out, inf_context *ctx, inf_error *err);
 /* As inf_context_next and inf_context_event_fd. The descriptor is written to only when the reader may be
  * asleep: an event came into an empty queue that nobody was pulling from, or a pull left some. */
-INF_API int32_t inf_queue_next(inf_queue *queue, inf_event *events, size_t capacity, size_t *n_out,
-                               int64_t timeout_ms, inf_error *err);
+INF_API int32_t inf_queue_next(inf_queue *queue, inf_event *events, size_t event_size,
+                               size_t capacity, size_t *n_out, int64_t timeout_ms,
+                               inf_error *err);
 INF_API int inf_queue_fd(const inf_queue *queue);
 /* Frees it, before or after its context: events that nobody pulled are dropped, its operations go on
  * and say nothing more. A pull that waits on another thread ends with STATE first. */

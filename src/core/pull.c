@@ -11,7 +11,11 @@
 #include "core/op_state.h"
 #include "core/queue.h"
 
+#include <stddef.h>
+#include <string.h>
 #include <unistd.h>
+
+enum { MAX_EVENT = 65536 }; /* no version's event ever */
 
 /* ------------------------------------------------------------------ reading */
 
@@ -66,6 +70,19 @@ static size_t add_closed(inf_queue *q, inf_event *event)
     return due;
 }
 
+/* The caller's array has the distances of the header that it was built with. */
+static void hand_out(void *to, size_t event_size, const inf_event *events, size_t n)
+{
+    size_t known = event_size < sizeof *events ? event_size : sizeof *events;
+
+    for (size_t i = 0; i < n; i++) {
+        char *event = (char *)to + i * event_size;
+
+        memcpy(event, &events[i], known);
+        memset(event + known, 0, event_size - known);
+    }
+}
+
 /* *starved: memory was short; what could not be delivered stays in the queue. */
 static size_t pull(inf_queue *q, inf_event *events, size_t capacity, bool *starved)
 {
@@ -97,11 +114,17 @@ static size_t pull(inf_queue *q, inf_event *events, size_t capacity, bool *starv
     return n;
 }
 
-static int32_t pull_some(inf_queue *q, inf_event *events, size_t capacity, size_t *n_out,
-                         int64_t timeout_ms, inf_error *err)
+/* Into the queue's own events: *n_out of them. */
+static int32_t pull_some(inf_queue *q, size_t capacity, size_t *n_out, int64_t timeout_ms,
+                         inf_error *err)
 {
     int64_t end = clock_deadline_us(timeout_ms);
+    size_t room = q->n_pulled;
     bool starved = false;
+
+    if (!GROW(q->pulled, room, capacity))
+        return error_no_memory(err);
+    q->n_pulled = room;
 
     do {
         forget_given(q);
@@ -109,13 +132,23 @@ static int32_t pull_some(inf_queue *q, inf_event *events, size_t capacity, size_
             return error_no_memory(err);
         if (!queue_wait(q, end))
             break;
-        *n_out = pull(q, events, capacity, &starved);
+        *n_out = pull(q, q->pulled, capacity, &starved);
     } while (*n_out == 0 && !starved);
     return *n_out == 0 && starved ? error_no_memory(err) : INF_OK;
 }
 
-int32_t inf_queue_next(inf_queue *q, inf_event *events, size_t capacity, size_t *n_out,
-                       int64_t timeout_ms, inf_error *err)
+/* Every version's event has at least these members, and whole words. */
+static int32_t check_event_size(size_t size, inf_error *err)
+{
+    if (size >= offsetof(inf_event, chunk) && size % sizeof size == 0 && size <= MAX_EVENT)
+        return INF_OK;
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                     "event_size: %zu is not the size of an inf_event; give sizeof(inf_event)",
+                     size);
+}
+
+int32_t inf_queue_next(inf_queue *q, inf_event *events, size_t event_size, size_t capacity,
+                       size_t *n_out, int64_t timeout_ms, inf_error *err)
 {
     int32_t code = INF_OK;
 
@@ -123,12 +156,15 @@ int32_t inf_queue_next(inf_queue *q, inf_event *events, size_t capacity, size_t 
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "queue, events or n_out is NULL, or no room");
     *n_out = 0;
-    code = context_check(q->context, true, err);
+    code = check_event_size(event_size, err);
+    if (code == INF_OK)
+        code = context_check(q->context, true, err);
     if (code == INF_OK)
         code = queue_begin_pull(q, err);
     if (code != INF_OK)
         return code;
-    code = pull_some(q, events, capacity, n_out, timeout_ms, err);
+    code = pull_some(q, capacity, n_out, timeout_ms, err);
+    hand_out(events, event_size, q->pulled, *n_out);
     if (queue_end_pull(q)) {
         *n_out = 0;
         return error_set(err, INF_ERROR_STATE, "the context is closed");
@@ -136,8 +172,8 @@ int32_t inf_queue_next(inf_queue *q, inf_event *events, size_t capacity, size_t 
     return code == INF_OK ? error_none(err) : code;
 }
 
-int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t capacity, size_t *n_out,
-                         int64_t timeout_ms, inf_error *err)
+int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t event_size, size_t capacity,
+                         size_t *n_out, int64_t timeout_ms, inf_error *err)
 {
     int32_t code = INF_OK;
 
@@ -150,7 +186,7 @@ int32_t inf_context_next(inf_context *ctx, inf_event *events, size_t capacity, s
         return code;
     if (!ctx->queue)
         return error_set(err, INF_ERROR_STATE, "this context delivers by callbacks");
-    return inf_queue_next(ctx->queue, events, capacity, n_out, timeout_ms, err);
+    return inf_queue_next(ctx->queue, events, event_size, capacity, n_out, timeout_ms, err);
 }
 
 int inf_context_event_fd(const inf_context *ctx)

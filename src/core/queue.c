@@ -48,6 +48,7 @@ void queue_unref(inf_queue *q)
     pthread_mutex_destroy(&q->lock);
     buffer_free(&q->text);
     mem_free(q->given);
+    mem_free(q->pulled);
     mem_free(q);
 }
 

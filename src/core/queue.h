@@ -36,6 +36,8 @@ struct inf_queue {
 
     inf_op **given;
     size_t n_given, capacity;
+    inf_event *pulled; /* (n_pulled) room for those of one pull */
+    size_t n_pulled;
     struct buffer text; /* theirs */
 };
 

@@ -707,7 +707,8 @@ static void count_closed(void *user_data)
     struct record *r = user_data;
 
     /* Everything else has been told before. */
-    if (atomic_load(&r->done_returned) && inf_context_next(NULL, NULL, 0, NULL, 0, NULL) != INF_OK)
+    if (atomic_load(&r->done_returned) &&
+        inf_context_next(NULL, NULL, sizeof(inf_event), 0, NULL, 0, NULL) != INF_OK)
         atomic_fetch_add(&r->n_after_done, 1);
 }
 

@@ -54,7 +54,7 @@ static inf_event next(struct bench *b)
     inf_event event;
     size_t n = 0;
 
-    assert_int_equal(inf_context_next(b->ctx, &event, 1, &n, -1, NULL), INF_OK);
+    assert_int_equal(inf_context_next(b->ctx, &event, sizeof(inf_event), 1, &n, -1, NULL), INF_OK);
     assert_int_equal(n, 1);
     return event;
 }
@@ -64,7 +64,7 @@ static size_t nothing_left(struct bench *b)
     inf_event events[4];
     size_t n = 99;
 
-    assert_int_equal(inf_context_next(b->ctx, events, 4, &n, 0, NULL), INF_OK);
+    assert_int_equal(inf_context_next(b->ctx, events, sizeof(inf_event), 4, &n, 0, NULL), INF_OK);
     return n;
 }
 
@@ -86,7 +86,7 @@ static void events_come_in_order_and_done_comes_last(void **state)
     op_emit_reasoning(op, "hm", 2, NULL);
     op_emit(op, "world", 5, 2, NULL);
     finish(op, INF_OK);
-    assert_int_equal(inf_context_next(b.ctx, events, 8, &n, -1, NULL), INF_OK);
+    assert_int_equal(inf_context_next(b.ctx, events, sizeof(inf_event), 8, &n, -1, NULL), INF_OK);
     assert_int_equal(n, 3);
     assert_int_equal(events[0].kind, INF_EVENT_PROGRESS);
     assert_true(events[0].progress > 0.4f && events[0].progress < 0.6f);
@@ -219,7 +219,8 @@ static void a_pull_waits_as_long_as_it_is_told(void **state)
         inf_event event;
         size_t n = 7;
 
-        assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, timeouts[i], NULL), INF_OK);
+        assert_int_equal(
+            inf_context_next(b.ctx, &event, sizeof(inf_event), 1, &n, timeouts[i], NULL), INF_OK);
         assert_int_equal(n, 0);
         assert_true(clock_us() - before >= timeouts[i] * 1000);
     }
@@ -237,7 +238,8 @@ static void a_pull_with_an_absurd_timeout_waits_for_the_event(void **state)
     open_bench(&b,
                (struct fake_plan){.how = FAKE_LATER, .pause_us = 3000, .piece = "", .n_pieces = 3});
     op = start(b.p, &b.callbacks);
-    assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, INT64_MAX, NULL), INF_OK);
+    assert_int_equal(inf_context_next(b.ctx, &event, sizeof(inf_event), 1, &n, INT64_MAX, NULL),
+                     INF_OK);
     assert_int_equal(n, 1);
     assert_int_equal(event.kind, INF_EVENT_DONE);
     inf_op_release(op);
@@ -339,7 +341,8 @@ static void check_many(size_t capacity)
     while (done < N) {
         size_t n = 0;
 
-        assert_int_equal(inf_context_next(b.ctx, events, capacity, &n, -1, NULL), INF_OK);
+        assert_int_equal(inf_context_next(b.ctx, events, sizeof(inf_event), capacity, &n, -1, NULL),
+                         INF_OK);
         assert_in_range(n, 1, capacity);
         for (size_t i = 0; i < n; i++)
             done += take(streams, N, &events[i]);
@@ -389,7 +392,7 @@ static void *pull_one(void *arg)
     struct puller *p = arg;
     inf_event event;
 
-    p->code = inf_context_next(p->ctx, &event, 1, &p->n, -1, NULL);
+    p->code = inf_context_next(p->ctx, &event, sizeof(inf_event), 1, &p->n, -1, NULL);
     return NULL;
 }
 
@@ -429,7 +432,8 @@ static void a_second_thread_that_pulls_is_refused(void **state)
     open_bench(&b, hold);
     op = start(b.p, &b.callbacks);
     start_puller(&puller, &b);
-    assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, -1, NULL), INF_ERROR_STATE);
+    assert_int_equal(inf_context_next(b.ctx, &event, sizeof(inf_event), 1, &n, -1, NULL),
+                     INF_ERROR_STATE);
     assert_int_equal(n, 0);
     finish(fake_take(b.p), INF_OK);
     pthread_join(puller.thread, NULL);
@@ -448,10 +452,14 @@ static void wrong_arguments_are_refused(void **state)
 
     (void)state;
     open_bench(&b, now);
-    assert_int_equal(inf_context_next(NULL, &event, 1, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(inf_context_next(b.ctx, NULL, 1, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(inf_context_next(b.ctx, &event, 0, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(inf_context_next(b.ctx, &event, 1, NULL, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_next(NULL, &event, sizeof(inf_event), 1, &n, 0, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_next(b.ctx, NULL, sizeof(inf_event), 1, &n, 0, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_next(b.ctx, &event, sizeof(inf_event), 0, &n, 0, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_context_next(b.ctx, &event, sizeof(inf_event), 1, NULL, 0, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(inf_context_event_fd(NULL), -1);
     close_bench(&b);
 }
@@ -463,7 +471,8 @@ static void a_context_of_callbacks_has_no_queue(void **state)
     size_t n = 0;
 
     (void)state;
-    assert_int_equal(inf_context_next(ctx, &event, 1, &n, 0, NULL), INF_ERROR_STATE);
+    assert_int_equal(inf_context_next(ctx, &event, sizeof(inf_event), 1, &n, 0, NULL),
+                     INF_ERROR_STATE);
     assert_int_equal(inf_context_event_fd(ctx), -1);
     inf_context_close(ctx, NULL);
 }
@@ -480,7 +489,8 @@ static void out_of_memory_loses_no_event(void **state)
     op = start(b.p, &b.callbacks);
     for (int64_t nth = 1; nth <= 2; nth++) { /* first room for the events, then for their text */
         mem_fail_nth(nth);
-        assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, -1, NULL), INF_ERROR_NO_MEMORY);
+        assert_int_equal(inf_context_next(b.ctx, &event, sizeof(inf_event), 1, &n, -1, NULL),
+                         INF_ERROR_NO_MEMORY);
         assert_int_equal(n, 0);
         mem_fail_nth(0);
         assert_true(readable(&b));
@@ -659,7 +669,7 @@ static size_t pull_all(inf_queue *q, inf_event *events, size_t capacity)
 {
     size_t n = 0;
 
-    assert_int_equal(inf_queue_next(q, events, capacity, &n, 0, NULL), INF_OK);
+    assert_int_equal(inf_queue_next(q, events, sizeof(inf_event), capacity, &n, 0, NULL), INF_OK);
     return n;
 }
 
@@ -700,8 +710,9 @@ static void each_queue_gets_its_own(void **state)
         inf_op_release(ops[1]);
         inf_queue_release(queues[1]);
         close_all(ctx, p);
-        assert_int_equal(inf_queue_next(queues[0], events, 8, &(size_t){0}, -1, NULL),
-                         INF_ERROR_STATE);
+        assert_int_equal(
+            inf_queue_next(queues[0], events, sizeof(inf_event), 8, &(size_t){0}, -1, NULL),
+            INF_ERROR_STATE);
         inf_queue_release(queues[0]); /* after its context */
         assert_int_equal(mem_live(), 0);
     }
@@ -757,7 +768,7 @@ static void *pull_queue(void *arg)
     struct puller *p = arg;
     inf_event event;
 
-    p->code = inf_queue_next(p->queue, &event, 1, &p->n, -1, NULL);
+    p->code = inf_queue_next(p->queue, &event, sizeof(inf_event), 1, &p->n, -1, NULL);
     return NULL;
 }
 
@@ -812,7 +823,8 @@ static void a_queue_is_refused(void **state)
     inf_queue_release(c.queue);
     assert_int_equal(inf_queue_create(NULL, b.ctx, NULL), INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(inf_queue_create(&q, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(inf_queue_next(NULL, &event, 1, &n, 0, NULL), INF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(inf_queue_next(NULL, &event, sizeof(inf_event), 1, &n, 0, NULL),
+                     INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(inf_queue_fd(NULL), -1);
     inf_queue_release(NULL);
     assert_int_equal(inf_context_close_start(b.ctx, NULL, NULL, NULL), INF_OK);
@@ -849,7 +861,8 @@ static void closed_is_the_last_event(void **state)
     assert_null(event.op);
     assert_ptr_equal(event.user_data, &n);
     assert_int_equal(fake_alive(), 0); /* what was inside the provider is gone already */
-    assert_int_equal(inf_context_next(b.ctx, &event, 1, &n, -1, NULL), INF_ERROR_STATE);
+    assert_int_equal(inf_context_next(b.ctx, &event, sizeof(inf_event), 1, &n, -1, NULL),
+                     INF_ERROR_STATE);
     inf_op_release(op);
     close_bench(&b);
 }

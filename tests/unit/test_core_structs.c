@@ -527,6 +527,72 @@ static void a_report_whose_size_was_not_set_is_an_error_before_anything_is_loade
     close_all(b.ctx, b.p);
 }
 
+/* Two operations that are done, their two events pulled with this distance. */
+static void pull_two(unsigned char *bytes, size_t event_size)
+{
+    inf_context *ctx = open_context(INF_DELIVERY_QUEUE);
+    inf_provider *p = open_fake(ctx, &fake_ops);
+    inf_op *ops[2] = {NULL, NULL};
+    inf_callbacks callbacks;
+    size_t n = 0;
+
+    inf_callbacks_default(&callbacks, sizeof callbacks);
+    callbacks.only_done = true;
+    for (size_t i = 0; i < 2; i++) {
+        callbacks.user_data = bytes + i;
+        ops[i] = start(p, &callbacks);
+        assert_int_equal(inf_op_wait(ops[i], -1, NULL), INF_OK);
+    }
+    assert_int_equal(inf_context_next(ctx, (void *)bytes, event_size, 2, &n, -1, NULL), INF_OK);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++) {
+        inf_event event = {0};
+
+        memcpy(&event, bytes + i * event_size,
+               event_size < sizeof event ? event_size : sizeof event);
+        assert_int_equal(event.kind, INF_EVENT_DONE);
+        assert_ptr_equal(event.op, ops[i]);
+        assert_ptr_equal(event.user_data, bytes + i);
+        inf_op_release(ops[i]);
+    }
+    close_all(ctx, p);
+}
+
+static void events_are_written_with_the_callers_distance(void **state)
+{
+    (void)state;
+    for (size_t size = offsetof(inf_event, chunk); size <= sizeof(inf_event) + 32; size += 8) {
+        unsigned char bytes[512];
+
+        memset(bytes, 0xa5, sizeof bytes);
+        pull_two(bytes, size);
+        for (size_t at = sizeof(inf_event); at < size; at++)
+            assert_int_equal(bytes[at] | bytes[size + at], 0);
+        for (size_t at = 2 * size; at < sizeof bytes; at++)
+            assert_int_equal(bytes[at], 0xa5);
+    }
+}
+
+static void a_size_that_is_no_events_is_an_error(void **state)
+{
+    static const size_t wrong[] = {
+        0, 1, 8, offsetof(inf_event, chunk) - 8, sizeof(inf_event) + 4, SIZE_MAX - 7};
+    inf_context *ctx = open_context(INF_DELIVERY_QUEUE);
+
+    (void)state;
+    for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) {
+        inf_event event;
+        inf_error err;
+        size_t n = 7;
+
+        assert_int_equal(inf_context_next(ctx, &event, wrong[w], 1, &n, 0, &err),
+                         INF_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "event_size"));
+        assert_int_equal(n, 0);
+    }
+    inf_context_close(ctx, NULL);
+}
+
 /* ------------------------------------------------------------------ by name, for bindings */
 
 static char *read_header(void)
@@ -668,6 +734,8 @@ int main(void)
         cmocka_unit_test(structs_are_written_up_to_the_callers_size),
         cmocka_unit_test(a_size_without_room_for_itself_writes_nothing),
         cmocka_unit_test(a_report_whose_size_was_not_set_is_an_error_before_anything_is_loaded),
+        cmocka_unit_test(events_are_written_with_the_callers_distance),
+        cmocka_unit_test(a_size_that_is_no_events_is_an_error),
         cmocka_unit_test(every_struct_of_the_header_tells_its_size),
         cmocka_unit_test(every_enumerator_of_the_header_tells_its_value),
         cmocka_unit_test(the_version_is_the_headers),

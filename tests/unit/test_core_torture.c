@@ -129,7 +129,7 @@ static bool pull_all(struct run *r)
         inf_event events[2];
         size_t n = 0;
 
-        if (!passed(r, inf_context_next(r->ctx, events, 2, &n, -1, NULL)))
+        if (!passed(r, inf_context_next(r->ctx, events, sizeof(inf_event), 2, &n, -1, NULL)))
             return false;
         for (size_t i = 0; i < n; i++) {
             r->n_done += events[i].kind == INF_EVENT_DONE;

@@ -167,7 +167,7 @@ context_options_default !pz:v
 context_create ppp:i
 context_close pp:i
 queue_create ppp:i
-queue_next !ppzpqp:i
+queue_next !ppzzpqp:i
 queue_fd !p:i
 queue_release p:v
 callbacks_default !pz:v

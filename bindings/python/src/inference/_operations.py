@@ -54,7 +54,7 @@ class Queue:
 
     def readable(self) -> None:
         """One batch."""
-        code = self.next(self.pointer, self.buffer, BATCH, _byref(self.count), 0, None)
+        code = self.next(self.pointer, self.buffer, _SIZE, BATCH, _byref(self.count), 0, None)
         n = self.count.value
         if code or not n:
             if code:  # the library was closed, or this is a forked child
