@@ -60,12 +60,12 @@ python:
 
 # Core and parsers under the address and undefined sanitizers first (llama.cpp as it is), then all.
 test: $(if $(SANITIZE),,test-asan-core) build $(if $(SANITIZE),,python)
-	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	@sh scripts/run-tests.sh $(BUILD) $(JOBS)
 
 test-asan-core:
 	@$(call configure,$(ASAN_CORE),-DSANITIZE=address$(comma)undefined -DINF_LLAMA_SANITIZE=none)
 	@sh scripts/build.sh $(ASAN_CORE) $(JOBS) asan-core
-	@ctest --test-dir $(ASAN_CORE) --output-on-failure -j $(JOBS) -L asan-core
+	@sh scripts/run-tests.sh $(ASAN_CORE) $(JOBS) -L asan-core
 comma := ,
 
 # On the real vLLM and Ollama, installed into the cache first. LIVE="vllm", "ollama" or "schema" (schemas
