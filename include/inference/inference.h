@@ -337,8 +337,7 @@ INF_API int32_t inf_queue_create(inf_queue **out, inf_context *ctx, inf_error *e
 /* As inf_context_next and inf_context_event_fd. The descriptor is written to only when the reader may be
  * asleep: an event came into an empty queue that nobody was pulling from, or a pull left some. */
 INF_API int32_t inf_queue_next(inf_queue *queue, inf_event *events, size_t event_size,
-                               size_t capacity, size_t *n_out, int64_t timeout_ms,
-                               inf_error *err);
+                               size_t capacity, size_t *n_out, int64_t timeout_ms, inf_error *err);
 INF_API int inf_queue_fd(const inf_queue *queue);
 /* Frees it, before or after its context: events that nobody pulled are dropped, its operations go on
  * and say nothing more. A pull that waits on another thread ends with STATE first. */
@@ -424,7 +423,7 @@ typedef struct inf_provider_config {
 
     /* in process */
     const char *device; /* "cpu", ...; NULL or "auto": the build's best. transformers: NULL is
-                           TRANSFORMERS_DEVICE first */
+                           TRANSFORMERS_DEVICE, else "cpu" */
     const char
         *dtype; /* "float32", ...; NULL or "auto": as the model has it. A GGUF file has its own:
                            anything else is UNSUPPORTED there */

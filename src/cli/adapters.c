@@ -1,6 +1,7 @@
 /* adapters: list, load and unload. In process a load is a check: it ends with the process. */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -105,12 +106,19 @@ static int32_t load(struct session *session, const struct settings *s, inf_error
 
 static int check_usage(const struct command *command, const struct settings *s)
 {
+    static const char *const actions[] = {"list", "load", "unload"};
+    struct suggestion best = {0};
     const char *action = s->n_arguments ? s->arguments[0] : "";
     bool is_list = strcmp(action, "list") == 0;
     size_t wanted = is_list ? 1 : 2;
 
-    if (!is_list && strcmp(action, "load") != 0 && strcmp(action, "unload") != 0)
+    if (!is_list && strcmp(action, "load") != 0 && strcmp(action, "unload") != 0) {
+        for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+            suggest(&best, action, strlen(action), actions[i]);
+        if (best.name)
+            return usage_error(command, "no action '%s'; did you mean %s?", action, best.name);
         return usage_error(command, "list, load or unload, not '%s'", action);
+    }
     if (s->n_arguments < wanted)
         return usage_error(command, "%s needs %s", action, action[0] == 'l' ? "ID=PATH" : "an ID");
     if (action[0] == 'l' && !is_list && !is_id_and_path(s->arguments[1]))

@@ -4,6 +4,7 @@
  * Threads: the main thread reads and starts, the dispatch thread prints and releases.
  */
 #include "cli/commands.h"
+#include "cli/flag_names.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/json_line.h"
@@ -24,6 +25,7 @@ struct line {
     struct line *previous, *next; /* in flight; guarded by the batch's lock */
     inf_op *op;
     json_t *id; /* the line's own, or its number */
+    char *keys; /* of the line, for options_written_key; NULL: none */
     size_t number;
 };
 
@@ -54,7 +56,7 @@ static void answer(const struct line *line, const inf_op *op, const inf_error *e
     json_t *result = op && (!err || has_partial_result(op)) ? result_to_json(op) : NULL;
 
     if (object && err)
-        json_object_set_new(object, "error", error_to_json(err));
+        json_object_set_new(object, "error", error_to_json(err, line->keys ? line->keys : ""));
     if (object && result)
         json_object_update(object, result);
     json_decref(result);
@@ -66,6 +68,8 @@ static void count_failure(struct batch *b, const struct line *line, const inf_er
     if (b->n_failed++ == 0 || line->number < b->first_failed) {
         b->first_failed = line->number;
         b->first_error = *err;
+        name_flags(b->first_error.message, sizeof err->message, err->message,
+                   line->keys ? line->keys : "");
     }
 }
 
@@ -81,6 +85,7 @@ static void cancel_all(struct batch *b)
 static void line_free(struct line *line)
 {
     json_decref(line->id);
+    free(line->keys);
     free(line);
 }
 
@@ -216,6 +221,29 @@ static int32_t start_object(struct batch *b, struct line *line, json_t *object, 
     return code;
 }
 
+/* Messages name them as they are written. NULL: no memory, and then they name fields. */
+static char *keys_of(json_t *object)
+{
+    size_t size = 1;
+    size_t at = 0;
+    const char *key = NULL;
+    json_t *value = NULL;
+    char *keys = NULL;
+
+    json_object_foreach(object, key, value) size += strlen(key) + 1;
+    keys = malloc(size);
+    json_object_foreach(object, key, value)
+    {
+        if (keys && *key) {
+            memcpy(keys + at, key, strlen(key) + 1);
+            at += strlen(key) + 1;
+        }
+    }
+    if (keys)
+        keys[at] = '\0';
+    return keys;
+}
+
 static int32_t start_line(struct batch *b, inf_text text, size_t number, inf_error *err)
 {
     struct line *line = calloc(1, sizeof *line);
@@ -229,6 +257,7 @@ static int32_t start_line(struct batch *b, inf_text text, size_t number, inf_err
     id = value_of(object, "id");
     line->batch = b;
     line->number = number;
+    line->keys = keys_of(object);
     line->id = id ? json_incref(id) : json_integer((json_int_t)number);
     code = object ? start_object(b, line, object, err) : err->code;
     json_decref(object);
@@ -293,6 +322,8 @@ static void wait_for_all(struct batch *b)
 /* How it went; with --strict a line that failed is an error of the whole. */
 static int32_t sum_up(const struct batch *b, double seconds, inf_error *err)
 {
+    if (b->n_failed && b->defaults->strict)
+        output_keep_names();
     if (b->n_failed && b->defaults->strict)
         return command_error(err, b->first_error.code,
                              "%zu of %zu lines failed, the first is line %zu: %.300s", b->n_failed,

@@ -33,7 +33,7 @@ static void print_json(const inf_op *op)
     } else if (has_partial_result(op)) {
         object = result_to_json(op);
         if (object)
-            json_object_set_new(object, "error", error_to_json(&failed));
+            json_object_set_new(object, "error", error_to_json(&failed, NULL));
         output_json(object);
     }
 }
@@ -55,30 +55,35 @@ static void tell_counts(const inf_result *r)
 }
 
 /* After an error: the text so far, if any, as a line. */
+static void print_text(const struct settings *s, const inf_op *op, const inf_result *result,
+                       char last)
+{
+    if (result->text.len == 0 && inf_op_error(op, NULL) != INF_OK)
+        return;
+    if (s->no_stream && result->text.len) {
+        output_write(result->text.data, result->text.len);
+        last = result->text.data[result->text.len - 1];
+    }
+    if (last != '\n')
+        output_write("\n", 1);
+    output_flush();
+    if (result->tool_calls.data)
+        warn("the model calls tools, which are not text; --json prints the calls");
+    if (result->reasoning.len)
+        tell("the model's reasoning is not shown; --json prints it");
+}
+
+/* What it cost is told whatever became of it. */
 static void print_result(const struct settings *s, const inf_op *op, char last)
 {
     inf_result result;
 
     inf_op_result(op, &result, sizeof result);
-    if (s->json) {
+    if (s->json)
         print_json(op);
-        return;
-    }
-    if (result.text.len == 0 && inf_op_error(op, NULL) != INF_OK)
-        return;
-    if (s->no_stream && result.text.len) {
-        output_write(result.text.data, result.text.len);
-        last = result.text.data[result.text.len - 1];
-    }
-    if (last != '\n')
-        output_write("\n", 1);
-    output_flush();
-    if (result.tool_calls.data)
-        warn("the model calls tools, which are not text; --json prints the calls");
-    if (result.reasoning.len)
-        tell("the model's reasoning is not shown; --json prints it");
-    if (inf_op_error(op, NULL) == INF_OK)
-        tell_counts(&result);
+    else
+        print_text(s, op, &result, last);
+    tell_counts(&result);
 }
 
 static int32_t run_one(struct session *session, const struct settings *s, inf_error *err)

@@ -59,7 +59,6 @@ void interrupt_init(void)
     struct sigaction wake = {0};
     pthread_t thread;
 
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write */
     main_thread = pthread_self();
     wake.sa_handler = do_nothing; /* no SA_RESTART: the read returns */
     sigaction(SIGUSR1, &wake, NULL);

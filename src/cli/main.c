@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "cli/suggest.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,9 +70,13 @@ static const struct command *find_command(const char *name)
 
 static int no_command(const char *name)
 {
+    static const char *const others[] = {"--help", "--version", "help"};
     struct suggestion best = {0};
 
-    for (size_t i = 0; i < N_COMMANDS; i++)
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if ((others[i][0] == '-') == (name[0] == '-'))
+            suggest(&best, name, strlen(name), others[i]);
+    for (size_t i = 0; name[0] != '-' && i < N_COMMANDS; i++)
         suggest(&best, name, strlen(name), commands[i].name);
     if (best.name)
         return usage_error(NULL, "no command '%s'; did you mean %s?", name, best.name);
@@ -115,6 +120,7 @@ int main(int argc, char **argv)
 {
     const struct command *command = NULL;
 
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, of help's too */
     if (argc < 2)
         return usage_error(NULL, "a command is missing");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -282,7 +282,7 @@ static bool set_i32(struct settings *s, const struct option *o, int64_t value)
     return true;
 }
 
-/* A number of seconds or milliseconds, -1 of either: no limit. The library says what is wrong with 0 and
+/* A number of seconds or milliseconds, -1 of either: no limit. request_fill says what is wrong with 0 and
  * others below it. */
 static bool set_time(struct settings *s, const struct option *o, double value)
 {
@@ -291,8 +291,8 @@ static bool set_time(struct settings *s, const struct option *o, double value)
     if (isnan(ms))
         return false;
     ms = fmax(fmin(ms, 1e15), -1e15); /* 30,000 years are as good as more */
-    *(struct maybe_ms *)field_of(s, o) = (struct maybe_ms){true,
-                                                           ms > 0 && ms < 1 ? 1 : (int64_t)ms};
+    *(struct maybe_ms *)field_of(s, o) = (struct maybe_ms){true, ms > 0 && ms < 1 ? 1 : (int64_t)ms,
+                                                           value};
     return true;
 }
 
@@ -646,6 +646,8 @@ static int unknown_option(const struct command *command, const char *argument, i
             suggest(&best, word, len, options[i].alias);
         }
     }
+    if (argument[1] == '-')
+        suggest(&best, word, len, "help");
     if (best.name)
         return usage_error(command, "unknown option %.*s; did you mean --%s?", shown, argument,
                            best.name);
@@ -773,22 +775,54 @@ static size_t field_number(const struct option *o)
     return i;
 }
 
+/* The first option of what this key, or a flag of this name, sets. */
+static const struct option *find_field(const char *key)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (key_is(options[i].key, key) || key_is(options[i].name, key))
+            return &options[field_number(&options[i])];
+    return NULL;
+}
+
+bool options_typed_flag(const char *key, char out[FLAG_SIZE])
+{
+    const struct option *o = find_field(key);
+    bool found = false;
+
+    for (size_t i = 0; o && i < N_OPTIONS; i++)
+        if (options[i].offset == o->offset && *typed[i]) {
+            memcpy(out, typed[i], FLAG_SIZE);
+            found = true;
+        }
+    return found;
+}
+
+bool options_written_key(const char *key, const char *keys, char out[FLAG_SIZE])
+{
+    const struct option *o = find_field(key);
+
+    for (const char *at = keys; o && *at; at += strlen(at) + 1) {
+        const struct option *written = find_key(at);
+
+        if (written && written->offset == o->offset) {
+            snprintf(out, FLAG_SIZE, "%s", at);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool options_flag_of(const char *key, char out[FLAG_SIZE])
 {
-    const struct option *o = NULL;
+    const struct option *o = find_field(key);
 
-    for (size_t i = 0; i < N_OPTIONS && !o; i++)
-        if (key_is(options[i].key, key) || key_is(options[i].name, key))
-            o = &options[field_number(&options[i])];
     if (!o)
         return false;
     if (o->letter)
         snprintf(out, FLAG_SIZE, "-%c", o->letter);
     else
         snprintf(out, FLAG_SIZE, "--%s", o->name);
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        if (options[i].offset == o->offset && *typed[i])
-            memcpy(out, typed[i], FLAG_SIZE);
+    options_typed_flag(key, out);
     return true;
 }
 

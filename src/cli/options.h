@@ -52,6 +52,7 @@ struct adapter_list {
 struct maybe_ms {
     bool is_set;
     int64_t value; /* -1: no limit */
+    double given;  /* what was written, in seconds or milliseconds */
 };
 
 struct settings {
@@ -115,6 +116,12 @@ bool is_id_and_path(const char *text);
  * shortest form ("-n", "--top-k"). false: none does. */
 enum { FLAG_SIZE = 40 };
 bool options_flag_of(const char *key, char out[FLAG_SIZE]);
+
+/* The flag that was typed for it; false: none was. */
+bool options_typed_flag(const char *key, char out[FLAG_SIZE]);
+
+/* Which of the keys of a batch line, each with a NUL and an empty one last, sets what `key` does. */
+bool options_written_key(const char *key, const char *keys, char out[FLAG_SIZE]);
 
 /* Whether a batch line may have it. */
 bool options_has_key(const char *key);

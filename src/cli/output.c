@@ -75,7 +75,13 @@ int32_t output_error(inf_error *err)
 /* ------------------------------------------------------------------ standard error */
 
 static bool is_quiet;
+static bool named; /* the error has the names of a batch line already */
 static atomic_bool bar_shown;
+
+void output_keep_names(void)
+{
+    named = true;
+}
 
 void output_be_quiet(void)
 {
@@ -88,7 +94,10 @@ int report_error(const inf_error *err)
 
     if (err->code == INF_ERROR_IO && atomic_load(&write_error) == EPIPE)
         return inf_error_exit_code(err->code);
-    name_flags(line, sizeof line, err->message, false);
+    if (named)
+        memcpy(line, err->message, sizeof line);
+    else
+        name_flags(line, sizeof line, err->message, NULL);
     make_one_line(line);
     fprintf(stderr, "inference: %s\n", line);
     return inf_error_exit_code(err->code);
@@ -270,11 +279,11 @@ json_t *result_to_json(const inf_op *op)
     return object;
 }
 
-json_t *error_to_json(const inf_error *err)
+json_t *error_to_json(const inf_error *err, const char *keys)
 {
     char line[sizeof err->message];
 
-    name_flags(line, sizeof line, err->message, true);
+    name_flags(line, sizeof line, err->message, keys);
     make_one_line(line); /* the last letter may have been cut */
     return json_pack("{s:s, s:s, s:i}", "code", inf_error_name(err->code), "message", line,
                      "http_status", err->http_status);

@@ -29,6 +29,8 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Before other threads are there. */
 void output_be_quiet(void);
+/* The error that is reported at the end has the names of a batch line, and keeps them. */
+void output_keep_names(void);
 
 /* What an operation in flight shows on a terminal while it runs is gone. */
 void clear_progress(void);
@@ -37,8 +39,8 @@ void show_progress(void *user_data, inf_op *op, float fraction);
 
 /* Results as JSON; NULL when out of memory. */
 json_t *result_to_json(const inf_op *op);
-/* {"code", "message", "http_status"}; fields keep their names. */
-json_t *error_to_json(const inf_error *err);
+/* {"code", "message", "http_status"}. keys: as name_flags has them. */
+json_t *error_to_json(const inf_error *err, const char *keys);
 /* Whether an operation that failed has generated something before. */
 bool has_partial_result(const inf_op *op);
 json_t *report_to_json(const inf_adapter_report *report);

@@ -6,7 +6,6 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,7 @@ static void log_line(void *user_data, int32_t level, const char *line)
     char text[1024];
 
     (void)user_data;
-    name_flags(text, sizeof text, line, false);
+    name_flags(text, sizeof text, line, NULL);
     make_one_line(text);
     clear_progress();
     fprintf(stderr, "inference: %s: %s\n", names[level], text);
@@ -149,17 +148,6 @@ static int32_t check_server(struct session *session, const struct settings *s,
 
 /* ------------------------------------------------------------------ what is said of its options */
 
-/* More threads than CPUs wait for each other at every step. */
-static void check_threads(const struct settings *s)
-{
-    cpu_set_t cpus;
-
-    if (s->threads.is_set && sched_getaffinity(0, sizeof cpus, &cpus) == 0 &&
-        s->threads.value > CPU_COUNT(&cpus))
-        warn("--threads %d: this process has %d CPUs; more threads than that are far slower",
-             s->threads.value, CPU_COUNT(&cpus));
-}
-
 /* The window a model was trained with, or 0. A file that cannot be read is an error of the load. */
 static json_int_t trained_window(struct session *session, const char *path)
 {
@@ -262,15 +250,15 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
     if (code == INF_OK) {
         session->in_process = info.in_process;
         session->model = s->model.data;
+        if (!s->url.len && !info.in_process && is_set(info.url_variable))
+            flag_names_url_from(info.url_variable);
         config.type = info.type;
         code = set_config(&config, s, info.in_process, queue_limit, err);
     }
     if (code == INF_OK)
         code = inf_provider_create(&session->provider, session->context, &config, err);
-    if (code == INF_OK && info.in_process) {
-        check_threads(s);
+    if (code == INF_OK && info.in_process)
         check_window(session, s);
-    }
     return code;
 }
 

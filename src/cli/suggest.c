@@ -6,9 +6,15 @@
 
 enum { LONGEST = 40 }; /* no option or command has a longer name */
 
+/* Names are of small letters. */
+static char spelled(char c)
+{
+    return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 static bool same(char a, char b)
 {
-    return (a == '_' ? '-' : a) == (b == '_' ? '-' : b);
+    return spelled(a) == spelled(b);
 }
 
 static size_t least(size_t a, size_t b)

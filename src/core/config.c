@@ -21,7 +21,7 @@ void inf_provider_config_default(inf_provider_config *config, size_t size)
                                     .connect_timeout_ms = 5000,
                                     .silence_timeout_ms = 60000,
                                     .max_retries = 2,
-                                    .max_connections = 256};
+                                    .max_connections = CONFIG_MAX_CONNECTIONS};
 
     struct_write(config, size, &defaults, sizeof defaults);
 }
@@ -44,17 +44,16 @@ struct config_field {
 };
 
 #define ROW(field, part, kind, low, high)                                                          \
-    {#field,                                                                                       \
-     offsetof(inf_provider_config, field),                                                         \
-     sizeof((inf_provider_config *)0)->field,                                                      \
-     part,                                                                                         \
-     kind,                                                                                         \
-     low,                                                                                          \
-     high}
+    {                                                                                              \
+#field, offsetof(inf_provider_config, field), sizeof((inf_provider_config *)0)->field,     \
+            part, kind, low, high                                                                  \
+    }
 #define FIELD(field, part, low, high) ROW(field, part, INTEGER, low, high)
 #define POINTER(field, part) ROW(field, part, TEXT, 0, 0)
 
 static const struct config_field config_fields[] = {
+    POINTER(device, IN_PROCESS), /* before what it sets */
+    POINTER(dtype, IN_PROCESS),
     FIELD(n_ctx, IN_PROCESS, 16, 1 << 24),
     FIELD(n_gpu_layers, IN_PROCESS, -1, 1 << 20),
     FIELD(n_threads, IN_PROCESS, 0, 512),
@@ -67,8 +66,6 @@ static const struct config_field config_fields[] = {
     FIELD(max_adapters, IN_PROCESS, 0, INT64_MAX),
     FIELD(max_adapter_bytes, IN_PROCESS, 0, INT64_MAX),
     FIELD(adapter_overflow, IN_PROCESS, 0, INF_ADAPTER_OVERFLOW_EVICT),
-    POINTER(device, IN_PROCESS),
-    POINTER(dtype, IN_PROCESS),
     FIELD(reserved, EVERYWHERE, 0, 0),
     POINTER(api_key, SERVER),
     POINTER(headers, SERVER),

@@ -5,6 +5,8 @@
 #include "core/error.h"
 #include "core/provider.h"
 
+enum { CONFIG_MAX_CONNECTIONS = 256 }; /* where nobody says another number */
+
 /* Ranges, and what the provider has no use for; settles what its row settles. */
 int32_t config_check(inf_provider_config *config, const struct provider_ops *ops, inf_error *err);
 /* A copy with texts of its own; base_url stays out of it. */

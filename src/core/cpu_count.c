@@ -211,12 +211,27 @@ static int32_t count_cores(void)
     return n;
 }
 
+int32_t cpus_within(int32_t n, double limit)
+{
+    if (limit > 0 && limit < n)
+        n = (int32_t)limit + (limit > (int32_t)limit);
+    return n > 1 ? n : 1;
+}
+
 int32_t cpu_count(void)
 {
-    int32_t cores = count_cores();
-    double limit = cpu_limit("");
+    return cpus_within(count_cores(), cpu_limit(""));
+}
 
-    if (limit > 0 && limit < cores)
-        cores = (int32_t)limit + (limit > (int32_t)limit);
-    return cores > 1 ? cores : 1;
+int32_t cpu_threads(void)
+{
+    cpu_set_t allowed;
+    int32_t n = 0;
+
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        n = CPU_COUNT(&allowed);
+    else
+        n = (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus_within(n, cpu_limit(""));
 }

@@ -12,7 +12,13 @@
 /* At least 1. Hyper-threads of a core count once, and part of a CPU as a whole one. */
 int32_t cpu_count(void);
 
+/* How many threads can run at once: the same, with each hyper-thread counted. More wait for each other. */
+int32_t cpu_threads(void);
+
 /* ---- for tests */
+
+/* n CPUs within a limit of them (0: none), at least 1; part of a CPU is a whole one. */
+int32_t cpus_within(int32_t n, double limit);
 
 /* The limit in CPUs, 0 without one; also for text that is no such file's.
  * max: cpu.max of v2; quota, period: cpu.cfs_quota_us and cpu.cfs_period_us of v1. */

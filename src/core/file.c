@@ -51,6 +51,17 @@ int32_t file_read_at(int fd, void *dst, size_t n, uint64_t offset, const char *p
     return INF_OK;
 }
 
+/* What a checkout without Git LFS has in place of a file. */
+static int32_t check_pointer(const char *data, size_t n, const char *path, inf_error *err)
+{
+    static const char mark[] = "version https://git-lfs.github.com/spec/";
+
+    if (n < sizeof mark - 1 || memcmp(data, mark, sizeof mark - 1) != 0)
+        return INF_OK;
+    return error_set(err, INF_ERROR_BAD_FORMAT,
+                     "%s is a Git LFS pointer, not the file itself: run git lfs pull", path);
+}
+
 int32_t file_read(char **data, size_t *size, const char *path, uint64_t max, inf_error *err)
 {
     int fd = -1;
@@ -65,6 +76,8 @@ int32_t file_read(char **data, size_t *size, const char *path, uint64_t max, inf
         code = error_no_memory(err);
     if (code == INF_OK)
         code = file_read_at(fd, *data, (size_t)n, 0, path, err);
+    if (code == INF_OK)
+        code = check_pointer(*data, (size_t)n, path, err);
     if (fd >= 0)
         close(fd);
     *size = (size_t)n;

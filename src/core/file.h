@@ -14,7 +14,7 @@ int32_t file_open(int *fd, uint64_t *size, const char *path, inf_error *err);
 int32_t file_read_at(int fd, void *dst, size_t n, uint64_t offset, const char *path,
                      inf_error *err);
 /* The whole file, 64-byte aligned, which the caller frees with mem_free. BAD_FORMAT: longer than
- * max. IO, NO_MEMORY. */
+ * max, or a Git LFS pointer in its place. IO, NO_MEMORY. */
 int32_t file_read(char **data, size_t *size, const char *path, uint64_t max, inf_error *err);
 
 /* "dir/name", to be freed with mem_free; NULL when out of memory. */

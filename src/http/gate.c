@@ -8,6 +8,7 @@
  */
 #include "http/internal.h"
 
+#include "core/config.h"
 #include "core/memory.h"
 
 #include <sys/resource.h>
@@ -65,6 +66,7 @@ void http_gate_release(struct http_gate *g)
         mem_free(g);
 }
 
+/* A bound that nobody chose is a warning. */
 static void say_that_it_binds(struct http_gate *g, const struct http_exchange *x)
 {
     char what[FAILURE_WHAT];
@@ -79,9 +81,9 @@ static void say_that_it_binds(struct http_gate *g, const struct http_exchange *x
                     "files does not allow (ulimit -n)",
                     what, g->max);
     else
-        context_log(x->client->ctx, INF_LOG_INFO,
-                    "%s: %d requests run at once, the rest wait; max_connections raises it", what,
-                    g->max);
+        context_log(
+            x->client->ctx, g->wanted == CONFIG_MAX_CONNECTIONS ? INF_LOG_WARNING : INF_LOG_INFO,
+            "%s: %d requests run at once, the rest wait; max_connections raises it", what, g->max);
 }
 
 bool gate_enter(struct http_exchange *x)

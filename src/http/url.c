@@ -355,6 +355,17 @@ static int32_t add_url(struct url_list *list, const char *text, size_t n, inf_er
     return INF_OK;
 }
 
+/* Which of a provider's fields it was. */
+static void name_field(inf_error *err)
+{
+    char why[sizeof err->message];
+
+    if (!err || err->code != INF_ERROR_INVALID_ARGUMENT)
+        return;
+    memcpy(why, err->message, sizeof why);
+    error_set(err, INF_ERROR_INVALID_ARGUMENT, "base_url: %.400s", why);
+}
+
 int32_t url_list_parse(struct url_list *out, const char *text, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -370,7 +381,9 @@ int32_t url_list_parse(struct url_list *out, const char *text, inf_error *err)
         if (*p == '\0')
             break;
     }
-    if (code != INF_OK)
+    if (code != INF_OK) {
+        name_field(err);
         url_list_free(out);
+    }
     return code;
 }

@@ -20,8 +20,11 @@ int32_t llamacpp_check_config(inf_provider_config *config, inf_error *err)
             "dtype: a GGUF file has its own types, %s cannot be asked for; leave it out, or "
             "quantize the file to another type",
             config->dtype);
-    if (is_auto(config->device))
+    config->dtype = NULL; /* "auto" is as if nothing was said, for whoever compares too */
+    if (is_auto(config->device)) {
+        config->device = NULL;
         return INF_OK;
+    }
     if (strcmp(config->device, "cpu") != 0)
         return error_set(
             err, INF_ERROR_UNSUPPORTED,

@@ -4,6 +4,8 @@
  */
 #include "local/provider.h"
 
+#include "core/context.h"
+#include "core/cpu_count.h"
 #include "core/memory.h"
 #include "text/chat_template.h"
 
@@ -220,6 +222,17 @@ void local_destroy(void *impl)
     mem_free(p);
 }
 
+/* More threads than can run wait for each other at every step. */
+static void check_threads(inf_context *ctx, const inf_provider_config *config)
+{
+    int32_t n = config->n_threads > 0 ? cpu_threads() : 0;
+
+    if (config->n_threads > n)
+        context_log(ctx, INF_LOG_WARNING,
+                    "n_threads %d: this process has %d CPUs; more threads than that are far slower",
+                    config->n_threads, n);
+}
+
 int32_t local_create(void **impl, const struct model_ops *ops, inf_context *ctx,
                      const inf_provider_config *config, inf_error *err)
 {
@@ -248,6 +261,7 @@ int32_t local_create(void **impl, const struct model_ops *ops, inf_context *ctx,
         local_destroy(p);
         return code;
     }
+    check_threads(ctx, config);
     *impl = p;
     return INF_OK;
 }

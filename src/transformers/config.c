@@ -129,8 +129,11 @@ static int32_t check_device(inf_provider_config *c, inf_error *err)
 {
     const char *device = c->device && *c->device ? c->device : "cpu";
 
-    if (strcmp(device, "auto") == 0)
-        return INF_OK;
+    if (strcmp(device, "auto") == 0) {
+        if (engine_has_device() || c->n_gpu_layers > 0)
+            return INF_OK;
+        device = "cpu"; /* all there is; whoever compares finds it the same */
+    }
     if (strcmp(device, "cpu") != 0) {
         if (engine_has_device_of(device))
             return INF_OK;
@@ -141,6 +144,7 @@ static int32_t check_device(inf_provider_config *c, inf_error *err)
     if (c->n_gpu_layers > 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "device: cpu and n_gpu_layers %d contradict each other", c->n_gpu_layers);
+    c->device = "cpu";
     c->n_gpu_layers = 0;
     return INF_OK;
 }
@@ -150,5 +154,7 @@ int32_t transformers_check_config(inf_provider_config *config, inf_error *err)
     int32_t type = 0;
     int32_t code = weight_type_of(&type, config->dtype, err);
 
+    if (type == WEIGHT_TYPE_AUTO)
+        config->dtype = NULL;
     return code == INF_OK ? check_device(config, err) : code;
 }

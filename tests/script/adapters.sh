@@ -26,6 +26,9 @@ expect_error 12 '--max-adapter-bytes' adapters load -m "$model" --max-adapter-by
 expect_ok adapters load -m "$model" --max-adapter-bytes 1480 "a=$adapter-0"
 expect_usage "list, load or unload, not ''" adapters
 expect_usage "list, load or unload, not 'show'" adapters show
+expect_usage "no action 'lsit'; did you mean list[?]" adapters lsit
+expect_usage "no action 'lod'; did you mean load[?]" adapters lod a=b
+expect_usage "no action 'UNLOAD'; did you mean unload[?]" adapters UNLOAD a
 expect_usage 'load needs ID=PATH' adapters load -m "$model"
 expect_usage 'unload needs an ID' adapters unload -m "$model"
 expect_usage "'a' is not ID=PATH" adapters load -m "$model" a

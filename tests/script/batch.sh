@@ -101,6 +101,25 @@ check '{l["line"]: l["error"]["message"].split("(")[-1] for l in lines if "error
 expect_ok generate -m "$model" --threads 1 --seed 18446744073709551615 --temperature 0.9 -n 4 --json hi
 cat "$work/seeds" >>"$work/out"
 check '[l["token_ids"] for l in lines[1:] if l["line"] == 1] == [r["token_ids"]]' 'the seed of a line is that of --seed'
+# Errors name a key as it is written, and the flag where the command line said it.
+batch '{"prompt":"hi","timeout":-5}
+{"prompt":"hi","timeout_ms":-5}
+{"prompt":"hi","queue_timeout":0}
+{"prompt":"hi","max-tokens":0}
+{"prompt":"hi","max_tokens":0}
+{"prompt":"hi"}
+{"prompt":"hi","queue_timeout_ms":1,"max_tokens":1}
+{"prompt":"hi","adapter":"a","adapter_scale":1e39}
+{"prompt":"hi","adapters":[{"id":"a","scale":1e39}]}' --max-tokens 0
+check '{l["line"]: l["error"]["message"].split(":")[0] for l in lines if "error" in l and l["line"] != 7} == {
+    1: "timeout", 2: "timeout_ms", 3: "queue_timeout", 4: "max-tokens", 5: "max_tokens", 6: "--max-tokens", 8: "--max-tokens", 9: "--max-tokens"}'
+check '[l["error"]["message"] for l in lines if l["line"] == 1] == ["timeout: -5 is neither above 0 nor none, which is no limit"]'
+printf '{"prompt":"hi"}\n' >"$work/batch"
+answered --queue-timeout 0.001
+check 'r["error"]["message"] == "no slot or connection within --queue-timeout, 1 ms; raise it (none: no limit)"'
+printf '{"prompt":"hi","max_tokens":0}\n' >"$work/batch"
+run generate -m "$model" --strict --batch "$work/batch"
+[ "$status" -eq 3 ] && grep -q 'the first is line 1: max_tokens: 0 ' "$work/err" || fail 'a strict error of a line names a flag'
 batch '{"prompt":"hi","json_schema":true}'
 check '"takes a JSON object" in r["error"]["message"]'
 # A long list costs what it is long, not the square of it: the library's limit answers.

@@ -26,6 +26,8 @@ all_answered() { # LINES DESCRIPTORS
 }
 
 all_answered 2000 1024
+grep -q '^inference: warning: .*: 256 requests run at once, the rest wait; --concurrency raises it$' "$work/err" &&
+    [ "$(grep -c 'run at once' "$work/err")" -eq 1 ] || fail 'the bound of connections is not said once'
 all_answered 100 48
 
 exec 7>&-

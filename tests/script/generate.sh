@@ -279,7 +279,7 @@ for wrong in "--ctx 0" "--ctx 15" "--ctx -5" "--max-sequences 0" "--max-sequence
     expect_error 3 "${wrong%% *}" generate --threads 1 -m "$model" $wrong hi
 done
 cpus=$(python3 -c 'import os; print(len(os.sched_getaffinity(0)))')
-expect_warning "--threads $((cpus + 1)): this process has $cpus CPUs" generate -m "$model" -n 1 --threads $((cpus + 1)) hi
+expect_warning "--threads $((cpus + 1)): this process has [1-9][0-9]* CPUs; " generate -m "$model" -n 1 --threads $((cpus + 1)) hi
 expect_warning '--ctx 513: the model was trained on 512 tokens' generate --threads 1 -m "$fixtures/llama/base.gguf" --ctx 513 -n 1 hi
 expect_ok generate --threads 1 -m "$fixtures/llama/base.gguf" --ctx 512 -n 1 hi
 
@@ -335,6 +335,20 @@ expect_ok generate -m "$model" --threads 1 -n 1 --chat --template-variables "@$w
 expect_error 3 '^inference: -n: 0 ' generate -m "$model" -n 0 hi
 expect_error 3 '^inference: --max-tokens: 0 ' generate -m "$model" --max-tokens=0 hi
 expect_error 3 '^inference: --timeout: 0 ' generate -m "$model" --timeout 0 hi
+expect_error 3 '^inference: --timeout: -5 is neither above 0 nor none, which is no limit' generate -m "$model" --timeout -5 hi
+expect_error 3 '^inference: --timeout-ms: -5 is neither above 0 nor none' generate -m "$model" --timeout-ms -5 hi
+expect_error 3 '^inference: --queue-timeout: -0.5 is neither' generate -m "$model" --queue-timeout -0.5 hi
+expect_error 16 'within --queue-timeout, 1 ms; raise it .none: no limit' generate -m "$model" --threads 1 --queue-timeout 0.001 hi
+expect_error 5 '^inference: --adapter ID=SCALE: vLLM cannot' generate -p vllm -u http://127.0.0.1:9/v1 -m x --adapter a=0.5 hi
+expect_error 5 '^inference: --adapter-scale: vLLM cannot' generate -p vllm -u http://127.0.0.1:9/v1 -m x --adapter a --adapter-scale 0.5 hi
+expect_error 3 "^inference: -u: 'nonsense' is no http" generate -p vllm -u nonsense -m x hi
+expect_error 3 '^inference: -u ends in the route' generate -p vllm -u http://h/v1/chat/completions -m x hi
+VLLM_BASE_URL=nonsense OLLAMA_BASE_URL=http://h/v1/chat/completions
+export VLLM_BASE_URL OLLAMA_BASE_URL
+expect_error 3 "^inference: VLLM_BASE_URL: 'nonsense' is no http" generate -m x hi
+expect_error 3 '^inference: OLLAMA_BASE_URL ends in the route' generate -p ollama -m x hi
+expect_error 3 "^inference: --url: 'other' is no http" generate -p vllm --url other -m x hi
+unset VLLM_BASE_URL OLLAMA_BASE_URL
 expect_error 3 '^inference: --timeout-ms: 0 ' generate -m "$model" --timeout-ms 0 hi
 
 # ---- verbose, quiet
@@ -390,6 +404,12 @@ expect_usage "no command" ''
 expect_usage "no command 'generat'; did you mean generate[?]" generat
 expect_usage "no command 'generat'; did you mean generate[?]" help generat
 expect_usage 'unknown option --temprature; did you mean --temperature[?]' generate --temprature 1 a
+expect_usage "no command 'hlep'; did you mean help[?]" hlep
+expect_usage "no command 'GENERATE'; did you mean generate[?]" GENERATE
+expect_usage "no command '--hepl'; did you mean --help[?]" --hepl
+expect_usage "no command '--verison'; did you mean --version[?]" --verison
+expect_usage 'unknown option --hepl; did you mean --help[?]' generate --hepl
+expect_usage 'unknown option --MAX-TOKENS; did you mean --max-tokens[?]' generate --MAX-TOKENS 1 a
 expect_usage 'unknown option --max-token; did you mean --max-tokens[?]' generate --max-token=1 a
 expect_usage 'unknown option --base-ulr; did you mean --base-url[?]' render --base-ulr x
 expect_usage 'unknown option -5; a prompt that begins with a dash stands behind --' generate '-5 degrees'

@@ -25,6 +25,18 @@ while read -r code; do
     grep -q "| $code |" "$INFERENCE_SOURCE_DIR/docs/errors.md" || fail "docs/errors.md has no exit code $code"
 done <"$work/codes"
 
+# ---- a reader that goes away ends it quietly, with the code of a failed write
+for arguments in --help --version --options help "help generate" "generate --help" "adapters -h" "inspect $model"; do
+    python3 - "$INFERENCE" $arguments >"$work/out" 2>"$work/err" <<'PYTHON' || fail "$arguments into a closed pipe"
+import os, subprocess, sys
+reader, writer = os.pipe()
+os.close(reader)
+done = subprocess.run(sys.argv[1:], stdout=writer, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+print(done.returncode, done.stderr)
+sys.exit(done.returncode != 8 or done.stderr != b"")
+PYTHON
+done
+
 # ---- each command takes exactly what its help lists
 "$INFERENCE" --options >"$work/options"
 for command in $commands; do

@@ -111,9 +111,29 @@ for config in '' '{' '[]' '{"r":1e99}' '{"peft_type":"LORA","r":2,"r":3}'; do
 done
 
 cp "$adapter-0/adapter_config.json" "$work/peft"
-printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n' >"$work/peft/adapter_model.safetensors"
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n' >"$work/pointer"
+cp "$work/pointer" "$work/peft/adapter_model.safetensors"
 expect_error 9 'Git LFS pointer.*run git lfs pull' adapters load -m "$model" "a=$work/peft"
 expect_error 9 'Git LFS pointer.*run git lfs pull' inspect "$work/peft"
+cp "$adapter-0/adapter_model.safetensors" "$work/peft"
+cp "$work/pointer" "$work/peft/adapter_config.json"
+expect_error 9 'adapter_config.json is a Git LFS pointer, not the file itself: run git lfs pull' adapters load -m "$model" "a=$work/peft"
+is_pointer() { # FILE ARGUMENT...
+    file=$1
+    shift
+    mkdir "$work/checkpoint"
+    cp "$INFERENCE_SOURCE_DIR/tests/fixtures/tokenizers/smollm2/tokenizer.json" \
+        "$INFERENCE_SOURCE_DIR/tests/parity/cases/llama/model/config.json" "$work/checkpoint"
+    cp "$work/pointer" "$work/checkpoint/$file"
+    expect_error 9 "$file is a Git LFS pointer, not the file itself: run git lfs pull" "$@" -m "$work/checkpoint"
+    rm -r "$work/checkpoint"
+}
+is_pointer config.json generate hi
+printf '[{"role":"user","content":"hi"}]' >"$work/messages"
+input=$work/messages
+is_pointer chat_template.jinja render
+input=/dev/null
+cp "$adapter-0/adapter_config.json" "$work/peft"
 expect_error 9 'give the directory' adapters load -m "$model" "a=$adapter-0/adapter_model.safetensors"
 cp "$adapter-0/adapter_model.safetensors" "$work/peft"
 {

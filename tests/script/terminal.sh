@@ -8,6 +8,7 @@ python3 -c 'import pty; pty.openpty()' 2>"$work/err" || {
     exit 77
 }
 
+ends_with=0 # the exit code that the next runs have
 # on_terminal ARGUMENT...: standard error is a terminal; what it shows is in $work/shown.
 on_terminal() {
     python3 -c '
@@ -24,7 +25,8 @@ with open(sys.argv[1], "wb") as shown:
             shown.write(piece)
     except OSError:
         pass
-sys.exit(process.wait())' "$work/shown" "$INFERENCE" "$@" >"$work/out" 2>"$work/err" || fail "$*: it fails"
+sys.exit(process.wait())' "$work/shown" "$INFERENCE" "$@" >"$work/out" 2>"$work/err"
+    [ $? -eq "$ends_with" ] || fail "$*: not exit code $ends_with"
     ! grep -q loading "$work/out" || fail "$*: the bar is on standard output"
 }
 
@@ -44,10 +46,17 @@ shows 're.fullmatch(rb"inference: 1 token after a prompt of \d+, [\d.]+ s in all
 on_terminal generate -m "$model" --threads 1 -n 5 --quiet hi
 shows 'shown == b""' '--quiet'
 on_terminal generate -m "$model" --threads 1 -n 5 --json hi
-shows 'rest == b""' '--json'
+shows 're.fullmatch(rb"inference: \d+ tokens? after a prompt of [^\n]* s in all\r\n", rest)' '--json'
+on_terminal generate -m "$model" --threads 1 -n 5 --json --quiet hi
+shows 'shown == b""' '--json --quiet'
 printf '{"prompt":"hi","max_tokens":4,"ignore_eos":true}\n{"prompt":"hi","max_tokens":4,"ignore_eos":true}\n' >"$work/batch"
 on_terminal generate -m "$model" --threads 1 --batch "$work/batch"
 shows 're.fullmatch(rb"inference: 2 lines, 8 tokens, [\d.]+ tokens/s, [\d.]+ s in all\r\n", rest)' 'a batch'
+# After a timeout too: a rate of what there was, then the error.
+ends_with=16
+on_terminal generate -m "$model" --threads 1 -n 1000000 --ctx 65536 --ignore-eos --timeout 0.5 hi
+shows 're.fullmatch(rb"(inference: warning: --ctx [^\n]*\n)?inference: \d+ tokens? after a prompt of [^\n]* s in all\r\ninference: not done within --timeout[^\n]*\r\n", rest)' 'a timeout'
+ends_with=0
 # None of it where standard error is no terminal.
 expect_ok generate -m "$model" --threads 1 -n 5 hi
 expect_ok generate -m "$model" --threads 1 --batch "$work/batch"

@@ -117,6 +117,80 @@ static void a_path_tells_the_type(void **state)
     assert_int_equal(inf_provider_type_of_model(NULL), 0);
 }
 
+#ifdef INF_WITH_LLAMACPP
+
+static int32_t get_again(inf_context *ctx, const char *type, const char *device, const char *dtype,
+                         inf_error *err)
+{
+    inf_provider_config options;
+    inf_provider *p = NULL;
+    int32_t code = INF_OK;
+
+    inf_provider_config_default(&options, sizeof options);
+    options.device = device;
+    options.dtype = dtype;
+    code = inf_provider_get(&p, ctx, type, "somewhere", &options, err);
+    inf_provider_release(p);
+    return code;
+}
+
+/* What means the same is no other option of a cached provider; what differs is named as it was set. */
+static void auto_is_what_nothing_said_is(void **state)
+{
+    static const char *const types[] = {"llamacpp", "transformers"};
+    inf_context *ctx = NULL;
+    inf_error err;
+
+    (void)state;
+    assert_int_equal(inf_context_create(&ctx, NULL, NULL), INF_OK);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (row(types[i])->missing)
+            continue;
+        assert_int_equal(get_again(ctx, types[i], NULL, NULL, &err), INF_OK);
+        assert_int_equal(get_again(ctx, types[i], "auto", "auto", &err), INF_OK);
+        assert_int_equal(get_again(ctx, types[i], "auto", NULL, &err), INF_OK);
+    }
+    assert_int_equal(get_again(ctx, "llamacpp", "cpu", NULL, &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_memory_equal(err.message, "device: ", 8);
+    inf_context_close(ctx, NULL);
+}
+
+static void count_line(void *user_data, int32_t level, const char *line)
+{
+    size_t *n = user_data;
+
+    if (level == INF_LOG_WARNING && strstr(line, "n_threads 512: this process has "))
+        ++*n;
+}
+
+static void more_threads_than_can_run_are_said_once_a_provider(void **state)
+{
+    inf_provider_config config;
+    inf_context_options options;
+    inf_provider *p = NULL;
+    inf_context *ctx = NULL;
+    size_t n = 0;
+
+    (void)state;
+    inf_context_options_default(&options, sizeof options);
+    options.log = count_line;
+    options.log_user_data = &n;
+    assert_int_equal(inf_context_create(&ctx, &options, NULL), INF_OK);
+    inf_provider_config_default(&config, sizeof config);
+    config.type = INF_PROVIDER_LLAMACPP;
+    config.n_threads = 1;
+    assert_int_equal(inf_provider_create(&p, ctx, &config, NULL), INF_OK);
+    inf_provider_release(p);
+    assert_int_equal(n, 0);
+    config.n_threads = 512;
+    assert_int_equal(inf_provider_create(&p, ctx, &config, NULL), INF_OK);
+    inf_provider_release(p);
+    assert_int_equal(n, 1);
+    inf_context_close(ctx, NULL);
+}
+
+#endif
+
 static void inspecting_what_is_not_there_is_an_error(void **state)
 {
     inf_context *ctx = NULL;
@@ -152,6 +226,10 @@ int main(void)
         cmocka_unit_test(every_type_is_there_or_says_what_to_do),
         cmocka_unit_test(llamacpp_is_there_when_it_was_asked_for),
         cmocka_unit_test(the_default_is_vllm),
+#ifdef INF_WITH_LLAMACPP
+        cmocka_unit_test(auto_is_what_nothing_said_is),
+        cmocka_unit_test(more_threads_than_can_run_are_said_once_a_provider),
+#endif
         cmocka_unit_test(inspecting_what_is_not_there_is_an_error),
     };
 

@@ -126,10 +126,22 @@ static void test_cpu_limit__nothing_or_nonsense__no_limit(void **state)
     assert_float_equal(cpu_limit(root), 0, 0);
 }
 
-static void test_cpu_count__here__at_least_one(void **state)
+static void test_cpus_within__a_part_is_a_whole_one(void **state)
+{
+    (void)state;
+    assert_int_equal(cpus_within(8, 0), 8);
+    assert_int_equal(cpus_within(8, 1.5), 2);
+    assert_int_equal(cpus_within(8, 2), 2);
+    assert_int_equal(cpus_within(8, 0.1), 1);
+    assert_int_equal(cpus_within(2, 6), 2);
+    assert_int_equal(cpus_within(0, 0), 1);
+}
+
+static void test_cpu_count__here__at_least_one_and_no_more_than_threads(void **state)
 {
     (void)state;
     assert_true(cpu_count() >= 1);
+    assert_true(cpu_threads() >= cpu_count());
 }
 
 #define in_a_folder(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
@@ -143,7 +155,8 @@ int main(void)
         in_a_folder(test_cpu_limit__v2_groups__the_lowest_on_the_way_up),
         in_a_folder(test_cpu_limit__container_with_v1__its_own_group),
         in_a_folder(test_cpu_limit__nothing_or_nonsense__no_limit),
-        cmocka_unit_test(test_cpu_count__here__at_least_one),
+        cmocka_unit_test(test_cpus_within__a_part_is_a_whole_one),
+        cmocka_unit_test(test_cpu_count__here__at_least_one_and_no_more_than_threads),
     };
 
     return cmocka_run_group_tests_name("cpu_count", tests, NULL, NULL);
