@@ -224,12 +224,25 @@ static struct value evaluate_slice(struct render *r, const struct node *n)
     return (struct value){.type = V_SLICE, .slice = slice};
 }
 
+static bool is_bound(struct value v)
+{
+    return v.type == V_NONE || is_integer(v);
+}
+
+/* When compiled, what is wrong with a slice makes it undefined. */
+static bool has_bounds(const struct slice *s)
+{
+    return is_bound(s->start) && is_bound(s->stop) && is_bound(s->step);
+}
+
 static struct value evaluate_item(struct render *r, const struct node *n)
 {
     struct value object = evaluate(r, n->a);
     struct value key = evaluate(r, n->b);
 
     r->vm->line = n->line;
+    if (n->b->kind == N_SLICE && n->flag && !has_bounds(key.slice))
+        return undefined_item(r->vm, object, key);
     if (n->b->kind == N_SLICE && n->flag)
         return get_item(r, object, key);
     if (n->b->kind == N_SLICE)

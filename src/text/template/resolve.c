@@ -578,7 +578,7 @@ static bool is_container(const struct node *n)
 {
     return n->kind == N_TUPLE || n->kind == N_LIST || n->kind == N_DICT || n->kind == N_COND ||
            n->kind == N_AND || n->kind == N_OR || n->kind == N_SLICE || n->kind == N_GETITEM ||
-           n->kind == N_GETATTR;
+           n->kind == N_GETATTR || n->kind == N_OPERAND || n->kind == N_KEYWORD;
 }
 
 static size_t n_children(const struct node *n)
@@ -631,13 +631,34 @@ static void settle_escape(struct resolver *r, const struct node *output)
     }
 }
 
+/* A literal before "or" or "and" decides, whatever is behind. */
+static bool is_decided(struct resolver *r, const struct node *n)
+{
+    return (n->kind == N_OR || n->kind == N_AND) && n->a->kind == N_CONST &&
+           value_truth(r->vm, n->a->value) == (n->kind == N_OR);
+}
+
+/* What is printed: before "and" a slice that is undefined decides. */
+static void mark_decisive(struct resolver *r, const struct node *output)
+{
+    for (size_t i = 0; i < output->list.n; i++) {
+        struct node *child = output->list.items[i];
+
+        if (child->kind == N_AND && child->a->constant)
+            mark_slices(r, child->a, true);
+    }
+}
+
 static void find_constants(struct resolver *r, struct node *n)
 {
-    if (n->kind == N_OUTPUT)
+    if (n->kind == N_OUTPUT) {
         settle_escape(r, n);
+        mark_decisive(r, n);
+    }
     n->constant = is_constant_kind(n);
     for (size_t i = 0; i < n_children(n); i++)
         n->constant = (!child_of(n, i) || child_of(n, i)->constant) && n->constant;
+    n->constant = n->constant || is_decided(r, n);
     for (size_t i = 0; !n->constant && i < n_children(n); i++)
         if (child_of(n, i) && child_of(n, i)->constant)
             mark_slices(r, child_of(n, i), n->kind == N_OUTPUT);
