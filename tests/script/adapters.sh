@@ -199,4 +199,79 @@ expect_usage 'PATH is empty' inspect ''
 expect_error 3 'path of the base is empty' inspect "$adapter-0" --base ''
 expect_usage 'one PATH at a time' inspect "$model" "$model"
 
+# ---- peft keeps a targeted output layer's own weight beside its LoRA: it has to be the model's
+with_base_layer() { # NUMBER: that much is added to one of its values
+    rm -rf "$work/head"
+    mkdir "$work/head"
+    sed '/"target_modules"/,/]/c "target_modules": ["lm_head"],' "$adapter-0/adapter_config.json" >"$work/head/adapter_config.json"
+    python3 - "$model" "$1" "$work/head/adapter_model.safetensors" <<'PYTHON'
+import json, math, struct, sys
+
+data = open(sys.argv[1], "rb").read()
+at = 8
+sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+
+def take(kind):
+    global at
+    (value,) = struct.unpack_from("<" + kind, data, at)
+    at += struct.calcsize(kind)
+    return value
+
+
+def text():
+    global at
+    n = take("Q")
+    at += n
+    return data[at - n : at]
+
+
+def skip(kind):
+    global at
+    if kind == 8:
+        text()
+    elif kind == 9:
+        of, n = take("I"), take("Q")
+        for _ in range(n):
+            skip(of)
+    else:
+        at += sizes[kind]
+
+
+n_tensors, n_pairs = take("Q"), take("Q")
+for _ in range(n_pairs):
+    text()
+    skip(take("I"))
+for _ in range(n_tensors):
+    name = text()
+    shape = [take("Q") for _ in range(take("I"))]
+    kind, offset = take("I"), take("Q")
+    if name == b"output.weight":
+        found = shape, kind, offset
+shape, kind, offset = found
+assert kind == 0, "the fixture is in float32"
+start = (at + 31) // 32 * 32 + offset
+n = math.prod(shape)
+weight = list(struct.unpack_from("<%df" % n, data, start))
+weight[7] += float(sys.argv[2])
+tensors = {"base_layer.weight": (shape[::-1], weight), "lora_A.weight": ([2, shape[0]], [0.1] * 2 * shape[0]),
+           "lora_B.weight": ([shape[1], 2], [0.1] * 2 * shape[1])}
+header, body = {}, b""
+for name, (dims, values) in tensors.items():
+    piece = struct.pack("<%df" % len(values), *values)
+    header["base_model.model.lm_head." + name] = {"dtype": "F32", "shape": dims,
+                                                  "data_offsets": [len(body), len(body) + len(piece)]}
+    body += piece
+header = json.dumps(header).encode()
+header += b" " * (-len(header) % 8)
+open(sys.argv[3], "wb").write(struct.pack("<Q", len(header)) + header + body)
+PYTHON
+}
+with_base_layer 0
+expect_ok adapters load -m "$model" "a=$work/head"
+with_base_layer 0.01
+expect_error 5 'lm_head.base_layer.weight" is a copy of a base weight that differs' adapters load -m "$model" "a=$work/head"
+expect_error 5 'lm_head.base_layer.weight" is a copy of a base weight that differs' \
+    generate -m "$model" --threads 1 --load "a=$work/head" --adapter a -n 1 hi
+
 finish
