@@ -228,6 +228,19 @@ int32_t chat_reader_feed(struct chat_reader *r, const char *data, size_t len, in
     }
 }
 
+/* One object; or, what nothing but its end tells, chunks that are each a line. */
+static int32_t take_whole(struct chat_reader *r, inf_error *err)
+{
+    const char *data = r->whole.data;
+    size_t len = r->whole.len;
+    const char *end = memchr(data, '\n', len);
+
+    if (!end || is_json(data, len) || !is_json(data, (size_t)(end - data)))
+        return take_data(r, data, len, err);
+    r->stream.whole = false;
+    return take_lines(r, data, len, err);
+}
+
 int32_t chat_reader_end(struct chat_reader *r, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -239,6 +252,6 @@ int32_t chat_reader_end(struct chat_reader *r, inf_error *err)
     if (r->framing == FRAMING_EVENTS)
         code = sse_end(&r->sse, err);
     if (r->framing == FRAMING_WHOLE)
-        code = take_data(r, r->whole.data, r->whole.len, err);
+        code = take_whole(r, err);
     return code == INF_OK ? chat_stream_end(&r->stream, err) : code;
 }

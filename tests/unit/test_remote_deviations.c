@@ -451,6 +451,9 @@ static void test_completions__tool_calls__however_they_are_cut(void **state)
 #define ANSWER                                                                                     \
     "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}"
 
+#define CHUNK(text) "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text "\"}}]}"
+#define ENDING "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}"
+
 static void test_completions__another_content_type__is_told_by_the_first_byte(void **state)
 {
     static const struct deviation cases[] = {
@@ -462,6 +465,13 @@ static void test_completions__another_content_type__is_told_by_the_first_byte(vo
          INF_OK},
         {"a whole answer as events", EVENTS, " \r\n" ANSWER, "Hi", NULL, INF_OK},
         {"a whole answer as text", "text/plain", "\xef\xbb\xbf" ANSWER "\n", "Hi", NULL, INF_OK},
+        {"chunks as lines, as JSON", "application/json", CHUNK("a") "\r\n\n" CHUNK("b") "\n" ENDING,
+         "ab", NULL, INF_OK},
+        {"chunks as lines, as events", EVENTS, CHUNK("a") "\n" CHUNK("b") "\n" ENDING "\n[DONE]\n",
+         "ab", NULL, INF_OK},
+        {"chunks as lines, cut", "text/plain", CHUNK("a") "\n" CHUNK("b") "\n", "ab", NULL,
+         INF_ERROR_PROTOCOL},
+        {"events as lines", LINES, SAY("a") STOP DONE, "a", NULL, INF_OK},
         {"a page", "text/html", "<html>data: x</html>", "", NULL, INF_ERROR_PROTOCOL},
         {"a page said to be JSON", "application/json", "<html></html>", "", NULL,
          INF_ERROR_PROTOCOL},
