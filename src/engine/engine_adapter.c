@@ -2,6 +2,7 @@
 #include "engine/engine_adapter.h"
 
 #include "core/memory.h"
+#include "engine/lora_export.h"
 #include "lora/dora.h"
 
 #include <ggml.h>
@@ -59,7 +60,7 @@ static int32_t make_sums(struct lora_module *m, const struct adapter_base *base,
 
 /* ------------------------------------------------------------------ life */
 
-static int32_t list_modules(struct llamacpp_adapter *a, inf_error *err)
+static int32_t list_modules(struct engine_adapter *a, inf_error *err)
 {
     a->bytes = a->weights->bytes + sizeof *a;
     for (size_t i = 0; i < a->weights->n_modules; i++) {
@@ -77,16 +78,18 @@ static int32_t list_modules(struct llamacpp_adapter *a, inf_error *err)
     return INF_OK;
 }
 
-int32_t llamacpp_adapter_create(struct llamacpp_adapter **out, struct lora_weights *weights,
-                                const struct adapter_base *base, const inf_op *op, inf_error *err)
+int32_t engine_adapter_create(void **out, size_t *bytes, struct lora_weights *weights,
+                              const struct adapter_base *base, const inf_op *op, inf_error *err)
 {
-    struct llamacpp_adapter *a = mem_calloc(1, sizeof *a);
-    int32_t code = INF_OK;
+    struct engine_adapter *a = NULL;
+    int32_t code = base->native ? lora_export_check(weights, err) : INF_OK;
 
     *out = NULL;
-    if (!a) {
+    if (code == INF_OK && !(a = mem_calloc(1, sizeof *a)))
+        code = error_no_memory(err);
+    if (code != INF_OK) {
         lora_weights_free(weights);
-        return error_no_memory(err);
+        return code;
     }
     a->weights = weights;
     a->n_tensors = gguf_file_tensor_count(base->file);
@@ -94,16 +97,18 @@ int32_t llamacpp_adapter_create(struct llamacpp_adapter **out, struct lora_weigh
     for (size_t i = 0; code == INF_OK && i < weights->n_modules; i++)
         if (weights->modules[i].magnitude)
             code = make_sums(&weights->modules[i], base, op, err);
-    if (code == INF_OK)
-        *out = a;
-    else
-        llamacpp_adapter_free(a);
-    return code;
+    if (code != INF_OK) {
+        engine_adapter_free(a);
+        return code;
+    }
+    *out = a;
+    *bytes = a->bytes;
+    return INF_OK;
 }
 
-void llamacpp_adapter_free(void *adapter)
+void engine_adapter_free(void *adapter)
 {
-    struct llamacpp_adapter *a = adapter;
+    struct engine_adapter *a = adapter;
 
     if (!a)
         return;
@@ -115,7 +120,7 @@ void llamacpp_adapter_free(void *adapter)
 
 /* ------------------------------------------------------------------ several in one request */
 
-static const struct lora_module *first_replacing(const struct llamacpp_adapter *a)
+static const struct lora_module *first_replacing(const struct engine_adapter *a)
 {
     for (size_t i = 0; i < a->weights->n_modules; i++)
         if (lora_replaces(a->weights->modules[i].kind))
@@ -124,13 +129,13 @@ static const struct lora_module *first_replacing(const struct llamacpp_adapter *
 }
 
 /* A part that a replaces and b changes, or NULL. */
-static const struct lora_module *clash(const struct llamacpp_adapter *a,
-                                       const struct llamacpp_adapter *b)
+static const struct lora_module *clash(const struct engine_adapter *a,
+                                       const struct engine_adapter *b)
 {
     for (size_t i = 0; i < a->weights->n_modules; i++) {
         const struct lora_module *m = &a->weights->modules[i];
 
-        if (lora_replaces(m->kind) && llamacpp_adapter_module(b, m->index, lora_use_of(m->kind)))
+        if (lora_replaces(m->kind) && engine_adapter_module(b, m->index, lora_use_of(m->kind)))
             return m;
     }
     return NULL;
@@ -163,7 +168,7 @@ static int32_t check_pair(const struct scaled_adapter *a, const struct scaled_ad
         a->adapter->id, m->tensor, b->adapter->id);
 }
 
-int32_t llamacpp_adapters_check(const struct adapter_set *set, inf_error *err)
+int32_t engine_adapters_check(const struct adapter_set *set, inf_error *err)
 {
     int32_t n = adapter_set_size(set);
     int32_t code = INF_OK;

@@ -30,7 +30,7 @@
  * order. */
 struct segment {
     int32_t first, n;
-    const struct llamacpp_adapter *adapter;
+    const struct engine_adapter *adapter;
     float scale;
     size_t shrunk; /* where A x of its rows lies in the scratch, with room for the largest rank */
 };
@@ -121,7 +121,7 @@ struct delta {
 
 static const struct lora_module *any_module(const struct delta *d, const struct segment *s)
 {
-    return llamacpp_adapter_module(s->adapter, (size_t)d->tensor, LORA_MULTIPLIED);
+    return engine_adapter_module(s->adapter, (size_t)d->tensor, LORA_MULTIPLIED);
 }
 
 /* Of those that have an A and a B for all rows. */
@@ -453,8 +453,8 @@ static void add_experts(const struct lora_operator *o, const struct ggml_tensor 
 
     for (int32_t i = 0; i < segments->n; i++) {
         const struct segment *s = &segments->list[i];
-        const struct lora_module *m = llamacpp_adapter_module(s->adapter, (size_t)tensor,
-                                                              LORA_MULTIPLIED);
+        const struct lora_module *m = engine_adapter_module(s->adapter, (size_t)tensor,
+                                                            LORA_MULTIPLIED);
         struct expert_row row;
         int32_t first = m ? share(m->n_out, LORA_COLUMNS, thread->index, thread->n) : 0;
         int32_t end = m ? share(m->n_out, LORA_COLUMNS, thread->index + 1, thread->n) : 0;
@@ -515,7 +515,7 @@ static const float *vector_of(const struct segments *segments, int32_t tensor, i
 
         if (row < s->first || row >= s->first + s->n)
             continue;
-        m = llamacpp_adapter_module(s->adapter, (size_t)tensor, LORA_MULTIPLIED);
+        m = engine_adapter_module(s->adapter, (size_t)tensor, LORA_MULTIPLIED);
         if (m && m->kind == LORA_VECTOR)
             found = m->whole;
     }
@@ -602,8 +602,8 @@ static bool compute_lookup(struct lora_operator *o, const struct cpu_thread *thr
     cpu_operators_barrier(thread);
     for (int32_t i = 0; i < o->by_token.n; i++) {
         const struct segment *s = &o->by_token.list[i];
-        const struct lora_module *m = llamacpp_adapter_module(s->adapter, (size_t)tensor,
-                                                              LORA_LOOKED_UP);
+        const struct lora_module *m = engine_adapter_module(s->adapter, (size_t)tensor,
+                                                            LORA_LOOKED_UP);
 
         for (int32_t row = s->first; m && row < s->first + s->n; row++)
             if (row % thread->n == thread->index)
@@ -708,7 +708,7 @@ static size_t lay_out(struct segments *s)
     return n;
 }
 
-static void touch(struct lora_operator *o, const struct llamacpp_adapter *a)
+static void touch(struct lora_operator *o, const struct engine_adapter *a)
 {
     for (size_t i = 0; i < a->weights->n_modules; i++) {
         const struct lora_module *m = &a->weights->modules[i];

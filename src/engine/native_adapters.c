@@ -57,7 +57,7 @@ void native_adapters_forget_context(struct native_adapters *n)
 static int32_t load(struct native_adapters *n, const struct adapter *adapter,
                     struct llama_adapter_lora **out, inf_error *err)
 {
-    const struct llamacpp_adapter *payload = adapter->payload;
+    const struct engine_adapter *payload = adapter->payload;
     struct buffer gguf;
     FILE *file = NULL;
     int32_t code = INF_OK;

@@ -7,7 +7,6 @@
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
 #include "engine/engine_adapter.h"
-#include "engine/lora_export.h"
 #include "llamacpp/llamacpp.h"
 #include "local/local.h"
 
@@ -218,23 +217,13 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
                             inf_error *err)
 {
     const struct gguf_source *s = model;
-    struct llamacpp_adapter *made = NULL;
+    const struct adapter_base base = {.file = s->file, .native = s->native_adapters};
     struct lora_weights *weights = NULL;
     int32_t code = adapter_read(&weights, source, &s->base, op, report, err);
 
-    if (code == INF_OK && s->native_adapters) {
-        code = lora_export_check(weights, err);
-        if (code != INF_OK)
-            lora_weights_free(weights);
-    }
-    if (code == INF_OK)
-        code = llamacpp_adapter_create(&made, weights, &(struct adapter_base){.file = s->file}, op,
-                                       err);
     if (code != INF_OK)
         return code;
-    *adapter = made;
-    *bytes = made->bytes;
-    return INF_OK;
+    return engine_adapter_create(adapter, bytes, weights, &base, op, err);
 }
 
 /* ------------------------------------------------------------------ the provider's row */
@@ -251,8 +240,8 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
         .make_engine = make_engine,
         .unload = unload,
         .adapter_load = adapter_load,
-        .adapter_free = llamacpp_adapter_free,
-        .adapters_check = llamacpp_adapters_check};
+        .adapter_free = engine_adapter_free,
+        .adapters_check = engine_adapters_check};
 
     return local_create(impl, &ops, ctx, config, err);
 }

@@ -13,7 +13,6 @@
 #include "core/memory.h"
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
-#include "engine/lora_export.h"
 #include "engine/engine_adapter.h"
 #include "engine/mapped_model.h"
 #include "hf/files/generation_config.h"
@@ -332,29 +331,18 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
                             inf_error *err)
 {
     const struct hf_source *s = model;
-    struct llamacpp_adapter *made_adapter = NULL;
     struct lora_weights *weights = NULL;
     struct model_weights from = {.file = NULL};
-    struct adapter_base base = {.weights = &from};
+    struct adapter_base base = {.weights = &from, .native = s->native_adapters};
     int32_t code = s->checkpoint
                        ? adapter_read(&weights, source, &s->checkpoint->model, op, report, err)
                        : refuse_without_model(s, err);
 
-    if (code == INF_OK && s->native_adapters) {
-        code = lora_export_check(weights, err);
-        if (code != INF_OK)
-            lora_weights_free(weights);
-    }
     if (code != INF_OK)
         return code;
     from = weights_of(s->checkpoint);
     base.file = from.file;
-    code = llamacpp_adapter_create(&made_adapter, weights, &base, op, err);
-    if (code != INF_OK)
-        return code;
-    *adapter = made_adapter;
-    *bytes = made_adapter->bytes;
-    return INF_OK;
+    return engine_adapter_create(adapter, bytes, weights, &base, op, err);
 }
 
 /* ------------------------------------------------------------------ the provider's row */
@@ -371,8 +359,8 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
         .make_engine = make_engine,
         .unload = unload,
         .adapter_load = adapter_load,
-        .adapter_free = llamacpp_adapter_free,
-        .adapters_check = llamacpp_adapters_check};
+        .adapter_free = engine_adapter_free,
+        .adapters_check = engine_adapters_check};
 
     return local_create(impl, &ops, ctx, config, err);
 }
