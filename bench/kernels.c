@@ -122,8 +122,8 @@ static void measure_type(const struct sides *s, int t, int64_t n_in, int64_t n_o
             memcpy(w[i]->data, w[0]->data, size);
     }
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-        struct ggml_context *ggml =
-            ggml_init((struct ggml_init_params){.mem_size = results + (16 << 20)});
+        struct ggml_context *ggml = ggml_init(
+            (struct ggml_init_params){.mem_size = results + (16 << 20)});
         struct ggml_cgraph *graph = ggml_new_graph(ggml);
         struct ggml_tensor *x = ggml_new_tensor_2d(ggml, GGML_TYPE_F32, n_in, rows[r]);
         int n = rows[r] >= 64 ? 2 : copies;
