@@ -63,7 +63,8 @@ static const struct option options[] = {
      "vllm, ollama, llamacpp or transformers; left out: what -m tells, else $INFERENCE_PROVIDER, "
      "else vllm"},
     {'m', "model", NULL, "model", "MODEL", OPTION_TEXT, AT(model), ON_PROVIDER,
-     "a GGUF file (llamacpp), or the name a server has for its model"},
+     "a GGUF file (llamacpp), a checkpoint's directory or hub id (transformers), or a server's "
+     "name"},
     {'u', "url", "base-url", NULL, "URL", OPTION_TEXT, AT(url), ON_PROVIDER,
      "the server; for in-process providers the model, as -m"},
     {0, "load", NULL, NULL, "ID=PATH", OPTION_PAIRS, AT(load), GENERATE | LOGITS,
@@ -103,15 +104,21 @@ static const struct option options[] = {
     {'n', "max-tokens", NULL, "max_tokens", "N", OPTION_I32, AT(max_tokens), GENERATE,
      "at most so many new tokens; default 4096"},
     {0, "temperature", NULL, "temperature", "T", OPTION_F32, AT(temperature), GENERATE,
-     "0 is greedy; default: 0.8 in process, 1 for ollama, for vllm the server's own"},
+     "0 is greedy; default: 0.8 for llamacpp, generation_config.json's for transformers, 1 for "
+     "ollama, for vllm the server's own"},
     {0, "top-p", NULL, "top_p", "P", OPTION_F32, AT(top_p), GENERATE,
-     "1 is off; default: 0.95 in process, 1 for ollama, for vllm the server's own"},
+     "1 is off; default: 0.95 for llamacpp, generation_config.json's for transformers, 1 for "
+     "ollama, for vllm the server's own"},
     {0, "top-k", NULL, "top_k", "K", OPTION_I32, AT(top_k), GENERATE,
-     "0 is off; default: 40 in process, for servers their own"},
+     "0 is off; default: 40 for llamacpp, generation_config.json's for transformers, for servers "
+     "their own"},
     {0, "min-p", NULL, "min_p", "P", OPTION_F32, AT(min_p), GENERATE,
-     "0 is off; default: 0.05 in process, for servers their own"},
+     "0 is off; default: 0.05 for llamacpp, generation_config.json's for transformers, for servers "
+     "their own"},
     {0, "repetition-penalty", NULL, "repetition_penalty", "R", OPTION_F32, AT(repetition_penalty),
-     GENERATE, "in process of the last 64 tokens; default 1, which is off"},
+     GENERATE,
+     "of the last 64 tokens with llamacpp, of prompt and answer with transformers; default 1, "
+     "which is off"},
     {0, "frequency-penalty", NULL, "frequency_penalty", "F", OPTION_F32, AT(frequency_penalty),
      GENERATE, "-2 to 2; default 0"},
     {0, "presence-penalty", NULL, "presence_penalty", "F", OPTION_F32, AT(presence_penalty),

@@ -44,10 +44,13 @@ struct config_field {
 };
 
 #define ROW(field, part, kind, low, high)                                                          \
-    {                                                                                              \
-#field, offsetof(inf_provider_config, field), sizeof((inf_provider_config *)0)->field,     \
-            part, kind, low, high                                                                  \
-    }
+    {#field,                                                                                       \
+     offsetof(inf_provider_config, field),                                                         \
+     sizeof((inf_provider_config *)0)->field,                                                      \
+     part,                                                                                         \
+     kind,                                                                                         \
+     low,                                                                                          \
+     high}
 #define FIELD(field, part, low, high) ROW(field, part, INTEGER, low, high)
 #define POINTER(field, part) ROW(field, part, TEXT, 0, 0)
 
