@@ -70,6 +70,20 @@ static bool has_device(const char *kind)
     return false;
 }
 
+int32_t engine_choose_place(struct engine_place *out, const inf_provider_config *config,
+                            const char *instead, inf_error *err)
+{
+    out->on_device = config->n_gpu_layers != 0 && engine_has_device();
+    if (config->adapter_execution == INF_ADAPTERS_SHARED && out->on_device)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "adapter_execution shared needs the weights in host memory; set %s or "
+                         "adapter_execution to auto",
+                         instead);
+    out->native_adapters = config->adapter_execution == INF_ADAPTERS_NATIVE ||
+                           (config->adapter_execution == INF_ADAPTERS_AUTO && out->on_device);
+    return INF_OK;
+}
+
 bool engine_has_device(void)
 {
     return has_device(NULL);

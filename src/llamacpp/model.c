@@ -19,8 +19,7 @@ enum { N_SPECIAL = 7 };
 struct gguf_source {
     inf_context *context;
     const inf_provider_config *config;
-    bool native_adapters;
-    bool on_device;
+    struct engine_place place;
     struct gguf_file *file; /* once open, with what follows */
     struct stat status;     /* of the file when its header was read */
     struct gguf_model base;
@@ -38,18 +37,6 @@ static const struct {
                              {"mask_token", "tokenizer.ggml.mask_token_id"}};
 
 /* ------------------------------------------------------------------ life */
-
-static int32_t choose_execution(struct gguf_source *s, inf_error *err)
-{
-    s->on_device = s->config->n_gpu_layers != 0 && engine_has_device();
-    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && s->on_device)
-        return error_set(err, INF_ERROR_UNSUPPORTED,
-                         "adapter_execution shared needs the weights in host memory; set "
-                         "n_gpu_layers to 0 or adapter_execution to auto");
-    s->native_adapters = s->config->adapter_execution == INF_ADAPTERS_NATIVE ||
-                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && s->on_device);
-    return INF_OK;
-}
 
 static void close_file(struct gguf_source *s)
 {
@@ -80,7 +67,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
         return error_no_memory(err);
     s->context = ctx;
     s->config = config;
-    code = choose_execution(s, err);
+    code = engine_choose_place(&s->place, config, "n_gpu_layers to 0", err);
     if (code != INF_OK) {
         destroy(s);
         return code;
@@ -199,8 +186,8 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .model = loaded->impl,
                                          .base = &s->base,
                                          .flash_attention = s->config->flash_attention,
-                                         .native_adapters = s->native_adapters,
-                                         .on_device = s->on_device};
+                                         .native_adapters = s->place.native_adapters,
+                                         .on_device = s->place.on_device};
 
     return llama_engine_create(out, &source, options, err);
 }
@@ -217,7 +204,7 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
                             inf_error *err)
 {
     const struct gguf_source *s = model;
-    const struct adapter_base base = {.file = s->file, .native = s->native_adapters};
+    const struct adapter_base base = {.file = s->file, .native = s->place.native_adapters};
     struct lora_weights *weights = NULL;
     int32_t code = adapter_read(&weights, source, &s->base, op, report, err);
 

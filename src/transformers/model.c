@@ -30,8 +30,7 @@ enum { MAX_SPECIAL = 300 };
 struct hf_source {
     inf_context *context;
     const inf_provider_config *config;
-    bool native_adapters;
-    bool on_device;
+    struct engine_place place;
     char *dir;                     /* once open, with what follows */
     struct checkpoint *checkpoint; /* NULL: there is a tokenizer alone, and no_model says why */
     inf_error no_model;
@@ -44,18 +43,6 @@ struct hf_source {
 };
 
 /* ------------------------------------------------------------------ life */
-
-static int32_t choose_execution(struct hf_source *s, inf_error *err)
-{
-    s->on_device = s->config->n_gpu_layers != 0 && engine_has_device();
-    if (s->config->adapter_execution == INF_ADAPTERS_SHARED && s->on_device)
-        return error_set(err, INF_ERROR_UNSUPPORTED,
-                         "adapter_execution shared needs the weights in host memory; set device to "
-                         "cpu or adapter_execution to auto");
-    s->native_adapters = s->config->adapter_execution == INF_ADAPTERS_NATIVE ||
-                         (s->config->adapter_execution == INF_ADAPTERS_AUTO && s->on_device);
-    return INF_OK;
-}
 
 static void close_files(struct hf_source *s)
 {
@@ -91,7 +78,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
     s->config = config;
     buffer_init(&s->chat_template, BUFFER_NO_LIMIT);
     buffer_init(&s->tools_template, BUFFER_NO_LIMIT);
-    code = choose_execution(s, err);
+    code = engine_choose_place(&s->place, config, "device to cpu", err);
     if (code != INF_OK) {
         destroy(s);
         return code;
@@ -311,8 +298,8 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .model = mapped_model_llama(loaded->impl),
                                          .base = &s->checkpoint->model,
                                          .flash_attention = s->config->flash_attention,
-                                         .native_adapters = s->native_adapters,
-                                         .on_device = s->on_device,
+                                         .native_adapters = s->place.native_adapters,
+                                         .on_device = s->place.on_device,
                                          .check = check_files,
                                          .check_arg = s->checkpoint->files};
 
@@ -333,7 +320,7 @@ static int32_t adapter_load(void *model, const struct adapter_source *source, co
     const struct hf_source *s = model;
     struct lora_weights *weights = NULL;
     struct model_weights from = {.file = NULL};
-    struct adapter_base base = {.weights = &from, .native = s->native_adapters};
+    struct adapter_base base = {.weights = &from, .native = s->place.native_adapters};
     int32_t code = s->checkpoint
                        ? adapter_read(&weights, source, &s->checkpoint->model, op, report, err)
                        : refuse_without_model(s, err);
