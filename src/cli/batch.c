@@ -322,12 +322,12 @@ static void wait_for_all(struct batch *b)
 /* How it went; with --strict a line that failed is an error of the whole. */
 static int32_t sum_up(const struct batch *b, double seconds, inf_error *err)
 {
-    if (b->n_failed && b->defaults->strict)
-        output_keep_names();
-    if (b->n_failed && b->defaults->strict)
+    if (b->n_failed && b->defaults->strict) {
+        output_keep_names(); /* that of the line has named them */
         return command_error(err, b->first_error.code,
                              "%zu of %zu lines failed, the first is line %zu: %.300s", b->n_failed,
                              b->n_lines, b->first_failed, b->first_error.message);
+    }
     if (b->n_failed)
         warn("%zu of %zu lines failed, the first is line %zu", b->n_failed, b->n_lines,
              b->first_failed);
