@@ -67,7 +67,14 @@ size_t size_of_ggml(int n_threads, const ggml_tensor *node)
                             ? 0
                             : ggml_row_size(type, ggml_nelements(node->src[1]));
 
-    return GGML_PAD(rows, 64) + ggml_tiled_wdata_size(n_threads, const_cast<ggml_tensor *>(node));
+    size_t sorted = 0; /* rows by expert: counts, places and a counter each */
+
+    if (node->op == GGML_OP_MUL_MAT_ID)
+        sorted = (size_t)node->src[0]->ne[2] *
+                     (sizeof(int64_t) + 128 + 8 * (size_t)ggml_nelements(node->src[2])) +
+                 256;
+    return GGML_PAD(rows + sorted, 64) +
+           ggml_tiled_wdata_size(n_threads, const_cast<ggml_tensor *>(node));
 }
 
 class traits final : public ggml::cpu::tensor_traits {

@@ -1,5 +1,5 @@
 /*
- * row_operators: matmuls and attention of llama.cpp's graphs by the kernels of src/kernels, among ggml's
+ * row_operators: matmuls (of experts too) and attention of llama.cpp's graphs by the kernels of src/kernels, among ggml's
  * threads: what is faster for few rows, and what makes a row's result independent of the others.
  *
  * A type of weights is computed here at every number of rows, or at none. Weights that llama.cpp has laid
@@ -22,8 +22,8 @@ const struct cpu_kernels *row_operators(void);
  * is faster there was not measured. */
 bool row_operators_compute(void);
 
-/* Whether all that a model computes of a row with others beside it is computed here: not where types of
- * weights are left to ggml, nor experts and recurrent layers. flash_attention: it may be used. */
+/* Whether all that a model computes of a row does not depend on what is computed beside it: not where types
+ * of weights are left to ggml, nor of recurrent layers but Qwen3.5's. flash_attention: it may be used. */
 bool row_operators_cover(const struct gguf_model *model, bool flash_attention);
 
 #ifdef __cplusplus

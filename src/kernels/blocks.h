@@ -97,6 +97,16 @@ static inline void unpack_scales(const uint8_t packed[12], uint8_t out[16])
     }
 }
 
+static inline const void *matmul_x(const struct matmul *m, int32_t row)
+{
+    return (const char *)m->x + (size_t)(m->rows ? m->rows[row].x : row) * m->x_stride;
+}
+
+static inline float *matmul_y(const struct matmul *m, int32_t row)
+{
+    return m->y + (size_t)(m->rows ? m->rows[row].y : row) * m->y_stride;
+}
+
 void matmul_prepare_portable(int32_t type, int32_t n_in, const float *x, struct activations *out);
 void matmul_columns_portable(const struct matmul *m, int32_t first, int32_t n);
 

@@ -32,6 +32,11 @@ enum weight_type {
     WEIGHT_TYPES
 };
 
+/* Which row of x a row is, and of y. */
+struct matmul_row {
+    int32_t x, y;
+};
+
 struct matmul {
     int32_t type;
     int32_t n_in; /* a multiple of the type's block */
@@ -40,8 +45,9 @@ struct matmul {
     const void *x;   /* n_rows rows: prepared ones, or floats where nothing is prepared */
     size_t x_stride; /* bytes */
     int32_t n_rows;
-    float *y;        /* (n_rows, columns) */
-    size_t y_stride; /* floats */
+    const struct matmul_row *rows; /* (n_rows); NULL: all of x and y, in order */
+    float *y;                      /* (n_rows, columns) */
+    size_t y_stride;               /* floats */
 };
 
 /* Columns that are computed together: a share of them that is a multiple wastes nothing. */

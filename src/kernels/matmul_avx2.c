@@ -604,12 +604,6 @@ FOR_QUANTISED(PANELS)
 static unpack_rows *const unpack_of[WEIGHT_TYPES] = {FOR_QUANTISED(UNPACK_OF)};
 static multiply_rows *const multiply_of[WEIGHT_TYPES][4] = {FOR_QUANTISED(MULTIPLY_OF)};
 
-static const struct activations *activations_of(const struct matmul *m, int32_t row)
-{
-    return (const struct activations *)(const void *)((const char *)m->x +
-                                                      (size_t)row * m->x_stride);
-}
-
 /* Chunk i of the rows from `row` on. */
 AVX2 static void multiply(const struct panel *p, const struct matmul *m, int32_t row,
                           int32_t n_rows, int32_t i, __m256 (*sums)[2])
@@ -622,7 +616,7 @@ AVX2 static void multiply(const struct panel *p, const struct matmul *m, int32_t
 
         n = together(n_rows - r);
         for (int32_t c = 0; c < n; c++)
-            x[c] = activations_of(m, row + r + c) + i;
+            x[c] = (const struct activations *)matmul_x(m, row + r + c) + i;
         multiply_of[m->type][n - 1](p, n_blocks, x, sums + r);
     }
 }
@@ -638,7 +632,7 @@ AVX2 static void store(const struct matmul *m, int32_t row, int32_t n_rows, int3
                        int32_t n, __m256 (*sums)[2])
 {
     for (int32_t r = 0; r < n_rows; r++) {
-        float *y = m->y + (size_t)(row + r) * m->y_stride + column;
+        float *y = matmul_y(m, row + r) + column;
 
         if (n == 16) {
             _mm256_storeu_ps(y, sums[r][0]);
@@ -801,7 +795,7 @@ INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t row, int
     find_rows(m, column, n_columns, p);
     UNROLL for (int c = 0; c < n; c++)
     {
-        x[c] = activations_of(m, row + c);
+        x[c] = matmul_x(m, row + c);
         y[c] = _mm256_setzero_ps();
     }
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
@@ -820,8 +814,8 @@ INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t row, int
             p[r] += chunk_bytes(type);
         UNROLL for (int c = 0; c < n; c++) x[c]++;
     }
-    UNROLL for (int c = 0; c < n; c++) memcpy(m->y + (size_t)(row + c) * m->y_stride + column,
-                                              &y[c], (size_t)n_columns * sizeof(float));
+    UNROLL for (int c = 0; c < n; c++)
+        memcpy(matmul_y(m, row + c) + column, &y[c], (size_t)n_columns * sizeof(float));
 }
 
 typedef void lying_rows(const struct matmul *m, int32_t row, int32_t column, int32_t n_columns);
@@ -932,8 +926,7 @@ INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_
     __m256 y[12];
     __m256 v[8];
 
-    UNROLL for (int c = 0; c < n; c++)
-        x[c] = (const float *)(const void *)((const char *)m->x + (size_t)(row + c) * m->x_stride);
+    UNROLL for (int c = 0; c < n; c++) x[c] = matmul_x(m, row + c);
     UNROLL for (int k = 0; k < n_w; k++)
         w[k] = (const char *)m->w + (size_t)(column + k) * m->w_stride;
     UNROLL for (int k = 0; k < n * n_w; k++) y[k] = _mm256_setzero_ps();
@@ -957,7 +950,7 @@ INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_
     UNROLL for (int c = 0; c < n; c++)
     {
         UNROLL for (int k = 0; k < n_w; k++)
-            m->y[(size_t)(row + c) * m->y_stride + (size_t)(column + k)] = sum8(y[c * n_w + k]);
+            matmul_y(m, row + c)[column + k] = sum8(y[c * n_w + k]);
     }
 }
 

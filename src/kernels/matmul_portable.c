@@ -183,17 +183,16 @@ static void quantised_column(const struct matmul *m, int32_t column)
     struct unpacked chunk = {0};
 
     for (int32_t r = 0; r < m->n_rows; r++)
-        m->y[(size_t)r * m->y_stride + (size_t)column] = 0;
+        matmul_y(m, r)[column] = 0;
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
         int32_t n_blocks = blocks_in_chunk(m->n_in, i);
 
         unpack(m->type, w + (size_t)i * chunk_bytes, n_blocks, &chunk);
         for (int32_t r = 0; r < m->n_rows; r++) {
-            const char *x = (const char *)m->x + (size_t)r * m->x_stride;
-            float *y = &m->y[(size_t)r * m->y_stride + (size_t)column];
+            const struct activations *x = matmul_x(m, r);
+            float *y = matmul_y(m, r) + column;
 
-            *y = add_chunk(f, &chunk, (const struct activations *)(const void *)x + i, n_blocks,
-                           *y);
+            *y = add_chunk(f, &chunk, x + i, n_blocks, *y);
         }
     }
 }
@@ -217,10 +216,7 @@ void matmul_columns_portable(const struct matmul *m, int32_t first, int32_t n)
 
         if (weight_is_quantised(m->type))
             quantised_column(m, c);
-        for (int32_t r = 0; !weight_is_quantised(m->type) && r < m->n_rows; r++) {
-            const char *x = (const char *)m->x + (size_t)r * m->x_stride;
-
-            m->y[(size_t)r * m->y_stride + (size_t)c] = dot(m, w, (const float *)(const void *)x);
-        }
+        for (int32_t r = 0; !weight_is_quantised(m->type) && r < m->n_rows; r++)
+            matmul_y(m, r)[c] = dot(m, w, matmul_x(m, r));
     }
 }

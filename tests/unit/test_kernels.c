@@ -238,6 +238,24 @@ static void check_alone(struct example *e, prepare_row *prepare, columns *multip
     e->m.n_rows = n_rows;
 }
 
+/* Rows that are picked, some of them twice, and put elsewhere have the bits that they have in order. */
+static void check_picked(struct example *e, prepare_row *prepare, columns *multiply, const float *y)
+{
+    struct matmul_row rows[MAX_ROWS];
+    float *picked = NULL;
+
+    for (int32_t r = 0; r < e->m.n_rows; r++)
+        rows[r] = (struct matmul_row){random_below(e->m.n_rows), e->m.n_rows - 1 - r};
+    e->m.rows = rows;
+    picked = compute(e, prepare, multiply);
+    for (int32_t r = 0; r < e->m.n_rows; r++)
+        assert_memory_equal(picked + (size_t)rows[r].y * e->m.y_stride,
+                            y + (size_t)rows[r].x * e->m.y_stride,
+                            sizeof(float) * (size_t)e->n_columns);
+    free(picked);
+    e->m.rows = NULL;
+}
+
 static int32_t random_n_in(int32_t type)
 {
     int32_t block = weight_facts[type].block;
@@ -256,12 +274,14 @@ static void check_type(int32_t type)
         check_prepared(&e);
         check_sums(&e, y);
         check_alone(&e, matmul_prepare_portable, matmul_columns_portable, y);
+        check_picked(&e, matmul_prepare_portable, matmul_columns_portable, y);
 #if INF_KERNELS_X86
         if (cpu_has_avx2()) {
             float *other = compute(&e, matmul_prepare_avx2, matmul_columns_avx2);
 
             assert_memory_equal(y, other, sizeof(float) * (size_t)n_rows * e.m.y_stride);
             check_alone(&e, matmul_prepare_avx2, matmul_columns_avx2, y);
+            check_picked(&e, matmul_prepare_avx2, matmul_columns_avx2, y);
             free(other);
         }
 #endif

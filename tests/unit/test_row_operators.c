@@ -168,6 +168,87 @@ static void test_matmul__a_row__has_its_bits_alone(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ experts */
+
+enum { EXPERTS = 7, EXPERT_IN = 256, EXPERT_OUT = 83 };
+
+/* The rows of `n` tokens from `first` on, each under `used` of the experts; their activations one for each
+ * row, or one for each token. Token t's experts depend on t alone. */
+static struct ggml_tensor *mix(struct ggml_context *ggml, struct ggml_tensor *w,
+                               const struct ggml_tensor *all, int first, int n, int used)
+{
+    struct ggml_tensor *x = ggml_view_3d(ggml, (struct ggml_tensor *)all, EXPERT_IN, all->ne[1], n,
+                                         all->nb[1], all->nb[2], (size_t)first * all->nb[2]);
+    struct ggml_tensor *ids = ggml_new_tensor_2d(ggml, GGML_TYPE_I32, used, n);
+
+    for (int t = 0; t < n; t++)
+        for (int slot = 0; slot < used; slot++)
+            ((int32_t *)ids->data)[t * used + slot] = ((first + t) * (first + t) + 2 * slot) %
+                                                      EXPERTS;
+    return ggml_mul_mat_id(ggml, w, x, ids);
+}
+
+static void test_experts__of_every_type__are_ggmls_and_a_rows_bits_its_own(void **state)
+{
+    static const int used[] = {1, 2, 3};
+
+    (void)state;
+    for (int t = 0; t < N_TYPES; t++) {
+        for (int u = 0; u < 3; u++) {
+            struct ggml_context *ggml = make_context();
+            int in_token = u == 1 ? used[u] : 1;
+            struct ggml_tensor *w = ggml_new_tensor_3d(ggml, types[t], EXPERT_IN, EXPERT_OUT,
+                                                       EXPERTS);
+            struct ggml_tensor *x = ggml_new_tensor_3d(ggml, GGML_TYPE_F32, EXPERT_IN, in_token,
+                                                       100);
+            size_t token = sizeof(float) * EXPERT_OUT * (size_t)used[u];
+            float *all = NULL;
+
+            fill(w, 0);
+            fill(x, 9);
+            check_node(ggml, mix(ggml, w, x, 0, 100, used[u]), 0.02);
+            check_node(ggml, mix(ggml, w, x, 3, 1, used[u]), 0.02);
+            all = run_ours(ggml, mix(ggml, w, x, 0, 100, used[u]));
+            for (int n = 1; n <= 64; n = n * 2 + n % 3) {
+                float *some = run_ours(ggml, mix(ggml, w, x, 31, n, used[u]));
+
+                assert_memory_equal(some, (const char *)all + 31 * token, token * (size_t)n);
+                free(some);
+            }
+            free(all);
+            ggml_free(ggml);
+        }
+    }
+}
+
+/* What no expert computes is not taken for a result; the other rows are. */
+static void test_experts__one_that_is_not_there__spoils_its_row_alone(void **state)
+{
+    struct ggml_context *ggml = make_context();
+    struct ggml_tensor *w = ggml_new_tensor_3d(ggml, GGML_TYPE_Q8_0, EXPERT_IN, EXPERT_OUT,
+                                               EXPERTS);
+    struct ggml_tensor *x = ggml_new_tensor_3d(ggml, GGML_TYPE_F32, EXPERT_IN, 1, 4);
+    struct ggml_tensor *node = NULL;
+    float *before = NULL;
+    float *after = NULL;
+
+    (void)state;
+    fill(w, 0);
+    fill(x, 9);
+    node = mix(ggml, w, x, 0, 4, 2);
+    before = run_ours(ggml, node);
+    ((int32_t *)node->src[2]->data)[3] = EXPERTS;
+    after = run_ours(ggml, node);
+    for (int i = 0; i < EXPERT_OUT; i++)
+        assert_true(isnan(after[3 * EXPERT_OUT + i]));
+    assert_memory_equal(before, after, sizeof(float) * 3 * EXPERT_OUT);
+    assert_memory_equal(before + 4 * EXPERT_OUT, after + 4 * EXPERT_OUT,
+                        sizeof(float) * 4 * EXPERT_OUT);
+    free(before);
+    free(after);
+    ggml_free(ggml);
+}
+
 /* ------------------------------------------------------------------ attention */
 
 struct cache {
@@ -290,6 +371,8 @@ int main(void)
         cmocka_unit_test(test_matmul__of_every_type__is_ggmls),
         cmocka_unit_test(test_matmul__in_four_dimensions__is_ggmls),
         cmocka_unit_test(test_matmul__a_row__has_its_bits_alone),
+        cmocka_unit_test(test_experts__of_every_type__are_ggmls_and_a_rows_bits_its_own),
+        cmocka_unit_test(test_experts__one_that_is_not_there__spoils_its_row_alone),
         cmocka_unit_test(test_attention__over_short_and_long_caches__is_ggmls),
         cmocka_unit_test(test_attention__a_token__has_its_bits_alone),
     };

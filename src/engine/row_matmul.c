@@ -1,0 +1,150 @@
+/*
+ * row_matmul: matmuls of a graph by the kernels of src/kernels. Threads share the preparation of the
+ * activations, then columns of the result.
+ */
+#include "engine/row_nodes.h"
+
+#include "kernels/matmul.h"
+
+enum { PREPARED_NUMBERS = 256 }; /* of a row, that a thread prepares at once */
+
+int32_t row_matmul_type(enum ggml_type type)
+{
+    switch (type) {
+    case GGML_TYPE_F32:
+        return WEIGHT_F32;
+    case GGML_TYPE_F16:
+        return WEIGHT_F16;
+    case GGML_TYPE_BF16:
+        return WEIGHT_BF16;
+    case GGML_TYPE_Q8_0:
+        return WEIGHT_Q8_0;
+    case GGML_TYPE_Q4_0:
+        return WEIGHT_Q4_0;
+    case GGML_TYPE_Q4_1:
+        return WEIGHT_Q4_1;
+    case GGML_TYPE_Q5_0:
+        return WEIGHT_Q5_0;
+    case GGML_TYPE_Q4_K:
+        return WEIGHT_Q4_K;
+    case GGML_TYPE_Q5_K:
+        return WEIGHT_Q5_K;
+    case GGML_TYPE_Q6_K:
+        return WEIGHT_Q6_K;
+    default:
+        return WEIGHT_TYPES;
+    }
+}
+
+/* Weights with something in `extra` are laid out in a way of their own. */
+bool row_matmul_knows(const struct ggml_tensor *w)
+{
+    int32_t type = row_matmul_type(w->type);
+
+    return type != WEIGHT_TYPES && !w->extra && w->nb[0] == ggml_type_size(w->type) &&
+           w->ne[0] > 0 && w->ne[0] <= INT32_MAX / 2 && w->ne[0] % matmul_block(type) == 0 &&
+           w->ne[1] <= INT32_MAX / 2;
+}
+
+/* A second parameter is a hint that the weights are of a special kind. */
+bool row_matmul_takes(const struct ggml_tensor *node)
+{
+    const struct ggml_tensor *x = node->src[1];
+
+    return row_matmul_knows(node->src[0]) && node->op_params[1] == 0 && row_is_f32(node) &&
+           row_is_f32(x) && x->ne[1] <= INT32_MAX / 2;
+}
+
+size_t row_matmul_prepared(const struct ggml_tensor *w)
+{
+    return matmul_prepared_bytes(row_matmul_type(w->type), (int32_t)w->ne[0]);
+}
+
+size_t row_matmul_work(const struct ggml_tensor *node)
+{
+    return row_matmul_prepared(node->src[0]) * (size_t)ggml_nrows(node->src[1]);
+}
+
+/* Rows of activations in order: those of a matrix, and of the matrices one after another. */
+static const float *activation_row(const struct ggml_tensor *x, int64_t i)
+{
+    int64_t row = i % x->ne[1];
+    int64_t second = i / x->ne[1] % x->ne[2];
+    int64_t third = i / x->ne[1] / x->ne[2];
+
+    return (const float *)(const void *)((const char *)x->data + (size_t)row * x->nb[1] +
+                                         (size_t)second * x->nb[2] + (size_t)third * x->nb[3]);
+}
+
+/* In pieces of rows. */
+void row_matmul_prepare(const struct cpu_thread *thread, const struct ggml_tensor *node)
+{
+    const struct ggml_tensor *x = node->src[1];
+    int32_t type = row_matmul_type(node->src[0]->type);
+    int64_t in_row = pieces(x->ne[0], PREPARED_NUMBERS);
+    int64_t n = in_row * ggml_nrows(x);
+    int64_t end = n * (thread->index + 1) / thread->n;
+    size_t piece = matmul_prepared_bytes(type, PREPARED_NUMBERS);
+    size_t row = row_matmul_prepared(node->src[0]);
+
+    for (int64_t i = n * thread->index / thread->n; i < end; i++) {
+        int64_t first = i % in_row * PREPARED_NUMBERS;
+
+        matmul_prepare(type, (int32_t)min_i64(x->ne[0] - first, PREPARED_NUMBERS),
+                       activation_row(x, i / in_row) + first,
+                       (char *)thread->work + (size_t)(i / in_row) * row +
+                           (size_t)(i % in_row) * piece);
+    }
+}
+
+/* Matrix number i: of the activations, with the one of the weights that it is multiplied with. */
+static struct matmul matrix(const struct cpu_thread *thread, const struct ggml_tensor *node,
+                            int64_t i)
+{
+    const struct ggml_tensor *w = node->src[0];
+    const struct ggml_tensor *x = node->src[1];
+    int64_t second = i % x->ne[2];
+    int64_t third = i / x->ne[2];
+    size_t prepared = row_matmul_prepared(node->src[0]);
+
+    return (struct matmul){
+        .type = row_matmul_type(w->type),
+        .n_in = (int32_t)w->ne[0],
+        .w = (const char *)w->data + (size_t)(second / (x->ne[2] / w->ne[2])) * w->nb[2] +
+             (size_t)(third / (x->ne[3] / w->ne[3])) * w->nb[3],
+        .w_stride = w->nb[1],
+        .x = prepared ? (const char *)thread->work + (size_t)(i * x->ne[1]) * prepared
+                      : (const char *)activation_row(x, i * x->ne[1]),
+        .x_stride = prepared ? prepared : x->nb[1],
+        .n_rows = (int32_t)x->ne[1],
+        .y = (float *)(void *)((char *)node->data + (size_t)second * node->nb[2] +
+                               (size_t)third * node->nb[3]),
+        .y_stride = node->nb[1] / sizeof(float)};
+}
+
+/* A multiple of what the kernels take, of 24 numbers too. */
+int64_t row_matmul_columns(const struct cpu_thread *thread, int64_t n_columns, int64_t n_matrices)
+{
+    const int64_t step = 3 * MATMUL_COLUMNS;
+    int64_t wanted = n_columns * n_matrices / (8 * thread->n);
+
+    return min_i64(max_i64(pieces(wanted, step), 1), 8) * step;
+}
+
+void row_matmul_compute(const struct cpu_thread *thread, struct ggml_tensor *node)
+{
+    int64_t n_columns = node->ne[0];
+    int64_t n_matrices = node->src[1]->ne[2] * node->src[1]->ne[3];
+    int64_t at_once = row_matmul_columns(thread, n_columns, n_matrices);
+    int64_t in_matrix = pieces(n_columns, at_once);
+
+    if (row_matmul_prepared(node->src[0]) > 0)
+        row_matmul_prepare(thread, node);
+    cpu_operators_share(thread);
+    for (int64_t i = thread->index; i < in_matrix * n_matrices; i = cpu_operators_next(thread)) {
+        struct matmul m = matrix(thread, node, i / in_matrix);
+        int64_t first = i % in_matrix * at_once;
+
+        matmul_columns(&m, (int32_t)first, (int32_t)min_i64(at_once, n_columns - first));
+    }
+}
