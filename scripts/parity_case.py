@@ -23,6 +23,9 @@ A case is a folder with `case.json`:
     files       file below the case: file that it is a copy of, relative to the case
     versions    what computed it
 
+As a command: `parity_case.py CASE TARGET [KEY=VALUE]...` makes TARGET of the case anew, with all files, and sets
+values (JSON) in the model's config.json.
+
 A file NAME.recipe beside what it stands for holds names, types, shapes and a seed: the weights are
 numbers that anyone can make again (`expand`). Cases in the repository are of this kind; a case
 with real files is as good.
@@ -32,6 +35,7 @@ import hashlib
 import json
 import shutil
 import struct
+import sys
 from pathlib import Path
 
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -166,3 +170,16 @@ def mutate(model, mutation):
     if not any(change_tensor(path, mutation["tensor"], mutation["index"], mutation["add"])
                for path in model.glob("*.safetensors")):
         raise ValueError(f"no tensor {mutation['tensor']} in {model}")
+
+
+def main(case, target, *changes):
+    target = Path(target)
+    shutil.rmtree(target, ignore_errors=True)
+    content = json.loads((Path(case) / "case.json").read_text(encoding="utf-8"))
+    copy(Path(case), target, content)
+    pairs = (change.split("=", 1) for change in changes)
+    change_json(target / content["model"] / "config.json", {key: json.loads(value) for key, value in pairs})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

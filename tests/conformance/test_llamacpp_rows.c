@@ -4,7 +4,8 @@
  * attention on and off and one or two threads, after what earlier ones left in the cache; each one's
  * tokens, log-probabilities and text are to the last bit those that it has alone.
  * ROWS_MIXES in the environment: how many mixes, 12 otherwise (of the real model, where it is given,
- * an eighth); ROWS_SEED: other ones.
+ * an eighth; of checkpoints half); ROWS_SEED: other ones; ROWS_CASES: a folder with checkpoints and their
+ * adapters, a mixture of experts and one with recurrent layers among them (scripts/parity_case.py).
  */
 #include "conformance.h"
 
@@ -17,10 +18,10 @@
 
 enum { MAX_REQUESTS = 9, MAX_TEXT = 4096, MAX_ADAPTERS = 3 };
 
-static struct subject rows_subject = {
-    .type = INF_PROVIDER_LLAMACPP, .base_url = FIXTURES "/base.gguf", .in_process = true};
+static struct subject rows_subject = {.in_process = true};
 static const char *const ids[] = {"a0", "a1", "a2", "a3"};
-static bool with_adapters = true;
+static const char *dtype;  /* NULL: the model's own */
+static bool with_adapters; /* the subject's */
 static int n_compared, n_reused;
 static double most_rows;
 
@@ -133,13 +134,10 @@ static void open_rows(struct bench *b, int32_t flash_attention, int32_t n_thread
     config.n_threads = n_threads;
     config.max_sequences = max_sequences;
     config.n_ctx = 2048;
+    config.dtype = dtype;
     open_bench(b, &config);
-    for (int i = 0; with_adapters && i < 4; i++) {
-        char path[512];
-
-        snprintf(path, sizeof path, FIXTURES "/adapter-%d", i);
-        load(b, ids[i], path);
-    }
+    for (int i = 0; with_adapters && i < 4; i++)
+        load(b, ids[i], rows_subject.adapters[i]);
 }
 
 static void run_mix(struct bench *b, struct mix *mix)
@@ -258,8 +256,6 @@ static void check_and_report(int n_mixes)
 {
     const char *seed = getenv("ROWS_SEED");
 
-    if (!is_promised())
-        skip();
     random_state = seed ? strtoull(seed, NULL, 10) : 1;
     n_compared = n_reused = 0;
     most_rows = 0;
@@ -271,9 +267,23 @@ static void check_and_report(int n_mixes)
     assert_true(most_rows > 1.5);
 }
 
+static void use_fixture(void)
+{
+    rows_subject = (struct subject){.type = INF_PROVIDER_LLAMACPP,
+                                    .base_url = FIXTURES "/base.gguf",
+                                    .adapters = {FIXTURES "/adapter-0", FIXTURES "/adapter-1",
+                                                 FIXTURES "/adapter-2", FIXTURES "/adapter-3"},
+                                    .in_process = true};
+    dtype = NULL;
+    with_adapters = true;
+}
+
 static void test_rows__of_random_mixes__are_those_of_each_alone(void **state)
 {
     (void)state;
+    use_fixture();
+    if (!is_promised())
+        skip();
     check_and_report(mixes_wanted());
 }
 
@@ -282,17 +292,60 @@ static void test_rows__of_the_real_model__are_those_of_each_alone(void **state)
     const char *model = getenv("INFERENCE_TEST_MODEL");
 
     (void)state;
-    if (!model)
+    use_fixture();
+    if (!model || !is_promised())
         skip();
     rows_subject.base_url = model;
     with_adapters = false;
     check_and_report(mixes_wanted() / 8 + 1);
 }
 
+/* A checkpoint of ROWS_CASES, with four of its adapters. */
+static void check_case(const char *name, const char *const adapters[4])
+{
+    static const char *const dtypes[] = {"float32", "q8_0"};
+    static char paths[5][512];
+    const char *cases = getenv("ROWS_CASES");
+
+    use_fixture();
+    if (!cases || !*cases || !is_promised())
+        skip();
+    snprintf(paths[4], sizeof paths[4], "%s/%s/model", cases, name);
+    rows_subject.type = INF_PROVIDER_TRANSFORMERS;
+    rows_subject.base_url = paths[4];
+    for (int i = 0; i < 4; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/%s/adapters/%s", cases, name, adapters[i]);
+        rows_subject.adapters[i] = paths[i];
+    }
+    for (int i = 0; i < 2; i++) {
+        dtype = dtypes[i];
+        assert_true(is_promised());
+        check_and_report(mixes_wanted() / 4 + 1);
+    }
+}
+
+static void test_rows__of_experts__are_those_of_each_alone(void **state)
+{
+    static const char *const adapters[] = {"experts", "router", "plain", "rslora"};
+
+    (void)state;
+    check_case("qwen3_moe", adapters);
+}
+
+static void test_rows__of_recurrent_layers__are_those_of_each_alone(void **state)
+{
+    static const char *const adapters[] = {"plain", "patterns", "dora", "rslora"};
+
+    (void)state;
+    check_case("qwen3_5_text", adapters);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows__of_random_mixes__are_those_of_each_alone),
+        cmocka_unit_test(test_rows__of_experts__are_those_of_each_alone),
+        cmocka_unit_test(test_rows__of_recurrent_layers__are_those_of_each_alone),
         cmocka_unit_test(test_rows__of_the_real_model__are_those_of_each_alone),
     };
 
