@@ -31,7 +31,7 @@ def matrix(rows: int, columns: int, spread: float, seed: int) -> memoryview[floa
 def make_adapter(about: Dict[str, Any], seed: int) -> Tuple[Dict[str, memoryview[float]], Dict[str, Any]]:
     """A LoRA of the query projections: what PEFT would save, as arrays and a config."""
     size, heads = about["n_embd"], about["n_head"] * about["head_dim"]
-    weights = {}
+    weights: Dict[str, memoryview[float]] = {}
     for layer in range(about["n_layer"]):
         name = "base_model.model.model.layers.%d.self_attn.q_proj.lora_" % layer
         weights[name + "A.weight"] = matrix(RANK, size, 0.05, seed * 1000 + layer)

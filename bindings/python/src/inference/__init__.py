@@ -7,15 +7,13 @@ layer over a C library, which is loaded when the first provider is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import Any, Dict
 
 from . import _cpu
 
 _cpu.check()
 
-if TYPE_CHECKING:
-    from ._results import AdapterReport, DetailedResult, Logits, Logprob, ProviderStats, Timings, UsedAdapter
-
+from ._types import AdapterReport, Logits, Logprob, ProviderStats, Timings, UsedAdapter
 from .exceptions import (
     AdapterMismatchError,
     BackendError,
@@ -35,7 +33,7 @@ from .exceptions import (
 from .factory import get_provider, get_provider_for_step
 from .llamacpp_provider import LlamaCppProvider
 from .ollama_provider import OllamaProvider
-from .provider import Chunk, GenerationResult, InferenceProvider, TextStream
+from .provider import Chunk, DetailedResult, GenerationResult, InferenceProvider, TextStream
 from .transformers_provider import TransformersProvider
 from .vllm_provider import VLLMProvider
 
@@ -87,15 +85,3 @@ async def inspect(path: Any, base: Any = None) -> Dict[str, Any]:
     from . import _plans
 
     return await _plans.inspect(path, base).call()
-
-
-_RESULTS = ("AdapterReport", "DetailedResult", "Logits", "Logprob", "ProviderStats", "Timings", "UsedAdapter")
-
-
-def __getattr__(name: str) -> Any:
-    """What a program has no use for before its first call is imported when it is asked for."""
-    if name in _RESULTS:
-        from . import _results
-
-        return getattr(_results, name)
-    raise AttributeError("module %r has no attribute %r" % (__name__, name))

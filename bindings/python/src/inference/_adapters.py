@@ -11,12 +11,10 @@ import json
 import os
 import struct
 from array import array
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from ._types import Config, Source
 from .exceptions import InvalidArgumentError
-
-Config = Union[Mapping[str, Any], str, bytes]
-Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Mapping[str, Any]]
 
 _DTYPES = {
     "float32": ("F32", 4),

@@ -7,21 +7,21 @@ keyword only. A forked child makes a handle of its own; models and adapters are 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
+from ._types import AdapterReport, Adapters, Config, Logits, Messages, ProviderStats, Schema, Source, Tools
 from .exceptions import NotFoundError
-from .provider import InferenceProvider
+from .provider import DetailedResult, InferenceProvider
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from . import _plans
-    from ._adapters import Config, Source
     from ._operations import Stream
-    from ._request import Adapters, GenerateOptions, Messages, Schema, Tools
-    from ._results import AdapterReport, DetailedResult, Logits, ProviderStats
+    from ._request import GenerateOptions
     from ._sync import NativeSyncProvider
 else:
 
@@ -37,6 +37,18 @@ else:
     _plans = _FirstUse()
 
 logger = logging.getLogger("inference")
+
+
+def keywords(given: Mapping[str, Any], *others: str) -> Dict[str, Any]:
+    """The options that a constructor was given, out of its locals(): all but these others."""
+    return {name: given[name] for name in given if name not in others and name not in ("self", "__class__")}
+
+
+def resolve(given: Any, variable: str, default: str = "") -> str:
+    """A URL, a path or an id: the one given, else the environment's, else the default."""
+    if given:
+        return os.fsdecode(given) if isinstance(given, (bytes, os.PathLike)) else str(given)
+    return os.environ.get(variable) or default
 
 
 class NativeProvider(InferenceProvider):
@@ -168,8 +180,7 @@ class NativeProvider(InferenceProvider):
             UnsupportedOperationError: An option that this backend would ignore.
             ValueError: An option out of range, an adapter that is not loaded.
         """
-        given = locals()
-        options = {name: given[name] for name in _plans.OPTIONS}
+        options = _plans.options_of(locals())
         result: DetailedResult = await _plans.generate(self, prompt, model, max_tokens, options).call()
         return result
 
@@ -239,14 +250,7 @@ class NativeProvider(InferenceProvider):
                     print(chunk.text, end="", flush=True)
             print(chunks.result.finish_reason)
         """
-        given: Dict[str, Any] = dict(
-            options,
-            adapter_id=adapter_id,
-            system_prompt=system_prompt,
-            temperature=temperature,
-            top_p=top_p,
-            repetition_penalty=repetition_penalty,
-        )
+        given = _plans.options_of(locals())
         return _plans.Stream(lambda: _plans.generate(self, prompt, model, max_tokens, given))
 
     @property
@@ -289,8 +293,7 @@ class NativeProvider(InferenceProvider):
         adapters: Optional[Adapters] = None,
     ) -> Logits:
         """In process: the logits after the last of these token ids."""
-        options = {"adapter_id": adapter_id, "adapter_scale": adapter_scale, "adapters": adapters}
-        return await _plans.logits(self, ids, top, probe, options).call()
+        return await _plans.logits(self, ids, top, probe, _plans.options_of(locals())).call()
 
     async def load(self) -> None:
         """In process: loads the model now, instead of on the first generate."""

@@ -246,6 +246,13 @@ class Stream(TextStream[GenerationResult]):
         self._reasoning = ""
         self._tokens = 0
 
+    def __repr__(self) -> str:
+        if self._result is not None:
+            return "<Stream, ended: %r, %d tokens>" % (self._result.finish_reason, self._tokens)
+        if self._operation is not None:
+            return "<Stream, running: %d tokens so far>" % self._tokens
+        return "<Stream, not started>" if self._prepare is not None else "<Stream, closed>"
+
     @property
     def result(self) -> Any:
         return self._result

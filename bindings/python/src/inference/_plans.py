@@ -15,12 +15,14 @@ from . import _abi, _adapters, _request, _results
 from ._library import Library, library
 from ._operations import Plan, Stream
 from ._request import OPTIONS
+from ._types import AdapterReport, Logits, Messages, ProviderStats, Source
 from .exceptions import InvalidArgumentError
+from .provider import DetailedResult
 
 if TYPE_CHECKING:
     from ._native import NativeProvider
 
-__all__ = ["OPTIONS", "Stream", "library"]
+__all__ = ["Stream", "library"]
 
 _FLASH = {"auto": 0, "on": 1, "off": 2}
 _EXECUTION = {"auto": 0, "shared": 1, "native": 2}
@@ -113,19 +115,26 @@ class Handle:
             self.library.give_back(self.library.functions.provider_release, self.pointer)
 
 
+def options_of(given: Dict[str, Any]) -> Dict[str, Any]:
+    """The options of a request, out of the locals() of a method that takes them by name, or as `options`."""
+    options = given.get("options")
+    named = {name: given[name] for name in OPTIONS if name in given}
+    return {**options, **named} if options else named
+
+
 def generate(provider: NativeProvider, prompt: Any, model: Any, max_tokens: Any, options: Dict[str, Any]) -> Plan[Any]:
     lib, native = library(), provider._native()
     request, keep = _request.build(lib, prompt, model, max_tokens, options)
     request.keep = keep  # what it borrows
     named, logprobs = provider._result_model(), options.get("logprobs") is not None
 
-    def read(lib: Library, op: int) -> _results.DetailedResult:
+    def read(lib: Library, op: int) -> DetailedResult:
         return _results.read_result(lib, op, named, logprobs)
 
     return Plan(lib.functions.generate_start, (native, ctypes.byref(request)), read, provider._where(), True)
 
 
-def load(provider: NativeProvider, adapter_id: str, given: _adapters.Source, config: Any) -> Plan[_results.AdapterReport]:
+def load(provider: NativeProvider, adapter_id: str, given: Source, config: Any) -> Plan[AdapterReport]:
     lib, native = library(), provider._native()
     path, weights, config_json = _adapters.source(given, config)
     source = _abi.ADAPTER_SOURCE.type()
@@ -138,7 +147,7 @@ def load(provider: NativeProvider, adapter_id: str, given: _adapters.Source, con
             source.config, source.config_len = config_json, len(config_json)
     encoded = _request.c_string("adapter_id", adapter_id)
 
-    def read(lib: Library, op: int) -> _results.AdapterReport:
+    def read(lib: Library, op: int) -> AdapterReport:
         return _results.read_report(lib, op, adapter_id)
 
     arguments = (native, encoded, ctypes.byref(source))
@@ -169,7 +178,7 @@ def detokenize(provider: NativeProvider, ids: Iterable[int], skip_special: bool)
 
 
 def render(
-    provider: NativeProvider, messages: _request.Messages, add_generation_prompt: bool, variables: Mapping[str, Any]
+    provider: NativeProvider, messages: Messages, add_generation_prompt: bool, variables: Mapping[str, Any]
 ) -> Plan[str]:
     raw = _request.as_json("messages", {**variables, "messages": list(messages)} if variables else list(messages))
     arguments = (provider._native(), _abi.Text(raw, len(raw)), add_generation_prompt)
@@ -187,7 +196,7 @@ def inspect_from(provider: NativeProvider, path: Any, base: Any) -> Plan[Dict[st
 
 def logits(
     provider: NativeProvider, ids: Iterable[int], top: int, probe: Iterable[int], options: Mapping[str, Any]
-) -> Plan[_results.Logits]:
+) -> Plan[Logits]:
     lib, native = library(), provider._native()
     request = _abi.LOGITS_REQUEST.type()
     lib.functions.logits_request_default(ctypes.byref(request), _abi.LOGITS_REQUEST.size)
@@ -217,10 +226,10 @@ def adapter_ids(provider: NativeProvider) -> List[str]:
         lib.functions.adapter_list_free(out)
 
 
-def stats(provider: NativeProvider) -> _results.ProviderStats:
+def stats(provider: NativeProvider) -> ProviderStats:
     layout = _abi.PROVIDER_STATS
     buffer, error = ctypes.create_string_buffer(layout.size), _abi.ERROR.type()
     lib = library()
     code = lib.functions.provider_get_stats(provider._native(), buffer, layout.size, ctypes.byref(error))
     lib.check(code, error)
-    return _results.ProviderStats(*layout.read.unpack(buffer)[1:])
+    return ProviderStats(*layout.read.unpack(buffer)[1:])

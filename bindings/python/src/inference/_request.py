@@ -14,15 +14,11 @@ import math
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypedDict, Union
 
 from . import _abi
+from ._types import Adapters, Messages, Schema, Tools
 from .exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:
     from ._library import Library
-
-Messages = Sequence[Mapping[str, Any]]
-Tools = Union[str, Sequence[Mapping[str, Any]]]
-Adapters = Union[Mapping[str, Optional[float]], Iterable[Union[str, Tuple[str, Optional[float]]]]]
-Schema = Union[str, bool, Mapping[str, Any], type]
 
 DEFAULT_MAX_TOKENS = 4096
 

@@ -9,141 +9,16 @@ from __future__ import annotations
 import json
 from array import array
 from ctypes import addressof, create_string_buffer, string_at
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
 
 from . import _abi
-from .provider import GenerationResult
+from ._types import AdapterReport, Logits, Logprob, ProviderStats, UsedAdapter
+from .provider import DetailedResult
 
 if TYPE_CHECKING:
     from ._library import Library
 
-__all__ = ["AdapterReport", "DetailedResult", "Logits", "Logprob", "ProviderStats", "Timings", "UsedAdapter"]
-
-
-class Timings(NamedTuple):
-    """Seconds. `queued` is waiting for a slot or a connection, `load` waiting for the model apart."""
-
-    queued: float
-    load: float
-    prefill: float
-    first_token: float
-    decode: float
-    total: float
-
-
-class UsedAdapter(NamedTuple):
-    """An adapter that a result was made with; generation 0 is one that this provider did not load."""
-
-    id: str
-    generation: int
-    scale: float
-
-
-class Logprob(NamedTuple):
-    """A token's natural log-probability before sampling options, and the most probable others.
-
-    piece is its text, or bytes when it is not UTF-8 by itself; token_id is -1 where a server does not tell.
-    """
-
-    token_id: int
-    piece: Union[str, bytes]
-    logprob: float
-    top: Tuple[Logprob, ...] = ()
-
-
-class DetailedResult(GenerationResult):
-    """A GenerationResult with what else is known, as attributes.
-
-    Equality, asdict, replace, repr and pickle see the five fields of GenerationResult alone. Counts that a
-    server did not tell are None; then token_count is 0.
-    """
-
-    prompt_tokens: Optional[int] = None
-    completion_tokens: Optional[int] = None
-    token_ids: Tuple[int, ...] = ()
-    reasoning: Optional[str] = None
-    tool_calls: Optional[List[Dict[str, Any]]] = None
-    adapter_generation: int = 0
-    adapters: Tuple[UsedAdapter, ...] = ()
-    logprobs: Optional[Tuple[Logprob, ...]] = None
-    prefix_tokens: int = 0
-    steps: int = 0
-    mean_rows: float = 0.0
-    mean_adapters: float = 0.0
-    row_independent: bool = False
-    _times: Tuple[int, ...] = (0, 0, 0, 0, 0, 0)
-
-    @property
-    def timings(self) -> Timings:
-        return Timings(*[us / 1e6 for us in self._times])
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, GenerationResult):
-            return NotImplemented
-        if other.__class__ is not GenerationResult and not isinstance(other, DetailedResult):
-            return NotImplemented
-        return _five(self) == _five(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return "GenerationResult(text=%r, model=%r, adapter_id=%r, token_count=%r, finish_reason=%r)" % _five(self)
-
-    def __reduce__(self) -> Tuple[Any, ...]:
-        return GenerationResult, _five(self)
-
-
-def _five(result: GenerationResult) -> Tuple[str, str, Optional[str], int, str]:
-    return result.text, result.model, result.adapter_id, result.token_count, result.finish_reason
-
-
-@dataclass(frozen=True)
-class AdapterReport:
-    """What a load made of an adapter.
-
-    Of a server's adapter, rank to tensors and bytes are 0 where this machine cannot read its files.
-    `generation` counts the loads of the provider; `evicted` are the ids that made room for this one.
-    """
-
-    adapter_id: str
-    generation: int
-    format: str
-    rank: int
-    scale: float
-    modules: int
-    tensors: int
-    bytes: int
-    replaced: bool
-    evicted: Tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ProviderStats:
-    """What an in-process provider is doing: counts that only grow, and, marked (now), states."""
-
-    steps: int
-    shared_steps: int
-    rows: int
-    requests: int
-    prefix_tokens: int
-    active: int
-    queued: int
-    adapters: int
-    pins: int
-    adapter_bytes: int
-    kv_bytes: int
-    model_loaded: bool
-
-
-@dataclass(frozen=True)
-class Logits:
-    """The logits after the last token: the largest, those asked for, and all of them."""
-
-    top: Tuple[Tuple[int, float], ...]
-    probe: Tuple[float, ...]
-    all: array[float]
-
+__all__ = ["AdapterReport", "DetailedResult", "Logits", "ProviderStats"]
 
 _R = _abi.RESULT.index
 _TEXT, _MODEL, _ADAPTER, _REASON = _R["text"], _R["model"], _R["adapter_id"], _R["finish_reason"]

@@ -14,13 +14,16 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Coroutine, Dict, Iterable, Iterator, List, Optional, TypeVar
 
-from . import _adapters, _plans, _request, _results
+from . import _plans
 from ._native import NativeProvider
+from ._types import AdapterReport, Adapters, Config, Logits, Messages, ProviderStats, Source
 from .exceptions import NotFoundError
-from .provider import Chunk, GenerationResult, InferenceProvider, TextStream
+from .provider import Chunk, DetailedResult, GenerationResult, InferenceProvider, TextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from ._request import GenerateOptions
 
 T = TypeVar("T")
 
@@ -69,6 +72,9 @@ class SyncStream:
     def __init__(self, stream: TextStream[Any]) -> None:
         self._stream = stream
 
+    def __repr__(self) -> str:
+        return "<SyncStream of %r>" % self._stream
+
     @property
     def result(self) -> Any:
         return self._stream.result
@@ -116,7 +122,7 @@ class SyncProvider:
 
     def load_adapter(
         self, adapter_id: str, adapter_path: Any, *args: Any, **kwargs: Any
-    ) -> Optional[_results.AdapterReport]:
+    ) -> Optional[AdapterReport]:
         return run(self._provider.load_adapter(adapter_id, adapter_path, *args, **kwargs))
 
     def unload_adapter(self, adapter_id: str) -> None:
@@ -147,29 +153,21 @@ class NativeSyncProvider(SyncProvider):
         temperature: float | None = None,
         top_p: float | None = None,
         repetition_penalty: float | None = None,
-        **options: Unpack[_request.GenerateOptions],
-    ) -> _results.DetailedResult:
-        given: Dict[str, Any] = dict(
-            options,
-            adapter_id=adapter_id,
-            system_prompt=system_prompt,
-            temperature=temperature,
-            top_p=top_p,
-            repetition_penalty=repetition_penalty,
-        )
-        if self._is_ours("generate"):
-            result: _results.DetailedResult = _plans.generate(self._native, prompt, model, max_tokens, given
-            ).call_blocking()
-            return result
-        return run(self._native.generate(prompt, model, max_tokens=max_tokens, **given))
+        **options: Unpack[GenerateOptions],
+    ) -> DetailedResult:
+        given = _plans.options_of(locals())
+        if not self._is_ours("generate"):
+            return run(self._native.generate(prompt, model, max_tokens=max_tokens, **given))
+        result: DetailedResult = _plans.generate(self._native, prompt, model, max_tokens, given).call_blocking()
+        return result
 
     def load_adapter(
         self,
         adapter_id: str,
-        adapter_path: _adapters.Source,
+        adapter_path: Source,
         *,
-        config: Optional[_adapters.Config] = None,
-    ) -> _results.AdapterReport:
+        config: Optional[Config] = None,
+    ) -> AdapterReport:
         if self._is_ours("load_adapter"):
             return _plans.load(self._native, adapter_id, adapter_path, config).call_blocking()
         return run(self._native.load_adapter(adapter_id, adapter_path, config=config))
@@ -189,7 +187,7 @@ class NativeSyncProvider(SyncProvider):
         return _plans.detokenize(self._native, ids, skip_special).call_blocking()
 
     def render(
-        self, messages: _request.Messages, *, add_generation_prompt: bool = True, **variables: Any
+        self, messages: Messages, *, add_generation_prompt: bool = True, **variables: Any
     ) -> str:
         return _plans.render(self._native, messages, add_generation_prompt, variables).call_blocking()
 
@@ -204,10 +202,9 @@ class NativeSyncProvider(SyncProvider):
         probe: Iterable[int] = (),
         adapter_id: Optional[str] = None,
         adapter_scale: Optional[float] = None,
-        adapters: Optional[_request.Adapters] = None,
-    ) -> _results.Logits:
-        options = {"adapter_id": adapter_id, "adapter_scale": adapter_scale, "adapters": adapters}
-        return _plans.logits(self._native, ids, top, probe, options).call_blocking()
+        adapters: Optional[Adapters] = None,
+    ) -> Logits:
+        return _plans.logits(self._native, ids, top, probe, _plans.options_of(locals())).call_blocking()
 
     def load(self) -> None:
         _plans.model(self._native, True).call_blocking()
@@ -215,5 +212,5 @@ class NativeSyncProvider(SyncProvider):
     def unload(self) -> None:
         _plans.model(self._native, False).call_blocking()
 
-    def stats(self) -> _results.ProviderStats:
+    def stats(self) -> ProviderStats:
         return self._native.stats()

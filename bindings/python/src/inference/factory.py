@@ -11,6 +11,7 @@ import threading
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from . import llamacpp_provider, ollama_provider, transformers_provider, vllm_provider
+from ._native import resolve
 from .exceptions import InvalidArgumentError
 from .provider import InferenceProvider
 
@@ -38,12 +39,12 @@ def _make_transformers(model_name: str) -> InferenceProvider:
     return transformers_provider.TransformersProvider(model_name, device)
 
 
-# Name: the environment's variable, the URL without it, what makes one.
-_TYPES: Dict[str, Tuple[str, str, Callable[[str], InferenceProvider]]] = {
-    "vllm": ("VLLM_BASE_URL", vllm_provider.DEFAULT_URL, _make_vllm),
-    "ollama": ("OLLAMA_BASE_URL", ollama_provider.DEFAULT_URL, _make_ollama),
-    "llamacpp": ("LLAMACPP_MODEL_PATH", "", _make_llamacpp),
-    "transformers": ("TRANSFORMERS_MODEL_NAME", "", _make_transformers),
+# Its module, which says where it is without a URL; what makes one.
+_TYPES: Dict[str, Tuple[Any, Callable[[str], InferenceProvider]]] = {
+    "vllm": (vllm_provider, _make_vllm),
+    "ollama": (ollama_provider, _make_ollama),
+    "llamacpp": (llamacpp_provider, _make_llamacpp),
+    "transformers": (transformers_provider, _make_transformers),
 }
 
 
@@ -70,8 +71,8 @@ def get_provider(provider_type: str | None = None, base_url: str | None = None) 
             "Unsupported provider type %r. Supported values: %s"
             % (given, ", ".join("'%s'" % known for known in _TYPES))
         )
-    variable, default, make = _TYPES[name]
-    url = str(base_url) if base_url else os.environ.get(variable) or default
+    module, make = _TYPES[name]
+    url = resolve(base_url, module.VARIABLE, module.DEFAULT_URL)
     key = (name, url)
     with _lock:
         provider = _provider_cache.get(key)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
-from ._native import NativeProvider
+from ._native import NativeProvider, keywords, resolve
 
 __all__ = ["LlamaCppProvider"]
+
+VARIABLE, DEFAULT_URL = "LLAMACPP_MODEL_PATH", ""
 
 
 class LlamaCppProvider(NativeProvider):
@@ -58,23 +60,7 @@ class LlamaCppProvider(NativeProvider):
         adapter_overflow: Optional[str] = None,
         device: Optional[str] = None,
     ) -> None:
-        given = os.fspath(model_path) if model_path is not None else None
-        options: dict[str, Any] = {
-            "n_ctx": n_ctx,
-            "n_gpu_layers": n_gpu_layers,
-            "n_threads": n_threads,
-            "max_sequences": max_sequences,
-            "queue_limit": queue_limit,
-            "prefill_chunk": prefill_chunk,
-            "flash_attention": flash_attention,
-            "adapter_execution": adapter_execution,
-            "kv_budget_bytes": kv_budget_bytes,
-            "max_adapters": max_adapters,
-            "max_adapter_bytes": max_adapter_bytes,
-            "adapter_overflow": adapter_overflow,
-            "device": device,
-        }
-        super().__init__(given or os.environ.get("LLAMACPP_MODEL_PATH") or None, options)
+        super().__init__(resolve(model_path, VARIABLE) or None, keywords(locals(), "model_path"))
 
     @property
     def model_path(self) -> Optional[str]:

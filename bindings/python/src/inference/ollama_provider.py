@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Mapping, Optional, Union
 
-from .vllm_provider import ServerProvider, resolve
+from ._native import keywords, resolve
+from ._server import ServerProvider
 
 __all__ = ["OllamaProvider"]
 
-DEFAULT_URL = "http://localhost:11434/v1"
+VARIABLE, DEFAULT_URL = "OLLAMA_BASE_URL", "http://localhost:11434/v1"
 
 
 class OllamaProvider(ServerProvider):
@@ -47,13 +48,4 @@ class OllamaProvider(ServerProvider):
         max_retries: Optional[int] = None,
         max_connections: Optional[int] = None,
     ) -> None:
-        self._base_url = resolve(base_url, "OLLAMA_BASE_URL", DEFAULT_URL)
-        options = {
-            "api_key": api_key,
-            "headers": headers,
-            "connect_timeout": connect_timeout,
-            "silence_timeout": silence_timeout,
-            "max_retries": max_retries,
-            "max_connections": max_connections,
-        }
-        super().__init__(self._base_url, options)
+        super().__init__(resolve(base_url, VARIABLE, DEFAULT_URL), keywords(locals(), "base_url"))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, List, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Dict, Generic, List, Optional, Tuple, TypeVar
+
+from ._types import AdapterReport, Logprob, Timings, UsedAdapter
 
 if TYPE_CHECKING:
-    from ._results import AdapterReport
     from ._sync import SyncProvider
 
-__all__ = ["Chunk", "GenerationResult", "InferenceProvider", "TextStream"]
+__all__ = ["Chunk", "DetailedResult", "GenerationResult", "InferenceProvider", "TextStream"]
 
 
 @dataclass
@@ -34,6 +35,95 @@ class GenerationResult:
     adapter_id: Optional[str]
     token_count: int
     finish_reason: str
+
+
+class DetailedResult(GenerationResult):
+    """A GenerationResult with what else is known, as attributes.
+
+    Equality, asdict, vars, replace, repr and pickle see the five fields of GenerationResult alone, which is
+    why the others are slots. Counts that a server did not tell are None; then token_count is 0.
+    """
+
+    __slots__ = (
+        "_times",
+        "adapter_generation",
+        "adapters",
+        "completion_tokens",
+        "logprobs",
+        "mean_adapters",
+        "mean_rows",
+        "prefix_tokens",
+        "prompt_tokens",
+        "reasoning",
+        "row_independent",
+        "steps",
+        "token_ids",
+        "tool_calls",
+    )
+    prompt_tokens: Optional[int]
+    completion_tokens: Optional[int]
+    token_ids: Tuple[int, ...]
+    reasoning: Optional[str]
+    tool_calls: Optional[List[Dict[str, Any]]]
+    adapter_generation: int
+    adapters: Tuple[UsedAdapter, ...]
+    logprobs: Optional[Tuple[Logprob, ...]]
+    prefix_tokens: int
+    steps: int
+    mean_rows: float
+    mean_adapters: float
+    row_independent: bool
+    _times: Tuple[int, ...]
+
+    if not TYPE_CHECKING:  # which would find any attribute then
+
+        def __getattr__(self, name):
+            """What this result has no more to say of: a slot that was left empty."""
+            try:
+                return _EMPTY[name]
+            except KeyError:
+                raise AttributeError("%r object has no attribute %r" % (type(self).__name__, name)) from None
+
+    @property
+    def timings(self) -> Timings:
+        return Timings(*[us / 1e6 for us in self._times])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GenerationResult):
+            return NotImplemented
+        if other.__class__ is not GenerationResult and not isinstance(other, DetailedResult):
+            return NotImplemented
+        return _five(self) == _five(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "GenerationResult(text=%r, model=%r, adapter_id=%r, token_count=%r, finish_reason=%r)" % _five(self)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return GenerationResult, _five(self)
+
+
+def _five(result: GenerationResult) -> Tuple[str, str, Optional[str], int, str]:
+    return result.text, result.model, result.adapter_id, result.token_count, result.finish_reason
+
+
+_EMPTY: Dict[str, Any] = {
+    "prompt_tokens": None,
+    "completion_tokens": None,
+    "token_ids": (),
+    "reasoning": None,
+    "tool_calls": None,
+    "adapter_generation": 0,
+    "adapters": (),
+    "logprobs": None,
+    "prefix_tokens": 0,
+    "steps": 0,
+    "mean_rows": 0.0,
+    "mean_adapters": 0.0,
+    "row_independent": False,
+    "_times": (0, 0, 0, 0, 0, 0),
+}
 
 
 class Chunk:

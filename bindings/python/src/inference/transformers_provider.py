@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
-from ._native import NativeProvider
+from ._native import NativeProvider, keywords, resolve
 
 __all__ = ["TransformersProvider"]
+
+VARIABLE, DEFAULT_URL = "TRANSFORMERS_MODEL_NAME", ""
 
 
 class TransformersProvider(NativeProvider):
@@ -48,23 +50,9 @@ class TransformersProvider(NativeProvider):
         max_adapter_bytes: Optional[int] = None,
         adapter_overflow: Optional[str] = None,
     ) -> None:
-        options: dict[str, Any] = {
-            "device": device,
-            "dtype": torch_dtype if isinstance(torch_dtype, str) else str(torch_dtype).rpartition(".")[2],
-            "n_ctx": n_ctx,
-            "n_gpu_layers": n_gpu_layers,
-            "n_threads": n_threads,
-            "max_sequences": max_sequences,
-            "queue_limit": queue_limit,
-            "prefill_chunk": prefill_chunk,
-            "flash_attention": flash_attention,
-            "adapter_execution": adapter_execution,
-            "kv_budget_bytes": kv_budget_bytes,
-            "max_adapters": max_adapters,
-            "max_adapter_bytes": max_adapter_bytes,
-            "adapter_overflow": adapter_overflow,
-        }
-        super().__init__(os.fspath(model_name) or os.environ.get("TRANSFORMERS_MODEL_NAME") or None, options)
+        options = keywords(locals(), "model_name", "torch_dtype")
+        options["dtype"] = torch_dtype if isinstance(torch_dtype, str) else str(torch_dtype).rpartition(".")[2]
+        super().__init__(resolve(model_name, VARIABLE) or None, options)
 
     @property
     def model_name(self) -> str:

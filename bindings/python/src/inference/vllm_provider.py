@@ -6,34 +6,32 @@ at runtime.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Mapping, NoReturn, Optional, Set, Union
 
-from ._native import NativeProvider
+from ._native import keywords, resolve
+from ._server import ServerProvider
 
 __all__ = ["VLLMProvider"]
 
-DEFAULT_URL = "http://localhost:8100/v1"
+VARIABLE, DEFAULT_URL = "VLLM_BASE_URL", "http://localhost:8100/v1"
 
 
-class ServerProvider(NativeProvider):
-    """A provider that speaks HTTP."""
-
-    _base_url: str
-
-    def _where(self) -> str:
-        return self._base_url
-
-    @property
-    def _client(self) -> NoReturn:
-        raise AttributeError(
-            "%s has no _client: requests are made by the C library, not by AsyncOpenAI. What is not in "
-            "generate() goes through extra_body= and extra_headers=" % type(self).__name__
-        )
+_A_COPY = "_loaded_adapters is a copy; load_adapter() and unload_adapter() change what is loaded"
 
 
-def resolve(base_url: Optional[str], variable: str, default: str) -> str:
-    return base_url or os.environ.get(variable) or default
+class _Tracked(Set[str]):
+    """The ids as they are now. The provider keeps the truth: to change this would change nothing."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise AttributeError(_A_COPY)
+
+    def copy(self) -> Set[str]:
+        return set(self)
+
+
+_CHANGES = "add clear difference_update discard intersection_update pop remove symmetric_difference_update update"
+for _name in _CHANGES.split() + ["__iand__", "__ior__", "__isub__", "__ixor__"]:
+    setattr(_Tracked, _name, _Tracked._refuse)
 
 
 class VLLMProvider(ServerProvider):
@@ -73,21 +71,15 @@ class VLLMProvider(ServerProvider):
         max_connections: Optional[int] = None,
         adapter_check: Optional[str] = None,
     ) -> None:
-        self._base_url = resolve(base_url, "VLLM_BASE_URL", DEFAULT_URL)
-        options = {
-            "api_key": api_key,
-            "headers": headers,
-            "connect_timeout": connect_timeout,
-            "silence_timeout": silence_timeout,
-            "max_retries": max_retries,
-            "max_connections": max_connections,
-            "adapter_check": adapter_check,
-        }
-        super().__init__(self._base_url, options)
+        super().__init__(resolve(base_url, VARIABLE, DEFAULT_URL), keywords(locals(), "base_url"))
 
     @property
     def _loaded_adapters(self) -> Set[str]:
-        return set(self._list())
+        return _Tracked(self._list())
+
+    @_loaded_adapters.setter
+    def _loaded_adapters(self, _: object) -> NoReturn:
+        raise AttributeError(_A_COPY)
 
     async def server_adapters(self) -> Any:
         """What the servers list, asked now, beside what this provider tracks.
