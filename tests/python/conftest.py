@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import inference
+import tiny
 from fake import Fake
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -31,6 +32,20 @@ def model_path():
 def local(model_path):
     """One provider over the real model for the whole run: it stays loaded."""
     return inference.LlamaCppProvider(model_path, n_ctx=1024, n_threads=2)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    tiny.write_checkpoint(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def peft_directory(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny-adapter")
+    tiny.write_adapter(folder)
+    return str(folder)
 
 
 @pytest.fixture

@@ -17,8 +17,10 @@ if [ -z "$wheel" ]; then
     exit 77
 fi
 
+pyright=pyright@1.1.414
 house=$(cache_dir)/tools/python-tests-$({
     cat "$here/requirements.txt"
+    echo "$pyright"
     "$python" -c 'import sys; print(sys.implementation.cache_tag)'
 } | sha256sum | cut -c1-16)
 download() {
@@ -30,6 +32,13 @@ download() {
         tail -n 5 "$house.log" >&2
         die "what the Python tests need cannot be downloaded; is the network up?"
     }
+    # pyright is a program for node; where there is no npm, the test of it is skipped.
+    if command -v npm >/dev/null; then
+        npm install --no-audit --no-fund --prefix "$house/pyright" "$pyright" >>"$house.log" 2>&1 || {
+            tail -n 5 "$house.log" >&2
+            die "pyright, which the Python tests need, cannot be downloaded; is the network up?"
+        }
+    fi
     : >"$house/complete"
 }
 mkdir -p "${house%/*}"
@@ -43,6 +52,9 @@ trap 'exit 130' INT TERM HUP
     --no-compile "$wheel" -r "$here/requirements.txt"
 # Neither this tree nor what is installed elsewhere: only what the wheel brought.
 unset PYTHONPATH PYTHONHOME INFERENCE_LIBRARY
+if [ -x "$house/pyright/node_modules/.bin/pyright" ]; then
+    export INFERENCE_PYRIGHT="$house/pyright/node_modules/.bin/pyright"
+fi
 export INFERENCE_WHEEL="$wheel" PYTHONDONTWRITEBYTECODE=1
 cd "$work"
 "$work/venv/bin/python" -m pytest -q -p no:cacheprovider --rootdir "$here" "$@" "$here"

@@ -1,4 +1,4 @@
-"""A program for test_multiprocessing: children by spawn get the provider pickled."""
+"""A program for test_multiprocessing: children by spawn or forkserver get the provider pickled."""
 
 import asyncio
 import multiprocessing
@@ -12,7 +12,7 @@ def child(provider, queue):
 
 
 if __name__ == "__main__":
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(sys.argv[2])
     made = inference.VLLMProvider(sys.argv[1])
     mine = asyncio.run(made.generate("x", "smol", max_tokens=3, temperature=0))
     results = context.Queue()

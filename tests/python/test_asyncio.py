@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 
@@ -33,8 +34,11 @@ def test_stream(local):
     async def main():
         whole = await local.generate("Once upon a time", "m", max_tokens=10, temperature=0)
         stream = local.stream("Once upon a time", "m", max_tokens=10, temperature=0)
-        assert stream.result is None
-        chunks = [chunk async for chunk in stream]
+        assert stream.result is None and repr(stream) == "<Stream, not started>"
+        first = await stream.__anext__()
+        assert "running" in repr(stream)
+        chunks = [first] + [chunk async for chunk in stream]
+        assert repr(stream) == "<Stream, ended: 'length', 10 tokens>"
         assert len(chunks) > 3
         assert "".join(chunk.text for chunk in chunks) == whole.text
         assert [c.tokens for c in chunks] == sorted(c.tokens for c in chunks) and chunks[-1].tokens == 10
@@ -393,6 +397,16 @@ def test_uvloop(vllm):
         finally:
             loop.close()
     assert pending() == 0
+    vllm.set(hung=True)
+    for _ in range(5):  # closed with operations in flight
+        loop = uvloop.new_event_loop()
+        tasks = [loop.create_task(provider.generate("x", "smol")) for _ in range(3)]
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+        del loop, tasks
+    vllm.set(hung=False)
+    assert run(provider.generate("x", "smol", max_tokens=2)).text
+    assert pending() == 0
 
 
 def test_trio_as_a_guest(vllm):
@@ -414,6 +428,19 @@ def test_trio_as_a_guest(vllm):
         assert (await ended).unwrap() == "trio"
 
     run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks")
+def test_eager_tasks(vllm):
+    provider = inference.VLLMProvider(vllm.url)
+
+    async def main():
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        tasks = [asyncio.create_task(provider.generate("x", "smol", max_tokens=3, temperature=0)) for _ in range(20)]
+        assert len({r.text for r in await asyncio.gather(*tasks)}) == 1
+
+    run(main())
+    assert pending() == 0
 
 
 def test_without_a_running_loop_it_says_so(vllm):

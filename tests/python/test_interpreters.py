@@ -14,7 +14,7 @@ from conftest import MODEL, PIRATE
 
 WHEEL = os.environ.get("INFERENCE_WHEEL")
 PROGRAM = """
-import asyncio, sys, inference
+import asyncio, sys, threading, inference
 model, adapter, url = sys.argv[1:]
 
 async def main():
@@ -41,6 +41,30 @@ async def main():
 
 for _ in range(2):
     asyncio.run(main())
+
+shared, errors = inference.VLLMProvider(url), []
+
+async def several():
+    results = await asyncio.gather(*[shared.generate("x", "smol", max_tokens=3, temperature=0) for _ in range(20)])
+    text = await shared.stream("x", "smol", max_tokens=3, temperature=0).text()
+    assert {r.text for r in results} == {text}
+
+def work():
+    try:
+        for _ in range(3):
+            asyncio.run(several())
+            assert shared.sync.generate("x", "smol", max_tokens=3).text
+    except BaseException as error:
+        errors.append(error)
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert errors == [], errors
+if sys.version_info >= (3, 13) and "free-threading" in sys.version:
+    assert not sys._is_gil_enabled()  # nothing here asks for it
 assert inference.VLLMProvider(url).sync.generate("x", "smol", max_tokens=2).text
 print("fine")
 """

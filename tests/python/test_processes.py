@@ -19,7 +19,7 @@ print("libinference" in maps, "libcurl" in maps, threading.active_count())
     assert (code, out) == (0, "False False 1\n"), err
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(vllm, method):
     code, out, err = python("""
 import asyncio, multiprocessing, sys, inference
@@ -44,14 +44,14 @@ if __name__ == "__main__":
     again = asyncio.run(provider.generate("x", "smol", max_tokens=3, temperature=0))
     assert again == mine
     print("fine")
-""", vllm.url, method) if method == "fork" else spawned(vllm.url)
+""", vllm.url, method) if method == "fork" else spawned(vllm.url, method)
     assert (code, out) == (0, "fine\n"), err
 
 
-def spawned(url):
-    """spawn imports the program anew, so it is a file."""
+def spawned(url, method):
+    """Such a child imports the program anew, so it is a file."""
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spawned.py")
-    done = subprocess.run([sys.executable, program, url], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, program, url, method], capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -81,6 +81,37 @@ async def main():
 assert asyncio.run(main()) == ["style"]
 print("fine")
 """, model_path, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "adapters", "pirate"))
+    assert (code, out) == (0, "fine\n"), err
+
+
+@pytest.mark.parametrize("uses", ["nothing", "a call"])
+def test_a_forked_child_that_exits_as_programs_do(vllm, uses):
+    """Not by _exit: atexit runs, the interpreter takes itself apart, and nothing of the parent's is touched.
+    The loop is in another thread: asyncio itself lets no child close a loop that it has from its parent."""
+    vllm.set(delay=0.05)
+    code, out, err = python("""
+import asyncio, os, sys, threading, time, inference
+provider = inference.VLLMProvider(sys.argv[1])
+texts = []
+async def main():
+    tasks = [provider.generate("x", "smol", max_tokens=40, temperature=0) for _ in range(5)]
+    texts.extend(r.text for r in await asyncio.gather(*tasks))
+thread = threading.Thread(target=lambda: asyncio.run(main()))
+thread.start()
+time.sleep(0.2)
+pid = os.fork()
+if pid == 0:
+    if sys.argv[2] != "nothing":
+        assert provider.sync.generate("x", "smol", max_tokens=2).text
+        assert asyncio.run(provider.generate("x", "smol", max_tokens=2)).text
+    sys.exit(7)
+_, status = os.waitpid(pid, 0)
+assert status >> 8 == 7, status
+assert texts == []  # still in flight
+thread.join()
+assert len(texts) == 5 and len(set(texts)) == 1
+print("fine")
+""", vllm.url, uses)
     assert (code, out) == (0, "fine\n"), err
 
 
