@@ -124,6 +124,68 @@ static void test_json_schema__annotations__say_nothing(void **state)
         "\"discriminator\":{\"propertyName\":\"a\"},\"contentEncoding\":\"base64\","
         "\"externalDocs\":{},\"x-anything\":[1]}",
         "null");
+    assert_takes("{\"type\":\"string\",\"nullable\":true,\"enum\":[\"a\"],\"enumNames\":[\"A\"],"
+                 "\"enumDescriptions\":[\"first\"],\"markdownDescription\":\"*d*\"}",
+                 "\"a\"");
+    assert_leaves("{\"type\":\"string\",\"nullable\":true}", "null");
+}
+
+/* As OpenAPI's tools and pydantic have them. */
+static void test_json_schema__formats_of_others__bound_what_they_bound(void **state)
+{
+    (void)state;
+    assert_takes("{\"type\":\"integer\",\"format\":\"int32\"}", "-2147483648");
+    assert_leaves("{\"type\":\"integer\",\"format\":\"int32\"}", "2147483648");
+    assert_takes("{\"type\":\"integer\",\"format\":\"int64\"}", "9223372036854775807");
+    assert_leaves("{\"type\":\"integer\",\"format\":\"int64\"}", "9223372036854775808");
+    assert_leaves("{\"type\":\"integer\",\"format\":\"uint32\"}", "-1");
+    assert_takes("{\"type\":\"number\",\"format\":\"double\"}", "1.5e3");
+    assert_takes("{\"type\":\"string\",\"format\":\"password\"}", "\"\\n x\"");
+    assert_takes("{\"type\":\"string\",\"format\":\"byte\"}", "\"aGk=\"");
+    assert_leaves("{\"type\":\"string\",\"format\":\"byte\"}", "\"aGk\"");
+    assert_refuses("{\"type\":\"string\",\"format\":\"datetime\"}", "format can be enforced for");
+}
+
+/* As zod writes e-mail addresses. */
+static void test_json_schema__look_ahead_at_the_beginning__is_enforced(void **state)
+{
+    static const char email[] =
+        "{\"type\":\"string\",\"format\":\"email\",\"pattern\":\"^(?!\\\\.)(?!.*\\\\.\\\\.)"
+        "([A-Za-z0-9_'+\\\\-\\\\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\\\\-]*\\\\.)+[A-Za-z]{2,}"
+        "$\"}";
+
+    (void)state;
+    assert_takes(email, "\"a.b@c.de\"");
+    assert_leaves(email, "\"a..b@c.de\"");
+    assert_leaves(email, "\".b@c.de\"");
+    assert_takes("{\"type\":\"string\",\"pattern\":\"^(?=.*[0-9])(?=[a-z(])(?!ab)\"}", "\"b-7\"");
+    assert_leaves("{\"type\":\"string\",\"pattern\":\"^(?=.*[0-9])(?=[a-z(])(?!ab)\"}", "\"ab7\"");
+    assert_leaves("{\"type\":\"string\",\"pattern\":\"^(?=.*[0-9])(?=[a-z(])(?!ab)\"}", "\"b-\"");
+    assert_takes("{\"type\":\"string\",\"pattern\":\"^(?![)(|]x)[^a]$\"}", "\"b\"");
+    assert_refuses("{\"type\":\"string\",\"pattern\":\"^(?!a)b|c\"}", "a group (?...)");
+    assert_refuses("{\"type\":\"string\",\"pattern\":\"^a(?!b)\"}", "a group (?...)");
+    assert_refuses("{\"type\":\"string\",\"pattern\":\"^(?!a\"}", "pattern");
+    assert_refuses("{\"type\":\"string\",\"pattern\":\"^(?!a)*b\"}", "a group (?...)");
+}
+
+/* As pydantic and zod write maps of names. */
+static void test_json_schema__names_by_type_or_reference__are_enforced(void **state)
+{
+    static const char by_reference[] =
+        "{\"type\":\"object\",\"propertyNames\":{\"$ref\":\"#/$defs/c\"},\"additionalProperties\":"
+        "{\"type\":\"integer\"},\"$defs\":{\"c\":{\"title\":\"C\",\"type\":\"string\",\"enum\":["
+        "\"r\",\"b\"]}}}";
+    static const char by_type[] = "{\"type\":\"object\",\"propertyNames\":{\"type\":\"string\"},"
+                                  "\"additionalProperties\":{\"type\":\"integer\"}}";
+
+    (void)state;
+    assert_takes(by_reference, "{\"b\":1}");
+    assert_leaves(by_reference, "{\"x\":1}");
+    assert_takes(by_type, "{\"x\":1}");
+    assert_leaves(by_type, "{\"x\":null}");
+    assert_refuses("{\"type\":\"object\",\"propertyNames\":{\"type\":\"integer\"},"
+                   "\"additionalProperties\":{}}",
+                   "propertyNames");
 }
 
 static void test_json_schema__const_and_enum__are_enforced(void **state)
@@ -730,7 +792,7 @@ static void test_json_schema__patterns_that_cannot_be_enforced__are_refused(void
     refuse_pattern("^\\p{L}$", "an escape other than");
     refuse_pattern("^(a)\\1$", "an escape other than");
     refuse_pattern("^\\x4$", "an escape without its digits");
-    refuse_pattern("^(?=a)b$", "a group (?...)");
+    refuse_pattern("^b(?=a)$", "a group (?...)");
     refuse_pattern("^(?<!a)b$", "a group (?...)");
     refuse_pattern("^a**$", "a double repetition");
     refuse_pattern("^*a$", "a repetition of nothing");
@@ -973,8 +1035,8 @@ static void test_json_schema__keywords_that_cannot_be_enforced__are_refused_by_p
     (void)state;
     assert_refuses("{\"type\":\"array\",\"uniqueItems\":true}",
                    "at #: uniqueItems cannot be enforced");
-    assert_refuses("{\"properties\":{\"a\":{\"items\":{\"nullable\":true}}}}",
-                   "at #/properties/a/items: nullable cannot be enforced");
+    assert_refuses("{\"properties\":{\"a\":{\"items\":{\"requird\":true}}}}",
+                   "at #/properties/a/items: requird cannot be enforced");
     assert_refuses("{\"unknown\":1}", "unknown cannot be enforced");
     assert_refuses("{\"$dynamicRef\":\"#a\"}", "$dynamicRef cannot be enforced");
     assert_refuses("{\"$defs\":{\"a\":{\"wrong\":1}}}", "at #/$defs/a: wrong cannot be enforced");
@@ -1148,6 +1210,9 @@ int main(void)
         cmocka_unit_test(
             test_json_schema__half_a_surrogate_pair_or_an_endless_number__cannot_come_out),
         cmocka_unit_test(test_json_schema__annotations__say_nothing),
+        cmocka_unit_test(test_json_schema__formats_of_others__bound_what_they_bound),
+        cmocka_unit_test(test_json_schema__look_ahead_at_the_beginning__is_enforced),
+        cmocka_unit_test(test_json_schema__names_by_type_or_reference__are_enforced),
         cmocka_unit_test(test_json_schema__const_and_enum__are_enforced),
         cmocka_unit_test(test_json_schema__objects__have_what_is_required_and_nothing_else),
         cmocka_unit_test(test_json_schema__arrays__have_their_counts),

@@ -36,32 +36,49 @@
     "^[A-Za-z][A-Za-z0-9+.-]*:(//" AUTHORITY "(/" PCHAR "*)*|/?" PCHAR "+(/" PCHAR                 \
     "*)*)(\\?(" PCHAR "|[/?])*)?(#(" PCHAR "|[/?])*)?$"
 
+#define BASE64 "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})?$"
+
 #define TIME_PART "(\\d{1,9}H(\\d{1,9}M(\\d{1,9}S)?)?|\\d{1,9}M(\\d{1,9}S)?|\\d{1,9}S)"
 #define DATE_PART "(\\d{1,9}Y(\\d{1,9}M(\\d{1,9}D)?)?|\\d{1,9}M(\\d{1,9}D)?|\\d{1,9}D)"
 #define DURATION "^P(" DATE_PART "(T" TIME_PART ")?|T" TIME_PART "|\\d{1,9}W)$"
 
 static const struct schema_format formats[] = {
-    {"date", "^" MONTHS "$", "^0000"},
-    {"time", "^" TIME "$", NULL},
-    {"date-time", "^" MONTHS "T" TIME "$", "^0000"},
-    {"duration", DURATION, NULL},
-    {"uuid", UUID, NULL},
-    {"uuid1", UUID, NULL},
-    {"uuid2", UUID, NULL},
-    {"uuid3", UUID, NULL},
-    {"uuid4", UUID, NULL},
-    {"uuid5", UUID, NULL},
-    {"email", EMAIL, NULL},
-    {"idn-email", EMAIL, NULL},
-    {"hostname", "^" HOST "$", NULL},
-    {"idn-hostname", "^" HOST "$", NULL},
-    {"ipv4", "^(" IPV4 ")$", NULL},
-    {"ipv6", "^(" IPV6 ")$", NULL},
-    {"uri", URI, NULL},
-    {"uri-reference", URI, NULL},
-    {"iri", URI, NULL},
-    {"iri-reference", URI, NULL},
-    {"json-pointer", "^(/([^~/]|~[01])*)*$", NULL},
+    {"date", "^" MONTHS "$", "^0000", NULL, NULL},
+    {"time", "^" TIME "$", NULL, NULL, NULL},
+    {"date-time", "^" MONTHS "T" TIME "$", "^0000", NULL, NULL},
+    {"duration", DURATION, NULL, NULL, NULL},
+    {"uuid", UUID, NULL, NULL, NULL},
+    {"uuid1", UUID, NULL, NULL, NULL},
+    {"uuid2", UUID, NULL, NULL, NULL},
+    {"uuid3", UUID, NULL, NULL, NULL},
+    {"uuid4", UUID, NULL, NULL, NULL},
+    {"uuid5", UUID, NULL, NULL, NULL},
+    {"email", EMAIL, NULL, NULL, NULL},
+    {"idn-email", EMAIL, NULL, NULL, NULL},
+    {"hostname", "^" HOST "$", NULL, NULL, NULL},
+    {"idn-hostname", "^" HOST "$", NULL, NULL, NULL},
+    {"ipv4", "^(" IPV4 ")$", NULL, NULL, NULL},
+    {"ipv6", "^(" IPV6 ")$", NULL, NULL, NULL},
+    {"uri", URI, NULL, NULL, NULL},
+    {"uri-reference", URI, NULL, NULL, NULL},
+    {"iri", URI, NULL, NULL, NULL},
+    {"iri-reference", URI, NULL, NULL, NULL},
+    {"json-pointer", "^(/([^~/]|~[01])*)*$", NULL, NULL, NULL},
+    /* of OpenAPI */
+    {"int32", NULL, NULL, "-2147483648", "2147483647"},
+    {"int64", NULL, NULL, "-9223372036854775808", "9223372036854775807"},
+    {"uint32", NULL, NULL, "0", "4294967295"},
+    {"uint64", NULL, NULL, "0", NULL},
+    {"float", NULL, NULL, NULL, NULL},
+    {"double", NULL, NULL, NULL, NULL},
+    {"password", NULL, NULL, NULL, NULL},
+    {"binary", NULL, NULL, NULL, NULL},
+    {"byte", BASE64, NULL, NULL, NULL},
+    /* of pydantic */
+    {"base64url", "^[A-Za-z0-9_-]*$", NULL, NULL, NULL},
+    {"path", NULL, NULL, NULL, NULL},
+    {"file-path", NULL, NULL, NULL, NULL},
+    {"directory-path", NULL, NULL, NULL, NULL},
 };
 
 const struct schema_format *schema_format_of(const char *name)

@@ -10,8 +10,9 @@
 
 struct schema_format {
     const char *name;
-    const char *pattern;  /* what texts of it match */
+    const char *pattern;  /* what texts of it match; NULL: any text is of it, or it is of numbers */
     const char *not_this; /* and what they do not match; NULL: nothing */
+    const char *minimum, *maximum; /* of whole numbers of it; NULL: none */
 };
 
 /* NULL: unknown. */

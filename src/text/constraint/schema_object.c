@@ -303,6 +303,17 @@ static int32_t leave_name(void *arg, uint64_t matched)
     return node;
 }
 
+/* Its type lets strings, as names are, through. */
+static bool is_of_strings(const json_t *schema)
+{
+    const json_t *type = json_object_get(schema, "type");
+    bool is = !type || strcmp(json_is_string(type) ? json_string_value(type) : "", "string") == 0;
+
+    for (size_t i = 0; i < json_array_size(type); i++)
+        is = is || strcmp(json_string_value(json_array_get(type, i)), "string") == 0;
+    return is;
+}
+
 /* propertyNames may say one pattern; that is one of the automaton's. */
 static const char *pattern_of_names(struct object *o)
 {
@@ -310,14 +321,20 @@ static const char *pattern_of_names(struct object *o)
     const char *pattern = names ? json_string_value(json_object_get(names->json, "pattern")) : NULL;
     const char *key = NULL;
     json_t *value = NULL;
+    bool any = true;
 
     if (!names || json_is_true(names->json))
         return "";
     json_object_foreach(names->json, key, value)
     {
-        if (strcmp(key, "pattern") != 0 && strcmp(key, "type") != 0)
+        bool passed = schema_key_of(key) == KEY_ANNOTATION || strcmp(key, "type") == 0;
+
+        any = any && passed;
+        if (strcmp(key, "pattern") != 0 && !passed)
             pattern = NULL;
     }
+    if (any && !names->next && is_of_strings(names->json))
+        return "";
     if (!pattern || names->next)
         schema_refuse(o->c, names->where, "propertyNames",
                       "other than one pattern can be enforced for named properties only");

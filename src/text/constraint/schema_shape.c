@@ -6,6 +6,7 @@
 
 #include "text/constraint/schema_disjoint.h"
 #include "text/constraint/schema_formats.h"
+#include "text/constraint/schema_lookahead.h"
 #include "text/constraint/schema_kinds.h"
 #include "text/constraint/schema_refs.h"
 
@@ -212,6 +213,34 @@ static bool add_names(struct expansion *x, struct shape *s, json_t *where, const
     return true;
 }
 
+/* A bound that a format has. */
+static bool add_bound(struct expansion *x, struct shape *s, json_t *schema, const char *name,
+                      const char *value)
+{
+    json_t *number = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
+
+    if (!value)
+        return true;
+    if (!number || json_array_append_new(x->c->owned, number) != 0)
+        return schema_no_memory(x->c);
+    return push(x, &s->bounds, (struct shape_item){.json = number, .where = schema, .name = name});
+}
+
+/* Look-ahead at the beginning is further patterns. */
+static bool add_pattern(struct expansion *x, struct shape *s, struct shape_item item)
+{
+    struct pattern_part parts[LOOKAHEAD_PARTS];
+    size_t n = schema_look_ahead(x->c, json_string_value(item.json), parts);
+
+    for (size_t i = 0; i < n; i++) {
+        item.name = parts[i].source;
+        item.negated = parts[i].negated;
+        if (!push(x, &s->patterns, item))
+            return false;
+    }
+    return !x->c->failed && (n > 0 || push(x, &s->patterns, item));
+}
+
 static bool add_format(struct expansion *x, struct shape *s, json_t *schema, const json_t *value)
 {
     const struct schema_format *format = schema_format_of(json_string_value(value));
@@ -220,10 +249,25 @@ static bool add_format(struct expansion *x, struct shape *s, json_t *schema, con
         return schema_refuse(x->c, schema, "format",
                              "can be enforced for date, time, date-time, duration, uuid, email, "
                              "hostname, ipv4, ipv6, uri and json-pointer only");
+    if (!add_bound(x, s, schema, "minimum", format->minimum) ||
+        !add_bound(x, s, schema, "maximum", format->maximum))
+        return false;
+    if (!format->pattern)
+        return true;
     return push(x, &s->patterns, (struct shape_item){.where = schema, .name = format->pattern}) &&
            (!format->not_this ||
             push(x, &s->patterns,
                  (struct shape_item){.where = schema, .name = format->not_this, .negated = true}));
+}
+
+/* A reference that stands alone, to what it leads to. */
+static json_t *names_of(json_t *root, json_t *names)
+{
+    json_t *target = json_object_size(names) == 1 && json_object_get(names, "$ref")
+                         ? schema_follow(root, names)
+                         : NULL;
+
+    return target ? target : names;
 }
 
 static bool set_fact(struct expansion *x, struct shape *s, json_t *schema, enum schema_key key,
@@ -241,12 +285,13 @@ static bool set_fact(struct expansion *x, struct shape *s, json_t *schema, enum 
     case KEY_MULTIPLE_OF:
         return push(x, &s->multiples, item);
     case KEY_PATTERN:
-        return push(x, &s->patterns, item);
+        return add_pattern(x, s, item);
     case KEY_FORMAT:
         return add_format(x, s, schema, value);
     case KEY_REQUIRED:
         return add_names(x, s, schema, value);
     case KEY_PROPERTY_NAMES:
+        item.json = names_of(x->c->root, value);
         return push(x, &s->names, item);
     case KEY_UNIQUE_ITEMS:
         s->unique = s->unique || json_is_true(value);
