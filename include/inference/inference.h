@@ -229,11 +229,25 @@ INF_API int32_t inf_context_close_start(inf_context *ctx, inf_closed_fn on_close
 
 /* ---------------------------------------------------------------- operations */
 
-/* A piece of generated text, whole code points. The chunks put together are the result's text. */
+/* A piece of a tool call, as a delta of /v1 has it: whole code points. The pieces of one index put together,
+ * each member by itself, are that call of the result. */
+typedef struct inf_tool_call_delta {
+    int32_t index; /* of the call, in the result's tool_calls */
+    int32_t reserved;
+    inf_text
+        id; /* comes whole, with the name wherever a server sends it first; empty when it came */
+    inf_text name;      /* the same */
+    inf_text arguments; /* a piece of the JSON text */
+} inf_tool_call_delta;
+
+/* A piece of an answer, whole code points. The chunks put together are the result's text, reasoning and tool
+ * calls. What it points to is valid during the callback, or until the next inf_context_next. */
 typedef struct inf_chunk {
-    inf_text text;      /* valid during the callback, or until the next inf_context_next */
+    inf_text text;
     inf_text reasoning; /* the model's reasoning text, never mixed into `text` */
     int64_t n_tokens;   /* tokens completed so far; 0 where a server does not tell */
+    const inf_tool_call_delta *tool_calls; /* pieces of calls, by index; each call once */
+    size_t n_tool_calls;
 } inf_chunk;
 
 typedef void (*inf_token_fn)(void *user_data, inf_op *op, const inf_chunk *chunk);
@@ -308,7 +322,7 @@ typedef struct inf_event {
     float progress;  /* PROGRESS */
     inf_op *op;      /* borrowed: valid until the next inf_context_next unless retained */
     void *user_data; /* of the operation's inf_callbacks; CLOSED: of inf_context_close_start */
-    inf_chunk chunk; /* TOKEN; its text is valid until the next inf_context_next */
+    inf_chunk chunk; /* TOKEN; what it points to is valid until the next inf_context_next */
 } inf_event;
 
 /*
@@ -576,7 +590,8 @@ typedef struct inf_request {
                                (in process) or its connection; default 600,000, -1: no limit; 0 is
                                INVALID_ARGUMENT. Waiting before that, loading the model too, is: */
     int64_t queue_timeout_ms; /* bounded by this; default -1: no limit; 0 is INVALID_ARGUMENT */
-    bool ignore_eos;          /* go on after an end-of-text token */
+    bool ignore_eos;   /* go on after an end-of-text token; a grammar or schema that nothing can
+                                 follow any more ends the request all the same */
     bool plain_prompt; /* in process, with a prompt: it is text all through, and special tokens
                                  written in it ("<|im_start|>") are none: for what others wrote */
     inf_maybe_bool add_special;  /* in process: whether the model's beginning-of-text tokens are put

@@ -9,13 +9,24 @@
 
 enum { BATCH_QUEUE = 1 << 20 }; /* requests that may wait: all lines are to be in flight */
 
+/* Where the text has not begun, or stands at the beginning of a line. */
+static void show_calls(const inf_chunk *chunk)
+{
+    for (size_t i = 0; i < chunk->n_tool_calls; i++)
+        if (chunk->tool_calls[i].name.len)
+            show_call(chunk->tool_calls[i].name.data, chunk->tool_calls[i].name.len);
+}
+
 static void print_chunk(void *user_data, inf_op *op, const inf_chunk *chunk)
 {
     char *last = user_data;
 
-    clear_progress();
-    if (chunk->text.len == 0)
+    if (chunk->text.len == 0) {
+        if (*last == 0 || *last == '\n')
+            show_calls(chunk);
         return;
+    }
+    clear_progress();
     *last = chunk->text.data[chunk->text.len - 1];
     if (!output_write(chunk->text.data, chunk->text.len) || !output_flush())
         inf_op_cancel(op);

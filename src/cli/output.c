@@ -157,6 +157,20 @@ void show_progress(void *user_data, inf_op *op, float fraction)
     fprintf(stderr, "\rloading [%.*s%*s] %3d%%", n, full, WIDTH - n, "", (int)(fraction * 100));
 }
 
+void show_call(const char *name, size_t len)
+{
+    char line[80];
+
+    if (is_quiet || !isatty(STDERR_FILENO))
+        return;
+    snprintf(line, sizeof line, "calling %.*s ...", len < 48 ? (int)len : 48, name);
+    make_one_line(line);
+    clear_progress();
+    atomic_store(&bar_shown, true);
+    fprintf(stderr, "\r%s", line);
+    fflush(stderr);
+}
+
 /* ------------------------------------------------------------------ JSON */
 
 /* A string, or null for absent text. */

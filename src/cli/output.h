@@ -37,6 +37,9 @@ void clear_progress(void);
 /* A bar on stderr while a model loads: for inf_callbacks. Only on a terminal. */
 void show_progress(void *user_data, inf_op *op, float fraction);
 
+/* On a terminal: the name of a tool that the model is calling, until something else is written. */
+void show_call(const char *name, size_t len);
+
 /* Results as JSON; NULL when out of memory. */
 json_t *result_to_json(const inf_op *op);
 /* {"code", "message", "http_status"}. keys: as name_flags has them. */

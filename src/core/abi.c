@@ -14,6 +14,7 @@
     X(inf_maybe_f32)                                                                               \
     X(inf_maybe_bool)                                                                              \
     X(inf_context_options)                                                                         \
+    X(inf_tool_call_delta)                                                                         \
     X(inf_chunk)                                                                                   \
     X(inf_callbacks)                                                                               \
     X(inf_event)                                                                                   \

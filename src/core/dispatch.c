@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/context_state.h"
 #include "core/events.h"
+#include "core/news.h"
 #include "core/op_state.h"
 
 /* Chunks that come faster than that collect for a nap, and for longer ones while several operations
@@ -14,20 +15,23 @@
 #define NAP_US 500
 #define NAP_MAX_US 2000
 
-static void call_back(inf_op *op, struct buffer *scratch, bool finished)
+static void call_back(inf_op *op, struct news_copy *copy, bool finished)
 {
     const inf_callbacks *c = &op->callbacks;
-    const struct buffer *text = finished ? &op->text : scratch;
-    const struct buffer *reasoning = finished ? &op->reasoning : scratch;
+    const struct buffer *text = finished ? &op->text : &copy->text;
+    const struct buffer *reasoning = finished ? &op->reasoning : &copy->text;
     struct news news;
     inf_chunk chunk;
 
-    buffer_clear(scratch);
+    news_copy_clear(copy);
     /* Short of memory, text stays for the next time; the last time copies nothing. */
-    news = news_take(op, finished ? NULL : scratch, 3, finished);
+    news = news_take(op, finished ? NULL : copy, 3, finished);
+    news_settle_calls(copy);
     chunk = (inf_chunk){.text = news_text(text, news.text_at, news.text_len),
                         .reasoning = news_text(reasoning, news.reasoning_at, news.reasoning_len),
-                        .n_tokens = news.n_tokens};
+                        .n_tokens = news.n_tokens,
+                        .tool_calls = finished ? op->deltas : copy->calls,
+                        .n_tool_calls = news.n_calls};
     context_set_in_callback(op->context);
     if (news.progress && c->on_progress)
         c->on_progress(c->user_data, op, news.fraction);
@@ -76,10 +80,10 @@ static void wait_for_work(inf_context *ctx, int64_t *nap_us)
 static void *dispatch_thread(void *arg)
 {
     inf_context *ctx = arg;
-    struct buffer scratch;
+    struct news_copy copy;
     int64_t nap_us = 0;
 
-    buffer_init(&scratch, BUFFER_NO_LIMIT);
+    news_copy_init(&copy);
     pthread_mutex_lock(&ctx->lock);
     for (;;) {
         bool finished = false;
@@ -87,7 +91,7 @@ static void *dispatch_thread(void *arg)
 
         if (op) {
             pthread_mutex_unlock(&ctx->lock);
-            call_back(op, &scratch, finished);
+            call_back(op, &copy, finished);
             pthread_mutex_lock(&ctx->lock);
         } else if (events_take_closed(ctx)) {
             pthread_mutex_unlock(&ctx->lock);
@@ -100,7 +104,7 @@ static void *dispatch_thread(void *arg)
         }
     }
     pthread_mutex_unlock(&ctx->lock);
-    buffer_free(&scratch);
+    news_copy_free(&copy);
     return NULL;
 }
 

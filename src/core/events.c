@@ -1,7 +1,6 @@
 /*
  * events: an operation stands in the context's queue at most once, however much it has to say: text that
- * came meanwhile makes the next chunk bigger. Text is copied out under op->lock, so that the owner may go
- * on appending while the user reads. The context's lock guards the queue.
+ * came meanwhile makes the next chunk bigger. The context's lock guards the queue.
  */
 #include "core/events.h"
 
@@ -63,53 +62,4 @@ inf_op *events_take(inf_context *ctx, bool *finished)
         op->finished_pending = false;
     }
     return op;
-}
-
-/* The undelivered text; how much of it there is, and where it starts. */
-static size_t take_text(const struct buffer *from, size_t *delivered, struct buffer *scratch,
-                        size_t *at, bool *starved)
-{
-    size_t n = from->len - *delivered;
-
-    *at = scratch ? scratch->len : *delivered;
-    if (n && scratch && !buffer_append(scratch, from->data + *delivered, n)) {
-        *starved = true;
-        return 0;
-    }
-    *delivered += n;
-    return n;
-}
-
-struct news news_take(inf_op *op, struct buffer *scratch, size_t room, bool finished)
-{
-    struct news news = {0};
-
-    pthread_mutex_lock(&op->lock);
-    if (op->callbacks.only_done) {
-        op->text_delivered = op->text.len;
-        op->reasoning_delivered = op->reasoning.len;
-    }
-    news.progress = op->progress_pending;
-    news.fraction = op->progress;
-    op->progress_pending = false;
-    room -= news.progress;
-    if (room > 0) {
-        news.text_len = take_text(&op->text, &op->text_delivered, scratch, &news.text_at,
-                                  &news.starved);
-        news.reasoning_len = take_text(&op->reasoning, &op->reasoning_delivered, scratch,
-                                       &news.reasoning_at, &news.starved);
-        news.token = news.text_len || news.reasoning_len;
-        news.n_tokens = op->n_tokens;
-        room -= news.token;
-    }
-    news.more = op->text_delivered < op->text.len || op->reasoning_delivered < op->reasoning.len;
-    news.done = finished && room > 0 && !news.more;
-    news.more |= finished && !news.done;
-    pthread_mutex_unlock(&op->lock);
-    return news;
-}
-
-inf_text news_text(const struct buffer *b, size_t at, size_t len)
-{
-    return (inf_text){len ? b->data + at : "", len};
 }

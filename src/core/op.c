@@ -7,6 +7,7 @@
 #include "core/context_state.h"
 #include "core/deadlines.h"
 #include "core/events.h"
+#include "core/growing.h"
 #include "core/in_flight.h"
 #include "core/memory.h"
 #include "core/provider_state.h"
@@ -50,6 +51,13 @@ static void free_output(struct op_output *o)
     mem_free(o->error_body);
 }
 
+static void free_pieces(struct call_pieces *c)
+{
+    buffer_free(&c->id);
+    buffer_free(&c->name);
+    buffer_free(&c->arguments);
+}
+
 static void op_free(inf_op *op)
 {
     provider_unref(op->provider);
@@ -57,6 +65,10 @@ static void op_free(inf_op *op)
     mem_free(op->request);
     buffer_free(&op->text);
     buffer_free(&op->reasoning);
+    for (size_t i = 0; i < op->n_calls; i++)
+        free_pieces(&op->calls[i]);
+    mem_free(op->calls);
+    mem_free(op->deltas);
     pthread_cond_destroy(&op->done);
     pthread_mutex_destroy(&op->cancel_lock);
     pthread_mutex_destroy(&op->lock);
@@ -306,6 +318,56 @@ int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_
 int32_t op_emit_reasoning(inf_op *op, const char *text, size_t len, inf_error *err)
 {
     return emit(op, &op->reasoning, text, len, -1, err);
+}
+
+/* op->lock is held. */
+static bool make_room_for_call(inf_op *op, size_t n)
+{
+    size_t room = op->call_room;
+
+    if (!GROW(op->deltas, room, n))
+        return false;
+    room = op->call_room;
+    if (!GROW(op->calls, room, n))
+        return false;
+    op->call_room = room;
+    for (; op->n_calls < n; op->n_calls++) {
+        struct call_pieces *c = &op->calls[op->n_calls];
+
+        buffer_init(&c->id, BUFFER_NO_LIMIT);
+        buffer_init(&c->name, BUFFER_NO_LIMIT);
+        buffer_init(&c->arguments, BUFFER_NO_LIMIT);
+    }
+    return true;
+}
+
+static bool add_piece(inf_op *op, const inf_tool_call_delta *piece)
+{
+    size_t index = (size_t)piece->index;
+    struct call_pieces *c = NULL;
+
+    if (!make_room_for_call(op, index + 1))
+        return false;
+    c = &op->calls[index];
+    op->call_news = true;
+    return buffer_append(&c->id, piece->id.data, piece->id.len) &&
+           buffer_append(&c->name, piece->name.data, piece->name.len) &&
+           buffer_append(&c->arguments, piece->arguments.data, piece->arguments.len);
+}
+
+int32_t op_emit_tool_call(inf_op *op, const inf_tool_call_delta *piece, inf_error *err)
+{
+    bool ok = false;
+
+    if (!wants_tokens(op))
+        return INF_OK;
+    pthread_mutex_lock(&op->lock);
+    ok = add_piece(op, piece);
+    pthread_mutex_unlock(&op->lock);
+    if (!ok)
+        return error_no_memory(err);
+    tell(op, false);
+    return INF_OK;
 }
 
 void op_progress(inf_op *op, float fraction)

@@ -129,6 +129,9 @@ int32_t op_stop_error(const inf_op *op, inf_error *err);
  * Never blocks on callbacks. NO_MEMORY: the owner ends the operation with it. */
 int32_t op_emit(inf_op *op, const char *text, size_t len, int64_t n_tokens, inf_error *err);
 int32_t op_emit_reasoning(inf_op *op, const char *text, size_t len, inf_error *err);
+/* The same of a piece of a tool call (whole code points), for on_token alone: the owner writes the calls into
+ * its output in the end. Calls begin in the order of their indices. */
+int32_t op_emit_tool_call(inf_op *op, const inf_tool_call_delta *piece, inf_error *err);
 /* 0 .. 1; dropped when not above the last one. */
 void op_progress(inf_op *op, float fraction);
 

@@ -38,6 +38,10 @@ struct inf_op {
     inf_error error;
     struct buffer text, reasoning;
     size_t text_delivered, reasoning_delivered;
+    struct call_pieces *calls;   /* (n_calls) by index: what of them was not delivered yet */
+    inf_tool_call_delta *deltas; /* (call_room) for the last delivery, which allocates nothing */
+    size_t n_calls, call_room;
+    bool call_news; /* some of it is there */
     int64_t n_tokens;
     float progress;
     bool progress_pending;
@@ -50,6 +54,10 @@ struct inf_op {
     bool close_seen;
     bool expired;              /* a deadline has passed */
     struct heap_node deadline; /* due at INT64_MAX: none for now */
+};
+
+struct call_pieces {
+    struct buffer id, name, arguments;
 };
 
 enum op_state { OP_RUNNING = 0, OP_FINISHED = 1, OP_DONE = 2 };

@@ -6,7 +6,6 @@
 
 #include "core/clock.h"
 #include "core/context_state.h"
-#include "core/events.h"
 #include "core/growing.h"
 #include "core/op_state.h"
 #include "core/queue.h"
@@ -24,7 +23,7 @@ static void forget_given(inf_queue *q)
     for (size_t i = 0; i < q->n_given; i++)
         op_unref(q->given[i]);
     q->n_given = 0;
-    buffer_clear(&q->text);
+    news_copy_clear(&q->copy);
 }
 
 /* Up to three events of one operation; texts are set afterwards, when the buffer stands still. */
@@ -46,6 +45,8 @@ static size_t add_events(inf_op *op, const struct news *news, inf_event *events)
         event.chunk.reasoning = (inf_text){(const char *)(uintptr_t)news->reasoning_at,
                                            news->reasoning_len};
         event.chunk.n_tokens = news->n_tokens;
+        event.chunk.tool_calls = (const inf_tool_call_delta *)(uintptr_t)news->calls_at;
+        event.chunk.n_tool_calls = news->n_calls;
         events[n++] = event;
     }
     if (news->done) {
@@ -58,7 +59,17 @@ static size_t add_events(inf_op *op, const struct news *news, inf_event *events)
 
 static inf_text resolve(const inf_queue *q, inf_text offset)
 {
-    return news_text(&q->text, (size_t)(uintptr_t)offset.data, offset.len);
+    return news_text(&q->copy.text, (size_t)(uintptr_t)offset.data, offset.len);
+}
+
+/* Texts and pieces of calls in the place of where they lie. */
+static void resolve_chunk(const inf_queue *q, inf_chunk *chunk)
+{
+    size_t calls = (size_t)(uintptr_t)chunk->tool_calls;
+
+    chunk->text = resolve(q, chunk->text);
+    chunk->reasoning = resolve(q, chunk->reasoning);
+    chunk->tool_calls = chunk->n_tool_calls ? q->copy.calls + calls : NULL;
 }
 
 static size_t add_closed(inf_queue *q, inf_event *event)
@@ -96,7 +107,7 @@ static size_t pull(inf_queue *q, inf_event *events, size_t capacity, bool *starv
 
         if (!op)
             break;
-        news = news_take(op, &q->text, capacity - n, finished);
+        news = news_take(op, &q->copy, capacity - n, finished);
         *starved = news.starved;
         if (news.more)
             queue_push(q, op, finished);
@@ -105,12 +116,10 @@ static size_t pull(inf_queue *q, inf_event *events, size_t capacity, bool *starv
     }
     if (n < capacity)
         n += add_closed(q, &events[n]);
-    for (size_t i = 0; i < n; i++) {
-        if (events[i].kind == INF_EVENT_TOKEN) {
-            events[i].chunk.text = resolve(q, events[i].chunk.text);
-            events[i].chunk.reasoning = resolve(q, events[i].chunk.reasoning);
-        }
-    }
+    news_settle_calls(&q->copy);
+    for (size_t i = 0; i < n; i++)
+        if (events[i].kind == INF_EVENT_TOKEN)
+            resolve_chunk(q, &events[i].chunk);
     return n;
 }
 

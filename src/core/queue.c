@@ -28,7 +28,7 @@ int32_t queue_new(inf_queue **out, inf_context *ctx, inf_error *err)
     q->events_end = &q->events;
     pthread_mutex_init(&q->lock, NULL);
     monotonic_cond_init(&q->changed);
-    buffer_init(&q->text, BUFFER_NO_LIMIT);
+    news_copy_init(&q->copy);
     *out = q;
     return INF_OK;
 }
@@ -46,7 +46,7 @@ void queue_unref(inf_queue *q)
     close(q->fd);
     pthread_cond_destroy(&q->changed);
     pthread_mutex_destroy(&q->lock);
-    buffer_free(&q->text);
+    news_copy_free(&q->copy);
     mem_free(q->given);
     mem_free(q->pulled);
     mem_free(q);

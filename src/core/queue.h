@@ -10,8 +10,8 @@
 #ifndef INF_CORE_QUEUE_H
 #define INF_CORE_QUEUE_H
 
-#include "core/buffer.h"
 #include "core/error.h"
+#include "core/news.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,7 +38,7 @@ struct inf_queue {
     size_t n_given, capacity;
     inf_event *pulled; /* (n_pulled) room for those of one pull */
     size_t n_pulled;
-    struct buffer text; /* theirs */
+    struct news_copy copy; /* what theirs points to */
 };
 
 /* NO_MEMORY, IO. */

@@ -170,6 +170,18 @@ static bool accept(void *state, int32_t token)
     return grammar_matcher_accept(c->matcher, token, t->text, t->len);
 }
 
+static bool complete(void *state)
+{
+    const struct constraint *c = state;
+    uint64_t next[4] = {0};
+
+    if (!grammar_matcher_may_end(c->matcher) || grammar_matcher_wants_token(c->matcher))
+        return false;
+    grammar_matcher_try_begin(c->matcher);
+    grammar_matcher_next_bytes(c->matcher, next);
+    return !(next[0] | next[1] | next[2] | next[3]);
+}
+
 static void destroy(void *state)
 {
     struct constraint *c = state;
@@ -267,6 +279,6 @@ int32_t constraint_create(struct sampling_constraint *out, const struct token_te
         destroy(c);
         return code;
     }
-    *out = (struct sampling_constraint){c, apply, allows, accept, destroy};
+    *out = (struct sampling_constraint){c, apply, allows, accept, destroy, complete};
     return INF_OK;
 }

@@ -376,6 +376,11 @@ bool sampler_accept(struct sampler *s, int32_t token, bool generated)
     return !s->counts || remember(s, token);
 }
 
+bool sampler_is_complete(const struct sampler *s)
+{
+    return s->constraint.complete && s->constraint.complete(s->constraint.state);
+}
+
 static float penalised(const struct sampling_options *o, float logit, int32_t count)
 {
     float value = logit <= 0 ? logit * o->repetition_penalty : logit / o->repetition_penalty;

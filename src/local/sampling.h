@@ -45,6 +45,8 @@ struct sampling_constraint {
     /* Takes a token that it allows. false when out of memory. */
     bool (*accept)(void *state, int32_t token);
     void (*destroy)(void *state);
+    /* The text is a whole one and nothing can follow it. NULL: never. */
+    bool (*complete)(void *state);
 };
 
 struct sampler;
@@ -57,6 +59,9 @@ void sampler_free(struct sampler *s);
 /* Tells the penalties of a prompt or generated token; generated ones also go to the constraint.
  * false when out of memory. */
 bool sampler_accept(struct sampler *s, int32_t token, bool generated);
+
+/* The constraint lets nothing follow but the end. */
+bool sampler_is_complete(const struct sampler *s);
 
 /* What sampler_sample returns instead of a token. */
 #define SAMPLER_NOT_FINITE (-1) /* a logit is NaN or +inf, or none is finite: the row has failed */

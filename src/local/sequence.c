@@ -104,7 +104,8 @@ static bool is_stop_token(const struct sequence *s, int32_t token)
     for (size_t i = 0; i < s->n_stop_ids; i++)
         if (s->stop_ids[i] == token)
             return true;
-    return !s->ignore_eos && s->tokenizer->ops->kind(s->tokenizer->impl, token) == TOKEN_END;
+    return s->tokenizer->ops->kind(s->tokenizer->impl, token) == TOKEN_END &&
+           (!s->ignore_eos || sampler_is_complete(s->sampler)); /* nothing else could come */
 }
 
 /* A token that is not shown may be a marker of the answer's format: the parser has to see it. */
@@ -137,12 +138,16 @@ static int32_t emit_parsed(struct sequence *s, inf_error *err)
 {
     inf_text text = output_parser_text(s->parser);
     inf_text reasoning = output_parser_reasoning(s->parser);
+    size_t n_pieces = 0;
+    const inf_tool_call_delta *pieces = output_parser_call_pieces(s->parser, &n_pieces);
     int32_t code = op_emit(s->op, "", 0, s->n_tokens - s->n_prompt, err);
 
     if (code == INF_OK && reasoning.len)
         code = op_emit_reasoning(s->op, reasoning.data, reasoning.len, err);
     if (code == INF_OK && text.len)
         code = op_emit(s->op, text.data, text.len, s->n_tokens - s->n_prompt, err);
+    for (size_t i = 0; i < n_pieces && code == INF_OK; i++)
+        code = op_emit_tool_call(s->op, &pieces[i], err);
     return code;
 }
 

@@ -9,24 +9,38 @@
 
 /* ------------------------------------------------------------------ into the operation */
 
+static void note_news(struct chat_call *call)
+{
+    call->last_us = clock_us();
+    if (!call->first_us)
+        call->first_us = call->last_us;
+}
+
+static int32_t give_piece(void *owner, const inf_tool_call_delta *piece, inf_error *err)
+{
+    struct chat_call *call = owner;
+
+    note_news(call);
+    return op_emit_tool_call(call->op, piece, err);
+}
+
 /* What one read brought, in how many events ever: a lock, a look at the clock and a word to whoever
  * waits for each of them would cost more than reading them. Returns code, or how this failed. */
-static int32_t hand_over(struct chat_call *call, int32_t code, inf_error *err)
+static int32_t hand_over(struct chat_call *call, bool end, int32_t code, inf_error *err)
 {
     struct chat_stream *s = &call->reader.stream;
     struct buffer *r = &s->reasoning.out, *t = &s->text.out;
     inf_error mine = {0};
 
-    if (r->len == 0 && t->len == 0)
-        return code;
-    call->last_us = clock_us();
-    if (!call->first_us)
-        call->first_us = call->last_us;
+    if (r->len || t->len)
+        note_news(call);
     if (r->len)
         op_emit_reasoning(call->op, r->data, r->len, &mine);
     if (t->len && mine.code == INF_OK)
         op_emit(call->op, t->data, t->len, s->completion_tokens > 0 ? s->completion_tokens : 0,
                 &mine);
+    if (s->tool_calls.n && mine.code == INF_OK)
+        tool_calls_give(&s->tool_calls, end, give_piece, call, &mine);
     buffer_clear(r);
     buffer_clear(t);
     if (mine.code == INF_OK || code != INF_OK)
@@ -59,7 +73,7 @@ static int32_t on_head(void *owner, const struct http_head *head, inf_error *err
 static int32_t on_data(void *owner, const char *data, size_t len, inf_error *err)
 {
     struct chat_call *call = owner;
-    int32_t code = hand_over(call, chat_reader_feed(&call->reader, data, len, err), err);
+    int32_t code = hand_over(call, false, chat_reader_feed(&call->reader, data, len, err), err);
 
     return code == INF_OK && call->reader.stream.done ? HTTP_ENOUGH : code;
 }
@@ -74,7 +88,7 @@ static void on_done(void *owner, const struct http_outcome *outcome)
         chat_reader_end(&call->reader, &err);
     else
         chat_stream_end(&call->reader.stream, &ignored); /* what is held of a code point goes out */
-    hand_over(call, err.code, &err);
+    hand_over(call, true, err.code, &err);
     call->done(call, outcome, &err);
 }
 

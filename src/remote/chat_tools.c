@@ -3,7 +3,6 @@
 
 #include "core/clock.h"
 #include "core/growing.h"
-#include "remote/text_join.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -19,7 +18,7 @@ static int32_t broken(inf_error *err)
 
 static void call_init(struct tool_call *call, int64_t index)
 {
-    *call = (struct tool_call){.index = index};
+    *call = (struct tool_call){.index = index, .shown = -1};
     buffer_init(&call->id, TOOL_CALL_BYTES_MAX);
     buffer_init(&call->name, TOOL_CALL_BYTES_MAX);
     tool_arguments_init(&call->arguments);
@@ -235,6 +234,17 @@ static int32_t new_call(struct tool_call **out, struct tool_calls *t, int64_t in
     return INF_OK;
 }
 
+/* As /v1 makes one for a call of the native route: whoever sends the call's result back must be able
+ * to name it. Not used twice in a conversation, whichever process began it. */
+static bool make_id(struct buffer *out)
+{
+    static _Atomic uint64_t n;
+    uint64_t x = (uint64_t)clock_us() * UINT64_C(0x9e3779b97f4a7c15) +
+                 atomic_fetch_add_explicit(&n, 1, memory_order_relaxed);
+
+    return buffer_printf(out, "call_%016" PRIx64, x);
+}
+
 /* ------------------------------------------------------------------ in */
 
 /* A name comes once, or again in every piece, or in pieces, or ever more of it. */
@@ -254,7 +264,7 @@ static int32_t add_name(struct buffer *name, struct json_span piece, inf_error *
 }
 
 static int32_t add_to(struct tool_calls *t, struct tool_call *call, const struct piece *p,
-                      inf_error *err)
+                      enum tool_form form, inf_error *err)
 {
     int32_t code = INF_OK;
 
@@ -264,8 +274,12 @@ static int32_t add_to(struct tool_calls *t, struct tool_call *call, const struct
         code = add_name(&call->name, p->name, err);
     if (code == INF_OK)
         code = tool_arguments_add(&call->arguments, p->arguments.data, p->arguments.len, err);
+    if (code == INF_OK && form == TOOL_NATIVE && call->id.len == 0 && !make_id(&call->id))
+        code = error_no_memory(err);
     if (call->index == NO_INDEX)
         call->index = p->index;
+    if (form == TOOL_NATIVE) /* whole */
+        tool_arguments_settled(&call->arguments, true);
     call->list = t->lists;
     t->recent = (size_t)(call - t->items);
     return code;
@@ -285,7 +299,7 @@ static int32_t add_piece(struct tool_calls *t, const struct piece *p, enum tool_
                                         : find_call(&call, t, p, err);
     if (code == INF_OK && !call)
         code = new_call(&call, t, p->index, err);
-    return code == INF_OK ? add_to(t, call, p, err) : code;
+    return code == INF_OK ? add_to(t, call, p, form, err) : code;
 }
 
 static int32_t add_one(struct tool_calls *t, struct json_span item, enum tool_form form,
@@ -367,21 +381,10 @@ static bool write_arguments(struct buffer *out, const struct tool_arguments *arg
     return ok;
 }
 
-/* As /v1 makes one for a call of the native route: whoever sends the call's result back must be able
- * to name it. Not used twice in a conversation, whichever process began it. */
-static bool write_new_id(struct buffer *out)
+static bool write_call(struct buffer *out, struct tool_call *call)
 {
-    static _Atomic uint64_t n;
-    uint64_t x = (uint64_t)clock_us() * UINT64_C(0x9e3779b97f4a7c15) +
-                 atomic_fetch_add_explicit(&n, 1, memory_order_relaxed);
-
-    return buffer_printf(out, "\"call_%016" PRIx64 "\"", x);
-}
-
-static bool write_call(struct buffer *out, const struct tool_call *call)
-{
-    return buffer_append_str(out, "{\"id\":") &&
-           (call->id.len ? write_text(out, call->id.data, call->id.len) : write_new_id(out)) &&
+    return (call->id.len || make_id(&call->id)) && buffer_append_str(out, "{\"id\":") &&
+           write_text(out, call->id.data, call->id.len) &&
            buffer_append_str(out, ",\"type\":\"function\",\"function\":{\"name\":") &&
            write_text(out, call->name.data, call->name.len) &&
            buffer_append_str(out, ",\"arguments\":") && write_arguments(out, &call->arguments) &&
@@ -407,25 +410,143 @@ static int32_t is_said_twice(bool *twice, const struct tool_calls *t, const stru
     return code;
 }
 
-/* Appends those that are calls, each with a comma before it. */
-static int32_t write_calls(struct buffer *out, const struct tool_calls *t, inf_error *err)
+/* Whether it is a call at all. */
+static int32_t is_call(bool *is, const struct tool_calls *t, const struct tool_call *call,
+                       inf_error *err)
 {
+    bool twice = false;
     int32_t code = INF_OK;
 
-    for (size_t i = 0; i < t->n && code == INF_OK; i++) {
-        const struct tool_call *call = &t->items[i];
-        bool twice = false;
-
-        if (call->name.len == 0 && call->arguments.text.len == 0)
-            continue;
+    *is = call->name.len || call->arguments.text.len;
+    if (*is)
         code = is_said_twice(&twice, t, call, err);
-        if (code == INF_OK && !twice && !(buffer_append_str(out, ",") && write_call(out, call)))
-            code = error_no_memory(err);
+    *is = *is && !twice;
+    return code;
+}
+
+/* ------------------------------------------------------------------ out, in pieces */
+
+/* Appends what is new of a text, whole code points. */
+static bool take_new(struct buffer *out, struct text_join *join, const char *text, size_t to,
+                     size_t *shown, bool end)
+{
+    bool ok = to <= *shown || text_join_push(join, text + *shown, to - *shown, out);
+
+    *shown = to > *shown ? to : *shown;
+    return ok && (!end || text_join_end(join, out));
+}
+
+/* All of the arguments, where nothing follows them. */
+static bool take_arguments(struct buffer *out, struct tool_call *call, bool ended, bool end)
+{
+    struct buffer all;
+    size_t settled = tool_arguments_settled(&call->arguments, ended);
+    bool ok = true;
+
+    if (!end)
+        return take_new(out, &call->join, call->arguments.text.data, settled,
+                        &call->arguments_shown, false);
+    buffer_init(&all, BUFFER_NO_LIMIT);
+    ok = tool_arguments_append(&all, &call->arguments) &&
+         take_new(out, &call->join, all.data, all.len, &call->arguments_shown, true);
+    buffer_free(&all);
+    return ok;
+}
+
+/* out: empty, for the texts. */
+static bool make_piece(inf_tool_call_delta *piece, struct buffer *out, struct tool_call *call,
+                       bool ended, bool end)
+{
+    size_t id = 0, name = 0;
+
+    if (end && !call->id.len && !make_id(&call->id))
+        return false;
+    if (!take_new(out, &call->id_join, call->id.data, call->id.len, &call->id_shown, end))
+        return false;
+    id = out->len;
+    if (!take_new(out, &call->name_join, call->name.data, call->name.len, &call->name_shown, end))
+        return false;
+    name = out->len;
+    if (!take_arguments(out, call, ended, end))
+        return false;
+    if (out->len == 0)
+        return true;
+    *piece = (inf_tool_call_delta){.index = (int32_t)call->shown,
+                                   .id = {out->data, id},
+                                   .name = {out->data + id, name - id},
+                                   .arguments = {out->data + name, out->len - name}};
+    return true;
+}
+
+static int32_t give_call(struct tool_calls *t, struct tool_call *call, bool ended, bool end,
+                         tool_piece_fn give, void *owner, inf_error *err)
+{
+    inf_tool_call_delta piece = {.index = 0};
+    struct buffer text;
+    int32_t code = INF_OK;
+
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    if (call->shown < 0)
+        call->shown = t->n_shown++;
+    if (!make_piece(&piece, &text, call, ended, end))
+        code = error_no_memory(err);
+    if (code == INF_OK && text.len)
+        code = give(owner, &piece, err);
+    buffer_free(&text);
+    return code;
+}
+
+/* Its arguments have begun, and its name stands before them. */
+static bool has_begun(struct tool_call *call)
+{
+    return call->shown >= 0 ||
+           (call->name.len && tool_arguments_settled(&call->arguments, false) > 0);
+}
+
+int32_t tool_calls_give(struct tool_calls *t, bool end, tool_piece_fn give, void *owner,
+                        inf_error *err)
+{
+    size_t begun = 0; /* calls before it, which the first piece of another one opens and ends */
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; i < t->n; i++)
+        if (t->items[i].index != OLD_FORM && has_begun(&t->items[i]))
+            begun = i + 1;
+    for (size_t i = 0; i < t->n && code == INF_OK; i++) {
+        struct tool_call *call = &t->items[i];
+        bool is = i < begun && call->index != OLD_FORM &&
+                  (call->name.len || call->arguments.text.len);
+
+        if (end)
+            code = is_call(&is, t, call, err);
+        if (code == INF_OK && is)
+            code = give_call(t, call, i + 1 < begun, end, give, owner, err);
     }
     return code;
 }
 
-int32_t tool_calls_json(char **out, const struct tool_calls *t, inf_error *err)
+/* ------------------------------------------------------------------ out, whole */
+
+/* The calls as they were given out, then the others; each with a comma before it. */
+static int32_t write_calls(struct buffer *out, struct tool_calls *t, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    for (int64_t at = 0; at <= t->n_shown; at++)
+        for (size_t i = 0; i < t->n && code == INF_OK; i++) {
+            struct tool_call *call = &t->items[i];
+            bool is = false;
+
+            if (call->shown != (at < t->n_shown ? at : -1))
+                continue;
+            code = is_call(&is, t, call, err);
+            if (code == INF_OK && is && !(buffer_append_str(out, ",") && write_call(out, call)))
+                code = error_no_memory(err);
+        }
+    return code;
+}
+
+int32_t tool_calls_json(char **out, struct tool_calls *t, inf_error *err)
 {
     struct buffer text;
     int32_t code = INF_OK;

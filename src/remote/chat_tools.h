@@ -10,7 +10,10 @@
 #ifndef INF_REMOTE_CHAT_TOOLS_H
 #define INF_REMOTE_CHAT_TOOLS_H
 
+#include "remote/text_join.h"
 #include "remote/tool_arguments.h"
+
+#include <inference/inference.h>
 
 enum { TOOL_CALLS_MAX = 128 };
 
@@ -25,6 +28,10 @@ struct tool_call {
     struct buffer id, name;
     struct tool_arguments arguments;
     uint64_t list; /* the number of the list that the last piece stood in */
+
+    int64_t shown; /* its index among those given out; -1: none was */
+    size_t id_shown, name_shown, arguments_shown; /* bytes of each that were */
+    struct text_join id_join, name_join, join;
 };
 
 struct tool_calls {
@@ -32,6 +39,7 @@ struct tool_calls {
     size_t n, capacity;
     size_t recent;  /* the item that the last piece was of */
     uint64_t lists; /* that came */
+    int64_t n_shown;
 };
 
 void tool_calls_free(struct tool_calls *t);
@@ -40,9 +48,16 @@ int32_t tool_calls_add(struct tool_calls *t, struct json_span calls, enum tool_f
                        inf_error *err);
 /* The one call of the older form, a piece of {"name","arguments"}. */
 int32_t tool_calls_add_function(struct tool_calls *t, struct json_span function, inf_error *err);
+/* Takes a piece; its texts are valid during the call. */
+typedef int32_t (*tool_piece_fn)(void *owner, const inf_tool_call_delta *piece, inf_error *err);
+/* Gives out what is new and settled of the calls, those that began first first. end: all that there is, ids for those
+ * without one too. Errors: what the function returns, NO_MEMORY. */
+int32_t tool_calls_give(struct tool_calls *t, bool end, tool_piece_fn give, void *owner,
+                        inf_error *err);
+
 /* All of them as a JSON array in the form of /v1/chat/completions, from mem_*; a call without an id
  * gets one. What has neither a name nor arguments is none, and the older form of a call that came in
  * the newer one too is that one. NULL when there are none. */
-int32_t tool_calls_json(char **out, const struct tool_calls *t, inf_error *err);
+int32_t tool_calls_json(char **out, struct tool_calls *t, inf_error *err);
 
 #endif

@@ -160,8 +160,10 @@ static bool compare_tokens(bool *same, struct json_span a, struct json_span b)
 
 enum likeness { DIFFERENT, SAME, LONGER };
 
-/* What the second whole value is to the first; over with the first difference. false: out of memory. */
-static bool compare(enum likeness *like, const struct buffer *one, const char *other, size_t len)
+/* What the second whole value is to the first; over with the first difference. *rest: of a longer one, what it has
+ * beyond. false: out of memory. */
+static bool compare(enum likeness *like, struct json_span *rest, const struct buffer *one,
+                    const char *other, size_t len)
 {
     struct json_span a = trim(one->data, one->len);
     struct json_span b = trim(other, len);
@@ -177,7 +179,10 @@ static bool compare(enum likeness *like, const struct buffer *one, const char *o
             b = skip(b, y.len);
         }
     }
-    *like = a.len == 0 && b.len == 0 ? SAME : a.len == 1 && b.len ? LONGER : DIFFERENT;
+    *like = a.len == 0 && b.len == 0                ? SAME
+            : a.len == 1 && b.len && *b.data == ',' ? LONGER
+                                                    : DIFFERENT;
+    *rest = b;
     return true;
 }
 
@@ -185,11 +190,12 @@ int32_t tool_arguments_are(bool *same, const struct tool_arguments *a, const cha
                            size_t len, inf_error *err)
 {
     enum likeness like = DIFFERENT;
+    struct json_span rest;
 
     *same = tool_arguments_say_nothing(a) && tool_arguments_is_nothing(piece, len);
     if (*same || !a->whole || a->again.len || !tool_arguments_is_whole(piece, len))
         return INF_OK;
-    if (!compare(&like, &a->text, piece, len))
+    if (!compare(&like, &rest, &a->text, piece, len))
         return error_no_memory(err);
     *same = like == SAME;
     return INF_OK;
@@ -206,6 +212,17 @@ static int32_t append(struct buffer *out, size_t others, const char *piece, size
     return buffer_append(out, piece, len) ? INF_OK : error_no_memory(err);
 }
 
+/* Whether each piece holds the one before, up to this one. */
+static void compare_to_last(struct tool_arguments *a, const char *piece, size_t len)
+{
+    size_t last = a->text.len - a->last;
+
+    if (a->text.len == 0)
+        return;
+    a->steps = a->steps || len < last || memcmp(piece, a->text.data + a->last, last) != 0;
+    a->longer = !a->steps;
+}
+
 static int32_t add_first(struct tool_arguments *a, const char *piece, size_t len, inf_error *err)
 {
     bool blank = is_blank(piece, len);
@@ -214,7 +231,10 @@ static int32_t add_first(struct tool_arguments *a, const char *piece, size_t len
     if (is_null(a->text.data, a->text.len) && !blank) {
         buffer_clear(&a->text);
         a->progress = (struct json_progress){0};
+        a->longer = a->steps = false;
     }
+    if (!blank)
+        compare_to_last(a, piece, len);
     if (a->text.len == 0 && blank)
         return INF_OK;
     if (a->text.len == 0)
@@ -224,33 +244,47 @@ static int32_t add_first(struct tool_arguments *a, const char *piece, size_t len
     code = append(&a->text, 0, piece, len, err);
     if (code == INF_OK && follow(&a->progress, &a->text, len)) {
         a->whole = true;
+        a->longer = false;
         a->progress = (struct json_progress){0};
     }
     return code;
 }
 
-/* Two whole values: the second is the first once more, or what the first stood for, or nothing. When it
- * is neither it stays behind the first; but one that came in one piece is taken for the newer one: so
- * come values that are said again, and a model's own words do not. */
+/* The text is followed by the rest of one that goes on from it: its last bracket gives way. */
+static int32_t go_on(struct tool_arguments *a, struct json_span rest, inf_error *err)
+{
+    struct json_span text = trim(a->text.data, a->text.len);
+
+    if (a->closed)
+        return INF_OK;
+    a->text.len = (size_t)(text.data - a->text.data) + text.len - 1;
+    return append(&a->text, a->again.len, rest.data, rest.len, err);
+}
+
+/* Two whole values: the second is the first once more, or goes on from it, or is what the first stood for, or
+ * nothing. When it is neither it stays behind the first, in pieces as a model writes them; one that came in one
+ * piece is the first in other words: so come values that are said again. */
 static int32_t settle(struct tool_arguments *a, bool one_piece, inf_error *err)
 {
     struct buffer *text = &a->text, *again = &a->again, swapped = *text;
-    enum likeness like = LONGER;
+    struct json_span rest = {NULL, 0};
+    enum likeness like = SAME;
+    int32_t code = INF_OK;
 
-    if (is_empty(again->data, again->len))
-        like = SAME;
-    else if (!one_piece && !is_empty(text->data, text->len) &&
-             !compare(&like, text, again->data, again->len))
-        return error_no_memory(err);
-    a->progress = (struct json_progress){.hopeless = like == DIFFERENT};
-    if (like == DIFFERENT)
-        return INF_OK;
-    if (like == LONGER) {
+    if (is_empty(text->data, text->len) && !a->closed && !is_empty(again->data, again->len)) {
         *text = *again;
         *again = swapped;
+    } else if (!is_empty(again->data, again->len) &&
+               !compare(&like, &rest, text, again->data, again->len)) {
+        return error_no_memory(err);
     }
+    a->progress = (struct json_progress){.hopeless = like == DIFFERENT && !one_piece};
+    if (a->progress.hopeless)
+        return INF_OK;
+    if (like == LONGER)
+        code = go_on(a, rest, err);
     buffer_clear(again);
-    return INF_OK;
+    return code;
 }
 
 static int32_t add_more(struct tool_arguments *a, const char *piece, size_t len, inf_error *err)
@@ -281,8 +315,7 @@ static bool is_ever_longer(const struct tool_arguments *a)
     const char *last = a->text.data + a->last;
     size_t len = a->text.len - a->last;
 
-    return !a->whole && a->last && len > a->first && memcmp(last, a->text.data, a->first) == 0 &&
-           tool_arguments_is_whole(last, len);
+    return !a->whole && a->longer && tool_arguments_is_whole(last, len);
 }
 
 /* The beginning of the text, said again: the stream ended in the middle of it. */
@@ -292,6 +325,33 @@ static bool is_cut_copy(const struct tool_arguments *a)
     struct json_span again = trim(a->again.data, a->again.len);
 
     return again.len <= text.len && memcmp(text.data, again.data, again.len) == 0;
+}
+
+/* Nothing but a bracket so far, or the beginning of null. */
+static bool may_say_nothing(const char *text, size_t len)
+{
+    struct json_span t = trim(text, len);
+
+    return tool_arguments_is_nothing(text, len) ||
+           (t.len <= 4 && memcmp(t.data, "null", t.len) == 0) ||
+           (t.len == 1 && (*t.data == '{' || *t.data == '['));
+}
+
+size_t tool_arguments_settled(struct tool_arguments *a, bool ended)
+{
+    struct json_span text = trim(a->text.data, a->text.len);
+    size_t all = a->text.len;
+
+    if (all == 0)
+        return 0;
+    a->closed = a->closed || (ended && a->whole && a->again.len == 0);
+    if (!a->closed && may_say_nothing(a->text.data, all))
+        return 0;
+    if (a->whole && !a->closed)
+        return (size_t)(text.data - a->text.data) + text.len - 1;
+    if (!a->longer)
+        return all;
+    return may_say_nothing(a->text.data, a->first) ? 0 : a->first;
 }
 
 bool tool_arguments_append(struct buffer *out, const struct tool_arguments *a)

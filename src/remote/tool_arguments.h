@@ -6,6 +6,8 @@
  * or the value and then such a thing, or all of it once more, in one piece or several, or ever longer
  * ones that each hold the one before. Text that is no JSON is kept as it came: it is the model's.
  *
+ * What is settled of them may be given out while more comes: they will begin with it.
+ *
  * The pieces may cut code points. Not thread-safe: one owner.
  */
 #ifndef INF_REMOTE_TOOL_ARGUMENTS_H
@@ -29,7 +31,10 @@ struct tool_arguments {
     struct buffer again; /* what came behind a text that is whole */
     struct json_progress progress;
     size_t first, last; /* of text: the length of its first piece, where its last one begins */
+    bool longer;        /* each piece of text begins with the one before; there are several */
+    bool steps;         /* that does not hold */
     bool whole;         /* text is one object or array */
+    bool closed;        /* its end was given out: nothing comes into it any more */
 };
 
 void tool_arguments_init(struct tool_arguments *a);
@@ -46,6 +51,9 @@ bool tool_arguments_say_nothing(const struct tool_arguments *a);
 bool tool_arguments_is_nothing(const char *text, size_t len);
 /* It is one object or array. */
 bool tool_arguments_is_whole(const char *text, size_t len);
+
+/* The bytes of the text that whatever comes begins with. ended: nothing comes into it, of one that is whole. */
+size_t tool_arguments_settled(struct tool_arguments *a, bool ended);
 
 /* Appends what they are. */
 bool tool_arguments_append(struct buffer *out, const struct tool_arguments *a);

@@ -322,6 +322,34 @@ static void test_grammar__of_nothing__ends_at_once(void **state)
     close_bench(&b);
 }
 
+/* Where nothing but the end can follow there is nothing to ignore it for; where something can, it goes on. */
+static void test_grammar__complete__ends_under_ignore_eos_too(void **state)
+{
+    static const struct {
+        const char *grammar, *schema, *text;
+    } complete[] = {{NULL, "{\"enum\":[1,[true]]}", NULL},
+                    {NULL, "{\"const\":{\"a\":[]}}", "{\"a\":[]}"},
+                    {"root ::= \"a\" \"b\"", NULL, "ab"}};
+    struct bench b;
+
+    (void)state;
+    open_bench(&b, NULL);
+    for (size_t i = 0; i < 2 * (sizeof complete / sizeof *complete); i++) {
+        inf_request request = i % 2 ? sampled("hi", i) : ending("hi", 60);
+        inf_op *op = NULL;
+
+        request.ignore_eos = true;
+        request.grammar = inf_str(complete[i / 2].grammar);
+        request.json_schema = inf_str(complete[i / 2].schema);
+        op = run(&b, &request);
+        assert_int_equal(result_of(op).finish, INF_FINISH_STOP);
+        if (complete[i / 2].text)
+            assert_text(op, complete[i / 2].text);
+        inf_op_release(op);
+    }
+    close_bench(&b);
+}
+
 static void test_grammar__with_penalties_and_logprobs__still_holds(void **state)
 {
     struct bench b;
@@ -494,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_grammar__max_tokens_within_it__ends_by_length),
         cmocka_unit_test(test_grammar__that_allows_no_token__is_an_error_with_the_text_so_far),
         cmocka_unit_test(test_grammar__of_nothing__ends_at_once),
+        cmocka_unit_test(test_grammar__complete__ends_under_ignore_eos_too),
         cmocka_unit_test(test_grammar__with_penalties_and_logprobs__still_holds),
         cmocka_unit_test(test_constraints__beside_adapters__leave_the_others_as_they_are),
         cmocka_unit_test(test_constraints__cancelled__end_soon_and_the_provider_goes_on),

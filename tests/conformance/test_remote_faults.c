@@ -119,6 +119,84 @@ static void expect(const char *bytes, const char *more, int32_t code, const char
     "\\n\\n"                                                                                       \
     "data: [DONE]\\n\\n"
 
+/* ------------------------------------------------------------------ tool calls as they come */
+
+struct calls {
+    char name[2][64], arguments[2][256];
+    char id[2][64];
+};
+
+static void append(char *to, size_t size, inf_text piece)
+{
+    size_t n = strlen(to);
+
+    assert_true(n + piece.len < size);
+    memcpy(to + n, piece.data, piece.len);
+    to[n + piece.len] = '\0';
+}
+
+static void hear_calls(void *user_data, inf_op *op, const inf_chunk *chunk)
+{
+    struct calls *c = user_data;
+
+    (void)op;
+    for (size_t i = 0; i < chunk->n_tool_calls; i++) {
+        const inf_tool_call_delta *d = &chunk->tool_calls[i];
+
+        assert_in_range(d->index, 0, 1);
+        append(c->id[d->index], sizeof c->id[0], d->id);
+        append(c->name[d->index], sizeof c->name[0], d->name);
+        append(c->arguments[d->index], sizeof c->arguments[0], d->arguments);
+    }
+}
+
+#define DELTA(index, members, arguments)                                                           \
+    "data: "                                                                                       \
+    "{\\\"choices\\\":[{\\\"index\\\":0,\\\"delta\\\":{\\\"tool_calls\\\":[{\\\"index\\\":" index  \
+    "," members "\\\"function\\\":{" arguments "}}]}}]}\\n\\n"
+#define CALLED                                                                                     \
+    DELTA("0", "\\\"id\\\":\\\"a\\\",", "\\\"name\\\":\\\"f\\\",\\\"arguments\\\":\\\"\\\"")       \
+    DELTA("0", "", "\\\"arguments\\\":\\\"[1,\\\"") DELTA("0", "", "\\\"arguments\\\":\\\"2]\\\"")
+
+/* Of a stream that is cut, what came. */
+static void expect_calls(const char *bytes, int32_t code, const char *arguments, const char *json)
+{
+    inf_request request = greedy("hi", 8, NULL);
+    struct calls heard = {.name = {""}};
+    inf_callbacks callbacks;
+    struct bench b;
+    inf_op *op = NULL;
+
+    answer(CHAT, bytes, "");
+    open_bench(&b, NULL);
+    inf_callbacks_default(&callbacks, sizeof callbacks);
+    callbacks.on_token = hear_calls;
+    callbacks.user_data = &heard;
+    assert_int_equal(inf_generate_start(&op, b.provider, &request, &callbacks, NULL), INF_OK);
+    assert_int_equal(inf_op_wait(op, -1, NULL), code);
+    assert_string_equal(heard.id[0], "a");
+    assert_string_equal(heard.name[0], "f");
+    assert_string_equal(heard.arguments[0], arguments);
+    assert_string_equal(result_of(op).tool_calls.data, json);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
+#define JSON(arguments)                                                                            \
+    "[{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"" arguments \
+    "\"}}]"
+
+static void test_tool_calls__come_in_pieces_that_are_the_result_put_together(void **state)
+{
+    (void)state;
+    expect_calls(HEAD "\\r\\n" CALLED LAST USAGE, INF_OK, "[1,2]", JSON("[1,2]"));
+    expect_calls(HEAD "\\r\\n" CALLED DELTA("0", "", "\\\"arguments\\\":\\\"[1,2]\\\"") LAST USAGE,
+                 INF_OK, "[1,2]", JSON("[1,2]"));
+    expect_calls(HEAD "\\r\\n" DELTA("0", "\\\"id\\\":\\\"a\\\",",
+                                     "\\\"name\\\":\\\"f\\\",\\\"arguments\\\":\\\"[1,\\\""),
+                 INF_ERROR_PROTOCOL, "[1,", JSON("[1,"));
+}
+
 /* ------------------------------------------------------------------ streams that end badly */
 
 static void test_stream__ends_before_the_finish_reason__is_a_protocol_error_with_the_text(
@@ -475,6 +553,7 @@ int main(void)
 {
 #define SERVED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        SERVED(test_tool_calls__come_in_pieces_that_are_the_result_put_together),
         SERVED(test_stream__ends_before_the_finish_reason__is_a_protocol_error_with_the_text),
         SERVED(test_stream__reset_or_cut__is_a_connection_or_protocol_error_with_the_text),
         SERVED(test_stream__error_object_inside__is_a_backend_error_with_its_words),

@@ -100,8 +100,37 @@ static void close_model(inf_provider *model, const char *path)
 struct heard {
     char text[8192], reasoning[8192];
     size_t text_len, reasoning_len;
+    json_t *calls; /* put together from their pieces */
+    size_t n_pieces;
     int64_t n_tokens;
 };
+
+static void add_text(json_t *object, const char *key, inf_text more)
+{
+    const char *so_far = json_string_value(json_object_get(object, key));
+    size_t n = so_far ? strlen(so_far) : 0;
+    char *all = malloc(n + more.len + 1);
+
+    assert_non_null(all);
+    memcpy(all, so_far ? so_far : "", n);
+    memcpy(all + n, more.data, more.len);
+    json_object_set_new(object, key, json_stringn(all, n + more.len));
+    free(all);
+}
+
+static void hear_call(struct heard *h, const inf_tool_call_delta *piece)
+{
+    json_t *call = json_array_get(h->calls, (size_t)piece->index);
+
+    if (!call) {
+        call = json_pack("{s:s,s:s,s:{}}", "id", "", "type", "function", "function");
+        json_array_append_new(h->calls, call);
+    }
+    add_text(call, "id", piece->id);
+    add_text(json_object_get(call, "function"), "name", piece->name);
+    add_text(json_object_get(call, "function"), "arguments", piece->arguments);
+    h->n_pieces++;
+}
 
 static void hear(void *user_data, inf_op *op, const inf_chunk *chunk)
 {
@@ -112,6 +141,8 @@ static void hear(void *user_data, inf_op *op, const inf_chunk *chunk)
         memcpy(h->text + h->text_len, chunk->text.data, chunk->text.len);
     if (h->reasoning_len + chunk->reasoning.len < sizeof h->reasoning)
         memcpy(h->reasoning + h->reasoning_len, chunk->reasoning.data, chunk->reasoning.len);
+    for (size_t i = 0; i < chunk->n_tool_calls; i++)
+        hear_call(h, &chunk->tool_calls[i]);
     h->text_len += chunk->text.len;
     h->reasoning_len += chunk->reasoning.len;
     h->n_tokens = chunk->n_tokens;
@@ -135,7 +166,8 @@ static inf_request ask(const char *question)
 /* Streamed; what was heard is what the result has. */
 static inf_op *answer(inf_provider *model, const inf_request *r)
 {
-    struct heard heard = {.text_len = 0};
+    struct heard heard = {.calls = json_array()};
+    json_t *calls = NULL;
     inf_callbacks callbacks;
     inf_op *op = NULL;
     inf_result result;
@@ -153,6 +185,13 @@ static inf_op *answer(inf_provider *model, const inf_request *r)
     assert_int_equal(heard.reasoning_len, result.reasoning.len);
     if (result.reasoning.len)
         assert_memory_equal(heard.reasoning, result.reasoning.data, result.reasoning.len);
+    calls = result.tool_calls.data
+                ? json_loadb(result.tool_calls.data, result.tool_calls.len, 0, NULL)
+                : json_array();
+    assert_true(json_equal(heard.calls, calls));
+    assert_true(heard.n_pieces >= json_array_size(calls));
+    json_decref(calls);
+    json_decref(heard.calls);
     return op;
 }
 

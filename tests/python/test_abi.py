@@ -21,7 +21,8 @@ int main(void) {
     return 0;
 }
 """
-NESTED = {"inf_event": {"text": "chunk.text", "reasoning": "chunk.reasoning", "n_tokens": "chunk.n_tokens"},
+NESTED = {"inf_event": {"text": "chunk.text", "reasoning": "chunk.reasoning", "n_tokens": "chunk.n_tokens",
+                        "tool_calls": "chunk.tool_calls", "n_tool_calls": "chunk.n_tool_calls"},
           "inf_result": {name: "timings." + name for name in
                          ("queued_us", "load_us", "prefill_us", "first_token_us", "decode_us", "total_us")}}
 

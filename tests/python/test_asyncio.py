@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import sys
 import threading
 import time
@@ -60,6 +61,41 @@ def test_streams_of_servers(vllm, ollama):
             assert stream.result == whole
 
     run(main())
+
+
+def said(deltas, finish=None):
+    choice = {"index": 0, "delta": {"tool_calls": deltas} if deltas else {}, "finish_reason": finish}
+    return "data: " + json.dumps({"choices": [choice]}) + "\n\n"
+
+
+def test_tool_calls_come_in_pieces_that_are_the_result_s(vllm):
+    """Put together by their index, each text by itself."""
+    vllm.order("next", path="/v1/chat/completions", act="raw", text=(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+        + said([{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}])
+        + said([{"index": 0, "function": {"arguments": '{"city": '}}])
+        + said([{"index": 0, "function": {"arguments": '"Bonn"}'}}])
+        + said([{"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}}])
+        + said([], "tool_calls") + "data: [DONE]\n\n"))
+
+    async def main():
+        calls = {}
+        stream = inference.VLLMProvider(vllm.url).stream("x", "smol")
+        async for chunk in stream:
+            for piece in chunk.tool_calls:
+                call = calls.setdefault(piece["index"], {"id": "", "type": "", "name": "", "arguments": ""})
+                call["id"] += piece["id"]
+                call["type"] = piece["type"]
+                call["name"] += piece["function"]["name"]
+                call["arguments"] += piece["function"]["arguments"]
+        return [
+            {"id": c["id"], "type": c["type"], "function": {"name": c["name"], "arguments": c["arguments"]}}
+            for _, c in sorted(calls.items())
+        ], stream.result
+
+    together, result = run(main())
+    assert together == result.tool_calls and result.finish_reason == "tool_calls"
+    assert [c["function"]["arguments"] for c in together] == ['{"city": "Bonn"}', "{}"]
 
 
 def test_a_stream_s_error_comes_from_the_loop(local, vllm):

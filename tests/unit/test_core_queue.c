@@ -105,6 +105,100 @@ static void events_come_in_order_and_done_comes_last(void **state)
     close_bench(&b);
 }
 
+static void emit_call(inf_op *op, int32_t index, const char *id, const char *name,
+                      const char *arguments)
+{
+    inf_tool_call_delta piece = {
+        .index = index, .id = inf_str(id), .name = inf_str(name), .arguments = inf_str(arguments)};
+
+    assert_int_equal(op_emit_tool_call(op, &piece, NULL), INF_OK);
+}
+
+static void assert_delta(const inf_tool_call_delta *d, int32_t index, const char *id,
+                         const char *name, const char *arguments)
+{
+    assert_int_equal(d->index, index);
+    assert_int_equal(d->id.len, strlen(id));
+    assert_memory_equal(d->id.data, id, strlen(id));
+    assert_int_equal(d->name.len, strlen(name));
+    assert_memory_equal(d->name.data, name, strlen(name));
+    assert_int_equal(d->arguments.len, strlen(arguments));
+    assert_memory_equal(d->arguments.data, arguments, strlen(arguments));
+}
+
+/* What came meanwhile of one call is one piece; operations beside it have theirs. */
+static void pieces_of_calls_come_once_and_by_their_index(void **state)
+{
+    struct bench b;
+    inf_event events[8];
+    inf_op *op = NULL;
+    inf_op *other = NULL;
+    size_t n = 0;
+
+    (void)state;
+    open_bench(&b, hold);
+    op = start(b.p, &b.callbacks);
+    other = start(b.p, &b.callbacks);
+    assert_ptr_equal(fake_take(b.p), op);
+    assert_ptr_equal(fake_take(b.p), other);
+    emit_call(op, 0, "a", "f", "");
+    emit_call(other, 0, "c", "h", "{}");
+    op_emit(op, "hello", 5, 1, NULL);
+    emit_call(op, 0, "", "", "{\"x\":");
+    emit_call(op, 1, "b", "g", "{");
+    assert_int_equal(inf_context_next(b.ctx, events, sizeof(inf_event), 8, &n, -1, NULL), INF_OK);
+    assert_int_equal(n, 2);
+    assert_memory_equal(events[0].chunk.text.data, "hello", 5);
+    assert_int_equal(events[0].chunk.n_tool_calls, 2);
+    assert_delta(&events[0].chunk.tool_calls[0], 0, "a", "f", "{\"x\":");
+    assert_delta(&events[0].chunk.tool_calls[1], 1, "b", "g", "{");
+    assert_int_equal(events[1].chunk.n_tool_calls, 1);
+    assert_delta(&events[1].chunk.tool_calls[0], 0, "c", "h", "{}");
+    emit_call(op, 1, "", "", "}");
+    finish(op, INF_OK);
+    finish(other, INF_OK);
+    assert_int_equal(inf_context_next(b.ctx, events, sizeof(inf_event), 8, &n, -1, NULL), INF_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(events[0].chunk.n_tool_calls, 1);
+    assert_delta(&events[0].chunk.tool_calls[0], 1, "", "", "}");
+    assert_int_equal(events[1].kind, INF_EVENT_DONE);
+    assert_int_equal(events[1].chunk.n_tool_calls, 0);
+    assert_int_equal(events[2].kind, INF_EVENT_DONE);
+    inf_op_release(op);
+    inf_op_release(other);
+    close_bench(&b);
+}
+
+/* A program that was built before chunks had pieces of calls: it gets the members that it knows. */
+static void an_event_without_calls_is_still_one(void **state)
+{
+    enum { OLD = offsetof(inf_event, chunk.tool_calls) };
+    struct bench b;
+    unsigned char events[3][OLD];
+    inf_event first = {.kind = 0};
+    inf_op *op = NULL;
+    size_t n = 0;
+
+    (void)state;
+    open_bench(&b, hold);
+    op = start(b.p, &b.callbacks);
+    assert_ptr_equal(fake_take(b.p), op);
+    op_emit(op, "hi", 2, 1, NULL);
+    emit_call(op, 0, "a", "f", "{}");
+    memset(events, 0xee, sizeof events);
+    assert_int_equal(inf_context_next(b.ctx, (inf_event *)(void *)events, OLD, 2, &n, -1, NULL),
+                     INF_OK);
+    assert_int_equal(n, 1);
+    memcpy(&first, events[0], OLD);
+    assert_int_equal(first.kind, INF_EVENT_TOKEN);
+    assert_memory_equal(first.chunk.text.data, "hi", 2);
+    assert_int_equal(events[1][0], 0xee);
+    finish(op, INF_OK);
+    assert_int_equal(next(&b).kind, INF_EVENT_DONE);
+    inf_op_release(op);
+    close_bench(&b);
+}
+
 /* Room for one event at a time: nothing is lost, nothing waits for a later emit. */
 static void one_at_a_time_gives_the_same(void **state)
 {
@@ -902,6 +996,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_come_in_order_and_done_comes_last),
+        cmocka_unit_test(pieces_of_calls_come_once_and_by_their_index),
+        cmocka_unit_test(an_event_without_calls_is_still_one),
         cmocka_unit_test(one_at_a_time_gives_the_same),
         cmocka_unit_test(who_pulled_done_finds_it_done),
         cmocka_unit_test(waiting_works_without_pulling),

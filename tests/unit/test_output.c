@@ -6,6 +6,7 @@
 #include "text/output/output_parser.h"
 
 #include "core/memory.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 
@@ -29,7 +30,8 @@ static char *tools_text;
 struct parsed {
     bool ok;
     struct buffer text, reasoning;
-    json_t *calls; /* NULL: none */
+    json_t *calls;  /* NULL: none */
+    json_t *pieces; /* the same, put together from what came */
     size_t n_calls;
 };
 
@@ -52,11 +54,51 @@ static struct output_parser *parser_of(const struct given *g)
     return output_parser_create(&options, &tools);
 }
 
+/* Of a member of a call, "" where there is none yet, more. */
+static void add_text(json_t *object, const char *key, inf_text more)
+{
+    const char *so_far = json_string_value(json_object_get(object, key));
+    size_t n = so_far ? strlen(so_far) : 0;
+    char *all = malloc(n + more.len + 1);
+
+    assert_non_null(all);
+    memcpy(all, so_far ? so_far : "", n);
+    memcpy(all + n, more.data ? more.data : "", more.len);
+    json_object_set_new(object, key, json_stringn_nocheck(all, n + more.len));
+    free(all);
+}
+
+static void take_piece(json_t *calls, const inf_tool_call_delta *piece)
+{
+    json_t *call = json_array_get(calls, (size_t)piece->index);
+
+    if (!call) { /* calls begin in order, with an id and a name */
+        assert_int_equal(piece->index, json_array_size(calls));
+        assert_true(piece->id.len > 0 && piece->name.len > 0);
+        call = json_pack("{s:s,s:{}}", "type", "function", "function");
+        json_array_append_new(calls, call);
+    } else {
+        assert_int_equal(piece->id.len + piece->name.len, 0);
+        assert_int_equal(piece->index, json_array_size(calls) - 1);
+    }
+    if (piece->id.len)
+        add_text(call, "id", piece->id);
+    add_text(json_object_get(call, "function"), "name", piece->name);
+    add_text(json_object_get(call, "function"), "arguments", piece->arguments);
+}
+
 static bool take(struct parsed *out, const struct output_parser *p)
 {
+    size_t n = 0;
+    const inf_tool_call_delta *pieces = output_parser_call_pieces(p, &n);
+
     inf_text text = output_parser_text(p);
     inf_text reasoning = output_parser_reasoning(p);
 
+    if (n && !out->pieces)
+        out->pieces = json_array();
+    for (size_t i = 0; i < n; i++)
+        take_piece(out->pieces, &pieces[i]);
     return buffer_append(&out->text, text.data, text.len) &&
            buffer_append(&out->reasoning, reasoning.data, reasoning.len);
 }
@@ -81,6 +123,11 @@ static struct parsed parse(const struct given *g, size_t first, size_t step)
         out.calls = json_loads(calls, 0, NULL);
     mem_free(calls);
     output_parser_free(p);
+    if (out.ok && utf8_valid(g->output, g->len) &&
+        ((out.calls != NULL) != (out.pieces != NULL) ||
+         (out.calls && !json_equal(out.calls, out.pieces))))
+        fail_msg("the pieces of %s are %s, not %s", g->output, json_dumps(out.pieces, 0),
+                 json_dumps(out.calls, 0));
     return out;
 }
 
@@ -89,6 +136,7 @@ static void parsed_free(struct parsed *p)
     buffer_free(&p->text);
     buffer_free(&p->reasoning);
     json_decref(p->calls);
+    json_decref(p->pieces);
 }
 
 static const char *text_of(const struct buffer *b)
@@ -215,23 +263,45 @@ static void test_output__is_taken_apart_as_vllm_does_it(void **state)
 
 /* ------------------------------------------------------------------ nothing is lost */
 
-static void compare_beginnings(const json_t *line)
+/* The calls are those of the whole, the last one as far as it came. */
+static void assert_begin_alike(const struct given *g, const struct parsed *p,
+                               const struct parsed *whole)
 {
-    const char *output = json_string_value(json_object_get(line, "output"));
-    struct given g = {json_string_value(json_object_get(line, "format")), output, 0, true, false};
+    for (size_t i = 0; i < json_array_size(p->calls); i++) {
+        const char *arguments = call_part(p, i, "arguments");
+        const char *all = call_part(whole, i, "arguments");
 
-    if (strstr(output, "think>"))
-        return;
-    for (g.len = 0; g.len <= strlen(output); g.len++) {
-        struct parsed p = parse(&g, 1, 1);
-
-        if (!p.calls && (p.text.len != g.len || memcmp(text_of(&p.text), output, g.len) != 0))
-            fail_msg("of \"%.*s\" comes out \"%s\"", (int)g.len, output, text_of(&p.text));
-        parsed_free(&p);
+        if (!all || strcmp(call_part(p, i, "name"), call_part(whole, i, "name")) != 0 ||
+            strncmp(all, arguments, strlen(arguments)) != 0)
+            fail_msg("of \"%.*s\" comes out %s", (int)g->len, g->output, arguments);
     }
 }
 
-static void test_output__that_breaks_off_in_a_call__comes_out_as_text(void **state)
+static void compare_beginnings(const json_t *line)
+{
+    const char *output = json_string_value(json_object_get(line, "output"));
+    struct given g = {json_string_value(json_object_get(line, "format")), output, strlen(output),
+                      true, false};
+    struct parsed whole;
+
+    if (strstr(output, "think>"))
+        return;
+    whole = parse(&g, g.len, g.len);
+    for (g.len = 0; g.len <= strlen(output); g.len++) {
+        struct parsed p = {.ok = false};
+
+        if (!utf8_valid(output, g.len))
+            continue;
+        p = parse(&g, 1, 1);
+        if (!p.calls && (p.text.len != g.len || memcmp(text_of(&p.text), output, g.len) != 0))
+            fail_msg("of \"%.*s\" comes out \"%s\"", (int)g.len, output, text_of(&p.text));
+        assert_begin_alike(&g, &p, &whole);
+        parsed_free(&p);
+    }
+    parsed_free(&whole);
+}
+
+static void test_output__that_breaks_off__is_text_or_the_call_so_far(void **state)
 {
     (void)state;
     for_each_case(compare_beginnings);
@@ -298,7 +368,6 @@ static void test_what_is_no_call__stays_text(void **state)
         {"<|start_header_id|> \"parameters\": ", "{\"a\": 1} and so on"},
         {"<|start_header_id|> \"parameters\": ", "{"},
         {"[TOOL_CALLS]", "[TOOL_CALLS][]"},
-        {"[TOOL_CALLS]", "[TOOL_CALLS][{\"name\": \"add\", \"arguments\": {}}, 1]"},
         {"[TOOL_CALLS]", "[TOOL_CALLS] and more"},
         {"[TOOL_CALLS] [ARGS]", "[TOOL_CALLS]add[ARGS]none"},
         {TOKEN("tool" BLOCK "call" BLOCK "begin"),
@@ -318,6 +387,47 @@ static void test_call_after_one_that_is_broken__is_found(void **state)
                   "<tool_call>{\"name\": \"now\", <tool_call>{\"name\": \"now\", \"arguments\": {}}"
                   "</tool_call>",
                   "<tool_call>{\"name\": \"now\",", "", "now({})");
+}
+
+static void test_call__that_breaks_off__is_one_as_far_as_it_came(void **state)
+{
+    static const struct {
+        const char *sign, *output, *text, *calls;
+    } outputs[] = {
+        {"<tool_call>", "A\n<tool_call>{\"name\": \"now\", \"arguments\": {\"a\": [1, ", "A",
+         "now({\"a\": [1, )"},
+        {"<tool_call>", "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 'b'}}</tool_call>C",
+         "'b'}}</tool_call>C", "f({\"a\": )"},
+        {"<tool_call>", "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": tru}}</tool_call>C",
+         "C", "f({\"a\": tru})"},
+        {"<tool_call>", "<tool_call>{\"name\": \"f\", \"arguments\": {}\n</tool_call>C", "C",
+         "f({})"},
+        {"<tool_call>",
+         "<tool_call>{\"id\": \"x\", \"type\": \"function\", \"name\": \"f\", \"parameters\": {}",
+         "", "f({})"},
+        {"<tool_call> <function=",
+         "<tool_call><function=f><parameter=a>1</parameter><parameter=b>2", "<parameter=b>2",
+         "f({\"a\": \"1\")"},
+        {"<tool_call> <function=", "<tool_call>\n<function=f>\n<parameter=a>\n1",
+         "<parameter=a>\n1", "f()"},
+        {"<tool_call> <arg_key>",
+         "<tool_call>f\n<arg_key>a</arg_key><arg_value>1</arg_value><arg_key>b</tool_call>C",
+         "<arg_key>b</tool_call>C", "f({\"a\": \"1\")"},
+        {"<|start_header_id|> \"parameters\": ", "{\"name\": \"now\", \"parameters\": {\"a", "",
+         "now({\"a)"},
+        {"[TOOL_CALLS]", "[TOOL_CALLS][{\"name\": \"add\", \"arguments\": {}}, 1]", ", 1]",
+         "add({})"},
+        {"[TOOL_CALLS]",
+         "[TOOL_CALLS][{\"name\": \"add\", \"arguments\": {}}, {\"name\": \"now\", \"arguments\": "
+         "{",
+         ", {\"name\": \"now\", \"arguments\": {", "add({})"},
+        {"[TOOL_CALLS] [ARGS]", "[TOOL_CALLS]add[ARGS]{\"a\": \"", "", "add({\"a\": \")"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
+        assert_parses(outputs[i].sign, false, outputs[i].output, outputs[i].text, "",
+                      outputs[i].calls);
 }
 
 static void test_text_behind_a_call__is_text(void **state)
@@ -361,6 +471,30 @@ static void test_types_behind_a_reference__count(void **state)
         "<parameter=c>x</parameter><parameter=d>1</parameter></function></tool_call>",
         "", "", "f({\"a\": -2, \"b\": true, \"c\": \"x\", \"d\": \"1\"})");
     tools_text = before;
+}
+
+#define PYTHON "[func_name1(params_name1=params_value1...), func_name2(params)]"
+
+static void test_calls_as_python_has_them__are_calls(void **state)
+{
+    (void)state;
+    assert_parses(PYTHON, false, "[get_weather(city='K\\'\\u00f6ln', days=2), now()]", "", "",
+                  "get_weather({\"city\": \"K'\303\266ln\", \"days\": 2}) now({})");
+    assert_parses(
+        PYTHON, false,
+        "<|python_start|>[note(text={'a': [1, -2.5e3, (True, None,)], \"b\": {}},)]<|python_end|>",
+        "", "", "note({\"text\": {\"a\": [1, -2.5e3, [true, null]], \"b\": {}}})");
+    assert_parses(PYTHON, false, "[now( ) , ]", "", "", "now({})");
+    assert_parses(PYTHON, false, "[now(), note(text=')]'", ", note(text=')]'", "", "now({})");
+    assert_parses(PYTHON, false, "[now(), other()]", ", other()]", "", "now({})");
+    assert_parses(PYTHON, false, "[1, 2]", "[1, 2]", "", "");
+    assert_parses(PYTHON, false, "[other(a=1)]", "[other(a=1)]", "", "");
+    assert_parses(PYTHON, false, "[note(text=f(1))]", "[note(text=f(1))]", "", "");
+    assert_parses(PYTHON, false, "[note('x')]", "[note('x')]", "", "");
+    assert_parses(PYTHON, false, "[note(text='\\ud800')]", "[note(text='\\ud800')]", "", "");
+    assert_parses(PYTHON, false, "[note(text=01)]", "[note(text=01)]", "", "");
+    assert_parses(PYTHON, false, "[note(text='a", "[note(text='a", "", "");
+    assert_parses(PYTHON, false, "Say [now()].", "Say [now()].", "", "");
 }
 
 static void test_mistral_thoughts__may_come_anywhere(void **state)
@@ -407,8 +541,10 @@ static void test_channels__are_taken_apart(void **state)
 static void test_channels__broken_off__lose_nothing(void **state)
 {
     (void)state;
-    assert_parses(CHANNELS, false, "<|channel|>commentary to=functions.now<|message|>{\"a\": ",
-                  "<|channel|>commentary to=functions.now<|message|>{\"a\": ", "", "");
+    assert_parses(CHANNELS, false, "<|channel|>commentary to=functions.now<|message|>{\"a\": ", "",
+                  "", "now({\"a\":)");
+    assert_parses(CHANNELS, false, "<|channel|>commentary to=functions.now<|message|>[1",
+                  "<|channel|>commentary to=functions.now<|message|>[1", "", "");
     assert_parses(CHANNELS, false, "<|channel|>comm", "<|channel|>comm", "", "");
     assert_parses(CHANNELS, false, "<|channel|>final<|message|>Two<|en", "Two<|en", "", "");
 }
@@ -434,6 +570,8 @@ static void test_format__is_told_by_the_template(void **state)
     assert_shape("<tool_call>\n<function=' + tool_call.name + '>\n", OUTPUT_XML, false);
     assert_shape("<tool_call> <arg_key>", OUTPUT_PAIRS, false);
     assert_shape("<|start_header_id|> {\"name\": function name, \"parameters\": ", OUTPUT_BARE,
+                 false);
+    assert_shape("<|start_header_id|> \"parameters\": [func_name1(params_name1=", OUTPUT_PYTHON,
                  false);
     assert_shape("<|start_header_id|>", OUTPUT_PLAIN, false);
     assert_shape("[TOOL_CALLS]", OUTPUT_BRACKETS, false);
@@ -574,13 +712,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output__is_taken_apart_as_vllm_does_it),
-        cmocka_unit_test(test_output__that_breaks_off_in_a_call__comes_out_as_text),
+        cmocka_unit_test(test_output__that_breaks_off__is_text_or_the_call_so_far),
         cmocka_unit_test(test_output__without_tools__is_text),
         cmocka_unit_test(test_what_is_no_call__stays_text),
         cmocka_unit_test(test_call_after_one_that_is_broken__is_found),
+        cmocka_unit_test(test_call__that_breaks_off__is_one_as_far_as_it_came),
         cmocka_unit_test(test_text_behind_a_call__is_text),
         cmocka_unit_test(test_markers_within_arguments__belong_to_them),
         cmocka_unit_test(test_types_behind_a_reference__count),
+        cmocka_unit_test(test_calls_as_python_has_them__are_calls),
         cmocka_unit_test(test_mistral_thoughts__may_come_anywhere),
         cmocka_unit_test(test_channels__are_taken_apart),
         cmocka_unit_test(test_channels__broken_off__lose_nothing),

@@ -403,6 +403,10 @@ int32_t call_grammar_make(struct grammar **out, const struct call_grammar_option
     if (options->format->shape == OUTPUT_PLAIN)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "tool_choice: this model's chat template shows no way to call a tool");
+    if (options->format->shape == OUTPUT_PYTHON)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "tool_choice: this model writes its calls as Python's, which no grammar "
+                         "here enforces; leave it at \"auto\"");
     if (!graph_begin(&w.b))
         return error_no_memory(err);
     root = graph_rule(&w.b);

@@ -56,13 +56,13 @@ static bool step_header(struct output_parser *p, bool end)
         p->mode = MODE_TEXT;
         return true;
     }
-    p->scan = (struct output_scan){.at = at + sizeof message_word - 1,
-                                   .begin = at + sizeof message_word - 1};
+    at += sizeof message_word - 1;
+    p->scan = (struct output_scan){.value = {.at = at, .begin = at}};
     if (recipient.len && p->calls_wanted) {
         p->mode = MODE_MESSAGE;
         return true;
     }
-    output_drop(p, p->scan.begin);
+    output_drop(p, p->scan.value.begin);
     p->mode = channel.data && is_word(channel, "analysis") ? MODE_THINK : MODE_TEXT;
     return true;
 }
@@ -117,20 +117,52 @@ static bool step_body(struct output_parser *p, bool end)
     return whole;
 }
 
-static bool add_call(struct output_parser *p, const char *s, size_t to, bool ended)
+static inf_text name_of(const struct output_parser *p, const char *s)
 {
-    size_t header = p->scan.begin - (sizeof message_word - 1);
+    size_t header = p->scan.value.begin - (sizeof message_word - 1);
     inf_text name = header_part(s, header, "to=");
-    size_t from = output_skip_space(s, to, p->scan.begin);
-    struct json_span object = {NULL, 0};
 
-    while (to > from && strchr(" \t\r\n", s[to - 1]))
-        to--;
-    if (!ended && !(scan_json(&object, s + from, to - from) && scan_is_object(object)))
-        return false;
     if (name.len > 10 && memcmp(name.data, "functions.", 10) == 0)
         name = (inf_text){name.data + 10, name.len - 10};
-    return output_calls_add(&p->calls, (inf_text){NULL, 0}, name,
+    return name;
+}
+
+/* Before the white space at the end. */
+static size_t trimmed(const char *s, size_t from, size_t to)
+{
+    while (to > from && strchr(" \t\r\n", s[to - 1]))
+        to--;
+    return to;
+}
+
+/* An object goes out as it comes. */
+static void stream_call(struct output_parser *p, const char *s, size_t to)
+{
+    size_t from = output_skip_space(s, to, p->scan.value.begin);
+    bool open = p->calls.open;
+
+    if (!open && (from == to || s[from] != '{' ||
+                  !output_calls_begin(&p->calls, (inf_text){NULL, 0}, name_of(p, s))))
+        return;
+    if (!open)
+        p->scan.shown = from;
+    from = p->scan.shown;
+    to = trimmed(s, from, to);
+    output_calls_more(&p->calls, s + from, to - from);
+    p->scan.shown = to;
+}
+
+static bool add_call(struct output_parser *p, const char *s, size_t to, bool ended)
+{
+    size_t from = output_skip_space(s, to, p->scan.value.begin);
+    struct json_span object = {NULL, 0};
+
+    if (p->calls.open)
+        return output_calls_close(&p->calls);
+    to = trimmed(s, from, to);
+    if (!ended && !(scan_json(&object, s + from, to - from) && scan_is_object(object)))
+        return false;
+    return output_calls_add(&p->calls, (inf_text){NULL, 0}, name_of(p, s),
                             to == from ? inf_str("{}") : (inf_text){s + from, to - from});
 }
 
@@ -142,17 +174,32 @@ static bool give_back(struct output_parser *p, size_t n)
     return true;
 }
 
+/* It is too long. */
+static bool break_off(struct output_parser *p, size_t n)
+{
+    if (!p->calls.open)
+        return give_back(p, n);
+    p->failed = !output_calls_close(&p->calls);
+    output_drop(p, p->scan.shown);
+    p->mode = MODE_TEXT;
+    return !p->failed;
+}
+
 static bool step_message(struct output_parser *p, bool end)
 {
     size_t n = 0;
     const char *s = output_waiting(p, &n);
     const char *word = "";
     bool whole = false;
-    size_t at = find_end(s, n, p->scan.at, &word, &whole);
+    size_t at = find_end(s, n, p->scan.value.at, &word, &whole);
 
-    p->scan.at = at;
+    p->scan.value.at = at;
+    stream_call(p, s, whole || !end ? at : n);
+    p->failed = p->failed || p->calls.failed;
+    if (p->failed)
+        return false;
     if (!whole && !end)
-        return n > MAX_BODY ? give_back(p, n) : false;
+        return n > MAX_BODY ? break_off(p, n) : false;
     if (!add_call(p, s, whole ? at : n, whole)) {
         p->failed = p->failed || p->calls.failed;
         return give_back(p, whole ? at : n) && !p->failed;

@@ -33,6 +33,8 @@ static const struct {
       .markers = {"</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"}}},
     {{"<tool_call>"},
      {.shape = OUTPUT_JSON, .openers = {"<tool_call>"}, .markers = {"</tool_call>"}}},
+    {{"[func_name1("},
+     {.shape = OUTPUT_PYTHON, .openers = {"<|python_start|>"}, .markers = {"<|python_end|>"}}},
     {{"<|start_header_id|>", "\"parameters\": "},
      {.shape = OUTPUT_BARE, .openers = {"<|python_tag|>"}}},
 };

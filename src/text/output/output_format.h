@@ -12,7 +12,8 @@ enum output_shape {
     OUTPUT_JSON, /* <tool_call>{"name": ..., "arguments": {...}}</tool_call> (Hermes, Qwen 2.5 and 3) */
     OUTPUT_XML, /* <tool_call><function=NAME><parameter=NAME>VALUE</parameter>... (Qwen3-Coder, Qwen3.5) */
     OUTPUT_PAIRS, /* <tool_call>NAME<arg_key>NAME</arg_key><arg_value>VALUE</arg_value>... (GLM 4.5) */
-    OUTPUT_BARE,     /* {"name": ..., "parameters": {...}} and nothing else (Llama 3) */
+    OUTPUT_BARE, /* {"name": ..., "parameters": {...}} and nothing else (Llama 3) */
+    OUTPUT_PYTHON, /* [NAME(KEY=VALUE, ...), ...], literals of Python, and nothing else (Llama 4, 3.2) */
     OUTPUT_BRACKETS, /* [TOOL_CALLS][{"name": ...}], or [TOOL_CALLS]NAME[ARGS]{...} (Mistral) */
     OUTPUT_TOKENS, /* <｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME ```json {...} ``` (DeepSeek V3, R1, V3.1) */
     OUTPUT_CHANNELS, /* <|channel|>commentary to=functions.NAME<|message|>{...}<|call|> (gpt-oss) */

@@ -150,6 +150,12 @@ static bool step_through(struct output_parser *p, bool end)
     return true;
 }
 
+/* What an answer that is nothing but calls begins with; -1: that cannot be told so. */
+static int begin_of(enum output_shape shape)
+{
+    return shape == OUTPUT_BARE ? '{' : shape == OUTPUT_PYTHON ? '[' : -1;
+}
+
 static bool step_start(struct output_parser *p, bool end)
 {
     size_t n = 0;
@@ -167,12 +173,21 @@ static bool step_start(struct output_parser *p, bool end)
         output_drop(p, at + strlen(p->format.think_open));
         p->thought = true;
         p->mode = MODE_THINK;
-    } else if (p->calls_wanted && p->format.shape == OUTPUT_BARE && at < n && s[at] == '{') {
+    } else if (p->calls_wanted && at < n && s[at] == begin_of(p->format.shape)) {
         begin_call(p, at);
     } else {
         p->mode = MODE_TEXT;
     }
     return true;
+}
+
+/* A call, or what there is of one, and what goes on behind it. */
+static bool leave_call(struct output_parser *p, size_t used)
+{
+    p->failed = p->failed || p->calls.failed;
+    output_drop(p, p->glue + used);
+    p->mode = MODE_AFTER;
+    return !p->failed;
 }
 
 /* What looked like a call was none. */
@@ -195,11 +210,12 @@ static bool step_call(struct output_parser *p, bool end)
     switch (
         output_read_call(&p->format, &p->scan, s + p->glue, n - p->glue, end, &used, &p->calls)) {
     case READ_CALL:
-        output_drop(p, p->glue + used);
-        p->mode = MODE_AFTER;
-        return true;
+        return leave_call(p, used);
     case READ_MORE:
-        return n > MAX_HELD ? give_back(p, n) : false;
+        p->failed = p->failed || p->calls.failed;
+        if (n <= MAX_HELD || p->failed)
+            return false;
+        return output_read_stop(&p->scan, &used, &p->calls) ? leave_call(p, used) : give_back(p, n);
     default:
         p->failed = p->failed || p->calls.failed;
         return p->failed ? false : give_back(p, n);
@@ -214,6 +230,8 @@ static struct found closer_at(const struct output_parser *p, const char *s, size
 
     if (f->shape == OUTPUT_JSON || f->shape == OUTPUT_XML || f->shape == OUTPUT_PAIRS)
         try_word(&found, s, n, at, "</tool_call>", WORD_CLOSE);
+    if (f->shape == OUTPUT_PYTHON)
+        try_word(&found, s, n, at, f->markers[0], WORD_CLOSE);
     if (f->shape == OUTPUT_TOKENS) {
         try_word(&found, s, n, at, "```", WORD_CLOSE);
         try_word(&found, s, n, at, f->markers[1], WORD_CLOSE);
@@ -292,8 +310,10 @@ static bool step(struct output_parser *p, bool end)
 
 static bool run(struct output_parser *p, bool end)
 {
+    output_calls_clear_pieces(&p->calls);
     while (step(p, end))
         ;
+    output_calls_settle_pieces(&p->calls);
     if (p->begin == p->held.len) {
         buffer_clear(&p->held);
         p->begin = 0;
@@ -334,6 +354,12 @@ inf_text output_parser_text(const struct output_parser *p)
 inf_text output_parser_reasoning(const struct output_parser *p)
 {
     return text_of(&p->reasoning);
+}
+
+const inf_tool_call_delta *output_parser_call_pieces(const struct output_parser *p, size_t *n)
+{
+    *n = p->calls.n_pieces;
+    return p->calls.pieces;
 }
 
 size_t output_parser_n_calls(const struct output_parser *p)

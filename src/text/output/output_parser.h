@@ -2,7 +2,8 @@
  * output_parser: a model's text as it comes, taken apart into text, reasoning and tool calls.
  *
  * What may become a marker or a call waits until that is told; what turns out to be none comes out as it was
- * written, nothing is lost. White space between calls, and between a text and a call, belongs to the format and
+ * written, nothing is lost. A call comes in pieces: from its name and the beginning of its arguments on it is one, and
+ * where the model breaks it off it ends as far as it came. White space between calls, and between a text and a call, belongs to the format and
  * goes with the call. Memory and work are bounded. However the text is cut into pieces, the same comes out.
  *
  * Not thread-safe: its sequence's worker owns it.
@@ -37,6 +38,7 @@ bool output_parser_finish(struct output_parser *p);
 /* What the last of these calls gave, until the next. */
 inf_text output_parser_text(const struct output_parser *p);
 inf_text output_parser_reasoning(const struct output_parser *p);
+const inf_tool_call_delta *output_parser_call_pieces(const struct output_parser *p, size_t *n);
 
 /* So far. */
 size_t output_parser_n_calls(const struct output_parser *p);

@@ -3,52 +3,20 @@
  */
 #include "text/output/output_read.h"
 
+#include "text/output/output_python.h"
 #include "text/output/output_values.h"
 
 #include <string.h>
 
 #define MAX_NAME 256
+#define MAX_TAG 1024
 #define MAX_FENCE 512 /* between DeepSeek's separator and the arguments */
 
-/* ------------------------------------------------------------------ words */
-
-int output_match(const char *s, size_t n, size_t at, const char *word)
-{
-    size_t len = strlen(word);
-    size_t there = at < n ? n - at : 0;
-
-    if (there >= len)
-        return memcmp(s + at, word, len) == 0 ? 1 : -1;
-    return there == 0 || memcmp(s + at, word, there) == 0 ? 0 : -1;
-}
+/* ------------------------------------------------------------------ names */
 
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-size_t output_skip_space(const char *s, size_t n, size_t at)
-{
-    while (at < n && is_space(s[at]))
-        at++;
-    return at;
-}
-
-size_t output_find(const char *s, size_t n, size_t at, const char *word)
-{
-    size_t len = strlen(word);
-
-    while (at < n && n - at >= len) {
-        const char *found = memchr(s + at, word[0], n - at - len + 1);
-
-        if (!found)
-            return n;
-        at = (size_t)(found - s);
-        if (memcmp(found, word, len) == 0)
-            return at;
-        at++;
-    }
-    return n;
 }
 
 /* What a name is made of. */
@@ -82,41 +50,38 @@ static bool in_json(char c)
     return c != '\0' && strchr("{}[],: \t\r\n0123456789+-.eEtrufalsn\"", c);
 }
 
-size_t output_json_end(struct output_scan *scan, const char *s, size_t n, bool *broken)
+size_t output_json_end(struct output_json *v, const char *s, size_t n)
 {
-    if (scan->at < scan->begin)
-        *scan = (struct output_scan){.at = scan->begin, .begin = scan->begin};
-    for (; scan->at < n; scan->at++) {
-        char c = s[scan->at];
+    if (v->at < v->begin)
+        *v = (struct output_json){.at = v->begin, .begin = v->begin};
+    for (; v->at < n && !v->broken && !v->end; v->at++) {
+        char c = s[v->at];
 
-        if (scan->in_string) {
-            scan->in_string = scan->escaped || c != '"';
-            scan->escaped = !scan->escaped && c == '\\';
+        if (v->in_string) {
+            v->in_string = v->escaped || c != '"';
+            v->escaped = !v->escaped && c == '\\';
             continue;
         }
-        if (!in_json(c) || (scan->depth == 0 && c != '{' && c != '[')) {
-            *broken = true;
+        v->broken = !in_json(c) || (v->depth == 0 && c != '{' && c != '[');
+        if (v->broken)
             return 0;
-        }
-        scan->in_string = c == '"';
+        v->in_string = c == '"';
         if (c == '{' || c == '[')
-            scan->depth++;
-        else if ((c == '}' || c == ']') && --scan->depth == 0)
-            return scan->at + 1;
+            v->depth++;
+        else if ((c == '}' || c == ']') && --v->depth == 0)
+            v->end = v->at + 1;
     }
-    return 0;
+    return v->end;
 }
 
 /* The value that begins at `at`. READ_CALL: *out is valid JSON, up to *to. */
-static enum output_read read_json(struct output_scan *scan, const char *s, size_t n, size_t at,
+static enum output_read read_json(struct output_json *value, const char *s, size_t n, size_t at,
                                   struct json_span *out, size_t *to)
 {
-    bool broken = false;
-
-    scan->begin = at;
-    *to = output_json_end(scan, s, n, &broken);
+    value->begin = at;
+    *to = output_json_end(value, s, n);
     if (*to == 0)
-        return broken ? READ_NONE : READ_MORE;
+        return value->broken ? READ_NONE : READ_MORE;
     return scan_json(out, s + at, *to - at) ? READ_CALL : READ_NONE;
 }
 
@@ -125,14 +90,183 @@ static enum output_read added(bool ok)
     return ok ? READ_CALL : READ_NONE;
 }
 
-/* ------------------------------------------------------------------ an object with name and arguments */
+/* ------------------------------------------------------------------ arguments as they come */
 
-static enum output_read read_object(struct output_scan *scan, const char *s, size_t n, size_t at,
-                                    size_t *used, struct output_calls *calls)
+/* An object that has a member, or ends: 1; not to be told yet: 0; else -1. */
+static int begins_object(const char *s, size_t n, size_t at)
+{
+    if (s[at] != '{')
+        return -1;
+    at = output_skip_space(s, n, at + 1);
+    return at == n ? 0 : s[at] == '"' || s[at] == '}' ? 1 : -1;
+}
+
+bool output_stream_object(struct output_scan *scan, const char *s, size_t to, size_t at,
+                          inf_text id, inf_text name, struct output_calls *calls, bool *whole)
+{
+    struct output_json *a = &scan->arguments;
+    size_t end = 0;
+
+    *whole = false;
+    if (!calls->open) {
+        if (begins_object(s, to, at) != 1 || !output_calls_begin(calls, id, name))
+            return false;
+        scan->shown = a->begin = at;
+    }
+    end = output_json_end(a, s, to);
+    *whole = end != 0;
+    end = *whole ? end : a->at;
+    output_calls_more(calls, s + scan->shown, end - scan->shown);
+    scan->shown = end;
+    return true;
+}
+
+/* The object of arguments that begins at `at` and is all that follows of the call. */
+static enum output_read read_arguments(struct output_scan *scan, const char *s, size_t n, size_t at,
+                                       inf_text id, inf_text name, size_t *used,
+                                       struct output_calls *calls)
 {
     struct json_span object = {NULL, 0};
-    enum output_read how = read_json(scan, s, n, at, &object, used);
+    enum output_read how = READ_MORE;
+    bool whole = false;
 
+    if (output_stream_object(scan, s, n, at, id, name, calls, &whole)) {
+        *used = scan->shown;
+        if (whole)
+            return added(output_calls_close(calls));
+        return scan->arguments.broken ? READ_NONE : READ_MORE;
+    }
+    how = read_json(&scan->value, s, n, at, &object, used);
+    return how == READ_CALL
+               ? added(output_calls_add(calls, id, name, (inf_text){object.data, object.len}))
+               : how;
+}
+
+/* ------------------------------------------------------------------ an object with name and arguments */
+
+/* The string that begins at s[at], a quote; data NULL: it has no end yet. */
+static struct json_span string_at(const char *s, size_t n, size_t at)
+{
+    for (size_t to = at + 1; to < n; to += s[to] == '\\' ? 2 : 1)
+        if (s[to] == '"')
+            return (struct json_span){s + at, to + 1 - at};
+    return (struct json_span){NULL, 0};
+}
+
+static size_t behind(const char *s, size_t n, struct json_span v)
+{
+    return output_skip_space(s, n, (size_t)(v.data - s) + v.len);
+}
+
+/* What stands in front of the arguments, which begin at `arguments` (0: they are not there). */
+struct head {
+    struct json_span id, name;
+    size_t arguments;
+};
+
+/* The member that begins at *at, a string; arguments end the head. false: the head is none, or not there yet. */
+static bool head_member(struct head *h, const char *s, size_t n, size_t *at)
+{
+    struct json_span key = s[*at] == '"' ? string_at(s, n, *at) : (struct json_span){NULL, 0};
+    struct json_span value = {NULL, 0};
+    struct json_span checked;
+    size_t colon = key.data ? behind(s, n, key) : n;
+    size_t from = colon < n && s[colon] == ':' ? output_skip_space(s, n, colon + 1) : n;
+
+    if (from == n || !scan_json(&checked, key.data, key.len))
+        return false;
+    if (scan_equals(key, "arguments") || scan_equals(key, "parameters")) {
+        h->arguments = h->name.len > 2 ? from : 0;
+        return false;
+    }
+    value = s[from] == '"' ? string_at(s, n, from) : value;
+    if (!value.data || !scan_json(&checked, value.data, value.len))
+        return false;
+    if (scan_equals(key, "name"))
+        h->name = value;
+    if (scan_equals(key, "id"))
+        h->id = value;
+    *at = behind(s, n, value);
+    if (*at < n && s[*at] == ',')
+        *at = output_skip_space(s, n, *at + 1);
+    else
+        *at = n;
+    return *at < n;
+}
+
+static struct head head_of(const char *s, size_t n, size_t at)
+{
+    struct head h = {{NULL, 0}, {NULL, 0}, 0};
+
+    at = output_skip_space(s, n, at + 1);
+    while (at < n && head_member(&h, s, n, &at))
+        ;
+    return h;
+}
+
+#define MAX_HEAD 1024
+
+static bool is_tool(const struct output_calls *calls, inf_text name)
+{
+    return output_tools_find(calls->tools, name.data, name.len) != NULL;
+}
+
+/* Opens the call whose name stands before its arguments. known: it has to be a tool. */
+static void open_object(struct output_scan *scan, const char *s, size_t n, size_t at, bool known,
+                        struct output_calls *calls)
+{
+    struct head h = head_of(s, n - at > MAX_HEAD ? at + MAX_HEAD : n, at);
+    struct buffer names, ids;
+    inf_text name = {NULL, 0};
+    inf_text id = {NULL, 0};
+    bool whole = false;
+
+    scan->plain = h.arguments ? begins_object(s, n, h.arguments) < 0 : n - at > MAX_HEAD;
+    if (scan->plain || !h.arguments)
+        return;
+    buffer_init(&names, BUFFER_NO_LIMIT);
+    buffer_init(&ids, BUFFER_NO_LIMIT);
+    name = output_calls_text(calls, &names, h.name);
+    if (h.id.len > 2)
+        id = output_calls_text(calls, &ids, h.id);
+    scan->plain = known && !is_tool(calls, name);
+    if (!calls->failed && !scan->plain)
+        output_stream_object(scan, s, n, h.arguments, id, name, calls, &whole);
+    buffer_free(&names);
+    buffer_free(&ids);
+}
+
+static bool names_tool(const struct output_calls *calls, struct json_span object)
+{
+    struct json_span function = scan_member(object, "function");
+    struct json_span from = scan_is_object(function) ? function : object;
+    struct json_span name = scan_member(from, "name");
+
+    if (!scan_is_string(name) ||
+        !(scan_member(from, "arguments").data || scan_member(from, "parameters").data))
+        return false;
+    for (size_t i = 0; i < calls->tools->n; i++)
+        if (scan_equals(name, calls->tools->items[i].name))
+            return true;
+    return false;
+}
+
+static enum output_read read_object(struct output_scan *scan, const char *s, size_t n, size_t at,
+                                    bool known, size_t *used, struct output_calls *calls)
+{
+    struct json_span object = {NULL, 0};
+    enum output_read how = read_json(&scan->value, s, n, at, &object, used);
+    bool whole = false;
+
+    if (calls->open)
+        output_stream_object(scan, s, n, 0, (inf_text){NULL, 0}, (inf_text){NULL, 0}, calls,
+                             &whole);
+    else if (!calls->open && !scan->plain)
+        open_object(scan, s, n, at, known, calls);
+    if (calls->open && *used)
+        return added(output_calls_close(calls));
+    if (how == READ_CALL && known && !names_tool(calls, object))
+        return READ_NONE;
     return how == READ_CALL ? added(output_calls_add_object(calls, object)) : how;
 }
 
@@ -141,10 +275,10 @@ static enum output_read read_object(struct output_scan *scan, const char *s, siz
 /* s[at] begins a parameter that the tool has. */
 static bool begins_parameter(const char *s, size_t n, size_t at, json_t *parameters)
 {
-    size_t angle = output_find(s, n, at, ">");
+    size_t angle = output_find(s, n - at > MAX_TAG ? at + MAX_TAG : n, at, ">");
     inf_text name = piece(s, at + strlen("<parameter="), angle);
 
-    return angle < n &&
+    return angle < n && s[angle] == '>' &&
            json_object_getn(json_object_get(parameters, "properties"), name.data, name.len) != NULL;
 }
 
@@ -220,6 +354,78 @@ static bool write_parameters(struct buffer *out, const char *s, size_t at, size_
     return true;
 }
 
+/* Where the value that begins at `at` ends, of a text that goes on behind n; n: that cannot be told yet. *probe: as in
+ * output_scan. */
+static size_t value_end_so_far(const char *s, size_t n, size_t at, json_t *parameters,
+                               size_t *probe, size_t *next)
+{
+    static const char close[] = "</parameter>";
+    static const char open[] = "<parameter=";
+
+    for (*probe = *probe < at ? at : *probe; *probe < n; ++*probe) {
+        size_t c = *probe = output_find(s, n, *probe, "<");
+        int closes = output_match(s, n, c, close);
+        int opens = c > at && c < n && s[c - 1] == '\n' ? output_match(s, n, c, open) : -1;
+        int goes_on = -1;
+
+        *next = closes == 1 ? output_skip_space(s, n, c + sizeof close - 1) : c;
+        if (c == n || closes == 0 || opens == 0 || *next == n)
+            return n;
+        goes_on = closes == 1 ? output_match(s, n, *next, open) : -1;
+        if (goes_on == 0 || (opens == 1 && n - c <= MAX_TAG && output_find(s, n, c, ">") == n))
+            return n;
+        if (goes_on == 1)
+            return c;
+        if (opens == 1 && begins_parameter(s, n, c, parameters))
+            return c - 1;
+    }
+    return n;
+}
+
+/* Gives an open call one member more. */
+static void show_member(struct output_calls *calls, json_t *parameters, inf_text name,
+                        inf_text value)
+{
+    struct buffer member;
+    bool first = calls->arguments.len == 0;
+
+    buffer_init(&member, BUFFER_NO_LIMIT);
+    if (!buffer_append_str(&member, first ? "{" : "{ ") ||
+        !add_member(&member, parameters, name, value))
+        calls->failed = true;
+    else if (first)
+        output_calls_more(calls, member.data, member.len);
+    else
+        output_calls_more(calls, member.data + 2, member.len - 2);
+    buffer_free(&member);
+}
+
+/* s[at..n): what stands behind <function=NAME>, so far. Parameters that are all there go into the call, which the first
+ * of them opens. */
+static void stream_parameters(struct output_scan *scan, const char *s, size_t n, size_t at,
+                              inf_text name, struct output_calls *calls)
+{
+    json_t *parameters = parameters_of(calls, name);
+
+    at = output_skip_space(s, n, scan->shown ? scan->shown : at);
+    while (!calls->failed && output_match(s, n, at, "<parameter=") == 1) {
+        size_t angle = output_find(s, n, at, ">");
+        size_t next = n;
+        size_t end = n;
+
+        if (!calls->open && !output_calls_begin(calls, (inf_text){NULL, 0}, name))
+            return;
+        scan->shown = at;
+        if (angle < n)
+            end = value_end_so_far(s, n, angle + 1, parameters, &scan->probe, &next);
+        if (end == n)
+            return;
+        show_member(calls, parameters, piece(s, at + strlen("<parameter="), angle),
+                    value_of(s, angle + 1, end));
+        scan->shown = at = next;
+    }
+}
+
 static enum output_read add_function(struct output_calls *calls, inf_text name, const char *s,
                                      size_t from, size_t to)
 {
@@ -270,6 +476,7 @@ static enum output_read read_function(struct output_scan *scan, const char *s, s
                                       bool end, size_t *used, struct output_calls *calls)
 {
     static const char close[] = "</function>";
+    size_t *to = &scan->value.at; /* where it ends, perhaps */
     size_t name = at + strlen("<function=");
     size_t angle = name_end(s, n, name);
     int ends = -1;
@@ -278,23 +485,24 @@ static enum output_read read_function(struct output_scan *scan, const char *s, s
         return READ_MORE;
     if (angle == n || s[angle] != '>' || angle == name || angle - name > MAX_NAME)
         return READ_NONE;
-    if (scan->at < angle)
-        scan->at = angle;
-    for (;; scan->at++) {
-        scan->at = output_find(s, n, scan->at, close);
-        if (scan->at < n)
-            ends = is_closed(s, angle + 1, scan->at)
+    if (*to < angle)
+        *to = angle;
+    for (;; ++*to) {
+        *to = output_find(s, n, *to, close);
+        if (*to < n)
+            ends = is_closed(s, angle + 1, *to)
                        ? 1
-                       : is_behind_function(s, n, scan->at + sizeof close - 1, end);
-        if (scan->at == n || ends >= 0)
+                       : is_behind_function(s, n, *to + sizeof close - 1, end);
+        if (*to == n || ends >= 0)
             break;
     }
+    stream_parameters(scan, s, *to, angle + 1, (inf_text){s + name, angle - name}, calls);
     if (ends != 1) { /* the word may begin in what is there */
-        scan->at = n - angle < sizeof close ? angle : ends == 0 ? scan->at : n - sizeof close + 1;
+        *to = n - angle < sizeof close ? angle : ends == 0 ? *to : n - sizeof close + 1;
         return READ_MORE;
     }
-    *used = scan->at + sizeof close - 1;
-    return add_function(calls, (inf_text){s + name, angle - name}, s, angle + 1, scan->at);
+    *used = *to + sizeof close - 1;
+    return add_function(calls, (inf_text){s + name, angle - name}, s, angle + 1, *to);
 }
 
 /* ------------------------------------------------------------------ <arg_key>...</arg_key> */
@@ -320,6 +528,46 @@ static bool write_pairs(struct buffer *out, const char *s, size_t at, size_t n, 
     return true;
 }
 
+/* A key that begins at `at`, and that a value follows. */
+static bool has_key(const char *s, size_t n, size_t at)
+{
+    size_t to = output_find(s, n - at > MAX_TAG ? at + MAX_TAG : n, at, "</arg_key>");
+
+    to = to < n ? output_skip_space(s, n, to + strlen("</arg_key>")) : n;
+    return to < n && output_match(s, n, to, "<arg_value>") == 1;
+}
+
+/* s[at..n): what stands behind the name, so far, as in stream_parameters. */
+static void stream_pairs(struct output_scan *scan, const char *s, size_t n, size_t at,
+                         inf_text name, struct output_calls *calls)
+{
+    static const char close[] = "</arg_value>";
+
+    at = output_skip_space(s, n, scan->shown ? scan->shown : at);
+    while (!calls->failed && output_match(s, n, at, "<arg_key>") == 1) {
+        size_t key = at + strlen("<arg_key>");
+        size_t to = output_find(s, n, scan->probe > key ? scan->probe : key, close);
+        size_t key_end = to < n ? output_find(s, to, key, "</arg_key>") : n;
+        size_t value = to < n ? output_find(s, to, key_end, "<arg_value>") : n;
+
+        if (!calls->open &&
+            !(has_key(s, n, key) && output_calls_begin(calls, (inf_text){NULL, 0}, name)))
+            return;
+        scan->shown = at;
+        scan->probe = to < n                  ? to + sizeof close - 1
+                      : n - at < sizeof close ? at
+                                              : n - sizeof close + 1;
+        if (to == n)
+            return;
+        if (value >= to)
+            continue;
+        value += strlen("<arg_value>");
+        show_member(calls, parameters_of(calls, name), piece(s, key, key_end),
+                    (inf_text){s + value, to - value});
+        scan->shown = at = output_skip_space(s, n, to + sizeof close - 1);
+    }
+}
+
 static enum output_read read_pairs(struct output_scan *scan, const char *s, size_t n, size_t at,
                                    size_t *used, struct output_calls *calls)
 {
@@ -331,8 +579,10 @@ static enum output_read read_pairs(struct output_scan *scan, const char *s, size
 
     if (to == n)
         return n - at > MAX_NAME ? READ_NONE : READ_MORE;
-    *used = output_find(s, n, scan->at > at ? scan->at : at, close);
-    scan->at = n - at > sizeof close ? n - sizeof close + 1 : at;
+    *used = output_find(s, n, scan->value.at > at ? scan->value.at : at, close);
+    scan->value.at = n - at > sizeof close ? n - sizeof close + 1 : at;
+    if (to > at && to - at <= MAX_NAME)
+        stream_pairs(scan, s, *used, to, (inf_text){s + at, to - at}, calls);
     if (*used == n)
         return READ_MORE;
     if (to == at || to - at > MAX_NAME)
@@ -363,7 +613,7 @@ static enum output_read read_tagged(const struct output_format *f, struct output
     if (at == n)
         return READ_MORE;
     if (s[at] == '{')
-        return read_object(scan, s, n, at, used, calls);
+        return read_object(scan, s, n, at, false, used, calls);
     if (f->shape == OUTPUT_PAIRS)
         return read_pairs(scan, s, n, at, used, calls);
     is_function = output_match(s, n, at, "<function=");
@@ -390,27 +640,10 @@ static int begins_call(const char *s, size_t n, size_t at)
     return best;
 }
 
-static bool names_tool(const struct output_calls *calls, struct json_span object)
-{
-    struct json_span function = scan_member(object, "function");
-    struct json_span from = scan_is_object(function) ? function : object;
-    struct json_span name = scan_member(from, "name");
-
-    if (!scan_is_string(name) ||
-        !(scan_member(from, "arguments").data || scan_member(from, "parameters").data))
-        return false;
-    for (size_t i = 0; i < calls->tools->n; i++)
-        if (scan_equals(name, calls->tools->items[i].name))
-            return true;
-    return false;
-}
-
 /* Any JSON may begin like that: it is a call when it names a tool. */
 static enum output_read read_bare(struct output_scan *scan, const char *s, size_t n, size_t *used,
                                   struct output_calls *calls)
 {
-    struct json_span object = {NULL, 0};
-    enum output_read how = READ_NONE;
     size_t at = s[0] == '{' ? 0 : output_skip_space(s, n, strlen("<|python_tag|>"));
     int begins = 0;
 
@@ -421,37 +654,35 @@ static enum output_read read_bare(struct output_scan *scan, const char *s, size_
     begins = begins_call(s, n, at);
     if (begins != 1)
         return begins == 0 ? READ_MORE : READ_NONE;
-    how = read_json(scan, s, n, at, &object, used);
-    if (how == READ_CALL && !names_tool(calls, object))
-        return READ_NONE;
-    return how == READ_CALL ? added(output_calls_add_object(calls, object)) : how;
+    return read_object(scan, s, n, at, true, used, calls);
 }
 
 /* ------------------------------------------------------------------ Mistral */
 
+/* The calls of a list go into it one by one. */
 static enum output_read read_list(struct output_scan *scan, const char *s, size_t n, size_t at,
                                   size_t *used, struct output_calls *calls)
 {
-    struct json_span list = {NULL, 0};
-    struct json_span item = {NULL, 0};
-    struct json_walk w;
-    enum output_read how = read_json(scan, s, n, at, &list, used);
-    size_t before = calls->json.len;
-    size_t n_before = calls->n;
+    if (!scan->item)
+        scan->item = at + 1;
+    for (;;) {
+        enum output_read how = READ_NONE;
 
-    if (how != READ_CALL)
-        return how;
-    how = READ_NONE;
-    for (scan_array(&w, list); scan_next_item(&w, &item);) {
-        how = added(output_calls_add_object(calls, item));
-        if (how == READ_NONE)
-            break;
+        at = output_skip_space(s, n, scan->item);
+        if (scan->items && at < n && s[at] == ']') {
+            *used = at + 1;
+            return READ_CALL;
+        }
+        if (scan->items && at < n && s[at] != ',')
+            return READ_NONE;
+        at = scan->items && at < n ? output_skip_space(s, n, at + 1) : at;
+        if (at == n || s[at] != '{')
+            return at == n ? READ_MORE : READ_NONE;
+        how = read_object(scan, s, n, at, false, used, calls);
+        if (how != READ_CALL)
+            return how;
+        *scan = (struct output_scan){.item = *used, .shown = *used, .items = true};
     }
-    if (how == READ_NONE) { /* all or nothing */
-        calls->json.len = before;
-        calls->n = n_before;
-    }
-    return how;
 }
 
 /* NAME, perhaps [CALL_ID]ID, perhaps [ARGS], then the object of arguments. */
@@ -461,8 +692,6 @@ static enum output_read read_named(struct output_scan *scan, const char *s, size
     size_t to = name_end(s, n, at);
     inf_text name = {s + at, to - at};
     inf_text id = {NULL, 0};
-    struct json_span object = {NULL, 0};
-    enum output_read how = READ_MORE;
 
     if (to == at || to - at > MAX_NAME)
         return READ_NONE;
@@ -479,12 +708,7 @@ static enum output_read read_named(struct output_scan *scan, const char *s, size
     to = output_skip_space(s, n, to);
     if (to == n || s[to] == '[')
         return READ_MORE;
-    if (s[to] != '{')
-        return READ_NONE;
-    how = read_json(scan, s, n, to, &object, used);
-    return how == READ_CALL
-               ? added(output_calls_add(calls, id, name, (inf_text){object.data, object.len}))
-               : how;
+    return s[to] == '{' ? read_arguments(scan, s, n, to, id, name, used, calls) : READ_NONE;
 }
 
 static enum output_read read_bracketed(struct output_scan *scan, const char *s, size_t n,
@@ -497,7 +721,7 @@ static enum output_read read_bracketed(struct output_scan *scan, const char *s, 
     if (s[at] == '[')
         return read_list(scan, s, n, at, used, calls);
     if (s[at] == '{')
-        return read_object(scan, s, n, at, used, calls);
+        return read_object(scan, s, n, at, false, used, calls);
     return read_named(scan, s, n, at, used, calls);
 }
 
@@ -521,8 +745,6 @@ static enum output_read read_separated(const struct output_format *f, struct out
     size_t at = 0;
     size_t separator = 0;
     inf_text name = {NULL, 0};
-    struct json_span object = {NULL, 0};
-    enum output_read how = READ_MORE;
     int begins = 0;
 
     if (output_match(s, n, 0, f->openers[0]) == 1)
@@ -542,13 +764,28 @@ static enum output_read read_separated(const struct output_format *f, struct out
         return n - separator > MAX_FENCE + 64 ? READ_NONE : READ_MORE;
     if (name.len == 0 || s[at] != '{')
         return READ_NONE;
-    how = read_json(scan, s, n, at, &object, used);
-    return how == READ_CALL ? added(output_calls_add(calls, (inf_text){NULL, 0}, name,
-                                                     (inf_text){object.data, object.len}))
-                            : how;
+    return read_arguments(scan, s, n, at, (inf_text){NULL, 0}, name, used, calls);
+}
+
+/* ------------------------------------------------------------------ Python's */
+
+static enum output_read read_python(struct output_scan *scan, const char *s, size_t n, size_t *used,
+                                    struct output_calls *calls)
+{
+    size_t at = s[0] == '[' ? 0 : output_skip_space(s, n, strlen("<|python_start|>"));
+
+    if (at == n)
+        return READ_MORE;
+    return s[at] == '[' ? output_read_python(scan, s, n, at, used, calls) : READ_NONE;
 }
 
 /* ------------------------------------------------------------------ by shape */
+
+bool output_read_stop(const struct output_scan *scan, size_t *used, struct output_calls *calls)
+{
+    *used = scan->shown;
+    return calls->open ? output_calls_close(calls) : scan->items;
+}
 
 enum output_read output_read_call(const struct output_format *f, struct output_scan *scan,
                                   const char *s, size_t n, bool end, size_t *used,
@@ -565,6 +802,9 @@ enum output_read output_read_call(const struct output_format *f, struct output_s
     case OUTPUT_BARE:
         how = read_bare(scan, s, n, used, calls);
         break;
+    case OUTPUT_PYTHON:
+        how = read_python(scan, s, n, used, calls);
+        break;
     case OUTPUT_BRACKETS:
         how = read_bracketed(scan, s, n, used, calls);
         break;
@@ -574,5 +814,9 @@ enum output_read output_read_call(const struct output_format *f, struct output_s
     default:
         break;
     }
-    return how == READ_MORE && end ? READ_NONE : how;
+    if (how == READ_MORE && end)
+        how = READ_NONE;
+    if (how == READ_NONE && output_read_stop(scan, used, calls))
+        how = READ_CALL;
+    return how;
 }

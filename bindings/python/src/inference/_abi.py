@@ -89,8 +89,12 @@ CALLBACKS = Layout(
     "inf_callbacks",
     "struct_size:z on_token:p on_progress:p on_done:p user_data:z queue:p only_done:b reserved:c7",
 )
-# kind, progress, op, user_data, then the chunk: text, reasoning, n_tokens
-EVENT = Layout("inf_event", "kind:i progress:f op:p user_data:z text:t reasoning:t n_tokens:q")
+# kind, progress, op, user_data, then the chunk: text, reasoning, n_tokens, tool_calls
+EVENT = Layout(
+    "inf_event",
+    "kind:i progress:f op:p user_data:z text:t reasoning:t n_tokens:q tool_calls:p n_tool_calls:z",
+)
+TOOL_CALL_DELTA = Layout("inf_tool_call_delta", "index:i reserved:i id:t name:t arguments:t")
 PROVIDER_CONFIG = Layout(
     "inf_provider_config",
     "struct_size:z type:i base_url:s n_ctx:i n_gpu_layers:i n_threads:i max_sequences:i queue_limit:i"

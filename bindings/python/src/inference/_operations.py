@@ -17,7 +17,7 @@ import asyncio
 import ctypes
 import threading
 import weakref
-from typing import Any, Callable, Dict, Generic, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Generic, List, Optional, Tuple, TypeVar
 
 from . import _abi, exceptions
 from ._library import Library, library
@@ -33,6 +33,8 @@ _SLICE_MS = 50  # how late Ctrl-C may come to a blocking call
 _events_of = _abi.EVENT.read.iter_unpack
 _SIZE = _abi.EVENT.size
 _TOKEN, _DONE = _abi.EVENT_TOKEN, _abi.EVENT_DONE
+_deltas_of = _abi.TOOL_CALL_DELTA.read.iter_unpack
+_DELTA_SIZE = _abi.TOOL_CALL_DELTA.size
 _string_at = ctypes.string_at
 _byref = ctypes.byref
 
@@ -61,7 +63,7 @@ class Queue:
                 self.over()
             return
         pending = self.pending
-        for kind, _, _, user, text, text_len, reasoning, reasoning_len, tokens in _events_of(
+        for kind, _, _, user, text, text_len, reasoning, reasoning_len, tokens, calls, n_calls in _events_of(
             self.view[: n * _SIZE]
         ):
             operation = pending.get(user)
@@ -73,6 +75,8 @@ class Queue:
                     stream._text += _string_at(text, text_len).decode("utf-8", "replace")
                     if reasoning_len:
                         stream._reasoning += _string_at(reasoning, reasoning_len).decode("utf-8", "replace")
+                    if n_calls:
+                        stream._add_calls(calls, n_calls)
                     stream._tokens = tokens
                     stream._wake()
             elif kind == _DONE:
@@ -194,7 +198,7 @@ class Plan(Generic[T]):
             return self.read(lib, op)
         if self.keeps and isinstance(error, exceptions.InferenceError):
             partial: Any = self.read(lib, op)
-            error.partial = partial if partial.text or partial.reasoning else None
+            error.partial = partial if partial.text or partial.reasoning or partial.tool_calls else None
         raise error
 
     async def call(self) -> T:
@@ -244,6 +248,7 @@ class Stream(TextStream[GenerationResult]):
         self._ended = False
         self._text = ""
         self._reasoning = ""
+        self._calls: List[Dict[str, Any]] = []
         self._tokens = 0
 
     def __repr__(self) -> str:
@@ -268,6 +273,21 @@ class Stream(TextStream[GenerationResult]):
 
     # ---- from the queue, which also puts the pieces together: a slow consumer gets bigger ones
 
+    def _add_calls(self, deltas: int, n: int) -> None:
+        calls = self._calls
+        for index, _, *texts in _deltas_of(_string_at(deltas, n * _DELTA_SIZE)):
+            call_id, name, arguments = (
+                _string_at(texts[i], texts[i + 1]).decode("utf-8", "replace") if texts[i + 1] else ""
+                for i in (0, 2, 4)
+            )
+            call = next((call for call in calls if call["index"] == index), None)
+            if call is None:
+                call = {"index": index, "id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+                calls.append(call)
+            call["id"] += call_id
+            call["function"]["name"] += name
+            call["function"]["arguments"] += arguments
+
     def _end(self) -> None:
         self._ended = True
         self._wake()
@@ -285,7 +305,7 @@ class Stream(TextStream[GenerationResult]):
             self._operation = self._begin(prepare)
         if self._operation is None:
             raise StopAsyncIteration
-        while not (self._text or self._reasoning or self._ended):
+        while not (self._text or self._reasoning or self._calls or self._ended):
             self._waiter = waiter = self._future()
             try:
                 await waiter
@@ -296,9 +316,10 @@ class Stream(TextStream[GenerationResult]):
                 self._waiter = None
             if self._operation is None:  # closed meanwhile
                 raise StopAsyncIteration
-        if self._text or self._reasoning:
-            chunk = Chunk(self._text, self._reasoning, self._tokens)
+        if self._text or self._reasoning or self._calls:
+            chunk = Chunk(self._text, self._reasoning, self._tokens, self._calls)
             self._text = self._reasoning = ""
+            self._calls = []
             return chunk
         return self._finish(self._operation)
 

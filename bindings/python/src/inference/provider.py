@@ -127,32 +127,49 @@ _EMPTY: Dict[str, Any] = {
 
 
 class Chunk:
-    """A piece of generated text. The chunks' texts put together are the result's text.
+    """A piece of an answer. The chunks' texts put together are the result's text.
 
     Attributes:
-        text: Whole characters; "" when the piece is of reasoning alone.
-        reasoning: A server's reasoning text, never mixed into `text`.
+        text: Whole characters; "" when the piece is of reasoning or tool calls alone.
+        reasoning: The model's reasoning text, never mixed into `text`.
         tokens: Tokens completed so far; 0 where a server does not tell.
+        tool_calls: Pieces of tool calls, as deltas of /v1 are: dicts with "index", "id", "type" and "function"
+            ("name" and "arguments"). Those of one index put together, each text by itself, are that call of the
+            result; what came before, or comes later, is "".
     """
 
-    __slots__ = ("reasoning", "text", "tokens")
+    __slots__ = ("reasoning", "text", "tokens", "tool_calls")
 
-    def __init__(self, text: str, reasoning: str = "", tokens: int = 0) -> None:
+    def __init__(
+        self,
+        text: str,
+        reasoning: str = "",
+        tokens: int = 0,
+        tool_calls: Optional[List[Dict[str, Any]]] = None,
+    ) -> None:
         self.text = text
         self.reasoning = reasoning
         self.tokens = tokens
+        self.tool_calls: List[Dict[str, Any]] = [] if tool_calls is None else tool_calls
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
         more = ", reasoning=%r" % self.reasoning if self.reasoning else ""
+        if self.tool_calls:
+            more += ", tool_calls=%r" % self.tool_calls
         return "Chunk(%r%s, tokens=%d)" % (self.text, more, self.tokens)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chunk):
             return NotImplemented
-        return (self.text, self.reasoning, self.tokens) == (other.text, other.reasoning, other.tokens)
+        return (self.text, self.reasoning, self.tokens, self.tool_calls) == (
+            other.text,
+            other.reasoning,
+            other.tokens,
+            other.tool_calls,
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

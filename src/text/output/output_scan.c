@@ -1,0 +1,45 @@
+/*
+ * output_scan: see the header.
+ */
+#include "text/output/output_scan.h"
+
+#include <string.h>
+
+int output_match(const char *s, size_t n, size_t at, const char *word)
+{
+    size_t len = strlen(word);
+    size_t there = at < n ? n - at : 0;
+
+    if (there >= len)
+        return memcmp(s + at, word, len) == 0 ? 1 : -1;
+    return there == 0 || memcmp(s + at, word, there) == 0 ? 0 : -1;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+size_t output_skip_space(const char *s, size_t n, size_t at)
+{
+    while (at < n && is_space(s[at]))
+        at++;
+    return at;
+}
+
+size_t output_find(const char *s, size_t n, size_t at, const char *word)
+{
+    size_t len = strlen(word);
+
+    while (at < n && n - at >= len) {
+        const char *found = memchr(s + at, word[0], n - at - len + 1);
+
+        if (!found)
+            return n;
+        at = (size_t)(found - s);
+        if (memcmp(found, word, len) == 0)
+            return at;
+        at++;
+    }
+    return n;
+}
