@@ -910,6 +910,65 @@ static void the_last_chunk_needs_no_memory(void **state)
     close_bench(&b);
 }
 
+struct call_text {
+    char text[256];
+    _Atomic int32_t n;
+};
+
+/* "index id name arguments;" of each piece */
+static void write_pieces(void *user_data, inf_op *op, const inf_chunk *chunk)
+{
+    struct call_text *c = user_data;
+    size_t len = strlen(c->text);
+
+    (void)op;
+    for (size_t i = 0; i < chunk->n_tool_calls; i++) {
+        const inf_tool_call_delta *d = &chunk->tool_calls[i];
+
+        len += (size_t)snprintf(c->text + len, sizeof c->text - len, "%d %.*s %.*s %.*s;", d->index,
+                                (int)d->id.len, d->id.data, (int)d->name.len, d->name.data,
+                                (int)d->arguments.len, d->arguments.data);
+    }
+    atomic_fetch_add(&c->n, 1);
+}
+
+static void emit_call(inf_op *op, int32_t index, const char *id, const char *name,
+                      const char *arguments)
+{
+    inf_tool_call_delta piece = {
+        .index = index, .id = inf_str(id), .name = inf_str(name), .arguments = inf_str(arguments)};
+
+    assert_int_equal(op_emit_tool_call(op, &piece, NULL), INF_OK);
+}
+
+/* The first piece is delivered alone, the others whenever there is time. */
+static void pieces_of_calls_reach_the_callback(void **state)
+{
+    struct call_text heard = {.text = ""};
+    struct bench b;
+    inf_op *op = NULL;
+
+    (void)state;
+    open_bench(&b, hold);
+    b.callbacks.on_token = write_pieces;
+    b.callbacks.on_progress = NULL;
+    b.callbacks.on_done = NULL;
+    b.callbacks.user_data = &heard;
+    op = start(b.p, &b.callbacks);
+    assert_ptr_equal(fake_take(b.p), op);
+    emit_call(op, 0, "a", "f", "{");
+    while (!atomic_load(&heard.n))
+        nap();
+    assert_string_equal(heard.text, "0 a f {;");
+    emit_call(op, 0, "", "", "}");
+    emit_call(op, 1, "b", "g", "{}");
+    finish(op, INF_OK);
+    assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
+    assert_string_equal(heard.text, "0 a f {;0   };1 b g {};");
+    inf_op_release(op);
+    close_bench(&b);
+}
+
 static void progress_rises_from_0_to_1(void **state)
 {
     static const float given[] = {-0.5f, 0, 0.25f, 0.2f, 0.25f, 0.5f, 1.5f, 1, 1};
@@ -1575,6 +1634,7 @@ int main(void)
         cmocka_unit_test(decoding_does_not_wait_for_a_callback),
         cmocka_unit_test(reasoning_is_a_text_of_its_own),
         cmocka_unit_test(the_last_chunk_needs_no_memory),
+        cmocka_unit_test(pieces_of_calls_reach_the_callback),
         cmocka_unit_test(progress_rises_from_0_to_1),
         cmocka_unit_test(the_status_is_written_once_whoever_wins),
         cmocka_unit_test(streams_end_while_they_are_delivered),

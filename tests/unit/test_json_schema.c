@@ -139,6 +139,9 @@ static void test_json_schema__formats_of_others__bound_what_they_bound(void **st
     assert_takes("{\"type\":\"integer\",\"format\":\"int64\"}", "9223372036854775807");
     assert_leaves("{\"type\":\"integer\",\"format\":\"int64\"}", "9223372036854775808");
     assert_leaves("{\"type\":\"integer\",\"format\":\"uint32\"}", "-1");
+    assert_takes("{\"type\":\"integer\",\"format\":\"uint8\"}", "255");
+    assert_leaves("{\"type\":\"integer\",\"format\":\"uint8\"}", "256");
+    assert_leaves("{\"type\":[\"integer\",\"null\"],\"format\":\"uint\",\"minimum\":0}", "-1");
     assert_takes("{\"type\":\"number\",\"format\":\"double\"}", "1.5e3");
     assert_takes("{\"type\":\"string\",\"format\":\"password\"}", "\"\\n x\"");
     assert_takes("{\"type\":\"string\",\"format\":\"byte\"}", "\"aGk=\"");

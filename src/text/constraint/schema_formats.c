@@ -64,7 +64,14 @@ static const struct schema_format formats[] = {
     {"iri", URI, NULL, NULL, NULL},
     {"iri-reference", URI, NULL, NULL, NULL},
     {"json-pointer", "^(/([^~/]|~[01])*)*$", NULL, NULL, NULL},
-    /* of OpenAPI */
+    /* of OpenAPI, and of what makes schemas of types */
+    {"int8", NULL, NULL, "-128", "127"},
+    {"int16", NULL, NULL, "-32768", "32767"},
+    {"uint8", NULL, NULL, "0", "255"},
+    {"uint16", NULL, NULL, "0", "65535"},
+    {"int", NULL, NULL, NULL, NULL},
+    {"uint", NULL, NULL, "0", NULL},
+    {"decimal", NULL, NULL, NULL, NULL},
     {"int32", NULL, NULL, "-2147483648", "2147483647"},
     {"int64", NULL, NULL, "-9223372036854775808", "9223372036854775807"},
     {"uint32", NULL, NULL, "0", "4294967295"},
