@@ -4,11 +4,13 @@
 Wants Python 3.11 (whose Unicode the engine has) and scripts/requirements-templates.txt:
 
     python3.11 scripts/make_template_cases.py                        # writes the fixtures
-    python3.11 scripts/make_template_cases.py --chats DIR FILE       # of the *.jinja in DIR, to FILE
+    python3.11 scripts/make_template_cases.py --chats DIR FILE       # of the *.jinja in DIR, and its
+                                                                     # chats.json and tools.json, to FILE
     python3.11 scripts/make_template_cases.py --random SEED N FILE   # N random templates, to FILE
     build/tests/unit-template FILE...                                # compares with such files
 
-Lines of JSON: {"template", "variables" (in variables.json) or {"chat", "tools", "prompt"}, and "text" or
+Lines of JSON: {"template", "variables" (in variables.json) or {"file", "chat" and "tools" (themselves, or where
+they are in the fixtures), "prompt"}, and "text" or
 "error"}: an error's message where it is jinja2's own, else null: Python's wording is its own affair.
 """
 import argparse
@@ -72,24 +74,41 @@ def of_random(seed, n):
     grammar = template_grammar.Grammar(seed)
     while n > 0:
         found = of_template(grammar.template())
-        if found:
+        if found and ("text" in found or grammar.random.random() < 0.3):  # most errors end alike
             n -= 1
             yield found
 
 
-def of_chats(folder):
-    chats = json.loads((FIXTURES / "chats.json").read_text())
-    tools = json.loads((FIXTURES / "tools.json").read_text())
-    for path in sorted(pathlib.Path(folder).glob("*.jinja")):
+WAYS = [  # add_generation_prompt, continue_final_message, further variables
+    (False, False, {}),
+    (True, False, {}),
+    (False, True, {}),
+    (True, False, {"enable_thinking": False, "documents": [{"title": "One <1>", "text": "Grüße\nzwei"}, {"title": "2"}]}),
+    (True, False, {"enable_thinking": True, "thinking": True, "date_string": "1 Jan 2026", "reasoning_effort": "low"}),
+]
+
+
+def of_chat(path, chat, tools, way):
+    prompt, goes_on, variables = way
+    return outcome(lambda: TOKENIZER.apply_chat_template(
+        copy.deepcopy(chat), tools=tools, chat_template=path.read_text(), tokenize=False,
+        add_generation_prompt=prompt, continue_final_message=goes_on, **copy.deepcopy(variables)))
+
+
+def of_chats(folder, inline):
+    where = folder if inline and (folder / "chats.json").exists() else FIXTURES
+    chats = json.loads((where / "chats.json").read_text())
+    tools = json.loads((where / "tools.json").read_text())
+    for path in sorted(folder.glob("*.jinja")):
         for i, chat in enumerate(chats):
             for given in (None, tools):
-                for prompt, goes_on in ((False, False), (True, False), (False, True)):
-                    found = outcome(lambda: TOKENIZER.apply_chat_template(
-                        copy.deepcopy(chat), tools=given, chat_template=path.read_text(), tokenize=False,
-                        add_generation_prompt=prompt, continue_final_message=goes_on))
+                for way in WAYS[:None if inline else 3]:
+                    found = of_chat(path, chat, given, way)
                     if found:
-                        yield {"file": str(path), "chat": i, "tools": bool(given), "prompt": prompt,
-                               **({"continue": True} if goes_on else {}), **found}
+                        yield {"file": str(path), "chat": chat if inline else i,
+                               "tools": given if inline else bool(given), "prompt": way[0],
+                               **({"continue": True} if way[1] else {}),
+                               **({"further": way[2]} if way[2] else {}), **found}
 
 
 def write(path, cases):
@@ -104,7 +123,7 @@ def write_fixtures():
     write(FIXTURES / "constructs.jsonl", filter(None, map(of_template, constructs)))
     write(FIXTURES / "random.jsonl", of_random(1, 1000))
     os.chdir(FIXTURES)
-    write(FIXTURES / "chats.jsonl", of_chats("."))
+    write(FIXTURES / "chats.jsonl", of_chats(pathlib.Path("."), False))
 
 
 def main():
@@ -113,7 +132,7 @@ def main():
     parser.add_argument("--random", nargs=3, metavar=("SEED", "N", "FILE"))
     args = parser.parse_args()
     if args.chats:
-        write(args.chats[1], of_chats(args.chats[0]))
+        write(args.chats[1], of_chats(pathlib.Path(args.chats[0]).resolve(), True))
     elif args.random:
         write(args.random[2], of_random(int(args.random[0]), int(args.random[1])))
     else:

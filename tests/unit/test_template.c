@@ -56,8 +56,12 @@ struct found {
     struct buffer text;
 };
 
+/* With arguments: files of cases, compared. */
+static char **further_files;
+
 static size_t n_cases;
 static size_t n_different;
+static size_t n_beyond; /* of further files: what takes more than 64 bits, where Python goes on */
 
 static void report(const char *what, const char *expected, const struct found *found)
 {
@@ -74,6 +78,10 @@ static void compare(const json_t *line, const char *what, const struct found *fo
     inf_text expected = text_of_json(text);
 
     n_cases++;
+    if (further_files && found->code != INF_OK && strstr(found->err.message, "64 bits")) {
+        n_beyond++;
+        return;
+    }
     if (text && (found->code != INF_OK || found->text.len != expected.len ||
                  (expected.len && memcmp(found->text.data, expected.data, expected.len) != 0)))
         report(what, expected.data, found);
@@ -121,18 +129,41 @@ static void compare_alone(const json_t *line, inf_text variables)
 
 /* ------------------------------------------------------------------ chats */
 
+/* A case has its chat and its tools, or says where in the fixtures they are. */
+static json_t *chat_of(const json_t *line, const char *chats)
+{
+    json_t *chat = json_object_get(line, "chat");
+    json_t *all;
+
+    if (json_is_array(chat))
+        return json_incref(chat);
+    all = json_loads(chats, 0, NULL);
+    chat = json_incref(json_array_get(all, (size_t)json_integer_value(chat)));
+    json_decref(all);
+    return chat;
+}
+
+static json_t *tools_of(const json_t *line, const char *tools)
+{
+    json_t *given = json_object_get(line, "tools");
+
+    if (json_is_array(given))
+        return json_incref(given);
+    return json_is_true(given) ? json_loads(tools, 0, NULL) : json_null();
+}
+
 static char *chat_variables(const json_t *line, const char *chats, const char *tools)
 {
-    json_t *all = json_loads(chats, 0, NULL);
-    json_t *chat = json_array_get(all, (size_t)json_integer_value(json_object_get(line, "chat")));
-    json_t *given = json_is_true(json_object_get(line, "tools")) ? json_loads(tools, 0, NULL)
-                                                                 : json_null();
-    json_t *input = json_pack("{s:O,s:o}", "messages", chat, "tools", given);
-    char *text = json_dumps(input, JSON_REAL_PRECISION(17));
+    json_t *input = json_pack("{s:o,s:o}", "messages", chat_of(line, chats), "tools",
+                              tools_of(line, tools));
+    json_t *further = json_object_get(line, "further");
+    char *text;
 
+    if (further)
+        assert_int_equal(json_object_update(input, further), 0);
+    text = json_dumps(input, JSON_REAL_PRECISION(17));
     assert_non_null(text);
     json_decref(input);
-    json_decref(all);
     return text;
 }
 
@@ -276,14 +307,12 @@ static void every_allocation_may_fail(void **state)
     assert_true(n > 5);
 }
 
-/* With arguments: files of cases, compared. */
-static char **further_files;
-
 static void compare_further_files(void **state)
 {
     (void)state;
     for (char **file = further_files; *file; file++)
         compare_file(*file);
+    print_message("%zu needed integers of more than 64 bits\n", n_beyond);
 }
 
 int main(int argc, char **argv)

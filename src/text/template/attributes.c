@@ -228,6 +228,15 @@ struct value type_attribute(struct render *r, struct value object, const struct 
     return (struct value){.type = V_METHOD, .method = m};
 }
 
+struct value undefined_attribute(struct render *r, struct value object, struct text *name)
+{
+    if (has_dunder(object, name))
+        return unsafe_attribute(r, object, name);
+    if (name->len < 2 || memcmp(name->data, "__", 2) != 0)
+        check_defined(r->vm, object);
+    return undefined_item(r->vm, object, v_str(name));
+}
+
 static const struct block_info *find_block(const struct tree *tree, const struct text *name)
 {
     for (const struct block_info *b = tree->blocks; b; b = b->next)

@@ -51,6 +51,7 @@ bool value_hashable(struct vm *vm, struct value v)
         return v.view->kind == VIEW_VALUES;
     case V_TUPLE:
         vm_enter(vm);
+        vm_step(vm, v.l->len);
         for (size_t i = 0; ok && i < v.l->len; i++)
             ok = value_hashable(vm, v.l->items[i]);
         vm_leave(vm);
@@ -94,6 +95,7 @@ static uint32_t value_hash(struct vm *vm, struct value v)
         return hash_double(v.f);
     case V_TUPLE:
         vm_enter(vm);
+        vm_step(vm, v.l->len);
         for (size_t i = 0; i < v.l->len; i++)
             h = h * 31 + value_hash(vm, v.l->items[i]);
         vm_leave(vm);

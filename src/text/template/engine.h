@@ -2,12 +2,14 @@
  * engine: what the lexer, the parser, the resolver and the interpreter share.
  *
  * A source becomes tokens, the tokens a tree (parser.c), the tree's names places in scopes
- * (resolve.c); from then on the tree is only read (interpret.c). The C stack is bounded: every
+ * (resolve.c), its constant expressions their values (fold.c), and what is wrong
+ * in the rest is found (check.c); from then on the tree is only read
+ * (interpret.c). The C stack is bounded: every
  * recursion is between vm_enter and vm_leave.
  *
  * Files call only those below them: values, containers, iter, repr, undefined, compare; operations on
  * texts and numbers; attributes and calls; filters, tests, methods and globals; library, which has
- * these by name; evaluate; interpret. A rendering gives those below what they need from above: the
+ * these by name; evaluate; fold and interpret. A rendering gives those below what they need from above: the
  * library, and what calling something written in the template does.
  */
 #ifndef INF_TEXT_TEMPLATE_ENGINE_H
@@ -79,6 +81,7 @@ const char *token_name(enum token_type type);
 enum node_kind {
     /* expressions */
     N_CONST,
+    N_INFINITE, /* a constant that has a number without digits: infinite, or none */
     N_NAME,
     N_NSREF,
     N_TUPLE,
@@ -159,10 +162,10 @@ enum escape_mode { ESCAPE_OFF, ESCAPE_ON, ESCAPE_AT_RUNTIME };
 struct node {
     enum node_kind kind;
     int line;
-    int op;                  /* a token_type; of N_OPERAND also 'i' (in) and 'n' (not in) */
-    bool flag;               /* recursive; negated; scoped; a name that is stored */
-    bool constant;           /* no variable and no call within */
-    bool flag2;              /* required; an extended loop; takes caller */
+    int op;        /* a token_type; of N_OPERAND also 'i' (in) and 'n' (not in) */
+    bool flag;     /* recursive; negated; scoped; a name that is stored; in a loop */
+    bool constant; /* jinja2 can compute it when it compiles */
+    bool flag2;    /* required; an extended loop; takes caller; an unknown name may stand */
     enum escape_mode escape; /* of output, and what becomes a Markup */
     struct node *a;
     struct node *b;
@@ -173,6 +176,8 @@ struct node {
     struct value value;
     struct place place;
     struct scope scope;
+    const char *fault; /* what jinja2's compiler refuses here, or NULL */
+    int fault_line;
     void *info;               /* of its kind */
     const struct builtin *fn; /* a filter's or test's, NULL: unknown */
 };
@@ -237,6 +242,11 @@ struct tree {
 struct tree *template_parse(struct vm *vm, struct tokens tokens);
 /* Gives names their places; finds filters and tests. Throws E_SYNTAX. */
 void template_resolve(struct vm *vm, struct tree *tree);
+/* Computes what jinja2 computes when it compiles, and says where output is escaped. `scratch` is its own,
+ * the caller's to free. */
+void template_fold(struct vm *vm, struct vm *scratch, struct tree *tree);
+/* Throws E_SYNTAX. */
+void template_check(struct vm *vm, const struct tree *tree);
 
 void nodes_add(struct vm *vm, struct nodes *list, struct node *n);
 _Noreturn void syntax_error(struct vm *vm, int line, const char *format, ...)
@@ -281,8 +291,8 @@ struct render {
     struct dict *exported; /* variables set at the top, where there are blocks to see them */
     struct env *env;
     bool autoescape;
+    bool folding;         /* evaluating when compiled: fold.c */
     const char *not_text; /* the type of what stands in the place of a text, or NULL */
-    size_t not_text_at;
     int64_t now;
 };
 
@@ -310,6 +320,8 @@ struct value get_item(struct render *r, struct value object, struct value key);
 struct value get_slice(struct render *r, struct value object, const struct slice *slice);
 /* An attribute of the object's type: a method, a property. V_MISSING: none. */
 struct value type_attribute(struct render *r, struct value object, const struct text *name);
+/* The filter attr's of an undefined object. */
+struct value undefined_attribute(struct render *r, struct value object, struct text *name);
 
 const struct builtin *find_filter(const struct text *name);
 const struct builtin *find_test(const struct text *name);
@@ -370,6 +382,8 @@ struct text *text_unescape(struct vm *vm, const struct text *s);
 struct value number_round(struct vm *vm, struct value v, int64_t digits);
 struct list *list_sorted(struct vm *vm, const struct list *items, const struct list *keys,
                          bool reverse);
+struct list *list_sorted_by(struct vm *vm, const struct list *items, const struct list *keys,
+                            bool reverse, bool (*is_less)(struct vm *, struct value, struct value));
 struct text *text_strftime(struct vm *vm, int64_t now, const struct text *format);
 struct text *text_wordwrap(struct vm *vm, const struct text *s, int64_t width, bool break_long,
                            const struct text *wrap, bool hyphens);

@@ -124,6 +124,14 @@ static struct value evaluate_name(struct render *r, const struct node *n)
     return v.type == V_MISSING ? undefined_name(r->vm, n->name) : v;
 }
 
+/* jinja2 writes such a number into its code as "inf", which Python takes for a name. */
+static struct value evaluate_infinite(struct render *r, const struct node *n)
+{
+    if (!r->folding)
+        vm_throw(r->vm, E_RUNTIME, "name '%s' is not defined", n->name->data);
+    return n->value;
+}
+
 static struct value evaluate_items(struct render *r, const struct node *n)
 {
     struct list *l = list_new(r->vm, n->list.n);
@@ -147,7 +155,7 @@ static struct value evaluate_dict(struct render *r, const struct node *n)
 
 static struct value evaluate_concat(struct render *r, const struct node *n)
 {
-    bool escape = n->escape == ESCAPE_ON || (n->escape == ESCAPE_AT_RUNTIME && r->autoescape);
+    bool escape = n->escape == ESCAPE_ON; /* not at run time: what asks for it there is never set */
     struct value *parts = VM_ARRAY(r->vm, struct value, n->list.n);
     struct builder b;
     bool safe = false;
@@ -155,7 +163,7 @@ static struct value evaluate_concat(struct render *r, const struct node *n)
     build_init(&b, r->vm);
     for (size_t i = 0; i < n->list.n; i++) {
         parts[i] = evaluate(r, n->list.items[i]);
-        safe = safe || (escape && parts[i].type == V_STR && parts[i].s->safe);
+        safe = safe || (escape && !r->folding && parts[i].type == V_STR && parts[i].s->safe);
     }
     for (size_t i = 0; i < n->list.n; i++)
         build_text(&b, safe ? text_escape(r->vm, parts[i]) : value_str(r->vm, parts[i]));
@@ -241,13 +249,11 @@ static struct value evaluate_item(struct render *r, const struct node *n)
     struct value key = evaluate(r, n->b);
 
     r->vm->line = n->line;
-    if (n->b->kind == N_SLICE && n->flag && !has_bounds(key.slice))
-        return undefined_item(r->vm, object, key);
-    if (n->b->kind == N_SLICE && n->flag)
+    if (n->b->kind != N_SLICE)
         return get_item(r, object, key);
-    if (n->b->kind == N_SLICE)
+    if (!r->folding)
         return get_slice(r, object, key.slice);
-    return get_item(r, object, key);
+    return has_bounds(key.slice) ? get_item(r, object, key) : undefined_item(r->vm, object, key);
 }
 
 static struct value evaluate_attribute(struct render *r, const struct node *n)
@@ -311,6 +317,8 @@ static struct value evaluate_node(struct render *r, const struct node *n)
         return evaluate_filter(r, n);
     case N_TEST:
         return evaluate_test(r, n);
+    case N_INFINITE:
+        return evaluate_infinite(r, n);
     default:
         return evaluate_call(r, n);
     }

@@ -342,7 +342,8 @@ static struct value do_int(struct render *r, struct value *args, const struct ca
 {
     struct value v = args[0];
     struct value fallback = arg_or(args[1], v_int(0));
-    int64_t base = arg_int(r, args[2], 10);
+    /* A base that is none leaves the float. */
+    int64_t base = args[2].type == V_MISSING || is_integer(args[2]) ? arg_int(r, args[2], 10) : -1;
     double f;
     int64_t i;
 
@@ -487,7 +488,8 @@ static struct value do_attr(struct render *r, struct value *args, const struct c
     if (args[1].type != V_STR)
         vm_throw(r->vm, E_TYPE, "attribute name must be string, not '%s'", type_name(args[1]));
     name = args[1].s;
-    check_defined(r->vm, args[0]);
+    if (args[0].type == V_UNDEFINED) /* names like __x are looked up, and others are a use of it */
+        return undefined_attribute(r, args[0], name);
     v = type_attribute(r, args[0], name);
     return v.type == V_MISSING ? undefined_item(r->vm, args[0], args[1]) : v;
 }

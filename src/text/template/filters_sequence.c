@@ -382,6 +382,9 @@ static bool next_pair(struct vm *vm, struct iter *it, struct value *out)
         return false;
     if (it->source.type != V_DICT)
         vm_throw(vm, E_TYPE, "Can only get item pairs from a mapping.");
+    if (it->pos == 0)
+        it->size = it->source.d->len;
+    check_size(vm, it, it->source.d);
     if (it->pos >= it->source.d->len)
         return false;
     *out = tuple2(vm, it->source.d->entries[it->pos].key, it->source.d->entries[it->pos].value);

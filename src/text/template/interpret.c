@@ -36,28 +36,46 @@ static void put_value(struct render *r, const struct node *n, struct value v)
 /* What a filter or a call gave in the place of a text: Python finds out when it joins the texts. */
 static void put_text(struct render *r, struct value v)
 {
-    if (v.type == V_STR) {
+    if (v.type == V_STR)
         put(r, v.s);
-        return;
-    }
-    r->not_text = type_name(v);
-    r->not_text_at = r->out->len;
+    else
+        r->not_text = type_name(v);
 }
 
-static void check_joined(struct render *r, size_t start)
+static void check_joined(const struct render *r)
 {
-    if (r->not_text && r->not_text_at >= start)
+    if (r->not_text)
         vm_throw(r->vm, E_TYPE, "expected str instance, %s found", r->not_text);
 }
 
-/* What was written since `start`, taken back. */
-static struct text *take(struct render *r, size_t start)
-{
-    struct text *s = text_new(r->vm, r->out->len > start ? r->out->data + start : "",
-                              r->out->len - start);
+/* A part of the text that is taken back as a value. */
+struct capture {
+    size_t start;
+    const char *not_text; /* what is around it has such a thing */
+};
 
-    check_joined(r, start);
-    r->out->len = start;
+static struct capture capture(struct render *r)
+{
+    struct capture c = {.start = r->out->len, .not_text = r->not_text};
+
+    r->not_text = NULL;
+    return c;
+}
+
+/* What was written meanwhile is gone. */
+static void drop(struct render *r, const struct capture *c)
+{
+    r->out->len = c->start;
+    r->not_text = c->not_text;
+}
+
+static struct text *take(struct render *r, const struct capture *c)
+{
+    struct text *s = text_new(r->vm, r->out->len > c->start ? r->out->data + c->start : "",
+                              r->out->len - c->start);
+
+    check_joined(r);
+    drop(r, c);
     return s;
 }
 
@@ -137,11 +155,14 @@ static enum flow execute_body(struct render *r, const struct nodes *body)
 
 static void assign(struct render *r, const struct node *target, struct value v);
 
+/* What a block is set to may also be an item of a dict: jinja2 does not look there. */
 static void assign_attribute(struct render *r, const struct node *target, struct value v)
 {
     struct value ns = *slot_of(r, target->place);
 
-    if (target->value.s->len && target->value.s->data[0] == '_')
+    if (ns.type != V_NAMESPACE && ns.type != V_DICT)
+        vm_throw(r->vm, E_TYPE, "'%s' object does not support item assignment", type_name(ns));
+    if (ns.type == V_NAMESPACE && target->value.s->len && target->value.s->data[0] == '_')
         vm_throw(r->vm, E_SECURITY,
                  "Chat templates cannot store underscore-prefixed attributes on a namespace, but "
                  "got %s. Please rename the attribute.",
@@ -228,15 +249,17 @@ static struct value apply_filters(struct render *r, const struct node *filter, s
 
 static enum flow execute_assign_block(struct render *r, const struct node *n)
 {
-    size_t start = r->out->len;
+    struct capture start = capture(r);
     enum flow flow;
     struct value v;
 
     enter_scope(r, &n->scope);
     flow = execute_body(r, &n->list);
-    v = v_str(take(r, start));
-    if (flow != NEXT)
+    if (flow != NEXT) {
+        drop(r, &start);
         return flow;
+    }
+    v = v_str(take(r, &start));
     r->vm->line = n->line;
     if (n->b) {
         if (escapes(r, n->escape))
@@ -256,15 +279,17 @@ static enum flow execute_assign_block(struct render *r, const struct node *n)
 
 static enum flow execute_filter_block(struct render *r, const struct node *n)
 {
-    size_t start = r->out->len;
+    struct capture start = capture(r);
     enum flow flow;
     struct text *s;
 
     enter_scope(r, &n->scope);
     flow = execute_body(r, &n->list);
-    s = take(r, start);
-    if (flow != NEXT)
+    if (flow != NEXT) {
+        drop(r, &start);
         return flow;
+    }
+    s = take(r, &start);
     r->vm->line = n->line;
     s = text_marked(r->vm, s, escapes(r, n->escape));
     put_text(r, apply_filters(r, n->a, v_str(s)));
@@ -438,7 +463,7 @@ static struct value call_recursive(struct render *r, const struct recurse *to, s
 {
     const struct for_info *info = to->node->info;
     struct env *outer = r->env;
-    size_t start = r->out->len;
+    struct capture start = capture(r);
     struct text *s;
 
     vm_enter(r->vm);
@@ -446,7 +471,7 @@ static struct value call_recursive(struct render *r, const struct recurse *to, s
     run_loop(r, to->node, items, (struct recurse *)(uintptr_t)to, depth);
     r->env = outer;
     vm_leave(r->vm);
-    s = take(r, start);
+    s = take(r, &start);
     return v_str(text_marked(r->vm, s, escapes(r, to->node->escape)));
 }
 
@@ -588,7 +613,7 @@ static void fill_defaults(struct render *r, const struct macro_info *info)
 static struct value call_macro(struct render *r, const struct macro *m, const struct call *call)
 {
     struct env *outer = r->env;
-    size_t start = r->out->len;
+    struct capture start = capture(r);
     struct call rest = *call;
     int line = r->vm->line;
     struct text *s;
@@ -605,7 +630,7 @@ static struct value call_macro(struct render *r, const struct macro *m, const st
     execute_body(r, &m->node->list);
     r->env = outer;
     vm_leave(r->vm);
-    s = take(r, start);
+    s = take(r, &start);
     r->vm->line = line;
     return v_str(text_marked(r->vm, s, r->autoescape));
 }
@@ -662,10 +687,10 @@ static void run_block(struct render *r, const struct block_info *block)
 
 static struct value call_block(struct render *r, const struct block_info *block)
 {
-    size_t start = r->out->len;
+    struct capture start = capture(r);
 
     run_block(r, block);
-    return marked(r, take(r, start));
+    return marked(r, take(r, &start));
 }
 
 static void execute_block(struct render *r, const struct node *n)
@@ -757,5 +782,5 @@ void template_execute(struct render *r)
         *slot_of(r, r->tree->self) = v_of(V_SELF);
     enter_scope(r, &r->tree->scope);
     execute_body(r, &r->tree->body);
-    check_joined(r, 0);
+    check_joined(r);
 }

@@ -96,10 +96,18 @@ static bool previous_number(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
+/* A block can be set in a dict: the one thing that changes it. */
+void check_size(struct vm *vm, const struct iter *it, const struct dict *d)
+{
+    if (it->size != d->len)
+        vm_throw(vm, E_RUNTIME, "dictionary changed size during iteration");
+}
+
 static bool next_entry(struct vm *vm, struct iter *it, struct value *out)
 {
     const struct view *view = it->source.view;
 
+    check_size(vm, it, view->d);
     if (it->pos >= view->d->len)
         return false;
     *out = view_item(vm, view->kind, &view->d->entries[it->pos++]);
@@ -110,6 +118,7 @@ static bool previous_entry(struct vm *vm, struct iter *it, struct value *out)
 {
     const struct view *view = it->source.view;
 
+    check_size(vm, it, view->d);
     if (it->pos >= view->d->len)
         return false;
     *out = view_item(vm, view->kind, &view->d->entries[view->d->len - ++it->pos]);
@@ -142,6 +151,16 @@ static struct value keys_of(struct vm *vm, struct dict *d)
     return (struct value){.type = V_VIEW, .view = view};
 }
 
+static struct iter *entries(struct vm *vm, const char *type,
+                            bool (*next)(struct vm *, struct iter *, struct value *),
+                            struct value view)
+{
+    struct iter *it = iter_new(vm, type, next, view);
+
+    it->size = view.view->d->len;
+    return it;
+}
+
 struct iter *iter_try(struct vm *vm, struct value v)
 {
     static const char *const VIEWS[] = {"dict_keyiterator", "dict_valueiterator",
@@ -159,9 +178,9 @@ struct iter *iter_try(struct vm *vm, struct value v)
     case V_RANGE:
         return iter_new(vm, "range_iterator", next_number, v);
     case V_DICT:
-        return iter_new(vm, VIEWS[VIEW_KEYS], next_entry, keys_of(vm, v.d));
+        return entries(vm, VIEWS[VIEW_KEYS], next_entry, keys_of(vm, v.d));
     case V_VIEW:
-        return iter_new(vm, VIEWS[v.view->kind], next_entry, v);
+        return entries(vm, VIEWS[v.view->kind], next_entry, v);
     case V_UNDEFINED:
         return iter_new(vm, "generator", nothing, v);
     case V_LOOP:
@@ -192,9 +211,9 @@ struct iter *iter_reversed(struct vm *vm, struct value v)
     case V_RANGE:
         return iter_new(vm, "range_iterator", previous_number, v);
     case V_DICT:
-        return iter_new(vm, "dict_reversekeyiterator", previous_entry, keys_of(vm, v.d));
+        return entries(vm, "dict_reversekeyiterator", previous_entry, keys_of(vm, v.d));
     case V_VIEW:
-        return iter_new(vm, "dict_reverseiterator", previous_entry, v);
+        return entries(vm, "dict_reverseiterator", previous_entry, v);
     default:
         return NULL;
     }
@@ -232,9 +251,14 @@ int64_t loop_length(struct vm *vm, struct loop *loop)
 
 bool loop_peek(struct vm *vm, struct loop *loop)
 {
+    struct value item; /* where there is none, an iterator may have left one that did not count */
+
     if (loop->after.type != V_MISSING)
         return true;
-    return iter_next(vm, loop->it, &loop->after);
+    if (!iter_next(vm, loop->it, &item))
+        return false;
+    loop->after = item;
+    return true;
 }
 
 bool loop_next(struct vm *vm, struct loop *loop, struct value *out)

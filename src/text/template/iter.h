@@ -13,6 +13,7 @@ struct iter {
     const char *type; /* the Python type's name */
     bool done;
     size_t pos;
+    size_t size; /* of a dict, when the iterator was made */
     struct value source;
     struct iter *inner; /* of a filter's generator */
     void *state;
@@ -43,6 +44,8 @@ struct iter *iter_new(struct vm *vm, const char *type,
 struct value v_iter(struct iter *it);
 /* reversed(v); NULL: it cannot be. */
 struct iter *iter_reversed(struct vm *vm, struct value v);
+/* Throws E_RUNTIME where the dict has grown since. */
+void check_size(struct vm *vm, const struct iter *it, const struct dict *d);
 /* list(v) */
 struct list *list_of(struct vm *vm, struct value v);
 

@@ -204,7 +204,48 @@ static struct value float_conjugate(struct render *r, struct value *args, const 
     return args[0];
 }
 
+/* A fraction of integers, exact. */
+static struct value float_ratio(struct render *r, struct value *args, const struct call *call)
+{
+    int exponent;
+    double f = frexp(args[0].f, &exponent);
+
+    (void)call;
+    if (!isfinite(args[0].f))
+        vm_throw(r->vm, isnan(args[0].f) ? E_VALUE : E_RUNTIME,
+                 "cannot convert %s to integer ratio", isnan(args[0].f) ? "NaN" : "Infinity");
+    for (int i = 0; i < 300 && f != floor(f); i++) {
+        f *= 2;
+        exponent--;
+    }
+    if (exponent > 62 || exponent < -62 || (exponent > 0 && fabs(ldexp(f, exponent)) >= 0x1p63))
+        vm_throw(r->vm, E_LIMIT, "an integer has more than 64 bits");
+    return exponent > 0 ? tuple2(r->vm, v_int((int64_t)ldexp(f, exponent)), v_int(1))
+                        : tuple2(r->vm, v_int((int64_t)f), v_int((int64_t)1 << -exponent));
+}
+
+/* 0x1.8p+3: thirteen digits, as the number is stored. */
+static struct value float_hex(struct render *r, struct value *args, const struct call *call)
+{
+    double f = args[0].f;
+    uint64_t bits;
+    int exponent;
+
+    (void)call;
+    if (!isfinite(f))
+        return v_str(value_str(r->vm, args[0]));
+    if (f == 0)
+        return v_str(text_of(r->vm, signbit(f) ? "-0x0.0p+0" : "0x0.0p+0"));
+    memcpy(&bits, &f, sizeof bits);
+    exponent = (int)(bits >> 52 & 0x7ff);
+    return v_str(text_printf(r->vm, "%s0x%d.%013llxp%+d", signbit(f) ? "-" : "", exponent ? 1 : 0,
+                             (unsigned long long)(bits & 0xfffffffffffff),
+                             (exponent ? exponent : 1) - 1023));
+}
+
 static const struct builtin FLOAT_METHODS[] = {
+    {"as_integer_ratio", "/", float_ratio},
+    {"hex", "/", float_hex},
     {"is_integer", "/", float_is_integer},
     {"conjugate", "/", float_conjugate},
 };

@@ -51,10 +51,6 @@ static void add_keyword(struct parser *p, struct node *call)
     advance(p);
     keyword->name = name->text;
     text_hash(keyword->name);
-    for (size_t i = 0; i < call->list2.n; i++)
-        if (text_equal(call->list2.items[i]->name, name->text))
-            syntax_error(p->vm, name->line, "keyword argument repeated: %.*s", (int)name->text->len,
-                         name->text->data);
     keyword->a = parse_expression(p, true);
     nodes_add(p->vm, &call->list2, keyword);
 }
@@ -344,7 +340,7 @@ static struct node *parse_primary(struct parser *p, bool with_namespace)
         return constant(p, v_float(t->number), t->line);
     case T_LPAREN:
         advance(p);
-        n = parse_tuple(p, false, true, NULL, true, false);
+        n = parse_tuple(p, false, true, true, false);
         expect(p, T_RPAREN);
         return n;
     case T_LBRACKET:
@@ -356,14 +352,14 @@ static struct node *parse_primary(struct parser *p, bool with_namespace)
     }
 }
 
-static bool tuple_ends(const struct parser *p, const char *end)
+/* jinja2 means "in" and "recursive" to end a tuple too, but compares them with nothing they can equal. */
+static bool tuple_ends(const struct parser *p)
 {
-    return is(p, T_VARIABLE_END) || is(p, T_BLOCK_END) || is(p, T_RPAREN) ||
-           (end && is_name(p, end));
+    return is(p, T_VARIABLE_END) || is(p, T_BLOCK_END) || is(p, T_RPAREN);
 }
 
-struct node *parse_tuple(struct parser *p, bool simple, bool with_condition, const char *end,
-                         bool parentheses, bool with_namespace)
+struct node *parse_tuple(struct parser *p, bool simple, bool with_condition, bool parentheses,
+                         bool with_namespace)
 {
     struct node *n = node_new(p, N_TUPLE, current(p)->line);
     bool is_tuple = false;
@@ -371,7 +367,7 @@ struct node *parse_tuple(struct parser *p, bool simple, bool with_condition, con
     for (;;) {
         if (n->list.n)
             expect(p, T_COMMA);
-        if (tuple_ends(p, end))
+        if (tuple_ends(p))
             break;
         nodes_add(p->vm, &n->list,
                   simple ? parse_primary(p, with_namespace) : parse_expression(p, with_condition));
@@ -611,9 +607,9 @@ static void mark_stored(struct node *n)
         mark_stored(n->list.items[i]);
 }
 
-struct node *parse_target(struct parser *p, const char *end, bool with_namespace)
+struct node *parse_target(struct parser *p, bool with_namespace)
 {
-    struct node *n = parse_tuple(p, true, true, end, false, with_namespace);
+    struct node *n = parse_tuple(p, true, true, false, with_namespace);
 
     if (!can_assign(n))
         syntax_error(p->vm, n->line, "can't assign to '%s'", kind_name(n));

@@ -102,7 +102,7 @@ static struct nodes parse_body(struct parser *p, const struct ends *ends)
             add_output(p, &body, &output, n);
             break;
         case T_VARIABLE_BEGIN:
-            add_output(p, &body, &output, parse_tuple(p, false, true, NULL, false, false));
+            add_output(p, &body, &output, parse_tuple(p, false, true, false, false));
             expect(p, T_VARIABLE_END);
             break;
         default: /* T_BLOCK_BEGIN: tags follow one another */
@@ -144,9 +144,9 @@ static struct node *parse_set(struct parser *p)
 {
     struct node *n = node_new(p, N_ASSIGN, advance(p)->line);
 
-    n->a = parse_target(p, NULL, true);
+    n->a = parse_target(p, true);
     if (skip(p, T_ASSIGN)) {
-        n->b = parse_tuple(p, false, true, NULL, false, false);
+        n->b = parse_tuple(p, false, true, false, false);
         return n;
     }
     n->kind = N_ASSIGNBLOCK;
@@ -159,9 +159,9 @@ static struct node *parse_for(struct parser *p)
 {
     struct node *n = node_new(p, N_FOR, advance(p)->line);
 
-    n->a = parse_target(p, "in", false);
+    n->a = parse_target(p, false);
     expect_name(p, "in");
-    n->b = parse_tuple(p, false, false, "recursive", false, false);
+    n->b = parse_tuple(p, false, false, false, false);
     if (skip_name(p, "if"))
         n->c = parse_expression(p, true);
     n->flag = skip_name(p, "recursive");
@@ -179,7 +179,7 @@ static struct node *parse_if(struct parser *p)
     do {
         struct node *branch = node_new(p, N_IF, advance(p)->line);
 
-        branch->a = parse_tuple(p, false, false, NULL, false, false);
+        branch->a = parse_tuple(p, false, false, false, false);
         branch->list = parse_block(p, (struct ends){.names = {"elif", "else", "endif"}}, false);
         nodes_add(p->vm, &n->list, branch);
     } while (is_name(p, "elif"));
@@ -197,7 +197,7 @@ static struct node *parse_with(struct parser *p)
     while (!is(p, T_BLOCK_END)) {
         if (targets.n)
             expect(p, T_COMMA);
-        nodes_add(p->vm, &targets, parse_target(p, NULL, false));
+        nodes_add(p->vm, &targets, parse_target(p, false));
         expect(p, T_ASSIGN);
         nodes_add(p->vm, &values, parse_expression(p, true));
     }
@@ -297,10 +297,6 @@ static void parse_signature(struct parser *p, struct node *n)
         if (n->list2.n)
             expect(p, T_COMMA);
         arg = parse_target_name(p);
-        for (size_t i = 0; i < n->list2.n; i++)
-            if (text_equal(n->list2.items[i]->name, arg->name))
-                syntax_error(p->vm, arg->line, "duplicate argument '%.*s' in function definition",
-                             (int)arg->name->len, arg->name->data);
         if (skip(p, T_ASSIGN))
             arg->a = parse_expression(p, true);
         else if (n->list2.n && n->list2.items[n->list2.n - 1]->a)

@@ -49,13 +49,13 @@ const char *describe(struct parser *p, const struct token *t); /* quoted */
 struct node *node_new(struct parser *p, enum node_kind kind, int line);
 
 struct node *parse_expression(struct parser *p, bool with_condition);
-/* Expressions with commas; `end`: a name that ends them, or NULL. */
-struct node *parse_tuple(struct parser *p, bool simple, bool with_condition, const char *end,
-                         bool parentheses, bool with_namespace);
+/* Expressions with commas. */
+struct node *parse_tuple(struct parser *p, bool simple, bool with_condition, bool parentheses,
+                         bool with_namespace);
 /* node NULL: of a filter block. start: no '|' comes before the first. */
 struct node *parse_filter(struct parser *p, struct node *node, bool start);
 /* Names that are stored, or an error. */
-struct node *parse_target(struct parser *p, const char *end, bool with_namespace);
+struct node *parse_target(struct parser *p, bool with_namespace);
 struct node *parse_target_name(struct parser *p);
 
 #endif

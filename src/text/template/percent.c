@@ -309,6 +309,11 @@ static void put_conversion(struct percent *p)
     size_t index;
     int type;
 
+    if (peek(p) == '%') {
+        p->at++;
+        build_char(&p->b, '%');
+        return;
+    }
     if (peek(p) == '(') {
         p->at++;
         keyed = keyed_arg(p);
@@ -317,10 +322,8 @@ static void put_conversion(struct percent *p)
     read_conversion(p, &c);
     index = text_count(p->format->data, p->at);
     type = next_char(p);
-    if (type == '%') {
-        build_char(&p->b, '%');
-        return;
-    }
+    if (keyed.type == V_MISSING)
+        keyed = next_arg(p);
     if (!strchr("sracdiuoxXeEfFgG", type)) {
         size_t at = p->at - 1;
         uint32_t ch = text_next(p->format->data, &at);
@@ -328,8 +331,6 @@ static void put_conversion(struct percent *p)
         vm_throw(p->r->vm, E_VALUE, "unsupported format character '%c' (0x%x) at index %zu",
                  ch > 31 && ch < 127 ? (int)ch : '?', ch, index);
     }
-    if (keyed.type == V_MISSING)
-        keyed = next_arg(p);
     if (strchr("sra", type))
         put_text(p, &c, type, keyed);
     else if (type == 'c')

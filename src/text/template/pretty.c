@@ -4,6 +4,8 @@
 #include "text/template/engine.h"
 #include "text/template/unicode.h"
 
+#include <string.h>
+
 #define WIDTH 80
 
 struct pretty {
@@ -14,13 +16,42 @@ static void format(struct pretty *p, struct value v, int64_t indent, int64_t all
 
 /* ------------------------------------------------------------------ on one line */
 
+/* Whether Python can tell which of two keys is smaller. */
+static bool is_ordered(struct vm *vm, struct value a, struct value b)
+{
+    bool ordered = true;
+
+    if (a.type == V_UNDEFINED || b.type == V_UNDEFINED) /* the comparison says so */
+        return true;
+    if (a.type != V_TUPLE || b.type != V_TUPLE)
+        return (is_number(a) && is_number(b)) || (a.type == V_STR && b.type == V_STR);
+    vm_enter(vm);
+    for (size_t i = 0; i < a.l->len && i < b.l->len; i++)
+        if (!value_equal(vm, a.l->items[i], b.l->items[i])) {
+            ordered = is_ordered(vm, a.l->items[i], b.l->items[i]);
+            break;
+        }
+    vm_leave(vm);
+    return ordered;
+}
+
+/* Keys that have no order go by the names of their types. */
+static bool key_less(struct vm *vm, struct value a, struct value b)
+{
+    return is_ordered(vm, a, b) ? value_compare(vm, "<", a, b)
+                                : strcmp(type_name(a), type_name(b)) < 0;
+}
+
 static struct list *sorted_pairs(struct vm *vm, const struct dict *d)
 {
     struct list *pairs = list_new(vm, d->len);
+    struct list *keys = list_new(vm, d->len);
 
-    for (size_t i = 0; i < d->len; i++)
+    for (size_t i = 0; i < d->len; i++) {
+        list_add(vm, keys, d->entries[i].key);
         list_add(vm, pairs, tuple2(vm, d->entries[i].key, d->entries[i].value));
-    return list_sorted(vm, pairs, pairs, false);
+    }
+    return list_sorted_by(vm, pairs, keys, false, key_less);
 }
 
 static void one_line(struct builder *b, struct value v);

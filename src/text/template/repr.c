@@ -237,6 +237,14 @@ static void repr_macro(struct builder *b, const struct macro *m)
 
 static void repr_other(struct builder *b, struct value v)
 {
+    const char *class = class_name(v);
+
+    if (class) {
+        build_str(b, "<class '");
+        build_str(b, class);
+        build_str(b, "'>");
+        return;
+    }
     switch (v.type) {
     case V_LOOP:
         build_printf(b, "<LoopContext %lld/%lld>", v.loop->index0 + 1, loop_length(b->vm, v.loop),
@@ -249,6 +257,9 @@ static void repr_other(struct builder *b, struct value v)
         build_str(b, "<Namespace ");
         repr_dict(b, v.d);
         build_char(b, '>');
+        break;
+    case V_SELF:
+        build_str(b, "<TemplateReference None>");
         break;
     default: /* with an address in Python */
         build_char(b, '<');

@@ -17,12 +17,9 @@ struct resolver {
     struct vm *vm;
     struct tree *tree;
     struct function *function;
-    enum escape_mode escape;
-    bool static_escape; /* what the compiler of jinja2 takes autoescape for */
 };
 
 static void visit(struct resolver *r, struct node *n, const struct frame *f);
-static void find_constants(struct resolver *r, struct node *n);
 
 /* ------------------------------------------------------------------ places */
 
@@ -60,6 +57,15 @@ static struct scope scope_of(const struct resolver *r, const struct symbols *s)
     return scope;
 }
 
+/* Said when the check comes to the node: errors are found in the order of the source. */
+static void fault(struct node *n, int line, const char *message)
+{
+    if (!n->fault) {
+        n->fault = message;
+        n->fault_line = line;
+    }
+}
+
 static struct frame inner(const struct resolver *r, const struct frame *f)
 {
     return (struct frame){.symbols = symbols_new(r->vm, f->symbols, r->function),
@@ -80,34 +86,34 @@ static void visit_any(struct resolver *r, struct node *n, const struct frame *f)
 
 /* ------------------------------------------------------------------ loops */
 
-static void check_loop_variable(struct resolver *r, const struct node *n);
+static void check_loop_variable(struct resolver *r, struct node *loop, const struct node *n);
 
-static void check_loop_variables(struct resolver *r, const struct nodes *list)
+static void check_loop_variables(struct resolver *r, struct node *loop, const struct nodes *list)
 {
     for (size_t i = 0; i < list->n; i++)
-        check_loop_variable(r, list->items[i]);
+        check_loop_variable(r, loop, list->items[i]);
 }
 
 /* Nothing within a loop may be called loop. */
-static void check_loop_variable(struct resolver *r, const struct node *n)
+static void check_loop_variable(struct resolver *r, struct node *loop, const struct node *n)
 {
     if (!n)
         return;
     vm_enter(r->vm);
     if (n->kind == N_NAME && n->flag && text_is(n->name, "loop"))
-        syntax_error(r->vm, n->line, "Can't assign to special loop variable in for-loop target");
+        fault(loop, n->line, "Can't assign to special loop variable in for-loop target");
     /* Macro parameters are no assignments. */
     if (n->kind == N_MACRO || n->kind == N_CALLBLOCK) {
         for (size_t i = 0; i < n->list2.n; i++)
-            check_loop_variable(r, n->list2.items[i]->a);
-        check_loop_variables(r, &n->list);
+            check_loop_variable(r, loop, n->list2.items[i]->a);
+        check_loop_variables(r, loop, &n->list);
     } else if (n->kind == N_WITH) {
-        check_loop_variables(r, &n->list);
+        check_loop_variables(r, loop, &n->list);
     } else {
-        check_loop_variable(r, n->a);
-        check_loop_variable(r, n->b);
-        check_loop_variables(r, &n->list);
-        check_loop_variables(r, &n->list2);
+        check_loop_variable(r, loop, n->a);
+        check_loop_variable(r, loop, n->b);
+        check_loop_variables(r, loop, &n->list);
+        check_loop_variables(r, loop, &n->list2);
     }
     vm_leave(r->vm);
 }
@@ -184,7 +190,7 @@ static void visit_for(struct resolver *r, struct node *n, const struct frame *f)
     other = inner(r, f);
     other.in_loop = f->in_loop && !n->flag;
     symbols_add_body(other.symbols, &n->list2);
-    check_loop_variable(r, n);
+    check_loop_variable(r, n, n);
     n->scope = scope_of(r, body.symbols);
     info->else_scope = scope_of(r, other.symbols);
     if (info->extended)
@@ -224,15 +230,15 @@ static bool takes(struct resolver *r, const struct node *n, struct symbols *s, c
     return true;
 }
 
-static void check_explicit_caller(struct resolver *r, const struct node *n)
+static void check_explicit_caller(struct node *n)
 {
     if (!finds_undeclared(&n->list, "caller"))
         return;
     for (size_t i = 0; i < n->list2.n; i++)
         if (text_is(n->list2.items[i]->name, "caller") && !n->list2.items[i]->a)
-            syntax_error(r->vm, n->line,
-                         "When defining macros or call blocks the special \"caller\" argument must "
-                         "be omitted or be given a default.");
+            fault(n, n->line,
+                  "When defining macros or call blocks the special \"caller\" argument must be "
+                  "omitted or be given a default.");
 }
 
 static void set_parameters(struct resolver *r, struct macro_info *info, const struct node *n,
@@ -272,7 +278,7 @@ static void visit_macro_body(struct resolver *r, struct node *n, const struct fr
     body = inner(r, f);
     body.in_loop = false;
     add_parameters(body.symbols, n);
-    check_explicit_caller(r, n);
+    check_explicit_caller(n);
     info->takes_caller = takes(r, n, body.symbols, "caller");
     info->takes_kwargs = takes(r, n, body.symbols, "kwargs");
     info->takes_varargs = takes(r, n, body.symbols, "varargs");
@@ -379,20 +385,10 @@ static struct frame enter(struct resolver *r, struct node *n, const struct frame
 
 static void visit_autoescape(struct resolver *r, struct node *n, const struct frame *f)
 {
-    enum escape_mode outer = r->escape;
-    bool outer_static = r->static_escape;
     struct frame body = enter(r, n, f);
 
     visit(r, n->a, &body);
-    if (n->a->kind != N_CONST)
-        r->escape = ESCAPE_AT_RUNTIME;
-    else if (r->escape != ESCAPE_AT_RUNTIME)
-        r->escape = value_truth(r->vm, n->a->value) ? ESCAPE_ON : ESCAPE_OFF;
-    if (n->a->kind == N_CONST)
-        r->static_escape = value_truth(r->vm, n->a->value);
     visit_all(r, &n->list, &body);
-    r->escape = outer;
-    r->static_escape = outer_static;
 }
 
 static void visit_with(struct resolver *r, struct node *n, const struct frame *f)
@@ -430,7 +426,6 @@ static void visit_if(struct resolver *r, struct node *n, const struct frame *f)
     for (size_t i = 0; i < n->list.n; i++) {
         visit(r, n->list.items[i]->a, &soft);
         visit_all(r, &n->list.items[i]->list, &soft);
-        find_constants(r, n->list.items[i]);
     }
     visit_all(r, &n->list2, &soft);
 }
@@ -451,9 +446,7 @@ static void visit_function(struct resolver *r, struct node *n, const struct fram
     bool filter = n->kind == N_FILTER;
 
     n->fn = filter ? find_filter(n->name) : find_test(n->name);
-    if (!n->fn && !f->soft)
-        syntax_error(r->vm, n->line, "No %s named '%.*s'.", filter ? "filter" : "test",
-                     (int)n->name->len, n->name->data);
+    n->flag2 = f->soft;
     if (!filter && n->fn && !n->list.n && !n->list2.n && !n->b && !n->c)
         n->op = short_test(n->name);
     visit_any(r, n->a, f);
@@ -473,15 +466,6 @@ static void visit_children(struct resolver *r, struct node *n, const struct fram
     visit_any(r, n->c, &soft);
     visit_all(r, &n->list, &soft);
     visit_all(r, &n->list2, &soft);
-}
-
-static void check_in_loop(struct resolver *r, const struct node *n, const struct frame *f)
-{
-    if (f->in_loop)
-        return;
-    if (n->kind == N_BREAK)
-        syntax_error(r->vm, n->line, "'break' outside loop");
-    syntax_error(r->vm, n->line, "'continue' not properly in loop");
 }
 
 static void visit_node(struct resolver *r, struct node *n, const struct frame *f)
@@ -534,143 +518,25 @@ static void visit_node(struct resolver *r, struct node *n, const struct frame *f
     case N_TEST:
         visit_function(r, n, f);
         break;
+    case N_LOADER:
+        if (text_is(n->name, "extends") && !f->toplevel)
+            fault(n, n->line, "cannot use extend from a non top-level scope");
+        visit_children(r, n, f);
+        break;
     case N_BREAK:
     case N_CONTINUE:
-        check_in_loop(r, n, f);
+        n->flag = f->in_loop;
         break;
     default:
         visit_children(r, n, f);
     }
 }
 
-/* What jinja2 computes when it compiles: there a slice of what cannot be sliced is undefined, and no
- * error. */
-static bool is_constant_kind(const struct node *n)
-{
-    switch (n->kind) {
-    case N_CONST:
-    case N_TUPLE:
-    case N_LIST:
-    case N_DICT:
-    case N_UNARY:
-    case N_BINARY:
-    case N_AND:
-    case N_OR:
-    case N_NOT:
-    case N_CONCAT:
-    case N_COMPARE:
-    case N_COND:
-    case N_GETATTR:
-    case N_GETITEM:
-    case N_SLICE:
-    case N_TEST:
-    case N_KEYWORD:
-    case N_OPERAND:
-        return true;
-    case N_FILTER: /* not those that get the context */
-        return n->a && n->fn && n->fn->params[0] != '*';
-    default:
-        return false;
-    }
-}
-
-static bool is_container(const struct node *n)
-{
-    return n->kind == N_TUPLE || n->kind == N_LIST || n->kind == N_DICT || n->kind == N_COND ||
-           n->kind == N_AND || n->kind == N_OR || n->kind == N_SLICE || n->kind == N_GETITEM ||
-           n->kind == N_GETATTR || n->kind == N_OPERAND || n->kind == N_KEYWORD;
-}
-
-static size_t n_children(const struct node *n)
-{
-    return 3 + n->list.n + n->list2.n;
-}
-
-static struct node *child_of(const struct node *n, size_t i)
-{
-    if (i < 3)
-        return i == 0 ? n->a : i == 1 ? n->b : n->c;
-    i -= 3;
-    return i < n->list.n ? n->list.items[i] : n->list2.items[i - n->list.n];
-}
-
-/* A constant: its slices. `folded`: it is part of something that is computed when compiled; an
- * undefined value alone, or in a container, is left to the rendering. */
-static void mark_slices(struct resolver *r, struct node *n, bool folded)
-{
-    vm_enter(r->vm);
-    if (folded && n->kind == N_GETITEM && n->b->kind == N_SLICE)
-        n->flag = true;
-    folded = folded || !is_container(n);
-    for (size_t i = 0; i < n_children(n); i++)
-        if (child_of(n, i))
-            mark_slices(r, child_of(n, i), folded);
-    vm_leave(r->vm);
-}
-
-/* Constants without filters and tests are escaped, or not, when compiled: before an autoescape that is
- * told at run time is known. */
-static bool is_plain_constant(struct resolver *r, const struct node *n)
-{
-    bool plain = n->constant && n->kind != N_FILTER && n->kind != N_TEST;
-
-    vm_enter(r->vm);
-    for (size_t i = 0; plain && i < n_children(n); i++)
-        plain = !child_of(n, i) || is_plain_constant(r, child_of(n, i));
-    vm_leave(r->vm);
-    return plain;
-}
-
-static void settle_escape(struct resolver *r, const struct node *output)
-{
-    for (size_t i = 0; i < output->list.n; i++) {
-        struct node *child = output->list.items[i];
-
-        if (child->escape == ESCAPE_AT_RUNTIME && is_plain_constant(r, child))
-            child->escape = r->static_escape ? ESCAPE_ON : ESCAPE_OFF;
-    }
-}
-
-/* A literal before "or" or "and" decides, whatever is behind. */
-static bool is_decided(struct resolver *r, const struct node *n)
-{
-    return (n->kind == N_OR || n->kind == N_AND) && n->a->kind == N_CONST &&
-           value_truth(r->vm, n->a->value) == (n->kind == N_OR);
-}
-
-/* What is printed: before "and" a slice that is undefined decides. */
-static void mark_decisive(struct resolver *r, const struct node *output)
-{
-    for (size_t i = 0; i < output->list.n; i++) {
-        struct node *child = output->list.items[i];
-
-        if (child->kind == N_AND && child->a->constant)
-            mark_slices(r, child->a, true);
-    }
-}
-
-static void find_constants(struct resolver *r, struct node *n)
-{
-    if (n->kind == N_OUTPUT) {
-        settle_escape(r, n);
-        mark_decisive(r, n);
-    }
-    n->constant = is_constant_kind(n);
-    for (size_t i = 0; i < n_children(n); i++)
-        n->constant = (!child_of(n, i) || child_of(n, i)->constant) && n->constant;
-    n->constant = n->constant || is_decided(r, n);
-    for (size_t i = 0; !n->constant && i < n_children(n); i++)
-        if (child_of(n, i) && child_of(n, i)->constant)
-            mark_slices(r, child_of(n, i), n->kind == N_OUTPUT);
-}
-
 static void visit(struct resolver *r, struct node *n, const struct frame *f)
 {
     vm_step(r->vm, 1);
     vm_enter(r->vm);
-    n->escape = r->escape;
     visit_node(r, n, f);
-    find_constants(r, n);
     vm_leave(r->vm);
 }
 

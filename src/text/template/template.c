@@ -13,7 +13,8 @@
 
 struct template
 {
-    struct vm vm; /* holds the tree */
+    struct vm vm;      /* holds the tree */
+    struct vm scratch; /* empty but while compiling */
     struct tree *tree;
 };
 
@@ -51,6 +52,8 @@ static void compile(struct template *t, inf_text source)
         vm_throw(&t->vm, E_LIMIT, "it is not valid UTF-8");
     t->tree = template_parse(&t->vm, template_lex(&t->vm, source.data, source.len));
     template_resolve(&t->vm, t->tree);
+    template_fold(&t->vm, &t->scratch, t->tree);
+    template_check(&t->vm, t->tree);
 }
 
 int32_t template_compile(struct template **out, inf_text source, inf_error *err)
@@ -67,10 +70,12 @@ int32_t template_compile(struct template **out, inf_text source, inf_error *err)
     t->vm.max_steps = MAX_STEPS;
     t->vm.max_depth = MAX_TREE_DEPTH;
     t->tree = NULL;
+    vm_init(&t->scratch, 0);
     if (setjmp(t->vm.on_error) == 0)
         compile(t, source);
     else
         code = error_of(&t->vm, "the chat template cannot be used", err);
+    vm_free(&t->scratch);
     if (code == INF_OK)
         *out = t;
     else

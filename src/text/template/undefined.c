@@ -4,6 +4,8 @@
 #include "text/template/iter.h"
 #include "text/template/value.h"
 
+#include <string.h>
+
 static struct value undefined_of(struct vm *vm, struct undefined u)
 {
     struct undefined *copy = VM_NEW(vm, struct undefined);
@@ -44,6 +46,10 @@ static const char *object_type(struct vm *vm, struct value v)
 
     if (v.type == V_NONE)
         return "None";
+    if (v.type == V_BUILTIN && strcmp(type_name(v), "TemplateDict") == 0)
+        return "transformers.utils.chat_template_utils.TemplateDict object";
+    if (v.type == V_TUPLE && v.l->group)
+        return "jinja2.filters._GroupTuple object";
     return text_printf(vm, "%s%s object", module ? module : "",
                        v.type == V_ITER ? v.it->type : type_name(v))
         ->data;

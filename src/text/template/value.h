@@ -393,6 +393,8 @@ int64_t value_size(struct value v);
 int64_t value_len(struct vm *vm, struct value v);
 int64_t value_len_or_throw(struct vm *vm, struct value v);
 const char *type_name(struct value v);
+/* Of a global that is a class; NULL: it is none. */
+const char *class_name(struct value v);
 _Noreturn void throw_undefined(struct vm *vm, const struct undefined *u);
 struct text *undefined_message(struct vm *vm, const struct undefined *u);
 void check_defined(struct vm *vm, struct value v);

@@ -5,6 +5,22 @@
 
 #include <string.h>
 
+const char *class_name(struct value v)
+{
+    static const char *const NAMES[][2] = {
+        {"namespace",
+         "transformers.utils.chat_template_utils._cached_compile_jinja_template.<locals>."
+         "TemplateNamespace"},
+        {"cycler", "jinja2.utils.Cycler"},
+        {"joiner", "jinja2.utils.Joiner"},
+    };
+
+    for (size_t i = 0; v.type == V_BUILTIN && i < sizeof NAMES / sizeof *NAMES; i++)
+        if (strcmp(v.fn->name, NAMES[i][0]) == 0)
+            return NAMES[i][1];
+    return NULL;
+}
+
 const char *type_name(struct value v)
 {
     static const char *const NAMES[] = {
@@ -36,6 +52,10 @@ const char *type_name(struct value v)
 
     if (v.type == V_STR && v.s->safe)
         return "Markup";
+    if (v.type == V_BUILTIN && strcmp(v.fn->name, "dict") == 0)
+        return "TemplateDict";
+    if (class_name(v))
+        return "type";
     if (v.type == V_VIEW)
         return VIEWS[v.view->kind];
     return NAMES[v.type];

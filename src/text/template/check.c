@@ -1,0 +1,120 @@
+/*
+ * check: what is refused of a template although it could be parsed: by jinja2 when it writes Python, and
+ * then by Python. Comes after fold.c, since what was computed is not written.
+ */
+#include "text/template/engine.h"
+
+struct check {
+    struct vm *vm;
+    /* The first error that Python would find: jinja2's own come before. */
+    const char *late;
+    int late_line;
+};
+
+static void late_error(struct check *c, int line, const char *message)
+{
+    if (!c->late) {
+        c->late = message;
+        c->late_line = line;
+    }
+}
+
+static void check_function(struct check *c, const struct node *n)
+{
+    if (!n->fn && !n->flag2)
+        syntax_error(c->vm, n->line, "No %s named '%.*s'.", n->kind == N_FILTER ? "filter" : "test",
+                     (int)n->name->len, n->name->data);
+}
+
+/* Keyword arguments, or the parameters of a macro. */
+static void check_names(struct check *c, const struct nodes *names, const char *format)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        const struct text *name = names->items[i]->name;
+
+        vm_step(c->vm, i);
+        for (size_t j = 0; j < i; j++)
+            if (text_equal(names->items[j]->name, name))
+                late_error(
+                    c, names->items[i]->line,
+                    text_printf(c->vm, "%s '%.*s'", format, (int)name->len, name->data)->data);
+    }
+}
+
+static void check_subscript(struct check *c, const struct node *key)
+{
+    for (size_t i = 0; key->kind == N_TUPLE && i < key->list.n; i++)
+        if (key->list.items[i]->kind == N_SLICE)
+            late_error(c, key->line, "a slice cannot be one of several subscripts");
+}
+
+static void check_node(struct check *c, const struct node *n)
+{
+    if (n->fault)
+        syntax_error(c->vm, n->fault_line, "%s", n->fault);
+    switch (n->kind) {
+    case N_FILTER:
+    case N_TEST:
+        check_function(c, n);
+        check_names(c, &n->list2, "keyword argument repeated:");
+        break;
+    case N_CALL:
+        check_names(c, &n->list2, "keyword argument repeated:");
+        break;
+    case N_MACRO:
+    case N_CALLBLOCK:
+        check_names(c, &n->list2, "a parameter has the name of another:");
+        break;
+    case N_GETITEM:
+        check_subscript(c, n->b);
+        break;
+    case N_BREAK:
+    case N_CONTINUE:
+        if (!n->flag)
+            late_error(c, n->line,
+                       n->kind == N_BREAK ? "'break' outside loop"
+                                          : "'continue' not properly in loop");
+        break;
+    default:
+        break;
+    }
+}
+
+static void check(struct check *c, const struct node *n);
+
+static void check_all(struct check *c, const struct nodes *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        check(c, list->items[i]);
+}
+
+/* In the order in which jinja2 writes. */
+static void check(struct check *c, const struct node *n)
+{
+    bool body_first = n->kind == N_FILTERBLOCK || n->kind == N_CALLBLOCK;
+
+    vm_step(c->vm, 1);
+    vm_enter(c->vm);
+    check_node(c, n);
+    if (body_first)
+        check_all(c, &n->list);
+    if (n->a)
+        check(c, n->a);
+    if (!body_first)
+        check_all(c, &n->list);
+    check_all(c, &n->list2);
+    if (n->b)
+        check(c, n->b);
+    if (n->c)
+        check(c, n->c);
+    vm_leave(c->vm);
+}
+
+void template_check(struct vm *vm, const struct tree *tree)
+{
+    struct check c = {.vm = vm};
+
+    check_all(&c, &tree->body);
+    if (c.late)
+        syntax_error(vm, c.late_line, "%s", c.late);
+}
