@@ -122,6 +122,34 @@ static void test_calls__in_tags(void **state)
     assert_leaves(&named, "<tool_call>\n" NOW "\n</tool_call>\n<tool_call>\n" NOW "\n</tool_call>");
 }
 
+static void test_calls__of_python(void **state)
+{
+    struct setting any = {"[func_name1(", NULL, false, false};
+    struct setting named = {"[func_name1(", "now", false, false};
+    struct grammar *g = NULL;
+    inf_error err = {0};
+
+    (void)state;
+    assert_takes(&any, "[now()]");
+    assert_takes(&any, "[look(city=\"a\", days=2, unit=\"c\"), now()]");
+    assert_takes(&any, "[look(city=\"a\", unit=\"f\")]");
+    assert_takes(&any, "[look(city=\"a\")]");
+    assert_leaves(&any, "[look()]");
+    assert_leaves(&any, "[look(city=1)]");
+    assert_leaves(&any, "[look(, city=\"a\")]");
+    assert_leaves(&any, "[look(days=2)]");
+    assert_leaves(&any, "[other()]");
+    assert_leaves(&any, "[]");
+    assert_leaves(&any, "now()");
+    assert_takes(&named, "[now()]");
+    assert_leaves(&named, "[now(), now()]");
+    assert_int_equal(make(&g, &any,
+                          "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"a-b\": {}}}}]",
+                          &err),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "\"a-b\" is no name"));
+}
+
 static void test_calls__behind_a_thought(void **state)
 {
     struct setting closed = {"<tool_call> </think>", NULL, false, false};
@@ -278,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calls__in_tags),
+        cmocka_unit_test(test_calls__of_python),
         cmocka_unit_test(test_calls__behind_a_thought),
         cmocka_unit_test(test_calls__of_parameters),
         cmocka_unit_test(test_calls__of_the_other_formats),

@@ -484,6 +484,8 @@ static void test_calls_as_python_has_them__are_calls(void **state)
         PYTHON, false,
         "<|python_start|>[note(text={'a': [1, -2.5e3, (True, None,)], \"b\": {}},)]<|python_end|>",
         "", "", "note({\"text\": {\"a\": [1, -2.5e3, [true, null]], \"b\": {}}})");
+    assert_parses(PYTHON, false, "[note(text=\"\\ud83d\\ude00\\/\")]", "", "",
+                  "note({\"text\": \"\360\237\230\200/\"})");
     assert_parses(PYTHON, false, "[now( ) , ]", "", "", "now({})");
     assert_parses(PYTHON, false, "[now(), note(text=')]'", ", note(text=')]'", "", "now({})");
     assert_parses(PYTHON, false, "[now(), other()]", ", other()]", "", "now({})");

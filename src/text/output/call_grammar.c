@@ -215,6 +215,61 @@ static int32_t parameters(struct writer *w, const struct output_tool *tool, para
     return next;
 }
 
+/* ------------------------------------------------------------------ keywords of Python */
+
+static bool is_keyword(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_' ||
+              ((unsigned char)*c & 0x80) || (c > name && *c >= '0' && *c <= '9')))
+            return false;
+    return *name;
+}
+
+/* Where a list of keywords goes on behind one, and where none was written before. */
+struct keywords {
+    int32_t more, first;
+};
+
+static struct keywords keyword(struct writer *w, const struct output_tool *tool, const char *name,
+                               json_t *schema, struct keywords next)
+{
+    int32_t entry = NOWHERE;
+
+    if (!is_keyword(name))
+        entry = fail(w, error_set(w->err, INF_ERROR_INVALID_ARGUMENT,
+                                  "tools: %.64s: \"%.64s\" is no name in the calls of this model, "
+                                  "which are Python's",
+                                  tool->name, name));
+    else
+        entry = word(w, name, word(w, "=", value(w, tool, schema, next.more)));
+    if (is_required(tool, name))
+        return (struct keywords){word(w, ", ", entry), entry};
+    return (struct keywords){graph_split(&w->b, word(w, ", ", entry), next.more),
+                             graph_split(&w->b, entry, next.first)};
+}
+
+/* NAME(KEY=VALUE, ...), values as JSON has them. */
+static int32_t python_call(struct writer *w, const struct output_tool *tool, int32_t next)
+{
+    json_t *properties = json_object_get(tool->parameters, "properties");
+    int32_t close = word(w, ")", next);
+    struct keywords k = {close, close};
+    const char *names[OUTPUT_TOOLS_MAX];
+    const char *name = NULL;
+    json_t *schema = NULL;
+    size_t n = 0;
+
+    json_object_foreach(properties, name, schema)
+    {
+        if (n < OUTPUT_TOOLS_MAX)
+            names[n++] = name;
+    }
+    while (n-- > 0)
+        k = keyword(w, tool, names[n], json_object_get(properties, names[n]), k);
+    return word(w, tool->name, word(w, "(", k.first));
+}
+
 /* ------------------------------------------------------------------ a call, by format */
 
 static int32_t tagged(struct writer *w, const struct output_tool *tool, int32_t next)
@@ -285,6 +340,8 @@ static int32_t call_of(struct writer *w, const struct output_tool *tool, int32_t
     switch (w->o->format->shape) {
     case OUTPUT_BARE:
         return object(w, tool, ", \"parameters\": ", next);
+    case OUTPUT_PYTHON:
+        return python_call(w, tool, next);
     case OUTPUT_BRACKETS:
         return bracketed(w, tool, next);
     case OUTPUT_TOKENS:
@@ -305,6 +362,8 @@ static const char *between_calls(const struct output_format *f)
     case OUTPUT_BARE:
     case OUTPUT_CHANNELS:
         return NULL;
+    case OUTPUT_PYTHON:
+        return ", ";
     case OUTPUT_BRACKETS:
         return f->names_in_front ? "" : ", ";
     case OUTPUT_TOKENS:
@@ -348,6 +407,8 @@ static int32_t all_calls(struct writer *w, int32_t next)
 
     if (f->shape == OUTPUT_TOKENS)
         return mark(w, f->openers[0], call_list(w, mark(w, f->markers[2], next)));
+    if (f->shape == OUTPUT_PYTHON)
+        return word(w, "[", call_list(w, word(w, "]", next)));
     if (f->shape == OUTPUT_BRACKETS && !f->names_in_front) {
         next = call_list(w, word(w, "]", next));
         next = word(w, "[", next);
@@ -403,10 +464,6 @@ int32_t call_grammar_make(struct grammar **out, const struct call_grammar_option
     if (options->format->shape == OUTPUT_PLAIN)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "tool_choice: this model's chat template shows no way to call a tool");
-    if (options->format->shape == OUTPUT_PYTHON)
-        return error_set(err, INF_ERROR_UNSUPPORTED,
-                         "tool_choice: this model writes its calls as Python's, which no grammar "
-                         "here enforces; leave it at \"auto\"");
     if (!graph_begin(&w.b))
         return error_no_memory(err);
     root = graph_rule(&w.b);

@@ -83,30 +83,50 @@ static int hex_value(char c)
     return found ? (int)(found - digits) : -1;
 }
 
-/* The digits of \xHH, \uHHHH and \UHHHHHHHH. */
-static bool take_code(struct literal *l, int digits, struct buffer *text)
+static bool take_digits(struct literal *l, int digits, uint32_t *code)
 {
-    uint32_t code = 0;
-    char bytes[4];
-
+    *code = 0;
     for (; digits > 0; digits--) {
         int value = l->at < l->n ? hex_value(l->s[l->at++]) : -1;
 
-        if (value < 0 || code > 0x10FFFF)
+        if (value < 0 || *code > 0x10FFFF)
             return false;
-        code = code * 16 + (uint32_t)value;
+        *code = *code * 16 + (uint32_t)value;
     }
-    if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+    return *code <= 0x10FFFF;
+}
+
+static bool is_half(uint32_t code, uint32_t first)
+{
+    return code >= first && code < first + 0x400;
+}
+
+/* The digits of \xHH, \uHHHH and \UHHHHHHHH; of two halves, as JSON writes them, both. */
+static bool take_code(struct literal *l, int digits, struct buffer *text)
+{
+    uint32_t code = 0;
+    uint32_t low = 0;
+    char bytes[4];
+
+    if (!take_digits(l, digits, &code))
+        return false;
+    if (is_half(code, 0xD800) && output_match(l->s, l->n, l->at, "\\u") == 1) {
+        l->at += 2;
+        if (!take_digits(l, 4, &low) || !is_half(low, 0xDC00))
+            return false;
+        code = 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
+    }
+    if (code >= 0xD800 && code <= 0xDFFF)
         return false;
     l->no_memory = l->no_memory || !buffer_append(text, bytes, utf8_encode(bytes, code));
     return !l->no_memory;
 }
 
-/* What stands behind a backslash. What Python does not know stays as it is, with it. */
+/* What stands behind a backslash, JSON's \/ too. What Python does not know stays as it is, with it. */
 static bool take_escape(struct literal *l, struct buffer *text)
 {
-    static const char letters[] = "\\'\"abfnrtv";
-    static const char meant[] = "\\'\"\a\b\f\n\r\t\v";
+    static const char letters[] = "\\'\"/abfnrtv";
+    static const char meant[] = "\\'\"/\a\b\f\n\r\t\v";
     char c = l->at < l->n ? l->s[l->at++] : '\0';
     const char *known = c ? strchr(letters, c) : NULL;
 
