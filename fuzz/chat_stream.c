@@ -2,7 +2,8 @@
  * libFuzzer target: chat answers. Input: one line with the dialect's digit, then an event a line. The
  * promises: whatever comes, the text that goes out is UTF-8; an error says why; and what jansson
  * reads, our own scanner reads, with the same strings and counts (jansson refuses more: bytes
- * that are no UTF-8, lone surrogates, numbers too large).
+ * that are no UTF-8, lone surrogates, numbers too large); and the pieces in which tool calls go out, put
+ * together, are the calls of the result.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -89,6 +90,59 @@ static void compare(const char *line, size_t len)
     json_decref(theirs);
 }
 
+/* ------------------------------------------------------------------ pieces of calls */
+
+struct call {
+    struct buffer texts[3]; /* id, name, arguments */
+};
+
+struct calls {
+    struct call items[TOOL_CALLS_MAX];
+    size_t n;
+};
+
+static int32_t take_piece(void *owner, const inf_tool_call_delta *piece, inf_error *err)
+{
+    struct calls *c = owner;
+    const inf_text texts[3] = {piece->id, piece->name, piece->arguments};
+
+    (void)err;
+    demand(piece->index >= 0 && (size_t)piece->index <= c->n && piece->index < TOOL_CALLS_MAX);
+    if ((size_t)piece->index == c->n)
+        for (int i = 0; i < 3; i++)
+            buffer_init(&c->items[c->n].texts[i], BUFFER_NO_LIMIT);
+    c->n += (size_t)piece->index == c->n;
+    for (int i = 0; i < 3; i++) {
+        demand(texts[i].len == 0 || utf8_valid(texts[i].data, texts[i].len));
+        demand(buffer_append(&c->items[piece->index].texts[i], texts[i].data, texts[i].len));
+    }
+    return INF_OK;
+}
+
+static void same_piece(const struct buffer *ours, const json_t *theirs)
+{
+    demand(ours->len == json_string_length(theirs));
+    demand(memcmp(ours->data, json_string_value(theirs), ours->len) == 0);
+}
+
+static void compare_calls(struct calls *c, const char *json)
+{
+    json_t *calls = json ? json_loads(json, JSON_ALLOW_NUL, NULL) : json_array();
+
+    demand(json_array_size(calls) == c->n);
+    for (size_t i = 0; i < c->n; i++) {
+        const json_t *call = json_array_get(calls, i);
+        const json_t *function = json_object_get(call, "function");
+
+        same_piece(&c->items[i].texts[0], json_object_get(call, "id"));
+        same_piece(&c->items[i].texts[1], json_object_get(function, "name"));
+        same_piece(&c->items[i].texts[2], json_object_get(function, "arguments"));
+        for (int t = 0; t < 3; t++)
+            buffer_free(&c->items[i].texts[t]);
+    }
+    json_decref(calls);
+}
+
 static void free_output(struct op_output *o)
 {
     mem_free(o->finish_reason);
@@ -103,6 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *end = at + size;
     struct chat_stream stream, slow; /* the second reads every chunk as a whole */
     struct op_output out = {0};
+    struct calls calls = {.n = 0};
     inf_error err = {0};
     int32_t code = INF_OK;
 
@@ -116,6 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         compare(at, len);
         code = chat_stream_event(&stream, at, len, &err);
+        demand(tool_calls_give(&stream.tool_calls, false, take_piece, &calls, NULL) == INF_OK);
         buffer_clear(&slow.frame);
         demand(chat_stream_event(&slow, at, len, NULL) == code);
         same_text(&stream.text.out, &slow.text.out);
@@ -128,7 +184,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (code == INF_OK)
         code = chat_stream_end(&stream, &err);
     demand(code == INF_OK || (err.code == code && err.message[0] && !strchr(err.message, '\n')));
+    demand(tool_calls_give(&stream.tool_calls, true, take_piece, &calls, NULL) == INF_OK);
     chat_stream_fill(&stream, &out, false, NULL);
+    compare_calls(&calls, out.tool_calls);
     demand(out.prompt_tokens >= -1 && out.completion_tokens >= -1 &&
            out.prompt_tokens + out.completion_tokens <= INT32_MAX);
     demand(!out.tool_calls || utf8_valid(out.tool_calls, strlen(out.tool_calls)));

@@ -514,8 +514,7 @@ int32_t tool_calls_give(struct tool_calls *t, bool end, tool_piece_fn give, void
             begun = i + 1;
     for (size_t i = 0; i < t->n && code == INF_OK; i++) {
         struct tool_call *call = &t->items[i];
-        bool is = i < begun && call->index != OLD_FORM &&
-                  (call->name.len || call->arguments.text.len);
+        bool is = i < begun && call->index != OLD_FORM && call->name.len;
 
         if (end)
             code = is_call(&is, t, call, err);

@@ -312,10 +312,8 @@ int32_t tool_arguments_add(struct tool_arguments *a, const char *piece, size_t l
 /* Each piece held the one before, and the last holds all. */
 static bool is_ever_longer(const struct tool_arguments *a)
 {
-    const char *last = a->text.data + a->last;
-    size_t len = a->text.len - a->last;
-
-    return !a->whole && a->longer && tool_arguments_is_whole(last, len);
+    return !a->whole && a->longer &&
+           tool_arguments_is_whole(a->text.data + a->last, a->text.len - a->last);
 }
 
 /* The beginning of the text, said again: the stream ended in the middle of it. */
@@ -360,7 +358,7 @@ bool tool_arguments_append(struct buffer *out, const struct tool_arguments *a)
 
     if (is_ever_longer(a))
         return buffer_append(out, text->data + a->last, text->len - a->last);
-    if (again->len && is_empty(text->data, text->len))
+    if (again->len && !a->closed && is_empty(text->data, text->len))
         return buffer_append(out, again->data, again->len);
     if (text->len && !buffer_append(out, text->data, text->len))
         return false;
