@@ -564,7 +564,8 @@ static void stream_pairs(struct output_scan *scan, const char *s, size_t n, size
         value += strlen("<arg_value>");
         show_member(calls, parameters_of(calls, name), piece(s, key, key_end),
                     (inf_text){s + value, to - value});
-        scan->shown = at = output_skip_space(s, n, to + sizeof close - 1);
+        scan->shown = to + sizeof close - 1;
+        at = output_skip_space(s, n, scan->shown);
     }
 }
 
