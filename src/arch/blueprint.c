@@ -265,10 +265,6 @@ static int32_t find_sources(struct blueprint *b, struct blueprint_tensor *t,
         code = check_dtype(sources[i]->tensor, err);
         if (code == INF_OK)
             code = check_shape(b, w, sources[i]->tensor, err);
-        if (code == INF_OK && sources[i]->tensor->dtype != sources[0]->tensor->dtype)
-            code = error_set(err, INF_ERROR_UNSUPPORTED,
-                             "the tensor \"%.160s\" is of another type than the other experts'",
-                             name);
     }
     return code;
 }

@@ -110,7 +110,6 @@ struct matrix {
     const struct blueprint_tensor *t;
     int64_t columns;     /* of the result */
     int64_t source_rows; /* of one source, after an exchange */
-    int32_t dtype;
 };
 
 static int64_t rows_of(const struct safetensors_tensor *t)
@@ -123,7 +122,7 @@ static int64_t rows_of(const struct safetensors_tensor *t)
 }
 
 /* Where the row lies: its source, and which of its rows it is. */
-static const char *source_of(const struct matrix *m, int64_t row, int64_t *own)
+static const struct weight *source_of(const struct matrix *m, int64_t row, int64_t *own)
 {
     const struct weight_change *c = m->t->change;
     size_t source = m->t->n_sources > 1 ? (size_t)(row / m->source_rows) : 0;
@@ -131,11 +130,11 @@ static const char *source_of(const struct matrix *m, int64_t row, int64_t *own)
     *own = m->t->n_sources > 1 ? row % m->source_rows : row;
     if (c && c->row)
         *own = c->row(m->b, *own);
-    return m->t->sources[source]->data;
+    return m->t->sources[source];
 }
 
 /* Element by element; transposed: element (r, c) lies at (c, r). */
-static void gather(const struct matrix *m, const char *data, int64_t row, float *out)
+static void gather(const struct matrix *m, const struct weight *from, int64_t row, float *out)
 {
     const struct weight_change *c = m->t->change;
 
@@ -143,7 +142,7 @@ static void gather(const struct matrix *m, const char *data, int64_t row, float 
         int64_t column = c && c->column ? c->column(m->b, i) : i;
         int64_t at = c && c->transposed ? column * m->source_rows + row : row * m->columns + column;
 
-        out[i] = source_at(data, m->dtype, (size_t)at);
+        out[i] = source_at(from->data, from->tensor->dtype, (size_t)at);
     }
 }
 
@@ -160,18 +159,19 @@ static bool make_row(const struct matrix *m, int64_t row, int32_t type, float *s
     const struct weight_change *c = m->t->change;
     bool in_order = !c || (!c->column && !c->transposed);
     int64_t own = 0;
-    const char *data = source_of(m, row, &own);
-    size_t size = source_size(m->dtype);
-    const char *at = data + (size_t)(own * m->columns) * size;
+    const struct weight *from = source_of(m, row, &own);
+    int32_t dtype = from->tensor->dtype;
+    size_t size = source_size(dtype);
+    const char *at = (const char *)from->data + (size_t)(own * m->columns) * size;
 
-    if (in_order && !(c && c->value) && is_same_type(m->dtype, type)) {
+    if (in_order && !(c && c->value) && is_same_type(dtype, type)) {
         memcpy(out, at, (size_t)m->columns * size);
         return true;
     }
     if (in_order)
-        load(scratch, at, m->dtype, (size_t)m->columns);
+        load(scratch, at, dtype, (size_t)m->columns);
     else
-        gather(m, data, own, scratch);
+        gather(m, from, own, scratch);
     compute(m, scratch);
     return store(out, type, scratch, (size_t)m->columns);
 }
@@ -196,7 +196,6 @@ int32_t blueprint_rows(const struct blueprint *b, const struct blueprint_tensor 
     scratch = mem_alloc((size_t)m.columns * sizeof *scratch);
     if (!scratch)
         return error_no_memory(err);
-    m.dtype = t->sources[0]->tensor->dtype;
     m.source_rows = t->change && t->change->transposed ? t->sources[0]->tensor->shape[1]
                                                        : rows_of(t->sources[0]->tensor);
     for (int64_t i = 0; i < n; i++)

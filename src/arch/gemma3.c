@@ -78,6 +78,7 @@ static void describe(struct blueprint *b, struct config_reader *r)
     static const struct key_defaults defaults = {
         .positions = 131072, .eps = 1e-6, .head_dim = 256, .kv_heads = 4, .tied = true};
     double cap = config_real(r, "final_logit_softcapping", 0);
+    bool nested = scan_is_object(scan_member(r->root, "text_config"));
 
     keys_activation(r, "hidden_activation", activation_gelu_tanh);
     keys_refuse_true(r, "attention_bias", "llama.cpp has no biases in this family");
@@ -87,7 +88,7 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_transformer(b, r, &defaults);
     keys_gemma_scale(b, r, 62);
     keys_sliding(b, r, config_int(r, "sliding_window_pattern", 6, 1, 4096), 4096);
-    if (cap > 0)
+    if (cap > 0 && !nested) /* transformers leaves it out of the model that sees */
         keys_put_f32(b, "final_logit_softcapping", cap);
     put_rope(b, r);
 }
