@@ -31,7 +31,8 @@ FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 FIRST_B = FIRST.replace("lora_A", "lora_B")
 
 NEEDS_BASE = {"layer-out-of-range", "matches-nothing", "unknown-module", "wrong-shape-a",
-              "wrong-shape-b", "saved-shape", "saved-head-shape", "saved-linear", "saved-unknown",
+              "wrong-shape-b", "saved-shape", "saved-head-shape", "saved-linear-shape", "saved-linear-some",
+              "saved-nothing", "saved-unknown", "bias-of-none",
               "tokens-outside", "tokens-width", "tokens-twice", "embedding-shape", "experts-of-none"}
 
 
@@ -190,6 +191,12 @@ def with_nan(made):
     return [*made[:3], struct.pack("<f", float("nan")) + made[3][4:]]
 
 
+def down(layers, inputs=48):
+    """The weights of down_proj in full."""
+    return [tensor(f"base_model.model.model.layers.{layer}.mlp.down_proj.weight", (32, inputs))
+            for layer in range(layers)]
+
+
 def other_kinds():
     """What is no plain LoRA on linear layers."""
     embed = "base_model.model.model.embed_tokens.lora_embedding_"
@@ -225,9 +232,14 @@ def other_kinds():
            safetensors(sound() + [with_nan(tensor(norm, (32,)))]))
     yield ("saved-head-shape", "mismatch", "a head for 287 tokens", config(modules_to_save=["lm_head"]),
            safetensors(sound() + [tensor(head, (287, 32))]))
-    yield ("saved-linear", "unsupported", "a linear layer trained in full",
-           config(modules_to_save=["mlp.down_proj"]),
-           safetensors(sound() + [tensor("base_model.model.model.layers.0.mlp.down_proj.weight", (32, 48))]))
+    yield ("ok-saved-linear", "ok", "linear layers trained in full",
+           config(modules_to_save=["mlp.down_proj"]), safetensors(sound() + down(2)))
+    yield ("saved-linear-shape", "mismatch", "a linear layer of 47 inputs, trained in full",
+           config(modules_to_save=["mlp.down_proj"]), safetensors(sound() + down(2, 47)))
+    yield ("saved-linear-some", "mismatch", "linear layers trained in full, of which one is not in the file",
+           config(modules_to_save=["mlp.down_proj"]), safetensors(sound() + down(1)))
+    yield ("ok-saved-absent", "ok", "modules_to_save names what the model has not, and the file neither",
+           config(modules_to_save=["score"]), safetensors(sound()))
     yield ("saved-nothing", "mismatch", "modules_to_save is set, and nothing of it is in the file",
            config(modules_to_save=["model.norm"]), safetensors(sound()))
     yield ("saved-unknown", "mismatch", "a classifier trained in full, which the model has not",
@@ -282,7 +294,10 @@ def cases():
            config(use_dora=True),
            safetensors(sound() + [tensor(FIRST.replace("lora_A", "lora_magnitude_vector")
                                          .replace(".weight", ""), (32,))]))
-    yield "bias-all", "unsupported", "bias is \"all\"", config(bias="all"), plain
+    yield "ok-bias-all", "ok", "bias is \"all\", and the model has none", config(bias="all"), plain
+    yield "bias-other", "unsupported", "bias is \"some\"", config(bias="some"), plain
+    yield ("bias-of-none", "mismatch", "a trained bias of a layer that has none", config(bias="lora_only"),
+           safetensors(sound() + [tensor("base_model.model.model.layers.0.self_attn.q_proj.base_layer.bias", (32,))]))
     yield ("lora-bias", "unsupported", "lora_bias is true: B has a bias of its own",
            config(lora_bias=True),
            safetensors(sound() + [tensor(FIRST_B.replace("weight", "bias"), (32,))]))

@@ -84,7 +84,7 @@ def gemma3_nested():
     vision = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
               "image_size": 16, "patch_size": 8}
     return transformers.Gemma3Config(
-        text_config=gemma3_text().to_dict(), vision_config=vision, mm_tokens_per_image=4,
+        text_config=gemma3_text(final_logit_softcapping=5.0).to_dict(), vision_config=vision, mm_tokens_per_image=4,
         image_token_index=374, boi_token_index=375, eoi_token_index=376)
 
 
@@ -93,7 +93,7 @@ def gemma3_nested():
 CASES = {
     "qwen3_5_text": {"config": qwen35_text, "dtype": "bfloat16", "tokenizer": "qwen",
                      "linears": [*SPLIT, "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"],
-                     "kinds": ["plain", "rslora", "patterns", "layers", "dora", "norms"],
+                     "kinds": ["plain", "rslora", "patterns", "layers", "dora", "norms", "full"],
                      "renamed": ("model.layers.", "model.language_model.layers."), "change": ("rope_parameters.rope_theta", 100.0)},
     "qwen3_5": {"config": qwen35_nested, "dtype": "bfloat16", "tokenizer": "qwen",
                 "linears": [*SPLIT, "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"],
@@ -103,7 +103,7 @@ CASES = {
         **{**COMMON, "num_attention_heads": 7 * 2, "hidden_size": 7 * 32}, rms_norm_eps=1e-6, use_sliding_window=False,
         tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}),
         "dtype": "bfloat16", "tokenizer": "qwen", "linears": SPLIT,
-        "kinds": ["plain", "rslora", "patterns", "layers", "dora", "bias", "tokens", "embeddings"],
+        "kinds": ["plain", "rslora", "patterns", "layers", "dora", "bias", "tokens", "embeddings", "own_biases"],
         "change": ("rms_norm_eps", 0.3)},
     "qwen2-untied": {"config": lambda: transformers.Qwen2Config(
         **COMMON, rms_norm_eps=1e-6, use_sliding_window=False, tie_word_embeddings=False),
@@ -127,7 +127,7 @@ CASES = {
     "llama-biases": {"config": lambda: transformers.LlamaConfig(
         **COMMON, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-5, tie_word_embeddings=False,
         rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}),
-        "dtype": "float32", "tokenizer": "sentencepiece", "linears": SPLIT, "kinds": ["plain", "bias"],
+        "dtype": "float32", "tokenizer": "sentencepiece", "linears": SPLIT, "kinds": ["plain", "bias", "full", "biases"],
         "change": ("rope_parameters.factor", 1.0)},
     "mistral": {"config": lambda: transformers.MistralConfig(
         **COMMON, head_dim=32, rms_norm_eps=1e-5, sliding_window=None, tie_word_embeddings=False,
@@ -171,7 +171,8 @@ CASES = {
         vocab_size=384, n_positions=256, n_ctx=256, n_embd=64, n_layer=3, n_head=4, layer_norm_epsilon=1e-5,
         bos_token_id=BOS, eos_token_id=EOS),
         "dtype": "float32", "tokenizer": "qwen", "linears": ["c_attn", "c_proj", "c_fc"],
-        "kinds": ["plain", "rslora", "patterns", "layers", "dora", "tokens"], "hub_names": True,
+        "kinds": ["plain", "rslora", "patterns", "layers", "dora", "tokens", "full", "positions", "biases"],
+        "hub_names": True,
         "change": ("layer_norm_epsilon", 0.3)},
     "qwen3_moe": {"config": lambda: transformers.Qwen3MoeConfig(
         **COMMON, head_dim=32, rms_norm_eps=1e-6, num_experts=8, num_experts_per_tok=2,
@@ -190,7 +191,8 @@ CASES = {
 # only for texts beyond what the graph computes exactly.
 UNSUPPORTED, TOO_LONG = 5, 13
 REFUSALS = {
-    "qwen3_5_text": [({"attention_bias": True}, UNSUPPORTED, ["attention_bias"])],
+    "qwen3_5_text": [({"attention_bias": True}, UNSUPPORTED, ["attention_bias"]),
+                     ({"layer_types": ["linear_attention"] * 5}, UNSUPPORTED, ["layer_types", "full attention"])],
     "qwen2": [({"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 0, "layer_types": None},
                TOO_LONG, ["4 positions"]),
               ({"hidden_act": "relu"}, UNSUPPORTED, ["hidden_act", "relu"]),
@@ -247,6 +249,14 @@ KINDS = {
         {"r": 4, "lora_alpha": 8, "target_modules": some(of, 2), "modules_to_save": ["lm_head"]}, "float32"),
     "norms": lambda of, layers: (
         {"r": 4, "lora_alpha": 8, "target_modules": some(of, 2), "modules_to_save": ["norm", "input_layernorm"]}, "float32"),
+    "full": lambda of, layers: (
+        {"r": 4, "lora_alpha": 8, "target_modules": of[1:2], "modules_to_save": [of[0], of[-1]]}, "bfloat16"),
+    "positions": lambda of, layers: (
+        {"r": 4, "lora_alpha": 8, "target_modules": some(of, 2), "modules_to_save": ["wpe"]}, "float32"),
+    "biases": lambda of, layers: (
+        {"r": 4, "lora_alpha": 8, "target_modules": of[:1], "bias": "all"}, "float32"),
+    "own_biases": lambda of, layers: (
+        {"r": 4, "lora_alpha": 8, "target_modules": of[:2], "bias": "lora_only"}, "float32"),
     "experts": lambda of, layers: (
         {"r": 4, "lora_alpha": 8, "target_modules": some(of, 2),
          "target_parameters": ["experts.gate_up_proj", "experts.down_proj"]}, "float32"),

@@ -101,12 +101,22 @@ static bool find_norm(struct place *out, const struct family_weight *rows, const
     return true;
 }
 
-static bool is_embedding(const struct family *family, const char *module)
+/* The tensor that such a module looks up in, of tokens or of positions; NULL: it is none. */
+static const char *looked_up(const struct family *family, const char *module)
 {
+    static const char *const tables[] = {"token_embd.weight", "position_embd.weight"};
     const struct family_checkpoint *c = family->checkpoint;
     const struct family_weight *w = c ? find_row(c->globals, module, ".weight") : NULL;
 
-    return w ? strcmp(w->tensor, "token_embd.weight") == 0 : strcmp(module, "embed_tokens") == 0;
+    for (size_t i = 0; w && i < sizeof tables / sizeof tables[0]; i++)
+        if (strcmp(w->tensor, tables[i]) == 0)
+            return tables[i];
+    return !w && strcmp(module, "embed_tokens") == 0 ? tables[0] : NULL;
+}
+
+static bool is_token_table(const struct gguf_tensor *t)
+{
+    return strcmp(t->name, "token_embd.weight") == 0;
 }
 
 static const struct family_layer *find_router(const char *module)
@@ -162,8 +172,8 @@ static bool find_by_name(struct place *out, const struct family *family,
     out->block = -1;
     if (strcmp(name, "lm_head") == 0) {
         out->base = output_weight(model);
-    } else if (is_embedding(family, name)) {
-        out->base = gguf_file_find(model->file, "token_embd.weight");
+    } else if (looked_up(family, name)) {
+        out->base = gguf_file_find(model->file, looked_up(family, name));
         out->is_embedding = true;
     } else if (strncmp(name, family->blocks, blocks) == 0 && name[blocks] == '.') {
         find_in_block(out, family, model, name + blocks + 1);
@@ -250,7 +260,7 @@ static bool own_order(struct lora_plan_module *m, const struct family *family,
     int32_t n = 0;
     int32_t *order = NULL;
 
-    if (whose < HEADS_OWN)
+    if (whose < HEADS_OWN || (whose & HEADS_INPUTS && m->kind == LORA_VECTOR))
         return true;
     n = whose & HEADS_INPUTS ? m->base.n_in : m->base.n_out;
     order = mem_alloc((size_t)n * sizeof *order);
@@ -379,6 +389,48 @@ static bool plan_expert(const struct planning *p, const struct peft_module *m,
     return true;
 }
 
+/* Another vector in the place of the model's. row: what the family says of it; NULL: nothing. */
+static bool plan_vector(const struct planning *p, const struct safetensors_tensor *t,
+                        const struct family_weight *row, const struct place *place, inf_error *why)
+{
+    const struct gguf_tensor *base = row ? find_tensor(p->model, place->block, row->tensor, "")
+                                         : NULL;
+    struct lora_plan_module *out = next_module(p);
+    int32_t head_dim = 0;
+
+    if (!base)
+        return has_no_place(p, t->name, why);
+    if (!check_count(t, base, base->ne[0], why) ||
+        (place->layer && !head_rows(p->family, place, p->model, &head_dim, why)))
+        return false;
+    *out = (struct lora_plan_module){.base = base_of(p->model, base),
+                                     .kind = LORA_VECTOR,
+                                     .whole = matrix_of(t),
+                                     .head_dim = head_dim,
+                                     .change = row->change ? row->change->value : NULL};
+    out->base.n_in = 1;
+    out->base.n_out = (int32_t)base->ne[0];
+    p->plan->n++;
+    return own_order(out, p->family, place, p->model, why);
+}
+
+/* The row of a linear layer's weight or bias in its family's checkpoints; NULL: they have none. */
+static const struct family_weight *layer_row(const struct planning *p, const struct place *place,
+                                             const char *suffix)
+{
+    const struct family_checkpoint *c = p->family->checkpoint;
+
+    return c && place->layer ? find_row(c->blocks, place->layer->module, suffix) : NULL;
+}
+
+/* The base's own bias, trained too. */
+static bool plan_bias(const struct planning *p, const struct peft_module *m,
+                      const struct place *place, inf_error *why)
+{
+    return !m->whole_bias ||
+           plan_vector(p, m->whole_bias, layer_row(p, place, ".bias"), place, why);
+}
+
 static bool plan_linear(const struct planning *p, const struct peft_module *m,
                         const struct place *place, inf_error *why)
 {
@@ -404,7 +456,7 @@ static bool plan_linear(const struct planning *p, const struct peft_module *m,
                                      .scale = m->scale,
                                      .head_dim = head_dim};
     p->plan->n++;
-    return own_order(out, p->family, place, p->model, why);
+    return own_order(out, p->family, place, p->model, why) && plan_bias(p, m, place, why);
 }
 
 /* Whether the head has something of that kind in the file. */
@@ -431,7 +483,7 @@ static bool plan_lookup(const struct planning *p, const struct peft_module *m,
 
     if (!base || !place->is_embedding)
         return has_no_place(p, m->a->name, why);
-    if (peft_config_ties(p->adapter->config) && p->model->tied &&
+    if (peft_config_ties(p->adapter->config) && p->model->tied && is_token_table(base) &&
         !has_head(p->adapter, PEFT_LINEAR)) {
         error_set(
             why, INF_ERROR_MISMATCH,
@@ -500,25 +552,29 @@ static bool plan_experts(const struct planning *p, const struct peft_module *m,
            plan_stack(p, m, up, gate->ne[1], gate->ne[1] + up->ne[1], why);
 }
 
-static bool plan_vector(const struct planning *p, const struct safetensors_tensor *t,
-                        const struct family_weight *row, const struct place *place, inf_error *why)
+/* A linear layer trained in full. */
+static bool plan_whole_linear(const struct planning *p, const struct peft_module *m,
+                              const struct place *place, inf_error *why)
 {
-    const struct gguf_tensor *base = row ? find_tensor(p->model, place->block, row->tensor, "")
-                                         : NULL;
+    const struct family_weight *row = layer_row(p, place, ".weight");
+    const struct gguf_tensor *base = place->base;
     struct lora_plan_module *out = next_module(p);
+    bool transposed = row && row->change && row->change->transposed;
+    int32_t head_dim = 0;
 
-    if (!base)
-        return has_no_place(p, t->name, why);
-    if (!check_count(t, base, base->ne[0], why))
+    if (m->whole->n_dims != 2 || !is_matrix(base))
+        return has_no_place(p, m->whole->name, why);
+    if (!check_shape(m->whole, base->ne[transposed ? 0 : 1], base->ne[transposed ? 1 : 0], base,
+                     why) ||
+        !head_rows(p->family, place, p->model, &head_dim, why))
         return false;
     *out = (struct lora_plan_module){.base = base_of(p->model, base),
-                                     .kind = LORA_VECTOR,
-                                     .whole = matrix_of(t),
-                                     .change = row->change ? row->change->value : NULL};
-    out->base.n_in = 1;
-    out->base.n_out = (int32_t)base->ne[0];
+                                     .kind = LORA_WHOLE,
+                                     .whole = matrix_of(m->whole),
+                                     .transposed = transposed,
+                                     .head_dim = head_dim};
     p->plan->n++;
-    return true;
+    return own_order(out, p->family, place, p->model, why);
 }
 
 static bool plan_saved(const struct planning *p, const struct peft_module *m,
@@ -532,14 +588,10 @@ static bool plan_saved(const struct planning *p, const struct peft_module *m,
                (!m->whole_bias || plan_vector(p, m->whole_bias, place->bias, place, why));
     if (!place->base)
         return has_no_place(p, any->name, why);
-    if (place->layer || m->whole_bias) {
-        error_set(
-            why, INF_ERROR_UNSUPPORTED,
-            "adapter tensor \"%.160s\" is a linear layer trained in full (modules_to_save), which "
-            "is not supported: norms, embeddings and heads are",
-            any->name);
-        return false;
-    }
+    if (place->layer)
+        return (!m->whole || plan_whole_linear(p, m, place, why)) && plan_bias(p, m, place, why);
+    if (m->whole_bias || place->expert >= 0)
+        return has_no_place(p, any->name, why);
     if (m->whole->n_dims != 2 ||
         !check_shape(m->whole, place->base->ne[1], place->base->ne[0], place->base, why))
         return m->whole->n_dims == 2 ? false : has_no_place(p, any->name, why);
@@ -599,7 +651,7 @@ static bool plan_tokens(const struct planning *p, const struct peft_module *m,
     if (!place->is_embedding)
         return plan_rows(p, m, place->base, LORA_ROWS, why);
     return plan_rows(p, m, place->base, LORA_ROWS_LOOKUP, why) &&
-           (!p->model->tied || has_head(p->adapter, PEFT_TOKENS) ||
+           (!p->model->tied || !is_token_table(place->base) || has_head(p->adapter, PEFT_TOKENS) ||
             plan_rows(p, m, place->base, LORA_ROWS, why));
 }
 
@@ -718,6 +770,81 @@ static int32_t check_promises(struct misfits *misfits, const struct peft_adapter
     snprintf(module, sizeof module, "%s%s", prefix,
              strcmp(family->blocks, "h") == 0 ? "wte" : "embed_tokens");
     return code == INF_OK ? check_promise(misfits, adapter, module, true, err) : code;
+}
+
+/* A part of the base that the file must have, in full: its weight, or, with `bias`, its bias. */
+static void check_kept(struct misfits *misfits, const struct peft_adapter *adapter,
+                       const char *module, bool bias)
+{
+    const struct peft_module *m = bsearch(module, adapter->modules, adapter->n_modules,
+                                          sizeof *adapter->modules, by_name);
+    inf_error why;
+
+    if (m && (bias ? m->whole_bias : m->whole))
+        return;
+    error_set(&why, INF_ERROR_MISMATCH,
+              "\"%s\" of adapter_config.json is for \"%.160s\" of the model, but "
+              "adapter_model.safetensors has no %s for it",
+              bias ? "bias" : "modules_to_save", module, bias ? "bias" : "weight");
+    misfit(misfits, &why);
+}
+
+/* Whether the config says that a part, "<module>.weight" or "<module>.bias", is trained in full. */
+static int32_t is_kept(const struct peft_adapter *adapter, const char *module, bool bias,
+                       bool is_output, bool *kept, inf_error *err)
+{
+    struct peft_config *c = adapter->config;
+    int32_t code = peft_config_saves(c, module, kept, err);
+
+    if (code != INF_OK || *kept || !bias || !peft_config_biases(c))
+        return code;
+    *kept = peft_config_all_biases(c);
+    return *kept ? INF_OK : peft_config_selects(c, module, is_output, kept, err);
+}
+
+/* What modules_to_save and "bias" say of the parts in a list of a family's. */
+static int32_t check_kept_rows(struct misfits *misfits, const struct planning *p,
+                               const struct family_weight *rows, const char *prefix, int32_t block,
+                               inf_error *err)
+{
+    char module[NAME_SIZE];
+    int32_t code = INF_OK;
+
+    for (const struct family_weight *w = rows; w && w->module && code == INF_OK; w++) {
+        const char *suffix = strrchr(w->module, '.');
+        bool bias = suffix && strcmp(suffix, ".bias") == 0, kept = false;
+        int n = suffix ? (int)(suffix - w->module) : 0;
+
+        if ((!bias && (!suffix || strcmp(suffix, ".weight") != 0)) || strchr(w->module, '#') ||
+            !find_tensor(p->model, block, w->tensor, ""))
+            continue;
+        if (block >= 0)
+            snprintf(module, sizeof module, "%s%s.%d.%.*s", prefix, p->family->blocks, block, n,
+                     w->module);
+        else if (w->module[0] == '^')
+            snprintf(module, sizeof module, "%s%.*s", prefix, n - 1, w->module + 1);
+        else
+            snprintf(module, sizeof module, "%.*s", n, w->module);
+        code = is_kept(p->adapter, module, bias, false, &kept, err);
+        if (code == INF_OK && kept)
+            check_kept(misfits, p->adapter, module, bias);
+    }
+    return code;
+}
+
+static int32_t check_all_kept(struct misfits *misfits, const struct planning *p, const char *prefix,
+                              inf_error *err)
+{
+    const struct family_checkpoint *c = p->family->checkpoint;
+    bool any = peft_config_has_saved(p->adapter->config) || peft_config_biases(p->adapter->config);
+    int32_t code = INF_OK;
+
+    if (!c || !any)
+        return INF_OK;
+    code = check_kept_rows(misfits, p, c->globals, prefix, -1, err);
+    for (int32_t block = 0; block < p->model->n_layer && code == INF_OK; block++)
+        code = check_kept_rows(misfits, p, c->blocks, prefix, block, err);
+    return code;
 }
 
 /* ---------------------------------------------------------------- the whole */
@@ -853,6 +980,9 @@ int32_t plan_peft_adapter(struct lora_plan *out, struct peft_adapter *adapter,
     code = plan_modules(out, &misfits, adapter, family, model, &prefix, err);
     if (code == INF_OK && misfits.n == 0 && peft_config_has_targets(adapter->config))
         code = check_promises(&misfits, adapter, family, model, prefix, err);
+    if (code == INF_OK && misfits.n == 0)
+        code = check_all_kept(&misfits, &(struct planning){out, adapter, family, model}, prefix,
+                              err);
     if (code == INF_OK && misfits.n == 0 && out->n == 0)
         code = error_set(
             err, INF_ERROR_MISMATCH,

@@ -70,15 +70,16 @@ struct lora_plan_module {
     struct lora_matrix *experts_a, *experts_b;
     struct lora_matrix bias, magnitude; /* (n_out); name NULL: none */
     struct lora_matrix whole; /* WHOLE (n_out, n_in), VECTOR (n_out), ROWS (n_rows, n_in) */
+    bool transposed;          /* WHOLE: it is (n_in, n_out) */
     float (*change)(float x); /* VECTOR: of each of its numbers; NULL: none */
     int32_t *rows;            /* ROWS: (n_rows) which; mem_*, the plan's */
     int32_t n_rows;
     int32_t n_experts; /* 0: the weight is one matrix */
     int32_t rank;      /* of one expert */
     float scale;
-    int32_t head_dim; /* 0: rows of b stay where they are; else see lora_source_row */
-    /* (n_in), (n_out): which column of a, row of b, belongs to each input and output of the model's
-     * weight; NULL: the same. mem_*, the plan's. */
+    int32_t head_dim; /* 0: rows of b (of whole) stay where they are; else see lora_source_row */
+    /* (n_in), (n_out): which column of a (of whole), row of b (of whole), belongs to each input and output
+     * of the model's weight; NULL: the same. mem_*, the plan's. */
     int32_t *inputs, *outputs;
 };
 

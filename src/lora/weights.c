@@ -416,6 +416,26 @@ static int32_t sort_rows(struct lora_module *out, const struct lora_plan_module 
     return code;
 }
 
+/* Rows and columns where the model has them. */
+static void rearrange(struct lora_module *out, const struct lora_plan_module *m, const void *data)
+{
+    size_t size = number_size(m->whole.type);
+    size_t n_in = (size_t)m->base.n_in, n_out = (size_t)m->base.n_out;
+    char *to = (char *)(uintptr_t)out->whole;
+
+    for (size_t o = 0; o < n_out; o++) {
+        size_t row = (size_t)(m->outputs ? m->outputs[o]
+                                         : lora_source_row((int32_t)o, m->head_dim));
+
+        for (size_t i = 0; i < n_in; i++, to += size) {
+            size_t column = m->inputs ? (size_t)m->inputs[i] : i;
+            size_t at = m->transposed ? column * n_out + row : row * n_in + column;
+
+            memcpy(to, (const char *)data + at * size, size);
+        }
+    }
+}
+
 static int32_t convert_whole(struct lora_module *out, const struct lora_plan *plan,
                              const struct lora_plan_module *m, void *scratch, inf_error *err)
 {
@@ -426,7 +446,9 @@ static int32_t convert_whole(struct lora_module *out, const struct lora_plan *pl
 
     if (code == INF_OK && m->rows)
         return sort_rows(out, m, data, err);
-    if (code == INF_OK)
+    if (code == INF_OK && (m->head_dim || m->outputs || m->inputs || m->transposed))
+        rearrange(out, m, data);
+    else if (code == INF_OK)
         memcpy((void *)(uintptr_t)out->whole, data, m->whole.size);
     return code;
 }

@@ -176,7 +176,7 @@ expect_ok inspect --json "$adapter-0"
 check 'r["kind"] == "adapter" and r["format"] == "peft" and r["rank"] == 2 and r["alpha"] == 8 and r["targets"] == ["q_proj", "v_proj"] and r["dtype"] == "bfloat16" and r["size"] > 0 and "fits" not in r'
 expect_ok inspect --json "$adapter-0" --base "$model"
 check 'r["fits"] is True and "reason" not in r'
-for name in use-dora bias-all nan-weight; do # refused whatever the base
+for name in use-dora bias-other nan-weight; do # refused whatever the base
     expect_ok inspect --json "$peft/$name" --base "$llama/base.gguf"
     check 'r["kind"] == "adapter" and r["fits"] is False and r["reason"]' "$name"
 done

@@ -149,6 +149,10 @@ static int32_t take_whole(struct piece *out, struct peft_adapter *p, size_t len,
 
     if (!is_whole(out->module, len, out))
         return refuse_tensor(t->name, err);
+    if (out->part == PART_WHOLE_BIAS && peft_config_biases(p->config)) {
+        ends_with(out->module, out->module_len, ".base_layer", &out->module_len);
+        return INF_OK;
+    }
     module = mem_strndup(out->module, out->module_len);
     code = module ? peft_config_saves(p->config, module, &saved, err) : error_no_memory(err);
     /* a head that is kept tied to embeddings trained in full is beside them */
@@ -222,13 +226,13 @@ static const struct safetensors_tensor **slot_of(struct peft_module *m, int32_t 
     }
 }
 
-/* What a module is in which there is such a part; -1: any that has LoRA. */
+/* What a module is in which there is such a part; -1: any that has LoRA, or, of a bias, one trained in full. */
 static int32_t kind_of(int32_t part)
 {
     return part == PART_A || part == PART_B                       ? PEFT_LINEAR
            : part == PART_EMBEDDING_A || part == PART_EMBEDDING_B ? PEFT_EMBEDDING
            : part == PART_ROWS                                    ? PEFT_TOKENS
-           : part == PART_WHOLE || part == PART_WHOLE_BIAS        ? PEFT_SAVED
+           : part == PART_WHOLE                                   ? PEFT_SAVED
                                                                   : -1;
 }
 
@@ -413,12 +417,17 @@ static int32_t check_vectors(const struct peft_adapter *p, const struct peft_mod
                         "lora_bias", "bias of lora_B", err);
 }
 
-static bool is_output(const char *module)
+/* Whether the last part of a module's name is that. */
+static bool is_called(const char *module, const char *name)
 {
     size_t rest = 0;
 
-    return ends_with(module, strlen(module), "lm_head", &rest) &&
-           (rest == 0 || module[rest - 1] == '.');
+    return ends_with(module, strlen(module), name, &rest) && (rest == 0 || module[rest - 1] == '.');
+}
+
+static bool is_output(const char *module)
+{
+    return is_called(module, "lm_head");
 }
 
 /* ---------------------------------------------------------------- parameters */
@@ -445,9 +454,10 @@ static int32_t find_parameter(struct peft_adapter *p, const char *module, bool i
                               const char **out, inf_error *err)
 {
     bool weight = false, first = false, second = false;
-    int32_t code = selects_parameter(p, module, "gate_up_proj", &first, err);
+    bool stack = is_called(module, "experts");
+    int32_t code = stack ? selects_parameter(p, module, "gate_up_proj", &first, err) : INF_OK;
 
-    if (code == INF_OK)
+    if (code == INF_OK && stack)
         code = selects_parameter(p, module, "down_proj", &second, err);
     if (code == INF_OK)
         code = selects_parameter(p, module, "weight", &weight, err);
@@ -573,17 +583,24 @@ static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_e
 {
     int32_t code = INF_OK;
 
+    if (m->kind < 0 && m->whole_bias)
+        m->kind = PEFT_SAVED;
     if (m->kind < 0 || (m->kind >= PEFT_SAVED && (m->base || m->bias || m->magnitude)))
         return refuse_tensor((m->base ? m->base : m->bias ? m->bias : m->magnitude)->name, err);
+    if (m->whole_bias && m->kind != PEFT_SAVED && m->kind != PEFT_LINEAR)
+        return refuse_tensor(m->whole_bias->name, err);
+    code = check_tensor(m->whole_bias, 1, err);
+    if (code != INF_OK)
+        return code;
     if (m->kind == PEFT_TOKENS)
         return check_rows(p, m, err);
     if (m->kind != PEFT_SAVED)
         return check_lora(p, m, err);
-    code = check_tensor(m->whole, m->whole && m->whole->n_dims == 1 ? 1 : 2, err);
-    return code == INF_OK ? check_tensor(m->whole_bias, 1, err) : code;
+    return check_tensor(m->whole, m->whole && m->whole->n_dims == 1 ? 1 : 2, err);
 }
 
-/* What the config says is in the file must be. */
+/* What the config says is in the file must be. Of modules_to_save only who knows the base can tell: peft
+ * passes over those that it has not. */
 static int32_t check_lists(const struct peft_adapter *p, inf_error *err)
 {
     bool parameters = false;
@@ -591,8 +608,7 @@ static int32_t check_lists(const struct peft_adapter *p, inf_error *err)
 
     for (size_t i = 0; i < p->n_modules; i++)
         parameters = parameters || p->modules[i].parameter;
-    key = peft_config_has_saved(p->config) && !count_kind(p, PEFT_SAVED) ? "modules_to_save"
-          : peft_config_has_tokens(p->config) && !count_kind(p, PEFT_TOKENS)
+    key = peft_config_has_tokens(p->config) && !count_kind(p, PEFT_TOKENS)
               ? "trainable_token_indices"
           : peft_config_has_parameters(p->config) && !parameters ? "target_parameters"
                                                                  : NULL;
@@ -621,7 +637,7 @@ bool peft_is_plain(const struct peft_adapter *p)
 {
     for (size_t i = 0; i < p->n_modules; i++)
         if (p->modules[i].kind != PEFT_LINEAR || p->modules[i].bias || p->modules[i].magnitude ||
-            p->modules[i].parameter)
+            p->modules[i].whole_bias || p->modules[i].parameter)
             return false;
     return true;
 }
@@ -810,13 +826,14 @@ static json_t *list_targets(const struct peft_adapter *p)
 /* Under the config's own names where it has some. */
 static const char *kind_name(const struct peft_module *m)
 {
-    return m->parameter                ? "target_parameters"
-           : m->magnitude              ? "use_dora"
-           : m->bias                   ? "lora_bias"
-           : m->kind == PEFT_SAVED     ? "modules_to_save"
-           : m->kind == PEFT_TOKENS    ? "trainable_token_indices"
-           : m->kind == PEFT_EMBEDDING ? "lora_embedding"
-                                       : "lora";
+    return m->parameter                 ? "target_parameters"
+           : m->magnitude               ? "use_dora"
+           : m->bias                    ? "lora_bias"
+           : m->whole_bias && !m->whole ? "bias"
+           : m->kind == PEFT_SAVED      ? "modules_to_save"
+           : m->kind == PEFT_TOKENS     ? "trainable_token_indices"
+           : m->kind == PEFT_EMBEDDING  ? "lora_embedding"
+                                        : "lora";
 }
 
 /* What it has of those, each once; NULL when out of memory. */
@@ -825,6 +842,7 @@ static json_t *list_kinds(const struct peft_adapter *p)
     static const char *const all[] = {"lora",
                                       "use_dora",
                                       "lora_bias",
+                                      "bias",
                                       "lora_embedding",
                                       "modules_to_save",
                                       "trainable_token_indices",

@@ -8,6 +8,7 @@
  *     <module>.lora_magnitude_vector                (n_out), DoRA's
  *     <module>.lora_embedding_A  .lora_embedding_B  (rank, vocabulary), (width, rank)
  *     <module>.weight  .bias                        trained in full, of modules_to_save
+ *     <module>.base_layer.bias  .bias               the same, with "bias" other than "none"
  *     <module>.token_adapter.trainable_tokens_delta (tokens, width): rows of an embedding, in full
  *     <module>.base_layer.weight                    a copy of the module's own weight, which peft writes
  *                                                   for heads and embeddings: for whoever knows the
@@ -42,7 +43,9 @@ struct peft_module {
     float scale;
     const char *parameter; /* EXPERTS: "gate_up_proj" or "down_proj"; static storage */
 
-    const struct safetensors_tensor *whole, *whole_bias; /* SAVED: its own; one may be NULL */
+    const struct safetensors_tensor *whole; /* SAVED: its own, or NULL */
+    const struct safetensors_tensor
+        *whole_bias; /* SAVED, and LINEAR with "bias": its own, or NULL */
 
     const struct safetensors_tensor *rows; /* TOKENS */
     const int32_t *token_ids;              /* which those rows are */

@@ -65,6 +65,7 @@ struct peft_config {
     int32_t rank;
     double alpha;
     bool rslora, dora, lora_bias, ties;
+    bool biases, all_biases;        /* bias is "lora_only" or "all"; the latter */
     struct names parameters, saved; /* target_parameters, modules_to_save */
     struct tokens *tokens;
     size_t n_tokens;
@@ -553,13 +554,29 @@ int32_t peft_config_selects_parameter(struct peft_config *c, const char *paramet
     return code;
 }
 
+/* Whether a module's name ends so, or that of one around it. */
+static bool is_within(const char *module, const char *end)
+{
+    size_t m = strlen(end);
+    const char *stop = module;
+
+    for (;; stop++) {
+        size_t n = (size_t)(stop - module);
+
+        if ((*stop == '.' || *stop == '\0') && m <= n && memcmp(stop - m, end, m) == 0)
+            return true;
+        if (*stop == '\0')
+            return false;
+    }
+}
+
 int32_t peft_config_saves(struct peft_config *c, const char *module, bool *saved, inf_error *err)
 {
-    int32_t code = spend(c, c->saved.cost, err);
+    int32_t code = spend(c, c->saved.cost * steps_of(strlen(module)), err);
 
     *saved = false;
     for (size_t i = 0; code == INF_OK && i < c->saved.n && !*saved; i++)
-        *saved = ends_so(module, c->saved.items[i]);
+        *saved = is_within(module, c->saved.items[i]);
     return code;
 }
 
@@ -581,8 +598,11 @@ const int32_t *peft_config_tokens(const struct peft_config *c, const char *modul
 
 static int32_t parse_flags(struct peft_config *c, const json_t *root, inf_error *err)
 {
+    const char *bias = json_string_value(json_object_get(root, "bias"));
     int32_t code = get_bool(root, "use_dora", &c->dora, err);
 
+    c->biases = bias && strcmp(bias, "none") != 0;
+    c->all_biases = bias && strcmp(bias, "all") == 0;
     if (code == INF_OK)
         code = get_bool(root, "lora_bias", &c->lora_bias, err);
     if (code == INF_OK)
@@ -786,6 +806,16 @@ bool peft_config_has_saved(const struct peft_config *c)
 bool peft_config_has_tokens(const struct peft_config *c)
 {
     return c->n_tokens > 0;
+}
+
+bool peft_config_biases(const struct peft_config *c)
+{
+    return c->biases;
+}
+
+bool peft_config_all_biases(const struct peft_config *c)
+{
+    return c->all_biases;
 }
 
 bool peft_config_dora(const struct peft_config *c)

@@ -45,7 +45,8 @@ bool peft_config_has_targets(const struct peft_config *c);
  * name, or its end behind a dot. Errors: UNSUPPORTED (lists too expensive). */
 int32_t peft_config_selects_parameter(struct peft_config *c, const char *parameter, bool *selected,
                                       inf_error *err);
-/* What modules_to_save says of a module: that its name ends so, with or without a dot. Errors as above. */
+/* What modules_to_save says of a module: that its name, or that of one around it, ends so, with or without
+ * a dot. Errors as above. */
 int32_t peft_config_saves(struct peft_config *c, const char *module, bool *saved, inf_error *err);
 /* The ids that trainable_token_indices gives for a module, in the order of its rows; NULL: none. A bare
  * list is for the input embeddings, which a caller knows. */
@@ -57,9 +58,11 @@ bool peft_config_has_parameters(const struct peft_config *c);
 bool peft_config_has_saved(const struct peft_config *c);
 bool peft_config_has_tokens(const struct peft_config *c);
 
-bool peft_config_dora(const struct peft_config *c);      /* use_dora */
-bool peft_config_lora_bias(const struct peft_config *c); /* lora_bias */
-bool peft_config_ties(const struct peft_config *c);      /* ensure_weight_tying */
+bool peft_config_dora(const struct peft_config *c);       /* use_dora */
+bool peft_config_lora_bias(const struct peft_config *c);  /* lora_bias */
+bool peft_config_ties(const struct peft_config *c);       /* ensure_weight_tying */
+bool peft_config_biases(const struct peft_config *c);     /* bias: the base's are trained, */
+bool peft_config_all_biases(const struct peft_config *c); /* not only those of targets */
 
 double peft_config_alpha(const struct peft_config *c);     /* lora_alpha */
 bool peft_config_rslora(const struct peft_config *c);      /* use_rslora */

@@ -120,15 +120,20 @@ static int32_t check_type(const json_t *root, inf_error *err)
 
 static int32_t check_bias(const json_t *root, inf_error *err)
 {
+    static const char *const modes[] = {"none", "all", "lora_only"};
     const json_t *bias = json_object_get(root, "bias");
 
     if (bias && !json_is_null(bias) && !json_is_string(bias))
-        return error_set(err, INF_ERROR_BAD_FORMAT, CONFIG_NAME ": \"bias\" must be \"none\"");
-    if (json_is_string(bias) && strcmp(json_string_value(bias), "none") != 0)
-        return error_set(err, INF_ERROR_UNSUPPORTED,
-                         CONFIG_NAME ": bias \"%.60s\" is not supported; train with bias \"none\"",
-                         json_string_value(bias));
-    return INF_OK;
+        return error_set(err, INF_ERROR_BAD_FORMAT, CONFIG_NAME ": \"bias\" must be a text");
+    for (size_t i = 0; json_is_string(bias) && i < sizeof modes / sizeof modes[0]; i++)
+        if (strcmp(json_string_value(bias), modes[i]) == 0)
+            return INF_OK;
+    if (!json_is_string(bias))
+        return INF_OK;
+    return error_set(err, INF_ERROR_UNSUPPORTED,
+                     CONFIG_NAME
+                     ": bias \"%.60s\" is not known here; \"none\", \"all\" and \"lora_only\" are",
+                     json_string_value(bias));
 }
 
 /* Some ways to initialise also change the base weights: adapter and raw base do not go together
