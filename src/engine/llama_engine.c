@@ -56,24 +56,34 @@ static size_t round_up(int32_t n_context)
     return ((size_t)n_context + 255) / 256 * 256;
 }
 
-size_t llama_engine_window_bytes(const struct gguf_model *base, int32_t n)
+size_t llama_engine_window_bytes(const struct gguf_model *base, int32_t n, bool float_cache)
 {
-    return token_bytes(base) * round_up(n) + base->state_bytes;
+    return token_bytes(base) * (float_cache ? 2 : 1) * round_up(n) + base->state_bytes;
+}
+
+static bool has_float_cache(const struct llama_engine *e)
+{
+    return e->options.exact || e->source.float_cache;
 }
 
 static size_t kv_size(const struct llama_engine *e, int32_t n_slots, int32_t n_context)
 {
-    return (token_bytes(e->source.base) * (e->options.exact ? 2 : 1) * (size_t)n_context +
+    return (token_bytes(e->source.base) * (has_float_cache(e) ? 2 : 1) * (size_t)n_context +
             e->source.base->state_bytes) *
            (size_t)n_slots;
 }
 
 static enum llama_flash_attn_type flash_attention(const struct llama_engine *e)
 {
+    bool keeps_floats = row_operators_attend(e->source.base->head_dim);
+
     if (e->options.exact || e->source.flash_attention == INF_FLASH_ATTENTION_OFF)
         return LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    return e->source.flash_attention == INF_FLASH_ATTENTION_ON ? LLAMA_FLASH_ATTN_TYPE_ENABLED
-                                                               : LLAMA_FLASH_ATTN_TYPE_AUTO;
+    if (e->source.flash_attention == INF_FLASH_ATTENTION_ON)
+        return LLAMA_FLASH_ATTN_TYPE_ENABLED;
+    return e->source.float_cache && !e->source.on_device && !keeps_floats
+               ? LLAMA_FLASH_ATTN_TYPE_DISABLED
+               : LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
 static bool has_flash_attention(const struct llama_engine *e)
@@ -107,7 +117,7 @@ static struct llama_context *new_context(struct llama_engine *e, int32_t n_slots
     p.swa_full = true; /* prefixes may be cut anywhere */
     p.no_perf = true;
     p.flash_attn_type = flash_attention(e);
-    if (e->options.exact)
+    if (has_float_cache(e))
         p.type_k = p.type_v = GGML_TYPE_F32;
     if (probe_memory(kv_size(e, n_slots, n_context) + graph_bytes(e->source.base) + CONTEXT_BYTES,
                      err) != INF_OK)

@@ -22,6 +22,7 @@ struct llama_engine_source {
     struct llama_model *model;     /* borrowed */
     const struct gguf_model *base; /* borrowed: the model's header */
     int32_t flash_attention;       /* enum inf_flash_attention; an exact engine has none */
+    bool float_cache;              /* keys and values stay f32, else f16 */
     bool native_adapters;
     bool on_device; /* a part of the model may be computed elsewhere than on the CPU */
     /* Asked before a decode, at most every CHECK_EVERY_US: whether the weights are still what they were.
@@ -30,8 +31,8 @@ struct llama_engine_source {
     const void *check_arg;
 };
 
-/* Bytes of KV cache, f16, that a window of n tokens takes. */
-size_t llama_engine_window_bytes(const struct gguf_model *base, int32_t n);
+/* Bytes of KV cache that a window of n tokens takes, f32 or f16. */
+size_t llama_engine_window_bytes(const struct gguf_model *base, int32_t n, bool float_cache);
 
 /* NO_MEMORY. The model outlives it. */
 int32_t llama_engine_create(struct engine *out, const struct llama_engine_source *source,

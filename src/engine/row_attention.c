@@ -22,23 +22,36 @@ struct attention_node {
     int64_t segments; /* of the cache */
 };
 
-static bool is_half_rows(const struct ggml_tensor *t)
+/* llama.cpp makes half floats of keys and values for flash attention, also where the cache has floats: those
+ * are what is read here. */
+static const struct ggml_tensor *in_cache(const struct ggml_tensor *t)
 {
-    return t->type == GGML_TYPE_F16 && t->nb[0] == 2 && t->ne[0] % 8 == 0 &&
+    const struct ggml_tensor *from = t->op == GGML_OP_CPY ? t->src[0] : NULL;
+
+    return from && from->type == GGML_TYPE_F32 && from->view_src &&
+                   from->view_src->op == GGML_OP_NONE
+               ? from
+               : t;
+}
+
+static bool is_cache_rows(const struct ggml_tensor *t)
+{
+    return (t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_F32) &&
+           t->nb[0] == ggml_type_size(t->type) && t->ne[0] % 8 == 0 &&
            t->ne[0] <= ATTENTION_MAX_HEAD;
 }
 
 bool row_attention_takes(const struct ggml_tensor *node)
 {
     const struct ggml_tensor *q = node->src[0];
-    const struct ggml_tensor *k = node->src[1];
-    const struct ggml_tensor *v = node->src[2];
+    const struct ggml_tensor *k = in_cache(node->src[1]);
+    const struct ggml_tensor *v = in_cache(node->src[2]);
     const struct ggml_tensor *mask = node->src[3];
 
-    return row_is_f32(node) && row_is_f32(q) && is_half_rows(k) && is_half_rows(v) &&
-           q->ne[0] == k->ne[0] && q->ne[2] % k->ne[2] == 0 && q->ne[3] % k->ne[3] == 0 &&
-           k->ne[2] == v->ne[2] && k->ne[3] == v->ne[3] && k->ne[1] <= INT32_MAX / 2 &&
-           q->ne[2] / k->ne[2] <= QUERIES_AT_ONCE &&
+    return row_is_f32(node) && row_is_f32(q) && is_cache_rows(k) && is_cache_rows(v) &&
+           k->type == v->type && q->ne[0] == k->ne[0] && q->ne[2] % k->ne[2] == 0 &&
+           q->ne[3] % k->ne[3] == 0 && k->ne[2] == v->ne[2] && k->ne[3] == v->ne[3] &&
+           k->ne[1] <= INT32_MAX / 2 && q->ne[2] / k->ne[2] <= QUERIES_AT_ONCE &&
            (!mask || (mask->type == GGML_TYPE_F16 && mask->nb[0] == 2));
 }
 
@@ -46,8 +59,8 @@ static struct attention_node describe(struct ggml_tensor *node)
 {
     const float *params = (const float *)(const void *)node->op_params;
     struct attention_node a = {.q = node->src[0],
-                               .k = node->src[1],
-                               .v = node->src[2],
+                               .k = in_cache(node->src[1]),
+                               .v = in_cache(node->src[2]),
                                .mask = node->src[3],
                                .sinks = node->src[4],
                                .result = node,
@@ -130,7 +143,8 @@ static struct attention_cells cells_of(const struct attention_node *a, const str
         .k_stride = a->k->nb[1],
         .v_stride = a->v->nb[1],
         .dk = (int32_t)a->k->ne[0],
-        .dv = (int32_t)a->v->ne[0]};
+        .dv = (int32_t)a->v->ne[0],
+        .is_float = a->k->type == GGML_TYPE_F32};
 }
 
 /* One segment of the cache for an item's queries, into `states` (n of them). */

@@ -81,13 +81,18 @@ static bool covers_states(const struct gguf_model *model)
     return strcmp(model->architecture, "qwen35") == 0;
 }
 
+bool row_operators_attend(int32_t head_dim)
+{
+    return row_operators_compute() && head_dim % 8 == 0 && head_dim <= ATTENTION_MAX_HEAD;
+}
+
 bool row_operators_cover(const struct gguf_model *model, bool flash_attention)
 {
     bool covers = row_operators_compute();
     bool has_states = model->state_bytes > 0;
 
     if (flash_attention)
-        covers = covers && model->head_dim % 8 == 0 && model->head_dim <= ATTENTION_MAX_HEAD;
+        covers = covers && row_operators_attend(model->head_dim);
     for (size_t i = 0; covers && i < gguf_file_tensor_count(model->file); i++) {
         const struct gguf_tensor *t = gguf_file_tensor(model->file, i);
 

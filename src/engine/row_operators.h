@@ -22,6 +22,10 @@ const struct cpu_kernels *row_operators(void);
  * is faster there was not measured. */
 bool row_operators_compute(void);
 
+/* Whether they compute flash attention with heads of such a size; from a cache of floats then as it is, where
+ * ggml would make half floats of it. */
+bool row_operators_attend(int32_t head_dim);
+
 /* Whether all that a model computes of a row does not depend on what is computed beside it: not where types
  * of weights are left to ggml, nor of recurrent layers but Qwen3.5's. flash_attention: it may be used. */
 bool row_operators_cover(const struct gguf_model *model, bool flash_attention);

@@ -73,6 +73,11 @@ void attention_finish(const float *state, const float *sink, float *out, int32_t
 
 /* ------------------------------------------------------------------ portable */
 
+static int32_t type_of(const struct attention_cells *cells)
+{
+    return cells->is_float ? NUMBER_F32 : NUMBER_F16;
+}
+
 static float score(const struct attention_cells *cells, const struct attention_scores *scores,
                    const struct attention_query *query, int32_t cell)
 {
@@ -83,7 +88,7 @@ static float score(const struct attention_cells *cells, const struct attention_s
     if (query->mask && query->mask[cell] == HALF_MINUS_INFINITY)
         return -INFINITY;
     for (int32_t i = 0; i < cells->dk; i++)
-        s[i % 8] = fmaf(number_at(k, NUMBER_F16, (size_t)i), query->q[i], s[i % 8]);
+        s[i % 8] = fmaf(number_at(k, type_of(cells), (size_t)i), query->q[i], s[i % 8]);
     sum = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     sum *= scores->scale;
     if (scores->cap != 0)
@@ -124,7 +129,7 @@ static void add_tile(const struct attention_cells *cells, int32_t first, int32_t
         const char *v = cells->v + (size_t)(first + i) * cells->v_stride;
 
         for (int32_t j = 0; s[i] != 0 && j < cells->dv; j++)
-            state[2 + j] = fmaf(number_at(v, NUMBER_F16, (size_t)j), s[i], state[2 + j]);
+            state[2 + j] = fmaf(number_at(v, type_of(cells), (size_t)j), s[i], state[2 + j]);
     }
 }
 

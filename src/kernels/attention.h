@@ -19,11 +19,12 @@
 /* Cells after which a new state begins; the states are put together in order. */
 enum { ATTENTION_SEGMENT = 512, ATTENTION_MAX_HEAD = 256 };
 
-/* The keys and values of a head, as half floats; a row of numbers for each cell. */
+/* The keys and values of a head, as half floats or floats; a row of numbers for each cell. */
 struct attention_cells {
     const char *k, *v;
     size_t k_stride, v_stride; /* bytes */
     int32_t dk, dv;            /* multiples of 8, at most ATTENTION_MAX_HEAD */
+    bool is_float;             /* they are floats */
 };
 
 struct attention_query {

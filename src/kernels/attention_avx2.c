@@ -237,7 +237,7 @@ INLINE void add_tile(const bool is_half, const struct rows *k, const struct rows
         add_values(is_half, v, p, state + 2, j, 1);
 }
 
-/* A single query reads the half floats as they lie. */
+/* A single query reads the numbers as they lie. */
 AVX2 static void add_to_one(const struct attention_cells *cells, int32_t first, int32_t end,
                             const struct attention_scores *scores,
                             const struct attention_query *query)
@@ -249,9 +249,23 @@ AVX2 static void add_to_one(const struct attention_cells *cells, int32_t first, 
         uint16_t mask[TILE];
 
         copy_mask(query->mask, first, n, mask);
-        if (sees_some(mask))
+        if (!sees_some(mask))
+            continue;
+        if (cells->is_float)
+            add_tile(false, &k, &v, cells->dk, cells->dv, scores, query, mask);
+        else
             add_tile(true, &k, &v, cells->dk, cells->dv, scores, query, mask);
     }
+}
+
+/* The rows of a tile as floats: where they are, or, of half floats, in `floats`. */
+AVX2 static struct rows as_floats(const struct attention_cells *cells, const char *data,
+                                  size_t stride, int32_t n, int32_t width, float *floats)
+{
+    if (cells->is_float)
+        return (struct rows){data, stride, n};
+    to_floats(data, stride, n, width, floats);
+    return (struct rows){(const char *)floats, (size_t)width * sizeof(float), n};
 }
 
 AVX2 static void add_to_many(const struct attention_cells *cells, int32_t first, int32_t end,
@@ -260,24 +274,24 @@ AVX2 static void add_to_many(const struct attention_cells *cells, int32_t first,
 {
     float k_floats[TILE * ATTENTION_MAX_HEAD];
     float v_floats[TILE * ATTENTION_MAX_HEAD];
-    struct rows k = {(const char *)k_floats, (size_t)cells->dk * sizeof(float), 0};
-    struct rows v = {(const char *)v_floats, (size_t)cells->dv * sizeof(float), 0};
+    struct rows k = {NULL, 0, 0};
+    struct rows v = {NULL, 0, 0};
 
     for (; first < end; first += TILE) {
+        int32_t n = end - first < TILE ? end - first : TILE;
         bool is_ready = false;
 
-        k.n = v.n = end - first < TILE ? end - first : TILE;
         for (int32_t i = 0; i < n_queries; i++) {
             uint16_t mask[TILE];
 
-            copy_mask(queries[i].mask, first, k.n, mask);
+            copy_mask(queries[i].mask, first, n, mask);
             if (!sees_some(mask))
                 continue;
             if (!is_ready) {
-                to_floats(cells->k + (size_t)first * cells->k_stride, cells->k_stride, k.n,
-                          cells->dk, k_floats);
-                to_floats(cells->v + (size_t)first * cells->v_stride, cells->v_stride, v.n,
-                          cells->dv, v_floats);
+                k = as_floats(cells, cells->k + (size_t)first * cells->k_stride, cells->k_stride, n,
+                              cells->dk, k_floats);
+                v = as_floats(cells, cells->v + (size_t)first * cells->v_stride, cells->v_stride, n,
+                              cells->dv, v_floats);
                 is_ready = true;
             }
             add_tile(false, &k, &v, cells->dk, cells->dv, scores, &queries[i], mask);

@@ -122,20 +122,20 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
         return code;
     }
     window = gguf_model_window(&s->base, s->config->n_ctx);
-    *facts = (struct model_facts){.window = window,
-                                  .window_of = window == s->base.n_positions ? "learned positions"
-                                                                             : NULL,
-                                  .window_bytes = llama_engine_window_bytes(&s->base, window),
-                                  .n_ctx_train = s->base.n_ctx_train,
-                                  .special_tokens = s->special,
-                                  .n_special_tokens = N_SPECIAL,
-                                  /* what llama.cpp samples with when nothing is set */
-                                  .default_sampling = {.temperature = 0.8f,
-                                                       .top_k = 40,
-                                                       .top_p = 0.95f,
-                                                       .min_p = 0.05f,
-                                                       .repetition_penalty = 1.0f,
-                                                       .penalty_last_n = 64}};
+    *facts = (struct model_facts){
+        .window = window,
+        .window_of = window == s->base.n_positions ? "learned positions" : NULL,
+        .window_bytes = llama_engine_window_bytes(&s->base, window, false),
+        .n_ctx_train = s->base.n_ctx_train,
+        .special_tokens = s->special,
+        .n_special_tokens = N_SPECIAL,
+        /* what llama.cpp samples with when nothing is set */
+        .default_sampling = {.temperature = 0.8f,
+                             .top_k = 40,
+                             .top_p = 0.95f,
+                             .min_p = 0.05f,
+                             .repetition_penalty = 1.0f,
+                             .penalty_last_n = 64}};
     gguf_get_text(s->file, "tokenizer.chat_template", &facts->chat_template);
     gguf_get_text(s->file, "tokenizer.chat_template.tool_use", &facts->tools_template);
     return INF_OK;

@@ -146,6 +146,12 @@ static void tell_limits(const struct hf_source *s, int32_t window)
                     s->config->base_url, s->generation.ignored);
 }
 
+/* In float32 transformers keeps keys and values in it too. */
+static bool has_float_cache(const struct hf_source *s)
+{
+    return s->checkpoint->blueprint.type == WEIGHT_TYPE_F32;
+}
+
 static void add_model_facts(struct hf_source *s, struct model_facts *facts)
 {
     int32_t window = checkpoint_window(s->checkpoint, s->config->n_ctx);
@@ -157,7 +163,8 @@ static void add_model_facts(struct hf_source *s, struct model_facts *facts)
         facts->window_of = window == s->checkpoint->model.n_positions ? "learned positions"
                                                                       : s->window_of;
     }
-    facts->window_bytes = llama_engine_window_bytes(&s->checkpoint->model, window);
+    facts->window_bytes = llama_engine_window_bytes(&s->checkpoint->model, window,
+                                                    has_float_cache(s));
     facts->n_ctx_train = s->checkpoint->model.n_ctx_train;
     tell_limits(s, window);
 }
@@ -298,6 +305,7 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .model = mapped_model_llama(loaded->impl),
                                          .base = &s->checkpoint->model,
                                          .flash_attention = s->config->flash_attention,
+                                         .float_cache = has_float_cache(s),
                                          .native_adapters = s->place.native_adapters,
                                          .on_device = s->place.on_device,
                                          .check = check_files,

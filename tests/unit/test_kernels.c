@@ -400,7 +400,8 @@ static struct attention_example *make_attention(void)
                                         sizeof *e->k * (size_t)dk,
                                         sizeof *e->v * (size_t)dv,
                                         dk,
-                                        dv};
+                                        dv,
+                                        false};
     e->scores = (struct attention_scores){1 / sqrtf((float)dk), (float)random_below(2) * 5};
     for (int32_t i = 0; i < e->n_queries; i++) {
         int32_t seen = 1 + random_below(e->n_cells);
@@ -511,6 +512,40 @@ static void check_with(struct attention_example *e, add_cells *add, float *out)
     assert_memory_equal(alone, out + one * dv, sizeof(float) * (size_t)dv);
 }
 
+static float *widened(const uint16_t *halves, int32_t n)
+{
+    float *out = malloc((size_t)n * sizeof *out);
+
+    for (int32_t i = 0; i < n; i++)
+        out[i] = f32_of_f16(halves[i]);
+    return out;
+}
+
+/* The same numbers as floats: the same bits come out. */
+static void check_floats(struct attention_example *e, add_cells *add, const float *wanted)
+{
+    static float out[MAX_QUERIES * ATTENTION_MAX_HEAD];
+    struct attention_cells halves = e->cells;
+    float *k = widened(e->k, e->n_cells * halves.dk);
+    float *v = widened(e->v, e->n_cells * halves.dv);
+    float alone[ATTENTION_MAX_HEAD];
+
+    e->cells = (struct attention_cells){(const char *)k,
+                                        (const char *)v,
+                                        sizeof *k * (size_t)halves.dk,
+                                        sizeof *v * (size_t)halves.dv,
+                                        halves.dk,
+                                        halves.dv,
+                                        true};
+    attend(e, add, 0, e->n_queries, out);
+    assert_memory_equal(out, wanted, sizeof(float) * (size_t)(e->n_queries * halves.dv));
+    attend(e, add, 0, 1, alone);
+    assert_memory_equal(alone, wanted, sizeof(float) * (size_t)halves.dv);
+    e->cells = halves;
+    free(k);
+    free(v);
+}
+
 static void test_attention__queries__are_exact_and_independent(void **state)
 {
     static float out[MAX_QUERIES * ATTENTION_MAX_HEAD];
@@ -521,11 +556,13 @@ static void test_attention__queries__are_exact_and_independent(void **state)
 
         spoil_unseen(e);
         check_with(e, attention_add_portable, out);
+        check_floats(e, attention_add_portable, out);
 #if INF_KERNELS_X86
         if (cpu_has_avx2()) {
             static float other[MAX_QUERIES * ATTENTION_MAX_HEAD];
 
             check_with(e, attention_add_avx2, other);
+            check_floats(e, attention_add_avx2, other);
             assert_memory_equal(out, other, sizeof(float) * (size_t)(e->n_queries * e->cells.dv));
         }
 #endif
