@@ -1,14 +1,21 @@
-/* engine_adapter: see the header. */
+/*
+ * engine_adapter: see the header. DoRA's sums, which take a look at every weight that the adapter changes, are
+ * made by all cores, module by module.
+ */
 #include "engine/engine_adapter.h"
 
+#include "core/context.h"
+#include "core/cpu_count.h"
 #include "core/memory.h"
 #include "engine/lora_export.h"
 #include "lora/dora.h"
 
 #include <ggml.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
-#define ROWS_AT_ONCE 64
+enum { ROWS_AT_ONCE = 64, MAX_THREADS = 64 };
 
 /* ------------------------------------------------------------------ DoRA */
 
@@ -58,6 +65,76 @@ static int32_t make_sums(struct lora_module *m, const struct adapter_base *base,
     return code;
 }
 
+/* The modules whose sums several threads make; lock guards err, which the first error sets. */
+struct summing {
+    const struct adapter_base *base;
+    struct lora_weights *weights;
+    atomic_size_t next;
+    atomic_int code;
+    pthread_mutex_t lock;
+    inf_error err;
+};
+
+static void sum_modules(struct summing *s, const inf_op *op)
+{
+    for (;;) {
+        size_t i = atomic_fetch_add(&s->next, 1);
+        inf_error err = {0};
+        int32_t code = INF_OK;
+
+        if (i >= s->weights->n_modules || atomic_load(&s->code) != INF_OK)
+            return;
+        if (s->weights->modules[i].magnitude)
+            code = make_sums(&s->weights->modules[i], s->base, op, &err);
+        if (code == INF_OK)
+            continue;
+        pthread_mutex_lock(&s->lock);
+        if (atomic_load(&s->code) == INF_OK) {
+            s->err = err;
+            atomic_store(&s->code, code);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+static void *sum_beside(void *arg)
+{
+    sum_modules(arg, NULL);
+    return NULL;
+}
+
+static size_t count_magnitudes(const struct lora_weights *w)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_modules; i++)
+        n += w->modules[i].magnitude != NULL;
+    return n;
+}
+
+static int32_t make_all_sums(struct lora_weights *weights, const struct adapter_base *base,
+                             const inf_op *op, inf_error *err)
+{
+    struct summing s = {.base = base, .weights = weights};
+    size_t wanted = count_magnitudes(weights);
+    pthread_t threads[MAX_THREADS];
+    int32_t n = 0;
+
+    if (wanted == 0)
+        return INF_OK;
+    pthread_mutex_init(&s.lock, NULL);
+    while (n < MAX_THREADS && n + 1 < cpu_count() && (size_t)n + 1 < wanted &&
+           thread_start(&threads[n], "inf-dora", sum_beside, &s) == 0)
+        n++;
+    sum_modules(&s, op);
+    while (n > 0)
+        pthread_join(threads[--n], NULL);
+    pthread_mutex_destroy(&s.lock);
+    if (atomic_load(&s.code) != INF_OK && err)
+        *err = s.err;
+    return atomic_load(&s.code);
+}
+
 /* ------------------------------------------------------------------ life */
 
 static int32_t list_modules(struct engine_adapter *a, inf_error *err)
@@ -94,9 +171,8 @@ int32_t engine_adapter_create(void **out, size_t *bytes, struct lora_weights *we
     a->weights = weights;
     a->n_tensors = gguf_file_tensor_count(base->file);
     code = list_modules(a, err);
-    for (size_t i = 0; code == INF_OK && i < weights->n_modules; i++)
-        if (weights->modules[i].magnitude)
-            code = make_sums(&weights->modules[i], base, op, err);
+    if (code == INF_OK)
+        code = make_all_sums(weights, base, op, err);
     if (code != INF_OK) {
         engine_adapter_free(a);
         return code;
@@ -149,8 +225,8 @@ static int32_t check_scale(const struct scaled_adapter *a, inf_error *err)
         return INF_OK;
     return error_set(
         err, INF_ERROR_INVALID_ARGUMENT,
-        "adapter '%.256s' replaces %s (modules_to_save or trainable_token_indices), which "
-        "has no scale: use it with scale 1",
+        "adapter '%.256s' replaces %s (modules_to_save, bias or trainable_token_indices), "
+        "which has no scale: use it with scale 1",
         a->adapter->id, m->tensor);
 }
 
