@@ -1,7 +1,8 @@
 /*
  * Load, generate, cancel, replace and unload, at random, from eight threads on a model of one
  * layer: at the end nothing is pinned, nothing registered, and the memory is what it was.
- * CHURN_OPERATIONS in the environment sets how many in all (default 100,000).
+ * CHURN_OPERATIONS in the environment sets how many in all (default 100,000), INFERENCE_TEST_CHECKPOINT a
+ * checkpoint's directory to run it on, instead of the GGUF file.
  */
 #include "conformance.h"
 
@@ -22,6 +23,12 @@ static const struct subject llamacpp = {.type = INF_PROVIDER_LLAMACPP,
                                                      FIXTURES "/adapter-2", FIXTURES "/adapter-3"},
                                         .in_process = true,
                                         .has_adapters = true};
+
+static struct subject checkpoint = {.type = INF_PROVIDER_TRANSFORMERS,
+                                    .adapters = {FIXTURES "/adapter-0", FIXTURES "/adapter-1",
+                                                 FIXTURES "/adapter-2", FIXTURES "/adapter-3"},
+                                    .in_process = true,
+                                    .has_adapters = true};
 
 struct churner {
     struct bench *bench;
@@ -112,7 +119,7 @@ static void churn_load(struct churner *c)
 {
     inf_error err;
 
-    expect(inf_adapter_load(c->bench->provider, random_id(c), llamacpp.adapters[draw(c, 4)], NULL,
+    expect(inf_adapter_load(c->bench->provider, random_id(c), subject->adapters[draw(c, 4)], NULL,
                             &err),
            &err);
 }
@@ -218,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_churn__random_operations_from_eight_threads__leave_nothing_behind),
     };
 
-    subject = &llamacpp;
+    checkpoint.base_url = getenv("INFERENCE_TEST_CHECKPOINT");
+    subject = checkpoint.base_url ? &checkpoint : &llamacpp;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
