@@ -2,8 +2,9 @@
  * driver: the library under measurement. Reads a command a line, answers with a JSON line, so that
  * bench/run.py can interleave its runs with a peer's.
  *
- *     driver MODEL.gguf [THREADS]
+ *     driver MODEL [THREADS [DTYPE]]        a GGUF file, or a checkpoint's directory
  *
+ *     opened                    how long the model took to load, and the anonymous memory of the process
  *     register N PREFIX K       adapters a0 .. a<N-1> from PREFIX0 .. PREFIX<K-1>, in turn
  *     generate N A T P          N requests at once, T tokens each, prompts of P tokens; request i has
  *                               adapter a<i mod A> (A 0: none)
@@ -11,6 +12,7 @@
  *     prefill P I               the prompt's time: P tokens under adapter a<I> (-1: none)
  *     first I                   time to the first token of a 16-token prompt under a<I>
  *     load PATH                 loads and unloads PATH once
+ *     memory PATH               the same from a PEFT directory's bytes
  *     stall PATH N              one stream decodes while PATH is loaded N times: the longest gap
  *                               between two tokens with and without
  */
@@ -20,12 +22,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum { MAX_REQUESTS = 64 };
 
 static inf_context *context;
 static inf_provider *model;
+static double load_seconds;
 static uint32_t salt; /* makes prompts differ, so that no prefix is reused */
 
 static double now(void)
@@ -204,6 +208,66 @@ static void note_gap(void *user_data, inf_op *op, const inf_chunk *chunk)
     g->last = t;
 }
 
+/* A whole file; the bytes are malloc's. */
+static void *read_file(const char *dir, const char *name, size_t *size)
+{
+    char path[4224];
+    FILE *f = NULL;
+    void *bytes = NULL;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    f = fopen(path, "rb");
+    if (!f || fseek(f, 0, SEEK_END) != 0) {
+        perror(path);
+        exit(1);
+    }
+    *size = (size_t)ftell(f);
+    rewind(f);
+    bytes = malloc(*size);
+    if (!bytes || fread(bytes, 1, *size, f) != *size) {
+        perror(path);
+        exit(1);
+    }
+    fclose(f);
+    return bytes;
+}
+
+static void do_memory(const char *path)
+{
+    inf_adapter_source source;
+    inf_error err;
+    inf_op *op = NULL;
+    size_t n_config = 0, n_weights = 0;
+    void *config = read_file(path, "adapter_config.json", &n_config);
+    void *weights = read_file(path, "adapter_model.safetensors", &n_weights);
+    double begin = now();
+
+    inf_adapter_source_default(&source, sizeof source);
+    source.config = (inf_text){config, n_config};
+    source.weights = (inf_text){weights, n_weights};
+    check(inf_adapter_load_start(&op, model, "loaded", &source, NULL, &err), &err);
+    check(inf_op_wait(op, -1, &err), &err);
+    printf("{\"ms\":%.3f}\n", (now() - begin) * 1e3);
+    inf_op_release(op);
+    check(inf_adapter_unload(model, "loaded", &err), &err);
+    free(config);
+    free(weights);
+}
+
+static void do_opened(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    long kb = 0;
+
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "RssAnon: %ld", &kb) == 1)
+            break;
+    if (f)
+        fclose(f);
+    printf("{\"load_seconds\":%.4f,\"anonymous_kb\":%ld}\n", load_seconds, kb);
+}
+
 static struct gaps stream(const char *path, int loads)
 {
     struct gaps g = {0};
@@ -256,6 +320,10 @@ static bool answer(const char *line)
         do_first(a);
     else if (sscanf(line, "load %4095s", path) == 1)
         do_load(path);
+    else if (sscanf(line, "memory %4095s", path) == 1)
+        do_memory(path);
+    else if (strncmp(line, "opened", 6) == 0)
+        do_opened();
     else if (sscanf(line, "stall %4095s %d", path, &a) == 2)
         do_stall(path, a);
     else
@@ -267,18 +335,24 @@ static bool answer(const char *line)
 int main(int argc, char **argv)
 {
     inf_provider_config config;
+    struct stat info;
+    double begin = 0;
     inf_error err;
     char line[8192];
 
     if (argc < 2)
-        return fprintf(stderr, "usage: driver MODEL.gguf [THREADS]\n"), 2;
+        return fprintf(stderr, "usage: driver MODEL [THREADS [DTYPE]]\n"), 2;
     check(inf_context_create(&context, NULL, &err), &err);
     inf_provider_config_default(&config, sizeof config);
-    config.type = INF_PROVIDER_LLAMACPP;
+    config.type = stat(argv[1], &info) == 0 && S_ISDIR(info.st_mode) ? INF_PROVIDER_TRANSFORMERS
+                                                                     : INF_PROVIDER_LLAMACPP;
     config.base_url = argv[1];
     config.n_threads = argc > 2 ? atoi(argv[2]) : 0;
+    config.dtype = argc > 3 ? argv[3] : NULL;
     check(inf_provider_create(&model, context, &config, &err), &err);
+    begin = now();
     check(inf_provider_load(model, &err), &err);
+    load_seconds = now() - begin;
     while (fgets(line, sizeof line, stdin))
         if (!answer(line))
             return fprintf(stderr, "driver: not understood: %s", line), 2;
