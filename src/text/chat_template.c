@@ -44,9 +44,14 @@ static void set(struct vm *vm, struct dict *d, const char *name, struct value v)
     dict_set(vm, d, v_str(text_of(vm, name)), v);
 }
 
+/* A message has a handful of them: they are looked through. */
 static struct value *member(struct vm *vm, const struct dict *d, const char *name)
 {
-    return dict_get_text(d, text_of(vm, name));
+    vm_step(vm, d->len);
+    for (size_t i = 0; i < d->len; i++)
+        if (d->entries[i].key.type == V_STR && text_is(d->entries[i].key.s, name))
+            return &d->entries[i].value;
+    return NULL;
 }
 
 static _Noreturn void bad(struct vm *vm, const char *why)

@@ -93,6 +93,7 @@ static void check(struct check *c, const struct node *n)
 {
     bool body_first = n->kind == N_FILTERBLOCK || n->kind == N_CALLBLOCK;
 
+    c->vm->line = n->line;
     vm_step(c->vm, 1);
     vm_enter(c->vm);
     check_node(c, n);

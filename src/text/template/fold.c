@@ -22,6 +22,7 @@ struct folder {
     struct render render; /* in scratch */
     bool volatile_escape; /* whether texts are escaped is known at run time alone */
     bool escape;          /* what the compiler takes it for */
+    bool broken;          /* the template will be refused */
 };
 
 /* ------------------------------------------------------------------ what can be computed */
@@ -313,6 +314,8 @@ static void fold_expression(struct folder *f, struct node *n, bool tried)
     bool whole = are_constant(n);
     struct value v;
 
+    if (f->broken) /* what is around a fault must not be computed: check.c finds it */
+        return;
     if (is_part(n) || (is_literal(n) && !tried))
         n->constant = whole;
     else if (try(f, n, &v, false) && tried && n->kind != N_CONST && is_kept(f, v))
@@ -320,28 +323,51 @@ static void fold_expression(struct folder *f, struct node *n, bool tried)
     else if (n->kind == N_CONST && infinite(n->value))
         become_constant(f, n, n->value);
     if (n->kind == N_DICT && whole && !n->constant && f->scratch->kind == E_TYPE) {
-        f->vm->line = n->line;
-        vm_throw(f->vm, E_TYPE, "%s", f->scratch->message);
+        n->fault = text_of(f->vm, f->scratch->message)->data;
+        n->fault_line = n->line;
+        f->broken = true;
     }
 }
 
 /* ------------------------------------------------------------------ statements */
 
-/* What is printed, as far as it is constant, becomes text. */
+/* What can be computed, without the faults on the way. */
+static void probe(struct folder *f, struct node *n)
+{
+    struct value v;
+
+    vm_enter(f->vm);
+    for (size_t i = 0; i < n_children(n); i++)
+        if (child_of(n, i))
+            probe(f, child_of(n, i));
+    if (is_part(n) || is_literal(n))
+        n->constant = are_constant(n);
+    else
+        try(f, n, &v, false);
+    vm_leave(f->vm);
+}
+
+/* What is printed, as far as it is constant, becomes text: jinja2 tries that first, on the whole. */
+static void fold_printed(struct folder *f, struct node *n)
+{
+    bool outer = f->broken;
+    struct value v;
+
+    fold(f, n, false);
+    if (f->broken && !outer)
+        probe(f, n);
+    if (outer || !try(f, n, &v, true) || !is_kept(f, v))
+        return;
+    become_constant(f, n, copy(f, v));
+    n->kind = N_DATA;
+    f->broken = outer;
+}
+
 static void fold_output(struct folder *f, const struct node *n)
 {
-    for (size_t i = 0; i < n->list.n; i++) {
-        struct node *child = n->list.items[i];
-        struct value v;
-
-        if (child->kind == N_DATA)
-            continue;
-        fold(f, child, false);
-        if (!try(f, child, &v, true) || !is_kept(f, v))
-            continue;
-        become_constant(f, child, copy(f, v));
-        child->kind = N_DATA;
-    }
+    for (size_t i = 0; i < n->list.n; i++)
+        if (n->list.items[i]->kind != N_DATA)
+            fold_printed(f, n->list.items[i]);
 }
 
 static void fold_autoescape(struct folder *f, const struct node *n)
@@ -375,6 +401,7 @@ static void fold_block(struct folder *f, const struct node *n)
 
 static void fold(struct folder *f, struct node *n, bool tried)
 {
+    f->vm->line = n->line;
     vm_step(f->vm, 1);
     vm_enter(f->vm);
     n->escape = f->volatile_escape ? ESCAPE_AT_RUNTIME : f->escape ? ESCAPE_ON : ESCAPE_OFF;

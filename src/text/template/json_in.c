@@ -45,7 +45,8 @@ static _Noreturn void bad(struct reader *x, const char *why)
 
 static void skip_blanks(struct reader *x)
 {
-    while (x->at < x->len && strchr(" \t\n\r", x->s[x->at]) && x->s[x->at])
+    while (x->at < x->len && (x->s[x->at] == ' ' || x->s[x->at] == '\n' || x->s[x->at] == '\r' ||
+                              x->s[x->at] == '\t'))
         x->at++;
 }
 
@@ -105,6 +106,34 @@ static void read_escape(struct reader *x, struct builder *b)
     build_char(b, unit);
 }
 
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* How many bytes at the beginning stand for themselves; eight are looked at together: a byte is found
+ * where subtracting borrows from its upper bit. */
+static size_t plain_bytes(const char *s, size_t len)
+{
+    const uint64_t ones = UINT64_MAX / 255;
+    size_t n = 0;
+
+    for (uint64_t x, found; n + sizeof x <= len; n += sizeof x) {
+        uint64_t quote;
+        uint64_t slash;
+
+        memcpy(&x, s + n, sizeof x);
+        quote = x ^ (ones * '"');
+        slash = x ^ (ones * '\\');
+        found = ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
+        if (found & (ones * 0x80))
+            break;
+    }
+    while (n < len && is_plain((unsigned char)s[n]))
+        n++;
+    return n;
+}
+
 /* A text without escapes stays where it is: the JSON outlives the rendering. */
 static struct text *read_text(struct reader *x)
 {
@@ -114,12 +143,12 @@ static struct text *read_text(struct reader *x)
     build_init(&b, x->vm);
     for (;;) {
         size_t from = x->at;
-        unsigned char c = 0;
+        char c;
 
-        while (x->at < x->len && (c = (unsigned char)x->s[x->at]) >= 0x20 && c != '"' && c != '\\')
-            x->at++;
+        x->at += plain_bytes(x->s + from, x->len - from);
         if (x->at >= x->len)
             bad(x, "a text has no end");
+        c = x->s[x->at];
         if (c == '"' && from == start) {
             x->at++;
             return text_wrap(x->vm, x->s + start, x->at - 1 - start);

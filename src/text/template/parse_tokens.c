@@ -125,5 +125,6 @@ struct node *node_new(struct parser *p, enum node_kind kind, int line)
     memset(n, 0, sizeof *n);
     n->kind = kind;
     n->line = line;
+    p->vm->line = line; /* where a limit is met */
     return n;
 }

@@ -534,6 +534,7 @@ static void visit_node(struct resolver *r, struct node *n, const struct frame *f
 
 static void visit(struct resolver *r, struct node *n, const struct frame *f)
 {
+    r->vm->line = n->line;
     vm_step(r->vm, 1);
     vm_enter(r->vm);
     visit_node(r, n, f);
