@@ -170,6 +170,86 @@ def test_closing_a_stream_that_somebody_waits_on(vllm):
     run(main())
 
 
+def test_a_stream_s_task_keeps_its_context(vllm):
+    import contextvars
+
+    name = contextvars.ContextVar("name")
+
+    async def consume(provider, mine):
+        name.set(mine)
+        async for _ in provider.stream("x", "smol", max_tokens=8):
+            assert name.get() == mine
+            assert asyncio.current_task().get_name() == mine
+        return name.get()
+
+    async def main():
+        provider = inference.VLLMProvider(vllm.url)
+        names = ["task %d" % i for i in range(20)]
+        assert await asyncio.gather(*[asyncio.create_task(consume(provider, n), name=n) for n in names]) == names
+        stream = provider.stream("x", "smol", max_tokens=8)
+        pieces = []
+        with pytest.raises(StopAsyncIteration):
+            while True:
+                pieces.append(await asyncio.wait_for(stream.__anext__(), 5))
+        assert "".join(p.text for p in pieces) == stream.result.text
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_a_consumer_that_ends_the_loop_takes_nothing_from_the_others(vllm, kind):
+    provider = inference.VLLMProvider(vllm.url)
+
+    async def consume(leave):
+        text = []
+        async for chunk in provider.stream("x", "smol", max_tokens=20, temperature=0):
+            text.append(chunk.text)
+            if leave and len(text) == 2:
+                raise kind
+        return "".join(text)
+
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(consume(i == 3)) for i in range(10)]
+    with pytest.raises(kind):
+        loop.run_until_complete(asyncio.wait(tasks))
+    others = asyncio.gather(*[task for i, task in enumerate(tasks) if i != 3])
+    assert len(set(loop.run_until_complete(others))) == 1
+    assert type(tasks[3].exception()) is kind
+    loop.close()
+    assert pending() == 0
+
+
+def test_a_waiter_is_a_future():
+    from inference._operations import Waiter
+
+    async def main():
+        called = []
+        waiter = Waiter(loop=asyncio.get_running_loop())
+        waiter.add_done_callback(called.append)
+        waiter.add_done_callback(called.append)
+        assert waiter.remove_done_callback(print) == 0
+        waiter.set_result(None)
+        waiter.resume()
+        assert called == [waiter]  # at once; the second as futures do
+        await asyncio.sleep(0)
+        assert called == [waiter, waiter]
+        waiter.add_done_callback(called.append)
+        await asyncio.sleep(0)
+        assert len(called) == 3
+        assert await waiter is None and not waiter.cancel()
+        waiter = Waiter(loop=asyncio.get_running_loop())
+        waiter.add_done_callback(called.append)
+        assert waiter.remove_done_callback(called.append) == 1
+        task = asyncio.ensure_future(asyncio.wait_for(waiter, 5))
+        await asyncio.sleep(0)
+        assert waiter.cancel() and not waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(called) == 3
+
+    run(main())
+
+
 # ---- cancelling
 
 

@@ -95,4 +95,4 @@ def test_interpreter(interpreter, vllm, tmp_path):
         wheel.extractall(tmp_path)
     done = subprocess.run([interpreter, "-c", PROGRAM, MODEL, PIRATE, vllm.url], capture_output=True, text=True,
                           timeout=100, env=dict(os.environ, PYTHONPATH=str(tmp_path)))
-    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")

@@ -80,6 +80,8 @@ class Library:
                     "libinference %s is of another version than this package: its %s has %d bytes, not %d"
                     % (functions.version_string().decode(), layout.name, size, layout.size)
                 )
+        # What is given back while the interpreter takes itself apart finds no globals of this module.
+        self._getpid, self._here = os.getpid, _here
         self.pid = os.getpid()
         self.closed = False
         self.later: Deque[Tuple[Any, int]] = deque()
@@ -113,7 +115,7 @@ class Library:
     @property
     def current(self) -> bool:
         """Whether pointers of this library may be given back to it: not in a forked child."""
-        return self.pid == os.getpid()
+        return bool(self.pid == self._getpid())
 
     def check(self, code: int, error: Any = None) -> None:
         """Raises what an error code of a plain call means."""
@@ -129,7 +131,7 @@ class Library:
         it waits for the next operation."""
         if not self.current:
             return
-        if _here.logging:
+        if self._here.logging:
             self.later.append((function, pointer))
             return
         function(pointer)

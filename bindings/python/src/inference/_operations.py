@@ -14,6 +14,7 @@ Threads: everything of a queue, and of an Operation, happens on its loop's threa
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import ctypes
 import threading
 import weakref
@@ -39,6 +40,40 @@ _string_at = ctypes.string_at
 _byref = ctypes.byref
 
 
+class Waiter(asyncio.Future[None]):
+    """A future whose one awaiting task is resumed by `resume`, from the callback that brought the news, instead
+    of through the loop's next turn: a wake then costs one turn. For everything else it is any future."""
+
+    _then: Any = None
+
+    def add_done_callback(self, fn: Any, *, context: Any = None) -> None:
+        if self._then is None and not self.done():
+            self._then = fn, context or contextvars.copy_context()
+        else:
+            super().add_done_callback(fn, context=context)
+
+    def remove_done_callback(self, fn: Any) -> int:
+        if self._then is not None and self._then[0] == fn:
+            self._then = None
+            return 1
+        return super().remove_done_callback(fn)
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self.done():
+            return False
+        super().cancel(msg)
+        self.later()
+        return True
+
+    def resume(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then[1].run(then[0], self)
+
+    def later(self) -> None:
+        self.get_loop().call_soon(self.resume)
+
+
 class Queue:
     """The completion queue of one loop. It keeps no reference to the loop."""
 
@@ -62,7 +97,7 @@ class Queue:
             if code:  # the library was closed, or this is a forked child
                 self.over()
             return
-        pending = self.pending
+        pending, ready = self.pending, []
         for kind, _, _, user, text, text_len, reasoning, reasoning_len, tokens, calls, n_calls in _events_of(
             self.view[: n * _SIZE]
         ):
@@ -78,10 +113,21 @@ class Queue:
                     if n_calls:
                         stream._add_calls(calls, n_calls)
                     stream._tokens = tokens
-                    stream._wake()
+                    waiter = stream._waiter
+                    if waiter is not None and not waiter.done():
+                        waiter.set_result(None)
+                        ready.append(waiter)
             elif kind == _DONE:
                 del pending[user]
                 operation.done()
+        # Now that everything has been read: these may do anything, run the loop inside themselves for instance.
+        while ready:
+            try:
+                ready.pop(0).resume()
+            except BaseException:  # KeyboardInterrupt, SystemExit: the loop ends, or goes on
+                for waiter in ready:
+                    waiter.later()
+                raise
 
     def over(self) -> None:
         asyncio.get_running_loop().remove_reader(self.library.functions.queue_fd(self.pointer))
@@ -243,7 +289,7 @@ class Stream(TextStream[GenerationResult]):
         self._plan: Optional[Plan[Any]] = None
         self._operation: Optional[Operation] = None
         self._waiter: Any = None
-        self._future: Any = None
+        self._loop: Any = None
         self._result: Optional[GenerationResult] = None
         self._ended = False
         self._text = ""
@@ -266,7 +312,7 @@ class Stream(TextStream[GenerationResult]):
         loop = asyncio.get_running_loop()
         lib = library()
         self._plan = plan = prepare()
-        self._future = loop.create_future
+        self._loop = loop
         operation = Operation(lib, self)
         operation.start(_queue_of(lib, loop), False, plan)
         return operation
@@ -296,6 +342,7 @@ class Stream(TextStream[GenerationResult]):
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+            waiter.later()
 
     # ---- to the consumer
 
@@ -306,7 +353,7 @@ class Stream(TextStream[GenerationResult]):
         if self._operation is None:
             raise StopAsyncIteration
         while not (self._text or self._reasoning or self._calls or self._ended):
-            self._waiter = waiter = self._future()
+            self._waiter = waiter = Waiter(loop=self._loop)
             try:
                 await waiter
             except BaseException:  # who waited was cancelled
