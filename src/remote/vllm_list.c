@@ -3,6 +3,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "remote/server_error.h"
 
 #include <string.h>
 
@@ -122,6 +123,9 @@ static int32_t run_list(struct task *t, inf_error *err)
     uint64_t mask = asked;
     int32_t code = vllm_ask_models(t, &t->calls, &mask, lists, err);
 
+    for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++)
+        if (vllm_unlisted(&t->calls, i))
+            code = vllm_refusal(t, &t->calls.items[i], i, ROUTE_MODELS, NULL, NULL, err);
     if (code == INF_OK && !write_list(t, mask, lists))
         code = error_no_memory(err);
     for (size_t i = 0; code == INF_OK && i < v->replicas.n; i++)

@@ -174,6 +174,14 @@ static int64_t ask_ms(const struct vllm *v)
     return v->control.stop && ms > CLOSING_MS ? CLOSING_MS : ms;
 }
 
+bool vllm_unlisted(const struct calls *calls, size_t i)
+{
+    const struct call *call = &calls->items[i];
+
+    return call_result(call) == CALL_REFUSED &&
+           (call->status == 404 || call->status == 405 || call->status == 501);
+}
+
 int32_t vllm_ask_models(struct task *t, struct calls *calls, uint64_t *mask,
                         struct model_list lists[REPLICAS_MAX], inf_error *err)
 {
@@ -187,7 +195,7 @@ int32_t vllm_ask_models(struct task *t, struct calls *calls, uint64_t *mask,
         enum call_result result = call_result(call);
         bool unwell = result == CALL_REFUSED && call->status >= 500 && v->replicas.n > 1;
 
-        if (result == CALL_NONE)
+        if (result == CALL_NONE || vllm_unlisted(calls, i))
             continue;
         if (result == CALL_OK) {
             code = model_list_parse(&lists[i], call->body ? call->body : "", call->body_len, err);
@@ -230,7 +238,7 @@ enum listed vllm_is_listed(struct task *t, size_t i, const char *name, const cha
     struct model_list list;
     enum listed found = LISTED_UNKNOWN;
 
-    if (vllm_ask_one(t, &t->aside, i, &list, NULL) == INF_OK) {
+    if (vllm_ask_one(t, &t->aside, i, &list, NULL) == INF_OK && !vllm_unlisted(&t->aside, i)) {
         const struct model_entry *e = model_list_find(&list, name);
 
         found = !e ? LISTED_NOT : model_entry_is_from(e, path) ? LISTED_OURS : LISTED_FOREIGN;

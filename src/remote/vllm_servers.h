@@ -72,9 +72,11 @@ int32_t vllm_post(struct task *t, struct calls *calls, uint64_t mask, const char
 /* GETs the models of each in the mask into lists (one for each replica, empty, freed by
  * vllm_free_lists). Replicas that are not there leave the mask; everything listed counts as a used
  * name from now on; what we left there and is not listed is there no longer. An error: one answered
- * something else, or none is there. */
+ * something else, or none is there. A server that has no such route (vllm_unlisted) is no error: its list
+ * is empty, and only what it answers to a load or an unload tells more. */
 int32_t vllm_ask_models(struct task *t, struct calls *calls, uint64_t *mask,
                         struct model_list lists[REPLICAS_MAX], inf_error *err);
+bool vllm_unlisted(const struct calls *calls, size_t i);
 void vllm_free_lists(struct model_list lists[REPLICAS_MAX]);
 /* The same of one replica; the list is freed by the caller, after an error too. */
 int32_t vllm_ask_one(struct task *t, struct calls *calls, size_t i, struct model_list *list,

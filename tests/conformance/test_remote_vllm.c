@@ -165,6 +165,10 @@ static void test_load__after_an_unload__takes_a_fresh_name(void **state)
     close_bench(&b);
 }
 
+#define NO_LIST                                                                                    \
+    "{\"do\":\"next\",\"path\":\"/v1/models\",\"act\":\"raw\",\"text\":"                           \
+    "\"HTTP/1.1 %s\\r\\ncontent-length: 0\\r\\n\\r\\n\"}"
+
 static void test_load__users_own_name_with_an_at__is_not_mistaken_for_ours(void **state)
 {
     struct bench b;
@@ -177,6 +181,31 @@ static void test_load__users_own_name_with_an_at__is_not_mistaken_for_ours(void 
     assert_true(fake_has_adapter(&server, "x@3"));
     assert_true(fake_has_adapter(&server, "x@2"));
     wait_until_gone("x");
+    close_bench(&b);
+}
+
+/* A stand-in that somebody wrote for tests: its answers to loads are all that it tells. */
+static void test_load__server_without_a_list_of_models__loads(void **state)
+{
+    struct bench b;
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    open_bench(&b, NULL);
+    fake_do(&server, NO_LIST, "501 Unsupported method ('GET')");
+    load(&b, "x", vllm.adapters[0]);
+    assert_true(fake_has_adapter(&server, "x"));
+    fake_do(&server, NO_LIST, "404 Not Found");
+    load(&b, "y", vllm.adapters[1]);
+    assert_int_equal(count_adapters(&b), 2);
+    /* Who asks for the list itself gets the refusal. */
+    fake_do(&server, NO_LIST, "404 Not Found");
+    assert_int_equal(inf_server_adapters(&op, b.provider, &err), INF_ERROR_HTTP_STATUS);
+    assert_int_equal(err.http_status, 404);
+    inf_op_release(op);
+    fake_do(&server, NO_LIST, "500 Internal Server Error");
+    expect_load_error(&b, "z", vllm.adapters[1], INF_ERROR_HTTP_STATUS, "list its models");
     close_bench(&b);
 }
 
@@ -1468,6 +1497,7 @@ int main(void)
         SERVED(test_load__replaced_at_the_same_path__the_new_weights_answer),
         SERVED(test_load__after_an_unload__takes_a_fresh_name),
         SERVED(test_load__users_own_name_with_an_at__is_not_mistaken_for_ours),
+        SERVED(test_load__server_without_a_list_of_models__loads),
         SERVED(test_load__name_taken_by_somebody_else__is_an_error_that_says_how_to_unload),
         SERVED(test_load__fresh_name_taken_and_not_listed__goes_on_to_the_next),
         SERVED(test_load__two_of_one_id_at_once__both_end_and_one_serves),

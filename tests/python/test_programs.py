@@ -24,7 +24,8 @@ def run(servers, *command):
     return done
 
 
-@pytest.mark.parametrize("name", ["factory_and_cache", "fan_out", "own_provider", "steps_in_threads"])
+@pytest.mark.parametrize("name", ["factory_and_cache", "fan_out", "own_provider", "servers_of_ones_own",
+                                  "steps_in_threads"])
 def test_program(servers, name):
     assert run(servers, name + ".py").stdout == "fine\n"
 
