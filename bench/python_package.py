@@ -65,8 +65,8 @@ def a_wake():
     with Server(build, 2000) as port:
         url = "http://127.0.0.1:%s/v1" % port
         for _ in range(rounds):
-            c = in_c(url, 8, 1)["cpu_us"]
-            p = package(url, 8, 1, "pieces")
+            c = in_c(url, 16, 1)["cpu_us"]
+            p = package(url, 16, 1, "pieces")
             values.append((p["cpu_us"] - c) / max(p["wakes"], 1))
     row("a wake, one stream, over the C call", values, "µs CPU", "≤ 80")
 
