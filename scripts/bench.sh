@@ -2,8 +2,8 @@
 # Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
 # built from the same llama.cpp source with the same flags: llama-bench, llama-server, and
 # llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
-# bench/run.py, tokenize for bench/tokenizing.py, checkpoints for bench/checkpoints.py, http for
-# bench/servers.py, python for bench/python_package.py) and ROUNDS pass through.
+# bench/run.py, tokenize for bench/tokenizing.py, templates for bench/templates.py, checkpoints for
+# bench/checkpoints.py, http for bench/servers.py, python for bench/python_package.py) and ROUNDS pass through.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -45,7 +45,7 @@ else
     say "llama-cpp-python cannot be installed ($venv.log): its row is left out"
 fi
 
-case ${SECTIONS:-} in http | python | tokenize | checkpoints) ;; *)
+case ${SECTIONS:-} in http | python | tokenize | templates | checkpoints) ;; *)
     python3 "$here/../bench/run.py" --build "$build" --peers "$peers" --model "$model" \
         --bf16 "$bf16" ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
         ${python:+--python "$python"}
@@ -56,6 +56,13 @@ tokenize)
     tokenizers=$(sh "$here/tokenizers-python.sh") && published=$(sh "$here/fetch-tokenizers.sh") &&
         python3 "$here/../bench/tokenizing.py" "$build" "$published" "$tokenizers" "${ROUNDS:-5}" ||
         say "the tokenizers library or the published tokenizers cannot be fetched: their table is left out"
+    ;;
+esac
+case ${SECTIONS:-templates} in
+templates)
+    jinja2=$(sh "$here/jinja2-python.sh") && published=$(sh "$here/fetch-tokenizers.sh" qwen3 llama3_1 gemma3) &&
+        python3 "$here/../bench/templates.py" "$build" "$published" "$jinja2" "${ROUNDS:-5}" ||
+        say "jinja2 or the published templates cannot be fetched: their table is left out"
     ;;
 esac
 # PYTHON: one with transformers and torch; LLAMA_CPP_DIR: a llama.cpp source tree. Their rows are left out
