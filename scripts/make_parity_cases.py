@@ -192,7 +192,8 @@ CASES = {
 UNSUPPORTED, TOO_LONG = 5, 13
 REFUSALS = {
     "qwen3_5_text": [({"attention_bias": True}, UNSUPPORTED, ["attention_bias"]),
-                     ({"layer_types": ["linear_attention"] * 5}, UNSUPPORTED, ["layer_types", "full attention"])],
+                     ({"layer_types": ["linear_attention"] * 5}, UNSUPPORTED, ["layer_types", "full attention"]),
+                     ({"layer_types": ["full_attention"] * 5}, UNSUPPORTED, ["layer_types", "linear attention"])],
     "qwen2": [({"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 0, "layer_types": None},
                TOO_LONG, ["4 positions"]),
               ({"hidden_act": "relu"}, UNSUPPORTED, ["hidden_act", "relu"]),

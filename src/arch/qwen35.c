@@ -150,7 +150,7 @@ static void put_layers(struct blueprint *b, struct config_reader *r)
 {
     int64_t interval = config_int(r, "full_attention_interval", 4, 1, FAMILY_MAX_BLOCKS);
     bool recurrent[FAMILY_MAX_BLOCKS];
-    bool all = true;
+    int32_t n_recurrent = 0;
     char key[128];
 
     if (r->code == INF_OK && !has_layer_types(r, b->n_layer))
@@ -161,11 +161,11 @@ static void put_layers(struct blueprint *b, struct config_reader *r)
     for (int32_t i = 0; i < b->n_layer; i++) {
         recurrent[i] = is_delta_net(r, i, interval);
         b->block_features[i] = recurrent[i] ? FEATURE_DELTA_NET : 0;
-        all = all && recurrent[i];
+        n_recurrent += recurrent[i];
     }
-    if (all)
+    if (n_recurrent == 0 || n_recurrent == b->n_layer)
         config_refuse(r, config_has(r, "layer_types") ? "layer_types" : "full_attention_interval",
-                      "llama.cpp wants a layer of full attention");
+                      "llama.cpp wants layers of full attention and of linear attention");
     gguf_put_bools(&b->header, blueprint_key(b, "attention.recurrent_layers", key), recurrent,
                    (size_t)b->n_layer);
 }

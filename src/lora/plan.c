@@ -38,6 +38,12 @@ int32_t lora_plan_sort(struct lora_plan *plan, inf_error *err)
     for (size_t i = 1; i < plan->n; i++) {
         const struct lora_plan_module *x = &plan->modules[i - 1], *y = x + 1;
 
+        if (by_base(x, y) == 0 && x->kind != y->kind)
+            return error_set(
+                err, INF_ERROR_UNSUPPORTED,
+                "adapter tensors \"%.160s\" and \"%.160s\" change %s in two ways, which is "
+                "not supported",
+                tensor_of(x), tensor_of(y), x->base.name);
         if (by_base(x, y) == 0)
             return error_set(err, INF_ERROR_BAD_FORMAT,
                              "adapter tensors \"%.160s\" and \"%.160s\" are both for %s",
