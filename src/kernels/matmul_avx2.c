@@ -24,12 +24,15 @@
 #define FOR_QUANTISED(x) x(Q8_0) x(Q4_0) x(Q4_1) x(Q5_0) x(Q4_K) x(Q5_K) x(Q6_K)
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define ROLLED _Pragma("clang loop unroll(disable)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define ROLLED _Pragma("GCC unroll 1")
 #endif
 
-/* A loop that is not unrolled keeps its sums in registers. */
-#define KEEP_ROLLED __asm__ volatile("")
+/* In loops that gcc unrolls, and where it gives a sum a second register, it runs out of them: then a sum lies in
+ * memory, for which each step waits. This one has a register. */
+#define KEEP(v) __asm__("" : "+x"(v))
 
 INLINE float sum8(__m256 v)
 {
@@ -467,15 +470,18 @@ INLINE void add_products(const __m256i w[8][2], const int8_t *const q[], const i
         __m256i t[4][2];
 
         UNROLL for (int c = 0; c < n; c++) t[c][0] = t[c][1] = _mm256_setzero_si256();
-        for (int k = from; k < from + n_fit; k++) {
+        ROLLED for (int k = from; k < from + n_fit; k++)
+        {
             UNROLL for (int c = 0; c < n; c++)
             {
                 __m256i x = four_of(q[c] + 4 * k);
 
                 UNROLL for (int h = 0; h < 2; h++)
+                {
                     t[c][h] = _mm256_add_epi16(t[c][h], _mm256_maddubs_epi16(w[k][h], x));
+                    KEEP(t[c][h]);
+                }
             }
-            KEEP_ROLLED;
         }
         UNROLL for (int c = 0; c < n; c++)
         {
@@ -489,15 +495,20 @@ INLINE void add_products(const __m256i w[8][2], const int8_t *const q[], const i
 INLINE void add_signed_products(const __m256i magnitude[8][2], const __m256i w[8][2],
                                 const int8_t *const q[], const int n, __m256i s[][2])
 {
-    UNROLL for (int k = 0; k < 8; k++)
+    ROLLED for (int k = 0; k < 8; k++)
     {
         UNROLL for (int c = 0; c < n; c++)
         {
             __m256i x = four_of(q[c] + 4 * k);
 
-            UNROLL for (int h = 0; h < 2; h++) s[c][h] = _mm256_add_epi32(
-                s[c][h],
-                sum_pairs(_mm256_maddubs_epi16(magnitude[k][h], _mm256_sign_epi8(x, w[k][h]))));
+            UNROLL for (int h = 0; h < 2; h++)
+            {
+                __m256i products = _mm256_maddubs_epi16(magnitude[k][h],
+                                                        _mm256_sign_epi8(x, w[k][h]));
+
+                s[c][h] = _mm256_add_epi32(s[c][h], sum_pairs(products));
+                KEEP(s[c][h]);
+            }
         }
     }
 }
@@ -783,8 +794,8 @@ INLINE void multiply_lying(const int32_t type, rows8 p, int32_t b, const struct 
     }
 }
 
-INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t row, int32_t column,
-                    int32_t n_columns, const int n)
+INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t column, int32_t n_columns,
+                    const int n)
 {
     const struct activations *x[4];
     const uint8_t *p[16];
@@ -795,7 +806,7 @@ INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t row, int
     find_rows(m, column, n_columns, p);
     UNROLL for (int c = 0; c < n; c++)
     {
-        x[c] = matmul_x(m, row + c);
+        x[c] = matmul_x(m, c);
         y[c] = _mm256_setzero_ps();
     }
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
@@ -815,52 +826,41 @@ INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t row, int
         UNROLL for (int c = 0; c < n; c++) x[c]++;
     }
     UNROLL for (int c = 0; c < n; c++)
-        memcpy(matmul_y(m, row + c) + column, &y[c], (size_t)n_columns * sizeof(float));
+        memcpy(matmul_y(m, c) + column, &y[c], (size_t)n_columns * sizeof(float));
 }
 
-typedef void lying_rows(const struct matmul *m, int32_t row, int32_t column, int32_t n_columns);
+typedef void lying_rows(const struct matmul *m, int32_t column, int32_t n_columns);
 
-#define LYING_N(type, n)                                                                           \
-    INSTANCE void lying_##type##_##n(const struct matmul *m, int32_t row, int32_t column,          \
-                                     int32_t n_columns)                                            \
+#define LYING(type, n)                                                                             \
+    INSTANCE void lying_##type##_##n(const struct matmul *m, int32_t column, int32_t n_columns)    \
     {                                                                                              \
-        lying_n(WEIGHT_##type, m, row, column, n_columns, n);                                      \
+        lying_n(WEIGHT_##type, m, column, n_columns, n);                                           \
     }
-#define LYING(type) LYING_N(type, 1) LYING_N(type, 2) LYING_N(type, 3) LYING_N(type, 4)
-FOR_QUANTISED(LYING)
+#define LYING_1(type) LYING(type, 1)
+FOR_QUANTISED(LYING_1)
+LYING(Q8_0, 2)
+LYING(Q8_0, 3)
+LYING(Q8_0, 4)
 
-#define LYING_OF(type)                                                                             \
-    [WEIGHT_##type] = {lying_##type##_1, lying_##type##_2, lying_##type##_3, lying_##type##_4},
-static lying_rows *const lying_of[WEIGHT_TYPES][4] = {FOR_QUANTISED(LYING_OF)};
-
-static void lying(const struct matmul *m, int32_t first, int32_t n)
-{
-    for (int32_t c = first; c < first + n; c += 8) {
-        int32_t columns = first + n - c < 8 ? first + n - c : 8;
-        int32_t rows = 0;
-
-        for (int32_t r = 0; r < m->n_rows; r += rows) {
-            rows = together(m->n_rows - r);
-            lying_of[m->type][rows - 1](m, r, c, columns);
-        }
-    }
-}
-
-/* Up to so many rows of activations weights are multiplied as they lie. */
-static int32_t few_rows(int32_t type)
-{
-    return type == WEIGHT_Q8_0 ? 4 : type >= WEIGHT_Q4_K ? 2 : 1;
-}
+/* For 1 to 4 rows of activations; NULL: panels are faster. */
+static lying_rows *const lying_of[WEIGHT_TYPES][4] = {
+    [WEIGHT_Q8_0] = {lying_Q8_0_1, lying_Q8_0_2, lying_Q8_0_3, lying_Q8_0_4},
+    [WEIGHT_Q4_0] = {lying_Q4_0_1},
+    [WEIGHT_Q4_1] = {lying_Q4_1_1},
+    [WEIGHT_Q5_0] = {lying_Q5_0_1},
+    [WEIGHT_Q4_K] = {lying_Q4_K_1},
+    [WEIGHT_Q5_K] = {lying_Q5_K_1},
+    [WEIGHT_Q6_K] = {lying_Q6_K_1}};
 
 static void quantised(const struct matmul *m, int32_t first, int32_t n)
 {
+    bool few = m->n_rows >= 1 && m->n_rows <= 4;
+    lying_rows *lying = few ? lying_of[m->type][m->n_rows - 1] : NULL;
     struct panel panel;
 
-    if (m->n_rows <= few_rows(m->type)) {
-        lying(m, first, n);
-        return;
-    }
-    for (int32_t row = 0; row < m->n_rows; row += ROWS_AT_ONCE) {
+    for (int32_t c = 0; lying && c < n; c += 8)
+        lying(m, first + c, n - c < 8 ? n - c : 8);
+    for (int32_t row = 0; !lying && row < m->n_rows; row += ROWS_AT_ONCE) {
         int32_t n_rows = m->n_rows - row < ROWS_AT_ONCE ? m->n_rows - row : ROWS_AT_ONCE;
 
         for (int32_t c = 0; c < n; c += 16)
@@ -870,6 +870,19 @@ static void quantised(const struct matmul *m, int32_t first, int32_t n)
 
 /* ------------------------------------------------------------------ products of numbers */
 
+/* Where the halves of eight numbers lie in a lane that has all of them. */
+static const int8_t bf16_places[32]
+    __attribute__((aligned(32))) = {-1, -1, 0, 1, -1, -1, 2,  3,  -1, -1, 4,  5,  -1, -1, 6,  7,
+                                    -1, -1, 8, 9, -1, -1, 10, 11, -1, -1, 12, 13, -1, -1, 14, 15};
+
+/* Of eight numbers that are in both lanes. One instruction, where widening and shifting are two, and one that
+ * takes its table from memory: a tile leaves no register for it. */
+INLINE __m256 f32_of_bf16(__m256i twice)
+{
+    __asm__("vpshufb %1, %0, %0" : "+x"(twice) : "m"(bf16_places));
+    return _mm256_castsi256_ps(twice);
+}
+
 INLINE __m256 load8(const int32_t type, const void *w, size_t i)
 {
     if (type == WEIGHT_F32)
@@ -877,10 +890,8 @@ INLINE __m256 load8(const int32_t type, const void *w, size_t i)
     if (type == WEIGHT_F16)
         return _mm256_cvtph_ps(
             _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)w + i)));
-    return _mm256_castsi256_ps(
-        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(
-                              (const __m128i *)(const void *)((const uint16_t *)w + i))),
-                          16));
+    return f32_of_bf16(_mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)w + i))));
 }
 
 INLINE size_t number_bytes(const int32_t type)
@@ -897,19 +908,25 @@ INLINE __m256 load_rest(const int32_t type, const void *w, size_t i, size_t n)
     return load8(type, rest, 0);
 }
 
-/* The numbers i .. i+7 of n_w rows of weights and n of activations. */
+/* The numbers i .. i+7 of n_w rows of weights and n of activations: sums, weights and a row of activations are
+ * as many as there are registers, and one sum in memory would be what all wait for. */
 INLINE void multiply_eight(const int32_t type, const char *const w[], const float *const x[],
                            size_t i, const int n, const int n_w, __m256 y[])
 {
-    __m256 v[8];
+    const int at_once = n == 1 ? 1 : n_w;
 
-    UNROLL for (int k = 0; k < n_w; k++) v[k] = load8(type, w[k], i);
-    UNROLL for (int c = 0; c < n; c++)
+    UNROLL for (int from = 0; from < n_w; from += at_once)
     {
-        __m256 numbers = _mm256_loadu_ps(x[c] + i);
+        __m256 v[8];
 
-        UNROLL for (int k = 0; k < n_w; k++)
-            y[c * n_w + k] = _mm256_fmadd_ps(v[k], numbers, y[c * n_w + k]);
+        UNROLL for (int k = 0; k < at_once; k++) v[k] = load8(type, w[from + k], i);
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            __m256 numbers = _mm256_loadu_ps(x[c] + i);
+
+            UNROLL for (int k = 0; k < at_once; k++)
+                y[c * n_w + from + k] = _mm256_fmadd_ps(v[k], numbers, y[c * n_w + from + k]);
+        }
     }
 }
 
@@ -933,7 +950,10 @@ INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_
     for (; i + 32 <= n8; i += 32) {
         UNROLL for (int k = 0; asks && k < n_w; k++) ask_for(
             w[k] + (size_t)n_w * m->w_stride + i * number_bytes(type), 32 * number_bytes(type));
-        UNROLL for (size_t j = i; j < i + 32; j += 8) multiply_eight(type, w, x, j, n, n_w, y);
+        ROLLED for (size_t j = i; j < i + 32; j += 8)
+        {
+            multiply_eight(type, w, x, j, n, n_w, y);
+        }
     }
     for (; i < n8; i += 8)
         multiply_eight(type, w, x, i, n, n_w, y);
