@@ -6,17 +6,10 @@
 
 #if INF_KERNELS_X86
 
-#include <immintrin.h>
+#include "kernels/avx2.h"
+
 #include <math.h>
 #include <string.h>
-
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
-#define INLINE AVX2 static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 /* A tile's rows of keys or values: half floats as they lie, or floats. */
 struct rows {

@@ -1,0 +1,381 @@
+/*
+ * panels with AVX2: 16 rows of weights are unpacked a chunk at a time into a panel, in which a vector has
+ * four neighbouring numbers of eight rows; all rows of activations pass over it while it is in the
+ * nearest cache, four at a time. So weights are unpacked once, nothing is summed across a vector, and
+ * products of few bits are added in 16 bits.
+ */
+#include "kernels/parts_avx2.h"
+
+#include "kernels/blocks.h"
+
+#if INF_KERNELS_X86
+
+#include "kernels/weights_avx2.h"
+
+/*
+ * A chunk of 16 rows of weights. q[plane][block][k][half]: the numbers 4k .. 4k+3 of a block, of each of
+ * eight rows. Q8_0 has two planes, the magnitudes and the numbers.
+ */
+struct panel {
+    __m256i q[2][CHUNK_BLOCKS][8][2];
+    struct scales scales[2];
+};
+
+/* ------------------------------------------------------------------ unpacking */
+
+INLINE void unpack_q8_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
+{
+    for (int32_t b = 0; b < n_blocks; b++) {
+        __m256i v[8];
+
+        transpose32(p, (size_t)b * sizeof(struct block_q8_0) + 2, v);
+        UNROLL for (int k = 0; k < 8; k++)
+        {
+            out->q[0][b][k][h] = _mm256_abs_epi8(v[k]);
+            out->q[1][b][k][h] = v[k];
+        }
+    }
+}
+
+/* Q4_0, or Q4_1. */
+INLINE void unpack_q4(const int32_t type, rows8 p, int32_t n_blocks, struct panel *out, int h)
+{
+    for (int32_t b = 0; b < n_blocks; b++) {
+        __m256i v[4];
+
+        transpose16(p, (size_t)(b * weight_bytes(type) + weight_bytes(type) - BLOCK / 2), v);
+        UNROLL for (int k = 0; k < 4; k++)
+        {
+            out->q[0][b][k][h] = low_bits(v[k]);
+            out->q[0][b][4 + k][h] = high_bits(v[k]);
+        }
+    }
+}
+
+/* 16 in the bytes whose bit of eight words is set: bits 4k .. 4k+3 of each. */
+INLINE __m256i fifth_bits(__m256i high, const int k)
+{
+    const __m256i where = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404,
+                                            0x08080808, 0x0c0c0c0c);
+    const __m256i bits = _mm256_set1_epi32(k % 2 ? (int32_t)0x80402010 : 0x08040201);
+    __m256i bytes = _mm256_shuffle_epi8(high,
+                                        _mm256_add_epi8(where, _mm256_set1_epi8((char)(k / 2))));
+
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits),
+                            _mm256_set1_epi8(16));
+}
+
+INLINE __m256i words(rows8 p, size_t at)
+{
+    __m128i a = _mm_unpacklo_epi32(load4(p[0] + at), load4(p[1] + at));
+    __m128i b = _mm_unpacklo_epi32(load4(p[2] + at), load4(p[3] + at));
+    __m128i c = _mm_unpacklo_epi32(load4(p[4] + at), load4(p[5] + at));
+    __m128i d = _mm_unpacklo_epi32(load4(p[6] + at), load4(p[7] + at));
+
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(a, b)),
+                                   _mm_unpacklo_epi64(c, d), 1);
+}
+
+INLINE void unpack_q5_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
+{
+    for (int32_t b = 0; b < n_blocks; b++) {
+        size_t at = (size_t)b * sizeof(struct block_q5_0);
+        __m256i high = words(p, at + 2);
+        __m256i v[4];
+
+        transpose16(p, at + 6, v);
+        UNROLL for (int k = 0; k < 4; k++)
+        {
+            out->q[0][b][k][h] = _mm256_or_si256(low_bits(v[k]), fifth_bits(high, k));
+            out->q[0][b][4 + k][h] = _mm256_or_si256(high_bits(v[k]), fifth_bits(high, 4 + k));
+        }
+    }
+}
+
+/* Q4_K, or Q5_K. */
+INLINE void unpack_k(const int32_t type, rows8 p, struct panel *out, int h)
+{
+    const __m256i bit = _mm256_set1_epi8(16);
+    size_t head = (size_t)weight_bytes(type) - CHUNK / 2;
+    __m256i high[8];
+
+    if (type == WEIGHT_Q5_K)
+        transpose32(p, head - CHUNK / 8, high);
+    for (int pair = 0; pair < CHUNK_BLOCKS / 2; pair++) {
+        __m256i v[8];
+
+        transpose32(p, head + (size_t)pair * BLOCK, v);
+        UNROLL for (int k = 0; k < 8; k++)
+        {
+            __m256i low = low_bits(v[k]);
+            __m256i top = high_bits(v[k]);
+
+            if (type == WEIGHT_Q5_K) {
+                low = _mm256_or_si256(low, _mm256_and_si256(_mm256_slli_epi16(high[k], 4), bit));
+                top = _mm256_or_si256(top, _mm256_and_si256(_mm256_slli_epi16(high[k], 3), bit));
+                high[k] = _mm256_srli_epi16(high[k], 2);
+            }
+            out->q[0][2 * pair][k][h] = low;
+            out->q[0][2 * pair + 1][k][h] = top;
+        }
+    }
+}
+
+INLINE void unpack_q6_k(rows8 p, struct panel *out, int h)
+{
+    const __m256i bits = _mm256_set1_epi8(0x30);
+
+    for (int half = 0; half < 2; half++) {
+        __m256i a[8];
+        __m256i b[8];
+        __m256i high[8];
+
+        transpose32(p, (size_t)half * 64, a);
+        transpose32(p, (size_t)half * 64 + 32, b);
+        transpose32(p, CHUNK / 2 + (size_t)half * 32, high);
+        UNROLL for (int k = 0; k < 8; k++)
+        {
+            out->q[0][4 * half][k][h] = _mm256_or_si256(
+                low_bits(a[k]), _mm256_and_si256(_mm256_slli_epi16(high[k], 4), bits));
+            out->q[0][4 * half + 1][k][h] = _mm256_or_si256(
+                low_bits(b[k]), _mm256_and_si256(_mm256_slli_epi16(high[k], 2), bits));
+            out->q[0][4 * half + 2][k][h] = _mm256_or_si256(high_bits(a[k]),
+                                                            _mm256_and_si256(high[k], bits));
+            out->q[0][4 * half + 3][k][h] = _mm256_or_si256(
+                high_bits(b[k]), _mm256_and_si256(_mm256_srli_epi16(high[k], 2), bits));
+        }
+    }
+}
+
+INLINE void unpack(const int32_t type, rows8 p, int32_t n_blocks, struct panel *out, int h)
+{
+    scales_of(type, p, n_blocks, &out->scales[h]);
+    if (type == WEIGHT_Q8_0)
+        unpack_q8_0(p, n_blocks, out, h);
+    else if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1)
+        unpack_q4(type, p, n_blocks, out, h);
+    else if (type == WEIGHT_Q5_0)
+        unpack_q5_0(p, n_blocks, out, h);
+    else if (type == WEIGHT_Q6_K)
+        unpack_q6_k(p, out, h);
+    else
+        unpack_k(type, p, out, h);
+}
+
+/* ------------------------------------------------------------------ products */
+
+INLINE __m256i four_of(const int8_t *q)
+{
+    int32_t word = 0;
+
+    memcpy(&word, q, sizeof word);
+    return _mm256_set1_epi32(word);
+}
+
+/* Products of weights below 2^bits with activations, added in pairs of bytes, fit 16 bits for so many. */
+INLINE int fit(const int32_t type)
+{
+    return type == WEIGHT_Q6_K ? 2 : type == WEIGHT_Q5_K || type == WEIGHT_Q5_0 ? 4 : 8;
+}
+
+/* Adds to s the sums of n_k times four products of a block, from k0 on. */
+INLINE void add_products(const __m256i w[8][2], const int8_t *const q[], const int k0,
+                         const int n_k, const int n_fit, const int n, __m256i s[][2])
+{
+    for (int from = k0; from < k0 + n_k; from += n_fit) {
+        __m256i t[4][2];
+
+        UNROLL for (int c = 0; c < n; c++) t[c][0] = t[c][1] = _mm256_setzero_si256();
+        ROLLED for (int k = from; k < from + n_fit; k++)
+        {
+            UNROLL for (int c = 0; c < n; c++)
+            {
+                __m256i x = four_of(q[c] + 4 * k);
+
+                UNROLL for (int h = 0; h < 2; h++)
+                {
+                    t[c][h] = _mm256_add_epi16(t[c][h], _mm256_maddubs_epi16(w[k][h], x));
+                    KEEP(t[c][h]);
+                }
+            }
+        }
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            UNROLL for (int h = 0; h < 2; h++)
+                s[c][h] = _mm256_add_epi32(s[c][h], sum_pairs(t[c][h]));
+        }
+    }
+}
+
+/* The same where weights have eight bits and a sign, which is given to the activations. */
+INLINE void add_signed_products(const __m256i magnitude[8][2], const __m256i w[8][2],
+                                const int8_t *const q[], const int n, __m256i s[][2])
+{
+    ROLLED for (int k = 0; k < 8; k++)
+    {
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            __m256i x = four_of(q[c] + 4 * k);
+
+            UNROLL for (int h = 0; h < 2; h++)
+            {
+                __m256i products = _mm256_maddubs_epi16(magnitude[k][h],
+                                                        _mm256_sign_epi8(x, w[k][h]));
+
+                s[c][h] = _mm256_add_epi32(s[c][h], sum_pairs(products));
+                KEEP(s[c][h]);
+            }
+        }
+    }
+}
+
+/* One block, n rows of activations: y += what it gives. */
+INLINE void multiply_block(const int32_t type, const struct panel *p, int32_t b,
+                           const struct activations *const x[], const int n, __m256 y[][2])
+{
+    const int n_groups = type == WEIGHT_Q6_K ? 2 : 1;
+    const int n_k = 8 / n_groups;
+    const int8_t *q[4];
+
+    UNROLL for (int c = 0; c < n; c++) q[c] = x[c]->q + b * BLOCK;
+    UNROLL for (int g = 0; g < n_groups; g++)
+    {
+        __m256i s[4][2];
+
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            UNROLL for (int h = 0; h < 2; h++)
+                s[c][h] = has_offset(type) ? _mm256_set1_epi32(-x[c]->sum[b * n_groups + g])
+                                           : _mm256_setzero_si256();
+        }
+        if (type == WEIGHT_Q8_0)
+            add_signed_products(p->q[0][b], p->q[1][b], q, n, s);
+        else
+            add_products(p->q[0][b], q, g * n_k, n_k, fit(type), n, s);
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            UNROLL for (int h = 0; h < 2; h++) y[c][h] = _mm256_fmadd_ps(
+                _mm256_mul_ps(_mm256_cvtepi32_ps(s[c][h]), p->scales[h].scale[b * n_groups + g]),
+                _mm256_broadcast_ss(&x[c]->d[b]), y[c][h]);
+        }
+    }
+    if (has_min(type)) {
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            UNROLL for (int h = 0; h < 2; h++) y[c][h] = _mm256_fmadd_ps(
+                p->scales[h].min[b], _mm256_broadcast_ss(&x[c]->s[b]), y[c][h]);
+        }
+    }
+}
+
+INLINE void multiply_n(const int32_t type, const struct panel *p, int32_t n_blocks,
+                       const struct activations *const x[], const int n, __m256 (*sums)[2])
+{
+    __m256 y[4][2];
+
+    UNROLL for (int c = 0; c < n; c++)
+    {
+        UNROLL for (int h = 0; h < 2; h++) y[c][h] = sums[c][h];
+    }
+    for (int32_t b = 0; b < n_blocks; b++)
+        multiply_block(type, p, b, x, n, y);
+    UNROLL for (int c = 0; c < n; c++)
+    {
+        UNROLL for (int h = 0; h < 2; h++) sums[c][h] = y[c][h];
+    }
+}
+
+/* Rows of activations that pass over a panel before the next is unpacked. */
+enum { ROWS_AT_ONCE = 64 };
+
+typedef void unpack_rows(rows8 p, int32_t n_blocks, struct panel *out, int h);
+typedef void multiply_rows(const struct panel *p, int32_t n_blocks,
+                           const struct activations *const x[], __m256 (*sums)[2]);
+
+#define MULTIPLY(type, n)                                                                          \
+    INSTANCE void multiply_##type##_##n(const struct panel *p, int32_t n_blocks,                   \
+                                        const struct activations *const x[], __m256(*sums)[2])     \
+    {                                                                                              \
+        multiply_n(WEIGHT_##type, p, n_blocks, x, n, sums);                                        \
+    }
+#define PANELS(type)                                                                               \
+    INSTANCE void unpack_##type(rows8 p, int32_t n_blocks, struct panel *out, int h)               \
+    {                                                                                              \
+        unpack(WEIGHT_##type, p, n_blocks, out, h);                                                \
+    }                                                                                              \
+    MULTIPLY(type, 1) MULTIPLY(type, 2) MULTIPLY(type, 3) MULTIPLY(type, 4)
+FOR_QUANTISED(PANELS)
+
+#define UNPACK_OF(type) [WEIGHT_##type] = unpack_##type,
+#define MULTIPLY_OF(type)                                                                          \
+    [WEIGHT_##type] = {multiply_##type##_1, multiply_##type##_2, multiply_##type##_3,              \
+                       multiply_##type##_4},
+static unpack_rows *const unpack_of[WEIGHT_TYPES] = {FOR_QUANTISED(UNPACK_OF)};
+static multiply_rows *const multiply_of[WEIGHT_TYPES][4] = {FOR_QUANTISED(MULTIPLY_OF)};
+
+/* Chunk i of the rows from `row` on. */
+AVX2 static void multiply(const struct panel *p, const struct matmul *m, int32_t row,
+                          int32_t n_rows, int32_t i, __m256 (*sums)[2])
+{
+    int32_t n_blocks = blocks_in_chunk(m->n_in, i);
+    int32_t n = 0;
+
+    for (int32_t r = 0; r < n_rows; r += n) {
+        const struct activations *x[4];
+
+        n = together(n_rows - r);
+        for (int32_t c = 0; c < n; c++)
+            x[c] = (const struct activations *)matmul_x(m, row + r + c) + i;
+        multiply_of[m->type][n - 1](p, n_blocks, x, sums + r);
+    }
+}
+
+AVX2 static void store(const struct matmul *m, int32_t row, int32_t n_rows, int32_t column,
+                       int32_t n, __m256 (*sums)[2])
+{
+    for (int32_t r = 0; r < n_rows; r++) {
+        float *y = matmul_y(m, row + r) + column;
+
+        if (n == 16) {
+            _mm256_storeu_ps(y, sums[r][0]);
+            _mm256_storeu_ps(y + 8, sums[r][1]);
+        } else {
+            memcpy(y, sums[r], (size_t)n * sizeof *y);
+        }
+    }
+}
+
+AVX2 static void quantised_panel(const struct matmul *m, int32_t row, int32_t n_rows,
+                                 int32_t column, int32_t n, struct panel *panel)
+{
+    const uint8_t *p[16];
+    __m256 sums[ROWS_AT_ONCE][2];
+    size_t part = 16 * m->w_stride / (size_t)chunk_count(m->n_in);
+
+    find_rows(m, column, n, p);
+    for (int32_t r = 0; r < n_rows; r++)
+        sums[r][0] = sums[r][1] = _mm256_setzero_ps();
+    for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
+        ask_for((const char *)m->w + (size_t)(column + 16) * m->w_stride + (size_t)i * part, part);
+        for (int h = 0; h < 2; h++)
+            unpack_of[m->type](p + 8 * h, blocks_in_chunk(m->n_in, i), panel, h);
+        for (int k = 0; k < 16; k++)
+            p[k] += chunk_bytes(m->type);
+        multiply(panel, m, row, n_rows, i, sums);
+    }
+    store(m, row, n_rows, column, n, sums);
+}
+
+void panels_avx2(const struct matmul *m, int32_t first, int32_t n)
+{
+    struct panel panel;
+
+    for (int32_t row = 0; row < m->n_rows; row += ROWS_AT_ONCE) {
+        int32_t n_rows = m->n_rows - row < ROWS_AT_ONCE ? m->n_rows - row : ROWS_AT_ONCE;
+
+        for (int32_t c = 0; c < n; c += 16)
+            quantised_panel(m, row, n_rows, first + c, n - c < 16 ? n - c : 16, &panel);
+    }
+}
+
+#endif

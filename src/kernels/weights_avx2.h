@@ -1,0 +1,202 @@
+/*
+ * weights_avx2: quantised weights of eight rows at once: where their chunks lie, how a chunk becomes vectors of
+ * four neighbouring numbers of each row, and the scales. What panels and weights as they lie have in common.
+ */
+#ifndef INF_KERNELS_WEIGHTS_AVX2_H
+#define INF_KERNELS_WEIGHTS_AVX2_H
+
+#include "kernels/avx2.h"
+#include "kernels/blocks.h"
+
+#include <string.h>
+
+#define FOR_QUANTISED(x) x(Q8_0) x(Q4_0) x(Q4_1) x(Q5_0) x(Q4_K) x(Q5_K) x(Q6_K)
+
+INLINE bool has_offset(const int32_t type)
+{
+    return type == WEIGHT_Q4_0 || type == WEIGHT_Q5_0 || type == WEIGHT_Q6_K;
+}
+
+INLINE bool has_min(const int32_t type)
+{
+    return type == WEIGHT_Q4_1 || type == WEIGHT_Q4_K || type == WEIGHT_Q5_K;
+}
+
+/* The scales of a chunk of eight rows: of its blocks, or of each 16 numbers; and the minima. */
+struct scales {
+    __m256 scale[GROUPS];
+    __m256 min[CHUNK_BLOCKS];
+};
+
+/* Of a block of weights: a constant where the type is. */
+INLINE int32_t weight_bytes(const int32_t type)
+{
+    switch (type) {
+    case WEIGHT_Q8_0:
+        return sizeof(struct block_q8_0);
+    case WEIGHT_Q4_0:
+        return sizeof(struct block_q4_0);
+    case WEIGHT_Q4_1:
+        return sizeof(struct block_q4_1);
+    case WEIGHT_Q5_0:
+        return sizeof(struct block_q5_0);
+    case WEIGHT_Q4_K:
+        return sizeof(struct block_q4_k);
+    case WEIGHT_Q5_K:
+        return sizeof(struct block_q5_k);
+    default:
+        return sizeof(struct block_q6_k);
+    }
+}
+
+INLINE size_t chunk_bytes(const int32_t type)
+{
+    return (size_t)(type < WEIGHT_Q4_K ? CHUNK_BLOCKS : 1) * (size_t)weight_bytes(type);
+}
+
+/* Where the chunk begins in eight rows. */
+typedef const uint8_t *const rows8[8];
+
+INLINE __m256i two_rows(const uint8_t *low, const uint8_t *high)
+{
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
+        _mm_loadu_si128((const __m128i *)(const void *)high), 1);
+}
+
+/* 16 bytes of eight rows: v[k] gets the bytes 4k .. 4k+3 of each. */
+INLINE void transpose16(rows8 p, size_t at, __m256i v[4])
+{
+    __m256i a = two_rows(p[0] + at, p[4] + at);
+    __m256i b = two_rows(p[1] + at, p[5] + at);
+    __m256i c = two_rows(p[2] + at, p[6] + at);
+    __m256i d = two_rows(p[3] + at, p[7] + at);
+    __m256i ab = _mm256_unpacklo_epi32(a, b);
+    __m256i cd = _mm256_unpacklo_epi32(c, d);
+
+    v[0] = _mm256_unpacklo_epi64(ab, cd);
+    v[1] = _mm256_unpackhi_epi64(ab, cd);
+    ab = _mm256_unpackhi_epi32(a, b);
+    cd = _mm256_unpackhi_epi32(c, d);
+    v[2] = _mm256_unpacklo_epi64(ab, cd);
+    v[3] = _mm256_unpackhi_epi64(ab, cd);
+}
+
+INLINE void transpose32(rows8 p, size_t at, __m256i v[8])
+{
+    transpose16(p, at, v);
+    transpose16(p, at + 16, v + 4);
+}
+
+INLINE __m128i load4(const uint8_t *p)
+{
+    uint32_t word = 0;
+
+    memcpy(&word, p, sizeof word);
+    return _mm_cvtsi32_si128((int32_t)word);
+}
+
+/* Two half floats of eight rows. */
+INLINE void halves(rows8 p, size_t at, __m256 *first, __m256 *second)
+{
+    __m128i a = _mm_unpacklo_epi16(load4(p[0] + at), load4(p[1] + at));
+    __m128i b = _mm_unpacklo_epi16(load4(p[2] + at), load4(p[3] + at));
+    __m128i c = _mm_unpacklo_epi16(load4(p[4] + at), load4(p[5] + at));
+    __m128i d = _mm_unpacklo_epi16(load4(p[6] + at), load4(p[7] + at));
+
+    a = _mm_unpacklo_epi32(a, b);
+    c = _mm_unpacklo_epi32(c, d);
+    *first = _mm256_cvtph_ps(_mm_unpacklo_epi64(a, c));
+    *second = _mm256_cvtph_ps(_mm_unpackhi_epi64(a, c));
+}
+
+INLINE __m256i low_bits(__m256i v)
+{
+    return _mm256_and_si256(v, _mm256_set1_epi8(15));
+}
+
+INLINE __m256i high_bits(__m256i v)
+{
+    return low_bits(_mm256_srli_epi16(v, 4));
+}
+
+/* ------------------------------------------------------------------ their scales */
+
+/* Byte i of each of eight words. */
+INLINE __m256i byte_of(__m256i words, const int i)
+{
+    return i == 3 ? _mm256_srli_epi32(words, 24)
+                  : _mm256_and_si256(_mm256_srli_epi32(words, 8 * i), _mm256_set1_epi32(255));
+}
+
+INLINE __m256i signed_byte_of(__m256i words, const int i)
+{
+    return _mm256_srai_epi32(_mm256_slli_epi32(words, 24 - 8 * i), 24);
+}
+
+INLINE __m256i and_bytes(__m256i v, const int bits)
+{
+    return _mm256_and_si256(v, _mm256_set1_epi8((char)bits));
+}
+
+/* Q4_K and Q5_K: d, m and twelve bytes with scales and minima of six bits (unpack_scales). */
+INLINE void scales_of_k(rows8 p, struct scales *out)
+{
+    __m256i head[4];
+    __m256i scales[2];
+    __m256i minima[2];
+    __m256 d;
+    __m256 m;
+
+    transpose16(p, 0, head);
+    halves(p, 0, &d, &m);
+    m = _mm256_xor_ps(m, _mm256_set1_ps(-0.0f));
+    scales[0] = and_bytes(head[1], 63);
+    minima[0] = and_bytes(head[2], 63);
+    scales[1] = _mm256_or_si256(and_bytes(head[3], 15),
+                                _mm256_slli_epi32(and_bytes(_mm256_srli_epi32(head[1], 6), 3), 4));
+    minima[1] = _mm256_or_si256(and_bytes(_mm256_srli_epi32(head[3], 4), 15),
+                                _mm256_slli_epi32(and_bytes(_mm256_srli_epi32(head[2], 6), 3), 4));
+    UNROLL for (int b = 0; b < CHUNK_BLOCKS; b++)
+    {
+        out->scale[b] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(byte_of(scales[b / 4], b % 4)));
+        out->min[b] = _mm256_mul_ps(m, _mm256_cvtepi32_ps(byte_of(minima[b / 4], b % 4)));
+    }
+}
+
+INLINE void scales_of_q6_k(rows8 p, struct scales *out)
+{
+    __m256i scales[4];
+    __m256 unused;
+    __m256 d;
+
+    transpose16(p, CHUNK / 2 + CHUNK / 4, scales);
+    halves(p, sizeof(struct block_q6_k) - 4, &unused, &d);
+    UNROLL for (int g = 0; g < GROUPS; g++)
+        out->scale[g] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(signed_byte_of(scales[g / 4], g % 4)));
+}
+
+INLINE void scales_of(const int32_t type, rows8 p, int32_t n_blocks, struct scales *out)
+{
+    if (type == WEIGHT_Q6_K)
+        scales_of_q6_k(p, out);
+    else if (type == WEIGHT_Q4_K || type == WEIGHT_Q5_K)
+        scales_of_k(p, out);
+    else
+        for (int32_t b = 0; b < n_blocks; b++)
+            halves(p, (size_t)(b * weight_bytes(type)), &out->scale[b], &out->min[b]);
+}
+
+INLINE __m256i sum_pairs(__m256i v)
+{
+    return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
+}
+
+/* 16 rows of weights; where they end the last one again. */
+INLINE void find_rows(const struct matmul *m, int32_t column, int32_t n, const uint8_t *p[16])
+{
+    for (int32_t i = 0; i < 16; i++)
+        p[i] = (const uint8_t *)m->w + (size_t)(column + (i < n ? i : n - 1)) * m->w_stride;
+}
+
+#endif
