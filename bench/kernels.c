@@ -2,9 +2,9 @@
  * kernels: matmuls by this library's kernels and by ggml's own code, in turn: for each type of weights and
  * each number of rows the time of a graph of matmuls whose weights together are larger than caches.
  *
- *     kernels [THREADS [N_IN [N_OUT]]]
+ *     kernels [THREADS [N_IN [N_OUT [TYPE]]]]
  *
- * A line each: microseconds a matmul, ours and ggml's, the median of the rounds with the lowest and the
+ * TYPE: F16, BF16, ...; all of them otherwise. A line each: microseconds a matmul, ours and ggml's, the median of the rounds with the lowest and the
  * highest, and the median of the rounds' ratios.
  */
 #include "engine/cpu_operators.h"
@@ -143,11 +143,12 @@ int main(int argc, char **argv)
     struct sides s = {.n_threads = argc > 1 ? atoi(argv[1]) : 2};
     int64_t n_in = argc > 2 ? atoi(argv[2]) : 1536;
     int64_t n_out = argc > 3 ? atoi(argv[3]) : 1536;
+    const char *wanted = argc > 4 ? argv[4] : NULL;
     struct ggml_threadpool_params params = ggml_threadpool_params_default(s.n_threads);
     struct cpu_operators *operators = NULL;
 
     if (s.n_threads < 1 || n_in < 256 || n_in % 256 != 0 || n_out < 1) {
-        fprintf(stderr, "usage: kernels [THREADS [N_IN, a multiple of 256 [N_OUT]]]\n");
+        fprintf(stderr, "usage: kernels [THREADS [N_IN, a multiple of 256 [N_OUT [TYPE]]]]\n");
         return 2;
     }
     ggml_cpu_init();
@@ -157,7 +158,8 @@ int main(int argc, char **argv)
     if (cpu_operators_open(&operators, s.pools[0], NULL, NULL, NULL) != INF_OK)
         return 1;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
-        measure_type(&s, (int)t, n_in, n_out);
+        if (!wanted || strcmp(wanted, types[t].name) == 0)
+            measure_type(&s, (int)t, n_in, n_out);
     cpu_operators_close(operators);
     for (int i = 0; i < 2; i++)
         ggml_threadpool_free(s.pools[i]);
