@@ -576,7 +576,7 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
         .ops = &engine_ops,
         .impl = e,
         .limits = {.max_slots = options->max_slots,
-                   .row_independent = !source->on_device &&
+                   .row_independent = !source->on_device && !source->native_adapters &&
                                       row_operators_cover(source->base, has_flash_attention(e)),
                    .max_context = options->max_context,
                    .max_tokens = MAX_UBATCH,
