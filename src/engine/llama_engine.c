@@ -39,8 +39,11 @@ struct llama_engine {
     struct llama_batch batch; /* MAX_UBATCH tokens */
     struct buffer state[2];   /* for moving a slot's content */
     size_t kept_bytes;        /* of states that were saved */
-    int32_t *logits_index;    /* (max_slots) row of the call -> index in the batch */
-    float *logits;            /* (max_slots, n_vocab): native decode, where calls overwrite */
+    int32_t
+        *logits_index; /* (max_slots) row of the call -> index of its first logits: in the batch,
+                               * or, native, in `logits` */
+    float *logits;     /* (logits_capacity, n_vocab): native decode, where calls overwrite */
+    size_t logits_capacity;
 };
 
 /* ------------------------------------------------------------------ context */
@@ -219,18 +222,30 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
  * Whether the token at position n would find what it looks back at. A model with a sliding window
  * (Gemma) does not: llama.cpp leaves out of a slot's state what the last token cannot see, so that
  * a slot that was moved or copied holds the last window alone, and may use such a cell again.
- * A recurrent state is that of one position, the last.
  */
-static bool can_go_on_at(const struct llama_engine *e, int32_t slot, int32_t n)
+static bool sees_all_at(const struct llama_engine *e, int32_t slot, int32_t n)
 {
-    llama_memory_t memory = llama_get_memory(e->context);
     int32_t window = llama_model_n_swa(e->source.model);
     int32_t first = window > 0 && n + 1 > window ? n + 1 - window : 0;
 
+    return llama_memory_seq_pos_min(llama_get_memory(e->context), slot) <= first;
+}
+
+/* A recurrent state is that of one position, the last. */
+static bool can_go_on_at(const struct llama_engine *e, int32_t slot, int32_t n)
+{
+    llama_memory_t memory = llama_get_memory(e->context);
+
     if (e->source.base->state_bytes)
         return llama_memory_seq_pos_max(memory, slot) + 1 == n;
-    return llama_memory_seq_pos_max(memory, slot) + 1 >= n &&
-           llama_memory_seq_pos_min(memory, slot) <= first;
+    return llama_memory_seq_pos_max(memory, slot) + 1 >= n && sees_all_at(e, slot, n);
+}
+
+static bool engine_can_take_back(void *engine, int32_t slot)
+{
+    const struct llama_engine *e = engine;
+
+    return sees_all_at(e, slot, llama_memory_seq_pos_max(llama_get_memory(e->context), slot) + 2);
 }
 
 static int32_t engine_truncate(void *engine, int32_t slot, int32_t n)
@@ -351,9 +366,8 @@ static void fill_batch(struct llama_engine *e, const struct engine_row *rows, in
             b->pos[k] = rows[i].position + t;
             b->n_seq_id[k] = 1;
             b->seq_id[k][0] = rows[i].slot;
-            b->logits[k] = rows[i].want_logits && t == n_tokens - 1;
+            b->logits[k] = t >= rows[i].first_logits && t < rows[i].first_logits + rows[i].n_logits;
         }
-        e->logits_index[i] = b->n_tokens - 1;
     }
 }
 
@@ -379,6 +393,8 @@ static int32_t decode_shared(struct llama_engine *e, const struct engine_row *ro
     if (code != INF_OK)
         return code;
     fill_batch(e, rows, n_rows, n_tokens);
+    for (int32_t i = 0; i < n_rows; i++)
+        e->logits_index[i] = i * n_tokens + rows[i].first_logits;
     code = call_decode(e, err);
     if (!lora_operator_end(e->operators) && code == INF_OK)
         code = error_set(
@@ -388,10 +404,42 @@ static int32_t decode_shared(struct llama_engine *e, const struct engine_row *ro
     return code;
 }
 
+/* What the rows of the last call want, a group of a call's rows, each n_tokens long. */
+static void keep_logits(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows,
+                        int32_t n_tokens, int32_t *kept)
+{
+    for (int32_t i = 0; i < n_rows; i++)
+        for (int32_t k = 0; k < rows[i].n_logits; k++, ++*kept)
+            memcpy(e->logits + (size_t)*kept * (size_t)e->n_vocab,
+                   llama_get_logits_ith(e->context, i * n_tokens + rows[i].first_logits + k),
+                   (size_t)e->n_vocab * sizeof(float));
+}
+
+/* Room for what a call's rows want, and where each has it. */
+static bool reserve_logits(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows)
+{
+    size_t n = 0;
+    float *logits = NULL;
+
+    for (int32_t i = 0; i < n_rows; i++) {
+        e->logits_index[i] = (int32_t)n;
+        n += (size_t)rows[i].n_logits;
+    }
+    if (n <= e->logits_capacity)
+        return true;
+    logits = mem_realloc(e->logits, n * (size_t)e->n_vocab * sizeof *logits);
+    if (!logits)
+        return false;
+    e->logits = logits;
+    e->logits_capacity = n;
+    return true;
+}
+
 static int32_t decode_native(struct llama_engine *e, const struct engine_row *rows, int32_t n_rows,
                              int32_t n_tokens, inf_error *err)
 {
-    int32_t code = INF_OK;
+    int32_t code = reserve_logits(e, rows, n_rows) ? INF_OK : error_no_memory(err);
+    int32_t kept = 0;
     int32_t n = 0;
 
     for (int32_t first = 0; first < n_rows && code == INF_OK; first += n) {
@@ -404,11 +452,8 @@ static int32_t decode_native(struct llama_engine *e, const struct engine_row *ro
             break;
         fill_batch(e, rows + first, n, n_tokens);
         code = call_decode(e, err);
-        for (int32_t i = 0; i < n && code == INF_OK; i++)
-            if (rows[first + i].want_logits)
-                memcpy(e->logits + (size_t)(first + i) * (size_t)e->n_vocab,
-                       llama_get_logits_ith(e->context, e->logits_index[i]),
-                       (size_t)e->n_vocab * sizeof(float));
+        if (code == INF_OK)
+            keep_logits(e, rows + first, n, n_tokens, &kept);
     }
     return code;
 }
@@ -454,11 +499,17 @@ static int32_t check_positions(const struct llama_engine *e, const struct engine
     return INF_OK;
 }
 
+/* Rows that go on from a token and verify drafts of the next want logits from the first on. */
+static bool is_prefill(const struct engine_row *rows, int32_t n_tokens)
+{
+    return n_tokens > 1 && (rows[0].n_logits == 0 || rows[0].first_logits > 0);
+}
+
 static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_t n_rows,
                              int32_t n_tokens, inf_error *err)
 {
     struct llama_engine *e = engine;
-    struct thread_choice *choice = &e->choices[n_tokens > 1];
+    struct thread_choice *choice = &e->choices[is_prefill(rows, n_tokens)];
     int64_t cpu = cpu_time_us();
     int64_t begin = clock_us();
     int32_t code = check_weights(e, err);
@@ -478,12 +529,13 @@ static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_
     return code;
 }
 
-static const float *engine_logits(void *engine, int32_t row)
+static const float *engine_logits(void *engine, int32_t row, int32_t i)
 {
     struct llama_engine *e = engine;
+    int32_t index = e->logits_index[row] + i;
 
-    return e->native ? e->logits + (size_t)row * (size_t)e->n_vocab
-                     : llama_get_logits_ith(e->context, e->logits_index[row]);
+    return e->native ? e->logits + (size_t)index * (size_t)e->n_vocab
+                     : llama_get_logits_ith(e->context, index);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -495,8 +547,7 @@ static int32_t create_adapters(struct llama_engine *e, inf_error *err)
     if (cpu_operators_open(&e->place, e->pool, NULL, NULL, err) != INF_OK)
         return INF_ERROR_NO_MEMORY;
     e->native = native_adapters_create(e->source.model, e->source.base);
-    e->logits = mem_alloc((size_t)e->options.max_slots * (size_t)e->n_vocab * sizeof *e->logits);
-    return e->native && e->logits ? INF_OK : error_no_memory(err);
+    return e->native ? INF_OK : error_no_memory(err);
 }
 
 static void engine_free(void *engine)
@@ -524,6 +575,7 @@ static void engine_free(void *engine)
 
 static const struct engine_ops engine_ops = {.decode = engine_decode,
                                              .logits = engine_logits,
+                                             .can_take_back = engine_can_take_back,
                                              .truncate = engine_truncate,
                                              .swap = engine_swap,
                                              .copy = engine_copy,
@@ -578,6 +630,7 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
         .limits = {.max_slots = options->max_slots,
                    .row_independent = !source->on_device && !source->native_adapters &&
                                       row_operators_cover(source->base, has_flash_attention(e)),
+                   .takes_back = state_bytes == 0,
                    .max_context = options->max_context,
                    .max_tokens = MAX_UBATCH,
                    .n_vocab = e->n_vocab,

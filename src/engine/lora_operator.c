@@ -735,7 +735,7 @@ int32_t lora_operator_begin(struct lora_operator *o, const struct engine_row *ro
     atomic_store(&o->failed, false);
     for (int32_t i = 0; i < n_rows; i++)
         if (!add_run(&o->by_token, &rows[i], n_tokens) ||
-            !add_run(&o->by_output, &rows[i], rows[i].want_logits))
+            !add_run(&o->by_output, &rows[i], rows[i].n_logits))
             return error_no_memory(err);
     cpu_operators_split(NULL, NULL);
     if (!o->by_token.n) {

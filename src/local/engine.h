@@ -16,10 +16,10 @@
 /* The tokens of one slot in a decode call. */
 struct engine_row {
     int32_t slot;
-    int32_t position;             /* of tokens[0]: how many tokens the slot holds */
-    const int32_t *tokens;        /* (n_tokens of the call) */
-    struct adapter_set *adapters; /* pinned; their deltas add up */
-    bool want_logits;             /* of the last token */
+    int32_t position;               /* of tokens[0]: how many tokens the slot holds */
+    const int32_t *tokens;          /* (n_tokens of the call) */
+    struct adapter_set *adapters;   /* pinned; their deltas add up */
+    int32_t first_logits, n_logits; /* of so many tokens, from this one on, the logits are wanted */
 };
 
 struct engine_limits {
@@ -28,6 +28,7 @@ struct engine_limits {
     int32_t max_tokens;  /* tokens of one decode call, all rows together */
     int32_t n_vocab;
     bool row_independent; /* a row's logits do not depend, in any bit, on who is beside it */
+    bool takes_back;      /* truncate can forget the last tokens of a slot, most of the time */
     int32_t
         max_states; /* that may be kept at a time; 0: slots can be cut anywhere without, or there is
                            no memory for one */
@@ -44,9 +45,12 @@ struct engine_ops {
      */
     int32_t (*decode)(void *engine, const struct engine_row *rows, int32_t n_rows, int32_t n_tokens,
                       inf_error *err);
-    /* The logits (n_vocab) of a row of the last decode that wanted them; valid until the next call
-     * but truncate. */
-    const float *(*logits)(void *engine, int32_t row);
+    /* The logits (n_vocab) of a row of the last decode behind the i-th of the tokens for which it wanted
+     * them; valid until the next call but truncate and can_take_back. */
+    const float *(*logits)(void *engine, int32_t row, int32_t i);
+    /* Whether truncate could keep all that the slot holds now and one token more of those that the next
+     * call adds. With limits.takes_back alone. */
+    bool (*can_take_back)(void *engine, int32_t slot);
     /* Keeps the first n tokens of a slot. Returns how many were kept: n, or 0 where the model
      * cannot forget a part (n is less than what the slot holds), or has forgotten what the token
      * behind them looks back at. */

@@ -60,7 +60,8 @@ static int32_t decode_all(const struct engine *engine, const struct logits *l, i
                                  .position = at,
                                  .tokens = l->ids + at,
                                  .adapters = l->adapters,
-                                 .want_logits = at + count == n};
+                                 .first_logits = count - 1,
+                                 .n_logits = at + count == n};
 
         if (op_stop_code(l->base.op) != INF_OK)
             return op_stop_error(l->base.op, err);
@@ -81,7 +82,7 @@ static int32_t compute(const struct logits *l, inf_error *err)
     if (code == INF_OK)
         code = decode_all(&engine, l, err);
     if (code == INF_OK)
-        code = fill_output(l, engine.ops->logits(engine.impl, 0), engine.limits.n_vocab, err);
+        code = fill_output(l, engine.ops->logits(engine.impl, 0, 0), engine.limits.n_vocab, err);
     engine.ops->free(engine.impl);
     return code;
 }

@@ -323,7 +323,8 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
                                       .position = slot->n,
                                       .tokens = slot->sequence->tokens + slot->n,
                                       .adapters = slot->sequence->adapters,
-                                      .want_logits = remaining(slot) == n_tokens};
+                                      .first_logits = n_tokens - 1,
+                                      .n_logits = remaining(slot) == n_tokens};
     }
     if (s->engine.ops->decode(s->engine.impl, rows, n, n_tokens, &err) != INF_OK) {
         int32_t alike = count_alike(rows, n);
@@ -342,9 +343,9 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
 
         if (slots_append(&s->slots, first + i, rows[i].tokens, n_tokens, &err) != INF_OK)
             end_sequence(s, q, INF_FINISH_NONE, &err);
-        else if (!rows[i].want_logits)
+        else if (!rows[i].n_logits)
             slots_keep_state(&s->slots, first + i);
-        else if (!advance(s, q, s->engine.ops->logits(s->engine.impl, i)))
+        else if (!advance(s, q, s->engine.ops->logits(s->engine.impl, i, 0)))
             s->failed[n_failed++] = q;
     }
     /* Scrubbing loses the logits of this call: only after every row has been read. */

@@ -78,6 +78,7 @@ static bool is_slot(struct free_engine *e, int32_t slot, const char *what)
 static void forget_logits(struct free_engine *e)
 {
     memset(e->wanted, 0, sizeof e->wanted);
+    e->n_logits = 0;
 }
 
 /* ------------------------------------------------------------------ decode */
@@ -171,6 +172,9 @@ static void check_row(struct free_engine *e, const struct engine_row *rows, int3
         complain(e, "decode: slot %d has an adapter that is gone", r->slot);
     if (last && last->key != key_of(r->adapters))
         complain(e, "decode: slot %d holds tokens of other adapters", r->slot);
+    if (r->n_logits < 0 || r->first_logits < 0 || r->first_logits + r->n_logits > n_tokens)
+        complain(e, "decode: slot %d wants %d logits from %d on", r->slot, r->n_logits,
+                 r->first_logits);
     for (int32_t t = 0; t < n_tokens; t++)
         if (r->tokens[t] < 0 || r->tokens[t] >= FREE_N_VOCAB)
             complain(e, "decode: slot %d has a token %d", r->slot, r->tokens[t]);
@@ -198,7 +202,8 @@ static void record_rows(struct free_engine *e, struct free_call *call,
         call->rows[i] = (struct free_row){.slot = r->slot,
                                           .position = r->position,
                                           .name = slot->n ? slot->cells[0].token : r->tokens[0],
-                                          .want_logits = r->want_logits};
+                                          .first_logits = r->first_logits,
+                                          .n_logits = r->n_logits};
     }
 }
 
@@ -218,26 +223,40 @@ static bool is_nan_row(struct free_engine *e, const struct engine_row *row, int3
 
     if (e->slots[row->slot].dirty && (its.overflows || !its.leaves_dirt))
         return true;
-    if (!row->want_logits || e->nan_rows[name] == 0)
+    if (!row->n_logits || e->nan_rows[name] == 0)
         return false;
     e->nan_rows[name] -= e->nan_rows[name] > 0;
     return true;
 }
 
-static void set_logits(struct free_engine *e, const struct engine_row *row, int32_t i, int32_t name)
+/* What follows the first n tokens of a slot. */
+static int32_t next_token(const struct free_engine *e, const struct free_slot *slot, int32_t n)
+{
+    int32_t name = slot->cells[0].token;
+    const char *script = e->script[name];
+    size_t at = (size_t)(n - e->script_at[name]);
+
+    if (!script)
+        return token_after(slot->cells[n - 1].sum);
+    return at < strlen(script) ? (unsigned char)script[at] : FREE_END;
+}
+
+static void set_logits(struct free_engine *e, const struct engine_row *row, int32_t i)
 {
     const struct free_slot *slot = &e->slots[row->slot];
-    float *logits = e->logits + (size_t)i * FREE_N_VOCAB;
-    const char *script = e->script[name];
-    int32_t token = script ? (unsigned char)script[slot->n - e->script_at[name]]
-                           : token_after(slot->cells[slot->n - 1].sum);
+    bool is_nan = is_nan_row(e, row, slot->cells[0].token);
 
-    for (int32_t k = 0; k < FREE_N_VOCAB; k++)
-        logits[k] = -(float)k;
-    logits[token] = 1;
-    if (is_nan_row(e, row, name))
-        logits[FREE_N_VOCAB - 1] = NAN;
-    e->wanted[i] = row->want_logits;
+    e->wanted[i] = row->n_logits;
+    e->wanted_at[i] = e->n_logits;
+    for (int32_t t = 0; t < row->n_logits; t++, e->n_logits++) {
+        float *logits = e->logits + (size_t)e->n_logits * FREE_N_VOCAB;
+
+        for (int32_t k = 0; k < FREE_N_VOCAB; k++)
+            logits[k] = -(float)k;
+        logits[next_token(e, slot, row->position + row->first_logits + t + 1)] = 1;
+        if (is_nan)
+            logits[FREE_N_VOCAB - 1] = NAN;
+    }
 }
 
 /* How a token is computed: from 64 rows on in tiles of 64, below in one piece. */
@@ -261,8 +280,8 @@ static void compute_row(struct free_engine *e, const struct engine_row *row, int
     }
     if (nature(row->adapters).overflows || nature(row->adapters).leaves_dirt)
         slot->dirty = true;
-    if (row->want_logits)
-        set_logits(e, row, i, slot->cells[0].token);
+    if (row->n_logits)
+        set_logits(e, row, i);
 }
 
 static int32_t free_decode(void *engine, const struct engine_row *rows, int32_t n_rows,
@@ -275,7 +294,7 @@ static int32_t free_decode(void *engine, const struct engine_row *rows, int32_t 
         nanosleep(&(struct timespec){0, e->step_us * 1000L}, NULL);
     if (e->blind)
         return error_none(err);
-    atomic_fetch_add(&clock_now_us, (int64_t)e->token_us * n_rows * n_tokens);
+    atomic_fetch_add(&clock_now_us, e->call_us + (int64_t)e->token_us * n_rows * n_tokens);
     forget_logits(e);
     check_decode(e, rows, n_rows, n_tokens);
     if (e->complaint[0]) /* nothing that follows would make sense */
@@ -293,20 +312,27 @@ static int32_t free_decode(void *engine, const struct engine_row *rows, int32_t 
     return error_none(err);
 }
 
-static const float *free_logits(void *engine, int32_t row)
+static const float *free_logits(void *engine, int32_t row, int32_t i)
 {
     struct free_engine *e = engine;
 
     if (e->blind)
         return e->logits;
-    if (row < 0 || row >= FREE_MAX_SLOTS || !e->wanted[row]) {
-        complain(e, "logits: row %d has none", row);
+    if (row < 0 || row >= FREE_MAX_SLOTS || i < 0 || i >= e->wanted[row]) {
+        complain(e, "logits: row %d has none number %d", row, i);
         return e->logits;
     }
-    return e->logits + (size_t)row * FREE_N_VOCAB;
+    return e->logits + (size_t)(e->wanted_at[row] + i) * FREE_N_VOCAB;
 }
 
 /* ------------------------------------------------------------------ slots */
+
+static bool free_can_take_back(void *engine, int32_t slot)
+{
+    const struct free_engine *e = engine;
+
+    return e->blind || (is_slot(engine, slot, "can_take_back") && !e->refuses_truncate);
+}
 
 static int32_t free_truncate(void *engine, int32_t slot, int32_t n)
 {
@@ -456,6 +482,7 @@ bool free_engine_init(struct free_engine *e, const struct engine_limits *limits)
 {
     static const struct engine_ops ops = {.decode = free_decode,
                                           .logits = free_logits,
+                                          .can_take_back = free_can_take_back,
                                           .truncate = free_truncate,
                                           .swap = free_swap,
                                           .copy = free_copy,
@@ -467,7 +494,7 @@ bool free_engine_init(struct free_engine *e, const struct engine_limits *limits)
     bool ok = true;
 
     *e = (struct free_engine){.engine = {.ops = &ops, .impl = e, .limits = *limits}};
-    e->logits = calloc((size_t)FREE_MAX_SLOTS * (size_t)limits->n_vocab, sizeof *e->logits);
+    e->logits = calloc((size_t)FREE_MAX_LOGITS * (size_t)limits->n_vocab, sizeof *e->logits);
     ok = e->logits != NULL;
     for (int32_t i = 0; i < limits->max_slots && ok; i++) {
         e->slots[i].cells = calloc((size_t)limits->max_context, sizeof *e->slots[i].cells);

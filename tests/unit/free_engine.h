@@ -19,7 +19,7 @@
 #include "local/engine.h"
 #include "local/sequence.h"
 
-enum { FREE_MAX_SLOTS = 16, FREE_N_VOCAB = 256, FREE_END = 0 };
+enum { FREE_MAX_SLOTS = 16, FREE_MAX_LOGITS = 128, FREE_N_VOCAB = 256, FREE_END = 0 };
 
 /* What an adapter's payload points to; NULL is one of the ordinary kind. */
 struct free_adapter {
@@ -57,7 +57,7 @@ enum free_kind {
 struct free_row {
     int32_t slot, position;
     int32_t name; /* the first token of what the slot holds: of the sequence's prompt */
-    bool want_logits;
+    int32_t first_logits, n_logits;
 };
 
 struct free_call {
@@ -74,9 +74,10 @@ struct free_engine {
     /* How it behaves; for the test to set, in on_call too. */
     int32_t step_us;       /* what a decode takes */
     int32_t token_us;      /* what it takes a token, by free_clock_us alone */
+    int32_t call_us;       /* and what a call takes beside its tokens */
     bool cuts_show;        /* a cell's sum depends on the cut of its prompt, as ggml's results do */
     bool blind;            /* remembers and checks nothing: always the same logits */
-    bool refuses_truncate; /* it keeps nothing, as a sliding window may */
+    bool refuses_truncate; /* it keeps nothing, as a sliding window may, and says so beforehand */
     bool has_state;        /* it cannot forget a part; for limits with max_states */
     int32_t fail_nth[FREE_KINDS];     /* the nth call of the kind from now fails; 0: none does */
     uint64_t failing_generation;      /* decode calls with a row of it fail; 0: none */
@@ -93,11 +94,12 @@ struct free_engine {
     size_t n_calls, calls_capacity;
     char complaint[160]; /* "": none */
 
-    bool wanted[FREE_MAX_SLOTS]; /* rows whose logits may be read */
-    float *logits;               /* (FREE_MAX_SLOTS, n_vocab) */
+    int32_t wanted[FREE_MAX_SLOTS]; /* of each row, how many logits may be read */
+    int32_t wanted_at[FREE_MAX_SLOTS], n_logits;
+    float *logits; /* (FREE_MAX_LOGITS, n_vocab) */
 };
 
-/* A clock that only decode calls advance, by token_us a token. */
+/* A clock that only decode calls advance, by call_us and token_us a token. */
 int64_t free_clock_us(void);
 
 /* false when out of memory. n_vocab: FREE_N_VOCAB unless it is blind. */

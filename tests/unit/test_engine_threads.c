@@ -50,7 +50,7 @@ struct computation {
 static void decode(const struct engine *engine, int32_t position, const int32_t *tokens, int32_t n)
 {
     const struct engine_row row = {
-        .slot = 0, .position = position, .tokens = tokens, .want_logits = true};
+        .slot = 0, .position = position, .tokens = tokens, .n_logits = 1};
     inf_error err = {0};
 
     if (engine->ops->decode(engine->impl, &row, 1, n, &err) != INF_OK)
@@ -70,7 +70,7 @@ static void run_steps(const struct engine *engine, int32_t n_prompt, float *out)
         decode(engine, position, tokens, CHUNK);
     }
     for (int32_t step = 0; step < N_STEPS; step++, position++) {
-        const float *logits = engine->ops->logits(engine->impl, 0);
+        const float *logits = engine->ops->logits(engine->impl, 0, 0);
 
         memcpy(out + (size_t)step * (size_t)n_vocab, logits, (size_t)n_vocab * sizeof *out);
         tokens[0] = 0;
