@@ -64,6 +64,8 @@ struct op_output {
     double mean_rows;
     double mean_adapters;
     bool row_independent;
+    int64_t drafted_tokens;
+    int64_t accepted_tokens;
     inf_adapter_report report; /* adapter load; its texts are set from the two below */
     char *report_id;
     char *report_evicted;

@@ -10,7 +10,8 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_WORK 20000000 /* of one look at the vocabulary: well below a second */
+#define MAX_WORK 20000000   /* of one look at the vocabulary: well below a second */
+#define MAX_RUN_WORK 100000 /* of tokens that need not come */
 
 struct constraint {
     const struct token_texts *texts;
@@ -120,6 +121,37 @@ static bool may_come(const struct constraint *c, int32_t token)
 static bool allows(void *state, int32_t token)
 {
     return may_come(state, token);
+}
+
+/* The token's text on top of what is pushed. */
+static bool push_text(struct grammar_matcher *m, const struct token_text *t, size_t *pushed)
+{
+    size_t n = 0;
+
+    while (n < t->len && grammar_matcher_try_push(m, (unsigned char)t->text[n]))
+        n++;
+    *pushed += n;
+    return t->len > 0 && n == t->len && grammar_matcher_try_work(m) < MAX_RUN_WORK;
+}
+
+/* What the grammar takes by number can be told of the first token alone. */
+static int32_t allows_run(void *state, const int32_t *tokens, int32_t n)
+{
+    const struct constraint *c = state;
+    struct grammar_matcher *m = c->matcher;
+    size_t pushed = 0;
+    int32_t taken = 0;
+
+    if (n == 0 || grammar_matcher_gave_up(m))
+        return 0;
+    if (grammar_matcher_takes_token(m, tokens[0]) ||
+        (c->texts->kinds[tokens[0]] == TOKEN_END && grammar_matcher_may_end(m)))
+        return 1;
+    grammar_matcher_try_begin(m);
+    while (taken < n && push_text(m, &c->texts->by_id[tokens[taken]], &pushed))
+        taken++;
+    grammar_matcher_try_drop(m, pushed);
+    return taken;
 }
 
 /* What the grammar takes by number, and the ends of a text. */
@@ -279,6 +311,6 @@ int32_t constraint_create(struct sampling_constraint *out, const struct token_te
         destroy(c);
         return code;
     }
-    *out = (struct sampling_constraint){c, apply, allows, accept, destroy, complete};
+    *out = (struct sampling_constraint){c, apply, allows, accept, destroy, complete, allows_run};
     return INF_OK;
 }

@@ -570,3 +570,8 @@ int32_t sampler_sample(struct sampler *s, const float *logits)
     token = choose(s, s->adjusted);
     return token == SAMPLER_NOT_FINITE ? SAMPLER_NO_CHOICE : token;
 }
+
+int32_t sampler_allows_run(const struct sampler *s, const int32_t *tokens, int32_t n)
+{
+    return s->constraint.allows_run ? s->constraint.allows_run(s->constraint.state, tokens, n) : n;
+}

@@ -47,6 +47,8 @@ struct sampling_constraint {
     void (*destroy)(void *state);
     /* The text is a whole one and nothing can follow it. NULL: never. */
     bool (*complete)(void *state);
+    /* How many of n tokens may come one after another, at least of those that it can tell. Changes nothing. */
+    int32_t (*allows_run)(void *state, const int32_t *tokens, int32_t n);
 };
 
 struct sampler;
@@ -69,6 +71,9 @@ bool sampler_is_complete(const struct sampler *s);
 
 /* The next token from logits (n_vocab), which are not changed. */
 int32_t sampler_sample(struct sampler *s, const float *logits);
+
+/* How many of n tokens may come next, one after another, by the constraint; fewer where it cannot tell. */
+int32_t sampler_allows_run(const struct sampler *s, const int32_t *tokens, int32_t n);
 
 /* True when every logit is finite or -inf, at least one finite. */
 bool logits_are_usable(const float *logits, int32_t n_vocab);

@@ -1,6 +1,7 @@
 /*
  * scheduler: see the header. One turn of the worker: take what was handed over, drop what was
- * cancelled, place what waits, prefill a chunk, decode one token of every running sequence.
+ * cancelled, place what waits, prefill a chunk, decode one token of every running sequence, or a few where
+ * drafts of them are verified.
  */
 #include "local/scheduler.h"
 
@@ -33,8 +34,10 @@ struct scheduler {
 
     struct list waiting; /* the worker's from here on */
     struct slots slots;
-    struct engine_row *rows;  /* (max_slots) */
-    struct sequence **failed; /* (max_slots) rows of the call that are not finite */
+    struct engine_row *rows;        /* (max_slots) */
+    struct sequence **failed;       /* (max_slots) rows of the call that are not finite */
+    struct speculation_row *drafts; /* (max_slots) */
+    struct step_costs costs;
     struct prefill_pace pace;
     int64_t turn; /* of prefilling: the next one's number */
 
@@ -209,13 +212,14 @@ static void blame(const struct sequence *q, inf_error *err)
                   "weights overflow");
 }
 
-/* The row's logits are NaN or infinite. Where an adapter of others may have left such values behind
+/* The row's logits are NaN or infinite. Where an adapter of others, or a draft, may have left such values behind
  * the slot is scrubbed and the sequence computed again; else it is to blame and ends alone. */
 static void row_not_finite(struct scheduler *s, struct sequence *q)
 {
     inf_error err = {0};
     bool others = slot_at(s, q->slot)->suspect;
 
+    sequence_stop_drafting(q);
     if (slots_scrub(&s->slots, q->slot, &err) == INF_OK && others)
         return;
     if (err.code == INF_OK)
@@ -308,6 +312,45 @@ static int32_t count_alike(const struct engine_row *rows, int32_t n)
     return i;
 }
 
+/* n_tokens of a prompt, of which the last may be its end; or the last token and what is drafted behind it. */
+static struct engine_row row_of(const struct slot *slot, int32_t index, int32_t n_tokens)
+{
+    const struct sequence *q = slot->sequence;
+    struct engine_row row = {.slot = index,
+                             .position = slot->n,
+                             .tokens = q->tokens + slot->n,
+                             .adapters = q->adapters,
+                             .first_logits = n_tokens - 1,
+                             .n_logits = remaining(slot) == n_tokens};
+
+    if (is_decoding(slot) && n_tokens > 1) {
+        row.tokens = q->step;
+        row.first_logits = 0;
+        row.n_logits = 1 + q->n_draft;
+    }
+    return row;
+}
+
+/* The tokens that follow from a row's logits: one, and as many more as drafts come true. What was computed
+ * for others is taken back. false: as advance. */
+static bool advance_row(struct scheduler *s, struct sequence *q, const struct engine_row *row,
+                        int32_t i)
+{
+    struct slot *slot = slot_at(s, row->slot);
+    int32_t n = 0;
+    bool finite = true;
+
+    for (bool goes_on = true; goes_on; n++) {
+        q->n_accepted += n > 0;
+        finite = advance(s, q, s->engine.ops->logits(s->engine.impl, i, n));
+        goes_on = finite && slot->sequence == q && n + 1 < row->n_logits &&
+                  q->tokens[q->n_tokens - 1] == slot->tokens[row->position + n + 1];
+    }
+    if (row->first_logits == 0 && finite)
+        slots_take_back(&s->slots, row->slot, row->position + n);
+    return finite;
+}
+
 /* Decodes n_tokens more tokens of the sequences in slots first .. first+n-1, in one call. When it fails
  * and an adapter may be the cause, the rows of each mix of adapters are tried by themselves. */
 static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t n_tokens)
@@ -316,16 +359,8 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
     int32_t n_failed = 0;
     inf_error err = {0};
 
-    for (int32_t i = 0; i < n; i++) {
-        struct slot *slot = slot_at(s, first + i);
-
-        rows[i] = (struct engine_row){.slot = first + i,
-                                      .position = slot->n,
-                                      .tokens = slot->sequence->tokens + slot->n,
-                                      .adapters = slot->sequence->adapters,
-                                      .first_logits = n_tokens - 1,
-                                      .n_logits = remaining(slot) == n_tokens};
-    }
+    for (int32_t i = 0; i < n; i++)
+        rows[i] = row_of(slot_at(s, first + i), first + i, n_tokens);
     if (s->engine.ops->decode(s->engine.impl, rows, n, n_tokens, &err) != INF_OK) {
         int32_t alike = count_alike(rows, n);
 
@@ -345,7 +380,7 @@ static void decode_slots(struct scheduler *s, int32_t first, int32_t n, int32_t 
             end_sequence(s, q, INF_FINISH_NONE, &err);
         else if (!rows[i].n_logits)
             slots_keep_state(&s->slots, first + i);
-        else if (!advance(s, q, s->engine.ops->logits(s->engine.impl, i, 0)))
+        else if (!advance_row(s, q, &rows[i], i))
             s->failed[n_failed++] = q;
     }
     /* Scrubbing loses the logits of this call: only after every row has been read. */
@@ -426,6 +461,67 @@ static void prefill(struct scheduler *s, bool others_decode)
     }
 }
 
+/* ------------------------------------------------------------------ drafts */
+
+/* Up to how many tokens each of n slots from `first` on can have in one call. */
+static int32_t room_for_drafts(struct scheduler *s, int32_t first, int32_t n)
+{
+    int32_t most = min_i32(SPECULATION_MOST, s->engine.limits.max_tokens) / n;
+
+    for (int32_t i = first; i < first + n; i++)
+        most = min_i32(most, s->slots.n_context - slot_at(s, i)->n);
+    return most;
+}
+
+/* What is drafted in these slots. false: nothing. */
+static bool draft(struct scheduler *s, int32_t first, int32_t n, int32_t most)
+{
+    bool any = false;
+
+    for (int32_t i = 0; i < n; i++) {
+        struct sequence *q = slot_at(s, first + i)->sequence;
+
+        sequence_draft(q, most - 1);
+        if (q->n_draft > 0 && !s->engine.ops->can_take_back(s->engine.impl, first + i))
+            q->n_draft = 0;
+        s->drafts[i] = (struct speculation_row){
+            .lookup = q->lookup, .n_draft = q->n_draft, .always = q->drafts_always};
+        any = any || q->n_draft > 0;
+    }
+    return any;
+}
+
+/* Drafts what may follow in n slots from `first` on. Returns how many tokens of each the step computes. */
+static int32_t plan_step(struct scheduler *s, int32_t first, int32_t n)
+{
+    int32_t most = room_for_drafts(s, first, n);
+    int32_t chosen = 1;
+    int32_t n_tokens = 1;
+
+    if (!draft(s, first, n, most))
+        return 1;
+    chosen = speculation_tokens(&s->costs, s->drafts, n, most);
+    for (int32_t i = first; i < first + n; i++) {
+        struct sequence *q = slot_at(s, i)->sequence;
+
+        sequence_cut_draft(q, chosen);
+        n_tokens = q->n_draft + 1 > n_tokens ? q->n_draft + 1 : n_tokens;
+        q->n_drafted += q->n_draft;
+    }
+    for (int32_t i = first; i < first + n; i++)
+        sequence_fill_step(slot_at(s, i)->sequence, n_tokens);
+    return n_tokens;
+}
+
+static void decode_step(struct scheduler *s, int32_t first, int32_t n)
+{
+    int32_t n_tokens = plan_step(s, first, n);
+    int64_t begin = s->options.now_us();
+
+    decode_slots(s, first, n, n_tokens);
+    step_costs_measured(&s->costs, n * n_tokens, n_tokens > 1, s->options.now_us() - begin);
+}
+
 static void decode(struct scheduler *s)
 {
     for (int32_t i = 0; i < s->slots.n_active; i++) {
@@ -440,7 +536,7 @@ static void decode(struct scheduler *s)
         while (first + n < s->slots.n_active && is_decoding(slot_at(s, first + n)))
             n++;
         if (n > 0)
-            decode_slots(s, first, n, 1);
+            decode_step(s, first, n);
         first += n;
     }
 }
@@ -535,7 +631,10 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
     pthread_cond_init(&s->changed, NULL);
     s->rows = mem_calloc((size_t)engine->limits.max_slots, sizeof *s->rows);
     s->failed = mem_calloc((size_t)engine->limits.max_slots, sizeof(struct sequence *));
-    code = s->rows && s->failed ? slots_init(&s->slots, &s->engine, err) : error_no_memory(err);
+    s->drafts = mem_calloc((size_t)engine->limits.max_slots, sizeof *s->drafts);
+    step_costs_init(&s->costs);
+    code = s->rows && s->failed && s->drafts ? slots_init(&s->slots, &s->engine, err)
+                                             : error_no_memory(err);
     if (code == INF_OK)
         code = start_worker(s, err);
     if (code == INF_OK) {
@@ -545,6 +644,7 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
     slots_free(&s->slots);
     mem_free(s->rows);
     mem_free(s->failed);
+    mem_free(s->drafts);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
@@ -613,6 +713,7 @@ void scheduler_drain_and_free(struct scheduler *s, struct scheduler_stats *final
     slots_free(&s->slots);
     mem_free(s->rows);
     mem_free(s->failed);
+    mem_free(s->drafts);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-static void sequence_free(struct sequence *s)
+void sequence_drop(struct sequence *s)
 {
     if (!s)
         return;
@@ -23,6 +23,7 @@ static void sequence_free(struct sequence *s)
     text_stream_free(s->stream);
     output_parser_free(s->parser);
     logprob_log_free(s->logprobs);
+    lookup_free(s->lookup);
     buffer_free(&s->piece);
     buffer_free(&s->shown);
     mem_free(s->stop_ids);
@@ -84,7 +85,7 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenize
     for (int32_t i = 0; i < n_prompt && code == INF_OK; i++)
         code = sampler_accept(sampler, tokens[i], false) ? INF_OK : INF_ERROR_NO_MEMORY;
     if (code != INF_OK) {
-        sequence_free(s);
+        sequence_drop(s);
         return error_no_memory(err);
     }
     *out = s;
@@ -96,6 +97,8 @@ static bool append_token(struct sequence *s, int32_t token)
     if (!GROW(s->tokens, s->capacity, (size_t)s->n_tokens + 1))
         return false;
     s->tokens[s->n_tokens++] = token;
+    if (s->lookup && !lookup_add(s->lookup, token, true))
+        sequence_stop_drafting(s);
     return true;
 }
 
@@ -107,6 +110,57 @@ static bool is_stop_token(const struct sequence *s, int32_t token)
     return s->tokenizer->ops->kind(s->tokenizer->impl, token) == TOKEN_END &&
            (!s->ignore_eos || sampler_is_complete(s->sampler)); /* nothing else could come */
 }
+
+/* ------------------------------------------------------------------ drafts */
+
+int32_t sequence_start_drafting(struct sequence *s, const int32_t *reference, int32_t n,
+                                bool always, inf_error *err)
+{
+    bool ok = true;
+
+    s->lookup = lookup_create(reference, n);
+    s->drafts_always = always;
+    for (int32_t i = 0; s->lookup && ok && i < s->n_tokens; i++)
+        ok = lookup_add(s->lookup, s->tokens[i], false);
+    if (s->lookup && ok)
+        return INF_OK;
+    sequence_stop_drafting(s);
+    return error_no_memory(err);
+}
+
+void sequence_stop_drafting(struct sequence *s)
+{
+    lookup_free(s->lookup);
+    s->lookup = NULL;
+    s->n_draft = 0;
+}
+
+void sequence_draft(struct sequence *s, int32_t most)
+{
+    int32_t left = s->max_tokens - (s->n_tokens - s->n_prompt) - 1;
+
+    most = most < left ? most : left;
+    s->n_draft = s->lookup && most > 0 ? lookup_draft(s->lookup, s->step + 1, most) : 0;
+}
+
+void sequence_cut_draft(struct sequence *s, int32_t n)
+{
+    if (s->n_draft >= n)
+        s->n_draft = n - 1;
+    for (int32_t i = 1; i < s->n_draft; i++)
+        if (is_stop_token(s, s->step[i]))
+            s->n_draft = i;
+    s->n_draft = sampler_allows_run(s->sampler, s->step + 1, s->n_draft);
+}
+
+void sequence_fill_step(struct sequence *s, int32_t n)
+{
+    s->step[0] = s->tokens[s->n_tokens - 1];
+    for (int32_t i = s->n_draft + 1; i < n; i++)
+        s->step[i] = s->step[0];
+}
+
+/* ------------------------------------------------------------------ a token more */
 
 /* A token that is not shown may be a marker of the answer's format: the parser has to see it. */
 static bool append_marker(struct sequence *s, int32_t token)
@@ -251,6 +305,8 @@ static bool fill_output(struct sequence *s, int32_t finish)
     o->mean_rows = s->steps ? (double)s->step_rows / (double)s->steps : 0;
     o->mean_adapters = s->steps ? (double)s->step_adapters / (double)s->steps : 0;
     o->row_independent = s->row_independent;
+    o->drafted_tokens = s->n_drafted;
+    o->accepted_tokens = s->n_accepted;
     o->finish = finish;
     fill_timings(s, &o->timings);
     if (s->parser && !output_parser_calls(s->parser, &o->tool_calls))
@@ -298,6 +354,6 @@ void sequence_end(struct sequence *s, int32_t finish, const inf_error *err)
         op_output(op)->finish = INF_FINISH_NONE;
         error_no_memory(&final);
     }
-    sequence_free(s);
+    sequence_drop(s);
     op_finish(op, &final);
 }

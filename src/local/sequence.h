@@ -9,7 +9,9 @@
 
 #include "core/op.h"
 #include "local/adapter_set.h"
+#include "local/lookup.h"
 #include "local/sampling.h"
+#include "local/speculation.h"
 #include "local/text_stream.h"
 #include "local/tokenizer.h"
 #include "text/output/output_parser.h"
@@ -36,6 +38,8 @@ struct sequence {
     bool ignore_eos;
     int32_t n_logprobs; /* -1: not asked */
     struct logprob_log *logprobs;
+    struct lookup *lookup; /* NULL: nothing is drafted; owned */
+    bool drafts_always;    /* whether or not it pays */
 
     /* the worker's */
     int32_t slot;               /* -1 while waiting */
@@ -46,6 +50,10 @@ struct sequence {
     int64_t prefill_started_us, first_token_us, last_token_us, prefill_done_us;
     int32_t n_prefix;
     int32_t n_shared; /* tokens that another slot had in common with it when it was placed */
+    int32_t n_draft;
+    int32_t step
+        [SPECULATION_MOST]; /* the last token, n_draft drafts of the next, what fills the row up */
+    int64_t n_drafted, n_accepted; /* in all: verified; taken */
 };
 
 /*
@@ -55,6 +63,21 @@ struct sequence {
 int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
                         int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
                         struct sampler *sampler, struct adapter_set *adapters, inf_error *err);
+
+/* Frees one that was not handed to the scheduler; the operation goes on. */
+void sequence_drop(struct sequence *s);
+
+/* The sequence drafts tokens, from now on until sequence_stop_drafting: from its own, and from `reference` (n may
+ * be 0). NO_MEMORY: it does not. */
+int32_t sequence_start_drafting(struct sequence *s, const int32_t *reference, int32_t n,
+                                bool always, inf_error *err);
+void sequence_stop_drafting(struct sequence *s);
+/* Drafts up to `most` tokens behind the last, into `step`. */
+void sequence_draft(struct sequence *s, int32_t most);
+/* The next step computes up to n tokens: shortens the draft to what may be verified among them. */
+void sequence_cut_draft(struct sequence *s, int32_t n);
+/* Makes `step` n tokens long. */
+void sequence_fill_step(struct sequence *s, int32_t n);
 
 enum sequence_state { SEQUENCE_GOES_ON, SEQUENCE_ENDED, SEQUENCE_NOT_FINITE };
 

@@ -255,6 +255,17 @@ int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int3
     return INF_OK;
 }
 
+/* What was computed for the tokens behind them may not have been finite. */
+void slots_take_back(struct slots *s, int32_t index, int32_t n)
+{
+    struct slot *slot = &s->slot[index];
+
+    if (n == slot->n)
+        return;
+    slot->suspect = true;
+    cut(s, index, n);
+}
+
 /* ------------------------------------------------------------------ states */
 
 /* Where this sequence's prompt and another's part, of which a third is likely to part too. */

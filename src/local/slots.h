@@ -50,6 +50,8 @@ void slots_leave(struct slots *s, int32_t index);
 /* Tokens were computed in a slot. NO_MEMORY: the slot was emptied. */
 int32_t slots_append(struct slots *s, int32_t index, const int32_t *tokens, int32_t n,
                      inf_error *err);
+/* Of the slot's tokens the first n stay; the sequence goes on from there. */
+void slots_take_back(struct slots *s, int32_t index, int32_t n);
 /* How many of the tokens that are left of the slot's prompt, at least two blocks, the next call may compute
  * at most, so that it ends where a state is to be kept. */
 int32_t slots_prefill_limit(const struct slots *s, int32_t index);

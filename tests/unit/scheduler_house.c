@@ -139,6 +139,18 @@ inf_request request_of(const struct guest *g)
     return r;
 }
 
+static int32_t start_drafting(struct sequence *sequence, const struct guest *g)
+{
+    int32_t reference[MAX_TEXT];
+    int32_t n = 0;
+
+    if (g->drafts == DRAFTS_NOTHING)
+        return INF_OK;
+    for (const char *at = g->reference; at && *at; at++)
+        reference[n++] = (unsigned char)*at;
+    return sequence_start_drafting(sequence, reference, n, g->drafts == DRAFTS_ALWAYS, NULL);
+}
+
 inf_op *try_to_submit(struct house *h, const inf_request *r, const struct guest *g)
 {
     struct adapter_set *adapters = NULL;
@@ -151,6 +163,11 @@ inf_op *try_to_submit(struct house *h, const inf_request *r, const struct guest 
                         op_request(op)->n_adapters, NULL) != INF_OK ||
         free_sequence(&sequence, op, &free_tokenizer, g->prompt, g->max_tokens, adapters, NULL) !=
             INF_OK) {
+        op_abandon(op);
+        return NULL;
+    }
+    if (start_drafting(sequence, g) != INF_OK) {
+        sequence_drop(sequence);
         op_abandon(op);
         return NULL;
     }

@@ -43,6 +43,8 @@ struct guest {
     const char *second;  /* another one with it, or NULL */
     float second_scale;
     int64_t timeout_ms; /* 0 stands for none */
+    enum { DRAFTS_NOTHING, DRAFTS_WHERE_IT_PAYS, DRAFTS_ALWAYS } drafts;
+    const char *reference; /* NULL: none */
 };
 
 extern const struct scheduler_options house_options;

@@ -102,6 +102,42 @@ static int32_t n_allowed(struct sampling_constraint *c, const char *where)
     return n;
 }
 
+/* As many of a text's bytes, a token each, as the grammar lets come. */
+static void assert_run(struct sampling_constraint *c, const char *text, int32_t expected)
+{
+    int32_t tokens[64];
+    int32_t n = (int32_t)strlen(text);
+
+    for (int32_t i = 0; i < n; i++)
+        tokens[i] = of_byte(text[i]);
+    assert_int_equal(c->allows_run(c->state, tokens, n), expected);
+}
+
+static void test_run__ends_where_the_grammar_refuses__and_changes_nothing(void **state)
+{
+    struct sampling_constraint c = of_gbnf("root ::= \"ab\" [0-9]+ \"!\"");
+    int32_t end = 0;
+
+    (void)state;
+    while (texts->kinds[end] != TOKEN_END)
+        end++;
+    for (int i = 0; i < 2; i++) {
+        assert_run(&c, "ab12!", 5);
+        assert_run(&c, "ab12!!", 5);
+        assert_run(&c, "abc", 2);
+        assert_run(&c, "b", 0);
+        assert_run(&c, "", 0);
+        assert_int_equal(c.allows_run(c.state, &end, 1), 0);
+    }
+    for (const char *at = "ab1"; *at; at++)
+        assert_true(c.accept(c.state, of_byte(*at)));
+    assert_run(&c, "1!ab", 2);
+    assert_true(c.accept(c.state, of_byte('!')));
+    assert_int_equal(c.allows_run(c.state, &end, 1), 1);
+    assert_run(&c, "!", 0);
+    c.destroy(c.state);
+}
+
 /* At every `stride`th byte of a text. */
 static void assert_masks_agree(struct sampling_constraint c, const char *text, size_t stride)
 {
@@ -199,6 +235,7 @@ static void test_constraint__mask__is_quick(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_run__ends_where_the_grammar_refuses__and_changes_nothing),
         cmocka_unit_test(test_constraint__mask__is_what_each_token_says),
         cmocka_unit_test(test_constraint__mask_of_a_grammar__is_what_each_token_says),
         cmocka_unit_test(test_constraint__mask__is_quick),

@@ -383,7 +383,7 @@ static void destroy(void *state)
 static void test_constraint__only_allowed_tokens_come(void **state)
 {
     struct multiples m = {.of = 10};
-    struct sampling_constraint c = {&m, apply, allows, accept, destroy, NULL};
+    struct sampling_constraint c = {&m, apply, allows, accept, destroy, NULL, NULL};
     struct sampler *s = make(plain(), &c);
     float x[N];
 
@@ -404,7 +404,7 @@ static void test_constraint__only_allowed_tokens_come(void **state)
 static void test_constraint__that_allows_nothing__is_told_apart_from_a_failed_row(void **state)
 {
     struct multiples m = {.of = 0};
-    struct sampling_constraint c = {&m, apply, allows, accept, destroy, NULL};
+    struct sampling_constraint c = {&m, apply, allows, accept, destroy, NULL, NULL};
     struct sampler *s = make(plain(), &c);
     float x[N];
 

@@ -581,6 +581,12 @@ void grammar_matcher_try_pop(struct grammar_matcher *m, size_t n)
     cut_to(m, &m->levels[m->n_levels]);
 }
 
+void grammar_matcher_try_drop(struct grammar_matcher *m, size_t n)
+{
+    grammar_matcher_try_pop(m, n);
+    m->gave_up = false;
+}
+
 void grammar_matcher_next_bytes(const struct grammar_matcher *m, uint64_t bits[4])
 {
     const struct level *top = &m->levels[m->n_levels - 1];

@@ -40,6 +40,8 @@ void grammar_matcher_try_begin(struct grammar_matcher *m);
 bool grammar_matcher_try_push(struct grammar_matcher *m, unsigned char byte);
 void grammar_matcher_try_pop(struct grammar_matcher *m, size_t n);
 int64_t grammar_matcher_try_work(const struct grammar_matcher *m);
+/* try_pop of what need not come: when that was too much for the matcher, it has not given up. */
+void grammar_matcher_try_drop(struct grammar_matcher *m, size_t n);
 /* The bytes that may come next, of all texts (and not by a token's number). */
 void grammar_matcher_next_bytes(const struct grammar_matcher *m, uint64_t bits[4]);
 
