@@ -551,6 +551,18 @@ typedef struct inf_request_adapter {
     inf_maybe_f32 scale; /* multiplies the adapter's own scale; unset: 1. Finite */
 } inf_request_adapter;
 
+/* Speculation: tokens that may come next are looked up (where the last ones stood before in the prompt, the
+ * answer or the request's reference), and one step verifies several. The answer is the one without, wherever
+ * results say row_independent; elsewhere its last bits may differ, as they may with other company. */
+enum inf_speculate {
+    INF_SPECULATE_AUTO =
+        0, /* where it pays, and results are row_independent; servers: their own matter */
+    INF_SPECULATE_OFF = 1,
+    INF_SPECULATE_LOOKUP =
+        2 /* whenever there is something to look up. UNSUPPORTED, with the operation, by
+                                models that cannot go back (recurrent layers) */
+};
+
 /* Exactly one of prompt, messages and messages_json is given. What the provider cannot honour is
  * UNSUPPORTED, unless the field says otherwise. */
 typedef struct inf_request {
@@ -610,6 +622,12 @@ typedef struct inf_request {
         tool_choice; /* with tools: "auto" (unset too), "none", "required", a function's name, or the
                              object that /v1 takes for one. In process a call that has to come is enforced by
                              a grammar of the tools' schemas. Ollama has auto alone */
+    inf_text
+        reference; /* in process: a text of which the answer may repeat parts, as the file that is being
+                           edited; speculation looks there too, nothing else does. Not with
+                           INF_SPECULATE_OFF */
+    int32_t speculate; /* in process: enum inf_speculate */
+    int32_t reserved2; /* 0 */
 } inf_request;
 
 INF_API void inf_request_default(inf_request *request, size_t size);
@@ -687,8 +705,10 @@ typedef struct inf_result {
     double mean_adapters;  /* mean number of different adapters (generation, scale) in these */
     int32_t finish;        /* enum inf_finish */
     int32_t
-        row_independent; /* in process: 1: to the last bit the answer that the request has alone,
+        row_independent;    /* in process: 1: to the last bit the answer that the request has alone,
                                 whoever shared its steps; 0: not promised */
+    int64_t drafted_tokens; /* in process: tokens that were looked up and verified (speculate) */
+    int64_t accepted_tokens; /* of these, those that came true */
 } inf_result;
 
 /*

@@ -157,6 +157,8 @@ static int32_t read_inputs(struct settings *s, inf_error *err)
         code = input_expand(files[i], s, err);
     if (code == INF_OK && s->messages.data)
         code = input_read(&s->messages, s, s->messages.data, err);
+    if (code == INF_OK && s->reference.data)
+        code = input_read(&s->reference, s, s->reference.data, err);
     if (code == INF_OK && s->n_arguments) {
         s->prompt = inf_str(s->arguments[0]);
         if (strcmp(s->arguments[0], "-") == 0)

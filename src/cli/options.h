@@ -67,6 +67,7 @@ struct settings {
 
     /* the request */
     inf_text prompt, messages, template_variables, system, json_schema, grammar, tools, tool_choice;
+    inf_text speculate, reference;
     struct adapter_list adapters;
     inf_text extra_json, extra_headers;
     inf_maybe_i32 max_tokens, top_k, logprobs;

@@ -282,6 +282,8 @@ json_t *result_to_json(const inf_op *op)
                        (json_int_t)r.prefix_tokens, "timings", timings_to_json(&r.timings));
     if (object) {
         json_object_set_new(object, "row_independent", json_boolean(r.row_independent));
+        json_object_set_new(object, "drafted_tokens", json_integer(r.drafted_tokens));
+        json_object_set_new(object, "accepted_tokens", json_integer(r.accepted_tokens));
         json_object_set_new(object, "adapters", adapters_to_json(&r));
     }
     if (object && r.n_logprobs)

@@ -3,6 +3,8 @@
 
 #include "cli/input.h"
 
+#include <string.h>
+
 static int32_t fill_input(inf_request *r, inf_message *message, const struct settings *s,
                           inf_error *err)
 {
@@ -58,6 +60,19 @@ static int32_t check_time(const char *field, struct maybe_ms time, inf_error *er
                          time.given);
 }
 
+static bool text_is(inf_text text, const char *value)
+{
+    return text.len == strlen(value) && memcmp(text.data, value, text.len) == 0;
+}
+
+static int32_t speculation_of(inf_text choice)
+{
+    return !choice.data                ? INF_SPECULATE_AUTO
+           : text_is(choice, "off")    ? INF_SPECULATE_OFF
+           : text_is(choice, "lookup") ? INF_SPECULATE_LOOKUP
+                                       : INF_SPECULATE_AUTO;
+}
+
 int32_t request_fill(inf_request *r, inf_message *message, const struct settings *s, inf_error *err)
 {
     inf_request_default(r, sizeof *r);
@@ -89,6 +104,8 @@ int32_t request_fill(inf_request *r, inf_message *message, const struct settings
     r->continue_final_message = s->continue_final_message;
     r->tools = s->tools;
     r->tool_choice = s->tool_choice;
+    r->reference = s->reference;
+    r->speculate = speculation_of(s->speculate);
     r->add_special = s->add_special;
     if (s->timeout.is_set)
         r->timeout_ms = s->timeout.value;

@@ -60,6 +60,9 @@
     X(INF_ADAPTER_CHECK_AUTO)                                                                      \
     X(INF_ADAPTER_CHECK_ALWAYS)                                                                    \
     X(INF_ADAPTER_CHECK_NEVER)                                                                     \
+    X(INF_SPECULATE_AUTO)                                                                          \
+    X(INF_SPECULATE_OFF)                                                                           \
+    X(INF_SPECULATE_LOOKUP)                                                                        \
     X(INF_FINISH_NONE)                                                                             \
     X(INF_FINISH_STOP)                                                                             \
     X(INF_FINISH_LENGTH)                                                                           \

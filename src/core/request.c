@@ -53,7 +53,8 @@ static int32_t check_texts(const inf_request *r, inf_error *err)
                  {r->extra_json, "extra_json"},
                  {r->extra_headers, "extra_headers"},
                  {r->tools, "tools"},
-                 {r->tool_choice, "tool_choice"}};
+                 {r->tool_choice, "tool_choice"},
+                 {r->reference, "reference"}};
     int32_t code = INF_OK;
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++)
@@ -256,6 +257,21 @@ static int32_t check_chat(const inf_request *r, bool in_process, inf_error *err)
     return INF_OK;
 }
 
+static int32_t check_speculation(const inf_request *r, bool in_process, inf_error *err)
+{
+    if (r->speculate < INF_SPECULATE_AUTO || r->speculate > INF_SPECULATE_LOOKUP)
+        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "speculate: %d is none of its values",
+                         r->speculate);
+    if (r->reference.data && r->speculate == INF_SPECULATE_OFF)
+        return invalid(err, "reference", "speculation alone looks there, and speculate is off");
+    if (in_process || (r->speculate == INF_SPECULATE_AUTO && !r->reference.data))
+        return INF_OK;
+    return error_set(err, INF_ERROR_UNSUPPORTED,
+                     "%s: whether a server speculates is set where it is started; it is for "
+                     "providers in process",
+                     r->reference.data ? "reference" : "speculate");
+}
+
 static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -274,6 +290,11 @@ static int32_t check_rest(const inf_request *r, bool in_process, inf_error *err)
     for (size_t i = 0; i < sizeof r->reserved; i++)
         if (r->reserved[i])
             return invalid(err, "reserved", "is not 0");
+    if (r->reserved2)
+        return invalid(err, "reserved2", "is not 0");
+    code = check_speculation(r, in_process, err);
+    if (code != INF_OK)
+        return code;
     if (r->plain_prompt && !r->prompt.data)
         return invalid(err, "plain_prompt", "goes with a prompt, not with messages");
     code = check_chat(r, in_process, err);
@@ -381,7 +402,8 @@ static void take_all(struct arena *a, inf_request *r)
     inf_text *texts[] = {&r->prompt,        &r->messages_json, &r->template_variables,
                          &r->model,         &r->adapter_id,    &r->system_prompt,
                          &r->json_schema,   &r->grammar,       &r->extra_json,
-                         &r->extra_headers, &r->tools,         &r->tool_choice};
+                         &r->extra_headers, &r->tools,         &r->tool_choice,
+                         &r->reference};
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = take_text(a, *texts[i]);

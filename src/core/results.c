@@ -56,6 +56,8 @@ int32_t inf_op_result(const inf_op *op, inf_result *out, size_t size)
     r.mean_adapters = o->mean_adapters;
     r.finish = o->finish;
     r.row_independent = o->row_independent;
+    r.drafted_tokens = o->drafted_tokens;
+    r.accepted_tokens = o->accepted_tokens;
     return struct_write(out, size, &r, sizeof r) ? INF_OK : INF_ERROR_INVALID_ARGUMENT;
 }
 

@@ -236,6 +236,32 @@ static int32_t name_output(const struct generate *g, inf_error *err)
     return !g->adapters || o->adapter_id ? INF_OK : error_no_memory(err);
 }
 
+/* Where it is not asked for: if the answer's bits are those without. */
+static int32_t start_drafting(struct sequence *s, struct instance *i, const inf_request *r,
+                              inf_error *err)
+{
+    const struct engine_limits *limits = &i->engine.limits;
+    bool always = r->speculate == INF_SPECULATE_LOOKUP;
+    int32_t *reference = NULL;
+    int32_t n = 0;
+    int32_t code = INF_OK;
+
+    if (always && !limits->takes_back)
+        return error_set(err, INF_ERROR_UNSUPPORTED,
+                         "speculate: the recurrent layers of this model cannot go back over tokens "
+                         "that did not come true; leave it at auto");
+    if (r->speculate == INF_SPECULATE_OFF || !limits->takes_back ||
+        (!always && !limits->row_independent))
+        return INF_OK;
+    if (r->reference.len)
+        code = i->loaded.tokenizer.ops->encode(i->loaded.tokenizer.impl, r->reference, false, false,
+                                               &reference, &n, err);
+    if (code == INF_OK)
+        code = sequence_start_drafting(s, reference, n, always, err);
+    mem_free(reference);
+    return code;
+}
+
 /* The sequence takes the adapters over, and its place among those in flight. */
 static int32_t make_sequence(struct generate *g, struct instance *i, struct sequence **out,
                              inf_error *err)
@@ -274,6 +300,12 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
         return code;
     }
     (*out)->parser = parser;
+    code = start_drafting(*out, i, r, err);
+    if (code != INF_OK) {
+        sequence_drop(*out);
+        *out = NULL;
+        return code;
+    }
     (*out)->named_call = g->plan.choice == OUTPUT_NAMED;
     (*out)->in_flight = &p->in_flight;
     g->counted = false;

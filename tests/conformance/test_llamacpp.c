@@ -258,6 +258,7 @@ static void test_batch__concurrent_requests__share_steps(void **state)
 
     (void)state;
     open_bench(&b, NULL);
+    request.speculate = INF_SPECULATE_OFF;
     assert_int_equal(inf_provider_load(b.provider, &err), INF_OK);
     before = stats_of(&b);
     for (int i = 0; i < 8; i++)
@@ -482,6 +483,7 @@ static void test_prefill__beside_one_that_decodes__has_the_same_bits(void **stat
     request.prompt = inf_str(text);
     request.logprobs = (inf_maybe_i32){true, 5};
     long_one.ignore_eos = true;
+    long_one.speculate = INF_SPECULATE_OFF;
     config.flash_attention = INF_FLASH_ATTENTION_ON;
     config.prefill_chunk = 64;
     open_bench(&b, &config);

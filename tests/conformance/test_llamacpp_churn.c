@@ -102,6 +102,9 @@ static void churn_generate(struct churner *c)
     callbacks.on_done = count_done;
     request.adapters = adapters;
     request.n_adapters = draw_adapters(c, adapters, 3);
+    request.speculate = (int32_t)draw(c, 3);
+    if (request.speculate != INF_SPECULATE_OFF && draw(c, 2))
+        request.reference = inf_str("Tell me of the sea, of the sea and of me.");
     request.timeout_ms = fate == 0 ? 1 + draw(c, 5) : 600000;
     if (inf_generate_start(&op, c->bench->provider, &request, &callbacks, &err) != INF_OK) {
         expect(err.code, &err);

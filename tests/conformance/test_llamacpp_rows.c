@@ -1,8 +1,9 @@
 /*
  * An answer does not depend on its neighbours: random mixes of requests (prompts, adapters, sampled or
  * greedy, short ones and ones beyond 512 tokens) that arrive and are cancelled at random, with flash
- * attention on and off and one or two threads, after what earlier ones left in the cache; each one's
- * tokens, log-probabilities and text are to the last bit those that it has alone.
+ * attention on and off and one or two threads, after what earlier ones left in the cache, with steps that
+ * verify drafts and without; each one's tokens, log-probabilities and text are to the last bit those that it has
+ * alone, a token a step.
  * ROWS_MIXES in the environment: how many mixes, 12 otherwise (of the real model, where it is given,
  * an eighth; of checkpoints half); ROWS_SEED: other ones; ROWS_CASES: a folder with checkpoints and their
  * adapters, a mixture of experts and one with recurrent layers among them (scripts/parity_case.py).
@@ -22,7 +23,9 @@ static struct subject rows_subject = {.in_process = true};
 static const char *const ids[] = {"a0", "a1", "a2", "a3"};
 static const char *dtype;  /* NULL: the model's own */
 static bool with_adapters; /* the subject's */
+static bool goes_back;     /* the subject can verify drafts */
 static int n_compared, n_reused;
+static int64_t n_drafted, n_accepted;
 static double most_rows;
 
 static uint64_t random_state;
@@ -40,6 +43,8 @@ struct drawn {
     inf_request_adapter adapters[MAX_ADAPTERS];
     size_t n_adapters;
     int max_tokens, pause_us;
+    int32_t speculate;
+    bool has_reference;
     bool is_sampled, is_cancelled;
     uint64_t seed;
 };
@@ -67,6 +72,8 @@ static void draw_request(struct drawn *r, const struct drawn *earlier, int n_ear
 {
     *r = (struct drawn){.max_tokens = 1 + draw(24),
                         .pause_us = draw(2) ? 0 : draw(3000),
+                        .speculate = draw(2) ? INF_SPECULATE_LOOKUP : draw(2),
+                        .has_reference = draw(2),
                         .is_sampled = draw(2),
                         .is_cancelled = draw(8) == 0,
                         .seed = (uint64_t)draw(1000)};
@@ -89,6 +96,10 @@ static inf_request request_of(const struct drawn *r)
     request.seed = (inf_maybe_u64){true, r->seed};
     if (r->is_sampled)
         request.temperature = (inf_maybe_f32){true, 0.9f};
+    request.speculate = goes_back || r->speculate != INF_SPECULATE_LOOKUP ? r->speculate
+                                                                          : INF_SPECULATE_AUTO;
+    if (r->has_reference && request.speculate != INF_SPECULATE_OFF)
+        request.reference = inf_str("the boat and the owl, the sea and x = 1; 2 owl, the sea");
     return request;
 }
 
@@ -167,11 +178,15 @@ static void compare(struct bench *alone, struct mix *mix)
         inf_result result = result_of(mix->ops[i]);
 
         n_reused += result.prefix_tokens > 0;
+        n_drafted += result.drafted_tokens;
+        n_accepted += result.accepted_tokens;
         most_rows = result.mean_rows > most_rows ? result.mean_rows : most_rows;
         if (!mix->requests[i].is_cancelled) {
             inf_request request = request_of(&mix->requests[i]);
             inf_op *op = NULL;
 
+            request.speculate = INF_SPECULATE_OFF;
+            request.reference = inf_str(NULL);
             /* Nothing is left of the one before. */
             assert_int_equal(inf_provider_unload(alone->provider, &err), INF_OK);
             op = run(alone, &request);
@@ -258,6 +273,7 @@ static void check_and_report(int n_mixes)
 
     random_state = seed ? strtoull(seed, NULL, 10) : 1;
     n_compared = n_reused = 0;
+    n_drafted = n_accepted = 0;
     most_rows = 0;
     check_mixes(n_mixes);
     print_message("%d answers compared, %d went on from a prefix, up to %.1f rows\n", n_compared,
@@ -265,6 +281,9 @@ static void check_and_report(int n_mixes)
     assert_true(n_compared > n_mixes);
     assert_true(n_reused > 0);
     assert_true(most_rows > 1.5);
+    print_message("%lld tokens drafted, %lld accepted\n", (long long)n_drafted,
+                  (long long)n_accepted);
+    assert_true(!goes_back || (n_accepted > 0 && n_accepted < n_drafted));
 }
 
 static void use_fixture(void)
@@ -276,6 +295,7 @@ static void use_fixture(void)
                                     .in_process = true};
     dtype = NULL;
     with_adapters = true;
+    goes_back = true;
 }
 
 static void test_rows__of_random_mixes__are_those_of_each_alone(void **state)
@@ -310,6 +330,7 @@ static void check_case(const char *name, const char *const adapters[4])
     use_fixture();
     if (!cases || !*cases || !is_promised())
         skip();
+    goes_back = strcmp(name, "qwen3_5_text") != 0;
     snprintf(paths[4], sizeof paths[4], "%s/%s/model", cases, name);
     rows_subject.type = INF_PROVIDER_TRANSFORMERS;
     rows_subject.base_url = paths[4];

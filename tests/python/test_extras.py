@@ -74,6 +74,23 @@ def test_keys_and_headers(vllm):
         assert "secret" not in repr(provider) and type(provider).__name__ in repr(provider)
 
 
+def test_speculation(local, vllm):
+    def text(**options):
+        return run(local.generate("Once upon a time, upon a time", "m", max_tokens=12, temperature=0, **options))
+
+    without = text(speculate="off")
+    having = text(speculate="lookup", reference="once upon a time")
+    assert having.text == without.text == text().text
+    assert without.drafted_tokens == without.accepted_tokens == 0
+    assert having.drafted_tokens > 0 and having.steps + having.accepted_tokens == 12
+    with pytest.raises(ValueError):
+        text(speculate="often")
+    with pytest.raises(inference.InvalidArgumentError):
+        text(speculate="off", reference="once")
+    with pytest.raises(inference.UnsupportedOperationError):
+        run(inference.VLLMProvider(vllm.url).generate("x", "smol", reference="once"))
+
+
 def test_seed_stop_and_schema(local):
     async def main():
         a = await local.generate("Once", "m", max_tokens=8, seed=3, temperature=1.0)

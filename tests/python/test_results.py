@@ -38,7 +38,8 @@ def test_what_else_a_result_knows(local):
     assert result.token_count == 9
     assert len(result.token_ids) == 5 and all(isinstance(i, int) for i in result.token_ids)
     assert local.sync.detokenize(result.token_ids) == result.text
-    assert result.steps >= 5 and result.mean_rows >= 1.0
+    assert result.steps + result.accepted_tokens >= 5 and result.mean_rows >= 1.0
+    assert 0 <= result.accepted_tokens <= result.drafted_tokens
     assert result.adapters == () and result.adapter_generation == 0
     assert result.logprobs is None and result.reasoning is None and result.tool_calls is None
     timings = result.timings

@@ -15,10 +15,29 @@ greedy --json hi
 check 'set(r) >= {"text", "model", "adapter_id", "token_count", "finish_reason", "prompt_tokens", "completion_tokens", "token_ids", "steps", "mean_rows", "mean_adapters", "timings"}'
 check 'len(lines) == 1 and r["adapter_id"] is None and r["model"].endswith("one-layer/base.gguf")'
 check 'r["completion_tokens"] == 8 == len(r["token_ids"]) and r["finish_reason"] == "length"'
-check 'r["token_count"] == r["prompt_tokens"] + 8 and r["steps"] == 8 and r["mean_rows"] == 1'
+check 'r["token_count"] == r["prompt_tokens"] + 8 and r["steps"] + r["accepted_tokens"] == 8 and r["mean_rows"] == 1'
 check 'r["text"] + "\n" == open(sys.argv[1][:-3] + "streamed", encoding="utf-8").read()'
 greedy --json --no-stream hi
 check 'r["completion_tokens"] == 8'
+
+# ---- speculation: the same text in fewer steps
+greedy --json --speculate off hi
+check 'r["steps"] == 8 and r["drafted_tokens"] == 0 == r["accepted_tokens"]'
+greedy --json --speculate lookup hi
+check 'r["steps"] + r["accepted_tokens"] == 8'
+check 'r["text"] + "\n" == open(sys.argv[1][:-3] + "streamed", encoding="utf-8").read()'
+# A text that the grammar says, and the reference too.
+printf 'abcdabcdabcdabcdabcdabcd' >"$work/reference"
+for input in /dev/null "$work/reference"; do
+    [ "$input" = /dev/null ] && reference=$work/reference || reference=-
+    greedy --json --grammar 'root ::= ("abcd"){30}' -n 40 --speculate lookup --reference "$reference" hi
+    check '0 < r["accepted_tokens"] <= r["drafted_tokens"]' "$reference"
+    check 'r["steps"] + r["accepted_tokens"] == r["completion_tokens"]' "$reference"
+done
+input=/dev/null
+expect_error 3 'speculate is off' generate -m "$model" --speculate off --reference "$work/reference" hi
+expect_error 8 'cannot open .*/none' generate -m "$model" --reference "$work/none" hi
+expect_usage "takes auto" generate --speculate maybe a
 
 # ---- what is read: arguments, -, files
 printf 'hi' >"$work/hi"

@@ -144,7 +144,13 @@ static int32_t many_ids[65];
        r->json_schema = inf_str("{}")),                                                            \
       "tool_choice: a call that has to come and json_schema")                                      \
     X(continued_prompt, r->continue_final_message = true, "continue_final_message: ")              \
+    X(speculate_unknown, r->speculate = 3, "speculate: 3")                                         \
+    X(speculate_negative, r->speculate = -1, "speculate: -1")                                      \
+    X(reference_not_utf8, r->reference = not_utf8, "reference")                                    \
+    X(reference_while_off, (r->reference = inf_str("a"), r->speculate = INF_SPECULATE_OFF),        \
+      "speculate is off")                                                                          \
     X(reserved_set, r->reserved[1] = 1, "reserved")                                                \
+    X(reserved2_set, r->reserved2 = 1, "reserved2")                                                \
     X(adapter_not_loaded, r->adapter_id = inf_str("nobody"), "nobody")
 
 #define SET(type, v) ((inf_maybe_##type){true, v})
@@ -544,6 +550,14 @@ static void a_server_makes_the_tokens_itself(void **state)
     r.add_special.is_set = true;
     assert_int_equal(inf_generate_start(&op, server, &r, NULL, &err), INF_ERROR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "add_special: "));
+    r.add_special.is_set = false;
+    r.speculate = INF_SPECULATE_OFF;
+    assert_int_equal(inf_generate_start(&op, server, &r, NULL, &err), INF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "speculate: "));
+    r.speculate = INF_SPECULATE_AUTO;
+    r.reference = inf_str("x");
+    assert_int_equal(inf_generate_start(&op, server, &r, NULL, &err), INF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "reference: "));
     assert_null(op);
     inf_provider_release(server);
 }

@@ -22,7 +22,8 @@ static const char template[] =
     "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{{ bos_token }}";
 
 static struct door {
-    struct model_facts facts; /* for the test to set */
+    struct model_facts facts;         /* for the test to set */
+    bool takes_back, row_independent; /* its engine */
     int32_t failing_opens, failing_loads;
     int32_t opened, loaded, tokenizers, engines, exact_engines, alive, adapters;
     struct free_engine engine, exact;
@@ -127,6 +128,8 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
     struct engine_limits limits = {.max_slots = options->max_slots,
                                    .max_context = options->max_context,
                                    .max_tokens = 64,
+                                   .takes_back = d->takes_back,
+                                   .row_independent = d->row_independent,
                                    .n_vocab = FREE_N_VOCAB};
 
     assert_ptr_equal(loaded->impl, model);
@@ -413,6 +416,55 @@ static void test_local__a_plain_prompt__is_text_all_through(void **state)
     door.facts.system_prompt_is_message = false;
 }
 
+/* Answers, and what was tokenized last is the reference, if anything is drafted from it. */
+static void assert_drafts(int32_t speculate, bool drafts)
+{
+    inf_request r = request_of("abc");
+    inf_op *op = NULL;
+    inf_result result;
+    char expected[8];
+
+    r.speculate = speculate;
+    r.reference = inf_str(speculate == INF_SPECULATE_OFF ? NULL : "xyz");
+    assert_int_equal(inf_generate(&op, provider, &r, NULL), INF_OK);
+    assert_string_equal(door.text, drafts ? "xyz" : "abc");
+    assert_true(!drafts || (!door.add_special && !door.parse_special));
+    free_expect("abc", 0, 5, expected);
+    assert_int_equal(inf_op_result(op, &result, sizeof result), INF_OK);
+    assert_int_equal(result.text.len, 5);
+    assert_memory_equal(result.text.data, expected, 5);
+    inf_op_release(op);
+}
+
+static void test_local__speculation__is_refused_where_nothing_can_be_taken_back(void **state)
+{
+    inf_request r = request_of("abc");
+
+    (void)state;
+    door.row_independent = true;
+    make_provider("model");
+    assert_drafts(INF_SPECULATE_AUTO, false);
+    assert_drafts(INF_SPECULATE_OFF, false);
+    r.speculate = INF_SPECULATE_LOOKUP;
+    assert_refused(&r, INF_ERROR_UNSUPPORTED, "speculate: ");
+    assert_drafts(INF_SPECULATE_AUTO, false); /* nothing is left of the refused one */
+}
+
+static void test_local__speculation__by_itself_where_bits_do_not_depend_on_it(void **state)
+{
+    (void)state;
+    door.takes_back = true;
+    make_provider("model");
+    assert_drafts(INF_SPECULATE_AUTO, false);
+    assert_drafts(INF_SPECULATE_LOOKUP, true);
+    inf_provider_release(provider);
+    door.row_independent = true;
+    make_provider("model");
+    assert_drafts(INF_SPECULATE_AUTO, true);
+    assert_drafts(INF_SPECULATE_OFF, false);
+    assert_drafts(INF_SPECULATE_LOOKUP, true);
+}
+
 static void test_local__messages__need_a_template(void **state)
 {
     inf_message message = {.role = inf_str("user"), .content = inf_str("abc")};
@@ -628,6 +680,8 @@ int main(void)
         TEST(test_local__system_prompt_without_a_template__goes_before_the_prompt),
         TEST(test_local__a_prompt_that_begins_with_the_token_put_first__gets_no_second),
         TEST(test_local__a_plain_prompt__is_text_all_through),
+        TEST(test_local__speculation__is_refused_where_nothing_can_be_taken_back),
+        TEST(test_local__speculation__by_itself_where_bits_do_not_depend_on_it),
         TEST(test_local__messages__need_a_template),
         TEST(test_local__a_prompt_as_long_as_the_window__does_not_fit),
         TEST(test_local__a_grammar__is_followed_over_any_tokenizer),

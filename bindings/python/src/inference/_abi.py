@@ -119,7 +119,7 @@ REQUEST = Layout(
     " min_p:mf repetition_penalty:mf frequency_penalty:mf presence_penalty:mf seed:mQ adapter_scale:mf"
     " stop:p n_stop:z stop_token_ids:p n_stop_token_ids:z logprobs:mi json_schema:t grammar:t extra_json:t"
     " extra_headers:t timeout_ms:q queue_timeout_ms:q ignore_eos:b plain_prompt:b add_special:mb plain_output:b"
-    " continue_final_message:b reserved:c2 tools:t tool_choice:t",
+    " continue_final_message:b reserved:c2 tools:t tool_choice:t reference:t speculate:i reserved2:i",
 )
 ALTERNATIVE = Layout("inf_alternative", "token_id:i logprob:f piece:t")
 LOGPROB = Layout("inf_logprob", "token_id:i logprob:f piece:t top:p n_top:z")
@@ -129,7 +129,8 @@ RESULT = Layout(
     "struct_size:z text:t model:t adapter_id:t finish_reason:t reasoning:t tool_calls:t token_count:q"
     " prompt_tokens:q completion_tokens:q token_ids:p n_token_ids:z logprobs:p n_logprobs:z queued_us:q"
     " load_us:q prefill_us:q first_token_us:q decode_us:q total_us:q adapter_generation:Q adapters:p"
-    " n_adapters:z prefix_tokens:q steps:q mean_rows:d mean_adapters:d finish:i row_independent:i",
+    " n_adapters:z prefix_tokens:q steps:q mean_rows:d mean_adapters:d finish:i row_independent:i"
+    " drafted_tokens:q accepted_tokens:q",
 )
 ADAPTER_SOURCE = Layout("inf_adapter_source", "struct_size:z path:s config:t weights:t")
 ADAPTER_REPORT = Layout(

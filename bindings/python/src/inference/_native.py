@@ -135,6 +135,8 @@ class NativeProvider(InferenceProvider):
         tool_choice: Union[str, Mapping[str, Any], None] = None,
         plain_output: bool = False,
         continue_final_message: bool = False,
+        speculate: str = "auto",
+        reference: Optional[str] = None,
         extra_body: Optional[Mapping[str, Any]] = None,
         extra_headers: Union[str, Mapping[str, str], None] = None,
     ) -> DetailedResult:
@@ -173,6 +175,10 @@ class NativeProvider(InferenceProvider):
             tool_choice: "auto", "none", "required", a function's name, or OpenAI's object for one.
             plain_output: In process: leave reasoning and tool calls in the text as the model wrote them.
             continue_final_message: Go on with the last message, where it ends. In process and by vLLM.
+            speculate: In process: "auto", "off" or "lookup": whether several looked up tokens are verified in a
+                step; "auto" is where it pays.
+            reference: In process: a text of which the answer may repeat parts, as the file that is being edited;
+                speculation looks there too.
             extra_body: Servers: further JSON fields to send.
             extra_headers: Servers: further header lines to send.
 

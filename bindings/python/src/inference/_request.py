@@ -166,6 +166,15 @@ def _add_special(s: Any, v: Any) -> None:
     s.add_special = bool(v)
 
 
+_SPECULATE = {"auto": 0, "off": 1, "lookup": 2}
+
+
+def _speculate(s: Any, v: Any) -> None:
+    if v not in _SPECULATE:
+        raise ValueError("speculate must be one of %s, not %r" % (", ".join(_SPECULATE), v))
+    s.speculate = _SPECULATE[v]
+
+
 def _headers(s: Any, v: Any) -> None:
     raw = header_lines("extra_headers", v)
     s.extra_headers = raw
@@ -239,6 +248,8 @@ _SETTERS: Dict[str, Callable[[Any, Any], None]] = {
     "tool_choice": _json_field("tool_choice", "tool_choice"),
     "plain_output": _flag("plain_output"),
     "continue_final_message": _flag("continue_final_message"),
+    "speculate": _speculate,
+    "reference": _text("reference"),
 }
 _KEEPING: Dict[str, Callable[[Any, Any, List[Any]], None]] = {
     "stop": _stop,
@@ -274,6 +285,8 @@ class GenerateOptions(TypedDict, total=False):
     tool_choice: Union[str, Mapping[str, Any], None]
     plain_output: bool
     continue_final_message: bool
+    speculate: str
+    reference: Optional[str]
     extra_body: Optional[Mapping[str, Any]]
     extra_headers: Union[str, Mapping[str, str], None]
 

@@ -89,6 +89,7 @@ def read_result(library: Library, op: int, model: Optional[str], logprobs: bool)
     result._times = v[_TIMES : _TIMES + 6]
     result.prefix_tokens, result.steps, result.mean_rows, result.mean_adapters = v[_PREFIX : _PREFIX + 4]
     result.row_independent = bool(v[_PREFIX + 5])
+    result.drafted_tokens, result.accepted_tokens = v[_PREFIX + 6 : _PREFIX + 8]
     if v[_IDS + 1]:
         result.token_ids = _tokens_at(v[_IDS], v[_IDS + 1])
     if v[_ADAPTERS + 1]:

@@ -46,9 +46,11 @@ class DetailedResult(GenerationResult):
 
     __slots__ = (
         "_times",
+        "accepted_tokens",
         "adapter_generation",
         "adapters",
         "completion_tokens",
+        "drafted_tokens",
         "logprobs",
         "mean_adapters",
         "mean_rows",
@@ -73,6 +75,8 @@ class DetailedResult(GenerationResult):
     mean_rows: float
     mean_adapters: float
     row_independent: bool
+    drafted_tokens: int
+    accepted_tokens: int
     _times: Tuple[int, ...]
 
     if not TYPE_CHECKING:  # which would find any attribute then
@@ -122,6 +126,8 @@ _EMPTY: Dict[str, Any] = {
     "mean_rows": 0.0,
     "mean_adapters": 0.0,
     "row_independent": False,
+    "drafted_tokens": 0,
+    "accepted_tokens": 0,
     "_times": (0, 0, 0, 0, 0, 0),
 }
 
