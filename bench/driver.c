@@ -9,6 +9,8 @@
  *     generate N A T P          N requests at once, T tokens each, prompts of P tokens; request i has
  *                               adapter a<i mod A> (A 0: none)
  *     decode T                  one stream's decode speed over T tokens
+ *     rewrite S T               one stream that rewrites a file of 60 lines, with (S 1) and without speculation
+ *     prose S T                 one stream of sampled prose, likewise
  *     prefill P I               the prompt's time: P tokens under adapter a<I> (-1: none)
  *     first I                   time to the first token of a 16-token prompt under a<I>
  *     load PATH                 loads and unloads PATH once
@@ -81,6 +83,7 @@ static inf_op *start(int adapter, int tokens, int prompt, const inf_callbacks *c
     request.max_tokens = (inf_maybe_i32){true, tokens};
     request.temperature = (inf_maybe_f32){true, 0};
     request.ignore_eos = true;
+    request.speculate = INF_SPECULATE_OFF; /* a token is a step */
     check(inf_generate_start(&op, model, &request, callbacks, &err), &err);
     free(text);
     return op;
@@ -155,10 +158,121 @@ static void do_constrained(int tokens, const char *schema)
     request.json_schema = inf_str(schema);
     request.max_tokens = (inf_maybe_i32){true, tokens + 1};
     request.temperature = (inf_maybe_f32){true, 0};
+    request.speculate = INF_SPECULATE_OFF;
     check(inf_generate_start(&op, model, &request, NULL, &err), &err);
     r = finish(op);
     printf("{\"tokens\":%lld,\"tokens_per_second\":%.3f}\n", (long long)r.completion_tokens,
            (double)(r.completion_tokens - 1) / (double)r.timings.decode_us * 1e6);
+}
+
+/* ------------------------------------------------------------------ speculation */
+
+enum { FILE_LINES = 60 };
+
+static void file_of_lines(char *out)
+{
+    for (int i = 0; i < FILE_LINES; i++)
+        out += i % 4 == 0   ? sprintf(out, "def step_%d(left, right):\n", i / 4)
+               : i % 4 == 1 ? sprintf(out, "    total = left * %d + right\n", i + 7)
+               : i % 4 == 2 ? sprintf(out, "    return total - %d\n", i * 3)
+                            : sprintf(out, "\n");
+}
+
+/* A copy of the text in which a line in the middle is another one. */
+static char *with_a_change(inf_text text)
+{
+    static const char change[] = "    total = None\n";
+    const char *line = memchr(text.data + text.len / 2, '\n', text.len - text.len / 2);
+    const char *next = line ? strchr(line + 1, '\n') : NULL;
+    char *copy = malloc(text.len + sizeof change);
+    size_t begin = 0;
+
+    if (!next)
+        return memcpy(copy, text.data, text.len + 1);
+    begin = (size_t)(line + 1 - text.data);
+    memcpy(copy, text.data, begin);
+    memcpy(copy + begin, change, sizeof change - 1);
+    strcpy(copy + begin + sizeof change - 1, next + 1);
+    return copy;
+}
+
+static void say_speculation(inf_op *op)
+{
+    inf_result r;
+
+    inf_op_result(op, &r, sizeof r);
+    printf("{\"tokens\":%lld,\"tokens_per_second\":%.3f,\"drafted\":%lld,\"accepted\":%lld,"
+           "\"steps\":%lld}\n",
+           (long long)r.completion_tokens,
+           (double)(r.completion_tokens - 1) / (double)r.timings.decode_us * 1e6,
+           (long long)r.drafted_tokens, (long long)r.accepted_tokens, (long long)r.steps);
+}
+
+static inf_op *generate(const inf_request *request)
+{
+    inf_op *op = NULL;
+    inf_error err;
+
+    check(inf_generate_start(&op, model, request, NULL, &err), &err);
+    check(inf_op_wait(op, -1, &err), &err);
+    return op;
+}
+
+/* What the model writes when it is to rewrite the file is, but for one line, the reference: as when the one
+ * change is the model's. A small model does not copy what it is shown. */
+static void do_rewrite(bool speculates, int tokens)
+{
+    static inf_op *without;
+    static char *reference;
+    static char prompt[8192] = "Here is a file.\n\n";
+    inf_request request;
+    inf_result answer;
+    inf_result r;
+    inf_op *op = NULL;
+
+    if (!without) {
+        file_of_lines(prompt + strlen(prompt));
+        strcat(prompt, "\nThe same file, with one change:\n\n");
+    }
+    inf_request_default(&request, sizeof request);
+    request.prompt = inf_str(prompt);
+    request.max_tokens = (inf_maybe_i32){true, tokens};
+    request.temperature = (inf_maybe_f32){true, 0};
+    request.ignore_eos = true;
+    request.speculate = INF_SPECULATE_OFF;
+    if (!without)
+        without = generate(&request);
+    inf_op_result(without, &answer, sizeof answer);
+    if (!reference)
+        reference = with_a_change(answer.text);
+    if (speculates) {
+        request.speculate = INF_SPECULATE_AUTO;
+        request.reference = inf_str(reference);
+    }
+    op = generate(&request);
+    inf_op_result(op, &r, sizeof r);
+    if (r.text.len != answer.text.len || memcmp(r.text.data, answer.text.data, r.text.len) != 0) {
+        fprintf(stderr, "driver: the text is another one\n");
+        exit(1);
+    }
+    say_speculation(op);
+    inf_op_release(op);
+}
+
+static void do_prose(bool speculates, int tokens)
+{
+    inf_request request;
+    inf_op *op = NULL;
+
+    inf_request_default(&request, sizeof request);
+    request.prompt = inf_str("It was a cold morning when the old fisherman");
+    request.max_tokens = (inf_maybe_i32){true, tokens};
+    request.seed = (inf_maybe_u64){true, 11};
+    request.ignore_eos = true;
+    request.speculate = speculates ? INF_SPECULATE_AUTO : INF_SPECULATE_OFF;
+    op = generate(&request);
+    say_speculation(op);
+    inf_op_release(op);
 }
 
 static void do_prefill(int prompt, int adapter)
@@ -314,6 +428,10 @@ static bool answer(const char *line)
         do_decode(a);
     else if (sscanf(line, "constrained %d %4095s", &a, path) == 2)
         do_constrained(a, path);
+    else if (sscanf(line, "rewrite %d %d", &a, &b) == 2)
+        do_rewrite(a, b);
+    else if (sscanf(line, "prose %d %d", &a, &b) == 2)
+        do_prose(a, b);
     else if (sscanf(line, "prefill %d %d", &a, &b) == 2)
         do_prefill(a, b);
     else if (sscanf(line, "first %d", &a) == 1)

@@ -193,6 +193,25 @@ def constrained(o):
         server.close()
 
 
+def lookup(o):
+    """Speculation: rewriting a file, and prose, with and without."""
+    print("\n### Speculation by lookup, one stream\n")
+    print("| model | what | without, tok/s | with, tok/s | ratio | drafted | accepted | tokens | steps |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, model in o.models:
+        d = Driver(o, model)
+        for what, tokens in (("rewrite", 700), ("prose", 400)):
+            d.ask(what, 1, tokens)
+            without, having = [], []
+            for _ in range(o.rounds):
+                without.append(d.ask(what, 0, tokens)["tokens_per_second"])
+                last = d.ask(what, 1, tokens)
+                having.append(last["tokens_per_second"])
+            print(f"| {name} | {what} | {spread(without)} | {spread(having)} | {ratio(having, without):.2f} | "
+                  f"{last['drafted']} | {last['accepted']} | {last['tokens']} | {last['steps']} |", flush=True)
+        d.close()
+
+
 def masks(o):
     """What a constraint costs a step, without a model's compute."""
     print("\n### The mask of a step over SmolLM2's vocabulary, µs (compiling the schema, µs)\n")
@@ -390,13 +409,13 @@ def busy(o):
 
 SECTIONS = {"one": one_stream, "eight": eight_requests, "curve": curve, "prefill": prefill,
             "thousand": thousand, "loading": loading, "token": token_cost, "busy": busy,
-            "schema": constrained, "masks": masks}
+            "schema": constrained, "masks": masks, "lookup": lookup}
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--build", required=True)
-    p.add_argument("--peers", required=True)
+    p.add_argument("--peers", help="for all sections but lookup and masks")
     p.add_argument("--model", required=True)
     p.add_argument("--bf16")
     p.add_argument("--only", default=",".join(SECTIONS))
@@ -404,6 +423,8 @@ def main():
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--python", help="a Python with llama-cpp-python, for the reload row")
     o = p.parse_args()
+    if not o.peers and set(o.only.split(",")) - {"lookup", "masks"}:
+        p.error("--peers is needed for these sections")
     o.models = [("Q4_1", o.model)] + ([("BF16", o.bf16)] if o.bf16 else [])
     with tempfile.TemporaryDirectory() as o.work:
         for name in o.only.split(","):
