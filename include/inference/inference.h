@@ -564,7 +564,8 @@ enum inf_speculate {
 };
 
 /* Exactly one of prompt, messages and messages_json is given. What the provider cannot honour is
- * UNSUPPORTED, unless the field says otherwise. */
+ * UNSUPPORTED, unless the field says otherwise. JSON in which a key stands twice in an object, or half a
+ * surrogate pair, is INVALID_ARGUMENT: readers take it differently. */
 typedef struct inf_request {
     size_t struct_size;
     inf_text prompt;

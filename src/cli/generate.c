@@ -1,7 +1,6 @@
 /* generate: one request, streamed as text or answered as a JSON object. */
 #include "cli/commands.h"
 #include "cli/input.h"
-#include "cli/json_line.h"
 #include "cli/output.h"
 #include "cli/request.h"
 
@@ -125,27 +124,6 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
     return code;
 }
 
-/* The texts that are JSON: without a byte order mark, and of one meaning. */
-static int32_t check_texts(struct settings *s, inf_error *err)
-{
-    const struct {
-        inf_text *text;
-        const char *flag;
-    } texts[] = {{&s->messages, "--messages"},
-                 {&s->template_variables, "--template-variables"},
-                 {&s->json_schema, "--json-schema"},
-                 {&s->extra_json, "--extra-json"},
-                 {&s->tools, "--tools"}};
-    int32_t code = INF_OK;
-
-    s->grammar = without_mark(s->grammar);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++) {
-        *texts[i].text = without_mark(*texts[i].text);
-        code = json_text_check(*texts[i].text, texts[i].flag, err);
-    }
-    return code;
-}
-
 /* What stands in files, and the prompt behind the options. */
 static int32_t read_inputs(struct settings *s, inf_error *err)
 {
@@ -153,10 +131,13 @@ static int32_t read_inputs(struct settings *s, inf_error *err)
                                &s->extra_json};
     int32_t code = INF_OK;
 
-    for (size_t i = 0; i < sizeof files / sizeof *files && code == INF_OK; i++)
+    for (size_t i = 0; i < sizeof files / sizeof *files && code == INF_OK; i++) {
         code = input_expand(files[i], s, err);
+        *files[i] = without_mark(*files[i]);
+    }
     if (code == INF_OK && s->messages.data)
         code = input_read(&s->messages, s, s->messages.data, err);
+    s->messages = without_mark(s->messages);
     if (code == INF_OK && s->reference.data)
         code = input_read(&s->reference, s, s->reference.data, err);
     if (code == INF_OK && s->n_arguments) {
@@ -164,7 +145,7 @@ static int32_t read_inputs(struct settings *s, inf_error *err)
         if (strcmp(s->arguments[0], "-") == 0)
             code = input_read(&s->prompt, s, "-", err);
     }
-    return code == INF_OK ? check_texts(s, err) : code;
+    return code;
 }
 
 static int check_usage(const struct command *command, const struct settings *s)

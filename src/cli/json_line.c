@@ -30,14 +30,11 @@ static size_t piece_end(inf_text text, size_t at)
     return end;
 }
 
-struct place {
-    int line, column; /* from 1; columns are characters */
-};
-
-/* Where the piece begins whose end jansson told, which is the end of what it could not take. */
-static struct place place_of(inf_text text, size_t position)
+/* In characters, from 1: where the piece begins whose end jansson told, which is the end of what it could
+ * not take. */
+static int column_of(inf_text text, size_t position)
 {
-    struct place place = {1, 1};
+    int column = 1;
     size_t begin = 0;
     size_t end = 0;
 
@@ -46,11 +43,8 @@ static struct place place_of(inf_text text, size_t position)
         end = piece_end(text, begin);
     }
     for (size_t i = 0; i < begin; i++)
-        if (text.data[i] == '\n')
-            place = (struct place){place.line + 1, 1};
-        else if (((unsigned char)text.data[i] & 0xC0) != 0x80)
-            place.column++;
-    return place;
+        column += ((unsigned char)text.data[i] & 0xC0) != 0x80;
+    return column;
 }
 
 static size_t position_of(const json_error_t *why)
@@ -156,30 +150,6 @@ json_t *json_line_parse(inf_text text, const char *what, wide_key_fn is_wide, in
         value = parse_wide(text, is_wide, &why);
     if (!value)
         command_error(err, INF_ERROR_INVALID_ARGUMENT, "not %s: %s (column %d)", what, why.text,
-                      place_of(text, position_of(&why)).column);
+                      column_of(text, position_of(&why)));
     return value;
-}
-
-/* Whether it is of what a template or a server would take without a word, the one this way, the other that. */
-static bool is_ambiguous(const json_error_t *why)
-{
-    return json_error_code(why) == json_error_duplicate_key ||
-           strstr(why->text, "invalid Unicode '\\u");
-}
-
-int32_t json_text_check(inf_text text, const char *name, inf_error *err)
-{
-    json_error_t why;
-    json_t *value = NULL;
-    struct place place;
-
-    if (!text.data)
-        return INF_OK;
-    value = json_loadb(text.data, text.len, LINE_FLAGS, &why);
-    json_decref(value);
-    if (value || !is_ambiguous(&why))
-        return INF_OK;
-    place = place_of(text, position_of(&why));
-    return command_error(err, INF_ERROR_INVALID_ARGUMENT, "%s: not JSON, line %d column %d: %s",
-                         name, place.line, place.column, why.text);
 }

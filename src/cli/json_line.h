@@ -14,8 +14,4 @@ typedef bool (*wide_key_fn)(inf_text key);
  * none is. */
 json_t *json_line_parse(inf_text text, const char *what, wide_key_fn is_wide, inf_error *err);
 
-/* INVALID_ARGUMENT, with line and column, for a key that stands twice and for half a surrogate pair, of
- * which readers of JSON think differently. What else is wrong with the text is for its reader to say. */
-int32_t json_text_check(inf_text text, const char *name, inf_error *err);
-
 #endif

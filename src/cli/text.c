@@ -143,8 +143,6 @@ static int32_t render(struct session *session, struct settings *s, inf_text mess
     int32_t code = INF_OK;
 
     messages = without_mark(messages);
-    if (json_text_check(messages, "the messages", err) != INF_OK)
-        return err->code;
     if (s->continue_final_message)
         messages = continued(s, messages);
     if (!messages.data)

@@ -248,8 +248,8 @@ static bool at_element(struct json_walk *w)
     return w->at < w->end;
 }
 
-/* What was scanned needs no second check: only where a string ends, or NULL, */
-static const char *end_of_string(const char *at, const char *end)
+/* What was scanned needs no second check: only where a string ends, */
+const char *scan_string_end(const char *at, const char *end)
 {
     size_t escapes = 1; /* an odd number of them escapes the quote */
 
@@ -259,7 +259,7 @@ static const char *end_of_string(const char *at, const char *end)
     return at ? at + 1 : NULL;
 }
 
-/* or a value. */
+/* or a value, or NULL. */
 static const char *end_of_value(const char *at, const char *end)
 {
     int depth = 0;
@@ -268,7 +268,7 @@ static const char *end_of_value(const char *at, const char *end)
         return skip_scalar(at, end);
     do {
         if (*at == '"') {
-            at = end_of_string(at, end);
+            at = scan_string_end(at, end);
         } else {
             depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
             at++;
@@ -293,7 +293,7 @@ bool scan_next_member(struct json_walk *w, struct json_span *key, struct json_sp
     if (!at_element(w))
         return false;
     begin = w->at;
-    w->at = end_of_string(begin, w->end);
+    w->at = scan_string_end(begin, w->end);
     if (!w->at)
         return false;
     *key = (struct json_span){begin, (size_t)(w->at - begin)};

@@ -52,6 +52,9 @@ bool scan_is_true(struct json_span v);
 /* Absent or null. */
 bool scan_is_none(struct json_span v);
 
+/* Behind the string of a scanned text whose quote stands at `at`; NULL when it does not end before `end`. */
+const char *scan_string_end(const char *at, const char *end);
+
 /* The string (a scanned one, with its quotes) is that text. Compares what it means. */
 bool scan_equals(struct json_span string, const char *text);
 

@@ -3,6 +3,7 @@
  */
 #include "core/request.h"
 
+#include "core/json_check.h"
 #include "core/memory.h"
 #include "core/structs.h"
 #include "core/utf8.h"
@@ -43,22 +44,26 @@ static int32_t check_texts(const inf_request *r, inf_error *err)
     const struct {
         inf_text text;
         const char *field;
-    } texts[] = {{r->prompt, "prompt"},
-                 {r->messages_json, "messages_json"},
-                 {r->template_variables, "template_variables"},
-                 {r->model, "model"},
-                 {r->system_prompt, "system_prompt"},
-                 {r->json_schema, "json_schema"},
-                 {r->grammar, "grammar"},
-                 {r->extra_json, "extra_json"},
-                 {r->extra_headers, "extra_headers"},
-                 {r->tools, "tools"},
-                 {r->tool_choice, "tool_choice"},
-                 {r->reference, "reference"}};
+        bool is_json;
+    } texts[] = {{r->prompt, "prompt", false},
+                 {r->messages_json, "messages_json", true},
+                 {r->template_variables, "template_variables", true},
+                 {r->model, "model", false},
+                 {r->system_prompt, "system_prompt", false},
+                 {r->json_schema, "json_schema", true},
+                 {r->grammar, "grammar", false},
+                 {r->extra_json, "extra_json", true},
+                 {r->extra_headers, "extra_headers", false},
+                 {r->tools, "tools", true},
+                 {r->tool_choice, "tool_choice", true},
+                 {r->reference, "reference", false}};
     int32_t code = INF_OK;
 
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++)
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++) {
         code = check_text(texts[i].text, texts[i].field, err);
+        if (code == INF_OK && texts[i].is_json)
+            code = json_check(texts[i].text, texts[i].field, err);
+    }
     for (size_t i = 0; i < r->n_messages && code == INF_OK; i++) {
         code = check_text(r->messages[i].role, "messages: role", err);
         if (code == INF_OK)

@@ -5,6 +5,7 @@
  */
 #include "core/provider_state.h"
 
+#include "core/json_check.h"
 #include "core/memory.h"
 #include "core/request.h"
 #include "core/structs.h"
@@ -302,6 +303,8 @@ int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages
 
     if (code == INF_OK && !messages_json.data)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json is NULL");
+    if (code == INF_OK)
+        code = json_check(messages_json, "messages_json", err);
     if (code == INF_OK)
         code = begin(out, provider, provider->ops->render, "rendering chat templates", OP_RENDER,
                      callbacks, NULL, err);

@@ -125,9 +125,9 @@ for messages in '' '5' '"x"' '{}' '[5]' '{"messages":5}' '[{"role":"user","conte
     expect_error 3 'messages|role' render -m "$model"
 done
 printf '[{"role":"user","content":"hi"},\n{"role":"user","content":"hi","role":"user"}]' >"$work/messages"
-expect_error 3 'messages: not JSON, line 2 column 31: duplicate' render -m "$model"
+expect_error 3 '^inference: messages: line 2 column 31: a key stands twice' render -m "$model"
 printf '{"messages":[],"a":1,"a":1}' >"$work/messages"
-expect_error 3 'messages: not JSON, line 1 column 22: duplicate' render -m "$model"
+expect_error 3 '^inference: messages: line 1 column 22: a key stands twice' render -m "$model"
 printf '[{"role":"user","content":"\377"}]' >"$work/messages"
 expect_error 3 'messages: not JSON.*not valid UTF-8' render -m "$model"
 input=/dev/null

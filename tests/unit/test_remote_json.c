@@ -2,6 +2,7 @@
 #include "core/memory.h"
 #include "core/utf8.h"
 #include "core/json.h"
+#include "core/json_check.h"
 #include "remote/text_join.h"
 
 #include <setjmp.h>
@@ -297,6 +298,62 @@ static void test_join__any_bytes_in_any_pieces__give_one_text(void **state)
     buffer_free(&parts);
 }
 
+static void assert_refused(const char *text, const char *message)
+{
+    inf_error err = {0};
+
+    assert_int_equal(json_check(inf_str(text), "x", &err), INF_ERROR_INVALID_ARGUMENT);
+    assert_string_equal(err.message, message);
+}
+
+static void test_check__what_readers_take_differently__is_refused_by_line_and_column(void **state)
+{
+    static const char *const good[] = {"{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}],\"\":0}",
+                                       "[\"a\",\"a\"]",
+                                       "\"\\ud83d\\ude00\\uD83D\\uDE00 \\\\ud800\"",
+                                       "{\"a\":\"a\",\"A\":\":\"}",
+                                       "{\"a\":1,\"a\":2", /* no JSON: its reader says so */
+                                       "3"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(json_check(inf_str(good[i]), "x", NULL), INF_OK);
+    assert_int_equal(json_check((inf_text){NULL, 0}, "x", NULL), INF_OK);
+    assert_refused("{\"a\":1,\"a\":2}",
+                   "x: line 1 column 8: a key stands twice in an object: \"a\"");
+    assert_refused("[{\"\xc3\xa9\":{\"b\":[]},\n \"b\":0, \"\\u00e9\" : {}}]",
+                   "x: line 2 column 9: a key stands twice in an object: \"\\u00e9\"");
+    assert_refused("{\"c\":1,\"b\":2,\"b\":3,\"c\":4}",
+                   "x: line 1 column 14: a key stands twice in an object: \"b\"");
+    assert_refused("{\"\xf0\x9f\x98\x80\":\"x\\ud800\"}",
+                   "x: line 1 column 8: half of a surrogate pair, which is no character: \\ud800");
+    assert_refused("[\"\\ude00\\ud83d\"]",
+                   "x: line 1 column 3: half of a surrogate pair, which is no character: \\ude00");
+    assert_refused("[\"\\ud83d\\ud83d\\ude00\"]",
+                   "x: line 1 column 3: half of a surrogate pair, which is no character: \\ud83d");
+    assert_refused("[\"\\ud83d\"]",
+                   "x: line 1 column 3: half of a surrogate pair, which is no character: \\ud83d");
+}
+
+/* Were each key compared with each, this would take minutes. */
+static void test_check__a_hundred_thousand_keys__in_no_time(void **state)
+{
+    struct buffer text;
+    inf_error err = {0};
+
+    (void)state;
+    buffer_init(&text, BUFFER_NO_LIMIT);
+    buffer_append_str(&text, "{");
+    for (int i = 0; i < 100000; i++)
+        buffer_printf(&text, "\"k%d\":0,", i);
+    buffer_append_str(&text, "\"k77777\":1}");
+    assert_false(text.failed);
+    assert_int_equal(json_check((inf_text){text.data, text.len}, "x", &err),
+                     INF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "\"k77777\""));
+    buffer_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +363,8 @@ int main(void)
         cmocka_unit_test(test_unescape__every_escape_and_surrogates),
         cmocka_unit_test(test_integer__bounds),
         cmocka_unit_test(test_real__is_what_strtod_says),
+        cmocka_unit_test(test_check__what_readers_take_differently__is_refused_by_line_and_column),
+        cmocka_unit_test(test_check__a_hundred_thousand_keys__in_no_time),
         cmocka_unit_test(test_write__what_jansson_reads_back),
         cmocka_unit_test(test_join__cut_at_every_byte__is_the_same_text),
         cmocka_unit_test(test_join__any_bytes_in_any_pieces__give_one_text),
