@@ -107,12 +107,15 @@ int thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *ar
     return code;
 }
 
-int32_t thread_error(int code, inf_error *err)
+int32_t thread_error(int number, inf_error *err)
 {
-    if (code == 0)
+    if (number == 0)
         return INF_OK;
-    return code == ENOMEM ? error_no_memory(err)
-                          : error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+    if (number == ENOMEM)
+        return error_no_memory(err);
+    return error_set_detail(err, INF_ERROR_STATE, number,
+                            "the system refuses another thread; raise the limit of processes "
+                            "(ulimit -u), or of memory (ulimit -v)");
 }
 
 int32_t context_start_thread(inf_context *ctx, const char *name, void *(*fn)(void *),

@@ -31,6 +31,8 @@ bool context_withdraw(inf_context *ctx, struct job *job);
 
 /* pthread_create with all signals blocked and a name of at most 15 bytes. 0 or an errno. */
 int thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg);
+/* INF_OK, or the error of what it returned. */
+int32_t thread_error(int number, inf_error *err);
 
 /*
  * Something another folder keeps with the context: made by the first call for its kind, shared by

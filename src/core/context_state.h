@@ -89,8 +89,6 @@ int32_t context_start_thread(inf_context *ctx, const char *name, void *(*fn)(voi
                              inf_error *err);
 /* Sets `stop` and waits for them. */
 void context_join_threads(inf_context *ctx);
-/* INF_OK, or the error of a thread_start. */
-int32_t thread_error(int code, inf_error *err);
 /* The preparation threads. */
 int32_t jobs_start(inf_context *ctx, inf_error *err);
 

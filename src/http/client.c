@@ -7,8 +7,6 @@
 #include "core/clock.h"
 #include "core/memory.h"
 
-#include <errno.h>
-
 #define SETTLE_ROUNDS 16
 #define IDLE_MS 30000
 
@@ -97,6 +95,15 @@ static void init_curl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+/* No thread runs it. */
+static void close_loop(struct http_client *c)
+{
+    uv_close((uv_handle_t *)&c->clock, NULL);
+    uv_close((uv_handle_t *)&c->idle_timer, NULL);
+    uv_run(&c->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&c->loop);
+}
+
 static int32_t init_loop(struct http_client *c, inf_error *err)
 {
     int status = uv_loop_init(&c->loop);
@@ -106,12 +113,8 @@ static int32_t init_loop(struct http_client *c, inf_error *err)
         uv_timer_init(&c->loop, &c->idle_timer);
         c->wake.data = c->clock.data = c->idle_timer.data = c;
         status = uv_async_init(&c->loop, &c->wake, on_wake);
-        if (status != 0) {
-            uv_close((uv_handle_t *)&c->clock, NULL);
-            uv_close((uv_handle_t *)&c->idle_timer, NULL);
-            uv_run(&c->loop, UV_RUN_DEFAULT);
-            uv_loop_close(&c->loop);
-        }
+        if (status != 0)
+            close_loop(c);
     }
     if (status == 0)
         return INF_OK;
@@ -135,16 +138,12 @@ static int32_t start_thread(struct http_client *c, inf_error *err)
     if (number == 0)
         return INF_OK;
     uv_close((uv_handle_t *)&c->wake, NULL);
-    uv_close((uv_handle_t *)&c->clock, NULL);
-    uv_close((uv_handle_t *)&c->idle_timer, NULL);
-    uv_run(&c->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&c->loop);
-    return number == ENOMEM ? error_no_memory(err)
-                            : error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+    close_loop(c);
+    return thread_error(number, err);
 }
 
-static const struct client_events events = {settle, exchange_due, exchange_let_in,
-                                            exchange_resolved, exchange_over};
+static const struct client_events events = {settle,      exchange_due,      exchange_let_in,
+                                            probe_proxy, exchange_resolved, exchange_over};
 
 static int32_t create(void **out, inf_context *ctx, inf_error *err)
 {

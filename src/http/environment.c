@@ -22,6 +22,17 @@ static const struct {
                {"socks4a://", 1080, false}, {"socks5://", 1080, true}, {"socks5h://", 1080, false},
                {"socks://", 1080, true}};
 
+/* The proxy's own address, as that of a web server. */
+static char *self_of(const char *scheme, const struct url *u, uint16_t port)
+{
+    bool bare = u->literal && memchr(u->host, ':', u->host_len);
+    char text[URL_MAX];
+
+    snprintf(text, sizeof text, "%s%s%.*s%s:%u/", scheme, bare ? "[" : "", (int)u->host_len,
+             u->host, bare ? "]" : "", (unsigned)port);
+    return mem_strdup(text);
+}
+
 /* A value that is no proxy is only noted: most URLs do not need it. */
 static int32_t parse_proxy(struct proxy *p, const char *variable, const char *value, inf_error *err)
 {
@@ -45,10 +56,11 @@ static int32_t parse_proxy(struct proxy *p, const char *variable, const char *va
     if (url_parse(&u, as_http, NULL) != INF_OK)
         return INF_OK;
     p->broken = NULL;
-    p->url = mem_strdup(value);
-    if (!p->url)
-        return error_no_memory(err);
     p->port = u.has_port ? u.port : schemes[i].port;
+    p->url = mem_strdup(value);
+    p->self = schemes[i].scheme[0] == 'h' ? self_of(schemes[i].scheme, &u, p->port) : NULL;
+    if (!p->url || (schemes[i].scheme[0] == 'h' && !p->self))
+        return error_no_memory(err);
     p->local_lookup = schemes[i].local_lookup;
     if (!u.literal && !url_is_local_name(u.host, u.host_len))
         snprintf(p->host, sizeof p->host, "%.*s", (int)u.host_len, u.host);
@@ -148,7 +160,9 @@ int32_t environment_read(struct environment *e, inf_error *err)
 void environment_free(struct environment *e)
 {
     mem_free(e->http.url);
+    mem_free(e->http.self);
     mem_free(e->https.url);
+    mem_free(e->https.self);
     mem_free(e->no_proxy);
     mem_free(e->ca_file);
     mem_free(e->ca_folder);
@@ -233,13 +247,14 @@ bool environment_excluded(const char *no_proxy, const char *host, size_t n)
     return false;
 }
 
+const struct proxy no_proxy_at_all = {0};
+
 int32_t environment_proxy(const struct proxy **out, const struct environment *e,
                           const struct url *u, inf_error *err)
 {
-    static const struct proxy none = {0};
     const struct proxy *p = u->tls ? &e->https : &e->http;
 
-    *out = &none;
+    *out = &no_proxy_at_all;
     if (environment_excluded(e->no_proxy, u->host, u->host_len))
         return INF_OK;
     if (p->broken)

@@ -9,6 +9,7 @@
 
 struct proxy {
     char *url;          /* as curl takes it; NULL: none */
+    char *self;         /* the proxy as a web server, "http://host:port/"; NULL for SOCKS */
     const char *broken; /* the variable whose value is no proxy; NULL: it is one */
     char host[256];     /* to look up; "" when it is an address or a local name */
     uint16_t port;
@@ -29,6 +30,9 @@ void environment_free(struct environment *e);
  * distribution: `own`, its own (may be NULL), when that can be read, else the first of a NULL-ended list
  * that can; NULL when none can. */
 const char *environment_ca_file(const char *own, const char *const *known);
+
+/* One whose url is NULL. */
+extern const struct proxy no_proxy_at_all;
 
 /* The proxy for this URL; one whose url is NULL: none. INVALID_ARGUMENT when this URL would go
  * through one and the variable's value is none; the message names the variable, without secrets. */

@@ -70,7 +70,7 @@ void exchange_unref(struct http_exchange *x)
 static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
                              const struct http_request *r, inf_error *err)
 {
-    const struct proxy *proxy = NULL;
+    const struct proxy *proxy = &no_proxy_at_all;
     struct url parsed;
     int32_t code = url_parse(&parsed, r->url, err);
     size_t method = strlen(r->method) + 1;
@@ -78,7 +78,7 @@ static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
     struct http_exchange *x = NULL;
     char *text = NULL;
 
-    if (code == INF_OK)
+    if (code == INF_OK && !r->direct)
         code = environment_proxy(&proxy, &c->environment, &parsed, err);
     if (code != INF_OK)
         return code;
@@ -379,7 +379,8 @@ static void look_up_and_go(struct http_exchange *x)
         return;
     }
     x->phase = PHASE_TRANSFER;
-    heap_set(&x->client->deadlines, &x->deadline, x->total_due);
+    x->proxy_due = x->proxy->self && !x->url.tls ? x->connect_due : HTTP_NEVER;
+    heap_set(&x->client->deadlines, &x->deadline, http_earlier(x->total_due, x->proxy_due));
     if (code == INF_OK)
         code = transfer_start(x, &err);
     if (code != INF_OK)
@@ -457,6 +458,19 @@ static void timed_out(struct http_exchange *x)
     finish(x, &err);
 }
 
+void exchange_of_proxy(struct http_exchange *x, bool silent, uint64_t again)
+{
+    inf_error err = {0};
+
+    if (silent) {
+        failure_of_silent_proxy(&err, x);
+        finish(x, &err);
+        return;
+    }
+    x->proxy_due = again;
+    heap_set(&x->client->deadlines, &x->deadline, http_earlier(x->total_due, again));
+}
+
 static void lookup_timed_out(struct http_exchange *x)
 {
     const char *proxy = x->resolved[0].data ? "" : x->proxy->host; /* it is found first */
@@ -492,6 +506,8 @@ void exchange_due(struct http_exchange *x)
         heap_set(&c->deadlines, &x->deadline,
                  http_earlier(x->total_due, http_after(x->last_byte, x->silence_ms)));
     } else {
+        if (x->phase == PHASE_TRANSFER && now >= x->proxy_due && x->head_bytes == 0)
+            c->events->ask_proxy(x);
         heap_set(&c->deadlines, &x->deadline, x->total_due);
     }
 }

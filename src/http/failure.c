@@ -84,6 +84,17 @@ static int32_t no_proxy_connection(inf_error *err, const struct http_exchange *x
         number > 0 ? strerror((int)number) : x->transfer->error);
 }
 
+void failure_of_silent_proxy(inf_error *err, const struct http_exchange *x)
+{
+    char what[FAILURE_WHAT];
+
+    error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
+                     "%s: the proxy took the request and says nothing, nor to a request of its own "
+                     "within %lld ms; check that it runs, or unset the variable that names "
+                     "it " PROXY_VARIABLES,
+                     failure_what(what, sizeof what, x), (long long)x->connect_ms);
+}
+
 void failure_of_lookup(inf_error *err, const struct http_exchange *x)
 {
     /* The proxy's host is found first. */

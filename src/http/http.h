@@ -17,6 +17,9 @@
  * CIDR, "*"); CURL_CA_BUNDLE, else SSL_CERT_FILE and SSL_CERT_DIR; else the system's store, where this
  * or another distribution keeps it.
  *
+ * A proxy for plain http that takes a request and says nothing within connect_ms is asked for a page of its
+ * own; when it has nothing to say to that either, for as long again, its requests end with TIMEOUT.
+ *
  * Names. Literal addresses and localhost need no lookup. Other hosts are looked up on libuv's
  * thread pool (a fixed number of threads for the whole process), each host once however many
  * exchanges wait for it; answers are kept for 60 s. libcurl's own resolver, a thread a lookup, is
@@ -142,6 +145,7 @@ struct http_request {
     size_t body_len;              /* sent with Content-Length */
     struct http_gate *gate;       /* where it waits for its turn; the exchange takes a reference of
                                      its own; NULL: it does not wait */
+    bool direct;                  /* through no proxy, whatever the environment says */
     int64_t connect_ms;  /* lookup, TCP, TLS; each attempt; 5,000; -1, here and below: no limit */
     int64_t silence_ms;  /* between bytes of the body, counted from its first byte; 60,000 */
     int64_t total_ms;    /* everything from on_begin on, retries and their waits too; 600,000 */

@@ -7,7 +7,7 @@
  * uv_async_send.
  *
  * From the bottom: environment, headers and signal; failure; deadline; answer; resolver and transfer;
- * exchange; client. A file calls those below it, and what is above through client_events.
+ * exchange; probe; client. A file calls those below it, and what is above through client_events.
  */
 #ifndef INF_HTTP_INTERNAL_H
 #define INF_HTTP_INTERNAL_H
@@ -81,6 +81,8 @@ struct http_exchange {
     struct http_exchange *next, *previous; /* the client's list of those not done */
     struct http_exchange *next_enough;     /* the client's list of owners to be told; a reference */
     uint64_t total_due, connect_due, last_byte;
+    uint64_t
+        proxy_due; /* its proxy is asked whether it is there; HTTP_NEVER: it is none, or was asked */
     struct heap_node deadline; /* when to look at it again */
     struct transfer *transfer;
     struct lookup *lookup;                               /* the one it waits for */
@@ -144,6 +146,8 @@ struct client_events {
     void (*due)(struct http_exchange *x);
     /* x waits for its server no longer. */
     void (*let_in)(struct http_exchange *x);
+    /* x waits long for what its proxy has to say. */
+    void (*ask_proxy)(struct http_exchange *x);
     /* x looks again for the addresses it needs, then goes on; err: the lookup failed. */
     void (*resolved)(struct http_exchange *x, const inf_error *err);
     /* The transfer is over; the exchange still has it. */
@@ -171,6 +175,7 @@ struct http_client {
     bool stopped;
     struct http_exchange *exchanges;
     struct http_exchange *enough; /* owners to be told, once libcurl has returned */
+    bool probing;                 /* the proxy is being asked whether it is there */
     struct http_gate *open_gates; /* with room for who waits there; references */
     size_t n_draining;
     struct heap deadlines;
@@ -218,6 +223,11 @@ bool exchanges_tell_enough(struct http_client *c);
 
 /* It waited at its gate, and may go on. */
 void exchange_let_in(struct http_exchange *x);
+/* The proxy it waits for is silent, which ends it, or there: asked again at `again`. */
+void exchange_of_proxy(struct http_exchange *x, bool silent, uint64_t again);
+
+/* probe.c: one of client_events */
+void probe_proxy(struct http_exchange *x);
 
 /* gate.c */
 struct http_gate *gate_ref(struct http_gate *g); /* NULL is let through */
@@ -257,6 +267,8 @@ char *failure_what(char *out, size_t size, const struct http_exchange *x);
 int32_t failure_of_status(inf_error *err, const struct http_exchange *x);
 /* A host that it needs was not found: makes of what the lookup told what the exchange tells. */
 void failure_of_lookup(inf_error *err, const struct http_exchange *x);
+/* The proxy takes connections and says nothing. */
+void failure_of_silent_proxy(inf_error *err, const struct http_exchange *x);
 /* What libcurl says, while the exchange still has its transfer. */
 int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLcode result);
 

@@ -11,7 +11,6 @@
 #include "local/prefill.h"
 #include "local/slots.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -599,18 +598,6 @@ static void *work(void *arg)
 
 /* ------------------------------------------------------------------ from other threads */
 
-static int32_t start_worker(struct scheduler *s, inf_error *err)
-{
-    switch (thread_start(&s->thread, "inf-worker", work, s)) {
-    case 0:
-        return INF_OK;
-    case ENOMEM:
-        return error_no_memory(err);
-    default:
-        return error_set(err, INF_ERROR_STATE, "the system refuses another thread");
-    }
-}
-
 int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
                          const struct scheduler_options *options, inf_error *err)
 {
@@ -636,7 +623,7 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
     code = s->rows && s->failed && s->drafts ? slots_init(&s->slots, &s->engine, err)
                                              : error_no_memory(err);
     if (code == INF_OK)
-        code = start_worker(s, err);
+        code = thread_error(thread_start(&s->thread, "inf-worker", work, s), err);
     if (code == INF_OK) {
         *out = s;
         return INF_OK;

@@ -5,7 +5,6 @@
 #include "core/context.h"
 #include "core/memory.h"
 
-#include <errno.h>
 #include <string.h>
 
 enum { WATCH_MS = 500 };
@@ -278,12 +277,7 @@ static int start_thread(struct control *c)
 
 int32_t control_start(struct control *c, inf_error *err)
 {
-    int code = c->n_threads > 0 ? 0 : start_thread(c);
-
-    if (code == 0)
-        return INF_OK;
-    return code == ENOMEM ? error_no_memory(err)
-                          : error_set(err, INF_ERROR_STATE, "the system refuses another thread");
+    return thread_error(c->n_threads > 0 ? 0 : start_thread(c), err);
 }
 
 static int32_t n_queued(const struct control *c)
