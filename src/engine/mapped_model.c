@@ -236,8 +236,3 @@ struct llama_model *mapped_model_llama(const struct mapped_model *m)
 {
     return m->llama;
 }
-
-size_t mapped_model_made_bytes(const struct mapped_model *m)
-{
-    return m->arena_size;
-}

@@ -47,7 +47,5 @@ int32_t mapped_model_load(struct mapped_model **out, const struct model_weights 
 void mapped_model_free(struct mapped_model *m);
 
 struct llama_model *mapped_model_llama(const struct mapped_model *m);
-/* Bytes of weights that were made, not pointed to. */
-size_t mapped_model_made_bytes(const struct mapped_model *m);
 
 #endif

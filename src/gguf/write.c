@@ -82,23 +82,10 @@ void gguf_put_f32(struct gguf_writer *w, const char *key, float value)
     put_u32(w, bits_of_f32(value));
 }
 
-void gguf_put_bool(struct gguf_writer *w, const char *key, bool value)
-{
-    begin(w, key, GGUF_BOOL);
-    put_byte(w, value);
-}
-
 void gguf_put_text(struct gguf_writer *w, const char *key, const char *value)
 {
     begin(w, key, GGUF_TEXT);
     w->failed = w->failed || !append_text(&w->keys, value);
-}
-
-void gguf_put_u32s(struct gguf_writer *w, const char *key, const uint32_t *values, size_t n)
-{
-    begin_array(w, key, GGUF_U32, n);
-    for (size_t i = 0; i < n; i++)
-        put_u32(w, values[i]);
 }
 
 void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *values, size_t n)

@@ -23,9 +23,7 @@ void gguf_writer_free(struct gguf_writer *w);
 
 void gguf_put_u32(struct gguf_writer *w, const char *key, uint32_t value);
 void gguf_put_f32(struct gguf_writer *w, const char *key, float value);
-void gguf_put_bool(struct gguf_writer *w, const char *key, bool value);
 void gguf_put_text(struct gguf_writer *w, const char *key, const char *value);
-void gguf_put_u32s(struct gguf_writer *w, const char *key, const uint32_t *values, size_t n);
 void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *values, size_t n);
 void gguf_put_bools(struct gguf_writer *w, const char *key, const bool *values, size_t n);
 

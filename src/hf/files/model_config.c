@@ -80,13 +80,6 @@ int32_t model_config_open(struct model_config *out, const char *dir, inf_error *
     return code == INF_OK ? INF_OK : error_prefix(err, "%s", dir);
 }
 
-int32_t model_config_from_text(struct model_config *out, const char *text, size_t len,
-                               inf_error *err)
-{
-    *out = (struct model_config){.bytes = mem_strndup(text, len)};
-    return out->bytes ? finish(out, len, err) : error_no_memory(err);
-}
-
 void model_config_free(struct model_config *c)
 {
     mem_free(c->bytes);

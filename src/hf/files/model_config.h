@@ -21,9 +21,6 @@ struct model_config {
 
 /* dir/config.json. IO, BAD_FORMAT, NO_MEMORY. */
 int32_t model_config_open(struct model_config *out, const char *dir, inf_error *err);
-/* A copy of the text is kept. */
-int32_t model_config_from_text(struct model_config *out, const char *text, size_t len,
-                               inf_error *err);
 void model_config_free(struct model_config *c);
 
 /* ------------------------------------------------------------------ looking at keys */
