@@ -121,7 +121,7 @@ static void wait_a_moment(struct batch *b)
 {
     struct timespec soon;
 
-    clock_gettime(CLOCK_REALTIME, &soon);
+    clock_gettime(CLOCK_MONOTONIC, &soon);
     soon.tv_nsec += 100000000;
     soon.tv_sec += soon.tv_nsec / 1000000000;
     soon.tv_nsec %= 1000000000;
@@ -337,6 +337,17 @@ static int32_t sum_up(const struct batch *b, double seconds, inf_error *err)
     return INF_OK;
 }
 
+/* Its timed waits are on the clock that nobody sets. */
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 static double seconds_now(void)
 {
     struct timespec now;
@@ -359,7 +370,7 @@ int32_t run_batch(struct session *session, const struct settings *s, inf_error *
                              strerror(errno));
     b.flying.previous = b.flying.next = &b.flying;
     pthread_mutex_init(&b.lock, NULL);
-    pthread_cond_init(&b.changed, NULL);
+    init_condition(&b.changed);
     code = start_all(&b, input, err);
     wait_for_all(&b);
     pthread_cond_destroy(&b.changed);

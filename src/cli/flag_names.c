@@ -15,6 +15,8 @@ static const struct {
                {"kv_budget_bytes", "kv-budget"},
                {"base_url", "url"},
                {"max_connections", "concurrency"},
+               {"connect_timeout_ms", "connect-timeout"},
+               {"silence_timeout_ms", "silence-timeout"},
                {"messages_json", "messages"},
                {"token_ids", "ids"}};
 

@@ -1,14 +1,11 @@
 /*
  * options: every option of the command, once: its flags, its key in a batch line, its kind, its
  * help. Parsing, `--help`, batch lines and the documentation's check all read the same table.
- *
- * Values are borrowed from argv, or live in the settings' memory until settings_free.
  */
 #ifndef INF_CLI_OPTIONS_H
 #define INF_CLI_OPTIONS_H
 
-#include <inference/inference.h>
-#include <jansson.h>
+#include "cli/settings.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -34,74 +31,12 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-struct text_list {
-    inf_text *items;
-    size_t n;
-};
-
-struct id_list {
-    int32_t *items;
-    size_t n;
-};
-
-struct adapter_list {
-    inf_request_adapter *items;
-    size_t n;
-};
-
-struct maybe_ms {
-    bool is_set;
-    int64_t value; /* -1: no limit */
-    double given;  /* what was written, in seconds or milliseconds */
-};
-
-struct settings {
-    /* the provider */
-    inf_text provider, model, url;
-    struct text_list load; /* "ID=PATH" */
-    inf_text dtype, device, flash_attention, adapter_execution;
-    inf_maybe_i32 threads, ctx, gpu_layers, max_sequences, queue_limit, prefill_chunk;
-    inf_maybe_i32 concurrency;
-    inf_maybe_u64 kv_budget, max_adapters, max_adapter_bytes;
-    inf_text adapter_overflow;
-
-    /* the request */
-    inf_text prompt, messages, template_variables, system, json_schema, grammar, tools, tool_choice;
-    inf_text speculate, reference;
-    struct adapter_list adapters;
-    inf_text extra_json, extra_headers;
-    inf_maybe_i32 max_tokens, top_k, logprobs;
-    inf_maybe_f32 temperature, top_p, min_p, repetition_penalty, frequency_penalty;
-    inf_maybe_f32 presence_penalty, adapter_scale;
-    inf_maybe_u64 seed;
-    struct text_list stop;
-    struct id_list stop_token_ids;
-    struct maybe_ms timeout, queue_timeout;
-    inf_maybe_bool add_special;
-    bool chat, ignore_eos, plain_prompt, plain_output, continue_final_message;
-
-    /* input and output */
-    inf_text batch, base;
-    bool json, no_stream, jsonl, skip_special, no_generation_prompt;
-    bool strict, verbose, quiet;
-    struct id_list ids, probe;
-    inf_maybe_i32 top;
-
-    /* what is no option */
-    unsigned command; /* its bit */
-    char **arguments;
-    size_t n_arguments;
-
-    void **memory; /* blocks to free */
-    size_t n_memory;
-};
-
 /*
  * Parses what stands behind the command's name. Returns 0, EXIT_USAGE (said on stderr), or -1 when
- * help was asked for and printed. settings_free after each of them.
+ * help was asked for and printed. settings_free after each of them. Values are borrowed from argv, or live in
+ * the settings' memory.
  */
 int settings_parse(struct settings *s, const struct command *command, int argc, char **argv);
-void settings_free(struct settings *s);
 
 /*
  * Sets options from a batch line's object; keys "id" is the caller's. What an earlier call or
@@ -110,11 +45,8 @@ void settings_free(struct settings *s);
  */
 bool settings_from_json(struct settings *s, json_t *object, char *why, size_t size);
 
-/* Whether it is ID=PATH, neither part empty. */
-bool is_id_and_path(const char *text);
-
 /* The flag that sets what a batch line's key, or the long flag's own name, sets: as it was typed, or its
- * shortest form ("-n", "--top-k"). false: none does. */
+ * shortest form ("-n", "--top-k"), or where this command has none its name ("messages"). false: none does. */
 enum { FLAG_SIZE = 40 };
 bool options_flag_of(const char *key, char out[FLAG_SIZE]);
 
@@ -132,9 +64,6 @@ bool options_key_is_u64(inf_text key);
 
 /* A flag that was typed and is for in-process providers alone; NULL: none was. */
 const char *options_typed_in_process(void);
-
-/* Memory that lives as long as the settings; NULL when out of memory. */
-void *settings_alloc(struct settings *s, size_t size);
 
 void options_print_help(const struct command *command);
 /* All commands and their options, for completion and the documentation's check: "generate --model -m

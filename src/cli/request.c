@@ -50,8 +50,7 @@ int32_t request_adapters(inf_text *id, inf_maybe_f32 *scale, const inf_request_a
     return INF_OK;
 }
 
-/* 0 and less are no time, but for -1. */
-static int32_t check_time(const char *field, struct maybe_ms time, inf_error *err)
+int32_t request_check_time(const char *field, struct maybe_ms time, inf_error *err)
 {
     if (!time.is_set || time.value >= 1 || time.value == -1)
         return INF_OK;
@@ -111,8 +110,8 @@ int32_t request_fill(inf_request *r, inf_message *message, const struct settings
         r->timeout_ms = s->timeout.value;
     if (s->queue_timeout.is_set)
         r->queue_timeout_ms = s->queue_timeout.value;
-    if (check_time("timeout_ms", s->timeout, err) != INF_OK ||
-        check_time("queue_timeout_ms", s->queue_timeout, err) != INF_OK)
+    if (request_check_time("timeout_ms", s->timeout, err) != INF_OK ||
+        request_check_time("queue_timeout_ms", s->queue_timeout, err) != INF_OK)
         return err->code;
     if (request_adapters(&r->adapter_id, &r->adapter_scale, &r->adapters, &r->n_adapters, s, err) !=
         INF_OK)

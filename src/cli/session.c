@@ -5,6 +5,7 @@
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,6 +190,12 @@ static void set_i32(int32_t *field, inf_maybe_i32 value)
         *field = value.value;
 }
 
+/* The enumerators are in this order everywhere: the default is 0. */
+static void set_choice(int32_t *field, inf_text value, const char *one, const char *two)
+{
+    *field = text_is(value, one) ? 1 : text_is(value, two) ? 2 : 0;
+}
+
 static int32_t set_limits(inf_provider_config *c, const struct settings *s, inf_error *err)
 {
     if (s->kv_budget.is_set && s->kv_budget.value > UINT64_MAX >> 20)
@@ -200,9 +207,23 @@ static int32_t set_limits(inf_provider_config *c, const struct settings *s, inf_
         c->max_adapters = s->max_adapters.value;
     if (s->max_adapter_bytes.is_set)
         c->max_adapter_bytes = s->max_adapter_bytes.value;
-    if (text_is(s->adapter_overflow, "evict"))
-        c->adapter_overflow = INF_ADAPTER_OVERFLOW_EVICT;
+    set_choice(&c->adapter_overflow, s->adapter_overflow, "evict", "");
     return INF_OK;
+}
+
+/* How servers are spoken to. */
+static int32_t set_server(inf_provider_config *c, const struct settings *s, inf_error *err)
+{
+    set_i32(&c->max_connections, s->concurrency);
+    set_i32(&c->max_retries, s->max_retries);
+    if (s->connect_timeout.is_set)
+        c->connect_timeout_ms = s->connect_timeout.value;
+    if (s->silence_timeout.is_set)
+        c->silence_timeout_ms = s->silence_timeout.value;
+    set_choice(&c->adapter_check, s->adapter_check, "always", "never");
+    if (request_check_time("connect_timeout_ms", s->connect_timeout, err) != INF_OK)
+        return err->code;
+    return request_check_time("silence_timeout_ms", s->silence_timeout, err);
 }
 
 static int32_t set_config(inf_provider_config *c, const struct settings *s, bool in_process,
@@ -214,21 +235,14 @@ static int32_t set_config(inf_provider_config *c, const struct settings *s, bool
     set_i32(&c->n_threads, s->threads);
     set_i32(&c->max_sequences, s->max_sequences);
     set_i32(&c->prefill_chunk, s->prefill_chunk);
-    set_i32(&c->max_connections, s->concurrency);
     if (in_process && queue_limit)
         c->queue_limit = queue_limit;
     set_i32(&c->queue_limit, s->queue_limit);
-    if (s->flash_attention.data)
-        c->flash_attention = text_is(s->flash_attention, "on")    ? INF_FLASH_ATTENTION_ON
-                             : text_is(s->flash_attention, "off") ? INF_FLASH_ATTENTION_OFF
-                                                                  : INF_FLASH_ATTENTION_AUTO;
-    if (s->adapter_execution.data)
-        c->adapter_execution = text_is(s->adapter_execution, "shared")   ? INF_ADAPTERS_SHARED
-                               : text_is(s->adapter_execution, "native") ? INF_ADAPTERS_NATIVE
-                                                                         : INF_ADAPTERS_AUTO;
+    set_choice(&c->flash_attention, s->flash_attention, "on", "off");
+    set_choice(&c->adapter_execution, s->adapter_execution, "shared", "native");
     c->device = s->device.data;
     c->dtype = s->dtype.data;
-    return set_limits(c, s, err);
+    return set_server(c, s, err) == INF_OK ? set_limits(c, s, err) : err->code;
 }
 
 int32_t session_open(struct session *session, struct settings *s, int32_t queue_limit,

@@ -175,6 +175,7 @@ for none in "--timeout none" "--timeout -1" "--timeout-ms -1" "--queue-timeout n
     expect_ok generate --threads 1 -m "$model" -n 1 $none hi
 done
 expect_error 16 'within --queue-timeout,' generate -m "$model" --threads 1 --queue-timeout 0.001 hi
+expect_error 3 '--silence-timeout: the llamacpp provider has no use' generate -m "$model" --silence-timeout 5 hi
 expect_error 3 '--concurrency: the llamacpp provider has no use' generate -m "$model" --concurrency 2 hi
 expect_usage '--timeout takes a number or none' generate --timeout never hi
 run generate --threads 1 -m "$model" --timeout 0.000001 --ignore-eos hi
@@ -341,11 +342,11 @@ run generate -q -m mistyped hi
 
 # ---- JSON that readers understand differently
 printf '[{"role":"user",\n "\303\251":1, "role":"user","content":"hi"}]' >"$work/twice"
-expect_error 3 '^inference: --messages: not JSON, line 2 column 9: duplicate' generate -m "$model" -n 1 --messages "$work/twice"
-expect_error 3 '^inference: --template-variables: not JSON, line 1 column 8: duplicate' \
+expect_error 3 '^inference: --messages: line 2 column 9: a key stands twice' generate -m "$model" -n 1 --messages "$work/twice"
+expect_error 3 '^inference: --template-variables: line 1 column 8: a key stands twice' \
     generate -m "$model" -n 1 --chat --template-variables '{"a":1,"a":2}' hi
 printf '[{"role":"user","content":"\\ud800"}]' >"$work/half"
-expect_error 3 '^inference: --messages: not JSON, line 1 column 27: invalid Unicode' generate -m "$model" -n 1 --messages "$work/half"
+expect_error 3 '^inference: --messages: line 1 column 28: half of a surrogate pair' generate -m "$model" -n 1 --messages "$work/half"
 printf '\357\273\277{"a":1}' >"$work/variables"
 expect_ok generate -m "$model" --threads 1 -n 1 --chat --template-variables "$(cat "$work/variables")" hi
 expect_ok generate -m "$model" --threads 1 -n 1 --chat --template-variables "@$work/variables" hi

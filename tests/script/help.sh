@@ -71,7 +71,7 @@ has() { # COMMAND OPTION...
 }
 has generate -p -m -u --load --adapter -s -n --temperature --top-p --top-k --min-p --repetition-penalty \
     --seed --stop --ignore-eos --dtype --device --threads --ctx --chat --messages --timeout --no-stream --json --batch \
-    --strict --verbose --quiet --queue-timeout --concurrency --adapters \
+    --strict --verbose --quiet --queue-timeout --concurrency --connect-timeout --silence-timeout --adapters \
     --no-special --add-special --plain-prompt --tools --tool-choice --plain-output --continue-final-message
 has adapters -p -u -m --json
 has inspect --base --json

@@ -64,6 +64,12 @@ expect_error 3 '--ctx: the vllm provider has no use for it, since it is a server
 expect_error 3 '--max-sequences: the vllm provider' generate "$@" -m smol --max-sequences 16 hi
 expect_warning '--chat changes nothing for a server' generate "$@" -m smol --chat -n 3 hi
 expect_error 3 '--concurrency: 0' generate "$@" -m smol --concurrency 0 hi
+expect_error 3 '--connect-timeout: 0 is neither above 0 nor none' generate "$@" -m smol --connect-timeout 0 hi
+expect_error 3 '--silence-timeout-ms: -5 is neither above 0 nor none' adapters list "$@" --silence-timeout-ms -5
+expect_error 3 '--max-retries: 11 is not in 0..10' generate "$@" -m smol --max-retries 11 hi
+expect_ok generate "$@" -m smol --connect-timeout 9 --silence-timeout none --max-retries 0 --adapter-check never -n 3 hi
+expect_error 3 '--extra-json: line 1 column 8: a key stands twice in an object: "a"' \
+    generate "$@" -m smol --extra-json '{"a":1,"a":2}' hi
 expect_ok generate "$@" -m smol --concurrency 1 --timeout none --queue-timeout 9 -n 3 hi
 printf '{"prompt":"hi","chat":true,"max_tokens":3}\n{"prompt":"hi","chat":true,"max_tokens":3}\n' >"$work/batch"
 expect_warning '--chat changes nothing for a server' generate "$@" -m smol --batch "$work/batch"
