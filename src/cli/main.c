@@ -13,19 +13,20 @@ static const struct command commands[] = {
      "[options] PROMPT|-\n       inference generate [options] --batch FILE|-",
      "Generate text from a prompt, or answer a batch of requests",
      "PROMPT - reads it from standard input, byte for byte. The text is printed as it comes.\n"
-     "A batch line is a JSON object: \"prompt\" or \"messages\", and any option below by its name "
-     "with\n"
-     "underscores (\"adapter_id\", \"max_tokens\", ...); \"id\" comes back with the answer. "
-     "Options on\n"
-     "the command line are the defaults of every line.\n",
+     "A batch line is a JSON object: \"prompt\" or \"messages\", and what else is said of a "
+     "request, "
+     "by the\n"
+     "option's name with underscores (\"adapter_id\", \"max_tokens\", ...); \"id\" comes back with "
+     "the answer.\n"
+     "Options on the command line are the defaults of every line.\n",
      command_generate},
     {"adapters", COMMAND_ADAPTERS, "[options] list | load ID=PATH | unload ID",
      "List, load or unload adapters",
      "For an in-process provider, load checks the adapter against -m MODEL and prints the report;\n"
      "it is loaded for no longer than the command runs.\n",
      command_adapters},
-    {"inspect", COMMAND_INSPECT, "[options] PATH",
-     "Print what a GGUF model, a GGUF adapter or a PEFT directory is, as JSON", "",
+    {"inspect", COMMAND_INSPECT, "[options] PATH", "Print what a model or an adapter is, as JSON",
+     "PATH is a GGUF file, a PEFT directory, or a checkpoint's directory or hub id.\n",
      command_inspect},
     {"tokenize", COMMAND_TOKENIZE, "-m MODEL [options] <TEXT",
      "Print the tokens of standard input as a JSON array of ids",
