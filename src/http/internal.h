@@ -6,7 +6,7 @@
  * signal_lock, guards that queue and whether it is still read; nothing is called with it held but
  * uv_async_send.
  *
- * From the bottom: environment, headers and signal; failure; deadline; answer; resolver and transfer;
+ * From the bottom: environment, headers and signal; failure; deadline; answer; resolver, sockets and transfer;
  * exchange; probe; client. A file calls those below it, and what is above through client_events.
  */
 #ifndef INF_HTTP_INTERNAL_H
@@ -242,6 +242,15 @@ bool exchange_is_good(const struct http_exchange *x); /* 2xx */
 /* From libcurl: false ends the transfer. */
 bool exchange_header(struct http_exchange *x, const char *line, size_t n);
 bool exchange_body(struct http_exchange *x, const char *data, size_t n);
+
+/* sockets.c: what a multi handle and its easy handles are given */
+int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused);
+curl_socket_t socket_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
+int socket_close(void *client, curl_socket_t fd);
+/* Tells of the transfers that are over. */
+void socket_messages(struct shard *s);
+/* After the last connection. */
+void sockets_close(struct http_client *c);
 
 /* transfer.c */
 int32_t transfer_start(struct http_exchange *x, inf_error *err);
