@@ -358,11 +358,17 @@ static void test_environment__proxies__by_scheme_and_exclusion(void **state)
     assert_string_equal(proxy_of(&e, "http://h/"), "me:pw@proxy.example:3128");
     assert_string_equal(e.http.host, "proxy.example");
     assert_int_equal(e.http.port, 3128);
+    assert_string_equal(e.http.self, "http://proxy.example:3128/");
+    assert_null(e.https.self);
     assert_string_equal(proxy_of(&e, "https://h/"), "socks5://10.0.0.9");
     assert_string_equal(e.https.host, "");
     assert_int_equal(e.https.port, 1080);
     assert_true(e.https.local_lookup);
     assert_null(proxy_of(&e, "http://localhost:8100/v1"));
+    environment_free(&e);
+    setenv("http_proxy", "http://[::1]", 1);
+    assert_int_equal(environment_read(&e, NULL), INF_OK);
+    assert_string_equal(e.http.self, "http://[::1]:1080/");
     environment_free(&e);
     clear_environment();
     assert_int_equal(environment_read(&e, NULL), INF_OK);
