@@ -279,7 +279,8 @@ static void check_and_report(int n_mixes)
     print_message("%d answers compared, %d went on from a prefix, up to %.1f rows\n", n_compared,
                   n_reused, most_rows);
     assert_true(n_compared > n_mixes);
-    assert_true(n_reused > 0);
+    /* Recurrent layers go on only from where a state was kept, which few mixes may not meet. */
+    assert_true(!goes_back || n_reused > 0);
     assert_true(most_rows > 1.5);
     print_message("%lld tokens drafted, %lld accepted\n", (long long)n_drafted,
                   (long long)n_accepted);
