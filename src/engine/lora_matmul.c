@@ -1,0 +1,246 @@
+/*
+ * lora_matmul: the deltas of matmuls.
+ *
+ * A matmul that an adapter touches takes three steps, with a barrier before the last: the threads share
+ * the shrink of all rows (by rows where there are enough of them, else by ranks), then ggml's matmul, or ours,
+ * then the expansion, of which each takes some of the columns, for all rows.
+ */
+#include "engine/lora_nodes.h"
+
+#include "lora/dora.h"
+#include "lora/replace.h"
+
+/* What a matmul's delta is computed from. */
+struct delta {
+    const struct segments *segments;
+    int32_t tensor;
+    struct lora_rows x, y;
+};
+
+static const struct lora_module *any_module(const struct delta *d, const struct segment *s)
+{
+    return engine_adapter_module(s->adapter, (size_t)d->tensor, LORA_MULTIPLIED);
+}
+
+/* Of those that have an A and a B for all rows. */
+static const struct lora_module *module_of(const struct delta *d, const struct segment *s)
+{
+    const struct lora_module *m = any_module(d, s);
+
+    return m && m->kind == LORA_DELTA ? m : NULL;
+}
+
+/* `rows` from s->first on, as many as it has. */
+static struct lora_rows rows_of(const struct lora_rows *rows, const struct segment *s)
+{
+    return (struct lora_rows){lora_row(rows, s->first), rows->stride, s->n};
+}
+
+static struct lora_rows shrunk_rows(const struct lora_operator *o, const struct segment *s,
+                                    const struct lora_module *m)
+{
+    return (struct lora_rows){o->scratch + s->shrunk, (size_t)m->rank, s->n};
+}
+
+static struct lora_rows part(struct lora_rows rows, int32_t first, int32_t end)
+{
+    return (struct lora_rows){lora_row(&rows, first), rows.stride, end - first};
+}
+
+static int32_t clamp(int64_t value, int32_t most)
+{
+    return value < 0 ? 0 : value > most ? most : (int32_t)value;
+}
+
+#define RANKS_AT_ONCE 4
+
+static int32_t rank_steps(const struct lora_module *m)
+{
+    return (m->rank + RANKS_AT_ONCE - 1) / RANKS_AT_ONCE;
+}
+
+static int32_t min_i32(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A single row's ranks are shared out, of all its adapters together. */
+static void shrink_row(const struct lora_operator *o, const struct delta *d, int32_t steps,
+                       const struct cpu_thread *t)
+{
+    int32_t begin = share(steps, 1, t->index, t->n);
+    int32_t end = share(steps, 1, t->index + 1, t->n);
+    int32_t before = 0;
+
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct segment *s = &d->segments->list[i];
+        const struct lora_module *m = module_of(d, s);
+        struct lora_rows x = rows_of(&d->x, s);
+        struct lora_rows h;
+        int32_t first = 0;
+        int32_t last = 0;
+
+        if (!m)
+            continue;
+        h = shrunk_rows(o, s, m);
+        first = clamp(begin - before, rank_steps(m)) * RANKS_AT_ONCE;
+        last = min_i32(clamp(end - before, rank_steps(m)) * RANKS_AT_ONCE, m->rank);
+        before += rank_steps(m);
+        if (first < last)
+            lora_shrink(m, s->scale, &x, first, last - first, &h);
+    }
+}
+
+/* The steps of a single row's ranks; 0 when more rows than one have work here. */
+static int32_t steps_of_one_row(const struct delta *d)
+{
+    const struct segment *row = NULL;
+    int32_t steps = 0;
+
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct segment *s = &d->segments->list[i];
+        const struct lora_module *m = module_of(d, s);
+
+        if (!m)
+            continue;
+        if (s->n > 1 || (row && row->first != s->first))
+            return 0;
+        row = s;
+        steps += rank_steps(m);
+    }
+    return steps;
+}
+
+static int64_t work_of(const struct delta *d, const struct segment *s)
+{
+    const struct lora_module *m = module_of(d, s);
+
+    return m ? (int64_t)s->n * m->rank : 0;
+}
+
+/* This thread's share of A x. Each takes an equal part of the work, cut between rows. */
+static void shrink(const struct lora_operator *o, const struct delta *d, const struct cpu_thread *t)
+{
+    int64_t total = 0;
+    int64_t before = 0;
+    int64_t first = 0;
+    int64_t end = 0;
+    int32_t steps = steps_of_one_row(d);
+
+    if (steps > 0) {
+        shrink_row(o, d, steps, t);
+        return;
+    }
+    for (int32_t i = 0; i < d->segments->n; i++)
+        total += work_of(d, &d->segments->list[i]);
+    first = total * t->index / t->n;
+    end = total * (t->index + 1) / t->n;
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct segment *s = &d->segments->list[i];
+        const struct lora_module *m = module_of(d, s);
+        struct lora_rows x = rows_of(&d->x, s);
+        struct lora_rows h;
+        int32_t row = 0;
+        int32_t last = 0;
+
+        if (!m)
+            continue;
+        h = shrunk_rows(o, s, m);
+        /* A row is that thread's in whose part its first rank lies. */
+        row = clamp((first - before + m->rank - 1) / m->rank, s->n);
+        last = clamp((end - before + m->rank - 1) / m->rank, s->n);
+        before += work_of(d, s);
+        if (row < last) {
+            struct lora_rows from = part(x, row, last);
+            struct lora_rows to = part(h, row, last);
+
+            lora_shrink(m, s->scale, &from, 0, m->rank, &to);
+        }
+    }
+}
+
+/* The columns first .. first+n-1 of the result for a segment's rows. */
+static void expand_segment(const struct lora_operator *o, const struct delta *d,
+                           const struct segment *s, int32_t first, int32_t n)
+{
+    const struct lora_module *m = any_module(d, s);
+    struct lora_rows x = rows_of(&d->x, s);
+    struct lora_rows y = rows_of(&d->y, s);
+
+    if (m->kind == LORA_WHOLE) {
+        lora_multiply_whole(m, &x, first, n, &y);
+    } else if (m->kind == LORA_ROWS) {
+        lora_multiply_rows(m, &x, first, n, &y);
+    } else {
+        struct lora_rows h = shrunk_rows(o, s, m);
+
+        lora_expand(m, &h, first, n, &y);
+        if (m->bias)
+            lora_add_bias(m, s->scale, first, n, &y);
+        if (m->magnitude)
+            dora_apply(m, s->scale, first, n, &y);
+    }
+}
+
+/* This thread's share of B h, added to the result. */
+static void expand(const struct lora_operator *o, const struct delta *d, const struct cpu_thread *t)
+{
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct segment *s = &d->segments->list[i];
+        const struct lora_module *m = any_module(d, s);
+        int32_t first = 0;
+        int32_t end = 0;
+
+        if (!m)
+            continue;
+        first = share(m->n_out, LORA_COLUMNS, t->index, t->n);
+        end = share(m->n_out, LORA_COLUMNS, t->index + 1, t->n);
+        if (first < end)
+            expand_segment(o, d, s, first, end - first);
+    }
+}
+
+/* Whether nothing of what the base model computes is left: each row has one such adapter at most. */
+static bool replaces_all(const struct delta *d)
+{
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct lora_module *m = any_module(d, &d->segments->list[i]);
+
+        n += m && m->kind == LORA_WHOLE ? d->segments->list[i].n : 0;
+    }
+    return n == d->segments->n_rows;
+}
+
+static bool prepare_delta(const struct lora_operator *o, struct delta *d,
+                          const struct ggml_tensor *t)
+{
+    const struct ggml_tensor *x = t->src[1];
+
+    int64_t n = count_rows(t);
+
+    if (!is_rows(t) || !is_rows(x) || count_rows(x) != n)
+        return false;
+    d->x = rows_in(x);
+    d->y = rows_in(t);
+    d->segments = segments_of(o, n);
+    return d->segments != NULL;
+}
+
+bool lora_matmul_compute(struct lora_operator *o, const struct cpu_thread *thread,
+                         struct ggml_tensor *t)
+{
+    struct delta d = {.tensor = lora_touched(o, t->src[0], LORA_MULTIPLIED)};
+
+    if (d.tensor < 0)
+        return false;
+    if (!prepare_delta(o, &d, t))
+        return fail(o);
+    shrink(o, &d, thread);
+    if (!(o->kinds & 1u << LORA_WHOLE) || !replaces_all(&d))
+        cpu_operators_matmul(thread, t);
+    cpu_operators_barrier(thread);
+    expand(o, &d, thread);
+    return true;
+}
