@@ -13,6 +13,7 @@
 
 static struct subject speculation_subject = {.type = INF_PROVIDER_LLAMACPP, .in_process = true};
 static bool with_adapters;
+static int n_prompts, n_tokens; /* fewer of the real model, which takes seconds for each */
 static int64_t n_drafted, n_accepted, n_spared;
 
 #define CODE                                                                                       \
@@ -124,7 +125,7 @@ static bool has(int kind)
 
 static inf_request request_of(int prompt, int kind, int32_t speculate)
 {
-    inf_request r = greedy(prompts[prompt], 48, NULL);
+    inf_request r = greedy(prompts[prompt], n_tokens, NULL);
 
     r.logprobs = (inf_maybe_i32){true, 2};
     kinds[kind].fill(&r);
@@ -177,7 +178,7 @@ static void count(const inf_op *op, const inf_op *without)
 /* All of them, one after another. */
 static void check_alone(struct bench *b, inf_op *without[N_PROMPTS][N_KINDS])
 {
-    for (int i = 0; i < N_PROMPTS; i++)
+    for (int i = 0; i < n_prompts; i++)
         for (int k = 0; k < N_KINDS; k++) {
             inf_request r = request_of(i, k, INF_SPECULATE_OFF);
 
@@ -202,7 +203,7 @@ static void check_together(struct bench *b, inf_op *without[N_PROMPTS][N_KINDS])
 {
     inf_error err;
 
-    for (int i = 0; i < N_PROMPTS; i++) {
+    for (int i = 0; i < n_prompts; i++) {
         inf_op *ops[N_KINDS] = {NULL};
 
         for (int k = 0; k < N_KINDS; k++) {
@@ -253,7 +254,7 @@ static void check(int32_t flash_attention)
     if (is_promised) {
         check_alone(&b, without);
         check_together(&b, without);
-        for (int i = 0; i < N_PROMPTS; i++)
+        for (int i = 0; i < n_prompts; i++)
             for (int k = 0; k < N_KINDS; k++)
                 if (has(k))
                     inf_op_release(without[i][k]);
@@ -271,6 +272,8 @@ static void use_fixture(void)
 {
     speculation_subject.base_url = FIXTURES "/base.gguf";
     with_adapters = true;
+    n_prompts = N_PROMPTS;
+    n_tokens = 48;
 }
 
 static void test_speculation__changes_no_bit(void **state)
@@ -296,6 +299,8 @@ static void test_speculation__of_the_real_model__changes_no_bit(void **state)
         skip();
     speculation_subject.base_url = model;
     with_adapters = false;
+    n_prompts = 3;
+    n_tokens = 24;
     check(INF_FLASH_ATTENTION_AUTO);
 }
 
