@@ -498,8 +498,8 @@ static void test_prefill__beside_one_that_decodes__has_the_same_bits(void **stat
     assert_false(inf_op_poll(other));
     assert_int_equal(result_of(alone).prefix_tokens, 0);
     assert_int_equal(result_of(beside).prefix_tokens, 0);
-    assert_int_equal(result_of(alone).steps, 1);
-    assert_true(result_of(beside).steps > 1);
+    /* Once where a step of a tenth of a second has time for all, twice on the slowest machines. */
+    assert_true(result_of(alone).steps < result_of(beside).steps);
     assert_bit_for_bit(alone, beside);
     inf_op_release(alone);
     inf_op_release(beside);
