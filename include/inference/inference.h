@@ -234,9 +234,9 @@ INF_API int32_t inf_context_close_start(inf_context *ctx, inf_closed_fn on_close
 typedef struct inf_tool_call_delta {
     int32_t index; /* of the call, in the result's tool_calls */
     int32_t reserved;
-    inf_text
-        id; /* comes whole, with the name wherever a server sends it first; empty when it came */
-    inf_text name;      /* the same */
+    /* Each comes whole, both at once where the server sends the id first; empty when it came. */
+    inf_text id;
+    inf_text name;
     inf_text arguments; /* a piece of the JSON text */
 } inf_tool_call_delta;
 
@@ -555,12 +555,12 @@ typedef struct inf_request_adapter {
  * answer or the request's reference), and one step verifies several. The answer is the one without, wherever
  * results say row_independent; elsewhere its last bits may differ, as they may with other company. */
 enum inf_speculate {
-    INF_SPECULATE_AUTO =
-        0, /* where it pays, and results are row_independent; servers: their own matter */
+    /* Where it pays, and results are row_independent; servers: their own matter. */
+    INF_SPECULATE_AUTO = 0,
     INF_SPECULATE_OFF = 1,
-    INF_SPECULATE_LOOKUP =
-        2 /* whenever there is something to look up. UNSUPPORTED, with the operation, by
-                                models that cannot go back (recurrent layers) */
+    /* Whenever there is something to look up. UNSUPPORTED, with the operation, by models that cannot go back
+     * (recurrent layers). */
+    INF_SPECULATE_LOOKUP = 2
 };
 
 /* Exactly one of prompt, messages and messages_json is given. What the provider cannot honour is
@@ -603,8 +603,9 @@ typedef struct inf_request {
                                (in process) or its connection; default 600,000, -1: no limit; 0 is
                                INVALID_ARGUMENT. Waiting before that, loading the model too, is: */
     int64_t queue_timeout_ms; /* bounded by this; default -1: no limit; 0 is INVALID_ARGUMENT */
-    bool ignore_eos;   /* go on after an end-of-text token; a grammar or schema that nothing can
-                                 follow any more ends the request all the same */
+    /* Go on after an end-of-text token; a grammar or schema that nothing can follow any more ends the request
+     * all the same. */
+    bool ignore_eos;
     bool plain_prompt; /* in process, with a prompt: it is text all through, and special tokens
                                  written in it ("<|im_start|>") are none: for what others wrote */
     inf_maybe_bool add_special;  /* in process: whether the model's beginning-of-text tokens are put
@@ -623,10 +624,9 @@ typedef struct inf_request {
         tool_choice; /* with tools: "auto" (unset too), "none", "required", a function's name, or the
                              object that /v1 takes for one. In process a call that has to come is enforced by
                              a grammar of the tools' schemas. Ollama has auto alone */
-    inf_text
-        reference; /* in process: a text of which the answer may repeat parts, as the file that is being
-                           edited; speculation looks there too, nothing else does. Not with
-                           INF_SPECULATE_OFF */
+    /* In process: a text of which the answer may repeat parts, as the file that is being edited; speculation
+     * looks there too, nothing else does. Not with INF_SPECULATE_OFF. */
+    inf_text reference;
     int32_t speculate; /* in process: enum inf_speculate */
     int32_t reserved2; /* 0 */
 } inf_request;
@@ -705,10 +705,10 @@ typedef struct inf_result {
     double mean_rows;      /* mean number of requests in these */
     double mean_adapters;  /* mean number of different adapters (generation, scale) in these */
     int32_t finish;        /* enum inf_finish */
-    int32_t
-        row_independent;    /* in process: 1: to the last bit the answer that the request has alone,
-                                whoever shared its steps; 0: not promised */
-    int64_t drafted_tokens; /* in process: tokens that were looked up and verified (speculate) */
+    /* In process: 1: to the last bit the answer that the request has alone, whoever shared its steps; 0: not
+     * promised. */
+    int32_t row_independent;
+    int64_t drafted_tokens;  /* in process: tokens that were looked up and verified (speculate) */
     int64_t accepted_tokens; /* of these, those that came true */
 } inf_result;
 
