@@ -86,6 +86,20 @@ static inline int32_t blocks_in_chunk(int32_t n_in, int32_t i)
     return left < CHUNK_BLOCKS ? left : CHUNK_BLOCKS;
 }
 
+/* Beside the q of block b: what was their scale, and what follows from their sums, of 16 each. */
+static inline void keep_sums(const struct weight_facts *f, struct activations *out, int32_t b,
+                             float d, const int32_t sums[2])
+{
+    out->d[b] = d;
+    out->s[b] = d * (float)(sums[0] + sums[1]);
+    if (f->group == 16) {
+        out->sum[2 * b] = f->offset * sums[0];
+        out->sum[2 * b + 1] = f->offset * sums[1];
+    } else {
+        out->sum[b] = f->offset * (sums[0] + sums[1]);
+    }
+}
+
 /* The 6-bit scales and minima of a block of Q4_K or Q5_K: eight of each, one behind the other. */
 static inline void unpack_scales(const uint8_t packed[12], uint8_t out[16])
 {

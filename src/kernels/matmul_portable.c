@@ -43,14 +43,7 @@ static void prepare_block(const struct weight_facts *f, const float *x, struct a
         out->q[b * BLOCK + i] = q;
         sums[i / 16] += q;
     }
-    out->d[b] = d;
-    out->s[b] = d * (float)(sums[0] + sums[1]);
-    if (f->group == 16) {
-        out->sum[2 * b] = f->offset * sums[0];
-        out->sum[2 * b + 1] = f->offset * sums[1];
-    } else {
-        out->sum[b] = f->offset * (sums[0] + sums[1]);
-    }
+    keep_sums(f, out, b, d, sums);
 }
 
 void matmul_prepare_portable(int32_t type, int32_t n_in, const float *x, struct activations *out)

@@ -60,14 +60,7 @@ INLINE void prepare_block(const struct weight_facts *f, const float *x, struct a
     packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
     packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256((__m256i *)(void *)(out->q + b * BLOCK), packed);
-    out->d[b] = d;
-    out->s[b] = d * (float)(sums[0] + sums[1]);
-    if (f->group == 16) {
-        out->sum[2 * b] = f->offset * sums[0];
-        out->sum[2 * b + 1] = f->offset * sums[1];
-    } else {
-        out->sum[b] = f->offset * (sums[0] + sums[1]);
-    }
+    keep_sums(f, out, b, d, sums);
 }
 
 AVX2 void matmul_prepare_avx2(int32_t type, int32_t n_in, const float *x, struct activations *out)
