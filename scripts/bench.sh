@@ -53,14 +53,14 @@ case ${SECTIONS:-} in http | python | tokenize | templates | checkpoints) ;; *)
 esac
 case ${SECTIONS:-tokenize} in
 tokenize)
-    tokenizers=$(sh "$here/tokenizers-python.sh") && published=$(sh "$here/fetch-tokenizers.sh") &&
+    tokenizers=$(sh "$here/python-with.sh" requirements-tokenizers.txt tokenizers) && published=$(sh "$here/fetch-tokenizers.sh") &&
         python3 "$here/../bench/tokenizing.py" "$build" "$published" "$tokenizers" "${ROUNDS:-5}" ||
         say "the tokenizers library or the published tokenizers cannot be fetched: their table is left out"
     ;;
 esac
 case ${SECTIONS:-templates} in
 templates)
-    jinja2=$(sh "$here/jinja2-python.sh") && published=$(sh "$here/fetch-tokenizers.sh" qwen3 llama3_1 gemma3) &&
+    jinja2=$(sh "$here/python-with.sh" requirements-templates.txt jinja2 markupsafe) && published=$(sh "$here/fetch-tokenizers.sh" qwen3 llama3_1 gemma3) &&
         python3 "$here/../bench/templates.py" "$build" "$published" "$jinja2" "${ROUNDS:-5}" ||
         say "jinja2 or the published templates cannot be fetched: their table is left out"
     ;;

@@ -14,7 +14,7 @@ skip() {
 
 folder=$(sh "$scripts/fetch-tokenizers.sh") || skip "the published tokenizers cannot be fetched"
 
-python=$(sh "$scripts/tokenizers-python.sh") || skip "the tokenizers library cannot be installed"
+python=$(sh "$scripts/python-with.sh" requirements-tokenizers.txt tokenizers) || skip "the tokenizers library cannot be installed"
 
 "$python" "$scripts/make_tokenizer_cases.py" --of "$folder" "$work/cases" || exit 1
 INFERENCE_TOKENIZER_CASES=$work/cases "$CASES"
