@@ -96,6 +96,33 @@ inf_provider_stats stats_of(struct bench *b)
     return s;
 }
 
+static void assert_same_logprobs(const inf_logprob *p, const inf_logprob *q)
+{
+    assert_int_equal(p->token_id, q->token_id);
+    assert_memory_equal(&p->logprob, &q->logprob, sizeof p->logprob);
+    assert_int_equal(p->n_top, q->n_top);
+    for (size_t k = 0; k < p->n_top; k++) {
+        assert_int_equal(p->top[k].token_id, q->top[k].token_id);
+        assert_memory_equal(&p->top[k].logprob, &q->top[k].logprob, sizeof(float));
+    }
+}
+
+void assert_same_answer(const inf_op *a, const inf_op *b)
+{
+    inf_result x = result_of(a);
+    inf_result y = result_of(b);
+
+    assert_int_equal(x.n_token_ids, y.n_token_ids);
+    assert_memory_equal(x.token_ids, y.token_ids, x.n_token_ids * sizeof *x.token_ids);
+    assert_int_equal(x.text.len, y.text.len);
+    assert_memory_equal(x.text.data, y.text.data, x.text.len);
+    assert_int_equal(x.finish, y.finish);
+    assert_int_equal(x.completion_tokens, y.completion_tokens);
+    assert_int_equal(x.n_logprobs, y.n_logprobs);
+    for (size_t i = 0; i < x.n_logprobs; i++)
+        assert_same_logprobs(&x.logprobs[i], &y.logprobs[i]);
+}
+
 static void assert_same_text(const inf_result *a, const inf_result *b)
 {
     assert_int_equal(a->text.len, b->text.len);

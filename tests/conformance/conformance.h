@@ -39,6 +39,8 @@ inf_request greedy(const char *prompt, int32_t n, const char *adapter);
 /* Runs it; fails the test on an error. The caller releases. */
 inf_op *run(struct bench *b, const inf_request *request);
 inf_result result_of(const inf_op *op);
+/* To the last bit: tokens, text, finish, log-probabilities. */
+void assert_same_answer(const inf_op *a, const inf_op *b);
 void load(struct bench *b, const char *id, const char *path);
 inf_provider_stats stats_of(struct bench *b);
 

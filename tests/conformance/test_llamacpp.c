@@ -414,16 +414,9 @@ static void run_four_together(struct bench *b, const char *prompt, float scale, 
 
 static void assert_bit_for_bit(const inf_op *a, const inf_op *b)
 {
-    inf_result x = result_of(a);
-    inf_result y = result_of(b);
-
     assert_int_equal(inf_op_error(a, NULL), INF_OK);
     assert_int_equal(inf_op_error(b, NULL), INF_OK);
-    assert_int_equal(x.n_logprobs, y.n_logprobs);
-    for (size_t i = 0; i < x.n_logprobs; i++) {
-        assert_int_equal(x.logprobs[i].token_id, y.logprobs[i].token_id);
-        assert_memory_equal(&x.logprobs[i].logprob, &y.logprobs[i].logprob, sizeof(float));
-    }
+    assert_same_answer(a, b);
 }
 
 static void check_overflow(int32_t flash_attention, size_t prompt_len)

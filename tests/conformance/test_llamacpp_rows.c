@@ -103,31 +103,6 @@ static inf_request request_of(const struct drawn *r)
     return request;
 }
 
-/* ------------------------------------------------------------------ the same bits */
-
-static void assert_same(const inf_op *a, const inf_op *b)
-{
-    inf_result x = result_of(a);
-    inf_result y = result_of(b);
-
-    assert_int_equal(x.n_token_ids, y.n_token_ids);
-    assert_memory_equal(x.token_ids, y.token_ids, x.n_token_ids * sizeof *x.token_ids);
-    assert_int_equal(x.text.len, y.text.len);
-    assert_memory_equal(x.text.data, y.text.data, x.text.len);
-    assert_int_equal(x.n_logprobs, y.n_logprobs);
-    for (size_t i = 0; i < x.n_logprobs; i++) {
-        const inf_logprob *p = &x.logprobs[i];
-        const inf_logprob *q = &y.logprobs[i];
-
-        assert_memory_equal(&p->logprob, &q->logprob, sizeof p->logprob);
-        assert_int_equal(p->n_top, q->n_top);
-        for (size_t k = 0; k < p->n_top; k++) {
-            assert_int_equal(p->top[k].token_id, q->top[k].token_id);
-            assert_memory_equal(&p->top[k].logprob, &q->top[k].logprob, sizeof(float));
-        }
-    }
-}
-
 /* ------------------------------------------------------------------ mixes */
 
 struct mix {
@@ -190,7 +165,7 @@ static void compare(struct bench *alone, struct mix *mix)
             /* Nothing is left of the one before. */
             assert_int_equal(inf_provider_unload(alone->provider, &err), INF_OK);
             op = run(alone, &request);
-            assert_same(mix->ops[i], op);
+            assert_same_answer(mix->ops[i], op);
             inf_op_release(op);
             n_compared++;
         }

@@ -135,35 +135,6 @@ static inf_request request_of(int prompt, int kind, int32_t speculate)
     return r;
 }
 
-/* ------------------------------------------------------------------ the same answer */
-
-static void assert_same_logprobs(const inf_logprob *p, const inf_logprob *q)
-{
-    assert_int_equal(p->token_id, q->token_id);
-    assert_memory_equal(&p->logprob, &q->logprob, sizeof p->logprob);
-    assert_int_equal(p->n_top, q->n_top);
-    for (size_t k = 0; k < p->n_top; k++) {
-        assert_int_equal(p->top[k].token_id, q->top[k].token_id);
-        assert_memory_equal(&p->top[k].logprob, &q->top[k].logprob, sizeof(float));
-    }
-}
-
-static void assert_same(const inf_op *a, const inf_op *b)
-{
-    inf_result x = result_of(a);
-    inf_result y = result_of(b);
-
-    assert_int_equal(x.n_token_ids, y.n_token_ids);
-    assert_memory_equal(x.token_ids, y.token_ids, x.n_token_ids * sizeof *x.token_ids);
-    assert_int_equal(x.text.len, y.text.len);
-    assert_memory_equal(x.text.data, y.text.data, x.text.len);
-    assert_int_equal(x.finish, y.finish);
-    assert_int_equal(x.completion_tokens, y.completion_tokens);
-    assert_int_equal(x.n_logprobs, y.n_logprobs);
-    for (size_t i = 0; i < x.n_logprobs; i++)
-        assert_same_logprobs(&x.logprobs[i], &y.logprobs[i]);
-}
-
 static void count(const inf_op *op, const inf_op *without)
 {
     inf_result r = result_of(op);
@@ -190,7 +161,7 @@ static void check_alone(struct bench *b, inf_op *without[N_PROMPTS][N_KINDS])
 
                 r = request_of(i, k, s);
                 op = run(b, &r);
-                assert_same(op, without[i][k]);
+                assert_same_answer(op, without[i][k]);
                 if (s == INF_SPECULATE_LOOKUP)
                     count(op, without[i][k]);
                 inf_op_release(op);
@@ -216,7 +187,7 @@ static void check_together(struct bench *b, inf_op *without[N_PROMPTS][N_KINDS])
             if (ops[k]) {
                 if (inf_op_wait(ops[k], -1, &err) != INF_OK)
                     fail_msg("%s", err.message);
-                assert_same(ops[k], without[i][k]);
+                assert_same_answer(ops[k], without[i][k]);
                 inf_op_release(ops[k]);
             }
     }

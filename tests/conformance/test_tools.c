@@ -4,6 +4,7 @@
  */
 #include <inference/inference.h>
 
+#include "../unit/call_pieces.h"
 #include "../unit/gguf_edit.h"
 
 #include <jansson.h>
@@ -105,33 +106,6 @@ struct heard {
     int64_t n_tokens;
 };
 
-static void add_text(json_t *object, const char *key, inf_text more)
-{
-    const char *so_far = json_string_value(json_object_get(object, key));
-    size_t n = so_far ? strlen(so_far) : 0;
-    char *all = malloc(n + more.len + 1);
-
-    assert_non_null(all);
-    memcpy(all, so_far ? so_far : "", n);
-    memcpy(all + n, more.data, more.len);
-    json_object_set_new(object, key, json_stringn(all, n + more.len));
-    free(all);
-}
-
-static void hear_call(struct heard *h, const inf_tool_call_delta *piece)
-{
-    json_t *call = json_array_get(h->calls, (size_t)piece->index);
-
-    if (!call) {
-        call = json_pack("{s:s,s:s,s:{}}", "id", "", "type", "function", "function");
-        json_array_append_new(h->calls, call);
-    }
-    add_text(call, "id", piece->id);
-    add_text(json_object_get(call, "function"), "name", piece->name);
-    add_text(json_object_get(call, "function"), "arguments", piece->arguments);
-    h->n_pieces++;
-}
-
 static void hear(void *user_data, inf_op *op, const inf_chunk *chunk)
 {
     struct heard *h = user_data;
@@ -142,7 +116,8 @@ static void hear(void *user_data, inf_op *op, const inf_chunk *chunk)
     if (h->reasoning_len + chunk->reasoning.len < sizeof h->reasoning)
         memcpy(h->reasoning + h->reasoning_len, chunk->reasoning.data, chunk->reasoning.len);
     for (size_t i = 0; i < chunk->n_tool_calls; i++)
-        hear_call(h, &chunk->tool_calls[i]);
+        call_pieces_add(h->calls, &chunk->tool_calls[i]);
+    h->n_pieces += chunk->n_tool_calls;
     h->text_len += chunk->text.len;
     h->reasoning_len += chunk->reasoning.len;
     h->n_tokens = chunk->n_tokens;

@@ -5,6 +5,8 @@
  */
 #include "text/output/output_parser.h"
 
+#include "call_pieces.h"
+
 #include "core/memory.h"
 #include "core/utf8.h"
 
@@ -54,37 +56,18 @@ static struct output_parser *parser_of(const struct given *g)
     return output_parser_create(&options, &tools);
 }
 
-/* Of a member of a call, "" where there is none yet, more. */
-static void add_text(json_t *object, const char *key, inf_text more)
-{
-    const char *so_far = json_string_value(json_object_get(object, key));
-    size_t n = so_far ? strlen(so_far) : 0;
-    char *all = malloc(n + more.len + 1);
-
-    assert_non_null(all);
-    memcpy(all, so_far ? so_far : "", n);
-    memcpy(all + n, more.data ? more.data : "", more.len);
-    json_object_set_new(object, key, json_stringn_nocheck(all, n + more.len));
-    free(all);
-}
-
+/* The first piece of a call has its id and name, the others have none. */
 static void take_piece(json_t *calls, const inf_tool_call_delta *piece)
 {
-    json_t *call = json_array_get(calls, (size_t)piece->index);
+    size_t n = json_array_size(calls);
 
-    if (!call) { /* calls begin in order, with an id and a name */
-        assert_int_equal(piece->index, json_array_size(calls));
+    if ((size_t)piece->index == n) {
         assert_true(piece->id.len > 0 && piece->name.len > 0);
-        call = json_pack("{s:s,s:{}}", "type", "function", "function");
-        json_array_append_new(calls, call);
     } else {
         assert_int_equal(piece->id.len + piece->name.len, 0);
-        assert_int_equal(piece->index, json_array_size(calls) - 1);
+        assert_int_equal(piece->index, n - 1);
     }
-    if (piece->id.len)
-        add_text(call, "id", piece->id);
-    add_text(json_object_get(call, "function"), "name", piece->name);
-    add_text(json_object_get(call, "function"), "arguments", piece->arguments);
+    call_pieces_add(calls, piece);
 }
 
 static bool take(struct parsed *out, const struct output_parser *p)

@@ -3,6 +3,7 @@
  * in both dialects. Every case is read whole, in two pieces cut at every byte, and byte by byte: it is
  * the same each time.
  */
+#include "call_pieces.h"
 #include "core/memory.h"
 #include "remote/chat_reader.h"
 
@@ -75,50 +76,22 @@ static void hide_ids(char *tools)
     }
 }
 
-/* The calls that were given out in pieces, put together. */
-struct put_together {
-    json_t *calls;
-};
-
-static void add_text(json_t *object, const char *key, inf_text more)
+static int32_t put_piece(void *calls, const inf_tool_call_delta *piece, inf_error *err)
 {
-    const char *so_far = json_string_value(json_object_get(object, key));
-    size_t n = so_far ? strlen(so_far) : 0;
-    char *all = malloc(n + more.len + 1);
-
-    assert_non_null(all);
-    memcpy(all, so_far ? so_far : "", n);
-    memcpy(all + n, more.data ? more.data : "", more.len);
-    json_object_set_new(object, key, json_stringn(all, n + more.len));
-    free(all);
-}
-
-static int32_t put_piece(void *owner, const inf_tool_call_delta *piece, inf_error *err)
-{
-    struct put_together *p = owner;
-    json_t *call = json_array_get(p->calls, (size_t)piece->index);
-
     (void)err;
-    if (!call) { /* calls begin in order */
-        assert_int_equal(piece->index, json_array_size(p->calls));
-        call = json_pack("{s:s,s:s,s:{}}", "id", "", "type", "function", "function");
-        json_array_append_new(p->calls, call);
-    }
-    add_text(call, "id", piece->id);
-    add_text(json_object_get(call, "function"), "name", piece->name);
-    add_text(json_object_get(call, "function"), "arguments", piece->arguments);
+    call_pieces_add(calls, piece);
     return INF_OK;
 }
 
 /* They are the calls of the result. */
-static void check_pieces(const struct deviation *d, struct put_together *p, const char *tools)
+static void check_pieces(const struct deviation *d, json_t *calls, const char *tools)
 {
-    char *pieces = json_dumps(p->calls, JSON_COMPACT);
+    char *pieces = json_dumps(calls, JSON_COMPACT);
 
     if (strcmp(pieces, tools ? tools : "[]") != 0)
         fail_msg("%s: the pieces are %s, not %s", d->what, pieces, tools);
     free(pieces);
-    json_decref(p->calls);
+    json_decref(calls);
 }
 
 /* In pieces of `step` bytes, the first of `first`. */
@@ -128,7 +101,7 @@ static struct heard read_it(const struct deviation *d, int32_t dialect, size_t f
     struct chat_reader r;
     struct op_output out = {0};
     inf_error err = {0};
-    struct put_together pieces = {json_array()};
+    json_t *pieces = json_array();
     struct tool_calls *calls = &r.stream.tool_calls;
     size_t n = strlen(d->body);
 
@@ -137,15 +110,15 @@ static struct heard read_it(const struct deviation *d, int32_t dialect, size_t f
     for (size_t at = 0, k = first; h.code == INF_OK && at < n; at += k, k = step) {
         k = k < n - at ? k : n - at;
         h.code = feed(&r, d->body + at, k, &err);
-        assert_int_equal(tool_calls_give(calls, false, put_piece, &pieces, NULL), INF_OK);
+        assert_int_equal(tool_calls_give(calls, false, put_piece, pieces, NULL), INF_OK);
     }
     if (h.code == INF_OK)
         h.code = chat_reader_end(&r, &err);
     if (h.code != INF_OK && h.code != d->code)
         fail_msg("%s: %s", d->what, err.message);
-    assert_int_equal(tool_calls_give(calls, true, put_piece, &pieces, NULL), INF_OK);
+    assert_int_equal(tool_calls_give(calls, true, put_piece, pieces, NULL), INF_OK);
     assert_int_equal(chat_stream_fill(&r.stream, &out, false, &err), INF_OK);
-    check_pieces(d, &pieces, out.tool_calls);
+    check_pieces(d, pieces, out.tool_calls);
     h.text = r.stream.text.out;
     buffer_init(&r.stream.text.out, BUFFER_NO_LIMIT);
     h.tools = out.tool_calls;
