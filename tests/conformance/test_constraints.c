@@ -376,36 +376,21 @@ static void test_grammar__with_penalties_and_logprobs__still_holds(void **state)
 
 enum { N_BESIDE = 12 };
 
-/* Constrained requests, requests with adapters and free ones in the same steps: the free ones say
- * what they say alone. */
-static void test_constraints__beside_adapters__leave_the_others_as_they_are(void **state)
+/* Constrained requests, requests with adapters and free ones at once: the free ones say what they say
+ * `alone`. The most rows of a step that one of them had on average. */
+static double run_beside(struct bench *b, const inf_request requests[2], inf_op *const alone[2])
 {
-    struct bench b;
-    inf_op *alone[2];
     inf_op *ops[N_BESIDE];
-    inf_result free_text;
-    inf_result with_adapter;
-    inf_request base = greedy("What is gravity?", 60, NULL);
-    inf_request adapted = greedy("What is gravity?", 60, "a");
     double most = 0;
 
-    (void)state;
-    base.ignore_eos = adapted.ignore_eos = true;
-    open_bench(&b, NULL);
-    load(&b, "a", subject->adapters[0]);
-    load(&b, "b", subject->adapters[1]);
-    alone[0] = run(&b, &base);
-    alone[1] = run(&b, &adapted);
-    free_text = result_of(alone[0]);
-    with_adapter = result_of(alone[1]);
     for (int i = 0; i < N_BESIDE; i++) {
-        inf_request request = i % 4 == 0 ? base : i % 4 == 1 ? adapted : sampled("hi", (uint64_t)i);
+        inf_request request = i % 4 < 2 ? requests[i % 4] : sampled("hi", (uint64_t)i);
 
         if (i % 4 >= 2) {
             request.json_schema = inf_str(person);
             request.adapter_id = i % 4 == 3 ? inf_str("b") : inf_str(NULL);
         }
-        assert_int_equal(inf_generate_start(&ops[i], b.provider, &request, NULL, NULL), INF_OK);
+        assert_int_equal(inf_generate_start(&ops[i], b->provider, &request, NULL, NULL), INF_OK);
     }
     for (int i = 0; i < N_BESIDE; i++) {
         inf_error err;
@@ -418,16 +403,37 @@ static void test_constraints__beside_adapters__leave_the_others_as_they_are(void
         if (i % 4 >= 2) {
             assert_person(ops[i]);
         } else {
-            const inf_result *expected = i % 4 == 0 ? &free_text : &with_adapter;
+            inf_result expected = result_of(alone[i % 4]);
 
-            assert_int_equal(r.text.len, expected->text.len);
-            assert_memory_equal(r.text.data, expected->text.data, r.text.len);
+            assert_int_equal(r.text.len, expected.text.len);
+            assert_memory_equal(r.text.data, expected.text.data, r.text.len);
         }
         inf_op_release(ops[i]);
     }
-    assert_true(most > 2); /* they shared steps */
-    inf_op_release(alone[0]);
-    inf_op_release(alone[1]);
+    return most;
+}
+
+static void test_constraints__beside_adapters__leave_the_others_as_they_are(void **state)
+{
+    struct bench b;
+    inf_op *alone[2];
+    inf_request requests[2] = {greedy("What is gravity?", 60, NULL),
+                               greedy("What is gravity?", 60, "a")};
+    double most = 0;
+
+    (void)state;
+    requests[0].ignore_eos = requests[1].ignore_eos = true;
+    open_bench(&b, NULL);
+    load(&b, "a", subject->adapters[0]);
+    load(&b, "b", subject->adapters[1]);
+    for (int i = 0; i < 2; i++)
+        alone[i] = run(&b, &requests[i]);
+    /* On a busy machine one may end before the next comes: again, until they shared steps. */
+    for (int tries = 0; tries < 20 && most <= 2; tries++)
+        most = run_beside(&b, requests, alone);
+    assert_true(most > 2);
+    for (int i = 0; i < 2; i++)
+        inf_op_release(alone[i]);
     close_bench(&b);
 }
 
@@ -489,6 +495,7 @@ static void test_real_model__grammar_and_free_text__share_steps(void **state)
     inf_request story = greedy("Once upon a time", 20, NULL);
     inf_op *alone = NULL;
     inf_op *ops[2];
+    double mean_rows = 0;
 
     (void)state;
     choice.grammar = inf_str("root ::= (\"yes\" | \"no\") \", because \" [a-z ]{20,40} \".\"");
@@ -496,16 +503,19 @@ static void test_real_model__grammar_and_free_text__share_steps(void **state)
     alone = run(&b, &choice);
     assert_true(strncmp(result_of(alone).text.data, "yes, because ", 13) == 0 ||
                 strncmp(result_of(alone).text.data, "no, because ", 12) == 0);
-    assert_int_equal(inf_generate_start(&ops[0], b.provider, &choice, NULL, NULL), INF_OK);
-    assert_int_equal(inf_generate_start(&ops[1], b.provider, &story, NULL, NULL), INF_OK);
-    assert_int_equal(inf_op_wait(ops[0], -1, NULL), INF_OK);
-    assert_int_equal(inf_op_wait(ops[1], -1, NULL), INF_OK);
-    assert_true(result_of(ops[0]).mean_rows > 1);
-    assert_non_null(
-        memmem(result_of(ops[0]).text.data, result_of(ops[0]).text.len, ", because ", 10));
+    for (int tries = 0; tries < 20 && mean_rows <= 1; tries++) {
+        assert_int_equal(inf_generate_start(&ops[0], b.provider, &choice, NULL, NULL), INF_OK);
+        assert_int_equal(inf_generate_start(&ops[1], b.provider, &story, NULL, NULL), INF_OK);
+        assert_int_equal(inf_op_wait(ops[0], -1, NULL), INF_OK);
+        assert_int_equal(inf_op_wait(ops[1], -1, NULL), INF_OK);
+        mean_rows = result_of(ops[0]).mean_rows;
+        assert_non_null(
+            memmem(result_of(ops[0]).text.data, result_of(ops[0]).text.len, ", because ", 10));
+        inf_op_release(ops[0]);
+        inf_op_release(ops[1]);
+    }
+    assert_true(mean_rows > 1);
     inf_op_release(alone);
-    inf_op_release(ops[0]);
-    inf_op_release(ops[1]);
     close_bench(&b);
 }
 

@@ -242,6 +242,14 @@ static bool is_promised(void)
     return is;
 }
 
+/* Shared steps, prefixes, and drafts of which some but not all were right. Recurrent layers go on only
+ * from where a state was kept, which few mixes meet, and draft nothing. */
+static bool have_met_all(void)
+{
+    return most_rows > 1.5 &&
+           (!goes_back || (n_reused > 0 && n_accepted > 0 && n_accepted < n_drafted));
+}
+
 static void check_and_report(int n_mixes)
 {
     const char *seed = getenv("ROWS_SEED");
@@ -251,15 +259,15 @@ static void check_and_report(int n_mixes)
     n_drafted = n_accepted = 0;
     most_rows = 0;
     check_mixes(n_mixes);
+    /* What a mix meets is chance, and the machine's pace: on until they met all. */
+    for (int more = 0; more < 20 && !have_met_all(); more++)
+        check_mixes(2);
     print_message("%d answers compared, %d went on from a prefix, up to %.1f rows\n", n_compared,
                   n_reused, most_rows);
-    assert_true(n_compared > n_mixes);
-    /* Recurrent layers go on only from where a state was kept, which few mixes may not meet. */
-    assert_true(!goes_back || n_reused > 0);
-    assert_true(most_rows > 1.5);
     print_message("%lld tokens drafted, %lld accepted\n", (long long)n_drafted,
                   (long long)n_accepted);
-    assert_true(!goes_back || (n_accepted > 0 && n_accepted < n_drafted));
+    assert_true(n_compared > n_mixes);
+    assert_true(have_met_all());
 }
 
 static void use_fixture(void)

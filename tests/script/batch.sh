@@ -184,12 +184,12 @@ check 'all(test(l) for l in lines for line, test in {
 check 'len(lines) == 18'
 
 # ---- all in flight at once, base and adapters in the same steps
-batch "$(for id in '' a b c '' a b c; do
+until_holds 'max(l["mean_rows"] for l in lines) > 4 and max(l["mean_adapters"] for l in lines) > 2' \
+    batch "$(for id in '' a b c '' a b c; do
     printf '{"prompt":"hi","max_tokens":1000,"ignore_eos":true,"adapter_id":"%s"}\n' "$id"
 done)" \
     --load "a=$adapter-0" --load "b=$adapter-1" --load "c=$adapter-2" --temperature 0
 check 'len(lines) == 8 and all("error" not in l for l in lines)'
-check 'max(l["mean_rows"] for l in lines) > 4 and max(l["mean_adapters"] for l in lines) > 2'
 check 'all(a["token_ids"] == b["token_ids"] for a in lines for b in lines if a["adapter_id"] == b["adapter_id"])'
 check 'len({str(l["token_ids"]) for l in lines}) == 4 == len({l["adapter_id"] for l in lines})'
 

@@ -103,13 +103,31 @@ expect_output() { # TEXT ARGUMENT...
     cmp -s "$work/expected" "$work/out" || fail "$*: not $(cat "$work/expected")"
 }
 
-# check EXPRESSION [WHAT]: Python about the output: `lines` are its JSON values, `r` the first.
-check() {
+# holds EXPRESSION: Python about the output: `lines` are its JSON values, `r` the first.
+holds() {
     python3 -c '
 import json, math, sys
 text = open(sys.argv[1], encoding="utf-8").read()
 lines = [json.loads(line) for line in text.splitlines()]
 r = lines[0] if lines else None
-sys.exit(not eval(sys.argv[2]))' "$work/out" "$1" 2>"$work/python" ||
-        fail "${2:-the output}: not $1 $(tail -n 1 "$work/python")"
+sys.exit(not eval(sys.argv[2]))' "$work/out" "$1" 2>"$work/python"
+}
+
+# check EXPRESSION [WHAT]: a failure where it does not hold.
+check() {
+    holds "$1" || fail "${2:-the output}: not $1 $(tail -n 1 "$work/python")"
+}
+
+# until_holds EXPRESSION COMMAND...: the command again until it holds, for what is a matter of the machine's
+# pace: that requests which came one after the other were computed together.
+until_holds() {
+    expression=$1
+    shift
+    tries=1
+    "$@"
+    while ! holds "$expression" && [ $tries -lt 20 ]; do
+        "$@"
+        tries=$((tries + 1))
+    done
+    check "$expression" "after $tries tries"
 }
