@@ -33,13 +33,15 @@ else()
     set(INF_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
 # What a program that takes the static library needs besides: the libraries of the pkg-config modules
-# among INF_NEEDS. By name, not as Requires.private, which would ask for everything that a static
+# among INF_NEEDS, and libunistring. By name, not as Requires.private, which would ask for everything that a static
 # libcurl needs.
 set(INF_PC_LIBS)
 set(INF_STATIC_NEEDS)
 foreach(need IN LISTS INF_NEEDS)
     if(need MATCHES "^PkgConfig::(.+)$")
         list(APPEND INF_STATIC_NEEDS ${${CMAKE_MATCH_1}_LIBRARIES})
+    elseif(need STREQUAL "unistring")
+        list(APPEND INF_STATIC_NEEDS unistring)
     endif()
 endforeach()
 list(TRANSFORM INF_STATIC_NEEDS PREPEND -l OUTPUT_VARIABLE INF_PC_LIBS)

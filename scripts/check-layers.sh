@@ -69,6 +69,7 @@ only 'ggml-internal/.*' engine/cpu_operators
 only '(jinja/.*|json-schema.*|nlohmann/.*)' none
 only 'curl/.*|uv\.h' http/
 only 'pcre2\.h|utf8proc\.h' hf/tokenizer/
+only 'uniname\.h|unictype\.h' text/template/
 only 'cmocka\.h' none
 
 never 'exit|_exit|_Exit|abort|printf|puts|putchar|perror|system|assert' '^$' \

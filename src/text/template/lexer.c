@@ -2,6 +2,7 @@
  * lexer: a template's source as tokens, as jinja2's lexer cuts it with trim_blocks and lstrip_blocks.
  * A failure is a token: it counts only when the parser gets there.
  */
+#include "text/template/char_name.h"
 #include "text/template/engine.h"
 #include "text/template/unicode.h"
 
@@ -408,6 +409,24 @@ static void escape_other(struct builder *b, const char *s, size_t *i)
     build_str(b, text);
 }
 
+/* \N{NAME}, from the N on; NULL, or Python's complaint. */
+static const char *escape_name(struct builder *b, const char *s, size_t len, size_t *i)
+{
+    const char *name = s + *i + 2;
+    const char *end = NULL;
+    uint32_t c = 0;
+
+    if (len - *i > 2 && s[*i + 1] == '{')
+        end = memchr(name, '}', len - *i - 2);
+    if (!end || end == name)
+        return "malformed \\N character escape";
+    if (!char_by_name(&c, name, (size_t)(end - name)))
+        return "unknown Unicode character name";
+    build_char(b, c);
+    *i = (size_t)(end + 1 - s);
+    return NULL;
+}
+
 /* An escape after its backslash; NULL, or Python's complaint. */
 static const char *escape(struct builder *b, const char *s, size_t len, size_t *i)
 {
@@ -432,42 +451,51 @@ static const char *escape(struct builder *b, const char *s, size_t len, size_t *
         ++*i;
         return escape_hex(b, s, len, i, 8) ? NULL : "illegal Unicode character";
     } else if (s[*i] == 'N') {
-        return "characters by name (\\N{...}) are not supported";
+        return escape_name(b, s, len, i);
     } else {
         escape_other(b, s, i);
     }
     return NULL;
 }
 
+/* Where the string that starts at `start` has its other quote; x->len: nowhere. */
+static size_t string_end(const struct lexer *x, size_t start)
+{
+    size_t i = start + 1;
+
+    while (i < x->len && x->s[i] != x->s[start])
+        i += x->s[i] == '\\' ? 2 : 1;
+    return i < x->len ? i : x->len;
+}
+
 static void lex_string(struct lexer *x)
 {
-    char quote = x->s[x->pos];
+    size_t end = string_end(x, x->pos);
     const char *why = NULL;
     struct builder b;
     size_t i = x->pos + 1;
 
+    if (end == x->len) {
+        fail(x, text_printf(x->vm, "unexpected char %s at %zu",
+                            x->s[x->pos] == '"' ? "'\"'" : "\"'\"", text_count(x->s, x->pos)));
+        return;
+    }
     build_init(&b, x->vm);
-    while (i < x->len && x->s[i] != quote && !why) {
-        if (x->s[i] != '\\') {
+    while (i < end && !why) {
+        if (x->s[i] == '\\') {
+            i++;
+            why = escape(&b, x->s, end, &i);
+        } else {
             build_add(&b, x->s + i, 1);
             i++;
-        } else if (++i < x->len) {
-            why = escape(&b, x->s, x->len, &i);
         }
-    }
-    if (i >= x->len && !why)
-        why = "";
-    if (why && !*why) {
-        fail(x, text_printf(x->vm, "unexpected char %s at %zu", quote == '"' ? "'\"'" : "\"'\"",
-                            text_count(x->s, x->pos)));
-        return;
     }
     if (why) {
         fail(x, text_of(x->vm, why));
         return;
     }
     emit(x, T_STRING, build_done(&b));
-    advance(x, i + 1);
+    advance(x, end + 1);
 }
 
 /* ------------------------------------------------------------------ within tags */

@@ -3,7 +3,7 @@
  * (ImmutableSandboxedEnvironment, trim_blocks, lstrip_blocks, loopcontrols, the generation tag, its
  * tojson, raise_exception, strftime_now, dict and namespace).
  *
- * Not there, and refused when the template is parsed: lipsum, random, urlize, xmlattr, encode, \N{...}.
+ * Not there, and refused when the template is parsed: lipsum, random, urlize, xmlattr, encode.
  * Different from Python: integers have 64 bits and no number is complex (an error), and a template is bounded in
  * every way: see MAX_... in limits.h.
  * Knows no chat, no file and no model. Threads: a compiled template is never changed and may be

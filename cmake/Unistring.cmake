@@ -1,0 +1,10 @@
+# GNU libunistring, which knows characters by their names: the target `unistring`. It has no pkg-config file.
+find_path(UNISTRING_INCLUDE_DIR uniname.h)
+find_library(UNISTRING_LIBRARY unistring)
+mark_as_advanced(UNISTRING_INCLUDE_DIR UNISTRING_LIBRARY)
+if(NOT UNISTRING_INCLUDE_DIR OR NOT UNISTRING_LIBRARY)
+    message(FATAL_ERROR "GNU libunistring is not there (Debian: libunistring-dev)")
+endif()
+add_library(unistring INTERFACE IMPORTED)
+target_include_directories(unistring INTERFACE ${UNISTRING_INCLUDE_DIR})
+target_link_libraries(unistring INTERFACE ${UNISTRING_LIBRARY})
