@@ -2,6 +2,7 @@
 #include "kernels/attention_parts.h"
 
 #include "core/numbers.h"
+#include "core/touch.h"
 #include "kernels/path.h"
 
 #include <math.h>
@@ -142,12 +143,32 @@ void attention_add_portable(const struct attention_cells *cells, int32_t first, 
             add_tile(cells, first, end - first < TILE ? end - first : TILE, scores, &queries[i]);
 }
 
+#if INF_KERNELS_X86
+static void touch_operands(const struct attention_cells *cells, int32_t first, int32_t end,
+                           const struct attention_query *queries, int32_t n)
+{
+    size_t number = cells->is_float ? sizeof(float) : sizeof(uint16_t);
+
+    for (int32_t i = first; i < end; i++) {
+        touch_read(cells->k + (size_t)i * cells->k_stride, (size_t)cells->dk * number);
+        touch_read(cells->v + (size_t)i * cells->v_stride, (size_t)cells->dv * number);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        touch_read(queries[i].q, (size_t)cells->dk * sizeof(float));
+        touch_write(queries[i].state, attention_state_size(cells->dv) * sizeof(float));
+        if (queries[i].mask)
+            touch_read(queries[i].mask + first, (size_t)(end - first) * sizeof(uint16_t));
+    }
+}
+#endif
+
 void attention_add(const struct attention_cells *cells, int32_t first, int32_t end,
                    const struct attention_scores *scores, const struct attention_query *queries,
                    int32_t n)
 {
 #if INF_KERNELS_X86
     if (kernel_path() == KERNELS_AVX2) {
+        touch_operands(cells, first, end, queries, n);
         attention_add_avx2(cells, first, end, scores, queries, n);
         return;
     }

@@ -1,6 +1,7 @@
 /* matmul: see the header. Which implementation. */
 #include "kernels/matmul.h"
 
+#include "core/touch.h"
 #include "kernels/blocks.h"
 #include "kernels/path.h"
 
@@ -18,6 +19,8 @@ void matmul_prepare(int32_t type, int32_t n_in, const float *x, void *out)
 {
 #if INF_KERNELS_X86
     if (kernel_path() == KERNELS_AVX2) {
+        touch_read(x, (size_t)n_in * sizeof *x);
+        touch_write(out, matmul_prepared_bytes(type, n_in));
         matmul_prepare_avx2(type, n_in, x, out);
         return;
     }
@@ -25,10 +28,27 @@ void matmul_prepare(int32_t type, int32_t n_in, const float *x, void *out)
     matmul_prepare_portable(type, n_in, x, out);
 }
 
+#if INF_KERNELS_X86
+/* Not the weights, which nobody writes while somebody computes. */
+static void touch_operands(const struct matmul *m, int32_t first, int32_t n)
+{
+    size_t prepared = matmul_prepared_bytes(m->type, m->n_in);
+    size_t x_bytes = prepared ? prepared : (size_t)m->n_in * sizeof(float);
+
+    for (int32_t r = 0; r < m->n_rows; r++) {
+        struct matmul_row row = m->rows ? m->rows[r] : (struct matmul_row){r, r};
+
+        touch_read((const char *)m->x + (size_t)row.x * m->x_stride, x_bytes);
+        touch_write(m->y + (size_t)row.y * m->y_stride + first, (size_t)n * sizeof *m->y);
+    }
+}
+#endif
+
 void matmul_columns(const struct matmul *m, int32_t first, int32_t n)
 {
 #if INF_KERNELS_X86
     if (kernel_path() == KERNELS_AVX2) {
+        touch_operands(m, first, n);
         matmul_columns_avx2(m, first, n);
         return;
     }
