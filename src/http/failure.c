@@ -138,6 +138,17 @@ static const char *words(const struct http_exchange *x, CURLcode result)
     return x->transfer->error[0] ? x->transfer->error : curl_easy_strerror(result);
 }
 
+static int32_t closed_without_answer(inf_error *err, const char *what,
+                                     const struct http_exchange *x)
+{
+    return error_set(err, INF_ERROR_CONNECTION,
+                     x->proxy->url
+                         ? "%s: the proxy closed the connection without an answer; check that it "
+                           "may reach this host, or name the host in no_proxy"
+                         : "%s: the server closed the connection without an answer",
+                     what);
+}
+
 int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLcode result)
 {
     char what[FAILURE_WHAT];
@@ -170,12 +181,7 @@ int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLc
                          "SSL_CERT_FILE and SSL_CERT_DIR",
                          what, words(x, result));
     case CURLE_GOT_NOTHING:
-        return error_set(err, INF_ERROR_CONNECTION,
-                         "%s: the %s closed the connection without an answer%s", what,
-                         x->proxy->url ? "proxy" : "server",
-                         x->proxy->url ? "; check that it may reach this host, or name the host in "
-                                         "no_proxy"
-                                       : "");
+        return closed_without_answer(err, what, x);
     case CURLE_PARTIAL_FILE:
         return error_set(err, INF_ERROR_PROTOCOL, "%s: the answer ended before it was complete: %s",
                          what, words(x, result));

@@ -468,76 +468,75 @@ static void visit_children(struct resolver *r, struct node *n, const struct fram
     visit_all(r, &n->list2, &soft);
 }
 
-static void visit_node(struct resolver *r, struct node *n, const struct frame *f)
+static void visit_name(struct resolver *r, struct node *n, const struct frame *f)
 {
-    switch (n->kind) {
-    case N_NAME:
-    case N_NSREF:
-        n->place = find_place(r, f, n->name, n->line);
-        if (!n->flag && refused_name(n->name) && text_is(n->name, "lipsum"))
-            syntax_error(r->vm, n->line, "lipsum() is not supported");
-        break;
-    case N_FOR:
-        visit_for(r, n, f);
-        break;
-    case N_IF:
-        visit_if(r, n, f);
-        break;
-    case N_MACRO:
-        visit_macro_body(r, n, f);
-        n->place = find_place(r, f, n->name, n->line);
-        n->flag = f->toplevel;
-        break;
-    case N_CALLBLOCK:
-        visit_macro_body(r, n, f);
-        visit(r, n->a, f);
-        break;
-    case N_GENERATION:
-        visit_macro_body(r, n, f);
-        break;
-    case N_BLOCK:
-        visit_block(r, n, f);
-        break;
-    case N_WITH:
-        visit_with(r, n, f);
-        break;
-    case N_AUTOESCAPE:
-        visit_autoescape(r, n, f);
-        break;
-    case N_ASSIGNBLOCK:
-        visit_assign_block(r, n, f);
-        break;
-    case N_FILTERBLOCK:
-        visit_filter_block(r, n, f);
-        break;
-    case N_ASSIGN:
-        visit_children(r, n, f);
-        n->flag = f->toplevel;
-        break;
-    case N_FILTER:
-    case N_TEST:
-        visit_function(r, n, f);
-        break;
-    case N_LOADER:
-        if (text_is(n->name, "extends") && !f->toplevel)
-            fault(n, n->line, "cannot use extend from a non top-level scope");
-        visit_children(r, n, f);
-        break;
-    case N_BREAK:
-    case N_CONTINUE:
-        n->flag = f->in_loop;
-        break;
-    default:
-        visit_children(r, n, f);
-    }
+    n->place = find_place(r, f, n->name, n->line);
+    if (!n->flag && refused_name(n->name) && text_is(n->name, "lipsum"))
+        syntax_error(r->vm, n->line, "lipsum() is not supported");
 }
+
+static void visit_macro(struct resolver *r, struct node *n, const struct frame *f)
+{
+    visit_macro_body(r, n, f);
+    n->place = find_place(r, f, n->name, n->line);
+    n->flag = f->toplevel;
+}
+
+static void visit_call_block(struct resolver *r, struct node *n, const struct frame *f)
+{
+    visit_macro_body(r, n, f);
+    visit(r, n->a, f);
+}
+
+static void visit_assign(struct resolver *r, struct node *n, const struct frame *f)
+{
+    visit_children(r, n, f);
+    n->flag = f->toplevel;
+}
+
+static void visit_loader(struct resolver *r, struct node *n, const struct frame *f)
+{
+    if (text_is(n->name, "extends") && !f->toplevel)
+        fault(n, n->line, "cannot use extend from a non top-level scope");
+    visit_children(r, n, f);
+}
+
+static void visit_loop_control(struct resolver *r, struct node *n, const struct frame *f)
+{
+    (void)r;
+    n->flag = f->in_loop;
+}
+
+static void (*const visitors[])(struct resolver *, struct node *, const struct frame *) = {
+    [N_NAME] = visit_name,
+    [N_NSREF] = visit_name,
+    [N_FILTER] = visit_function,
+    [N_TEST] = visit_function,
+    [N_FOR] = visit_for,
+    [N_IF] = visit_if,
+    [N_MACRO] = visit_macro,
+    [N_CALLBLOCK] = visit_call_block,
+    [N_GENERATION] = visit_macro_body,
+    [N_FILTERBLOCK] = visit_filter_block,
+    [N_WITH] = visit_with,
+    [N_BLOCK] = visit_block,
+    [N_LOADER] = visit_loader,
+    [N_ASSIGN] = visit_assign,
+    [N_ASSIGNBLOCK] = visit_assign_block,
+    [N_AUTOESCAPE] = visit_autoescape,
+    [N_BREAK] = visit_loop_control,
+    [N_CONTINUE] = visit_loop_control,
+};
 
 static void visit(struct resolver *r, struct node *n, const struct frame *f)
 {
     r->vm->line = n->line;
     vm_step(r->vm, 1);
     vm_enter(r->vm);
-    visit_node(r, n, f);
+    if (n->kind < sizeof visitors / sizeof *visitors && visitors[n->kind])
+        visitors[n->kind](r, n, f);
+    else
+        visit_children(r, n, f);
     vm_leave(r->vm);
 }
 
