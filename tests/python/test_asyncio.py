@@ -170,6 +170,24 @@ def test_closing_a_stream_that_somebody_waits_on(vllm):
     run(main())
 
 
+def test_a_stream_has_one_consumer_at_a_time(vllm):
+    vllm.set(delay=0.02)
+
+    async def main():
+        stream = inference.VLLMProvider(vllm.url).stream("x", "smol", max_tokens=10)
+
+        async def consume():
+            return "".join([chunk.text async for chunk in stream])
+
+        first, second = asyncio.create_task(consume()), asyncio.create_task(consume())
+        await asyncio.wait([first, second], timeout=10)
+        with pytest.raises(inference.StateError, match="one consumer"):
+            await second
+        assert await first == stream.result.text
+
+    run(main())
+
+
 def test_a_stream_s_task_keeps_its_context(vllm):
     import contextvars
 
@@ -488,7 +506,73 @@ except KeyboardInterrupt:
     assert (code, out) == (0, "interrupted True\n"), err
 
 
+def test_sync_calls_what_a_test_has_put_there(vllm):
+    import functools
+    from unittest import mock
+
+    made = inference.GenerationResult("patched", "m", None, 1, "stop")
+    provider = inference.VLLMProvider(vllm.url)
+    own = inference.VLLMProvider.generate
+
+    @functools.wraps(own)
+    async def wrapped(*args, **kwargs):
+        return made
+
+    kinds = (mock.patch.object(provider, "generate", mock.AsyncMock(return_value=made)),
+             mock.patch.object(inference.VLLMProvider, "generate", mock.AsyncMock(return_value=made)),
+             mock.patch.object(inference.VLLMProvider, "generate", autospec=True, return_value=made),
+             mock.patch.object(inference.VLLMProvider, "generate", wrapped))
+    for patch in kinds:
+        with patch:
+            assert provider.sync.generate("x", "smol") is made
+    for method, arguments in (("tokenize", ["x"]), ("detokenize", [[1]]), ("render", [[]]), ("inspect", []),
+                              ("logits", [[1]]), ("load", []), ("unload", [])):
+        with mock.patch.object(provider, method, mock.AsyncMock(return_value=7)) as patched:
+            assert getattr(provider.sync, method)(*arguments) in (7, None)
+            patched.assert_awaited_once()
+    assert provider.sync.generate("x", "smol", max_tokens=2).text
+
+
+def test_a_blocking_call_inside_another(vllm):
+    """A provider in Python, called blocking, that calls others blocking: streams too, and to any depth."""
+    provider = inference.VLLMProvider(vllm.url)
+
+    class Over(inference.InferenceProvider):
+        def __init__(self, inner):
+            self.inner = inner
+
+        async def generate(self, prompt, model, *args, **kwargs):
+            text = self.inner.sync.stream(prompt, model, max_tokens=3, temperature=0).text()
+            return inference.GenerationResult(text, model, None, 0, "stop")
+
+        async def load_adapter(self, adapter_id, adapter_path):
+            raise NotImplementedError
+
+        unload_adapter = list_adapters = load_adapter
+
+    texts = []
+    over = Over(Over(Over(provider)))
+    thread = threading.Thread(target=lambda: texts.append(over.sync.generate("x", "smol").text), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert texts == [provider.sync.generate("x", "smol", max_tokens=3, temperature=0).text]
+
+
 # ---- other loops
+
+
+def test_a_loop_without_add_reader_says_so_each_time(vllm):
+    class Plain(asyncio.SelectorEventLoop):
+        def add_reader(self, *_):
+            raise NotImplementedError
+
+    provider = inference.VLLMProvider(vllm.url)
+    loop = Plain()
+    for _ in range(2):
+        with pytest.raises(inference.UnsupportedOperationError, match="add_reader"):
+            loop.run_until_complete(asyncio.wait_for(provider.generate("x", "smol"), 5))
+    loop.close()
+    assert pending() == 0
 
 
 def test_uvloop(vllm):

@@ -159,6 +159,24 @@ def test_exit_with_operations_in_flight(vllm, how):
     assert "Fatal" not in err and "Segmentation" not in err
 
 
+def test_calls_after_the_library_was_closed_at_exit(vllm):
+    """An exit handler of the program's that runs after the package's own: it hears that it is late."""
+    code, out, err = python("""
+import asyncio, atexit, sys, inference
+def late():
+    for call in (lambda: provider.sync.generate("x", "smol"), lambda: next(provider.sync.stream("x", "smol")),
+                 lambda: asyncio.run(provider.generate("x", "smol"))):
+        try:
+            call()
+        except inference.StateError as error:
+            print("late")
+atexit.register(late)
+provider = inference.VLLMProvider(sys.argv[1])
+assert provider.sync.stream("x", "smol", max_tokens=2).text()
+""", vllm.url, timeout=20)
+    assert (code, out, err) == (0, "late\n" * 3, "")
+
+
 def test_exit_while_a_model_decodes(model_path):
     code, out, err = python("""
 import asyncio, sys, inference

@@ -152,9 +152,20 @@ def _queue_of(lib: Library, loop: Any) -> Queue:
                 if other.is_closed():
                     lib.queues.pop(other).release()
             queue = Queue(lib)
-            lib.queues[loop] = queue
-        loop.add_reader(lib.functions.queue_fd(queue.pointer), queue.readable)
+        _watch(loop, lib.functions.queue_fd(queue.pointer), queue.readable)
+        with lib.making:
+            lib.queues[loop] = queue  # only now: a queue that nobody watches would be waited for in vain
     return queue
+
+
+def _watch(loop: Any, descriptor: int, readable: Callable[[], None]) -> None:
+    try:
+        loop.add_reader(descriptor, readable)
+    except NotImplementedError:
+        raise exceptions.UnsupportedOperationError(
+            "%s has no add_reader, by which completions come; use a selector loop, or provider.sync"
+            % type(loop).__name__
+        ) from None
 
 
 class Operation:
@@ -347,6 +358,8 @@ class Stream(TextStream[GenerationResult]):
     # ---- to the consumer
 
     async def __anext__(self) -> Chunk:
+        if self._waiter is not None:
+            raise exceptions.StateError("another task waits for the next chunk; a stream has one consumer at a time")
         prepare, self._prepare = self._prepare, None
         if prepare is not None:
             self._operation = self._begin(prepare)

@@ -14,10 +14,10 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Coroutine, Dict, Iterable, Iterator, List, Optional, TypeVar
 
-from . import _plans
+from . import _native, _plans
 from ._native import NativeProvider
 from ._types import AdapterReport, Adapters, Config, Logits, Messages, ProviderStats, Source
-from .exceptions import NotFoundError
+from .exceptions import NotFoundError, StateError
 from .provider import Chunk, DetailedResult, GenerationResult, InferenceProvider, TextStream
 
 if TYPE_CHECKING:
@@ -28,26 +28,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _lock = threading.Lock()
-_loop: Optional[asyncio.AbstractEventLoop] = None
+# The first is everybody's; the next is for calls made on the first one's thread, which they block; and so on.
+_loops: List[asyncio.AbstractEventLoop] = []
+_exiting = False
 
 
 def _background() -> asyncio.AbstractEventLoop:
-    global _loop
+    here = asyncio._get_running_loop()
     with _lock:
-        if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="inference-sync", daemon=True).start()
-        return _loop
+        if _exiting:
+            raise StateError("the interpreter is exiting")
+        depth = _loops.index(here) + 1 if here in _loops else 0
+        if depth == len(_loops):
+            _loops.append(asyncio.new_event_loop())
+            threading.Thread(target=_loops[depth].run_forever, name="inference-sync", daemon=True).start()
+        return _loops[depth]
 
 
 def _after_fork() -> None:
-    global _lock, _loop
-    _lock, _loop = threading.Lock(), None
+    global _lock, _loops
+    _lock, _loops = threading.Lock(), []
 
 
 def _at_exit() -> None:
-    if _loop is not None:
-        _loop.call_soon_threadsafe(_loop.stop)
+    global _exiting
+    with _lock:
+        _exiting = True
+    for loop in _loops:
+        loop.call_soon_threadsafe(loop.stop)
 
 
 if hasattr(os, "register_at_fork"):
@@ -57,7 +65,12 @@ atexit.register(_at_exit)
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine on the background loop and waits for it. Ctrl-C cancels it."""
-    future = asyncio.run_coroutine_threadsafe(work, _background())
+    try:
+        loop = _background()
+    except StateError:
+        work.close()  # which would warn that it was never awaited
+        raise
+    future = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         return future.result()
     except concurrent.futures.CancelledError:
@@ -140,8 +153,9 @@ class NativeSyncProvider(SyncProvider):
         self._native = provider
 
     def _is_ours(self, method: str) -> bool:
-        """Whether a subclass written in Python has no such method of its own."""
-        return getattr(getattr(type(self._native), method), "__module__", "").startswith("inference.")
+        """Whether it is this package's, and not of a subclass written in Python, or put there by a test. What
+        wraps a method may have its name and module, but runs in globals of its own."""
+        return getattr(getattr(self._native, method), "__globals__", None) is vars(_native)
 
     def generate(
         self,
@@ -181,17 +195,25 @@ class NativeSyncProvider(SyncProvider):
             self._native._unload_unknown(error)
 
     def tokenize(self, text: str, *, add_special: bool = True) -> List[int]:
+        if not self._is_ours("tokenize"):
+            return run(self._native.tokenize(text, add_special=add_special))
         return _plans.tokenize(self._native, text, add_special).call_blocking()
 
     def detokenize(self, ids: Iterable[int], *, skip_special: bool = False) -> str:
+        if not self._is_ours("detokenize"):
+            return run(self._native.detokenize(ids, skip_special=skip_special))
         return _plans.detokenize(self._native, ids, skip_special).call_blocking()
 
     def render(
         self, messages: Messages, *, add_generation_prompt: bool = True, **variables: Any
     ) -> str:
+        if not self._is_ours("render"):
+            return run(self._native.render(messages, add_generation_prompt=add_generation_prompt, **variables))
         return _plans.render(self._native, messages, add_generation_prompt, variables).call_blocking()
 
     def inspect(self, path: Any = None, *, base: Any = None) -> Dict[str, Any]:
+        if not self._is_ours("inspect"):
+            return run(self._native.inspect(path, base=base))
         return _plans.inspect_from(self._native, path, base).call_blocking()
 
     def logits(
@@ -204,12 +226,19 @@ class NativeSyncProvider(SyncProvider):
         adapter_scale: Optional[float] = None,
         adapters: Optional[Adapters] = None,
     ) -> Logits:
-        return _plans.logits(self._native, ids, top, probe, _plans.options_of(locals())).call_blocking()
+        given = _plans.options_of(locals())
+        if not self._is_ours("logits"):
+            return run(self._native.logits(ids, top=top, probe=probe, **given))
+        return _plans.logits(self._native, ids, top, probe, given).call_blocking()
 
     def load(self) -> None:
+        if not self._is_ours("load"):
+            return run(self._native.load())
         _plans.model(self._native, True).call_blocking()
 
     def unload(self) -> None:
+        if not self._is_ours("unload"):
+            return run(self._native.unload())
         _plans.model(self._native, False).call_blocking()
 
     def stats(self) -> ProviderStats:

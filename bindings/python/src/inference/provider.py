@@ -236,9 +236,14 @@ class _OnePiece(TextStream[GenerationResult]):
         return Chunk(result.text)
 
     async def aclose(self) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
         work, self._work = self._work, None
         if work is not None:
             work.close()
+
+    __del__ = _drop  # a stream that nobody began
 
 
 class InferenceProvider(ABC):
