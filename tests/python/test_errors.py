@@ -46,6 +46,26 @@ def test_errors_pickle():
         assert isinstance(again, type(error).__mro__[1]) or type(again) is type(error)
 
 
+class Own(inference.UnsupportedOperationError):
+    """A program's."""
+
+
+def test_what_is_pickled_is_the_same_kind():
+    again = pickle.loads(pickle.dumps(exceptions.make(6, "gone", 0, 2)))
+    assert isinstance(again, FileNotFoundError) and again.errno == again.detail == 2
+    again = pickle.loads(pickle.dumps(exceptions.make(2, "no such name", 404, 0, b'{"a": 1}')))
+    assert isinstance(again, inference.NotFoundError) and isinstance(again, inference.HTTPStatusError)
+    assert again.status_code == again.response.status_code == 404 and again.response.json() == {"a": 1}
+    error = exceptions.make(14, "late")
+    error.partial = inference.GenerationResult("so far", "m", None, 1, "")
+    assert pickle.loads(pickle.dumps(error)).partial == error.partial
+    own = Own("mine")
+    own.more = 5
+    again = pickle.loads(pickle.dumps(own))
+    assert type(again) is Own and str(again) == "mine" and again.more == 5
+    assert pickle.loads(pickle.dumps(inference.StateError("a", "b"))).args == ("a", "b")
+
+
 def test_os_errors():
     error = exceptions.make(6, "cannot open it", 0, 2)
     assert isinstance(error, FileNotFoundError) and error.errno == 2 and str(error) == "cannot open it"

@@ -305,21 +305,27 @@ def _init(self: InferenceError, message: str = "", *args: object) -> None:
     Exception.__init__(self, message, *args)
 
 
-_PLAIN = ("code", "detail", "status_code", "body", "message")
+_PLAIN = ("code", "detail", "partial", "status_code", "body", "message")
 
 
-def _rebuild(name: str, message: str, state: Dict[str, Any]) -> InferenceError:
-    error: InferenceError = globals()[name](message)
+def _rebuild(name: str, args: Tuple[object, ...], state: Dict[str, Any]) -> InferenceError:
+    """What was pickled, an instance of the classes that this program has imported."""
+    base: Type[InferenceError] = globals()[name]
+    status, detail = state.get("status_code", 0), state.get("detail", 0)
+    error = _class_of(base, _kinds(base, status, detail))(*args)
     for key, value in state.items():
         setattr(error, key, value)
+    body = state.get("body", "")
+    _complete(error, base, status, "", body.encode("utf-8", "replace") if isinstance(body, str) else b"")
     return error
 
 
 def _reduce(self: InferenceError) -> Tuple[Any, ...]:
+    kind = type(self)
+    if kind.__module__ != __name__:  # a program's own subclass
+        return Exception.__reduce__(self)  # type: ignore[return-value,unused-ignore]
     state = {key: vars(self)[key] for key in _PLAIN if key in vars(self)}
-    return _rebuild, (type(self).__name__, str(self), state)
-
-
+    return _rebuild, (kind.__name__, self.args, state)
 
 def _describe(error: InferenceError, url: str, body: bytes, status: int) -> None:
     """The attributes that handlers written for httpx and openai read."""
@@ -343,6 +349,13 @@ def _describe(error: InferenceError, url: str, body: bytes, status: int) -> None
         error.response = response if response is not None else Response(status, body)
 
 
+def _complete(error: InferenceError, base: Type[InferenceError], status: int, url: str, body: bytes) -> None:
+    if isinstance(error, builtins.OSError) and error.detail > 0:
+        error.errno = error.detail
+    if status or base in (HTTPStatusError, TimeoutError, ConnectionError):
+        _describe(error, url, body, status)
+
+
 def make(
     code: int, message: str, status: int = 0, detail: int = 0, body: bytes = b"", url: str = ""
 ) -> BaseException:
@@ -353,8 +366,5 @@ def make(
     kinds = _kinds(base, status, detail)
     error = _class_of(base, kinds)(message)
     error.detail = detail
-    if isinstance(error, builtins.OSError) and detail > 0:
-        error.errno = detail
-    if status or base in (HTTPStatusError, TimeoutError, ConnectionError):
-        _describe(error, url, body, status)
+    _complete(error, base, status, url, body)
     return error
