@@ -83,7 +83,7 @@ def test_speculation(local, vllm):
     assert having.text == without.text == text().text
     assert without.drafted_tokens == without.accepted_tokens == 0
     assert having.drafted_tokens > 0 and having.steps + having.accepted_tokens == 12
-    with pytest.raises(ValueError):
+    with pytest.raises(inference.InvalidArgumentError):
         text(speculate="often")
     with pytest.raises(inference.InvalidArgumentError):
         text(speculate="off", reference="once")
@@ -189,7 +189,7 @@ def test_load_unload_and_stats(model_path):
 
 def test_options_of_constructors(model_path):
     for wrong in ({"n_ctx": 3}, {"max_sequences": 0}, {"flash_attention": "perhaps"}, {"adapter_overflow": "x"}):
-        with pytest.raises(ValueError):
+        with pytest.raises(inference.InvalidArgumentError):
             inference.LlamaCppProvider(model_path, **wrong).sync.load()
     with pytest.raises(TypeError):
         inference.LlamaCppProvider(model_path, n_ctx="many").sync.load()
@@ -197,6 +197,37 @@ def test_options_of_constructors(model_path):
     provider.sync.load_adapter("a", PIRATE)
     report = provider.sync.load_adapter("b", JSON)
     assert report.evicted == ("a",) and provider.sync.list_adapters() == ["b"]
+
+
+def test_numbers_of_other_kinds(local):
+    import decimal
+    import enum
+
+    class Two(enum.IntEnum):
+        TWO = 2
+
+    class Time:
+        def __float__(self):
+            return 30.0
+
+    assert local.sync.generate("x", "m", max_tokens=Two.TWO, temperature=decimal.Decimal("0.5"), timeout=Time()).text
+    for wrong in ({"temperature": 10**400}, {"timeout": 10**400}, {"timeout": 0}, {"timeout": float("nan")}):
+        with pytest.raises(inference.InvalidArgumentError, match=next(iter(wrong))):
+            local.sync.generate("x", "m", max_tokens=2, **wrong)
+    for wrong in ({"timeout": "5"}, {"timeout": True}, {"stop": 5}, {"stop": b"x"}, {"adapters": [("a",)]}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            local.sync.generate("x", "m", max_tokens=2, **wrong)
+
+
+def test_messages_of_other_kinds(local):
+    import collections
+    import types
+
+    expected = local.sync.generate("", "m", messages=CHAT, max_tokens=3, temperature=0)
+    for chat in (tuple(CHAT), [types.MappingProxyType(CHAT[0])], collections.UserList([collections.UserDict(CHAT[0])])):
+        assert local.sync.generate("", "m", messages=chat, max_tokens=3, temperature=0) == expected
+    with pytest.raises(ValueError, match="no JSON"):
+        local.sync.generate("", "m", messages=(m for m in CHAT), max_tokens=3)
 
 
 def test_what_servers_list(vllm):

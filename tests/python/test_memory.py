@@ -1,5 +1,6 @@
 """Adapters from memory: bytes, arrays, tensors."""
 
+import ctypes
 import json
 import os
 import struct
@@ -93,6 +94,8 @@ def test_dict_of_plain_arrays(local, piratical):
     assert load(local, arrays(lambda shape, wide, raw: Half(shape, raw)), files()[1]) == piratical
     views = arrays(lambda shape, wide, raw: memoryview(wide).cast("f", shape))
     assert load(local, views, files()[1]) == piratical
+    in_c = {k: memoryview((ctypes.c_float * v.shape[1] * v.shape[0]).from_buffer_copy(v)) for k, v in views.items()}
+    assert in_c and all(v.format == "<f" for v in in_c.values()) and load(local, in_c, files()[1]) == piratical
     doubles = {k: memoryview(array("d", v.cast("B").cast("f")).tobytes()).cast("d", v.shape) for k, v in views.items()}
     assert load(local, doubles, files()[1]) == piratical
 
@@ -158,6 +161,7 @@ def test_what_is_wrong_is_said(local):
     refuse(ValueError, weights, "{")
     refuse(TypeError, {5: Array([1], b"\0\0\0\0")}, config)
     refuse(TypeError, 5)
+    refuse(TypeError, weights, [1], "LoraConfig")
     refuse(ValueError, {"a": Array([2], b"\0\0\0\0")}, config, "bytes for shape")
     refuse(ValueError, {}, config)
     assert run(local.list_adapters()) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 
 import inference
 from inference import (
@@ -17,6 +17,13 @@ from inference import (
     get_provider,
     get_provider_for_step,
 )
+
+
+class Lora:
+    """As peft's LoraConfig."""
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {"r": 8}
 
 
 class Mine(InferenceProvider):
@@ -64,7 +71,7 @@ async def beyond(provider: LlamaCppProvider) -> None:
             piece: Chunk = chunk
             print(piece.text, end="")
     report = await provider.load_adapter("a", b"...", config={"r": 8})
-    print(report.rank, report.evicted)
+    print(report.rank, report.evicted, (await provider.load_adapter("b", b"...", config=Lora())).scale)
     ids: List[int] = await provider.tokenize("x")
     print(ids, await provider.detokenize(ids), await provider.render([{"role": "user", "content": "x"}]))
     print(provider.sync.generate("x", "m", seed=3).steps, provider.stats().adapters)

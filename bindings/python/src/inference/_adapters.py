@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 from array import array
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -33,17 +34,14 @@ def _plain(name: str, value: Any) -> Any:
     """A torch tensor's own numpy array; anything else as it is."""
     if not callable(getattr(value, "numpy", None)):
         return value
-    detach = getattr(value, "detach", None)
-    if callable(detach):
-        value = detach()
-    cpu = getattr(value, "cpu", None)
-    if callable(cpu):
-        value = cpu()
-    if str(getattr(value, "dtype", "")).endswith("bfloat16"):  # numpy has none; float32 holds each value
-        value = value.float()
     try:
+        for method in ("detach", "cpu"):
+            if callable(getattr(value, method, None)):
+                value = getattr(value, method)()
+        if str(getattr(value, "dtype", "")).endswith("bfloat16"):  # numpy has none; float32 holds each value
+            value = value.float()
         return value.numpy()
-    except Exception as error:
+    except Exception as error:  # of a device that holds no data, in a dtype that numpy does not have
         raise InvalidArgumentError("adapter: %s: numpy() fails: %s" % (name, error)) from error
 
 
@@ -53,7 +51,8 @@ _FORMATS = {"e": "float16", "f": "float32", "d": "float64"}
 def _dtype_name(name: str, given: Any) -> str:
     dtype = getattr(given, "dtype", None)
     if dtype is None and isinstance(given, memoryview):
-        dtype = _FORMATS.get(given.format, given.format)
+        letter = given.format.lstrip("@=<" if sys.byteorder == "little" else "@=>")  # ctypes' arrays say "<f"
+        dtype = _FORMATS.get(letter, given.format)
     if dtype is None:
         raise InvalidArgumentError(
             "adapter: %s: %s is no array with a dtype; give numpy arrays or torch tensors"
@@ -136,8 +135,10 @@ def config_bytes(config: Optional[Config]) -> Optional[bytes]:
     if isinstance(config, str):
         return config.encode("utf-8", "surrogatepass")
     to_dict = getattr(config, "to_dict", None)  # peft's LoraConfig
-    value = to_dict() if callable(to_dict) else dict(config)
-    return json.dumps(value, default=_json_default).encode("utf-8", "surrogatepass")
+    value = to_dict() if callable(to_dict) else config
+    if not isinstance(value, Mapping):
+        raise TypeError("config must be a dict, a JSON text or a LoraConfig, not %s" % type(config).__name__)
+    return json.dumps(dict(value), default=_json_default).encode("utf-8", "surrogatepass")
 
 
 def _json_default(value: Any) -> Any:

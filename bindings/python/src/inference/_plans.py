@@ -50,7 +50,7 @@ def inspect(path: Any, base: Any) -> Plan[Dict[str, Any]]:
 def _choice(values: Mapping[str, int]) -> Callable[[str, Any], int]:
     def convert(name: str, value: Any) -> int:
         if value not in values:
-            raise ValueError("%s must be one of %s, not %r" % (name, ", ".join(values), value))
+            raise InvalidArgumentError("%s: must be one of %s, not %r" % (name, ", ".join(values), value))
         return values[value]
 
     return convert

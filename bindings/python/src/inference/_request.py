@@ -38,9 +38,20 @@ def c_string(name: str, value: Any) -> bytes:
     return encoded
 
 
+def _as_plain(value: Any) -> Any:
+    """Mappings and sequences that are no dict, list or tuple."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
+        return list(value)
+    raise TypeError("a value of type %s" % type(value).__name__)
+
+
 def as_json(name: str, value: Any) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_as_plain).encode(
+            "utf-8", "surrogatepass"
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgumentError("%s: is no JSON: %s" % (name, error)) from None
 
@@ -60,8 +71,7 @@ def schema_json(value: Schema) -> bytes:
 
 def milliseconds(name: str, seconds: float) -> int:
     """-1 for infinity. Below a millisecond is one, so that only 0 is 0."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError("%s must be a number of seconds, not %s" % (name, type(seconds).__name__))
+    seconds = real(name, seconds, "a number of seconds")
     if seconds == math.inf:
         return -1
     if not 0 < seconds < 1e15:
@@ -78,10 +88,13 @@ def whole(name: str, value: Any, low: int = -(2**31), high: int = 2**31 - 1) -> 
     return number
 
 
-def real(name: str, value: Any) -> float:
+def real(name: str, value: Any, kind: str = "float") -> float:
     if isinstance(value, (bool, str, bytes)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise TypeError("%s must be float, not %s" % (name, type(value).__name__))
-    return float(value)
+        raise TypeError("%s must be %s, not %s" % (name, kind, type(value).__name__))
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidArgumentError("%s: is too large" % name) from None
 
 
 def ids_array(name: str, ids: Iterable[int]) -> Any:
@@ -171,7 +184,7 @@ _SPECULATE = {"auto": 0, "off": 1, "lookup": 2}
 
 def _speculate(s: Any, v: Any) -> None:
     if v not in _SPECULATE:
-        raise ValueError("speculate must be one of %s, not %r" % (", ".join(_SPECULATE), v))
+        raise InvalidArgumentError("speculate: must be one of %s, not %r" % (", ".join(_SPECULATE), v))
     s.speculate = _SPECULATE[v]
 
 
@@ -194,7 +207,11 @@ def _adapters_array(adapters: Adapters, keep: List[Any]) -> Tuple[int, int]:
         raise TypeError("adapters must be a dict of scales by id, or a list of ids, not str; one id is adapter_id")
     named: Any = adapters.items() if isinstance(adapters, Mapping) else adapters
     for item in named:
-        pairs.append((item, None) if isinstance(item, str) else (item[0], item[1]))
+        try:
+            adapter_id, scale = (item, None) if isinstance(item, str) else item
+        except (TypeError, ValueError):
+            raise TypeError("adapters: %r is neither an id nor a pair of an id and a scale" % (item,)) from None
+        pairs.append((adapter_id, scale))
     array = (_abi.REQUEST_ADAPTER.type * max(1, len(pairs)))()
     for field, (adapter_id, scale) in zip(array, pairs):
         raw = utf8("adapters", adapter_id)
@@ -207,6 +224,8 @@ def _adapters_array(adapters: Adapters, keep: List[Any]) -> Tuple[int, int]:
 
 
 def _stop(s: Any, v: Any, keep: List[Any]) -> None:
+    if isinstance(v, bytes) or not hasattr(v, "__iter__"):
+        raise TypeError("stop must be str or a list of str, not %s" % type(v).__name__)
     s.stop, s.n_stop = _texts_array("stop", [v] if isinstance(v, str) else v, keep)
 
 

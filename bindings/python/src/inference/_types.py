@@ -9,15 +9,22 @@ from __future__ import annotations
 import os
 from array import array
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 __all__ = ["AdapterReport", "Logits", "Logprob", "ProviderStats", "Timings", "UsedAdapter"]
+
+
+class PeftConfig(Protocol):
+    """A LoraConfig of peft, or another that has its to_dict."""
+
+    def to_dict(self) -> Any: ...
+
 
 Messages = Sequence[Mapping[str, Any]]
 Tools = Union[str, Sequence[Mapping[str, Any]]]
 Adapters = Union[Mapping[str, Optional[float]], Iterable[Union[str, Tuple[str, Optional[float]]]]]
 Schema = Union[str, bool, Mapping[str, Any], type]
-Config = Union[Mapping[str, Any], str, bytes]
+Config = Union[Mapping[str, Any], str, bytes, PeftConfig]
 Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Mapping[str, Any]]
 
 
