@@ -237,6 +237,24 @@ def test_a_consumer_that_ends_the_loop_takes_nothing_from_the_others(vllm, kind)
     assert pending() == 0
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_consumer_that_may_run_the_loop_is_not_resumed_inside_the_reader(vllm, monkeypatch, nested):
+    """As nest_asyncio lets it, in notebooks: the loop could not run that reader again meanwhile."""
+    monkeypatch.setattr(asyncio, "_nest_patched", nested, raising=False)
+
+    async def main():
+        inside = set()
+        async for _ in inference.VLLMProvider(vllm.url).stream("x", "smol", max_tokens=5):
+            frame, names = sys._getframe(), []
+            while frame is not None:
+                names.append(frame.f_code.co_name)
+                frame = frame.f_back
+            inside.add("readable" in names)
+        return inside
+
+    assert run(main()) == {not nested}
+
+
 def test_a_waiter_is_a_future():
     from inference._operations import Waiter
 

@@ -120,7 +120,11 @@ class Queue:
             elif kind == _DONE:
                 del pending[user]
                 operation.done()
-        # Now that everything has been read: these may do anything, run the loop inside themselves for instance.
+        # Now that everything has been read: these may do anything.
+        if getattr(asyncio, "_nest_patched", False):  # nest_asyncio: they may run the loop, which could not
+            for waiter in ready:  # enter this callback's context again
+                waiter.later()
+            return
         while ready:
             try:
                 ready.pop(0).resume()
