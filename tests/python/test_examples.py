@@ -61,7 +61,7 @@ def test_the_pages_name_what_there_is():
         for name in re.findall(r"`(?:provider\.|inference\.|exceptions\.)?([A-Za-z_]+)(?:\(.*?\)|=.*?)?`", text):
             if re.fullmatch(r"[A-Z][a-z]+[A-Za-z]*(Error|Provider|Result|Report)", name):
                 classes.add(name)
-    builtin = {"FileNotFoundError", "ValueError", "LookupError", "RuntimeError", "ArithmeticError",
+    builtin = {"FileNotFoundError", "TypeError", "ValueError", "LookupError", "RuntimeError", "ArithmeticError",
                "APIStatusError", "APIConnectionError", "APITimeoutError"}
     assert classes - builtin <= known, classes - builtin - known
     assert len(classes) > 15

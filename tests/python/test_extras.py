@@ -159,6 +159,9 @@ def test_text_and_numbers(local):
         assert about["kind"] == "adapter" and about["fits"] is True
         assert (await inference.inspect(PIRATE, MODEL))["fits"] is True
         assert "fits" not in await inference.inspect(PIRATE)
+        with pytest.raises(ValueError, match="path"):
+            await inference.VLLMProvider().inspect()  # it has no model that could be read here
+        assert "fits" not in await inference.VLLMProvider().inspect(PIRATE)
         logits = await local.logits(ids, top=3, probe=[0, 5])
         assert len(logits.top) == 3 and len(logits.probe) == 2 and len(logits.all) == about_vocab
         assert logits.top[0][1] == max(logits.all) and logits.all[5] == logits.probe[1]

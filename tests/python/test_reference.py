@@ -4,6 +4,7 @@ import abc
 import dataclasses
 import inspect
 import os
+import sys
 
 import pytest
 
@@ -74,6 +75,7 @@ def test_everything_exported_is_there():
     scope = {}
     exec("from inference import *", scope)
     assert set(inference.__all__) <= set(scope)
+    assert not set(inference.__all__) & set(sys.stdlib_module_names if sys.version_info >= (3, 10) else ["inspect"])
     with pytest.raises(AttributeError):
         inference.no_such_name
 

@@ -71,8 +71,7 @@ __all__ = [
     "VLLMProvider",
     "get_provider",
     "get_provider_for_step",
-    "inspect",
-]
+]  # not inspect(): `import *` would put it in the place of the module of that name
 
 
 async def inspect(path: Any, base: Any = None) -> Dict[str, Any]:

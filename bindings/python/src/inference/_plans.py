@@ -186,10 +186,10 @@ def render(
 
 
 def inspect_from(provider: NativeProvider, path: Any, base: Any) -> Plan[Dict[str, Any]]:
-    own = provider._url or None
+    own = provider._url if provider._in_process else None  # a server's URL is no path
     if path is None:
         path = own
-    elif base is None and provider._in_process:
+    elif base is None:
         base = own
     return inspect(path, base)
 

@@ -308,7 +308,7 @@ def _init(self: InferenceError, message: str = "", *args: object) -> None:
 _PLAIN = ("code", "detail", "partial", "status_code", "body", "message")
 
 
-def _rebuild(name: str, args: Tuple[object, ...], state: Dict[str, Any]) -> InferenceError:
+def _rebuild(name: str, args: Tuple[Any, ...], state: Dict[str, Any]) -> InferenceError:
     """What was pickled, an instance of the classes that this program has imported."""
     base: Type[InferenceError] = globals()[name]
     status, detail = state.get("status_code", 0), state.get("detail", 0)
