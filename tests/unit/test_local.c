@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ static struct door {
     struct model_facts facts;         /* for the test to set */
     bool takes_back, row_independent; /* its engine */
     int32_t failing_opens, failing_loads;
-    int32_t opened, loaded, tokenizers, engines, exact_engines, alive, adapters;
+    int32_t opened, loaded, tokenizers, engines, exact_engines, adapters;
+    atomic_int alive; /* two models may be torn down at once */
     struct free_engine engine, exact;
     struct free_adapter adapter;
     char text[256]; /* the last that was tokenized */
