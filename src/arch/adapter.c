@@ -2,8 +2,10 @@
 #include "arch/adapter.h"
 
 #include "arch/adapter_plan.h"
+#include "core/context.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/op.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,6 +16,17 @@ struct reading {
     const struct gguf_model *model;
     const inf_op *op; /* to poll, or NULL */
 };
+
+/* What a copy of a base weight is like changes nothing of what the adapter does here. */
+static void say_uncompared(const struct lora_plan *plan, const inf_op *op)
+{
+    if (op && plan->uncompared)
+        context_log(
+            op_context(op), INF_LOG_WARNING,
+            "adapter tensor \"%.160s\" is a copy of a weight of its base model and is not used; "
+            "the model's own is quantised, so that whether they are the same is not checked",
+            plan->uncompared);
+}
 
 static int32_t read_peft(struct lora_weights **out, const struct adapter_source *source,
                          const struct reading *r, inf_error *err)
@@ -28,6 +41,8 @@ static int32_t read_peft(struct lora_weights **out, const struct adapter_source 
         code = plan_peft_adapter(&plan, adapter, r->model, err);
     if (code == INF_OK)
         code = lora_weights_make(out, &plan, r->op, err);
+    if (code == INF_OK)
+        say_uncompared(&plan, r->op);
     lora_plan_free(&plan);
     peft_close(adapter);
     return code;

@@ -685,11 +685,11 @@ static bool nearly_equal(float x, float y)
 
 /*
  * peft stores the weight of a targeted output layer beside its LoRA. Where the model's own is in a
- * float format the two must be the same; a quantised one cannot be compared here.
+ * float format the two must be the same; a quantised one cannot be compared here, which the plan says.
  */
-static int32_t check_base_copy(const struct peft_adapter *adapter, const struct peft_module *m,
-                               const struct place *place, const struct gguf_model *model,
-                               inf_error *err)
+static int32_t check_base_copy(struct lora_plan *plan, const struct peft_adapter *adapter,
+                               const struct peft_module *m, const struct place *place,
+                               const struct gguf_model *model, inf_error *err)
 {
     const struct gguf_tensor *base = place->base;
     struct gguf_numbers own = numbers_of(model, base);
@@ -703,8 +703,10 @@ static int32_t check_base_copy(const struct peft_adapter *adapter, const struct 
                          "adapter tensor \"%.160s\" is a weight of the base model, which is not "
                          "supported in an adapter",
                          m->base->name);
-    if (!own.data)
+    if (!own.data) {
+        plan->uncompared = m->base->name;
         return INF_OK;
+    }
     scratch = mem_alloc(m->base->size);
     code = scratch ? safetensors_data(&copy, adapter->weights, m->base, scratch, err)
                    : error_no_memory(err);
@@ -946,7 +948,7 @@ static int32_t plan_modules(struct lora_plan *out, struct misfits *misfits,
             *prefix = prefixes[place.prefix];
             prefix_known = true;
         }
-        code = m->base ? check_base_copy(adapter, m, &place, model, err) : INF_OK;
+        code = m->base ? check_base_copy(planning.plan, adapter, m, &place, model, err) : INF_OK;
     }
     for (int32_t block = 0; block < model->n_layer && code == INF_OK && misfits->n == 0; block++)
         code = check_experts(&planning, block, err);

@@ -90,6 +90,8 @@ struct lora_plan {
     const void *file;
     int32_t format;    /* enum inf_adapter_format */
     int32_t n_tensors; /* of the adapter's file */
+    /* A copy of a base weight in that file which could not be compared with the model's; NULL: none. */
+    const char *uncompared;
 };
 
 /* Sorts the modules by name and use; BAD_FORMAT when two are for the same use of a weight. */

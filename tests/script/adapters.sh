@@ -274,4 +274,28 @@ expect_error 5 'lm_head.base_layer.weight" is a copy of a base weight that diffe
 expect_error 5 'lm_head.base_layer.weight" is a copy of a base weight that differs' \
     generate -m "$model" --threads 1 --load "a=$work/head" --adapter a -n 1 hi
 
+# Where the model's own is quantised nothing can be told: which is said.
+mkdir "$work/embedding"
+python3 - "$INFERENCE_TEST_MODEL" "$work/embedding" <<'PYTHON' || exit 1
+import json, os, struct, subprocess, sys
+
+model = json.loads(subprocess.run([os.environ["INFERENCE"], "inspect", sys.argv[1]],
+                                  check=True, capture_output=True).stdout)
+vocabulary, width = model["n_vocab"], model["n_embd"]
+header, at = {}, 0
+for name, shape in {"base_layer.weight": [vocabulary, width], "lora_embedding_A": [1, vocabulary],
+                    "lora_embedding_B": [width, 1]}.items():
+    end = at + 2 * shape[0] * shape[1]
+    header["base_model.model.model.embed_tokens." + name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, end]}
+    at = end
+header = json.dumps(header).encode()
+header += b" " * (-len(header) % 8)
+with open(sys.argv[2] + "/adapter_model.safetensors", "wb") as out:
+    out.write(struct.pack("<Q", len(header)) + header + bytes(at))
+with open(sys.argv[2] + "/adapter_config.json", "w") as out:
+    json.dump({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["embed_tokens"]}, out)
+PYTHON
+expect_warning 'embed_tokens.base_layer.weight" is a copy of a weight .* is not checked' \
+    adapters load -m "$INFERENCE_TEST_MODEL" "a=$work/embedding"
+
 finish
