@@ -24,7 +24,8 @@
 #define ON_PROVIDER (GENERATE | COMMAND_ADAPTERS | TEXT_COMMANDS | LOGITS)
 #define IN_PROCESS 0x8000U /* a server has no use for it */
 #define ON_MODEL (GENERATE | COMMAND_ADAPTERS | LOGITS | IN_PROCESS)
-#define ON_SERVER (GENERATE | COMMAND_ADAPTERS)
+#define SERVER 0x4000U /* a model in process has no use for it */
+#define ON_SERVER (GENERATE | COMMAND_ADAPTERS | SERVER)
 #define ALL (ON_PROVIDER | COMMAND_INSPECT)
 
 static const struct option options[] = {
@@ -122,7 +123,7 @@ static const struct option options[] = {
      GENERATE, "waiting for a turn, and for the model to load; default none"},
     {0, "queue-timeout-ms", NULL, "queue_timeout_ms", "N", OPTION_MS, AT(queue_timeout), GENERATE,
      "the same in milliseconds"},
-    {0, "concurrency", NULL, NULL, "N", OPTION_I32, AT(concurrency), GENERATE,
+    {0, "concurrency", NULL, NULL, "N", OPTION_I32, AT(concurrency), GENERATE | SERVER,
      "servers: so many requests at once to each, the rest wait; default 256"},
     {0, "connect-timeout", NULL, NULL, "SECONDS", OPTION_SECONDS, AT(connect_timeout), ON_SERVER,
      "servers: getting a connection; none: no limit; default 5"},
@@ -132,7 +133,7 @@ static const struct option options[] = {
      "servers: silence in the middle of an answer; none: no limit; default 60"},
     {0, "silence-timeout-ms", NULL, NULL, "N", OPTION_MS, AT(silence_timeout), ON_SERVER,
      "the same in milliseconds"},
-    {0, "max-retries", NULL, NULL, "N", OPTION_I32, AT(max_retries), GENERATE,
+    {0, "max-retries", NULL, NULL, "N", OPTION_I32, AT(max_retries), GENERATE | SERVER,
      "servers: a request of which nothing has come is sent so often again, 0 to 10; default 2"},
     {0, "adapter-check", NULL, NULL, "auto|always|never", OPTION_CHOICE, AT(adapter_check),
      ON_SERVER,
@@ -439,10 +440,10 @@ bool options_flag_of(const char *key, char out[FLAG_SIZE])
     return true;
 }
 
-const char *options_typed_in_process(void)
+const char *options_typed_useless(bool in_process)
 {
     for (size_t i = 0; i < N_OPTIONS; i++)
-        if ((options[i].commands & IN_PROCESS) && *typed[i])
+        if ((options[i].commands & (in_process ? SERVER : IN_PROCESS)) && *typed[i])
             return typed[i];
     return NULL;
 }

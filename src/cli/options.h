@@ -62,8 +62,8 @@ bool options_has_key(const char *key);
 /* Whether its value in a batch line is a whole number of 64 bits without a sign. */
 bool options_key_is_u64(inf_text key);
 
-/* A flag that was typed and is for in-process providers alone; NULL: none was. */
-const char *options_typed_in_process(void);
+/* A flag that was typed and is for the other kind of provider alone; NULL: none was. */
+const char *options_typed_useless(bool in_process);
 
 void options_print_help(const struct command *command);
 /* All commands and their options, for completion and the documentation's check: "generate --model -m

@@ -131,20 +131,36 @@ static int32_t check_guess(struct session *session, const struct settings *s,
     return INF_OK;
 }
 
+/* Options that the provider has no use for, at their defaults too. */
+static int32_t check_flags(const struct settings *s, const inf_provider_info *info, inf_error *err)
+{
+    const char *flag = options_typed_useless(info->in_process);
+    bool is_told = s->provider.data || s->url.len;
+
+    if (!flag)
+        return INF_OK;
+    if (!info->in_process && !is_told && s->model.data)
+        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                             "%s is for a model that runs here, and -m %s is no file or directory "
+                             "here, nor in the local hub cache",
+                             flag, s->model.data);
+    return command_error(err, INF_ERROR_INVALID_ARGUMENT,
+                         "%s: the %s provider has no use for it, since it %s", flag, info->name,
+                         info->in_process ? "runs in process" : "is a server");
+}
+
 static int32_t check_server(struct session *session, const struct settings *s,
                             const inf_provider_info *info, inf_error *err)
 {
-    const char *flag = options_typed_in_process();
+    /* That it cannot, where it cannot, the provider says. */
+    bool is_named = s->provider.data || s->url.len ||
+                    (is_set(info->url_variable) && !(s->command & IN_PROCESS_COMMANDS));
 
-    if (flag)
-        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
-                             "%s: the %s provider has no use for it, since it is a server", flag,
-                             info->name);
-    if (s->provider.data || s->url.len)
-        return INF_OK; /* that it cannot, where it cannot, the provider says */
-    if (is_set(info->url_variable) && !(s->command & IN_PROCESS_COMMANDS))
-        return INF_OK;
-    return check_guess(session, s, info, err);
+    if (!is_named && !s->model.data && check_guess(session, s, info, err) != INF_OK)
+        return err->code;
+    if (check_flags(s, info, err) != INF_OK)
+        return err->code;
+    return is_named || !s->model.data ? INF_OK : check_guess(session, s, info, err);
 }
 
 /* ------------------------------------------------------------------ what is said of its options */
@@ -259,8 +275,8 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
         code = command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "-m %s and -u %s both name the model; give one", s->model.data,
                              s->url.data);
-    if (code == INF_OK && !info.in_process)
-        code = check_server(session, s, &info, err);
+    if (code == INF_OK)
+        code = info.in_process ? check_flags(s, &info, err) : check_server(session, s, &info, err);
     if (code == INF_OK) {
         session->in_process = info.in_process;
         session->model = s->model.data;

@@ -3,6 +3,7 @@
  */
 #include "engine/llama_model.h"
 
+#include "core/context.h"
 #include "engine/guard.h"
 #include "engine/llama_tokenizer.h"
 #include "engine/row_operators.h"
@@ -70,10 +71,14 @@ static bool has_device(const char *kind)
     return false;
 }
 
-int32_t engine_choose_place(struct engine_place *out, const inf_provider_config *config,
-                            const char *instead, inf_error *err)
+int32_t engine_choose_place(struct engine_place *out, inf_context *ctx,
+                            const inf_provider_config *config, const char *instead, inf_error *err)
 {
     out->on_device = config->n_gpu_layers != 0 && engine_has_device();
+    if (config->n_gpu_layers > 0 && !out->on_device)
+        context_log(ctx, INF_LOG_WARNING,
+                    "n_gpu_layers %d: there is no device for them, the CPU computes all layers",
+                    config->n_gpu_layers);
     if (config->adapter_execution == INF_ADAPTERS_SHARED && out->on_device)
         return error_set(err, INF_ERROR_UNSUPPORTED,
                          "adapter_execution shared needs the weights in host memory; set %s or "

@@ -67,7 +67,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
         return error_no_memory(err);
     s->context = ctx;
     s->config = config;
-    code = engine_choose_place(&s->place, config, "n_gpu_layers to 0", err);
+    code = engine_choose_place(&s->place, ctx, config, "n_gpu_layers to 0", err);
     if (code != INF_OK) {
         destroy(s);
         return code;

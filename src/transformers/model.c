@@ -78,7 +78,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
     s->config = config;
     buffer_init(&s->chat_template, BUFFER_NO_LIMIT);
     buffer_init(&s->tools_template, BUFFER_NO_LIMIT);
-    code = engine_choose_place(&s->place, config, "device to cpu", err);
+    code = engine_choose_place(&s->place, ctx, config, "device to cpu", err);
     if (code != INF_OK) {
         destroy(s);
         return code;

@@ -177,6 +177,10 @@ done
 expect_error 16 'within --queue-timeout,' generate -m "$model" --threads 1 --queue-timeout 0.001 hi
 expect_error 3 '--silence-timeout: the llamacpp provider has no use' generate -m "$model" --silence-timeout 5 hi
 expect_error 3 '--concurrency: the llamacpp provider has no use' generate -m "$model" --concurrency 2 hi
+for option in "--concurrency 256" "--max-retries 2" "--connect-timeout 5" "--silence-timeout-ms 60000" "--adapter-check auto"; do
+    expect_error 3 "${option% *}: the llamacpp provider has no use" generate -m "$model" $option hi # at its default
+done
+expect_error 3 '--connect-timeout: the llamacpp provider has no use' adapters list -m "$model" --connect-timeout 5
 expect_usage '--timeout takes a number or none' generate --timeout never hi
 run generate --threads 1 -m "$model" --timeout 0.000001 --ignore-eos hi
 [ "$status" -eq 16 ] && grep -q 'within --timeout, 1 ms' "$work/err" || fail "--timeout: exit code $status"
@@ -302,6 +306,11 @@ cpus=$(python3 -c 'import os; print(len(os.sched_getaffinity(0)))')
 expect_warning "--threads $((cpus + 1)): this process has [1-9][0-9]* CPUs; " generate -m "$model" -n 1 --threads $((cpus + 1)) hi
 expect_warning '--ctx 513: the model was trained on 512 tokens' generate --threads 1 -m "$fixtures/llama/base.gguf" --ctx 513 -n 1 hi
 expect_ok generate --threads 1 -m "$fixtures/llama/base.gguf" --ctx 512 -n 1 hi
+if "$INFERENCE" --version | grep -q '^backends: CPU$'; then
+    expect_warning '--gpu-layers 5: there is no device for them' generate --threads 1 -m "$fixtures/llama/base.gguf" --gpu-layers 5 -n 1 hi
+    expect_ok generate --threads 1 -m "$fixtures/llama/base.gguf" --gpu-layers -1 -n 1 hi
+    ! grep -q 'layers' "$work/err" || fail "a warning of layers that nobody asked for"
+fi
 
 # ---- no server and no model, or something that may be meant as either
 expect_error 3 'no model and no server is given: -m FILE' generate hi
@@ -329,6 +338,10 @@ export INFERENCE_PROVIDER
 asks_by_name org/name
 asks_by_name smol
 unset INFERENCE_PROVIDER
+for option in "--dtype q8_0" "--ctx 100" "--device cpu" "--threads 1"; do
+    expect_error 3 "${option% *} is for a model that runs here, and -m org/name is no file" generate -m org/name $option hi
+    expect_error 3 'no model and no server is given: -m FILE' generate $option hi
+done
 for name in "$work/no-such-directory" ./models ../x; do
     run generate -m "$name" hi
     is_error "$status" "is no file or directory here|$name: No such file" "-m $name"
