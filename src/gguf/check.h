@@ -20,14 +20,16 @@ enum gguf_arch_bit {
     ARCH_PHI3 = 1 << 5,
     ARCH_SMOLLM3 = 1 << 6,
     ARCH_GPT2 = 1 << 7,
-    ARCH_ALL = (1 << 8) - 1,
-    ARCH_OTHER = 1 << 8,
+    ARCH_QWEN3MOE = 1 << 8,
+    ARCH_QWEN35 = 1 << 9,
+    ARCH_ALL = (1 << 10) - 1,
+    ARCH_OTHER = 1 << 10,
     /* llama.cpp knows them, but text is not what they generate */
-    ARCH_EMBEDDING = 1 << 9,
-    ARCH_ENCODER = 1 << 10,
-    ARCH_DIFFUSION = 1 << 11,
-    ARCH_DRAFT = 1 << 12,
-    ARCH_SPEECH = 1 << 13
+    ARCH_EMBEDDING = 1 << 11,
+    ARCH_ENCODER = 1 << 12,
+    ARCH_DIFFUSION = 1 << 13,
+    ARCH_DRAFT = 1 << 14,
+    ARCH_SPEECH = 1 << 15
 };
 
 struct gguf_check {
@@ -40,6 +42,10 @@ struct gguf_check {
     int64_t n_ctx, n_embd, n_layer, n_head, n_head_kv, n_ff;
     int64_t head_k, head_v, n_rot;
     int64_t n_expert, n_expert_used;
+    int64_t n_ff_expert; /* feed-forward length of one expert */
+    int64_t n_drafting;  /* the last of the layers, which only draft tokens */
+    /* a delta net's: heads of keys and of values, numbers in a head, kept positions and this one */
+    int64_t n_key_heads, n_value_heads, n_state, n_conv;
     int64_t n_cls;
     bool longrope;
 
@@ -53,6 +59,9 @@ bool gguf_check_tensors(struct gguf_check *c);
 
 /* BAD_FORMAT, and false. */
 bool gguf_bad(struct gguf_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The layer is a delta net (Qwen3.5), with a state and without keys and values. */
+bool gguf_check_is_recurrent(const struct gguf_check *c, int64_t layer);
 
 /* "<arch>.<suffix>" in buf (128 bytes), which is returned. */
 const char *gguf_arch_key(const struct gguf_check *c, const char *suffix, char buf[128]);

@@ -14,7 +14,8 @@
 #define MAX_EXPERTS 1024  /* LLAMA_MAX_EXPERTS */
 #define MAX_WIDTH 1048576 /* no model is wider; keeps every product below 2^63 */
 #define MAX_POSITIONS 2147483647
-#define MAX_WINDOW 4194304 /* llama.cpp reserves memory for so many positions, in 32-bit sums */
+#define MAX_STATE 268435456 /* numbers of a layer's state: llama.cpp multiplies in 32 bits */
+#define MAX_WINDOW 4194304  /* llama.cpp reserves memory for so many positions, in 32-bit sums */
 
 enum rule_kind {
     RULE_U32,
@@ -108,14 +109,14 @@ static const struct rule rules[] = {
     {"shortconv.l_cache", RULE_U32, 2, 4096, 0},
     COUNT("experts_per_group", MAX_EXPERTS),
     {"full_attention_interval", RULE_U32, 1, MAX_LAYERS, 0},
+    {"attention.recurrent_layers", RULE_PATTERN, 0, 1, 0},
     {"num_loops", RULE_U32, 1, MAX_LAYERS, 0},
     {"hrm.layers_per_stack", RULE_U32, 1, MAX_LAYERS, 0},
     {"hrm.h_cycles", RULE_U32, 1, MAX_LAYERS, 0},
     {"hrm.l_cycles", RULE_U32, 1, MAX_LAYERS, 0},
 };
 
-/* Keys without which llama.cpp ends the process in some of the architectures that have no tables
- * here: there, with a value above 0. */
+/* Keys without which llama.cpp ends the process in some architectures: there, with a value above 0. */
 static const struct {
     const char *arch;
     const char *suffix;
@@ -292,6 +293,16 @@ static bool load_values(struct gguf_check *c)
     c->n_rot = int_of(c, "rope.dimension_count", c->head_k);
     c->n_expert = int_of(c, "expert_count", 0);
     c->n_expert_used = max_of(c, "expert_used_count", 0);
+    c->n_ff_expert = c->arch_bit == ARCH_QWEN3MOE ? int_of(c, "expert_feed_forward_length", 0) : 0;
+    if (c->n_ff_expert == 0)
+        c->n_ff_expert = c->arch_bit == ARCH_QWEN3MOE && c->n_expert_used > 0
+                             ? c->n_ff / c->n_expert_used
+                             : c->n_ff;
+    c->n_drafting = int_of(c, "nextn_predict_layers", 0);
+    c->n_key_heads = int_of(c, "ssm.group_count", 0);
+    c->n_value_heads = int_of(c, "ssm.time_step_rank", 0);
+    c->n_state = int_of(c, "ssm.state_size", 0);
+    c->n_conv = int_of(c, "ssm.conv_kernel", 0);
     c->n_cls = gguf_get_array(c->f, gguf_arch_key(c, "classifier.output_labels", buf), &n) && n > 0
                    ? (int64_t)n
                    : 1;
@@ -345,13 +356,14 @@ static bool check_rope(struct gguf_check *c)
 }
 
 /* The parts of a head that turn by time, height and width, and a fourth that is 0: llama.cpp asserts
- * that one of the three is not, and divides by their sum. */
+ * that one of the three is not and that a head has so many numbers, and divides by their sum. */
 static bool check_sections(struct gguf_check *c)
 {
     char buf[128];
     const char *key = gguf_arch_key(c, "rope.dimension_sections", buf);
     int64_t v = 0;
     int64_t turned = 0;
+    int64_t sum = 0;
     size_t n = 0;
 
     if (gguf_get_array(c->f, key, &n) && n != 4)
@@ -361,7 +373,11 @@ static bool check_sections(struct gguf_check *c)
         turned += i < 3 ? v : 0;
         if (v < 0 || v > MAX_WIDTH || (i == 3 && v > 0 && turned == 0))
             return gguf_bad(c, "%s holds %" PRId64 ": " GGUF_AGAIN, key, v);
+        sum += v;
     }
+    if (sum > 0 && sum * (n == 4 ? 1 : 4) > c->head_k)
+        return gguf_bad(c, "%s holds %" PRId64 " in all, with heads of %" PRId64 ": " GGUF_AGAIN,
+                        key, sum, c->head_k);
     return true;
 }
 
@@ -398,7 +414,7 @@ static bool check_common(struct gguf_check *c)
 /* What the graphs of our architectures assert about heads and rope. */
 static bool check_heads(struct gguf_check *c)
 {
-    const uint32_t all_rotate = ARCH_LLAMA | ARCH_QWEN2 | ARCH_QWEN3 | ARCH_SMOLLM3;
+    const uint32_t all_rotate = ARCH_LLAMA | ARCH_QWEN2 | ARCH_QWEN3 | ARCH_QWEN3MOE | ARCH_SMOLLM3;
     const uint32_t square = ARCH_QWEN2 | ARCH_PHI3 | ARCH_GPT2;
 
     if (c->n_head < 1 || c->n_head_kv < 1 || c->n_ff < 1 || c->head_k < 1)
@@ -427,25 +443,94 @@ static bool check_heads(struct gguf_check *c)
     return true;
 }
 
+/* Whether a list of layers, one number, or an interval says so, as llama.cpp reads them. */
+bool gguf_check_is_recurrent(const struct gguf_check *c, int64_t layer)
+{
+    char buf[128];
+    const char *key = gguf_arch_key(c, "attention.recurrent_layers", buf);
+    int64_t v = 0;
+
+    if (c->arch_bit != ARCH_QWEN35)
+        return false;
+    if (gguf_get_int(c->f, key, &v) || gguf_array_int(c->f, key, (size_t)layer, &v))
+        return v != 0;
+    return layer < c->n_layer - c->n_drafting &&
+           (layer + 1) % int_of(c, "full_attention_interval", 4) != 0;
+}
+
+/* llama.cpp reserves memory for layers of both kinds and ends the process where there is but one;
+ * its graph has no node for a layer that drafts and has a state. */
+static bool check_kinds(struct gguf_check *c)
+{
+    int64_t trunk = c->n_layer - c->n_drafting;
+    int64_t recurrent = 0;
+    char buf[128];
+    size_t n = 0;
+
+    if (gguf_get_array(c->f, gguf_arch_key(c, "attention.recurrent_layers", buf), &n) &&
+        n != (size_t)c->n_layer)
+        return gguf_bad(c, "%s has %zu items for %" PRId64 " layers: " GGUF_AGAIN, buf, n,
+                        c->n_layer);
+    for (int64_t i = 0; i < c->n_layer; i++) {
+        recurrent += gguf_check_is_recurrent(c, i);
+        if (i >= trunk && gguf_check_is_recurrent(c, i))
+            return gguf_bad(
+                c, "%s says that layer %" PRId64 ", which drafts, is recurrent: " GGUF_AGAIN, buf,
+                i);
+    }
+    if (recurrent == 0 || recurrent == trunk)
+        return gguf_bad(c,
+                        "%" PRId64 " of %" PRId64
+                        " layers are recurrent, but %s models have both kinds: " GGUF_AGAIN,
+                        recurrent, trunk, c->arch);
+    return true;
+}
+
+static bool check_delta_net(struct gguf_check *c)
+{
+    int64_t inner = int_of(c, "ssm.inner_size", 0);
+
+    if (c->n_key_heads < 1 || c->n_value_heads < 1 || c->n_state < 1 || c->n_conv < 2 ||
+        c->n_value_heads % c->n_key_heads != 0 || inner != c->n_value_heads * c->n_state)
+        return gguf_bad(c,
+                        "%s.ssm: %" PRId64 " key heads, %" PRId64 " value heads of %" PRId64
+                        ", an inner size of %" PRId64 " and a convolution over %" PRId64
+                        " do not fit together: " GGUF_AGAIN,
+                        c->arch, c->n_key_heads, c->n_value_heads, c->n_state, inner, c->n_conv);
+    if (c->n_state * inner > MAX_STATE ||
+        (c->n_conv - 1) * (inner + 2 * c->n_key_heads * c->n_state) > MAX_STATE)
+        return gguf_bad(c,
+                        "%s.ssm: %" PRId64 " value heads of %" PRId64
+                        " and a convolution over %" PRId64
+                        " are more state than can be: " GGUF_AGAIN,
+                        c->arch, c->n_value_heads, c->n_state, c->n_conv);
+    return check_kinds(c);
+}
+
 static bool check_known(struct gguf_check *c)
 {
+    const uint32_t mixtures = ARCH_LLAMA | ARCH_QWEN3MOE;
     int64_t out = int_of(c, "embedding_length_out", 0);
 
     if (!is_uniform(c, "attention.head_count") || !is_uniform(c, "attention.head_count_kv") ||
-        !is_uniform(c, "feed_forward_length") || !is_uniform(c, "expert_used_count"))
+        !is_uniform(c, "feed_forward_length") || !is_uniform(c, "expert_used_count") ||
+        !is_uniform(c, "expert_feed_forward_length"))
         return false;
     if (out != 0 && out != c->n_embd)
         return gguf_bad(c, "%s.embedding_length_out is %" PRId64 ", not %" PRId64 ": " GGUF_AGAIN,
                         c->arch, out, c->n_embd);
-    if (int_of(c, "nextn_predict_layers", 0) != 0)
+    if (c->n_drafting != 0 && c->arch_bit != ARCH_QWEN35)
         return gguf_bad(
             c, "%s.nextn_predict_layers is not 0, which %s models do not have: " GGUF_AGAIN,
             c->arch, c->arch);
-    if (c->n_expert != 0 && c->arch_bit != ARCH_LLAMA)
+    if (c->arch_bit == ARCH_QWEN3MOE && (c->n_expert == 0 || c->n_ff_expert < 1))
+        return gguf_bad(c, "%s.expert_count is missing or 0, which no %s model can be: " GGUF_AGAIN,
+                        c->arch, c->arch);
+    if (c->n_expert != 0 && (c->arch_bit & mixtures) == 0)
         return gguf_bad(
             c, "%s.expert_count is %" PRId64 ", but %s models have no experts: " GGUF_AGAIN,
             c->arch, c->n_expert, c->arch);
-    return check_heads(c);
+    return check_heads(c) && (c->arch_bit != ARCH_QWEN35 || check_delta_net(c));
 }
 
 bool gguf_check_params(struct gguf_check *c)

@@ -19,14 +19,23 @@ enum dim {
     D_VOCAB,
     D_CTX,
     D_Q,
+    D_Q_ROWS, /* of the query weight: with the gates, where attention has them */
     D_KV,
     D_QKV,
     D_FF,
     D_FF2,
+    D_FF_EXPERT,
     D_HEAD,
     D_ROPE,
     D_EXPERTS,
-    D_CLASSES
+    D_CLASSES,
+    D_EMBD2,
+    /* a delta net's */
+    D_STATE,
+    D_VALUE_HEADS,
+    D_VALUES,
+    D_MIXED,
+    D_CONV
 };
 
 enum role {
@@ -34,7 +43,18 @@ enum role {
     R_PLAIN   /* added or multiplied by element: f32 */
 };
 
-enum group { G_NONE, G_FUSED, G_SPLIT, G_DENSE, G_EXPERTS, G_LONGROPE, G_ROPE };
+enum group {
+    G_NONE,
+    G_ATTENTION,
+    G_FUSED, /* attention with one weight for queries, keys and values */
+    G_SPLIT,
+    G_DELTA_NET,
+    G_DENSE,
+    G_EXPERTS,
+    G_DRAFTING,
+    G_LONGROPE,
+    G_ROPE
+};
 
 /* A tensor: name (after "blk.<n>." in a layer), shape, and who needs or may have it. */
 struct row {
@@ -49,7 +69,10 @@ struct row {
 #define NOT_GPT2 (ARCH_ALL & ~(uint32_t)ARCH_GPT2)
 #define GEMMAS ((uint32_t)ARCH_GEMMA2 | ARCH_GEMMA3)
 #define GATED (NOT_GPT2 & ~(uint32_t)ARCH_PHI3)
-#define NORMED ((uint32_t)ARCH_QWEN3 | ARCH_GEMMA3)
+#define NORMED ((uint32_t)ARCH_QWEN3 | ARCH_QWEN3MOE | ARCH_QWEN35 | ARCH_GEMMA3)
+#define POST_NORMED (GEMMAS | ARCH_QWEN35)
+#define PRE_NORMED (ARCH_ALL & ~(uint32_t)ARCH_QWEN35)
+#define MIXTURES ((uint32_t)ARCH_LLAMA | ARCH_QWEN3MOE)
 
 static const struct row globals[] = {
     {"token_embd.weight", {D_EMBD, D_VOCAB}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_NONE},
@@ -71,19 +94,24 @@ static const struct row layers[] = {
     {"attn_norm.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, ARCH_GPT2, G_NONE},
     {"attn_qkv.weight", {D_EMBD, D_QKV}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_FUSED},
     {"attn_qkv.bias", {D_QKV}, R_PLAIN, ARCH_GPT2, ARCH_ALL, G_FUSED},
-    {"attn_q.weight", {D_EMBD, D_Q}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_SPLIT},
+    {"attn_q.weight", {D_EMBD, D_Q_ROWS}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_SPLIT},
     {"attn_k.weight", {D_EMBD, D_KV}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_SPLIT},
     {"attn_v.weight", {D_EMBD, D_KV}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_SPLIT},
-    {"attn_q.bias", {D_Q}, R_PLAIN, 0, NOT_GPT2, G_NONE},
-    {"attn_k.bias", {D_KV}, R_PLAIN, 0, NOT_GPT2, G_NONE},
-    {"attn_v.bias", {D_KV}, R_PLAIN, 0, NOT_GPT2, G_NONE},
-    {"attn_output.weight", {D_Q, D_EMBD}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_NONE},
-    {"attn_output.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, (uint32_t)ARCH_GPT2 | ARCH_LLAMA, G_NONE},
-    {"attn_q_norm.weight", {D_HEAD}, R_PLAIN, NORMED, NORMED, G_NONE},
-    {"attn_k_norm.weight", {D_HEAD}, R_PLAIN, NORMED, NORMED, G_NONE},
-    {"post_attention_norm.weight", {D_EMBD}, R_PLAIN, GEMMAS, GEMMAS, G_NONE},
+    {"attn_q.bias", {D_Q_ROWS}, R_PLAIN, 0, NOT_GPT2, G_ATTENTION},
+    {"attn_k.bias", {D_KV}, R_PLAIN, 0, NOT_GPT2, G_ATTENTION},
+    {"attn_v.bias", {D_KV}, R_PLAIN, 0, NOT_GPT2, G_ATTENTION},
+    {"attn_output.weight", {D_Q, D_EMBD}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_ATTENTION},
+    {"attn_output.bias",
+     {D_EMBD},
+     R_PLAIN,
+     ARCH_GPT2,
+     (uint32_t)ARCH_GPT2 | ARCH_LLAMA,
+     G_ATTENTION},
+    {"attn_q_norm.weight", {D_HEAD}, R_PLAIN, NORMED, NORMED, G_ATTENTION},
+    {"attn_k_norm.weight", {D_HEAD}, R_PLAIN, NORMED, NORMED, G_ATTENTION},
+    {"post_attention_norm.weight", {D_EMBD}, R_PLAIN, POST_NORMED, POST_NORMED, G_NONE},
     {"post_ffw_norm.weight", {D_EMBD}, R_PLAIN, GEMMAS, GEMMAS, G_NONE},
-    {"ffn_norm.weight", {D_EMBD}, R_PLAIN, ARCH_ALL, ARCH_ALL, G_NONE},
+    {"ffn_norm.weight", {D_EMBD}, R_PLAIN, PRE_NORMED, PRE_NORMED, G_NONE},
     {"ffn_norm.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, ARCH_GPT2, G_NONE},
     {"ffn_gate.weight", {D_EMBD, D_FF}, R_MATRIX, GATED, GATED, G_DENSE},
     {"ffn_up.weight", {D_EMBD, D_FF}, R_MATRIX, GATED | ARCH_GPT2, GATED | ARCH_GPT2, G_DENSE},
@@ -92,25 +120,65 @@ static const struct row layers[] = {
     {"ffn_gate.bias", {D_FF}, R_PLAIN, 0, ARCH_LLAMA, G_DENSE},
     {"ffn_up.bias", {D_FF}, R_PLAIN, ARCH_GPT2, (uint32_t)ARCH_GPT2 | ARCH_LLAMA, G_DENSE},
     {"ffn_down.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, (uint32_t)ARCH_GPT2 | ARCH_LLAMA, G_DENSE},
-    {"ffn_gate_inp.weight", {D_EMBD, D_EXPERTS}, R_MATRIX, ARCH_LLAMA, ARCH_LLAMA, G_EXPERTS},
+    {"ffn_gate_inp.weight", {D_EMBD, D_EXPERTS}, R_MATRIX, MIXTURES, MIXTURES, G_EXPERTS},
     {"ffn_gate_exps.weight",
-     {D_EMBD, D_FF, D_EXPERTS},
+     {D_EMBD, D_FF_EXPERT, D_EXPERTS},
      R_MATRIX,
-     ARCH_LLAMA,
-     ARCH_LLAMA,
+     MIXTURES,
+     MIXTURES,
      G_EXPERTS},
-    {"ffn_up_exps.weight", {D_EMBD, D_FF, D_EXPERTS}, R_MATRIX, ARCH_LLAMA, ARCH_LLAMA, G_EXPERTS},
+    {"ffn_up_exps.weight",
+     {D_EMBD, D_FF_EXPERT, D_EXPERTS},
+     R_MATRIX,
+     MIXTURES,
+     MIXTURES,
+     G_EXPERTS},
     {"ffn_down_exps.weight",
-     {D_FF, D_EMBD, D_EXPERTS},
+     {D_FF_EXPERT, D_EMBD, D_EXPERTS},
      R_MATRIX,
-     ARCH_LLAMA,
-     ARCH_LLAMA,
+     MIXTURES,
+     MIXTURES,
      G_EXPERTS},
+    {"attn_qkv.weight", {D_EMBD, D_MIXED}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"attn_gate.weight", {D_EMBD, D_VALUES}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"ssm_conv1d.weight", {D_CONV, D_MIXED}, R_PLAIN, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"ssm_dt.bias", {D_VALUE_HEADS}, R_PLAIN, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"ssm_a", {D_VALUE_HEADS}, R_PLAIN, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"ssm_beta.weight", {D_EMBD, D_VALUE_HEADS}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"ssm_alpha.weight", {D_EMBD, D_VALUE_HEADS}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"ssm_norm.weight", {D_STATE}, R_PLAIN, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"ssm_out.weight", {D_VALUES, D_EMBD}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
+    {"nextn.eh_proj.weight", {D_EMBD2, D_EMBD}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DRAFTING},
+    {"nextn.enorm.weight", {D_EMBD}, R_PLAIN, ARCH_QWEN35, ARCH_QWEN35, G_DRAFTING},
+    {"nextn.hnorm.weight", {D_EMBD}, R_PLAIN, ARCH_QWEN35, ARCH_QWEN35, G_DRAFTING},
+    {"nextn.embed_tokens.weight", {D_EMBD, D_VOCAB}, R_MATRIX, 0, ARCH_QWEN35, G_DRAFTING},
+    {"nextn.shared_head_head.weight", {D_EMBD, D_VOCAB}, R_MATRIX, 0, ARCH_QWEN35, G_DRAFTING},
+    {"nextn.shared_head_norm.weight", {D_EMBD}, R_PLAIN, 0, ARCH_QWEN35, G_DRAFTING},
 };
+
+/* Of a delta net; 0: not one of its sizes. */
+static int64_t delta_net_size(const struct gguf_check *c, enum dim d)
+{
+    switch (d) {
+    case D_STATE:
+        return c->n_state;
+    case D_VALUE_HEADS:
+        return c->n_value_heads;
+    case D_VALUES:
+        return c->n_value_heads * c->n_state;
+    case D_MIXED:
+        return (2 * c->n_key_heads + c->n_value_heads) * c->n_state;
+    case D_CONV:
+        return c->n_conv;
+    default:
+        return 0;
+    }
+}
 
 static int64_t size_of(const struct gguf_check *c, enum dim d)
 {
     int64_t q = c->n_head * c->head_k;
+    int64_t q_rows = c->arch_bit == ARCH_QWEN35 ? 2 * q : q;
     int64_t kv = c->n_head_kv * c->head_k;
 
     switch (d) {
@@ -119,20 +187,26 @@ static int64_t size_of(const struct gguf_check *c, enum dim d)
         return 1;
     case D_EMBD:
         return c->n_embd;
+    case D_EMBD2:
+        return 2 * c->n_embd;
     case D_VOCAB:
         return c->n_vocab;
     case D_CTX:
         return c->n_ctx;
     case D_Q:
         return q;
+    case D_Q_ROWS:
+        return q_rows;
     case D_KV:
         return kv;
     case D_QKV:
-        return q + 2 * kv;
+        return q_rows + 2 * kv;
     case D_FF:
         return c->n_ff;
     case D_FF2:
         return 2 * c->n_ff;
+    case D_FF_EXPERT:
+        return c->n_ff_expert;
     case D_HEAD:
         return c->head_k;
     case D_ROPE:
@@ -141,8 +215,9 @@ static int64_t size_of(const struct gguf_check *c, enum dim d)
         return c->n_expert;
     case D_CLASSES:
         return c->n_cls;
+    default:
+        return delta_net_size(c, d);
     }
-    return 0;
 }
 
 /* "[576, 49152]" */
@@ -193,6 +268,8 @@ struct walk {
     struct gguf_check *c;
     size_t found; /* tensors accounted for */
     bool *seen;   /* (tensors of the file) */
+    /* of the layer that it is at: */
+    bool fused, recurrent, drafting;
 };
 
 static void mark(struct walk *w, const struct gguf_tensor *t)
@@ -241,15 +318,23 @@ static bool check_row(struct walk *w, const struct row *r, const char *name, boo
     return check_scales(w, name, r);
 }
 
-static bool group_applies(const struct gguf_check *c, enum group g, bool fused)
+static bool group_applies(const struct walk *w, enum group g)
 {
+    const struct gguf_check *c = w->c;
+
     switch (g) {
     case G_NONE:
         return true;
+    case G_ATTENTION:
+        return !w->recurrent;
     case G_FUSED:
-        return fused;
+        return !w->recurrent && w->fused;
     case G_SPLIT:
-        return !fused;
+        return !w->recurrent && !w->fused;
+    case G_DELTA_NET:
+        return w->recurrent;
+    case G_DRAFTING:
+        return w->drafting;
     case G_DENSE:
         return c->n_expert == 0;
     case G_EXPERTS:
@@ -269,7 +354,7 @@ static bool check_globals(struct walk *w)
     for (size_t i = 0; i < sizeof globals / sizeof globals[0]; i++) {
         const struct row *r = &globals[i];
 
-        if ((r->allowed & bit) != 0 && group_applies(w->c, r->group, false) &&
+        if ((r->allowed & bit) != 0 && group_applies(w, r->group) &&
             !check_row(w, r, r->name, (r->needed & bit) != 0))
             return false;
     }
@@ -280,14 +365,15 @@ static bool check_layer(struct walk *w, int64_t layer)
 {
     uint32_t bit = w->c->arch_bit;
     char name[64];
-    bool fused = false;
 
     snprintf(name, sizeof name, "blk.%" PRId64 ".attn_qkv.weight", layer);
-    fused = bit == ARCH_GPT2 || gguf_file_find(w->c->f, name);
+    w->recurrent = gguf_check_is_recurrent(w->c, layer);
+    w->drafting = layer >= w->c->n_layer - w->c->n_drafting;
+    w->fused = bit == ARCH_GPT2 || gguf_file_find(w->c->f, name);
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const struct row *r = &layers[i];
 
-        if ((r->allowed & bit) == 0 || !group_applies(w->c, r->group, fused))
+        if ((r->allowed & bit) == 0 || !group_applies(w, r->group))
             continue;
         snprintf(name, sizeof name, "blk.%" PRId64 ".%s", layer, r->name);
         if (!check_row(w, r, name, (r->needed & bit) != 0))

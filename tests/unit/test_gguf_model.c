@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "gguf_edit.h"
+#include "gguf_like.h"
 #include "gguf/model.h"
 
 static const char *const architectures[] = {"llama",  "mistral", "qwen2",   "qwen3", "gemma2",
@@ -654,6 +654,219 @@ static void test_gguf_model__scales_of_weights__are_taken(void **state)
     accepted(d);
 }
 
+/* ---------------------------------------------------------------- Qwen3.5 and Qwen3's mixture */
+
+static struct document *like(void (*become)(struct document *))
+{
+    struct document *d = fixture("qwen3");
+
+    become(d);
+    return d;
+}
+
+static void test_gguf_model__qwen35__is_described(void **state)
+{
+    struct document *d = like(document_become_qwen35);
+    struct bytes b = document_write(d);
+    struct gguf_file *f = NULL;
+    struct gguf_model m = {0};
+
+    (void)state;
+    assert_int_equal(gguf_file_from_memory(&f, b.data, b.len, NULL), INF_OK);
+    assert_int_equal(gguf_model_check(&m, f, NULL), INF_OK);
+    assert_int_equal(m.n_kv_layer, 1);
+    assert_int_equal(m.state_bytes, 4 * (8 * 32 + 3 * 64));
+    gguf_file_close(f);
+    free(b.data);
+    document_free(d);
+    accepted(like(document_become_qwen3moe));
+}
+
+/* The same layers by a list instead of an interval, as bools and as numbers. */
+static void test_gguf_model__qwen35__list_of_layers__is_read(void **state)
+{
+    static const uint32_t numbers[] = {I32, 2, 0, 1, 0}; /* kind, count in 64 bits, items */
+    static const uint8_t bools[] = {BOOL, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0};
+    struct document *d = like(document_become_qwen35);
+
+    (void)state;
+    document_set_u32(d, "qwen35.full_attention_interval", 512);
+    document_set(d, "qwen35.attention.recurrent_layers", ARRAY, numbers, sizeof numbers);
+    accepted(d);
+    d = like(document_become_qwen35);
+    document_set(d, "qwen35.attention.recurrent_layers", ARRAY, bools, sizeof bools);
+    accepted(d);
+}
+
+static void test_gguf_model__qwen35__one_kind_of_layers__is_refused(void **state)
+{
+    static const uint32_t lists[][5] = {{I32, 2, 0, 1, 1}, {I32, 2, 0, 0, 0}};
+    static const uint32_t intervals[] = {1, 3, 512};
+    struct document *d = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        d = like(document_become_qwen35);
+        document_set_u32(d, "qwen35.full_attention_interval", intervals[i]);
+        refused(d, "models have both kinds");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        d = like(document_become_qwen35);
+        document_set(d, "qwen35.attention.recurrent_layers", ARRAY, lists[i], sizeof lists[i]);
+        refused(d, "models have both kinds");
+        d = like(document_become_qwen35);
+        document_set_u32(d, "qwen35.attention.recurrent_layers", (uint32_t)i);
+        refused(d, "models have both kinds");
+    }
+    d = like(document_become_qwen35); /* llama.cpp takes 4 where there is none */
+    document_remove(d, (size_t)(document_find(d, "qwen35.full_attention_interval") - d->pairs));
+    refused(d, "2 of 2 layers are recurrent");
+    d = like(document_become_qwen35);
+    document_set_u32(d, "qwen35.nextn_predict_layers", 1);
+    refused(d, "1 of 1 layers are recurrent");
+}
+
+static void test_gguf_model__qwen35__sizes_that_do_not_fit__are_refused(void **state)
+{
+    static const struct {
+        const char *key;
+        uint32_t value;
+        const char *message;
+    } cases[] = {
+        {"ssm.group_count", 0, "do not fit together"},
+        {"ssm.group_count", 3, "do not fit together"},
+        {"ssm.group_count", 4, "shape"},
+        {"ssm.time_step_rank", 0, "do not fit together"},
+        {"ssm.time_step_rank", 6, "do not fit together"},
+        {"ssm.state_size", 0, "do not fit together"},
+        {"ssm.state_size", 16, "do not fit together"},
+        {"ssm.inner_size", 33, "do not fit together"},
+        {"ssm.conv_kernel", 0, "do not fit together"},
+        {"ssm.conv_kernel", 1, "do not fit together"},
+        {"ssm.conv_kernel", 3, "shape"},
+        {"ssm.conv_kernel", UINT32_MAX, "range"},
+        {"attention.head_count", 8, "shape"},
+        {"attention.head_count_kv", 3, "cannot share"},
+        {"rope.dimension_count", 7, "rope.dimension_count"},
+        {"rope.dimension_count", 32, "rope.dimension_count"},
+        {"rope.dimension_sections", 0, "rope.dimension_sections"},
+        {"expert_count", 4, "experts"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct document *d = like(document_become_qwen35);
+
+        document_set_u32(d, key("qwen35", cases[i].key), cases[i].value);
+        refused(d, cases[i].message);
+    }
+}
+
+/* ggml asserts that a head has as many numbers as the sections say. */
+static void test_gguf_model__qwen35__sections_beyond_a_head__are_refused(void **state)
+{
+    static const uint32_t sections[] = {I32, 4, 0, 8, 8, 1, 0}; /* kind, count in 64 bits, items */
+    struct document *d = like(document_become_qwen35);
+
+    (void)state;
+    document_set(d, "qwen35.rope.dimension_sections", ARRAY, sections, sizeof sections);
+    refused(d, "holds 17 in all, with heads of 16");
+}
+
+static void test_gguf_model__qwen35__state_beyond_32_bits__is_refused(void **state)
+{
+    struct document *d = like(document_become_qwen35);
+
+    (void)state;
+    document_set_u32(d, "qwen35.ssm.state_size", 65536);
+    document_set_u32(d, "qwen35.ssm.inner_size", 4 * 65536);
+    refused(d, "more state than can be");
+}
+
+/* A block behind the others that only drafts, as conversions with it have: taken, and checked. */
+static void test_gguf_model__qwen35__drafting_block__is_taken(void **state)
+{
+    static const char *const copied[] = {"attn_norm.weight",   "post_attention_norm.weight",
+                                         "attn_q.weight",      "attn_k.weight",
+                                         "attn_v.weight",      "attn_output.weight",
+                                         "attn_q_norm.weight", "attn_k_norm.weight",
+                                         "ffn_gate.weight",    "ffn_up.weight",
+                                         "ffn_down.weight"};
+    char name[64];
+
+    (void)state;
+    for (int without = 0; without < 2; without++) {
+        struct document *d = like(document_become_qwen35);
+
+        document_set_u32(d, "qwen35.block_count", 3);
+        document_set_u32(d, "qwen35.nextn_predict_layers", 1);
+        for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
+            struct tensor *t = NULL;
+
+            snprintf(name, sizeof name, "blk.1.%s", copied[i]);
+            t = document_tensor(d, name);
+            snprintf(name, sizeof name, "blk.2.%s", copied[i]);
+            document_add_tensor(d, name, t->ne[0], t->n_dims > 1 ? t->ne[1] : 0, 0);
+        }
+        document_add_tensor(d, "blk.2.nextn.enorm.weight", 32, 0, 0);
+        document_add_tensor(d, "blk.2.nextn.hnorm.weight", 32, 0, 0);
+        if (without) {
+            refused(d, "the tensor blk.2.nextn.eh_proj.weight is missing");
+            continue;
+        }
+        document_add_tensor(d, "blk.2.nextn.eh_proj.weight", 64, 32, 0);
+        accepted(d);
+    }
+}
+
+static void test_gguf_model__qwen35_and_mixture__missing_tensor__is_named(void **state)
+{
+    static void (*const become[])(struct document *) = {document_become_qwen35,
+                                                        document_become_qwen3moe};
+
+    (void)state;
+    for (size_t a = 0; a < 2; a++) {
+        size_t n = 0;
+
+        for (size_t i = 0; i == 0 || i < n; i++) {
+            struct document *d = like(become[a]);
+            char message[128];
+
+            n = d->n_tensors;
+            snprintf(message, sizeof message, "the tensor %.*s is missing",
+                     (int)d->tensors[i].name.len, (const char *)d->tensors[i].name.data);
+            document_remove_tensor(d, i);
+            refused(d, message);
+        }
+    }
+}
+
+static void test_gguf_model__mixture__experts_that_do_not_fit__are_refused(void **state)
+{
+    static const struct {
+        const char *key;
+        uint32_t value;
+        const char *message;
+    } cases[] = {
+        {"expert_count", 0, "in a model without experts"},
+        {"expert_count", 3, "shape"},
+        {"expert_used_count", 0, "experts are used"},
+        {"expert_used_count", 5, "5 experts are used of 4"},
+        {"expert_feed_forward_length", 17, "shape"},
+        {"expert_group_count", 3, "do not fit"},
+        {"rope.dimension_count", 8, "rope.dimension_count"},
+        {"nextn_predict_layers", 1, "nextn"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct document *d = like(document_become_qwen3moe);
+
+        document_set_u32(d, key("qwen3moe", cases[i].key), cases[i].value);
+        refused(d, cases[i].message);
+    }
+}
+
 static void test_gguf_model__small_alignment__is_refused(void **state)
 {
     struct document *d = fixture("llama");
@@ -717,6 +930,15 @@ int main(void)
         cmocka_unit_test(test_gguf_model__leftover_tensor__is_named),
         cmocka_unit_test(test_gguf_model__type_ggml_cannot_compute_with__is_refused),
         cmocka_unit_test(test_gguf_model__scales_of_weights__are_taken),
+        cmocka_unit_test(test_gguf_model__qwen35__is_described),
+        cmocka_unit_test(test_gguf_model__qwen35__list_of_layers__is_read),
+        cmocka_unit_test(test_gguf_model__qwen35__one_kind_of_layers__is_refused),
+        cmocka_unit_test(test_gguf_model__qwen35__sizes_that_do_not_fit__are_refused),
+        cmocka_unit_test(test_gguf_model__qwen35__sections_beyond_a_head__are_refused),
+        cmocka_unit_test(test_gguf_model__qwen35__state_beyond_32_bits__is_refused),
+        cmocka_unit_test(test_gguf_model__qwen35__drafting_block__is_taken),
+        cmocka_unit_test(test_gguf_model__qwen35_and_mixture__missing_tensor__is_named),
+        cmocka_unit_test(test_gguf_model__mixture__experts_that_do_not_fit__are_refused),
         cmocka_unit_test(test_gguf_model__small_alignment__is_refused),
         cmocka_unit_test(test_gguf_model__every_allocation__can_fail),
     };
