@@ -68,7 +68,7 @@ test-asan-core:
 	@sh scripts/run-tests.sh $(ASAN_CORE) $(JOBS) -L asan-core
 comma := ,
 
-# On the real vLLM and Ollama, installed into the cache first. LIVE="vllm", "ollama" or "schema" (schemas
+# On the real vLLM and Ollama, installed into the cache first. LIVE="vllm", "ollama", "templates" or "schema" (schemas
 # against the public suite and jsonschema, no server): only that one.
 test-live:
 	@$(call configure,$(BUILD))
@@ -118,7 +118,7 @@ help:
 	@echo 'make build         these and the tests'
 	@echo 'make run           the demonstration; MODEL=FILE.gguf|DIR PROMPT="..." ADAPTERS="id=path ..."'
 	@echo 'make test          the test suite, its core and parsers under sanitizers too'
-	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm, ollama or schema'
+	@echo 'make test-live     the providers on a real vLLM and Ollama, installed first (7 GB); LIVE=vllm, ollama, schema or templates'
 	@echo 'make python        the Python package: one wheel in build/python'
 	@echo 'make parity        the command against numbers of transformers and PEFT; CASES=DIR, other cases than'
 	@echo '                   tests/parity/cases (scripts/make_parity_cases.py makes them)'

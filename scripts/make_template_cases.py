@@ -4,10 +4,15 @@
 Wants Python 3.11 (whose Unicode the engine has) and scripts/requirements-templates.txt:
 
     python3.11 scripts/make_template_cases.py                        # writes the fixtures
-    python3.11 scripts/make_template_cases.py --chats DIR FILE       # of the *.jinja in DIR, and its
-                                                                     # chats.json and tools.json, to FILE
+    python3.11 scripts/make_template_cases.py --chats PATH FILE      # of a template, or the *.jinja in a folder,
+                                                                     # with further chats (tests/live), to FILE
+    python3.11 scripts/make_template_cases.py --names FILE           # every character by its name, to FILE
     python3.11 scripts/make_template_cases.py --random SEED N FILE   # N random templates, to FILE
     build/tests/unit-template FILE...                                # compares with such files
+
+A published template that shows no text of a role, but lists of parts, is given texts as such lists, and one that shows
+no lists their texts put together: that is the form in which they are given here (docs/backends.md). The line says
+"lists_only" where it is the former.
 
 Lines of JSON: {"template", "variables" (in variables.json) or {"file", "chat" and "tools" (themselves, or where
 they are in the fixtures), "prompt"}, and "text" or
@@ -21,6 +26,7 @@ import os
 import pathlib
 import re
 import time
+import unicodedata
 import warnings
 
 os.environ["TZ"] = "UTC"
@@ -35,6 +41,7 @@ import transformers.utils.chat_template_utils as chat_templates
 import template_grammar
 
 FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "tests/fixtures/templates"
+FURTHER_CHATS = FIXTURES.parent.parent / "live/chats.json"
 NOW = 1750000000
 
 
@@ -88,27 +95,87 @@ WAYS = [  # add_generation_prompt, continue_final_message, further variables
 ]
 
 
-def of_chat(path, chat, tools, way):
+def of_chat(source, chat, tools, way):
     prompt, goes_on, variables = way
     return outcome(lambda: TOKENIZER.apply_chat_template(
-        copy.deepcopy(chat), tools=tools, chat_template=path.read_text(), tokenize=False,
+        copy.deepcopy(chat), tools=tools, chat_template=source, tokenize=False,
         add_generation_prompt=prompt, continue_final_message=goes_on, **copy.deepcopy(variables)))
 
 
-def of_chats(folder, inline):
-    where = folder if inline and (folder / "chats.json").exists() else FIXTURES
-    chats = json.loads((where / "chats.json").read_text())
-    tools = json.loads((where / "tools.json").read_text())
-    for path in sorted(folder.glob("*.jinja")):
+ROLES = ("user", "assistant", "system", "developer", "tool")
+MARKS = ("marker5b1e", "marker9c7f")
+
+
+def parts(*texts):
+    return [{"type": "text", "text": text} for text in texts]
+
+
+def shows(source, role, form, marks):
+    """Whether a message of the role with such a content is seen, and not as a list is printed."""
+    call = {"id": "call00000", "type": "function", "function": {"name": "f", "arguments": {}}}
+    user = {"role": "user", "content": form("hi")}
+    marked = {"role": role, "content": form(*marks)}
+    before = {"assistant": [user], "tool": [user, {"role": "assistant", "content": form("hi"), "tool_calls": [call]}]}
+    if role == "tool":
+        marked.update(tool_call_id="call00000", name="f")
+    after = [user] if role not in ("tool", "user") else []
+    text = (of_chat(source, before.get(role, []) + [marked] + after, None, WAYS[0]) or {}).get("text", "")
+    return all(mark in text and not re.search("['\"]" + mark, text) for mark in marks)
+
+
+def forms(source):
+    """The roles whose texts, and those whose lists the template shows."""
+    return ({role for role in ROLES if shows(source, role, str, MARKS[:1])},
+            {role for role in ROLES if shows(source, role, parts, MARKS)})
+
+
+def in_form(message, texts, lists):
+    role, content = message["role"], message.get("content")
+    if isinstance(content, list) and role not in lists:
+        content = "".join(part["text"] for part in content)
+    elif isinstance(content, str) and role not in texts and role in lists:
+        content = parts(content)
+    return {**message, "content": content} if "content" in message else message
+
+
+def of_published(path):
+    source = path.read_text("utf-8")
+    texts, lists = forms(source)
+    chats = json.loads((FIXTURES / "chats.json").read_text()) + json.loads(FURTHER_CHATS.read_text())
+    tools = json.loads((FIXTURES / "tools.json").read_text())
+    for chat in chats:
+        for given in (None, tools):
+            for way in WAYS:
+                found = of_chat(source, [in_form(message, texts, lists) for message in chat], given, way)
+                if found:
+                    yield {"file": str(path), "chat": chat, "tools": given, "prompt": way[0],
+                           **({"continue": True} if way[1] else {}), **({"further": way[2]} if way[2] else {}),
+                           **({"lists_only": True} if lists - texts else {}), **found}
+
+
+def of_fixtures():
+    chats = json.loads((FIXTURES / "chats.json").read_text())
+    tools = json.loads((FIXTURES / "tools.json").read_text())
+    for path in sorted(pathlib.Path(".").glob("*.jinja")):
         for i, chat in enumerate(chats):
             for given in (None, tools):
-                for way in WAYS[:None if inline else 3]:
-                    found = of_chat(path, chat, given, way)
+                for way in WAYS[:3]:
+                    found = of_chat(path.read_text(), chat, given, way)
                     if found:
-                        yield {"file": str(path), "chat": chat if inline else i,
-                               "tools": given if inline else bool(given), "prompt": way[0],
-                               **({"continue": True} if way[1] else {}),
-                               **({"further": way[2]} if way[2] else {}), **found}
+                        yield {"file": str(path), "chat": i, "tools": bool(given), "prompt": way[0],
+                               **({"continue": True} if way[1] else {}), **found}
+
+
+def of_names():
+    """64 characters a template: names as they are, in small letters, and every second letter small."""
+    names = [name for name in (unicodedata.name(chr(c), None) for c in range(0x110000)) if name]
+    for change in (str, str.lower, lambda name: "".join(c.lower() if i % 2 else c for i, c in enumerate(name))):
+        taken = [change(name) for name in names if change is str or not name.startswith(("HANGUL SYL", "CJK UNIF"))]
+        for i in range(0, len(taken), 64):
+            yield of_template("{{ '%s' }}" % "".join("\\N{%s}" % name for name in taken[i:i + 64]))
+    for name in names[::997]:  # and what is no name
+        for wrong in (name.lower(), name[:-1], name + " ", name.replace(" ", "_"), name.replace(" ", "  "), name + "X"):
+            yield of_template("{{ '\\N{%s}' }}" % wrong)
 
 
 def write(path, cases):
@@ -123,16 +190,21 @@ def write_fixtures():
     write(FIXTURES / "constructs.jsonl", filter(None, map(of_template, constructs)))
     write(FIXTURES / "random.jsonl", of_random(1, 1000))
     os.chdir(FIXTURES)
-    write(FIXTURES / "chats.jsonl", of_chats(pathlib.Path("."), False))
+    write(FIXTURES / "chats.jsonl", of_fixtures())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--chats", nargs=2, metavar=("DIR", "FILE"))
+    parser.add_argument("--chats", nargs=2, metavar=("PATH", "FILE"))
+    parser.add_argument("--names", metavar="FILE")
     parser.add_argument("--random", nargs=3, metavar=("SEED", "N", "FILE"))
     args = parser.parse_args()
     if args.chats:
-        write(args.chats[1], of_chats(pathlib.Path(args.chats[0]).resolve(), True))
+        path = pathlib.Path(args.chats[0]).resolve()
+        paths = sorted(path.glob("*.jinja")) if path.is_dir() else [path]
+        write(args.chats[1], (case for path in paths for case in of_published(path)))
+    elif args.names:
+        write(args.names, filter(None, of_names()))
     elif args.random:
         write(args.random[2], of_random(int(args.random[0]), int(args.random[1])))
     else:

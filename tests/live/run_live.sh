@@ -2,7 +2,7 @@
 # The tests on the real servers, which are installed first where they are missing, started, and
 # ended again however this ends. make test-live calls it.
 #
-#   tests/live/run_live.sh BUILD [vllm|ollama|schema]...     INF_LIVE_ONLY=part of test names
+#   tests/live/run_live.sh BUILD [vllm|ollama|schema|templates]...     INF_LIVE_ONLY=part of test names
 #   tests/live/run_live.sh --record [vllm|ollama]...  record tests/live/transcripts anew instead
 set -eu
 
@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 scripts=$here/../../scripts/live
 build=$1
 shift
-[ $# -gt 0 ] || [ "$build" = --record ] || set -- vllm ollama schema
+[ $# -gt 0 ] || [ "$build" = --record ] || set -- vllm ollama schema templates
 [ $# -gt 0 ] || set -- vllm ollama
 
 sh "$scripts/install.sh" "$@"
@@ -23,7 +23,8 @@ ours=
 for server in "$@"; do
     case $server in
     vllm) ours="$ours vllm vllm-locked vllm-replica" ;;
-    schema) ;; # no server: schemas against the public suite and jsonschema
+    schema) ;;    # no server: schemas against the public suite and jsonschema
+    templates) ;; # no server: chat templates against transformers and jinja2
     *) ours="$ours $server" ;;
     esac
 done
@@ -46,6 +47,10 @@ for server in "$@"; do
     schema)
         schema=${XDG_CACHE_HOME:-$HOME/.cache}/inference/live/schema
         "$schema/venv/bin/python" "$here/json_schema.py" "$build/tests/live/schema-texts" "$schema/suite" || failed=1
+        continue
+        ;;
+    templates)
+        sh "$here/templates.sh" "$build" "${XDG_CACHE_HOME:-$HOME/.cache}/inference/live/templates/published" || failed=1
         continue
         ;;
     vllm) sh "$scripts/servers.sh" start vllm vllm-locked ;;
