@@ -242,7 +242,7 @@ static const char *chat_hint(char *out, size_t size, const struct server_answer 
         return out;
     }
     if (says(s, "does not exist"))
-        return "-m takes a name that the server serves, and an adapter has to be loaded first";
+        return "name a model that the server serves; an adapter has to be loaded first";
     return s->json ? NULL : "is the base URL right? It usually ends in /v1";
 }
 

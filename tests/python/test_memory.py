@@ -105,13 +105,17 @@ def numpy_arrays(numpy):
 
 
 def test_numpy(local, piratical):
-    made = numpy_arrays(pytest.importorskip("numpy"))
+    numpy = pytest.importorskip("numpy")
+    made = numpy_arrays(numpy)
     assert load(local, made, files()[1]) == piratical
     # not contiguous: the same values, other strides
     assert load(local, {k: v.T.copy().T for k, v in made.items()}, files()[1]) == piratical
     assert load(local, {k: v.astype("float64") for k, v in made.items()}, files()[1]) == piratical
-    with pytest.raises(ValueError, match="big-endian"):
-        load(local, {k: v.astype(">f4") for k, v in made.items()}, files()[1])
+    for order in (">f4", ">f8"):
+        assert load(local, {k: v.astype(order) for k, v in made.items()}, files()[1]) == piratical
+    assert load(local, {k: numpy.ma.array(v) for k, v in made.items()}, files()[1]) == piratical
+    with pytest.raises(ValueError, match="masked"):
+        load(local, {k: numpy.ma.array(v, mask=v == v.max()) for k, v in made.items()}, files()[1])
 
 
 class Tensor:

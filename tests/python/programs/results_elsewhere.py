@@ -58,6 +58,8 @@ def signatures() -> None:
                 assert issubclass(hints["return"], GenerationResult) and hints["prompt"] is str
                 assert hints["temperature"] == typing.Optional[float]
         typing.get_type_hints(cls.__init__)
+        if cls is not InferenceProvider:
+            assert typing.get_type_hints(cls.stream)["prompt"] is str
     for function in (get_provider, get_provider_for_step):
         assert typing.get_type_hints(function)["return"] is InferenceProvider
     assert typing.get_type_hints(GenerationResult)["adapter_id"] == typing.Optional[str]

@@ -62,9 +62,6 @@ def _dtype_name(name: str, given: Any) -> str:
 
 
 def _bytes_of(name: str, given: Any) -> bytes:
-    order = getattr(getattr(given, "dtype", None), "byteorder", "=")
-    if order == ">":
-        raise InvalidArgumentError("adapter: %s: is big-endian; convert it first" % name)
     try:
         view = memoryview(given)
     except (TypeError, ValueError, BufferError):
@@ -96,6 +93,10 @@ def _narrowed(given: Any) -> Any:
 def _tensor(name: str, value: Any) -> Tuple[str, List[int], bytes]:
     given = _plain(name, value)
     dtype = _dtype_name(name, given)
+    if hasattr(given, "filled") and given.mask.any():  # of numpy.ma
+        raise InvalidArgumentError("adapter: %s: has masked numbers; give its filled(), or its data" % name)
+    if getattr(getattr(given, "dtype", None), "byteorder", "=") == ">":
+        given = given.astype(dtype)  # in this machine's order
     if dtype == "float64":  # numpy's default; adapters are held in 16 or 32 bits anyway
         dtype, given = "float32", _narrowed(given)
     if dtype not in _DTYPES:

@@ -10,18 +10,19 @@ import logging
 import os
 import re
 import threading
+import typing
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
-from ._types import AdapterReport, Adapters, Config, Logits, Messages, ProviderStats, Schema, Source, Tools
+from ._types import AdapterReport, Adapters, Config, GenerateOptions, Logits, Messages, ProviderStats, Schema, Source
+from ._types import Tools
 from .exceptions import NotFoundError
-from .provider import DetailedResult, InferenceProvider
+from .provider import DetailedResult, InferenceProvider, TextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from . import _plans
     from ._operations import Stream
-    from ._request import GenerateOptions
     from ._sync import NativeSyncProvider
 else:
 
@@ -35,6 +36,9 @@ else:
             return getattr(_plans, name)
 
     _plans = _FirstUse()
+    # For typing.get_type_hints: what a stream is a kind of, and Unpack where typing has none yet.
+    Stream = TextStream
+    Unpack = getattr(typing, "Unpack", Optional)
 
 logger = logging.getLogger("inference")
 

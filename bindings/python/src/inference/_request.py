@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import math
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._types import Adapters, Messages, Schema, Tools
@@ -276,38 +276,6 @@ _KEEPING: Dict[str, Callable[[Any, Any, List[Any]], None]] = {
     "adapters": _adapters,
 }
 OPTIONS = frozenset(_SETTERS) | frozenset(_KEEPING)
-
-
-class GenerateOptions(TypedDict, total=False):
-    """The keyword-only options of generate() and stream()."""
-
-    messages: Optional[Messages]
-    adapters: Optional[Adapters]
-    adapter_scale: Optional[float]
-    stop: Union[str, Sequence[str], None]
-    stop_token_ids: Optional[Sequence[int]]
-    seed: Optional[int]
-    top_k: Optional[int]
-    min_p: Optional[float]
-    frequency_penalty: Optional[float]
-    presence_penalty: Optional[float]
-    logprobs: Optional[int]
-    json_schema: Optional[Schema]
-    grammar: Optional[str]
-    ignore_eos: bool
-    timeout: Optional[float]
-    queue_timeout: Optional[float]
-    template_variables: Optional[Mapping[str, Any]]
-    plain_prompt: bool
-    add_special: Optional[bool]
-    tools: Optional[Tools]
-    tool_choice: Union[str, Mapping[str, Any], None]
-    plain_output: bool
-    continue_final_message: bool
-    speculate: str
-    reference: Optional[str]
-    extra_body: Optional[Mapping[str, Any]]
-    extra_headers: Union[str, Mapping[str, str], None]
 
 
 def set_options(s: Any, options: Mapping[str, Any], keep: List[Any]) -> None:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Coroutine, Dict, Iterable, Iterator, List
 
 from . import _native, _plans
 from ._native import NativeProvider
-from ._types import AdapterReport, Adapters, Config, Logits, Messages, ProviderStats, Source
+from ._types import AdapterReport, Adapters, Config, GenerateOptions, Logits, Messages, ProviderStats, Source
 from .exceptions import NotFoundError, StateError
 from .provider import Chunk, DetailedResult, GenerationResult, InferenceProvider, TextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from ._request import GenerateOptions
+else:
+    Unpack = _native.Unpack
 
 T = TypeVar("T")
 

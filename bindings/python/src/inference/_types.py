@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Iterable, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, TypedDict, Union
 
 __all__ = ["AdapterReport", "Logits", "Logprob", "ProviderStats", "Timings", "UsedAdapter"]
 
@@ -26,6 +26,38 @@ Adapters = Union[Mapping[str, Optional[float]], Iterable[Union[str, Tuple[str, O
 Schema = Union[str, bool, Mapping[str, Any], type]
 Config = Union[Mapping[str, Any], str, bytes, PeftConfig]
 Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Mapping[str, Any]]
+
+
+class GenerateOptions(TypedDict, total=False):
+    """The keyword-only options of generate() and stream()."""
+
+    messages: Optional[Messages]
+    adapters: Optional[Adapters]
+    adapter_scale: Optional[float]
+    stop: Union[str, Sequence[str], None]
+    stop_token_ids: Optional[Sequence[int]]
+    seed: Optional[int]
+    top_k: Optional[int]
+    min_p: Optional[float]
+    frequency_penalty: Optional[float]
+    presence_penalty: Optional[float]
+    logprobs: Optional[int]
+    json_schema: Optional[Schema]
+    grammar: Optional[str]
+    ignore_eos: bool
+    timeout: Optional[float]
+    queue_timeout: Optional[float]
+    template_variables: Optional[Mapping[str, Any]]
+    plain_prompt: bool
+    add_special: Optional[bool]
+    tools: Optional[Tools]
+    tool_choice: Union[str, Mapping[str, Any], None]
+    plain_output: bool
+    continue_final_message: bool
+    speculate: str
+    reference: Optional[str]
+    extra_body: Optional[Mapping[str, Any]]
+    extra_headers: Union[str, Mapping[str, str], None]
 
 
 class Timings(NamedTuple):
