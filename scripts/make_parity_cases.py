@@ -441,22 +441,24 @@ class Adapted:
         self.case = case
 
     def wear(self, adapters):
-        names = [name for name, _ in adapters]
+        # Not the names of the kinds: PEFT 0.21 leaves biases of lora_B as they were made, at random, in an
+        # adapter of Qwen3.5 that is called "bias".
+        called = [(f"of_{name}", name, scale) for name, scale in adapters]
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # missing keys, patterns that match nothing
             for ignored in ("Unsupported layer type", ".*[Tt]ied.*", ".*tie_word.*", ".*bias.*", ".*target_parameters.*",
                             ".*DoRA.*", ".*layer.*weights.*", ".*save_embedding_layers.*", ".*did not match.*"):
                 warnings.filterwarnings("ignore", message=ignored)
-            for name in names:
-                folder = self.case / "adapters" / name
+            for name, kind, _ in called:
+                folder = self.case / "adapters" / kind
                 if self.wrapped is None:
                     self.wrapped = PeftModel.from_pretrained(self.model, folder, adapter_name=name)
                 else:
                     self.wrapped.load_adapter(folder, adapter_name=name)
-        self.wrapped.base_model.set_adapter(names)
+        self.wrapped.base_model.set_adapter([name for name, _, _ in called])
         for module in self.wrapped.modules():
             if isinstance(module, LoraLayer):
-                for name, scale in adapters:
+                for name, _, scale in called:
                     if name in module.scaling:
                         module.set_scale(name, scale)
         self.model = self.wrapped.base_model.model.eval()
@@ -626,7 +628,7 @@ def make_case(name, spec, out, options):
 def finish(case, content, recipes, spec, options):
     if options.gguf:
         from parity_gguf import convert
-        convert(options.gguf, spec["tokenizer"], case / "model", case / "model.gguf", case.name)
+        convert(options.gguf, spec["tokenizer"], case / "model", case / "model.gguf")
         shutil.rmtree(case / "model")
         # The file has one end-of-text token, types of its own and llama.cpp's tokenizer.
         content.update(model="model.gguf", dtype=None, mutations=[], refusals=[])

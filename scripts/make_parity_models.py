@@ -356,7 +356,8 @@ class Converter:
         hparams = self.conversion.ModelBase.load_hparams(folder, False)
         architecture = self.conversion.get_model_architecture(hparams, self.conversion.ModelType.TEXT)
         base = self.conversion.get_model_class(architecture)
-        ours = type(base.__name__, (base,), {"set_vocab": set_vocab, "model_arch": base.model_arch})
+        # Qwen3.5's converter would want the block that only drafts, which transformers leaves out.
+        ours = type(base.__name__, (base,), {"set_vocab": set_vocab, "model_arch": base.model_arch, "no_mtp": True})
         target.parent.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
             ours(folder, self.gguf.LlamaFileType.ALL_F32, target, model_name=name, eager=True).write()

@@ -44,5 +44,19 @@ def vocabulary(folder, kind):
     return set_vocab
 
 
-def convert(llama_cpp, kind, folder, target, name):
-    Converter(llama_cpp.resolve()).convert(folder, vocabulary(folder, kind), name, target)
+def fill(folder):
+    """Gives every row of the embedding a token: Gemma 3's converter leaves out the rows that have none."""
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    size = config.get("vocab_size") or config["text_config"]["vocab_size"]
+    have = len(content["model"]["vocab"]) + len(content["added_tokens"])
+    content["added_tokens"] += [{"id": number, "content": f"[PAD{number}]"} for number in range(have, size)]
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def convert(llama_cpp, kind, folder, target):
+    set_vocab = vocabulary(folder, kind)
+    fill(folder)
+    # Not the case's name: llama.cpp expects a published vocabulary of what is called Phi-3.
+    Converter(llama_cpp.resolve()).convert(folder, set_vocab, "random weights", target)
