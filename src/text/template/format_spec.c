@@ -298,8 +298,15 @@ static const char *float_digits(const struct spec *f, double x)
         return isnan(x) ? (upper ? "NAN" : "nan") : (upper ? "INF" : "inf");
     }
     if (!f->type && f->precision < 0) {
+        size_t whole;
+
         n = float_chars(x, shortest);
-        return text_printf(f->vm, "%.*s", (int)n, shortest)->data;
+        for (whole = 0; whole < n && shortest[whole] != '.' && shortest[whole] != 'e';)
+            whole++;
+        return text_printf(f->vm, "%.*s%s%.*s", (int)whole, shortest,
+                           f->alternate && whole < n && shortest[whole] == 'e' ? "." : "",
+                           (int)(n - whole), shortest + whole)
+            ->data;
     }
     if (type == '%') {
         x *= 100;

@@ -376,8 +376,10 @@ static struct frame enter(struct resolver *r, struct node *n, const struct frame
 
     for (size_t i = 0; n->kind == N_WITH && i < n->list2.n; i++)
         symbols_add_target(body.symbols, n->list2.items[i]);
+    if (n->kind == N_AUTOESCAPE) /* read before what the body sets */
+        symbols_add(body.symbols, n->a);
     symbols_add_body(body.symbols, &n->list);
-    if (n->kind == N_FILTERBLOCK || n->kind == N_AUTOESCAPE)
+    if (n->kind == N_FILTERBLOCK)
         symbols_add(body.symbols, n->a);
     n->scope = scope_of(r, body.symbols);
     return body;
