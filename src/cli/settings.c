@@ -382,9 +382,9 @@ const char *setting_kind(const struct option *o)
     case OPTION_IDS:
         return "a list of token ids";
     case OPTION_I32:
-        return "a whole number";
+        return "a whole number up to 2147483647";
     case OPTION_U64:
-        return "a whole number of 0 or more";
+        return "a whole number from 0 to 18446744073709551615";
     case OPTION_ADAPTERS:
         return "an adapter's id, or a list of {\"id\", \"scale\"}";
     case OPTION_SECONDS:

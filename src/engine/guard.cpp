@@ -56,6 +56,12 @@ bool tells_of_memory(const char *text)
            strstr(text, "bad_alloc");
 }
 
+/* A line for each tensor, of the model or of a graph. */
+bool is_too_much(const char *text)
+{
+    return strstr(text, "loading tensor ") || strstr(text, "llama_graph_n_input_tensors");
+}
+
 /* Of a call that fails, llama.cpp's last line about it ends in the error's message, and is no line of its
  * own; those before are for developers. */
 void say_last_error(int32_t level)
@@ -72,7 +78,7 @@ void on_log(ggml_log_level level, const char *text, void *)
     if (level == GGML_LOG_LEVEL_WARN && is_no_news(text))
         level = GGML_LOG_LEVEL_INFO;
 
-    if (len < 3) /* progress dots and blank lines */
+    if (len < 3 || is_too_much(text)) /* progress dots and blank lines */
         return;
     if (level == GGML_LOG_LEVEL_ERROR) {
         say_last_error(INF_LOG_DEBUG);

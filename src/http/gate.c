@@ -13,8 +13,9 @@
 
 #include <sys/resource.h>
 
-/* Descriptors left for everything else, where there are so many. */
+/* Descriptors left for everything else, where there are so many; and at least. */
 #define SPARE_DESCRIPTORS 64
+#define OWN_DESCRIPTORS 16
 
 struct http_gate {
     _Atomic int32_t refs; /* the owner, exchanges, the client's list */
@@ -36,6 +37,8 @@ static int32_t most_descriptors(void)
         return INT32_MAX;
     if (spare > limit.rlim_cur / 2)
         spare = limit.rlim_cur / 2;
+    if (spare < OWN_DESCRIPTORS)
+        spare = OWN_DESCRIPTORS;
     return limit.rlim_cur > spare ? (int32_t)(limit.rlim_cur - spare) : 1;
 }
 

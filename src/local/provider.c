@@ -228,9 +228,10 @@ static void check_threads(inf_context *ctx, const inf_provider_config *config)
     int32_t n = config->n_threads > 0 ? cpu_threads() : 0;
 
     if (config->n_threads > n)
-        context_log(ctx, INF_LOG_WARNING,
-                    "n_threads %d: this process has %d CPUs; more threads than that are far slower",
-                    config->n_threads, n);
+        context_log(
+            ctx, INF_LOG_WARNING,
+            "n_threads %d: this process has %d CPU%s; more threads than that are far slower",
+            config->n_threads, n, n == 1 ? "" : "s");
 }
 
 int32_t local_create(void **impl, const struct model_ops *ops, inf_context *ctx,

@@ -531,6 +531,8 @@ static int32_t take_choice(struct chat_stream *s, struct json_span choice, inf_e
             index = value;
     if (!scan_is_none(index) && (!scan_integer(index, &number) || number != 0))
         return too_many(err);
+    if (scan_is_none(text) && scan_is_object(delta))
+        text = scan_member(delta, "text");
     code = take_said(s, delta, message, text, err);
     if (!scan_is_none(logprobs) || !words_say_nothing(finish))
         s->only_text = (struct json_span){0};
@@ -631,7 +633,8 @@ static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error
         return server_error_in_stream(line, err);
     if (scan_is_none(done) && !scan_is_object(message) && !scan_is_array(message))
         return take_other(s, line, err);
-    code = take_message(s, message, err);
+    code = scan_is_none(message) ? take_text(s, &s->text, scan_member(line, "response"), err)
+                                 : take_message(s, message, err);
     if (code == INF_OK && !scan_is_none(logprobs))
         code = logprobs_add(&s->logprobs, logprobs, err);
     return code == INF_OK && scan_is_true(done) ? take_last(s, line, err) : code;

@@ -428,7 +428,8 @@ const struct server_words ollama_words = {
     .forbidden_silently =
         "an Ollama that listens on loopback only refuses host names that are not its own: use its "
         "address in base_url, or start it with OLLAMA_HOST=0.0.0.0",
-    .no_model = "get it with 'ollama pull %s' or 'ollama create %s'"};
+    .no_model = "get it with 'ollama pull %s' or 'ollama create %s'",
+    .base = "is the base URL right? It is usually the server's address alone, without /api"};
 
 static int32_t open_server(struct ollama *o, const inf_provider_config *config, inf_error *err)
 {

@@ -211,7 +211,8 @@ static int32_t check_route(const char *url, inf_error *err)
     } routes[] = {{"", "/chat/completions"},    {"", "/completions"}, {"", "/api/chat"},
                   {"", "/api/generate"},        {"", "/api/tags"},    {"", "/api/show"},
                   {"", "/api/version"},         {"", "/api/ps"},      {"", "/load_lora_adapter"},
-                  {"", "/unload_lora_adapter"}, {"/v1", "/models"},   {"/v1", "/chat"}};
+                  {"", "/unload_lora_adapter"}, {"/v1", "/models"},   {"/v1", "/chat"},
+                  {"/v1", "/responses"},        {"/v1", "/messages"}, {"/v1", "/embeddings"}};
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         char *base = url_ends_in(url, routes[i].route) ? url_without(url, routes[i].route) : NULL;

@@ -11,6 +11,7 @@ struct server_words {
     /* What to do when it refuses for want of a right key; with it; and without a word; since it has no
      * routes for adapters; or, else NULL, since a model is not found (its name is for each %s of two). */
     const char *no_key, *forbidden, *forbidden_silently, *no_adapters, *no_model;
+    const char *base; /* what to do when it does not know a route */
 };
 
 struct server {

@@ -235,15 +235,15 @@ static const char *chat_hint(char *out, size_t size, const struct server_answer 
         return "lower max_tokens, or leave it unset";
     if (a->status != 404)
         return NULL;
-    if (strcasecmp(s->text, "Not Found") == 0)
-        return "is the base URL right? It usually ends in /v1";
+    if (strcasecmp(s->text, "Not Found") == 0 || says(s, "page not found"))
+        return a->server->words->base;
     if (no_model && says(s, "not found")) {
         snprintf(out, size, no_model, a->name, a->name);
         return out;
     }
     if (says(s, "does not exist"))
         return "name a model that the server serves; an adapter has to be loaded first";
-    return s->json ? NULL : "is the base URL right? It usually ends in /v1";
+    return s->json ? NULL : a->server->words->base;
 }
 
 /* What is a proxy's answer more likely than the server's. Or NULL. */

@@ -35,7 +35,8 @@ const struct server_words vllm_words = {
     .forbidden = FORBIDDEN,
     .forbidden_silently = FORBIDDEN,
     .no_adapters = "its LoRA routes are off: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
-                   "and --enable-lora"};
+                   "and --enable-lora",
+    .base = "is the base URL right? It usually ends in /v1"};
 
 static int32_t open_servers(struct vllm *v, const inf_provider_config *config, inf_error *err)
 {

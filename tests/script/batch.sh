@@ -83,7 +83,7 @@ check 'all(word in l["error"]["message"] for l in lines for line, word in {
     1: "not a JSON object", 2: "a JSON object", 3: "nothing to generate from", 4: "no_such_key",
     5: "max_tokens\" takes a whole number", 6: "max_tokens", 7: "temperature", 8: "none",
     9: "both there", 10: "duplicate", 11: "says again", 12: "says again", 13: "a whole number",
-    14: "of 0 or more", 15: "list of texts", 16: "list of token ids", 17: "true or false",
+    14: "from 0 to 1844", 15: "list of texts", 16: "list of token ids", 17: "true or false",
     18: "multipleOf", 20: "prompt is empty", 22: "unknown key", 23: "unknown key"}.items()
     if line == l["line"])'
 # A seed is any number of 64 bits, as --seed takes it; columns are those of the line as it was written.

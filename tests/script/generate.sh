@@ -376,6 +376,7 @@ expect_error 5 '^inference: --adapter ID=SCALE: vLLM cannot' generate -p vllm -u
 expect_error 5 '^inference: --adapter-scale: vLLM cannot' generate -p vllm -u http://127.0.0.1:9/v1 -m x --adapter a --adapter-scale 0.5 hi
 expect_error 3 "^inference: -u: 'nonsense' is no http" generate -p vllm -u nonsense -m x hi
 expect_error 3 '^inference: -u ends in the route' generate -p vllm -u http://h/v1/chat/completions -m x hi
+expect_error 3 '^inference: -u ends in the route /responses.*give the base: http://h/v1' generate -p vllm -u http://h/v1/responses -m x hi
 VLLM_BASE_URL=nonsense OLLAMA_BASE_URL=http://h/v1/chat/completions
 export VLLM_BASE_URL OLLAMA_BASE_URL
 expect_error 3 "^inference: VLLM_BASE_URL: 'nonsense' is no http" generate -m x hi
@@ -420,12 +421,12 @@ expect_usage 'unknown option --no-such' generate --no-such a
 expect_usage 'unknown option -x' generate -x a
 expect_usage '--json takes no value' generate --json=1 a
 expect_usage '--top-k needs a value' generate a --top-k
-expect_usage "-n takes a whole number, not 'x'" generate -n x a
+expect_usage "-n takes a whole number up to 2147483647, not 'x'" generate -n x a
 expect_usage "takes a whole number" generate -n 99999999999 a
 expect_usage "takes a whole number" generate -n 1.5 a
 expect_usage "takes a number" generate --temperature warm a
-expect_usage "takes a whole number of 0 or more" generate --seed -1 a
-expect_usage "takes a whole number of 0 or more" generate --seed 18446744073709551616 a
+expect_usage "takes a whole number from 0 to 18446744073709551615" generate --seed -1 a
+expect_usage "takes a whole number from 0 to 18446744073709551615" generate --seed 18446744073709551616 a
 expect_usage "takes a list of token ids" generate --stop-token-ids 1,,2 a
 expect_usage "takes a number" generate --timeout nan a
 expect_usage "takes auto" generate --dtype int3 a

@@ -265,6 +265,13 @@ static void test_completions__text_elsewhere__is_the_text(void **state)
          EVENT("{\"choices\":[{\"delta\":{},\"text\":\"a\"}]}")
              EVENT("{\"choices\":[{\"delta\":null,\"text\":\"b\"}]}") STOP,
          "ab", NULL, INF_OK},
+        {"text within a delta", EVENTS,
+         EVENT("{\"choices\":[{\"delta\":{\"text\":\"a\"}}]}")
+             EVENT("{\"choices\":[{\"delta\":{\"text\":\"b\",\"content\":null}}]}") STOP,
+         "ab", NULL, INF_OK},
+        {"text within a delta beside its content", EVENTS,
+         EVENT("{\"choices\":[{\"delta\":{\"text\":\"a\",\"content\":\"a\"}}]}") STOP, "a", NULL,
+         INF_OK},
         {"the same text twice in a chunk", EVENTS,
          EVENT("{\"choices\":[{\"delta\":{\"content\":\"a\"},\"text\":\"a\"}]}") STOP, "a", NULL,
          INF_OK},
@@ -570,6 +577,10 @@ static void test_ollama__lines__whatever_the_content_type_says(void **state)
          INF_OK},
         {"as data of a text", "text/plain", "data: " LINE("a") "\ndata: " LAST, "a", NULL, INF_OK},
         {"a page that is one", "text/html", "<html>", "", NULL, INF_ERROR_PROTOCOL},
+        {"as the route for prompts writes them", LINES,
+         "{\"response\":\"a\",\"done\":false}\n"
+         "{\"response\":\"b\",\"done\":true,\"done_reason\":\"stop\"}\n",
+         "ab", NULL, INF_OK},
         {"cut", "text/plain", LINE("a"), "a", NULL, INF_ERROR_PROTOCOL},
     };
 

@@ -106,6 +106,7 @@ static void test_hints__what_to_set_or_do(void **state)
            "has to be loaded first");
     EXPECT(ROUTE_CHAT, 404, "<h1>404</h1>", "base URL");
     EXPECT(ROUTE_CHAT, 404, "{\"detail\":\"Not Found\"}", "base URL");
+    EXPECT(ROUTE_CHAT, 404, "404 page not found", "base URL", "/v1");
     EXPECT(ROUTE_CHAT, 429, "", "busy");
     EXPECT(ROUTE_CHAT, 503, "{\"error\":\"queue full\"}", "queue full", "busy");
 }
@@ -115,9 +116,11 @@ static void test_ollama__has_hints_of_its_own(void **state)
     static const struct server ollama = {.words = &ollama_words, .shown = "http://h:11434/v1"};
     struct server_answer a = answer(ROUTE_CHAT, 404, "{\"error\":\"model 'pirate' not found\"}");
     struct server_answer foreign = answer(ROUTE_VERSION, 403, "");
+    struct server_answer elsewhere = answer(ROUTE_CHAT, 404, "404 page not found");
 
     (void)state;
-    a.server = foreign.server = &ollama;
+    a.server = foreign.server = elsewhere.server = &ollama;
+    expect(&elsewhere, INF_ERROR_HTTP_STATUS, (const char *const[]){"without /api", NULL});
     expect(&a, INF_ERROR_HTTP_STATUS,
            (const char *const[]){"Ollama", "ollama pull pirate", "ollama create pirate", NULL});
     expect(&foreign, INF_ERROR_HTTP_STATUS, (const char *const[]){"OLLAMA_HOST", NULL});
