@@ -41,6 +41,38 @@ static void check_names(struct check *c, const struct nodes *names, const char *
     }
 }
 
+static bool is_python_keyword(const struct text *name)
+{
+    static const char *const all[] = {
+        "False", "None",     "True",  "and",    "as",   "assert", "async",  "await",    "break",
+        "class", "continue", "def",   "del",    "elif", "else",   "except", "finally",  "for",
+        "from",  "global",   "if",    "import", "in",   "is",     "lambda", "nonlocal", "not",
+        "or",    "pass",     "raise", "return", "try",  "while",  "with",   "yield"};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (text_is(name, all[i]))
+            return true;
+    return false;
+}
+
+/* A call block gives its call a `caller` of its own: behind the others, or, where one of them could not be
+ * written in Python, in a dict, where it may be there twice. */
+static void check_caller(struct check *c, const struct node *call)
+{
+    int line = 0;
+
+    for (size_t i = 0; i < call->list2.n; i++) {
+        const struct node *keyword = call->list2.items[i];
+
+        if (is_python_keyword(keyword->name))
+            return;
+        if (text_is(keyword->name, "caller"))
+            line = keyword->line;
+    }
+    if (line)
+        late_error(c, line, "keyword argument repeated: 'caller'");
+}
+
 static void check_subscript(struct check *c, const struct node *key)
 {
     for (size_t i = 0; key->kind == N_TUPLE && i < key->list.n; i++)
@@ -61,8 +93,12 @@ static void check_node(struct check *c, const struct node *n)
     case N_CALL:
         check_names(c, &n->list2, "keyword argument repeated:");
         break;
-    case N_MACRO:
     case N_CALLBLOCK:
+        if (n->a->kind == N_CALL)
+            check_caller(c, n->a);
+        check_names(c, &n->list2, "a parameter has the name of another:");
+        break;
+    case N_MACRO:
         check_names(c, &n->list2, "a parameter has the name of another:");
         break;
     case N_GETITEM:
