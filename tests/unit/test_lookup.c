@@ -16,7 +16,7 @@ enum { MOST = 64 };
 
 static struct lookup *make(const char *reference)
 {
-    int32_t tokens[256];
+    int32_t tokens[256] = {0}; /* gcc 14 does not see that all that count are set */
     int32_t n = (int32_t)strlen(reference);
     struct lookup *l = NULL;
 
