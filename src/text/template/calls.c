@@ -23,6 +23,7 @@ struct text *arg_text(struct render *r, struct value v)
 
 int64_t arg_int(struct render *r, struct value v, int64_t fallback)
 {
+    check_defined(r->vm, v);
     return v.type == V_MISSING ? fallback : value_index(r->vm, v);
 }
 

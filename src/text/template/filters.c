@@ -505,6 +505,7 @@ static void set_indent(struct render *r, struct json_style *style, struct value 
         style->indent = v.s;
         return;
     }
+    check_defined(r->vm, v);
     build_init(&b, r->vm);
     build_fill(&b, ' ', (size_t)(value_index(r->vm, v) > 0 ? value_index(r->vm, v) : 0));
     style->indent = build_done(&b);

@@ -169,6 +169,7 @@ struct work {
     bool ready;
     struct dict *seen;
     int64_t size;
+    struct value line_count; /* of a batch, as it was given */
 };
 
 static struct value generator(struct render *r, const struct call *call, struct work *start,
@@ -419,15 +420,17 @@ static bool next_batch(struct vm *vm, struct iter *it, struct value *out)
     }
     if (!l->len)
         return false;
-    while (w->key.fallback.type != V_NONE && (int64_t)l->len < w->size)
-        list_add(vm, l, w->key.fallback);
+    if (w->key.fallback.type != V_NONE &&
+        value_compare(vm, "<", v_int((int64_t)l->len), w->line_count))
+        for (int64_t lacks = value_index(vm, w->line_count) - (int64_t)l->len; lacks > 0; lacks--)
+            list_add(vm, l, w->key.fallback);
     *out = v_list(l);
     return true;
 }
 
 static struct value do_batch(struct render *r, struct value *args, const struct call *call)
 {
-    struct work w = {.ready = false};
+    struct work w = {.line_count = args[1]};
 
     (void)call;
     /* Compared with a length only: what is no number is never equal. */
@@ -471,7 +474,7 @@ static bool next_slice(struct vm *vm, struct iter *it, struct value *out)
 
 static struct value do_slice(struct render *r, struct value *args, const struct call *call)
 {
-    struct work w = {.size = value_index(r->vm, args[1])};
+    struct work w = {.size = arg_int(r, args[1], 0)};
 
     (void)call;
     w.key.fallback = arg_or(args[2], v_none());
@@ -647,7 +650,7 @@ static struct value do_sort(struct render *r, struct value *args, const struct c
         parts[i] = key_of(r, attributes->items[i], case_sensitive);
     for (size_t i = 0; i < items->len; i++)
         list_add(r->vm, keys, multi_key(r, parts, attributes->len, items->items[i]));
-    return v_list(list_sorted(r->vm, items, keys, arg_truth(r, args[1], false)));
+    return v_list(list_sorted(r->vm, items, keys, arg_int(r, args[1], 0) != 0));
 }
 
 static struct value do_dictsort(struct render *r, struct value *args, const struct call *call)
@@ -673,7 +676,7 @@ static struct value do_dictsort(struct render *r, struct value *args, const stru
         list_add(r->vm, items, tuple2(r->vm, key, v));
         list_add(r->vm, keys, case_sensitive ? by : ignore_case(r, by));
     }
-    return v_list(list_sorted(r->vm, items, keys, arg_truth(r, args[3], false)));
+    return v_list(list_sorted(r->vm, items, keys, arg_int(r, args[3], 0) != 0));
 }
 
 static struct value group_tuple(struct render *r, struct value grouper, struct list *items)

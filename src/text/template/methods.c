@@ -563,6 +563,56 @@ static struct value str_translate(struct render *r, struct value *args, const st
     return like(r, build_done(&b), s);
 }
 
+static struct dict *translations_between(struct render *r, struct value *args)
+{
+    const struct text *from = arg_text(r, args[1]);
+    const struct text *to = arg_text(r, args[2]);
+    const struct text *cut = args[3].type == V_MISSING ? NULL : arg_text(r, args[3]);
+    struct dict *d = dict_new(r->vm);
+    size_t at = 0;
+    size_t at_to = 0;
+
+    if (from->count != to->count)
+        vm_throw(r->vm, E_VALUE, "the first two maketrans arguments must have equal length");
+    while (at < from->len) {
+        struct value c = v_int((int64_t)text_next(from->data, &at));
+
+        dict_set(r->vm, d, c, v_int((int64_t)text_next(to->data, &at_to)));
+    }
+    for (at = 0; cut && at < cut->len;)
+        dict_set(r->vm, d, v_int((int64_t)text_next(cut->data, &at)), v_none());
+    return d;
+}
+
+static struct dict *translations_of(struct render *r, const struct dict *given)
+{
+    struct dict *d = dict_new(r->vm);
+
+    for (size_t i = 0; i < given->len; i++) {
+        struct value key = given->entries[i].key;
+        size_t at = 0;
+
+        if (key.type == V_STR && key.s->count != 1)
+            vm_throw(r->vm, E_VALUE, "string keys in translate table must be of length 1");
+        if (key.type != V_STR && !is_integer(key))
+            vm_throw(r->vm, E_TYPE, "keys in translate table must be strings or integers");
+        if (key.type == V_STR)
+            key = v_int((int64_t)text_next(key.s->data, &at));
+        dict_set(r->vm, d, key, given->entries[i].value);
+    }
+    return d;
+}
+
+static struct value str_maketrans(struct render *r, struct value *args, const struct call *call)
+{
+    (void)call;
+    if (args[2].type != V_MISSING)
+        return v_dict(translations_between(r, args));
+    if (args[1].type != V_DICT)
+        vm_throw(r->vm, E_TYPE, "if you give only one argument to maketrans it must be a dict");
+    return v_dict(translations_of(r, args[1].d));
+}
+
 static struct value str_do_format(struct render *r, struct value *args, const struct call *call)
 {
     return str_format(r, args[0].s, call, v_of(V_MISSING));
@@ -632,6 +682,7 @@ static const struct builtin METHODS[] = {
     {"zfill", "/width", str_zfill},
     {"expandtabs", "|tabsize", str_expandtabs},
     {"translate", "/table", str_translate},
+    {"maketrans", "/x|y,z", str_maketrans},
     {"format", "*", str_do_format},
     {"format_map", "/mapping", str_format_map},
     {"unescape", "/", str_unescape}, /* of a Markup */
