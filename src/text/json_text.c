@@ -69,8 +69,8 @@ int32_t json_text_parse(json_t **out, inf_text text, const char *what,
     *out = NULL;
     if (code != INF_OK)
         return code;
-    *out = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL,
-                      &why);
+    *out = json_loadb(text.data ? text.data : "", text.len,
+                      JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
     if (*out)
         return INF_OK;
     if (json_error_code(&why) == json_error_out_of_memory)

@@ -20,7 +20,7 @@ struct json_limits {
 };
 
 /*
- * An array or an object; the caller releases it with json_decref. what: how messages call it.
+ * Any value; the caller releases it with json_decref. what: how messages call it.
  * Errors: INVALID_ARGUMENT (says where), NO_MEMORY. A key that comes twice is an error.
  */
 int32_t json_text_parse(json_t **out, inf_text text, const char *what,

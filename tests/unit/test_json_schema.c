@@ -322,6 +322,43 @@ static void test_json_schema__fixed_values__obey_everything_beside_them(void **s
                    "whether its fixed values obey");
 }
 
+static void test_json_schema__fixed_numbers__have_the_digits_of_the_schema(void **state)
+{
+    const char *schema =
+        "{\"enum\":[0.1,48.137154,1e-7,{\"x\":[0.7,0.30000000000000004,{}]},1.0,[]]}";
+
+    (void)state;
+    assert_takes(schema, "0.1");
+    assert_takes(schema, "48.137154");
+    assert_takes(schema, "1e-7");
+    assert_takes(schema, "{\"x\":[0.7,0.30000000000000004,{}]}");
+    assert_takes(schema, "1.0");
+    assert_takes(schema, "[]");
+    assert_leaves(schema, "0.10000000000000001");
+    assert_leaves(schema, "{\"x\":[0.7,0.3,{}]}");
+}
+
+static void test_json_schema__what_cannot_be_denied__is_said_with_its_place(void **state)
+{
+    (void)state;
+    assert_refuses("{\"oneOf\":[{\"type\":\"integer\",\"multipleOf\":3},"
+                   "{\"type\":\"integer\",\"multipleOf\":5}]}",
+                   "at #/oneOf/1: what it says cannot be denied");
+    assert_refuses("{\"type\":\"integer\",\"not\":{\"multipleOf\":5}}",
+                   "at #/not: what it says cannot be denied");
+    assert_refuses(
+        "{\"properties\":{\"a/b~c\":{\"uniqueItems\":true,\"items\":{\"type\":\"string\"}}}}",
+        "at #/properties/a~1b~0c: uniqueItems");
+}
+
+static void test_json_schema__true_and_false__are_schemas(void **state)
+{
+    (void)state;
+    assert_takes("true", "{\"a\":[1,null]}");
+    assert_refuses("false", "no JSON text obeys it");
+    assert_refuses("5", "a schema (an object, true or false) expected");
+}
+
 static void test_json_schema__not__denies_values_types_and_keywords(void **state)
 {
     const char *no_zero =
@@ -1224,6 +1261,9 @@ int main(void)
         cmocka_unit_test(test_json_schema__one_of__takes_what_exactly_one_of_them_takes),
         cmocka_unit_test(test_json_schema__all_of__is_everything_together),
         cmocka_unit_test(test_json_schema__fixed_values__obey_everything_beside_them),
+        cmocka_unit_test(test_json_schema__fixed_numbers__have_the_digits_of_the_schema),
+        cmocka_unit_test(test_json_schema__what_cannot_be_denied__is_said_with_its_place),
+        cmocka_unit_test(test_json_schema__true_and_false__are_schemas),
         cmocka_unit_test(test_json_schema__not__denies_values_types_and_keywords),
         cmocka_unit_test(test_json_schema__if_then_else__is_followed),
         cmocka_unit_test(test_json_schema__x_order_any__takes_each_property_once_in_any_order),

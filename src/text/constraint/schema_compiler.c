@@ -36,6 +36,18 @@ void schema_compiler_end(struct schema_compiler *c)
 
 /* ------------------------------------------------------------------ errors */
 
+/* One step of a JSON pointer (RFC 6901). */
+static bool append_step(struct buffer *path, const char *key)
+{
+    bool ok = buffer_append_str(path, "/");
+
+    for (; ok && *key; key++)
+        ok = *key == '~'   ? buffer_append_str(path, "~0")
+             : *key == '/' ? buffer_append_str(path, "~1")
+                           : buffer_append(path, key, 1);
+    return ok;
+}
+
 static bool find_place(const json_t *from, const json_t *what, struct buffer *path)
 {
     size_t before = path->len;
@@ -48,7 +60,7 @@ static bool find_place(const json_t *from, const json_t *what, struct buffer *pa
     json_object_foreach((json_t *)(uintptr_t)from, key, value)
     {
         path->len = before;
-        if (buffer_printf(path, "/%s", key) && find_place(value, what, path))
+        if (append_step(path, key) && find_place(value, what, path))
             return true;
     }
     for (; i < json_array_size(from); i++) {

@@ -3,6 +3,8 @@
  */
 #include "text/constraint/schema_write.h"
 
+#include "core/buffer.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,19 +23,81 @@ static int by_text(const void *a, const void *b)
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
+/* A number that is no integer by the fewest digits that are read as it; else the text, which json_dumps gives. */
+static char *print_one(const json_t *value)
+{
+    for (int precision = 15; json_is_real(value) && precision < 17; precision++) {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(precision));
+
+        if (text && strtod(text, NULL) == json_real_value(value))
+            return text;
+        free(text);
+    }
+    return json_dumps(value, JSON_ENCODE_ANY);
+}
+
+static bool append_printed(struct buffer *b, const json_t *value);
+
+static bool append_members(struct buffer *b, const json_t *object)
+{
+    const char *separator = "{";
+    const char *key = NULL;
+    json_t *value = NULL;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        json_t *name = json_string(key);
+        bool ok = name && buffer_append_str(b, separator) && append_printed(b, name) &&
+                  buffer_append_str(b, ":") && append_printed(b, value);
+
+        json_decref(name);
+        if (!ok)
+            return false;
+        separator = ",";
+    }
+    return (json_object_size(object) > 0 || buffer_append_str(b, "{")) && buffer_append_str(b, "}");
+}
+
+static bool append_items(struct buffer *b, const json_t *array)
+{
+    bool ok = buffer_append_str(b, "[");
+
+    for (size_t i = 0; ok && i < json_array_size(array); i++)
+        ok = (i == 0 || buffer_append_str(b, ",")) && append_printed(b, json_array_get(array, i));
+    return ok && buffer_append_str(b, "]");
+}
+
+/* As deep as the schema, which is bounded. */
+static bool append_printed(struct buffer *b, const json_t *value)
+{
+    char *text = NULL;
+    bool ok;
+
+    if (json_is_object(value))
+        return append_members(b, value);
+    if (json_is_array(value))
+        return append_items(b, value);
+    text = print_one(value);
+    ok = text && buffer_append_str(b, text);
+    free(text);
+    return ok;
+}
+
 /* The arena's copy of a printed value. */
 static bool print(struct schema_compiler *c, const json_t *value, struct literal *out)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    size_t n = text ? strlen(text) : 0;
-    char *copy = text ? schema_alloc(c, n + 1) : NULL;
+    struct buffer b;
+    char *copy = NULL;
 
-    if (copy)
-        memcpy(copy, text, n);
-    else if (!text)
+    buffer_init(&b, BUFFER_NO_LIMIT);
+    if (!append_printed(&b, value))
         schema_no_memory(c);
-    free(text);
-    *out = (struct literal){copy, n};
+    else
+        copy = schema_alloc(c, b.len + 1);
+    if (copy)
+        memcpy(copy, b.data, b.len);
+    *out = (struct literal){copy, b.len};
+    buffer_free(&b);
     return copy != NULL;
 }
 

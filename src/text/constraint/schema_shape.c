@@ -644,7 +644,19 @@ static bool deny(struct expansion *x, struct shape **list, json_t *schema, enum 
     case KEY_MIN_PROPERTIES:
     case KEY_MAX_PROPERTIES:
         return deny_fact(x, list, schema, key, value);
+    case KEY_ANNOTATION:
+    case KEY_DEFINITIONS:
+    case KEY_ID:
+    case KEY_ORDER:
+    case KEY_THEN:
+    case KEY_ELSE:
+        *list = NULL;
+        return true;
     default:
+        schema_is_empty(
+            x->c, schema,
+            "what it says cannot be denied (by not, else or the others of a oneOf), and "
+            "nothing else is left");
         *list = NULL;
         return true;
     }
