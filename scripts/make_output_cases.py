@@ -56,6 +56,7 @@ CASES = [
     ("thought", "json", False, "<think>\nHm, 1 < 2.\n</think>\n\nTwo."),
     ("thought and call", "json", False, f"<think>\nHm.\n</think>\n\n<tool_call>\n{WEATHER}\n</tool_call>"),
     ("open thought", "json", True, "Hm.\n</think>\n\nTwo."),
+    ("open thought, opened again", "json", True, "<think>\nHm.\n</think>\n\nTwo."),
     ("open thought, never closed", "json", True, "Hm, and hm"),
     ("open thought and call", "json", True, f"Hm.\n</think>\n\n<tool_call>\n{WEATHER}\n</tool_call>"),
     ("xml", "coder", False, "<tool_call>\n<function=get_weather>\n<parameter=city>\nKöln\n</parameter>\n"

@@ -555,6 +555,7 @@ static void test_format__is_told_by_the_template(void **state)
     assert_shape("{{ messages }}", OUTPUT_PLAIN, false);
     assert_shape("<tool_call>\n{\\\"name\\\": <function-name>", OUTPUT_JSON, false);
     assert_shape("'<tool_call>\\n{\"name\": \"' ... '</think>'", OUTPUT_JSON, true);
+    assert_shape("<tool_call> <invoke name=\"", OUTPUT_PLAIN, false); /* MiniMax M3 */
     assert_shape("<tool_call>\n<function=' + tool_call.name + '>\n", OUTPUT_XML, false);
     assert_shape("<tool_call> <arg_key>", OUTPUT_PAIRS, false);
     assert_shape("<|start_header_id|> {\"name\": function name, \"parameters\": ", OUTPUT_BARE,

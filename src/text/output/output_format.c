@@ -31,6 +31,7 @@ static const struct {
      {.shape = OUTPUT_PAIRS,
       .openers = {"<tool_call>"},
       .markers = {"</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"}}},
+    {{"<tool_call>", "<invoke name="}, {.shape = OUTPUT_PLAIN}}, /* MiniMax M3: not taken apart */
     {{"<tool_call>"},
      {.shape = OUTPUT_JSON, .openers = {"<tool_call>"}, .markers = {"</tool_call>"}}},
     {{"[func_name1("},

@@ -25,9 +25,9 @@ struct output_parser *output_parser_create(const struct output_parser_options *o
     p->tools = *tools;
     *tools = (struct output_tools){0};
     p->calls_wanted = options->calls && p->format.shape != OUTPUT_PLAIN;
-    p->mode = options->in_reasoning ? MODE_THINK : MODE_START;
+    p->opened = options->in_reasoning && p->format.think_open;
+    p->mode = options->in_reasoning && !p->opened ? MODE_THINK : MODE_START;
     p->from = MODE_TEXT;
-    p->thought = options->in_reasoning;
     buffer_init(&p->held, BUFFER_NO_LIMIT);
     buffer_init(&p->text, BUFFER_NO_LIMIT);
     buffer_init(&p->reasoning, BUFFER_NO_LIMIT);
@@ -171,6 +171,9 @@ static bool step_start(struct output_parser *p, bool end)
         return false;
     if (thinks == 1) {
         output_drop(p, at + strlen(p->format.think_open));
+        p->thought = true;
+        p->mode = MODE_THINK;
+    } else if (p->opened && !p->thought) {
         p->thought = true;
         p->mode = MODE_THINK;
     } else if (p->calls_wanted && at < n && s[at] == begin_of(p->format.shape)) {

@@ -25,6 +25,7 @@ struct output_parser {
     bool calls_wanted;
     enum output_mode mode;
     enum output_mode from; /* where a call began: MODE_TEXT or MODE_THINK */
+    bool opened;           /* the prompt has opened the reasoning; a model may do it once more */
     bool thought;          /* there was reasoning */
     bool wrote;            /* there was text */
     struct buffer held;    /* from `begin` on it waits */
