@@ -118,13 +118,18 @@ static inf_text continued(struct settings *s, inf_text messages)
 {
     static const char array[] = "{\"continue_final_message\":true,\"messages\":";
     static const char object[] = "{\"continue_final_message\":true,";
-    size_t at = strspn(messages.data, " \t\r\n");
-    bool is_object = at < messages.len && messages.data[at] == '{';
-    const char *before = is_object ? object : array;
-    size_t skip = is_object ? at + 1 : 0;
-    size_t n = strlen(before);
-    char *text = settings_alloc(s, n + messages.len + 2);
+    size_t at = 0, n = 0, skip = 0;
+    const char *before = array;
+    char *text = NULL;
+    bool is_object = false;
 
+    while (at < messages.len && memchr(" \t\r\n", messages.data[at], 4))
+        at++;
+    is_object = at < messages.len && messages.data[at] == '{';
+    before = is_object ? object : array;
+    skip = is_object ? at + 1 : 0;
+    n = strlen(before);
+    text = settings_alloc(s, n + messages.len + 2);
     if (!text)
         return (inf_text){NULL, 0};
     memcpy(text, before, n);

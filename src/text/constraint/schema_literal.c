@@ -26,7 +26,7 @@ static int by_text(const void *a, const void *b)
 /* A number that is no integer by the fewest digits that are read as it; else the text, which json_dumps gives. */
 static char *print_one(const json_t *value)
 {
-    for (int precision = 15; json_is_real(value) && precision < 17; precision++) {
+    for (size_t precision = 15; json_is_real(value) && precision < 17; precision++) {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(precision));
 
         if (text && strtod(text, NULL) == json_real_value(value))
