@@ -7,7 +7,7 @@
  *     token_cost STREAMS      prints {"us_per_token":..., "tokens":...}
  */
 #include "core/context_state.h"
-#include "core/provider.h"
+#include "core/provider_state.h"
 #include "free_engine.h"
 #include "local/scheduler.h"
 
