@@ -292,37 +292,24 @@ static int32_t add_row(struct blueprint *b, const struct family_weight *w, int32
     return INF_OK;
 }
 
-static bool applies(const struct blueprint *b, const struct family_weight *w, int32_t block,
-                    uint32_t features)
-{
-    char name[NAME_SIZE];
-
-    if ((w->when & features) != w->when || (w->unless & features) != 0)
-        return false;
-    if ((w->flags & WEIGHT_OPTIONAL) == 0)
-        return true;
-    write_name(name, b, w->module, block, 0);
-    return find_weight(b, name) != NULL;
-}
-
 static int32_t add_rows(struct blueprint *b, const struct family_weight *rows, int32_t block,
                         uint32_t features, inf_error *err)
 {
     int32_t code = INF_OK;
 
     for (const struct family_weight *w = rows; w->module && code == INF_OK; w++)
-        if (applies(b, w, block, features))
+        if ((w->when & features) == w->when && (w->unless & features) == 0)
             code = add_row(b, w, block, err);
     return code;
 }
 
 static int32_t add_all(struct blueprint *b, inf_error *err)
 {
-    const struct family_checkpoint *f = b->family->checkpoint;
+    const struct family *f = b->family;
     int32_t code = add_rows(b, f->globals, -1, b->features, err);
 
     for (int32_t i = 0; i < b->n_layer && code == INF_OK; i++)
-        code = add_rows(b, f->blocks, i, b->features | b->block_features[i], err);
+        code = add_rows(b, f->weights, i, b->features | b->block_features[i], err);
     return code;
 }
 
@@ -378,7 +365,7 @@ int32_t blueprint_make(struct blueprint *out, const struct family *family,
     find_prefix(out);
     gguf_put_text(&out->header, "general.architecture", family->name);
     gguf_put_text(&out->header, "tokenizer.ggml.model", "no_vocab");
-    family->checkpoint->describe(out, &r);
+    family->describe(out, &r);
     code = r.code;
     if (code == INF_OK)
         code = add_all(out, err);

@@ -60,9 +60,7 @@ int32_t family_find(const struct family **out, const char *name, inf_error *err)
 
 static bool has_type(const struct family *f, const char *model_type)
 {
-    if (!f->checkpoint)
-        return false;
-    for (const char *const *t = f->checkpoint->model_types; *t; t++)
+    for (const char *const *t = f->model_types; *t; t++)
         if (strcmp(*t, model_type) == 0)
             return true;
     return false;
@@ -73,12 +71,9 @@ static int32_t refuse_type(const char *model_type, inf_error *err)
     char list[320] = "";
     size_t at = 0;
 
-    for (size_t i = 0; i < FAMILIES; i++) {
-        const struct family_checkpoint *c = families[i]->checkpoint;
-
-        for (const char *const *t = c ? c->model_types : NULL; t && *t && at < sizeof list; t++)
+    for (size_t i = 0; i < FAMILIES; i++)
+        for (const char *const *t = families[i]->model_types; *t && at < sizeof list; t++)
             at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", *t);
-    }
     return error_set(
         err, INF_ERROR_UNSUPPORTED,
         "config.json: \"model_type\" is \"%.60s\", which this version does not load; it "

@@ -2,15 +2,14 @@
  * family: a model family: how what Hugging Face publishes of it becomes llama.cpp's. One file each
  * (llama.c, gemma2.c, ...); families.c lists them. Constants; any thread.
  *
- * A family has two halves. `layers` says which weight of llama.cpp each module of an adapter changes;
- * it serves GGUF files too. `checkpoint` (NULL: its checkpoints are not supported) says how a whole
- * checkpoint becomes a model:
+ * A family says how a whole checkpoint becomes a model, and with the same rows which weight of llama.cpp
+ * each module of an adapter changes, which serves GGUF files too:
  *   - describe reads config.json through a config_reader (absent keys, their defaults and errors are
  *     the reader's) and writes llama.cpp's metadata; keys.h has what most families share. What the
  *     graph of llama.cpp computes otherwise than transformers it refuses there, by key and value
  *     (config_refuse), or, where only long texts differ, shortens the window (blueprint_limit_window).
  *     It sets the sizes that shapes name, and the features that rows depend on.
- *   - globals and blocks are the tensors: where each lies in the checkpoint, its shape there, where it
+ *   - globals and weights are the tensors: where each lies in the checkpoint, its shape there, where it
  *     goes, and what must be changed in it. Every row that applies must be found, with that shape;
  *     every tensor of the checkpoint must have a row that applies, or be in `ignored`.
  * Nothing else of a family is anywhere.
@@ -23,24 +22,8 @@
 #include <stdint.h>
 
 struct blueprint;
-struct config_reader;
-
-/* ------------------------------------------------------------------ adapters */
-
-/* Whose rows of a weight are regrouped in each head, where the family does that; from HEADS_OWN on: which
- * of a family's own orders its rows, or, with HEADS_INPUTS, its columns have. */
-enum heads { HEADS_NONE, HEADS_Q, HEADS_K, HEADS_OWN, HEADS_INPUTS = 1 << 8 };
-
-/* A linear layer of a block. */
-struct family_layer {
-    const char *module; /* Hugging Face: behind "<prefix><blocks>.N." */
-    const char *tensor; /* GGUF: between "blk.N." and ".weight" */
-    int32_t heads;      /* enum heads */
-};
-
 struct gguf_model;
-
-/* ------------------------------------------------------------------ checkpoints */
+struct config_reader;
 
 /* The sizes of a model, as describe sets them in blueprint.size; a shape is a list of them. */
 enum size {
@@ -85,17 +68,15 @@ struct weight_change {
     bool transposed;
 };
 
-extern const struct weight_change
-    change_regroup_q; /* halves of each head interleaved, for rope that */
-extern const struct weight_change change_regroup_k; /* turns neighbouring pairs */
+/* Halves of each head interleaved, for rope that turns neighbouring pairs: of queries, of keys. */
+extern const struct weight_change change_regroup_q, change_regroup_k;
 extern const struct weight_change change_plus_one;  /* norms that multiply by 1 + w */
 extern const struct weight_change change_transpose; /* Conv1D: [in, out] */
 
 enum {
     FAMILY_MAX_BLOCKS = 512,
     WEIGHT_DIMS = 4,
-    WEIGHT_F32 = 1,     /* stays f32 whatever the model's dtype; one-dimensional ones always do */
-    WEIGHT_OPTIONAL = 2 /* taken when it is there */
+    WEIGHT_F32 = 1 /* stays f32 whatever the model's dtype; one-dimensional ones always do */
 };
 
 struct family_weight {
@@ -116,16 +97,6 @@ struct family_weight {
 /* The beginning of a row: its names, and its shape in the checkpoint. */
 #define WEIGHT(from, to, ...) .module = (from), .tensor = (to), .shape = {__VA_ARGS__}
 
-struct family_checkpoint {
-    const char *const *model_types; /* "model_type" of config.json, or of its text_config */
-    /* Errors go to the reader. */
-    void (*describe)(struct blueprint *b, struct config_reader *r);
-    const struct family_weight *globals, *blocks; /* each ends with one without a module */
-    const char *const *ignored;                   /* patterns of names; '*' stands for anything */
-};
-
-/* ------------------------------------------------------------------ a family */
-
 struct family {
     const char *name;   /* GGUF's general.architecture */
     const char *covers; /* models of other names that it is too, for messages; or NULL */
@@ -133,22 +104,22 @@ struct family {
     const char *prefix; /* usually before it */
     /* Its rope turns neighbouring pairs: each head's halves are interleaved in GGUF's q and k. */
     bool regroups;
-    const struct family_layer *layers; /* ends with one without a name */
-    /* Of heads from HEADS_OWN on (without HEADS_INPUTS): order[i] is where row (column) i of the model's weight lies in Hugging
-     * Face's. false: the model's keys make no sense of n. */
-    bool (*order)(const struct gguf_model *model, int32_t heads, int32_t *order, int32_t n);
-    const struct family_checkpoint *checkpoint;
+    const char *const *model_types; /* "model_type" of config.json, or of its text_config */
+    /* Errors go to the reader. */
+    void (*describe)(struct blueprint *b, struct config_reader *r);
+    /* Outside of the blocks, and of a block; each ends with one without a module. */
+    const struct family_weight *globals, *weights;
+    const char *const *ignored; /* patterns of names; '*' stands for anything */
+    /* Where changes of linear layers have rows or columns in an order of the family's own: sets the sizes
+     * that those ask for as a model has them. false: the model's keys make no sense. */
+    bool (*sizes)(struct blueprint *b, const struct gguf_model *model);
 };
 
 extern const struct family family_llama, family_qwen2, family_qwen3, family_gemma2, family_gemma3,
     family_phi3, family_smollm3, family_gpt2, family_qwen35, family_qwen3moe, family_mixtral;
 
-/* What several families have: q, k, v and o, gate, up and down. */
-extern const struct family_layer split_layers[];
-
-/* The layer that "<number>.<module>" is, and in which block; NULL: none. */
-const struct family_layer *family_find_module(const struct family *f, const char *name,
-                                              int32_t *block);
+/* Whether a row of a block is the weight of a linear layer, which is no expert's. */
+bool family_is_layer(const struct family_weight *w);
 /* Whether a tensor of a checkpoint is of no use here: a tower for images, say. */
 bool family_ignores(const struct family *f, const char *tensor);
 /* Behind "<number>." of a name, NULL where it is none. */

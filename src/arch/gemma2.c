@@ -9,26 +9,20 @@ static const struct family_weight globals[] = {
     {.module = NULL},
 };
 
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
-    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD)},
-    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
+    WEIGHTS_ATTENTION(NULL, NULL),
     {WEIGHT("post_attention_layernorm.weight", "post_attention_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
     {WEIGHT("pre_feedforward_layernorm.weight", "ffn_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
-    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+    WEIGHTS_MLP,
     {WEIGHT("post_feedforward_layernorm.weight", "post_ffw_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
     {.module = NULL},
 };
 
 static const char *const model_types[] = {"gemma2", NULL};
-static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 /* null: none. A cap so far out that x and cap tanh(x / cap) are the same in f32. */
 static void put_cap(struct blueprint *b, struct config_reader *r, const char *key, double otherwise)
@@ -63,18 +57,13 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, &defaults);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_gemma2 = {
     .name = "gemma2",
     .blocks = "layers",
     .prefix = "model.",
-    .layers = split_layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = globals,
+    .weights = weights,
+    .ignored = usual_ignored,
 };

@@ -10,23 +10,18 @@ static const struct family_weight globals[] = {
     {.module = NULL},
 };
 
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
-    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD)},
-    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
+    WEIGHTS_ATTENTION(NULL, NULL),
     {WEIGHT("self_attn.q_norm.weight", "attn_q_norm.weight", SIZE_HEAD),
      .change = &change_plus_one},
     {WEIGHT("self_attn.k_norm.weight", "attn_k_norm.weight", SIZE_HEAD),
      .change = &change_plus_one},
-    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
     {WEIGHT("post_attention_layernorm.weight", "post_attention_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
     {WEIGHT("pre_feedforward_layernorm.weight", "ffn_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
-    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+    WEIGHTS_MLP,
     {WEIGHT("post_feedforward_layernorm.weight", "post_ffw_norm.weight", SIZE_EMBD),
      .change = &change_plus_one},
     {.module = NULL},
@@ -93,18 +88,13 @@ static void describe(struct blueprint *b, struct config_reader *r)
     put_rope(b, r);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_gemma3 = {
     .name = "gemma3",
     .blocks = "layers",
     .prefix = "model.",
-    .layers = split_layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = globals,
+    .weights = weights,
+    .ignored = ignored,
 };

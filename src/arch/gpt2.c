@@ -1,14 +1,6 @@
 /* gpt2: GPT-2. Its Conv1D weights are stored transposed, so that B A is their delta as it stands. */
 #include "arch/keys.h"
 
-static const struct family_layer layers[] = {
-    {"attn.c_attn", "attn_qkv", HEADS_NONE},
-    {"attn.c_proj", "attn_output", HEADS_NONE},
-    {"mlp.c_fc", "ffn_up", HEADS_NONE},
-    {"mlp.c_proj", "ffn_down", HEADS_NONE},
-    {.module = NULL},
-};
-
 static const struct family_weight globals[] = {
     {WEIGHT("^wte.weight", "token_embd.weight", SIZE_VOCAB, SIZE_EMBD)},
     {WEIGHT("^wpe.weight", "position_embd.weight", SIZE_POSITIONS, SIZE_EMBD)},
@@ -18,7 +10,7 @@ static const struct family_weight globals[] = {
     {.module = NULL},
 };
 
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("ln_1.weight", "attn_norm.weight", SIZE_EMBD)},
     {WEIGHT("ln_1.bias", "attn_norm.bias", SIZE_EMBD)},
     {WEIGHT("attn.c_attn.weight", "attn_qkv.weight", SIZE_EMBD, SIZE_QKV),
@@ -82,18 +74,13 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_put_f32(b, "attention.layer_norm_epsilon", eps);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_gpt2 = {
     .name = "gpt2",
     .blocks = "h",
     .prefix = "transformer.",
-    .layers = layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = globals,
+    .weights = weights,
+    .ignored = ignored,
 };

@@ -12,6 +12,15 @@
 const char *const activation_silu[] = {"silu", "swish", NULL};
 const char *const activation_gelu_tanh[] = {"gelu_pytorch_tanh", "gelu_new", "gelu_fast", NULL};
 
+const struct family_weight usual_globals[] = {
+    WEIGHTS_EMBEDDING,
+    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
+    WEIGHTS_HEAD,
+    {.module = NULL},
+};
+
+const char *const usual_ignored[] = {"*rotary_emb.inv_freq", NULL};
+
 void keys_put_u32(struct blueprint *b, const char *suffix, int64_t value)
 {
     char key[128];

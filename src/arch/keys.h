@@ -66,10 +66,36 @@ void keys_put_text(struct blueprint *b, const char *suffix, const char *value);
 void keys_put_u32(struct blueprint *b, const char *suffix, int64_t value);
 void keys_put_f32(struct blueprint *b, const char *suffix, double value);
 
+/* What most families have: an embedding, a last norm and a head; tensors that rope is computed without. */
+extern const struct family_weight usual_globals[];
+extern const char *const usual_ignored[];
+
+/* An embedding, a last norm and a head; what is computed, not read. */
+extern const struct family_weight usual_globals[];
+extern const char *const usual_ignored[];
+
 /* The rows that most families share. */
 #define WEIGHTS_EMBEDDING                                                                          \
-    {WEIGHT("^embed_tokens.weight", "token_embd.weight", SIZE_VOCAB, SIZE_EMBD)}
+    {                                                                                              \
+        WEIGHT("^embed_tokens.weight", "token_embd.weight", SIZE_VOCAB, SIZE_EMBD)                 \
+    }
 #define WEIGHTS_HEAD                                                                               \
-    {WEIGHT("lm_head.weight", "output.weight", SIZE_VOCAB, SIZE_EMBD), .when = FEATURE_HEAD}
+    {                                                                                              \
+        WEIGHT("lm_head.weight", "output.weight", SIZE_VOCAB, SIZE_EMBD), .when = FEATURE_HEAD     \
+    }
+/* With what is changed in those of queries and of keys. */
+#define WEIGHTS_ATTENTION(q, k)                                                                    \
+    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD), .change = (q)},        \
+        {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD), .change = (k)},   \
+        {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},                  \
+    {                                                                                              \
+        WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)                 \
+    }
+#define WEIGHTS_MLP                                                                                \
+    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},                       \
+        {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},                       \
+    {                                                                                              \
+        WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)                      \
+    }
 
 #endif

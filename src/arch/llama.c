@@ -1,21 +1,9 @@
 /* llama: Llama, and Mistral and others that are built like it. */
 #include "arch/keys.h"
 
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD),
-     .change = &change_regroup_q},
-    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD),
-     .change = &change_regroup_k},
-    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
+    WEIGHTS_ATTENTION(&change_regroup_q, &change_regroup_k),
     {WEIGHT("self_attn.q_proj.bias", "attn_q.bias", SIZE_Q), .change = &change_regroup_q,
      .when = FEATURE_QKV_BIAS},
     {WEIGHT("self_attn.k_proj.bias", "attn_k.bias", SIZE_KV), .change = &change_regroup_k,
@@ -23,9 +11,7 @@ static const struct family_weight blocks[] = {
     {WEIGHT("self_attn.v_proj.bias", "attn_v.bias", SIZE_KV), .when = FEATURE_QKV_BIAS},
     {WEIGHT("self_attn.o_proj.bias", "attn_output.bias", SIZE_EMBD), .when = FEATURE_O_BIAS},
     {WEIGHT("post_attention_layernorm.weight", "ffn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+    WEIGHTS_MLP,
     {WEIGHT("mlp.gate_proj.bias", "ffn_gate.bias", SIZE_FF), .when = FEATURE_MLP_BIAS},
     {WEIGHT("mlp.up_proj.bias", "ffn_up.bias", SIZE_FF), .when = FEATURE_MLP_BIAS},
     {WEIGHT("mlp.down_proj.bias", "ffn_down.bias", SIZE_EMBD), .when = FEATURE_MLP_BIAS},
@@ -33,7 +19,6 @@ static const struct family_weight blocks[] = {
 };
 
 static const char *const model_types[] = {"llama", "mistral", NULL};
-static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 static void describe(struct blueprint *b, struct config_reader *r)
 {
@@ -54,20 +39,15 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, d);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_llama = {
     .name = "llama",
     .covers = "Llama, Mistral, Mixtral",
     .blocks = "layers",
     .prefix = "model.",
     .regroups = true,
-    .layers = split_layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = usual_globals,
+    .weights = weights,
+    .ignored = usual_ignored,
 };

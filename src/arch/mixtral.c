@@ -2,23 +2,11 @@
 #include "arch/experts.h"
 #include "arch/keys.h"
 
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
 /* Up to version 4 of transformers the experts are under block_sparse_moe, and version 5 still writes
  * them so; mlp is what they are called in memory. */
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD),
-     .change = &change_regroup_q},
-    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD),
-     .change = &change_regroup_k},
-    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
+    WEIGHTS_ATTENTION(&change_regroup_q, &change_regroup_k),
     {WEIGHT("post_attention_layernorm.weight", "ffn_norm.weight", SIZE_EMBD)},
     {WEIGHT("block_sparse_moe.gate.weight", "ffn_gate_inp.weight", SIZE_EXPERTS, SIZE_EMBD),
      .flags = WEIGHT_F32, .unless = FEATURE_STACKED},
@@ -30,7 +18,6 @@ static const struct family_weight blocks[] = {
 };
 
 static const char *const model_types[] = {"mixtral", NULL};
-static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 static void describe(struct blueprint *b, struct config_reader *r)
 {
@@ -44,19 +31,14 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, &defaults);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_mixtral = {
     .name = "llama",
     .blocks = "layers",
     .prefix = "model.",
     .regroups = true,
-    .layers = split_layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = usual_globals,
+    .weights = weights,
+    .ignored = usual_ignored,
 };

@@ -14,6 +14,7 @@
  */
 #include "arch/adapter_base.h"
 #include "arch/adapter_plan.h"
+#include "arch/blueprint.h"
 #include "arch/families.h"
 #include "core/memory.h"
 
@@ -38,9 +39,9 @@ enum { NAME_SIZE = 128 };
 
 /* What a module's name means. */
 struct place {
-    const struct gguf_tensor *base;   /* NULL: the model has no such weight */
-    const struct family_layer *layer; /* NULL: the output layer, or none of these */
-    size_t prefix;                    /* index into prefixes */
+    const struct gguf_tensor *base;    /* NULL: the model has no such weight */
+    const struct family_weight *layer; /* of a block; NULL: none */
+    size_t prefix;                     /* index into prefixes */
     bool is_embedding;
     const struct family_weight *vector, *bias; /* of a norm, or NULL */
     int32_t block;
@@ -48,9 +49,9 @@ struct place {
 };
 
 /* Beside a family's layers, where the model has them. */
-static const struct family_layer routers[] = {
-    {"mlp.gate", "ffn_gate_inp", HEADS_NONE},
-    {"block_sparse_moe.gate", "ffn_gate_inp", HEADS_NONE},
+static const struct family_weight routers[] = {
+    {WEIGHT("mlp.gate.weight", "ffn_gate_inp.weight", SIZE_EXPERTS, SIZE_EMBD)},
+    {WEIGHT("block_sparse_moe.gate.weight", "ffn_gate_inp.weight", SIZE_EXPERTS, SIZE_EMBD)},
     {.module = NULL},
 };
 
@@ -65,12 +66,6 @@ static const struct gguf_tensor *find_tensor(const struct gguf_model *model, int
     return gguf_file_find(model->file, name);
 }
 
-static const struct gguf_tensor *find_weight(const struct gguf_model *model, int32_t block,
-                                             const struct family_layer *layer)
-{
-    return find_tensor(model, block, layer->tensor, ".weight");
-}
-
 /* "<module><suffix>", a row's name in a checkpoint. */
 static bool is_row(const struct family_weight *w, const char *module, const char *suffix)
 {
@@ -80,13 +75,26 @@ static bool is_row(const struct family_weight *w, const char *module, const char
     return strncmp(name, module, n) == 0 && strcmp(name + n, suffix) == 0;
 }
 
+/* Of "<stem>.weight". */
+static int stem_length(const struct family_weight *w)
+{
+    return (int)(strlen(w->module) - strlen(".weight"));
+}
+
 static const struct family_weight *find_row(const struct family_weight *rows, const char *module,
                                             const char *suffix)
 {
-    for (const struct family_weight *w = rows; w && w->module; w++)
+    for (const struct family_weight *w = rows; w->module; w++)
         if (is_row(w, module, suffix))
             return w;
     return NULL;
+}
+
+static const struct family_weight *find_layer(const struct family *family, const char *module)
+{
+    const struct family_weight *w = find_row(family->weights, module, ".weight");
+
+    return w && family_is_layer(w) ? w : find_row(routers, module, ".weight");
 }
 
 /* A norm: one whose weight is a vector, of which nothing but the values is changed. */
@@ -105,8 +113,7 @@ static bool find_norm(struct place *out, const struct family_weight *rows, const
 static const char *looked_up(const struct family *family, const char *module)
 {
     static const char *const tables[] = {"token_embd.weight", "position_embd.weight"};
-    const struct family_checkpoint *c = family->checkpoint;
-    const struct family_weight *w = c ? find_row(c->globals, module, ".weight") : NULL;
+    const struct family_weight *w = find_row(family->globals, module, ".weight");
 
     for (size_t i = 0; w && i < sizeof tables / sizeof tables[0]; i++)
         if (strcmp(w->tensor, tables[i]) == 0)
@@ -117,14 +124,6 @@ static const char *looked_up(const struct family *family, const char *module)
 static bool is_token_table(const struct gguf_tensor *t)
 {
     return strcmp(t->name, "token_embd.weight") == 0;
-}
-
-static const struct family_layer *find_router(const char *module)
-{
-    for (const struct family_layer *l = routers; l->module; l++)
-        if (strcmp(l->module, module) == 0)
-            return l;
-    return NULL;
 }
 
 /* "mlp.experts.<number>.gate_proj": how transformers 4 has experts, each a module of its own. */
@@ -154,12 +153,10 @@ static void find_in_block(struct place *out, const struct family *family,
 {
     const char *module = family_in_block(name, &out->block);
 
-    out->layer = module ? family_find_module(family, name, &out->block) : NULL;
-    if (module && !out->layer)
-        out->layer = find_router(module);
-    if (module && !out->layer && family->checkpoint)
-        find_norm(out, family->checkpoint->blocks, module);
-    if (module && !out->layer && !out->vector)
+    if (!module)
+        return;
+    out->layer = find_layer(family, module);
+    if (!out->layer && !find_norm(out, family->weights, module))
         find_expert(out, model, module);
 }
 
@@ -177,8 +174,8 @@ static bool find_by_name(struct place *out, const struct family *family,
         out->is_embedding = true;
     } else if (strncmp(name, family->blocks, blocks) == 0 && name[blocks] == '.') {
         find_in_block(out, family, model, name + blocks + 1);
-    } else if (family->checkpoint) {
-        find_norm(out, family->checkpoint->globals, name);
+    } else {
+        find_norm(out, family->globals, name);
     }
     return out->base || out->layer || out->vector || out->block >= 0;
 }
@@ -194,10 +191,9 @@ static void find_place(struct place *out, const struct family *family,
         if (strncmp(module, prefixes[i], n) == 0 && find_by_name(out, family, model, module + n))
             break;
     }
-    if (out->layer)
-        out->base = find_weight(model, out->block, out->layer);
-    else if (out->vector)
-        out->base = find_tensor(model, out->block, out->vector->tensor, "");
+    if (out->layer || out->vector)
+        out->base = find_tensor(model, out->block, (out->layer ? out->layer : out->vector)->tensor,
+                                "");
 }
 
 /* The first thing that does not fit, and how many modules have one. */
@@ -226,16 +222,21 @@ static bool check_shape(const struct safetensors_tensor *t, int64_t rows, int64_
     return false;
 }
 
-/* How many rows a head of q or k has; 0 where rows stay. */
-static bool head_rows(const struct family *family, const struct place *place,
-                      const struct gguf_model *model, int32_t *out, inf_error *why)
+static bool regroups(const struct weight_change *change)
 {
-    int32_t whose = family->regroups && place->layer ? place->layer->heads : HEADS_NONE;
-    int32_t heads = whose == HEADS_Q ? model->n_head : model->n_head_kv;
+    return change == &change_regroup_q || change == &change_regroup_k;
+}
+
+/* How many rows a head of q or k has; 0 where rows stay. */
+static bool head_rows(const struct place *place, const struct gguf_model *model, int32_t *out,
+                      inf_error *why)
+{
+    const struct weight_change *change = place->layer ? place->layer->change : NULL;
+    int32_t heads = change == &change_regroup_q ? model->n_head : model->n_head_kv;
     int64_t rows = place->base->ne[1];
 
     *out = 0;
-    if (whose == HEADS_NONE || whose >= HEADS_OWN)
+    if (!regroups(change))
         return true;
     if (heads < 1 || rows % heads != 0 || rows / heads % 2 != 0) {
         error_set(why, INF_ERROR_MISMATCH,
@@ -256,24 +257,28 @@ static struct lora_matrix matrix_of(const struct safetensors_tensor *t)
 static bool own_order(struct lora_plan_module *m, const struct family *family,
                       const struct place *place, const struct gguf_model *model, inf_error *why)
 {
-    int32_t whose = place->layer ? place->layer->heads : HEADS_NONE;
-    int32_t n = 0;
+    const struct weight_change *c = place->layer ? place->layer->change : NULL;
+    bool of_inputs = c && c->column;
+    int32_t n = of_inputs ? m->base.n_in : m->base.n_out;
+    struct blueprint b = {.family = family};
     int32_t *order = NULL;
 
-    if (whose < HEADS_OWN || (whose & HEADS_INPUTS && m->kind == LORA_VECTOR))
+    if (!c || regroups(c) || (!c->row && !c->column) || (of_inputs && m->kind == LORA_VECTOR))
         return true;
-    n = whose & HEADS_INPUTS ? m->base.n_in : m->base.n_out;
+    if (!family->sizes(&b, model) || b.size[place->layer->shape[of_inputs ? 1 : 0]] != n) {
+        error_set(why, INF_ERROR_MISMATCH,
+                  "%s of the model has no heads that its keys make sense of", m->base.name);
+        return false;
+    }
     order = mem_alloc((size_t)n * sizeof *order);
     if (!order) {
         error_no_memory(why);
         return false;
     }
-    *(whose & HEADS_INPUTS ? &m->inputs : &m->outputs) = order;
-    if (family->order(model, whose & ~HEADS_INPUTS, order, n))
-        return true;
-    error_set(why, INF_ERROR_MISMATCH, "%s of the model has no heads that its keys make sense of",
-              m->base.name);
-    return false;
+    *(of_inputs ? &m->inputs : &m->outputs) = order;
+    for (int32_t i = 0; i < n; i++)
+        order[i] = (int32_t)(of_inputs ? c->column(&b, i) : c->row(&b, i));
+    return true;
 }
 
 /* What the modules of a plan are made from. */
@@ -401,7 +406,7 @@ static bool plan_vector(const struct planning *p, const struct safetensors_tenso
     if (!base)
         return has_no_place(p, t->name, why);
     if (!check_count(t, base, base->ne[0], why) ||
-        (place->layer && !head_rows(p->family, place, p->model, &head_dim, why)))
+        (place->layer && !head_rows(place, p->model, &head_dim, why)))
         return false;
     *out = (struct lora_plan_module){.base = base_of(p->model, base),
                                      .kind = LORA_VECTOR,
@@ -414,21 +419,17 @@ static bool plan_vector(const struct planning *p, const struct safetensors_tenso
     return own_order(out, p->family, place, p->model, why);
 }
 
-/* The row of a linear layer's weight or bias in its family's checkpoints; NULL: they have none. */
-static const struct family_weight *layer_row(const struct planning *p, const struct place *place,
-                                             const char *suffix)
-{
-    const struct family_checkpoint *c = p->family->checkpoint;
-
-    return c && place->layer ? find_row(c->blocks, place->layer->module, suffix) : NULL;
-}
-
 /* The base's own bias, trained too. */
 static bool plan_bias(const struct planning *p, const struct peft_module *m,
                       const struct place *place, inf_error *why)
 {
-    return !m->whole_bias ||
-           plan_vector(p, m->whole_bias, layer_row(p, place, ".bias"), place, why);
+    char module[NAME_SIZE] = "";
+
+    if (!m->whole_bias)
+        return true;
+    if (place->layer)
+        snprintf(module, sizeof module, "%.*s", stem_length(place->layer), place->layer->module);
+    return plan_vector(p, m->whole_bias, find_row(p->family->weights, module, ".bias"), place, why);
 }
 
 static bool plan_linear(const struct planning *p, const struct peft_module *m,
@@ -445,7 +446,7 @@ static bool plan_linear(const struct planning *p, const struct peft_module *m,
     if (!check_shape(m->a, m->rank, base->ne[0], base, why) ||
         !check_shape(m->b, base->ne[1], m->rank, base, why) ||
         (m->base && !check_shape(m->base, base->ne[1], base->ne[0], base, why)) ||
-        !head_rows(p->family, place, p->model, &head_dim, why))
+        !head_rows(place, p->model, &head_dim, why))
         return false;
     *out = (struct lora_plan_module){.base = base_of(p->model, base),
                                      .a = matrix_of(m->a),
@@ -556,17 +557,17 @@ static bool plan_experts(const struct planning *p, const struct peft_module *m,
 static bool plan_whole_linear(const struct planning *p, const struct peft_module *m,
                               const struct place *place, inf_error *why)
 {
-    const struct family_weight *row = layer_row(p, place, ".weight");
+    const struct weight_change *change = place->layer->change;
     const struct gguf_tensor *base = place->base;
     struct lora_plan_module *out = next_module(p);
-    bool transposed = row && row->change && row->change->transposed;
+    bool transposed = change && change->transposed;
     int32_t head_dim = 0;
 
     if (m->whole->n_dims != 2 || !is_matrix(base))
         return has_no_place(p, m->whole->name, why);
     if (!check_shape(m->whole, base->ne[transposed ? 0 : 1], base->ne[transposed ? 1 : 0], base,
                      why) ||
-        !head_rows(p->family, place, p->model, &head_dim, why))
+        !head_rows(place, p->model, &head_dim, why))
         return false;
     *out = (struct lora_plan_module){.base = base_of(p->model, base),
                                      .kind = LORA_WHOLE,
@@ -760,10 +761,11 @@ static int32_t check_promises(struct misfits *misfits, const struct peft_adapter
     int32_t code = INF_OK;
 
     for (int32_t block = 0; block < model->n_layer; block++) {
-        for (const struct family_layer *l = family->layers; l->module && code == INF_OK; l++) {
-            if (!find_weight(model, block, l))
+        for (const struct family_weight *w = family->weights; w->module && code == INF_OK; w++) {
+            if (!family_is_layer(w) || !find_tensor(model, block, w->tensor, ""))
                 continue;
-            snprintf(module, sizeof module, "%s%s.%d.%s", prefix, family->blocks, block, l->module);
+            snprintf(module, sizeof module, "%s%s.%d.%.*s", prefix, family->blocks, block,
+                     stem_length(w), w->module);
             code = check_promise(misfits, adapter, module, false, err);
         }
     }
@@ -812,7 +814,7 @@ static int32_t check_kept_rows(struct misfits *misfits, const struct planning *p
     char module[NAME_SIZE];
     int32_t code = INF_OK;
 
-    for (const struct family_weight *w = rows; w && w->module && code == INF_OK; w++) {
+    for (const struct family_weight *w = rows; w->module && code == INF_OK; w++) {
         const char *suffix = strrchr(w->module, '.');
         bool bias = suffix && strcmp(suffix, ".bias") == 0, kept = false;
         int n = suffix ? (int)(suffix - w->module) : 0;
@@ -837,15 +839,14 @@ static int32_t check_kept_rows(struct misfits *misfits, const struct planning *p
 static int32_t check_all_kept(struct misfits *misfits, const struct planning *p, const char *prefix,
                               inf_error *err)
 {
-    const struct family_checkpoint *c = p->family->checkpoint;
-    bool any = peft_config_has_saved(p->adapter->config) || peft_config_biases(p->adapter->config);
+    const struct family *f = p->family;
     int32_t code = INF_OK;
 
-    if (!c || !any)
+    if (!peft_config_has_saved(p->adapter->config) && !peft_config_biases(p->adapter->config))
         return INF_OK;
-    code = check_kept_rows(misfits, p, c->globals, prefix, -1, err);
+    code = check_kept_rows(misfits, p, f->globals, prefix, -1, err);
     for (int32_t block = 0; block < p->model->n_layer && code == INF_OK; block++)
-        code = check_kept_rows(misfits, p, c->blocks, prefix, block, err);
+        code = check_kept_rows(misfits, p, f->weights, prefix, block, err);
     return code;
 }
 

@@ -6,22 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-static const struct family_layer layers[] = {
-    {"self_attn.qkv_proj", "attn_qkv", HEADS_NONE},
-    {"self_attn.o_proj", "attn_output", HEADS_NONE},
-    {"mlp.gate_up_proj", "ffn_up", HEADS_NONE},
-    {"mlp.down_proj", "ffn_down", HEADS_NONE},
-    {.module = NULL},
-};
-
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD)},
     {WEIGHT("self_attn.qkv_proj.weight", "attn_qkv.weight", SIZE_QKV, SIZE_EMBD)},
     {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
@@ -32,7 +17,6 @@ static const struct family_weight blocks[] = {
 };
 
 static const char *const model_types[] = {"phi3", NULL};
-static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 /* What the short factors are for: texts of so many positions. */
 static int64_t original_positions(struct blueprint *b, struct config_rope *rope)
@@ -110,18 +94,13 @@ static void describe(struct blueprint *b, struct config_reader *r)
     put_rope(b, r, &defaults);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_phi3 = {
     .name = "phi3",
     .blocks = "layers",
     .prefix = "model.",
-    .layers = layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = usual_globals,
+    .weights = weights,
+    .ignored = usual_ignored,
 };

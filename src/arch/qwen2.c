@@ -1,31 +1,18 @@
 /* qwen2: Qwen2 and Qwen2.5. */
 #include "arch/keys.h"
 
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD)},
-    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
+    WEIGHTS_ATTENTION(NULL, NULL),
     {WEIGHT("self_attn.q_proj.bias", "attn_q.bias", SIZE_Q)},
     {WEIGHT("self_attn.k_proj.bias", "attn_k.bias", SIZE_KV)},
     {WEIGHT("self_attn.v_proj.bias", "attn_v.bias", SIZE_KV)},
-    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
     {WEIGHT("post_attention_layernorm.weight", "ffn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+    WEIGHTS_MLP,
     {.module = NULL},
 };
 
 static const char *const model_types[] = {"qwen2", NULL};
-static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 static void describe(struct blueprint *b, struct config_reader *r)
 {
@@ -38,18 +25,13 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, &defaults);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_qwen2 = {
     .name = "qwen2",
     .blocks = "layers",
     .prefix = "model.",
-    .layers = split_layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = usual_globals,
+    .weights = weights,
+    .ignored = usual_ignored,
 };

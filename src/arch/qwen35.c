@@ -53,23 +53,17 @@ static float minus_exp(float x)
     return -expf(x);
 }
 
-static float plus_one(float x)
-{
-    return x + 1.0f;
-}
-
 static const struct weight_change heads = {.row = head_in_file};
 static const struct weight_change decay = {.row = head_in_file, .value = minus_exp};
 static const struct weight_change values = {.row = value_row};
 static const struct weight_change mixed = {.row = mixed_row};
 static const struct weight_change outputs = {.column = value_row};
-static const struct weight_change norm = {.value = plus_one};
 
 /* ------------------------------------------------------------------ tensors */
 
 static const struct family_weight globals[] = {
     WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &norm},
+    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
     WEIGHTS_HEAD,
     {.module = NULL},
 };
@@ -77,16 +71,16 @@ static const struct family_weight globals[] = {
 #define ATTENTION .unless = FEATURE_DELTA_NET
 #define DELTA_NET .when = FEATURE_DELTA_NET
 
-static const struct family_weight blocks[] = {
-    {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &norm},
+static const struct family_weight weights[] = {
+    {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
     {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q_AND_GATE, SIZE_EMBD), ATTENTION},
     {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD), ATTENTION},
     {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD), ATTENTION},
     {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q), ATTENTION},
     {WEIGHT("self_attn.q_norm.weight", "attn_q_norm.weight", SIZE_HEAD), ATTENTION,
-     .change = &norm},
+     .change = &change_plus_one},
     {WEIGHT("self_attn.k_norm.weight", "attn_k_norm.weight", SIZE_HEAD), ATTENTION,
-     .change = &norm},
+     .change = &change_plus_one},
     {WEIGHT("linear_attn.in_proj_qkv.weight", "attn_qkv.weight", SIZE_MIXED, SIZE_EMBD), DELTA_NET,
      .change = &mixed},
     {WEIGHT("linear_attn.in_proj_z.weight", "attn_gate.weight", SIZE_VALUES, SIZE_EMBD), DELTA_NET,
@@ -103,10 +97,8 @@ static const struct family_weight blocks[] = {
     {WEIGHT("linear_attn.out_proj.weight", "ssm_out.weight", SIZE_EMBD, SIZE_VALUES), DELTA_NET,
      .change = &outputs},
     {WEIGHT("post_attention_layernorm.weight", "post_attention_norm.weight", SIZE_EMBD),
-     .change = &norm},
-    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+     .change = &change_plus_one},
+    WEIGHTS_MLP,
     {.module = NULL},
 };
 
@@ -216,42 +208,13 @@ static void describe(struct blueprint *b, struct config_reader *r)
                                                  .partial = 0.25};
 
     keys_activation(r, "hidden_act", activation_silu);
-    if (config_bool(r, "attention_bias", false))
-        config_refuse(r, "attention_bias", "llama.cpp has no bias in this family's attention");
+    keys_refuse_true(r, "attention_bias", "llama.cpp has no bias in this family's attention");
     keys_transformer(b, r, &defaults);
     b->size[SIZE_Q_AND_GATE] = 2 * b->size[SIZE_Q];
     put_delta_net(b, r);
     put_layers(b, r);
     put_sections(b, keys_rope(b, r, &defaults));
 }
-
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
-/* ------------------------------------------------------------------ adapters */
-
-enum own_order { ORDER_MIXED = HEADS_OWN, ORDER_VALUES, ORDER_HEADS };
-
-static const struct family_layer layers[] = {
-    {"self_attn.q_proj", "attn_q", HEADS_NONE},
-    {"self_attn.k_proj", "attn_k", HEADS_NONE},
-    {"self_attn.v_proj", "attn_v", HEADS_NONE},
-    {"self_attn.o_proj", "attn_output", HEADS_NONE},
-    {"linear_attn.in_proj_qkv", "attn_qkv", ORDER_MIXED},
-    {"linear_attn.in_proj_z", "attn_gate", ORDER_VALUES},
-    {"linear_attn.in_proj_b", "ssm_beta", ORDER_HEADS},
-    {"linear_attn.in_proj_a", "ssm_alpha", ORDER_HEADS},
-    {"linear_attn.out_proj", "ssm_out", ORDER_VALUES | HEADS_INPUTS},
-    {"mlp.gate_proj", "ffn_gate", HEADS_NONE},
-    {"mlp.up_proj", "ffn_up", HEADS_NONE},
-    {"mlp.down_proj", "ffn_down", HEADS_NONE},
-    {.module = NULL},
-};
 
 /* The sizes of a model that is there. */
 static bool read_sizes(struct blueprint *b, const struct gguf_model *m)
@@ -270,28 +233,15 @@ static bool read_sizes(struct blueprint *b, const struct gguf_model *m)
     return true;
 }
 
-static bool order_of(const struct gguf_model *model, int32_t which, int32_t *order, int32_t n)
-{
-    struct blueprint b = {.family = NULL};
-    enum own_size whole = which == ORDER_MIXED    ? SIZE_MIXED
-                          : which == ORDER_VALUES ? SIZE_VALUES
-                                                  : SIZE_VALUE_HEADS;
-
-    if (!read_sizes(&b, model) || b.size[whole] != n)
-        return false;
-    for (int32_t i = 0; i < n; i++)
-        order[i] = (int32_t)(which == ORDER_MIXED    ? mixed_row(&b, i)
-                             : which == ORDER_VALUES ? value_row(&b, i)
-                                                     : head_in_file(&b, i));
-    return true;
-}
-
 const struct family family_qwen35 = {
     .name = "qwen35",
     .covers = "Qwen3.5",
     .blocks = "layers",
     .prefix = "model.",
-    .layers = layers,
-    .order = order_of,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = globals,
+    .weights = weights,
+    .ignored = ignored,
+    .sizes = read_sizes,
 };

@@ -2,27 +2,11 @@
 #include "arch/experts.h"
 #include "arch/keys.h"
 
-static const struct family_layer layers[] = {
-    {"self_attn.q_proj", "attn_q", HEADS_NONE}, {"self_attn.k_proj", "attn_k", HEADS_NONE},
-    {"self_attn.v_proj", "attn_v", HEADS_NONE}, {"self_attn.o_proj", "attn_output", HEADS_NONE},
-    {"mlp.gate", "ffn_gate_inp", HEADS_NONE},   {.module = NULL},
-};
-
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD)},
-    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
+    WEIGHTS_ATTENTION(NULL, NULL),
     {WEIGHT("self_attn.q_norm.weight", "attn_q_norm.weight", SIZE_HEAD)},
     {WEIGHT("self_attn.k_norm.weight", "attn_k_norm.weight", SIZE_HEAD)},
-    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
     {WEIGHT("post_attention_layernorm.weight", "ffn_norm.weight", SIZE_EMBD)},
     {WEIGHT("mlp.gate.weight", "ffn_gate_inp.weight", SIZE_EXPERTS, SIZE_EMBD),
      .flags = WEIGHT_F32},
@@ -32,7 +16,6 @@ static const struct family_weight blocks[] = {
 };
 
 static const char *const model_types[] = {"qwen3_moe", NULL};
-static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 /* Layers that have no experts: llama.cpp has none of those. */
 static void refuse_dense(struct config_reader *r)
@@ -64,18 +47,13 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, &defaults);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_qwen3moe = {
     .name = "qwen3moe",
     .blocks = "layers",
     .prefix = "model.",
-    .layers = layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = usual_globals,
+    .weights = weights,
+    .ignored = usual_ignored,
 };

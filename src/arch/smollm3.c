@@ -3,30 +3,15 @@
 
 #define NO_ROPE_STEP 4 /* llama.cpp's, whatever the config says */
 
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD)},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
-static const struct family_weight blocks[] = {
+static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD),
-     .change = &change_regroup_q},
-    {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD),
-     .change = &change_regroup_k},
-    {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD)},
-    {WEIGHT("self_attn.o_proj.weight", "attn_output.weight", SIZE_EMBD, SIZE_Q)},
+    WEIGHTS_ATTENTION(&change_regroup_q, &change_regroup_k),
     {WEIGHT("post_attention_layernorm.weight", "ffn_norm.weight", SIZE_EMBD)},
-    {WEIGHT("mlp.gate_proj.weight", "ffn_gate.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.up_proj.weight", "ffn_up.weight", SIZE_FF, SIZE_EMBD)},
-    {WEIGHT("mlp.down_proj.weight", "ffn_down.weight", SIZE_EMBD, SIZE_FF)},
+    WEIGHTS_MLP,
     {.module = NULL},
 };
 
 static const char *const model_types[] = {"smollm3", NULL};
-static const char *const ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 /* no_rope_layers: of each layer 1: it has rope, 0: it has none. */
 static void check_layers(struct blueprint *b, struct config_reader *r)
@@ -65,19 +50,14 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope_of(b, &rope, false);
 }
 
-static const struct family_checkpoint checkpoint = {
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .blocks = blocks,
-    .ignored = ignored,
-};
-
 const struct family family_smollm3 = {
     .name = "smollm3",
     .blocks = "layers",
     .prefix = "model.",
     .regroups = true,
-    .layers = split_layers,
-    .checkpoint = &checkpoint,
+    .model_types = model_types,
+    .describe = describe,
+    .globals = usual_globals,
+    .weights = weights,
+    .ignored = usual_ignored,
 };
