@@ -55,11 +55,10 @@ static int32_t list_servers(struct session *session, const struct settings *s, i
     inf_text text = {NULL, 0};
     inf_op *op = NULL;
     json_t *all = NULL;
-    int32_t code = inf_server_adapters_start(&op, session->provider, NULL, err);
+    int32_t code = session_text(&op, inf_server_adapters_start(&op, session->provider, NULL, err),
+                                &text, err);
 
     if (code == INF_OK)
-        code = session_wait(op, err);
-    if (code == INF_OK && inf_op_text(op, &text) == INF_OK)
         all = json_loadb(text.data, text.len, 0, NULL);
     for (size_t i = 0; i < json_array_size(all); i++)
         print_server_adapter(json_array_get(all, i), s->json);
@@ -104,7 +103,7 @@ static int32_t load(struct session *session, const struct settings *s, inf_error
     return code;
 }
 
-static int check_usage(const struct command *command, const struct settings *s)
+int check_adapters(const struct command *command, const struct settings *s)
 {
     static const char *const actions[] = {"list", "load", "unload"};
     struct suggestion best = {0};
@@ -129,30 +128,14 @@ static int check_usage(const struct command *command, const struct settings *s)
     return 0;
 }
 
-int command_adapters(const struct command *command, int argc, char **argv)
+void run_adapters(struct session *session, struct settings *s, inf_error *err)
 {
-    struct settings s;
-    struct session session = {0};
-    inf_error err = {0};
-    int exit_code = settings_parse(&s, command, argc, argv);
-
-    if (exit_code == 0)
-        exit_code = check_usage(command, &s);
-    if (exit_code != 0) {
-        settings_free(&s);
-        return exit_code < 0 ? 0 : exit_code;
-    }
-    if (session_open(&session, &s, 0, &err) == INF_OK) {
-        if (strcmp(s.arguments[0], "list") == 0)
-            list(&session, &s, &err);
-        else if (strcmp(s.arguments[0], "load") == 0)
-            load(&session, &s, &err);
-        else
-            session_unload(&session, s.arguments[1], &err);
-    }
-    if (err.code == INF_OK)
-        output_error(&err);
-    session_close(&session, &err);
-    settings_free(&s);
-    return err.code == INF_OK ? 0 : report_error(&err);
+    if (session_open(session, s, 0, err) != INF_OK)
+        return;
+    if (strcmp(s->arguments[0], "list") == 0)
+        list(session, s, err);
+    else if (strcmp(s->arguments[0], "load") == 0)
+        load(session, s, err);
+    else
+        session_unload(session, s->arguments[1], err);
 }

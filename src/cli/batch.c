@@ -209,7 +209,7 @@ static int32_t start_object(struct batch *b, struct line *line, json_t *object, 
     code = read_line(&s, object, err);
     /* A line that wants no adapter wants no scale of the command line's either. */
     if (!s.adapters.n && b->defaults->adapters.n && !json_object_get(object, "adapter_scale"))
-        s.adapter_scale = (inf_maybe_f32){0};
+        s.request.adapter_scale = (inf_maybe_f32){0};
     if (code == INF_OK)
         code = request_fill(&request, &message, &s, err);
     if (code == INF_OK) {

@@ -116,7 +116,7 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
     if (code == INF_OK)
         code = inf_generate_start(&op, session->provider, &request, &callbacks, err);
     if (code == INF_OK) {
-        code = session_wait(op, err);
+        code = session_wait(&op, code, err);
         clear_progress();
         print_result(s, op, last);
     }
@@ -127,8 +127,9 @@ static int32_t run_one(struct session *session, const struct settings *s, inf_er
 /* What stands in files, and the prompt behind the options. */
 static int32_t read_inputs(struct settings *s, inf_error *err)
 {
-    inf_text *const files[] = {&s->json_schema, &s->grammar, &s->tools, &s->template_variables,
-                               &s->extra_json};
+    inf_request *r = &s->request;
+    inf_text *const files[] = {&r->json_schema, &r->grammar, &r->tools, &r->template_variables,
+                               &r->extra_json};
     int32_t code = INF_OK;
 
     for (size_t i = 0; i < sizeof files / sizeof *files && code == INF_OK; i++) {
@@ -138,8 +139,8 @@ static int32_t read_inputs(struct settings *s, inf_error *err)
     if (code == INF_OK && s->messages.data)
         code = input_read(&s->messages, s, s->messages.data, err);
     s->messages = without_mark(s->messages);
-    if (code == INF_OK && s->reference.data)
-        code = input_read(&s->reference, s, s->reference.data, err);
+    if (code == INF_OK && r->reference.data)
+        code = input_read(&r->reference, s, r->reference.data, err);
     if (code == INF_OK && s->n_arguments) {
         s->prompt = inf_str(s->arguments[0]);
         if (strcmp(s->arguments[0], "-") == 0)
@@ -148,7 +149,7 @@ static int32_t read_inputs(struct settings *s, inf_error *err)
     return code;
 }
 
-static int check_usage(const struct command *command, const struct settings *s)
+int check_generate(const struct command *command, const struct settings *s)
 {
     bool has_input = s->prompt.data || s->messages.data || s->n_arguments;
 
@@ -168,36 +169,19 @@ static int check_usage(const struct command *command, const struct settings *s)
         return usage_error(command, "--no-stream does not go with --batch, which never streams");
     if (s->strict && !s->batch.data)
         return usage_error(command, "--strict is for --batch");
-    if (s->logprobs.is_set && !s->json && !s->batch.data)
+    if (s->request.logprobs.is_set && !s->json && !s->batch.data)
         return usage_error(command, "--logprobs needs --json to be seen");
     return 0;
 }
 
-int command_generate(const struct command *command, int argc, char **argv)
+void run_generate(struct session *session, struct settings *s, inf_error *err)
 {
-    struct settings s;
-    struct session session = {0};
-    inf_error err = {0};
-    inf_error broken = {0};
-    int exit_code = settings_parse(&s, command, argc, argv);
-
-    if (exit_code == 0)
-        exit_code = check_usage(command, &s);
-    if (exit_code != 0) {
-        settings_free(&s);
-        return exit_code < 0 ? 0 : exit_code;
-    }
-    if (read_inputs(&s, &err) == INF_OK &&
-        session_open(&session, &s, s.batch.data ? BATCH_QUEUE : 0, &err) == INF_OK &&
-        session_load(&session, &s, &err) == INF_OK) {
-        if (s.batch.data)
-            run_batch(&session, &s, &err);
-        else
-            run_one(&session, &s, &err);
-    }
-    session_close(&session, &err);
-    settings_free(&s);
-    if (output_error(&broken) != INF_OK)
-        err = broken; /* what was cancelled for it is no news */
-    return err.code == INF_OK ? 0 : report_error(&err);
+    if (read_inputs(s, err) != INF_OK ||
+        session_open(session, s, s->batch.data ? BATCH_QUEUE : 0, err) != INF_OK ||
+        session_load(session, s, err) != INF_OK)
+        return;
+    if (s->batch.data)
+        run_batch(session, s, err);
+    else
+        run_one(session, s, err);
 }

@@ -1,6 +1,6 @@
 /* inspect: what a model or an adapter is. */
 #include "cli/commands.h"
-#include "cli/input.h"
+#include "cli/message.h"
 #include "cli/output.h"
 
 #include <stdlib.h>
@@ -26,32 +26,24 @@ static int32_t print(inf_text description, bool compact, inf_error *err)
     return INF_OK;
 }
 
-int command_inspect(const struct command *command, int argc, char **argv)
+int check_inspect(const struct command *command, const struct settings *s)
 {
-    struct settings s;
-    struct session session = {0};
-    inf_error err = {0};
+    if (s->n_arguments != 1)
+        return usage_error(command, s->n_arguments ? "one PATH at a time" : "PATH is missing");
+    if (!*s->arguments[0])
+        return usage_error(command, "PATH is empty; give a GGUF file or a PEFT directory");
+    return 0;
+}
+
+void run_inspect(struct session *session, struct settings *s, inf_error *err)
+{
     inf_op *op = NULL;
     inf_text text;
-    int exit_code = settings_parse(&s, command, argc, argv);
+    int32_t code = session_open_context(session, s, err);
 
-    if (exit_code == 0 && s.n_arguments == 1 && !*s.arguments[0])
-        exit_code = usage_error(command, "PATH is empty; give a GGUF file or a PEFT directory");
-    if (exit_code == 0 && s.n_arguments != 1)
-        exit_code = usage_error(command, s.n_arguments ? "one PATH at a time" : "PATH is missing");
-    if (exit_code != 0) {
-        settings_free(&s);
-        return exit_code < 0 ? 0 : exit_code;
-    }
-    if (session_open_context(&session, &s, &err) == INF_OK &&
-        inf_inspect_start(&op, session.context, s.arguments[0], s.base.data, NULL, &err) ==
-            INF_OK &&
-        session_wait(op, &err) == INF_OK && inf_op_text(op, &text) == INF_OK)
-        print(text, s.json, &err);
+    if (code == INF_OK)
+        code = inf_inspect_start(&op, session->context, s->arguments[0], s->base.data, NULL, err);
+    if (session_text(&op, code, &text, err) == INF_OK)
+        print(text, s->json, err);
     inf_op_release(op);
-    if (err.code == INF_OK)
-        output_error(&err);
-    session_close(&session, &err);
-    settings_free(&s);
-    return err.code == INF_OK ? 0 : report_error(&err);
 }

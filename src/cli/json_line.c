@@ -1,7 +1,7 @@
 /* json_line: see the header. */
 #include "cli/json_line.h"
 
-#include "cli/input.h"
+#include "cli/message.h"
 
 #include <ctype.h>
 #include <errno.h>

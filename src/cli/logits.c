@@ -34,8 +34,7 @@ static int32_t run(struct session *session, const struct settings *s, inf_error 
                             &request.n_adapters, s, err);
     if (code == INF_OK)
         code = inf_logits_start(&op, session->provider, &request, NULL, err);
-    if (code == INF_OK)
-        code = session_wait(op, err);
+    code = session_wait(&op, code, err);
     if (code == INF_OK)
         code = inf_op_logits(op, &logits, sizeof logits);
     if (code == INF_OK)
@@ -44,26 +43,15 @@ static int32_t run(struct session *session, const struct settings *s, inf_error 
     return code;
 }
 
-int command_logits(const struct command *command, int argc, char **argv)
+int check_logits(const struct command *command, const struct settings *s)
 {
-    struct settings s;
-    struct session session = {0};
-    inf_error err = {0};
-    int exit_code = settings_parse(&s, command, argc, argv);
+    if (s->n_arguments)
+        return usage_error(command, "'%s' is too much", s->arguments[0]);
+    return s->ids.n ? 0 : usage_error(command, "--ids 1,2,3 is missing");
+}
 
-    if (exit_code == 0 && s.n_arguments)
-        exit_code = usage_error(command, "'%s' is too much", s.arguments[0]);
-    if (exit_code == 0 && s.ids.n == 0)
-        exit_code = usage_error(command, "--ids 1,2,3 is missing");
-    if (exit_code != 0) {
-        settings_free(&s);
-        return exit_code < 0 ? 0 : exit_code;
-    }
-    if (session_open(&session, &s, 0, &err) == INF_OK && session_load(&session, &s, &err) == INF_OK)
-        run(&session, &s, &err);
-    if (err.code == INF_OK)
-        output_error(&err);
-    session_close(&session, &err);
-    settings_free(&s);
-    return err.code == INF_OK ? 0 : report_error(&err);
+void run_logits(struct session *session, struct settings *s, inf_error *err)
+{
+    if (session_open(session, s, 0, err) == INF_OK && session_load(session, s, err) == INF_OK)
+        run(session, s, err);
 }

@@ -19,31 +19,31 @@ static const struct command commands[] = {
      "option's name with underscores (\"adapter_id\", \"max_tokens\", ...); \"id\" comes back with "
      "the answer.\n"
      "Options on the command line are the defaults of every line.\n",
-     command_generate},
+     check_generate, run_generate},
     {"adapters", COMMAND_ADAPTERS, "[options] list | load ID=PATH | unload ID",
      "List, load or unload adapters",
      "For an in-process provider, load checks the adapter against -m MODEL and prints the report;\n"
      "it is loaded for no longer than the command runs.\n",
-     command_adapters},
+     check_adapters, run_adapters},
     {"inspect", COMMAND_INSPECT, "[options] PATH", "Print what a model or an adapter is, as JSON",
      "PATH is a GGUF file, a PEFT directory, or a checkpoint's directory or hub id.\n",
-     command_inspect},
+     check_inspect, run_inspect},
     {"tokenize", COMMAND_TOKENIZE, "-m MODEL [options] <TEXT",
      "Print the tokens of standard input as a JSON array of ids",
-     "With --jsonl: a JSON string a line, an array a line.\n", command_tokenize},
+     "With --jsonl: a JSON string a line, an array a line.\n", check_text, run_tokenize},
     {"detokenize", COMMAND_DETOKENIZE, "-m MODEL [options] <IDS",
      "Print the text of a JSON array of ids from standard input",
-     "With --jsonl: an array a line, a JSON string a line.\n", command_detokenize},
+     "With --jsonl: an array a line, a JSON string a line.\n", check_text, run_detokenize},
     {"render", COMMAND_RENDER, "-m MODEL [options] <MESSAGES",
      "Print chat messages as the model's template renders them",
      "Standard input is a JSON array of messages, or an object with \"messages\" and further "
      "template\n"
      "variables.\n",
-     command_render},
+     check_text, run_render},
     {"logits", COMMAND_LOGITS, "-m MODEL --ids 1,2,3 [options]",
      "Print the logits behind the last of some tokens",
-     "As {\"top\":[[id,logit],...],\"probe\":[logit,...]}; the KV cache is in f32.\n",
-     command_logits},
+     "As {\"top\":[[id,logit],...],\"probe\":[logit,...]}; the KV cache is in f32.\n", check_logits,
+     run_logits},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -117,6 +117,27 @@ static int finish(int exit_code)
     return report_error(&err);
 }
 
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct settings s;
+    struct session session = {0};
+    inf_error err = {0};
+    inf_error broken = {0};
+    int exit_code = settings_parse(&s, command, argc, argv);
+
+    if (exit_code == 0)
+        exit_code = command->check(command, &s);
+    if (exit_code == 0) {
+        command->run(&session, &s, &err);
+        session_close(&session, &err);
+        if (output_error(&broken) != INF_OK)
+            err = broken; /* what was cancelled for it is no news */
+        exit_code = err.code == INF_OK ? 0 : report_error(&err);
+    }
+    settings_free(&s);
+    return exit_code < 0 ? finish(0) : exit_code;
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command = NULL;
@@ -139,5 +160,5 @@ int main(int argc, char **argv)
     if (!command)
         return no_command(argv[1]);
     interrupt_init();
-    return finish(command->run(command, argc - 2, argv + 2));
+    return run(command, argc - 2, argv + 2);
 }

@@ -22,13 +22,18 @@ enum command_bit {
     IN_PROCESS_COMMANDS = COMMAND_TOKENIZE | COMMAND_DETOKENIZE | COMMAND_RENDER | COMMAND_LOGITS
 };
 
+struct session;
+
 struct command {
     const char *name;
     unsigned bit;
     const char *usage;   /* the line behind the name */
     const char *summary; /* one line */
     const char *details; /* further lines of --help */
-    int (*run)(const struct command *command, int argc, char **argv);
+    /* What is wrong with what stands on the command line: said, and its code; else 0. */
+    int (*check)(const struct command *command, const struct settings *s);
+    /* Opens the session. What it leaves in *err is the command's error. */
+    void (*run)(struct session *session, struct settings *s, inf_error *err);
 };
 
 /*

@@ -4,7 +4,7 @@
 #include "cli/output.h"
 
 #include "cli/flag_names.h"
-#include "cli/input.h"
+#include "cli/message.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,9 +1,7 @@
 /* request: a generate request from settings. */
 #include "cli/request.h"
 
-#include "cli/input.h"
-
-#include <string.h>
+#include "cli/message.h"
 
 static int32_t fill_input(inf_request *r, inf_message *message, const struct settings *s,
                           inf_error *err)
@@ -30,7 +28,7 @@ int32_t request_adapters(inf_text *id, inf_maybe_f32 *scale, const inf_request_a
 {
     const struct adapter_list *a = &s->adapters;
 
-    *scale = s->adapter_scale;
+    *scale = s->request.adapter_scale;
     if (a->n > 1 && scale->is_set)
         return command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "adapter_scale: there are %zu adapters; each has a scale of its own",
@@ -59,53 +57,14 @@ int32_t request_check_time(const char *field, struct maybe_ms time, inf_error *e
                          time.given);
 }
 
-static bool text_is(inf_text text, const char *value)
-{
-    return text.len == strlen(value) && memcmp(text.data, value, text.len) == 0;
-}
-
-static int32_t speculation_of(inf_text choice)
-{
-    return !choice.data                ? INF_SPECULATE_AUTO
-           : text_is(choice, "off")    ? INF_SPECULATE_OFF
-           : text_is(choice, "lookup") ? INF_SPECULATE_LOOKUP
-                                       : INF_SPECULATE_AUTO;
-}
-
 int32_t request_fill(inf_request *r, inf_message *message, const struct settings *s, inf_error *err)
 {
-    inf_request_default(r, sizeof *r);
-    r->template_variables = s->template_variables;
+    *r = s->request;
     r->model = s->model;
-    r->system_prompt = s->system;
-    if (s->max_tokens.is_set)
-        r->max_tokens = s->max_tokens;
-    r->temperature = s->temperature;
-    r->top_p = s->top_p;
-    r->top_k = s->top_k;
-    r->min_p = s->min_p;
-    r->repetition_penalty = s->repetition_penalty;
-    r->frequency_penalty = s->frequency_penalty;
-    r->presence_penalty = s->presence_penalty;
-    r->seed = s->seed;
     r->stop = s->stop.items;
     r->n_stop = s->stop.n;
     r->stop_token_ids = s->stop_token_ids.items;
     r->n_stop_token_ids = s->stop_token_ids.n;
-    r->logprobs = s->logprobs;
-    r->json_schema = s->json_schema;
-    r->grammar = s->grammar;
-    r->extra_json = s->extra_json;
-    r->extra_headers = s->extra_headers;
-    r->ignore_eos = s->ignore_eos;
-    r->plain_prompt = s->plain_prompt;
-    r->plain_output = s->plain_output;
-    r->continue_final_message = s->continue_final_message;
-    r->tools = s->tools;
-    r->tool_choice = s->tool_choice;
-    r->reference = s->reference;
-    r->speculate = speculation_of(s->speculate);
-    r->add_special = s->add_special;
     if (s->timeout.is_set)
         r->timeout_ms = s->timeout.value;
     if (s->queue_timeout.is_set)

@@ -2,8 +2,8 @@
 #include "cli/session.h"
 
 #include "cli/flag_names.h"
-#include "cli/input.h"
 #include "cli/interrupt.h"
+#include "cli/message.h"
 #include "cli/output.h"
 #include "cli/request.h"
 
@@ -173,8 +173,8 @@ static json_int_t trained_window(struct session *session, const char *path)
     json_t *model = NULL;
     json_int_t n = 0;
 
-    if (inf_inspect_start(&op, session->context, path, NULL, NULL, NULL) == INF_OK &&
-        session_wait(op, NULL) == INF_OK && inf_op_text(op, &text) == INF_OK)
+    if (session_text(&op, inf_inspect_start(&op, session->context, path, NULL, NULL, NULL), &text,
+                     NULL) == INF_OK)
         model = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
     n = json_integer_value(json_object_get(model, "n_ctx_train"));
     json_decref(model);
@@ -185,32 +185,16 @@ static json_int_t trained_window(struct session *session, const char *path)
 static void check_window(struct session *session, const struct settings *s)
 {
     json_int_t trained = 0;
+    char flag[FLAG_SIZE];
 
-    if (s->ctx.is_set && s->ctx.value > 0)
+    if (options_typed_flag("ctx", flag) && s->config.n_ctx > 0)
         trained = trained_window(session, inf_provider_base_url(session->provider));
-    if (trained > 0 && s->ctx.value > trained)
+    if (trained > 0 && s->config.n_ctx > trained)
         warn("--ctx %d: the model was trained on %lld tokens; beyond those it may answer badly",
-             s->ctx.value, (long long)trained);
+             s->config.n_ctx, (long long)trained);
 }
 
 /* ------------------------------------------------------------------ its configuration */
-
-static bool text_is(inf_text text, const char *value)
-{
-    return text.data && strcmp(text.data, value) == 0;
-}
-
-static void set_i32(int32_t *field, inf_maybe_i32 value)
-{
-    if (value.is_set)
-        *field = value.value;
-}
-
-/* The enumerators are in this order everywhere: the default is 0. */
-static void set_choice(int32_t *field, inf_text value, const char *one, const char *two)
-{
-    *field = text_is(value, one) ? 1 : text_is(value, two) ? 2 : 0;
-}
 
 static int32_t set_limits(inf_provider_config *c, const struct settings *s, inf_error *err)
 {
@@ -223,20 +207,16 @@ static int32_t set_limits(inf_provider_config *c, const struct settings *s, inf_
         c->max_adapters = s->max_adapters.value;
     if (s->max_adapter_bytes.is_set)
         c->max_adapter_bytes = s->max_adapter_bytes.value;
-    set_choice(&c->adapter_overflow, s->adapter_overflow, "evict", "");
     return INF_OK;
 }
 
 /* How servers are spoken to. */
 static int32_t set_server(inf_provider_config *c, const struct settings *s, inf_error *err)
 {
-    set_i32(&c->max_connections, s->concurrency);
-    set_i32(&c->max_retries, s->max_retries);
     if (s->connect_timeout.is_set)
         c->connect_timeout_ms = s->connect_timeout.value;
     if (s->silence_timeout.is_set)
         c->silence_timeout_ms = s->silence_timeout.value;
-    set_choice(&c->adapter_check, s->adapter_check, "always", "never");
     if (request_check_time("connect_timeout_ms", s->connect_timeout, err) != INF_OK)
         return err->code;
     return request_check_time("silence_timeout_ms", s->silence_timeout, err);
@@ -245,17 +225,12 @@ static int32_t set_server(inf_provider_config *c, const struct settings *s, inf_
 static int32_t set_config(inf_provider_config *c, const struct settings *s, bool in_process,
                           int32_t queue_limit, inf_error *err)
 {
+    char flag[FLAG_SIZE];
+
+    *c = s->config;
     c->base_url = s->url.len ? s->url.data : in_process ? s->model.data : NULL;
-    set_i32(&c->n_ctx, s->ctx);
-    set_i32(&c->n_gpu_layers, s->gpu_layers);
-    set_i32(&c->n_threads, s->threads);
-    set_i32(&c->max_sequences, s->max_sequences);
-    set_i32(&c->prefill_chunk, s->prefill_chunk);
-    if (in_process && queue_limit)
+    if (in_process && queue_limit && !options_typed_flag("queue-limit", flag))
         c->queue_limit = queue_limit;
-    set_i32(&c->queue_limit, s->queue_limit);
-    set_choice(&c->flash_attention, s->flash_attention, "on", "off");
-    set_choice(&c->adapter_execution, s->adapter_execution, "shared", "native");
     c->device = s->device.data;
     c->dtype = s->dtype.data;
     return set_server(c, s, err) == INF_OK ? set_limits(c, s, err) : err->code;
@@ -268,7 +243,6 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
     inf_provider_info info;
     int32_t code = session_open_context(session, s, err);
 
-    inf_provider_config_default(&config, sizeof config);
     if (code == INF_OK)
         code = find_type(&info, type_name(s), session->context, err);
     if (code == INF_OK && info.in_process && s->url.len && s->model.data)
@@ -282,8 +256,8 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
         session->model = s->model.data;
         if (!s->url.len && !info.in_process && is_set(info.url_variable))
             flag_names_url_from(info.url_variable);
-        config.type = info.type;
         code = set_config(&config, s, info.in_process, queue_limit, err);
+        config.type = info.type;
     }
     if (code == INF_OK)
         code = inf_provider_create(&session->provider, session->context, &config, err);
@@ -294,37 +268,38 @@ int32_t session_open(struct session *session, struct settings *s, int32_t queue_
 
 /* ------------------------------------------------------------------ adapters */
 
-int32_t session_wait(inf_op *op, inf_error *err)
+int32_t session_wait(inf_op *const *op, int32_t code, inf_error *err)
 {
-    int32_t code = INF_OK;
-
-    interrupt_watch(op);
-    code = inf_op_wait(op, -1, err);
+    if (code != INF_OK)
+        return code;
+    interrupt_watch(*op);
+    code = inf_op_wait(*op, -1, err);
     interrupt_watch(NULL);
     return code;
+}
+
+int32_t session_text(inf_op *const *op, int32_t code, inf_text *out, inf_error *err)
+{
+    code = session_wait(op, code, err);
+    return code == INF_OK ? inf_op_text(*op, out) : code;
 }
 
 int32_t session_load_adapter(struct session *session, inf_text id_and_path, inf_op **out,
                              inf_error *err)
 {
-    const char *equals = memchr(id_and_path.data, '=', id_and_path.len);
+    const char *equals = strchr(id_and_path.data, '=');
     inf_adapter_source source;
     char *id = NULL;
     int32_t code = INF_OK;
 
     *out = NULL;
-    if (!equals || equals == id_and_path.data || equals[1] == '\0')
-        return command_error(err, INF_ERROR_INVALID_ARGUMENT,
-                             "'%s' is not ID=PATH, such as pirate=adapters/pirate",
-                             id_and_path.data);
     id = strndup(id_and_path.data, (size_t)(equals - id_and_path.data));
     if (!id)
         return command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
     inf_adapter_source_default(&source, sizeof source);
     source.path = equals + 1;
-    code = inf_adapter_load_start(out, session->provider, id, &source, NULL, err);
-    if (code == INF_OK)
-        code = session_wait(*out, err);
+    code = session_wait(out, inf_adapter_load_start(out, session->provider, id, &source, NULL, err),
+                        err);
     free(id);
     return code;
 }
@@ -407,9 +382,7 @@ int32_t session_unload(struct session *session, const char *id, inf_error *err)
 
     if (interrupted())
         return inf_adapter_unload(session->provider, id, err);
-    code = inf_adapter_unload_start(&op, session->provider, id, NULL, err);
-    if (code == INF_OK)
-        code = session_wait(op, err);
+    code = session_wait(&op, inf_adapter_unload_start(&op, session->provider, id, NULL, err), err);
     inf_op_release(op);
     return code;
 }

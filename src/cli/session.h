@@ -34,8 +34,10 @@ void session_uses(struct session *session, const struct settings *s);
  * INF_OK; a failed connection to a server that nobody named is told as that. */
 void session_close(struct session *session, inf_error *err);
 
-/* Waits for an operation, which a signal cancels meanwhile. */
-int32_t session_wait(inf_op *op, inf_error *err);
+/* Waits for an operation that was started with that code, which a signal cancels meanwhile. */
+int32_t session_wait(inf_op *const *op, int32_t code, inf_error *err);
+/* The same for one that ends in a text, which the operation owns. */
+int32_t session_text(inf_op *const *op, int32_t code, inf_text *out, inf_error *err);
 
 /* A load with its report. */
 int32_t session_load_adapter(struct session *session, inf_text id_and_path, inf_op **out,

@@ -65,7 +65,10 @@ static bool set_i32(struct settings *s, const struct option *o, int64_t value)
 {
     if (value < INT32_MIN || value > INT32_MAX)
         return false;
-    *(inf_maybe_i32 *)field_of(s, o) = (inf_maybe_i32){true, (int32_t)value};
+    if (o->kind == OPTION_INT)
+        *(int32_t *)field_of(s, o) = (int32_t)value;
+    else
+        *(inf_maybe_i32 *)field_of(s, o) = (inf_maybe_i32){true, (int32_t)value};
     return true;
 }
 
@@ -133,11 +136,21 @@ static bool add_adapter_text(struct settings *s, struct adapter_list *list, cons
     return !*text || add_adapter(s, list, adapter);
 }
 
-static bool is_choice(const struct option *o, inf_text value)
+static bool set_choice(struct settings *s, const struct option *o, inf_text value)
 {
-    for (const char *at = o->argument; at && *at; at = strchr(at, '|') ? strchr(at, '|') + 1 : "")
-        if (strcspn(at, "|") == value.len && memcmp(at, value.data, value.len) == 0)
+    const char *at = o->argument;
+
+    for (int32_t number = 0; at; number++) {
+        if (strcspn(at, "|") == value.len && memcmp(at, value.data, value.len) == 0) {
+            if (o->kind == OPTION_CHOICE)
+                *(int32_t *)field_of(s, o) = number;
+            else
+                *(inf_text *)field_of(s, o) = value;
             return true;
+        }
+        at = strchr(at, '|');
+        at = at ? at + 1 : NULL;
+    }
     return false;
 }
 
@@ -193,8 +206,8 @@ bool setting_from_text(struct settings *s, const struct option *o, const char *t
         *(inf_text *)field = inf_str(text);
         return true;
     case OPTION_CHOICE:
-        *(inf_text *)field = inf_str(text);
-        return is_choice(o, inf_str(text));
+    case OPTION_WORD:
+        return set_choice(s, o, inf_str(text));
     case OPTION_PAIRS:
         if (!is_id_and_path(text))
             return false;
@@ -203,6 +216,7 @@ bool setting_from_text(struct settings *s, const struct option *o, const char *t
         return add_text(s, field, inf_str(text));
     case OPTION_IDS:
         return set_ids_from_text(s, o, text);
+    case OPTION_INT:
     case OPTION_I32:
         return parse_integer(text, &integer) && set_i32(s, o, integer);
     case OPTION_U64:
@@ -331,9 +345,11 @@ bool setting_from_json(struct settings *s, const struct option *o, json_t *value
         *(inf_maybe_bool *)field = (inf_maybe_bool){true, json_is_true(value)};
         return json_is_boolean(value);
     case OPTION_TEXT:
-    case OPTION_CHOICE:
         *(inf_text *)field = text_of(value);
         return json_is_string(value);
+    case OPTION_CHOICE:
+    case OPTION_WORD:
+        return json_is_string(value) && set_choice(s, o, text_of(value));
     case OPTION_JSON:
         return set_json(s, o, value);
     case OPTION_PAIRS:
@@ -341,6 +357,7 @@ bool setting_from_json(struct settings *s, const struct option *o, json_t *value
         return set_texts(s, o, value);
     case OPTION_IDS:
         return set_ids(s, o, value);
+    case OPTION_INT:
     case OPTION_I32:
         return json_is_integer(value) && set_i32(s, o, json_integer_value(value));
     case OPTION_U64:
@@ -372,6 +389,7 @@ const char *setting_kind(const struct option *o)
     case OPTION_TEXT:
         return "a text";
     case OPTION_CHOICE:
+    case OPTION_WORD:
         return o->argument;
     case OPTION_JSON:
         return "a JSON object or array, or its text";
@@ -381,6 +399,7 @@ const char *setting_kind(const struct option *o)
         return "a text or a list of texts";
     case OPTION_IDS:
         return "a list of token ids";
+    case OPTION_INT:
     case OPTION_I32:
         return "a whole number up to 2147483647";
     case OPTION_U64:

@@ -30,29 +30,22 @@ struct maybe_ms {
 
 struct settings {
     /* the provider */
+    inf_provider_config
+        config; /* its fields that an option sets as it is, the rest at their defaults */
     inf_text provider, model, url;
     struct text_list load; /* "ID=PATH" */
-    inf_text dtype, device, flash_attention, adapter_execution;
-    inf_maybe_i32 threads, ctx, gpu_layers, max_sequences, queue_limit, prefill_chunk;
-    inf_maybe_i32 concurrency, max_retries;
+    inf_text dtype, device;
     struct maybe_ms connect_timeout, silence_timeout;
     inf_maybe_u64 kv_budget, max_adapters, max_adapter_bytes;
-    inf_text adapter_overflow, adapter_check;
 
     /* the request */
-    inf_text prompt, messages, template_variables, system, json_schema, grammar, tools, tool_choice;
-    inf_text speculate, reference;
+    inf_request request; /* the same way */
+    inf_text prompt, messages;
     struct adapter_list adapters;
-    inf_text extra_json, extra_headers;
-    inf_maybe_i32 max_tokens, top_k, logprobs;
-    inf_maybe_f32 temperature, top_p, min_p, repetition_penalty, frequency_penalty;
-    inf_maybe_f32 presence_penalty, adapter_scale;
-    inf_maybe_u64 seed;
     struct text_list stop;
     struct id_list stop_token_ids;
     struct maybe_ms timeout, queue_timeout;
-    inf_maybe_bool add_special;
-    bool chat, ignore_eos, plain_prompt, plain_output, continue_final_message;
+    bool chat;
 
     /* input and output */
     inf_text batch, base;
@@ -82,11 +75,13 @@ enum option_kind {
     OPTION_YES,      /* inf_maybe_bool: true; in a batch line true or false */
     OPTION_NO,       /* inf_maybe_bool: false */
     OPTION_TEXT,     /* inf_text */
-    OPTION_CHOICE,   /* inf_text, one of "a|b|c" in `argument` */
+    OPTION_CHOICE,   /* int32_t, which of "a|b|c" in `argument`: enumerators are in this order */
+    OPTION_WORD,     /* inf_text, one of those */
     OPTION_JSON,     /* inf_text; in a batch line the value itself may stand there */
     OPTION_TEXTS,    /* struct text_list, repeatable */
     OPTION_PAIRS,    /* the same, each ID=PATH */
     OPTION_IDS,      /* struct id_list, "1,2,3" */
+    OPTION_INT,      /* int32_t */
     OPTION_I32,      /* inf_maybe_i32 */
     OPTION_U64,      /* inf_maybe_u64 */
     OPTION_F32,      /* inf_maybe_f32 */

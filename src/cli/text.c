@@ -19,11 +19,10 @@ static int32_t tokenize(struct session *session, struct settings *s, inf_text te
     inf_op *op = NULL;
     const int32_t *ids = NULL;
     size_t n = 0;
-    int32_t code = inf_tokenize_start(&op, session->provider, text, !s->add_special.is_set, NULL,
-                                      err);
+    int32_t code = inf_tokenize_start(&op, session->provider, text, !s->request.add_special.is_set,
+                                      NULL, err);
 
-    if (code == INF_OK)
-        code = session_wait(op, err);
+    code = session_wait(&op, code, err);
     if (code == INF_OK)
         code = inf_op_tokens(op, &ids, &n);
     if (code == INF_OK)
@@ -92,10 +91,7 @@ static int32_t detokenize(struct session *session, struct settings *s, inf_text 
     if (code == INF_OK)
         code = inf_detokenize_start(&op, session->provider, ids.items, ids.n, s->skip_special, NULL,
                                     err);
-    if (code == INF_OK)
-        code = session_wait(op, err);
-    if (code == INF_OK)
-        code = inf_op_text(op, &out);
+    code = session_text(&op, code, &out, err);
     if (code == INF_OK && s->jsonl)
         string = json_stringn(out.data ? out.data : "", out.len);
     if (string)
@@ -148,16 +144,14 @@ static int32_t render(struct session *session, struct settings *s, inf_text mess
     int32_t code = INF_OK;
 
     messages = without_mark(messages);
-    if (s->continue_final_message)
+    if (s->request.continue_final_message)
         messages = continued(s, messages);
     if (!messages.data)
         return command_error(err, INF_ERROR_NO_MEMORY, "out of memory");
     code = inf_render_start(&op, session->provider, messages,
-                            !s->no_generation_prompt && !s->continue_final_message, NULL, err);
-    if (code == INF_OK)
-        code = session_wait(op, err);
-    if (code == INF_OK)
-        code = inf_op_text(op, &out);
+                            !s->no_generation_prompt && !s->request.continue_final_message, NULL,
+                            err);
+    code = session_text(&op, code, &out, err);
     if (code == INF_OK)
         output_write(out.data, out.len);
     inf_op_release(op);
@@ -190,46 +184,38 @@ static int32_t convert_lines(struct session *session, struct settings *s, conver
     return code == INF_OK ? err->code : code;
 }
 
-static int run(const struct command *command, int argc, char **argv, convert_fn whole,
-               convert_fn line)
+int check_text(const struct command *command, const struct settings *s)
 {
-    struct settings s;
-    struct session session = {0};
-    inf_error err = {0};
+    return s->n_arguments
+               ? usage_error(command, "'%s' is too much; the input comes from standard input",
+                             s->arguments[0])
+               : 0;
+}
+
+static void run(struct session *session, struct settings *s, convert_fn whole, convert_fn line,
+                inf_error *err)
+{
     inf_text input = {0};
-    int exit_code = settings_parse(&s, command, argc, argv);
 
-    if (exit_code == 0 && s.n_arguments)
-        exit_code = usage_error(command, "'%s' is too much; the input comes from standard input",
-                                s.arguments[0]);
-    if (exit_code != 0) {
-        settings_free(&s);
-        return exit_code < 0 ? 0 : exit_code;
-    }
-    if (session_open(&session, &s, 0, &err) == INF_OK) {
-        if (s.jsonl)
-            convert_lines(&session, &s, line, &err);
-        else if (input_read(&input, &s, "-", &err) == INF_OK)
-            whole(&session, &s, input, &err);
-    }
-    if (err.code == INF_OK)
-        output_error(&err);
-    session_close(&session, &err);
-    settings_free(&s);
-    return err.code == INF_OK ? 0 : report_error(&err);
+    if (session_open(session, s, 0, err) != INF_OK)
+        return;
+    if (s->jsonl)
+        convert_lines(session, s, line, err);
+    else if (input_read(&input, s, "-", err) == INF_OK)
+        whole(session, s, input, err);
 }
 
-int command_tokenize(const struct command *command, int argc, char **argv)
+void run_tokenize(struct session *session, struct settings *s, inf_error *err)
 {
-    return run(command, argc, argv, tokenize, tokenize_json);
+    run(session, s, tokenize, tokenize_json, err);
 }
 
-int command_detokenize(const struct command *command, int argc, char **argv)
+void run_detokenize(struct session *session, struct settings *s, inf_error *err)
 {
-    return run(command, argc, argv, detokenize, detokenize);
+    run(session, s, detokenize, detokenize, err);
 }
 
-int command_render(const struct command *command, int argc, char **argv)
+void run_render(struct session *session, struct settings *s, inf_error *err)
 {
-    return run(command, argc, argv, render, render);
+    run(session, s, render, render, err);
 }
