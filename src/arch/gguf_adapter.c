@@ -13,6 +13,7 @@
 #include "arch/adapter_base.h"
 #include "arch/adapter_plan.h"
 #include "arch/families.h"
+#include "core/ascii.h"
 #include "core/memory.h"
 
 #include <math.h>
@@ -25,8 +26,7 @@ enum { NAME_SIZE = 128 };
 static bool text_is(const struct gguf_file *f, const char *key, const char *wanted, inf_text *out)
 {
     *out = (inf_text){"nothing", 7};
-    return gguf_get_text(f, key, out) && out->len == strlen(wanted) &&
-           memcmp(out->data, wanted, out->len) == 0;
+    return gguf_get_text(f, key, out) && text_equals(out->data, out->len, wanted);
 }
 
 static int shown(const inf_text *t)
@@ -93,7 +93,7 @@ static bool stem_of(const char *name, const char *suffix, char stem[NAME_SIZE])
 {
     size_t len = strlen(name), n = strlen(suffix);
 
-    if (len <= n || len - n >= NAME_SIZE || strcmp(name + len - n, suffix) != 0)
+    if (len <= n || len - n >= NAME_SIZE || !text_ends(name, len, suffix))
         return false;
     memcpy(stem, name, len - n);
     stem[len - n] = '\0';

@@ -484,7 +484,7 @@ static bool plan_lookup(const struct planning *p, const struct peft_module *m,
 
     if (!base || !place->is_embedding)
         return has_no_place(p, m->a->name, why);
-    if (peft_config_ties(p->adapter->config) && p->model->tied && is_token_table(base) &&
+    if (peft_config_says(p->adapter->config)->ties && p->model->tied && is_token_table(base) &&
         !has_head(p->adapter, PEFT_LINEAR)) {
         error_set(
             why, INF_ERROR_MISMATCH,
@@ -800,9 +800,9 @@ static int32_t is_kept(const struct peft_adapter *adapter, const char *module, b
     struct peft_config *c = adapter->config;
     int32_t code = peft_config_saves(c, module, kept, err);
 
-    if (code != INF_OK || *kept || !bias || !peft_config_biases(c))
+    if (code != INF_OK || *kept || !bias || !peft_config_says(c)->biases)
         return code;
-    *kept = peft_config_all_biases(c);
+    *kept = peft_config_says(c)->all_biases;
     return *kept ? INF_OK : peft_config_selects(c, module, is_output, kept, err);
 }
 
@@ -842,7 +842,8 @@ static int32_t check_all_kept(struct misfits *misfits, const struct planning *p,
     const struct family *f = p->family;
     int32_t code = INF_OK;
 
-    if (!peft_config_has_saved(p->adapter->config) && !peft_config_biases(p->adapter->config))
+    if (!peft_config_says(p->adapter->config)->has_saved &&
+        !peft_config_says(p->adapter->config)->biases)
         return INF_OK;
     code = check_kept_rows(misfits, p, f->globals, prefix, -1, err);
     for (int32_t block = 0; block < p->model->n_layer && code == INF_OK; block++)
@@ -903,7 +904,7 @@ static int32_t check_experts(const struct planning *p, int32_t block, inf_error 
         what = "has gate and up without down";
     else if (gate && (gate->rank != up->rank || gate->scale != up->scale))
         what = "has other ranks or scales for gate than for up";
-    else if (gate && peft_config_rslora(p->adapter->config))
+    else if (gate && peft_config_says(p->adapter->config)->rslora)
         what = "has use_rslora";
     if (!what)
         return INF_OK;
@@ -981,7 +982,7 @@ int32_t plan_peft_adapter(struct lora_plan *out, struct peft_adapter *adapter,
     if (!out->modules)
         return error_no_memory(err);
     code = plan_modules(out, &misfits, adapter, family, model, &prefix, err);
-    if (code == INF_OK && misfits.n == 0 && peft_config_has_targets(adapter->config))
+    if (code == INF_OK && misfits.n == 0 && peft_config_says(adapter->config)->has_targets)
         code = check_promises(&misfits, adapter, family, model, prefix, err);
     if (code == INF_OK && misfits.n == 0)
         code = check_all_kept(&misfits, &(struct planning){out, adapter, family, model}, prefix,

@@ -37,9 +37,8 @@ int32_t inf_generate(inf_op **out, inf_provider *provider, const inf_request *re
 {
     int32_t code = check(out, context_of(provider), err);
 
-    if (code == INF_OK)
-        code = inf_generate_start(out, provider, request, NULL, err);
-    return wait_for(out, code, err);
+    return wait_for(
+        out, code == INF_OK ? inf_generate_start(out, provider, request, NULL, err) : code, err);
 }
 
 int32_t inf_provider_load(inf_provider *provider, inf_error *err)
@@ -102,9 +101,8 @@ int32_t inf_server_adapters(inf_op **out, inf_provider *provider, inf_error *err
 {
     int32_t code = check(out, context_of(provider), err);
 
-    if (code == INF_OK)
-        code = inf_server_adapters_start(out, provider, NULL, err);
-    return wait_for(out, code, err);
+    return wait_for(
+        out, code == INF_OK ? inf_server_adapters_start(out, provider, NULL, err) : code, err);
 }
 
 int32_t inf_tokenize(inf_op **out, inf_provider *provider, inf_text text, bool add_special,
@@ -112,9 +110,10 @@ int32_t inf_tokenize(inf_op **out, inf_provider *provider, inf_text text, bool a
 {
     int32_t code = check(out, context_of(provider), err);
 
-    if (code == INF_OK)
-        code = inf_tokenize_start(out, provider, text, add_special, NULL, err);
-    return wait_for(out, code, err);
+    return wait_for(out,
+                    code == INF_OK ? inf_tokenize_start(out, provider, text, add_special, NULL, err)
+                                   : code,
+                    err);
 }
 
 int32_t inf_detokenize(inf_op **out, inf_provider *provider, const int32_t *ids, size_t n,
@@ -122,9 +121,11 @@ int32_t inf_detokenize(inf_op **out, inf_provider *provider, const int32_t *ids,
 {
     int32_t code = check(out, context_of(provider), err);
 
-    if (code == INF_OK)
-        code = inf_detokenize_start(out, provider, ids, n, skip_special, NULL, err);
-    return wait_for(out, code, err);
+    return wait_for(out,
+                    code == INF_OK
+                        ? inf_detokenize_start(out, provider, ids, n, skip_special, NULL, err)
+                        : code,
+                    err);
 }
 
 int32_t inf_render(inf_op **out, inf_provider *provider, inf_text messages_json,
@@ -132,9 +133,11 @@ int32_t inf_render(inf_op **out, inf_provider *provider, inf_text messages_json,
 {
     int32_t code = check(out, context_of(provider), err);
 
-    if (code == INF_OK)
-        code = inf_render_start(out, provider, messages_json, add_generation_prompt, NULL, err);
-    return wait_for(out, code, err);
+    return wait_for(out,
+                    code == INF_OK ? inf_render_start(out, provider, messages_json,
+                                                      add_generation_prompt, NULL, err)
+                                   : code,
+                    err);
 }
 
 int32_t inf_logits(inf_op **out, inf_provider *provider, const inf_logits_request *request,
@@ -142,9 +145,8 @@ int32_t inf_logits(inf_op **out, inf_provider *provider, const inf_logits_reques
 {
     int32_t code = check(out, context_of(provider), err);
 
-    if (code == INF_OK)
-        code = inf_logits_start(out, provider, request, NULL, err);
-    return wait_for(out, code, err);
+    return wait_for(
+        out, code == INF_OK ? inf_logits_start(out, provider, request, NULL, err) : code, err);
 }
 
 int32_t inf_inspect(inf_op **out, inf_context *ctx, const char *path, const char *base,
@@ -152,7 +154,6 @@ int32_t inf_inspect(inf_op **out, inf_context *ctx, const char *path, const char
 {
     int32_t code = check(out, ctx, err);
 
-    if (code == INF_OK)
-        code = inf_inspect_start(out, ctx, path, base, NULL, err);
-    return wait_for(out, code, err);
+    return wait_for(out, code == INF_OK ? inf_inspect_start(out, ctx, path, base, NULL, err) : code,
+                    err);
 }

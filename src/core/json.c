@@ -11,9 +11,18 @@
 
 static const char *skip_space(const char *at, const char *end)
 {
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+    while (at < end && scan_is_space(*at))
         at++;
     return at;
+}
+
+struct json_span scan_trim(const char *text, size_t len)
+{
+    while (len && scan_is_space(text[len - 1]))
+        len--;
+    for (; len && scan_is_space(*text); len--)
+        text++;
+    return (struct json_span){text, len};
 }
 
 /* The code unit of the four digits at `at`, or -1. */

@@ -31,6 +31,13 @@ struct json_span {
  * else, or nests deeper than JSON_MAX_DEPTH. */
 bool scan_json(struct json_span *out, const char *text, size_t len);
 
+static inline bool scan_is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+/* A text without the white space around it. */
+struct json_span scan_trim(const char *text, size_t len);
+
 /* The members of a scanned object, or the items of a scanned array, one a call. */
 struct json_walk {
     const char *at, *end;

@@ -15,16 +15,20 @@
 
 #define MAX_ID 256
 
-static int32_t begin(inf_op **out, inf_provider *p, bool has_slot, const char *what,
-                     enum op_kind kind, const inf_callbacks *callbacks,
+/* Of a provider that check_start may have refused. */
+#define SLOT(provider, name) ((provider) ? (provider)->ops->name : NULL)
+
+/* The operation, unless something was wrong before. */
+static int32_t begin(inf_op **op, inf_op **out, int32_t code, inf_provider *p, bool has_slot,
+                     const char *what, enum op_kind kind, const inf_callbacks *callbacks,
                      const struct op_times *times, inf_error *err)
 {
-    int32_t code = INF_OK;
-
-    if (!has_slot)
-        return error_set(err, INF_ERROR_UNSUPPORTED, "the %s provider does not support %s",
+    if (code == INF_OK && !has_slot)
+        code = error_set(err, INF_ERROR_UNSUPPORTED, "the %s provider does not support %s",
                          p->ops->name, what);
-    code = op_create(out, p->context, p, kind, callbacks, times, err);
+    if (code == INF_OK)
+        code = op_create(out, p->context, p, kind, callbacks, times, err);
+    *op = code == INF_OK ? *out : NULL;
     return code;
 }
 
@@ -41,8 +45,10 @@ static int32_t started(inf_op **out, inf_op *op, int32_t code, inf_error *err)
 {
     if (code == INF_OK)
         return error_none(err);
-    *out = NULL;
-    op_abandon(op);
+    if (op) {
+        *out = NULL;
+        op_abandon(op);
+    }
     return code;
 }
 
@@ -61,13 +67,12 @@ int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_reque
     if (code != INF_OK)
         return code;
     times = (struct op_times){copy->queue_timeout_ms, copy->timeout_ms};
-    code = begin(out, provider, provider->ops->generate, "generation", OP_GENERATE, callbacks,
-                 &times, err);
+    code = begin(&op, out, code, provider, SLOT(provider, generate), "generation", OP_GENERATE,
+                 callbacks, &times, err);
     if (code != INF_OK) {
         mem_free(copy);
         return code;
     }
-    op = *out;
     op_set_request(op, copy);
     return started(out, op, provider->ops->generate(provider->impl, op, err), err);
 }
@@ -80,32 +85,26 @@ static int32_t start_plain(inf_op **out, inf_provider *p, plain_slot slot, const
                            enum op_kind kind, const inf_callbacks *callbacks, inf_error *err)
 {
     inf_op *op = NULL;
-    int32_t code = begin(out, p, slot, what, kind, callbacks, NULL, err);
+    int32_t code = check_start(out, p, err);
 
-    if (code != INF_OK)
-        return code;
-    op = *out;
-    return started(out, op, slot(p->impl, op, err), err);
+    code = begin(&op, out, code, p, slot, what, kind, callbacks, NULL, err);
+    if (code == INF_OK)
+        code = slot(p->impl, op, err);
+    return started(out, op, code, err);
 }
 
 int32_t inf_provider_load_start(inf_op **out, inf_provider *provider,
                                 const inf_callbacks *callbacks, inf_error *err)
 {
-    int32_t code = check_start(out, provider, err);
-
-    return code == INF_OK ? start_plain(out, provider, provider->ops->load, "loading a model",
-                                        OP_MODEL_LOAD, callbacks, err)
-                          : code;
+    return start_plain(out, provider, SLOT(provider, load), "loading a model", OP_MODEL_LOAD,
+                       callbacks, err);
 }
 
 int32_t inf_provider_unload_start(inf_op **out, inf_provider *provider,
                                   const inf_callbacks *callbacks, inf_error *err)
 {
-    int32_t code = check_start(out, provider, err);
-
-    return code == INF_OK ? start_plain(out, provider, provider->ops->unload, "unloading a model",
-                                        OP_MODEL_UNLOAD, callbacks, err)
-                          : code;
+    return start_plain(out, provider, SLOT(provider, unload), "unloading a model", OP_MODEL_UNLOAD,
+                       callbacks, err);
 }
 
 /* ------------------------------------------------------------------ adapters */
@@ -213,9 +212,8 @@ int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char 
         code = check_id(id, err);
     if (code == INF_OK)
         code = read_source(&copy, source, err);
-    if (code == INF_OK)
-        code = begin(out, provider, provider->ops->adapter_load, "adapters", OP_ADAPTER_LOAD,
-                     callbacks, NULL, err);
+    code = begin(&op, out, code, provider, SLOT(provider, adapter_load), "adapters",
+                 OP_ADAPTER_LOAD, callbacks, NULL, err);
     if (code != INF_OK) {
         adapter_source_free(&copy);
         return code;
@@ -235,24 +233,18 @@ int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const cha
 
     if (code == INF_OK)
         code = check_id(id, err);
+    code = begin(&op, out, code, provider, SLOT(provider, adapter_unload), "adapters",
+                 OP_ADAPTER_UNLOAD, callbacks, NULL, err);
     if (code == INF_OK)
-        code = begin(out, provider, provider->ops->adapter_unload, "adapters", OP_ADAPTER_UNLOAD,
-                     callbacks, NULL, err);
-    if (code != INF_OK)
-        return code;
-    op = *out;
-    return started(out, op, provider->ops->adapter_unload(provider->impl, op, id, err), err);
+        code = provider->ops->adapter_unload(provider->impl, op, id, err);
+    return started(out, op, code, err);
 }
 
 int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
                                   const inf_callbacks *callbacks, inf_error *err)
 {
-    int32_t code = check_start(out, provider, err);
-
-    return code == INF_OK
-               ? start_plain(out, provider, provider->ops->server_adapters,
-                             "asking a server for its adapters", OP_SERVER_ADAPTERS, callbacks, err)
-               : code;
+    return start_plain(out, provider, SLOT(provider, server_adapters),
+                       "asking a server for its adapters", OP_SERVER_ADAPTERS, callbacks, err);
 }
 
 /* ------------------------------------------------------------------ text and numbers */
@@ -267,14 +259,11 @@ int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text, 
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text is NULL");
     if (code == INF_OK && !utf8_valid(text.data, text.len)) /* tokenizers would replace the bytes */
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text: is not valid UTF-8");
+    code = begin(&op, out, code, provider, SLOT(provider, tokenize), "tokenizing", OP_TOKENIZE,
+                 callbacks, NULL, err);
     if (code == INF_OK)
-        code = begin(out, provider, provider->ops->tokenize, "tokenizing", OP_TOKENIZE, callbacks,
-                     NULL, err);
-    if (code != INF_OK)
-        return code;
-    op = *out;
-    return started(out, op, provider->ops->tokenize(provider->impl, op, text, add_special, err),
-                   err);
+        code = provider->ops->tokenize(provider->impl, op, text, add_special, err);
+    return started(out, op, code, err);
 }
 
 int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const int32_t *ids, size_t n,
@@ -285,14 +274,11 @@ int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const int32_t
 
     if (code == INF_OK && n && !ids)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "ids is NULL and n is not 0");
+    code = begin(&op, out, code, provider, SLOT(provider, detokenize), "detokenizing",
+                 OP_DETOKENIZE, callbacks, NULL, err);
     if (code == INF_OK)
-        code = begin(out, provider, provider->ops->detokenize, "detokenizing", OP_DETOKENIZE,
-                     callbacks, NULL, err);
-    if (code != INF_OK)
-        return code;
-    op = *out;
-    return started(out, op,
-                   provider->ops->detokenize(provider->impl, op, ids, n, skip_special, err), err);
+        code = provider->ops->detokenize(provider->impl, op, ids, n, skip_special, err);
+    return started(out, op, code, err);
 }
 
 int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages_json,
@@ -305,15 +291,11 @@ int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json is NULL");
     if (code == INF_OK)
         code = json_check(messages_json, "messages_json", err);
+    code = begin(&op, out, code, provider, SLOT(provider, render), "rendering chat templates",
+                 OP_RENDER, callbacks, NULL, err);
     if (code == INF_OK)
-        code = begin(out, provider, provider->ops->render, "rendering chat templates", OP_RENDER,
-                     callbacks, NULL, err);
-    if (code != INF_OK)
-        return code;
-    op = *out;
-    return started(
-        out, op,
-        provider->ops->render(provider->impl, op, messages_json, add_generation_prompt, err), err);
+        code = provider->ops->render(provider->impl, op, messages_json, add_generation_prompt, err);
+    return started(out, op, code, err);
 }
 
 void inf_logits_request_default(inf_logits_request *request, size_t size)
@@ -356,13 +338,11 @@ int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_
         code = check_logits(&read, err);
     if (code == INF_OK)
         code = adapter_names_settle(&names, &single, provider->ops, err);
+    code = begin(&op, out, code, provider, SLOT(provider, logits), "logits", OP_LOGITS, callbacks,
+                 NULL, err);
     if (code == INF_OK)
-        code = begin(out, provider, provider->ops->logits, "logits", OP_LOGITS, callbacks, NULL,
-                     err);
-    if (code != INF_OK)
-        return code;
-    op = *out;
-    return started(out, op, provider->ops->logits(provider->impl, op, &read, err), err);
+        code = provider->ops->logits(provider->impl, op, &read, err);
+    return started(out, op, code, err);
 }
 
 /* ------------------------------------------------------------------ inspect */

@@ -10,6 +10,7 @@
 
 #include "gguf/model.h"
 
+#include "core/ascii.h"
 #include "gguf/check.h"
 
 /* Every architecture that llama.cpp at the pinned commit loads: those whose tensors are known here,
@@ -95,11 +96,6 @@ static const char *const other_architectures[] = {
     "kimi-k3",        "glm5-next",     "talkie",
     "mellum",         "nanbeige"};
 
-static bool same(inf_text t, const char *s)
-{
-    return t.len == strlen(s) && memcmp(t.data, s, t.len) == 0;
-}
-
 static bool unsupported(struct gguf_check *c, const char *what)
 {
     error_set(c->err, INF_ERROR_UNSUPPORTED, "%s", what);
@@ -114,13 +110,14 @@ static bool check_purpose(struct gguf_check *c)
 
     gguf_get_text(c->f, "general.type", &type);
     gguf_get_text(c->f, "general.architecture", &arch);
-    if (same(type, "adapter"))
+    if (text_equals(type.data, type.len, "adapter"))
         return unsupported(c, "this is a LoRA adapter, not a model: load it as an adapter of its "
                               "base model");
-    if (same(type, "mmproj") || same(type, "projector") || same(arch, "clip"))
+    if (text_equals(type.data, type.len, "mmproj") ||
+        text_equals(type.data, type.len, "projector") || text_equals(arch.data, arch.len, "clip"))
         return unsupported(c, "this is a vision projector, not a model: give the path of the "
                               "language model");
-    if (same(type, "imatrix"))
+    if (text_equals(type.data, type.len, "imatrix"))
         return unsupported(c, "this is an importance matrix for quantising, not a model");
     if (!arch.data)
         return gguf_bad(c, "the key general.architecture is missing or no text: " GGUF_AGAIN);
@@ -171,10 +168,10 @@ static bool find_architecture(struct gguf_check *c)
 
     gguf_get_text(c->f, "general.architecture", &arch);
     for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
-        if (same(arch, architectures[i].name))
+        if (text_equals(arch.data, arch.len, architectures[i].name))
             return take_architecture(c, architectures[i].name, architectures[i].bit);
     for (size_t i = 0; i < sizeof other_architectures / sizeof other_architectures[0]; i++)
-        if (same(arch, other_architectures[i]))
+        if (text_equals(arch.data, arch.len, other_architectures[i]))
             return take_architecture(c, other_architectures[i], ARCH_OTHER);
     error_set(c->err, INF_ERROR_UNSUPPORTED,
               "the architecture \"%.*s\" is unknown to this version of llama.cpp",

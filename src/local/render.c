@@ -3,6 +3,7 @@
  */
 #include "local/render.h"
 
+#include "core/ascii.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "text/chat_template.h"
@@ -121,20 +122,13 @@ static int32_t chat_text(struct local_provider *p, inf_op *op, struct buffer *ou
     return code;
 }
 
-static bool ends_with(const struct buffer *text, size_t len, const char *word)
-{
-    size_t n = strlen(word);
-
-    return len >= n && memcmp(text->data + len - n, word, n) == 0;
-}
-
 /* Whether the last `n` bytes open reasoning (1), close it (-1), or do neither (0). */
 static int last_marker(const struct output_format *f, const struct buffer *text, size_t n)
 {
     for (size_t len = text->len; len > text->len - n; len--) {
-        if (ends_with(text, len, f->think_close))
+        if (text_ends(text->data, len, f->think_close))
             return -1;
-        if (ends_with(text, len, f->think_open))
+        if (text_ends(text->data, len, f->think_open))
             return 1;
     }
     return 0;
@@ -156,8 +150,8 @@ static bool opens_reasoning(const struct output_format *f, const struct buffer *
     while (len && strchr(" \t\r\n", text->data[len - 1]))
         len--;
     if (f->shape == OUTPUT_CHANNELS)
-        return ends_with(text, len, "<|channel|>analysis<|message|>");
-    return f->think_open && ends_with(text, len, f->think_open);
+        return text_ends(text->data, len, "<|channel|>analysis<|message|>");
+    return f->think_open && text_ends(text->data, len, f->think_open);
 }
 
 int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,

@@ -1,6 +1,7 @@
 /* adapter_check: see the header. */
 #include "remote/adapter_check.h"
 
+#include "core/ascii.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
@@ -230,13 +231,6 @@ static int32_t check_known(const struct peft_adapter *p, const struct base_tenso
 
 /* ------------------------------------------------------------------ what it does not know */
 
-static bool ends_in(const char *text, size_t n, const char *end)
-{
-    size_t m = strlen(end);
-
-    return n > m && memcmp(text + n - m, end, m) == 0;
-}
-
 /* The module of "<module>.lora_A[.default].weight", to be freed; *b: the name of its B. NULL: none. */
 static char *module_of_a(const char *tensor, char **b)
 {
@@ -244,7 +238,7 @@ static char *module_of_a(const char *tensor, char **b)
     char *module = NULL;
 
     *b = NULL;
-    if (!at || !ends_in(tensor, strlen(tensor), ".weight"))
+    if (!at || !text_ends(tensor, strlen(tensor), ".weight"))
         return NULL;
     module = mem_strndup(tensor, (size_t)(at - tensor));
     *b = mem_strdup(tensor);
@@ -308,7 +302,7 @@ static bool is_whole(const char *name)
     size_t n = strlen(name);
 
     return !strstr(name, "lora_") && !strstr(name, ".base_layer.") &&
-           (ends_in(name, n, ".weight") || ends_in(name, n, ".bias"));
+           (text_ends(name, n, ".weight") || text_ends(name, n, ".bias"));
 }
 
 static int32_t check_unknown(const char *dir, const struct base_tensors *base, inf_error *err)

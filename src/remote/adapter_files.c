@@ -1,6 +1,7 @@
 /* adapter_files: see the header. */
 #include "remote/adapter_files.h"
 
+#include "core/ascii.h"
 #include "core/buffer.h"
 #include "core/file.h"
 #include "core/memory.h"
@@ -116,12 +117,9 @@ static bool is_adapter_file(const char *name)
 
     if (strcmp(name, "adapter_config.json") == 0)
         return true;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t m = strlen(endings[i]);
-
-        if (n > m && strcmp(name + n - m, endings[i]) == 0)
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (n > strlen(endings[i]) && text_ends(name, n, endings[i]))
             return true;
-    }
     return false;
 }
 

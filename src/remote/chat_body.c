@@ -1,6 +1,8 @@
 /* chat_body: see the header. */
 #include "remote/chat_body.h"
 
+#include "core/ascii.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -91,7 +93,7 @@ static int32_t check_role(const struct chat_form *form, inf_text role, inf_error
     if (form->any_role)
         return INF_OK; /* its chat template says what it knows */
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (role.len == strlen(known[i]) && memcmp(role.data, known[i], role.len) == 0)
+        if (text_equals(role.data, role.len, known[i]))
             return INF_OK;
     return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                      "messages: Ollama would take the role '%.*s' in silence; roles are system, "

@@ -1,6 +1,8 @@
 /* chat_body_parts: see the header. */
 #include "remote/chat_body_parts.h"
 
+#include "core/ascii.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -96,21 +98,17 @@ void chat_body_stops(struct buffer *out, const inf_request *r)
         buffer_append_str(out, "]");
 }
 
-static bool is_word(inf_text text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
-}
-
 bool chat_body_has_choice(const inf_request *r)
 {
-    return r->tool_choice.data && !is_word(r->tool_choice, "auto");
+    return r->tool_choice.data && !text_equals(r->tool_choice.data, r->tool_choice.len, "auto");
 }
 
 /* A function's name becomes the object that servers take. */
 static void write_choice(struct buffer *out, inf_text choice)
 {
-    bool is_named = !is_word(choice, "auto") && !is_word(choice, "none") &&
-                    !is_word(choice, "required");
+    bool is_named = !text_equals(choice.data, choice.len, "auto") &&
+                    !text_equals(choice.data, choice.len, "none") &&
+                    !text_equals(choice.data, choice.len, "required");
 
     if (choice.len && choice.data[0] == '{') {
         chat_body_span(out, ",\"tool_choice\":", (struct json_span){choice.data, choice.len});

@@ -1,6 +1,7 @@
 /* chat_reader: see the header. */
 #include "remote/chat_reader.h"
 
+#include "core/ascii.h"
 #include "remote/chat_words.h"
 #include "remote/server_error.h"
 
@@ -40,21 +41,14 @@ static int32_t take_data(void *owner, const char *data, size_t len, inf_error *e
     return r->stream.done ? INF_OK : chat_stream_event(&r->stream, data, len, err);
 }
 
-static bool begins_with(const char *line, size_t len, const char *word)
-{
-    size_t n = strlen(word);
-
-    return len >= n && memcmp(line, word, n) == 0;
-}
-
 /* A line of its own, or, as proxies make them, one of events: a comment, a field that matters to nobody,
  * or data. */
 static int32_t take_line(void *owner, const char *line, size_t len, inf_error *err)
 {
-    if (begins_with(line, len, ":") || begins_with(line, len, "event:") ||
-        begins_with(line, len, "id:") || begins_with(line, len, "retry:"))
+    if (text_begins(line, len, ":") || text_begins(line, len, "event:") ||
+        text_begins(line, len, "id:") || text_begins(line, len, "retry:"))
         return INF_OK;
-    if (begins_with(line, len, "data:")) {
+    if (text_begins(line, len, "data:")) {
         line += strlen("data:");
         len -= strlen("data:");
     }

@@ -642,19 +642,6 @@ static int32_t take_line(struct chat_stream *s, struct json_span line, inf_error
 
 /* ------------------------------------------------------------------ in and out */
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static void trim(const char **data, size_t *len)
-{
-    while (*len && is_space((*data)[*len - 1]))
-        --*len;
-    for (; *len && is_space(**data); --*len)
-        ++*data;
-}
-
 int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, inf_error *err)
 {
     struct json_span value;
@@ -663,7 +650,9 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
         return broken(err, "something follows its end");
     if (fits_frame(s, data, len, &value))
         return take_string(s, &s->text, value, err);
-    trim(&data, &len);
+    value = scan_trim(data, len);
+    data = value.data;
+    len = value.len;
     if (len == 0)
         return INF_OK;
     if (words_end(data, len)) {

@@ -6,20 +6,6 @@
 
 enum { NOTHING_DEPTH = 4 };
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct json_span trim(const char *text, size_t len)
-{
-    while (len && is_space(text[len - 1]))
-        len--;
-    for (; len && is_space(*text); len--)
-        text++;
-    return (struct json_span){text, len};
-}
-
 static bool is_one_of(const char *const *words, const char *text, size_t len)
 {
     for (; *words; words++)
@@ -34,7 +20,7 @@ static bool is_no_text(struct json_span string)
 {
     static const char *const words[] = {"null", "Null",      "NULL",      "none", "None",
                                         "NONE", "undefined", "Undefined", "nil",  NULL};
-    struct json_span inside = trim(string.data + 1, string.len - 2);
+    struct json_span inside = scan_trim(string.data + 1, string.len - 2);
 
     if (inside.len == 0 || is_one_of(words, inside.data, inside.len))
         return true;
@@ -78,10 +64,10 @@ bool words_say_nothing(struct json_span value)
 /* Without the quotes of a JSON string. */
 static struct json_span bare(const char *data, size_t len)
 {
-    struct json_span t = trim(data, len);
+    struct json_span t = scan_trim(data, len);
 
     if (t.len >= 2 && t.data[0] == '"' && t.data[t.len - 1] == '"')
-        t = trim(t.data + 1, t.len - 2);
+        t = scan_trim(t.data + 1, t.len - 2);
     return t;
 }
 
@@ -116,7 +102,7 @@ static bool is_failing_code(struct json_span code)
     struct json_span t = code;
 
     if (scan_is_string(code)) {
-        t = trim(code.data + 1, code.len - 2);
+        t = scan_trim(code.data + 1, code.len - 2);
         if (words_say_nothing(code) || is_one_of(well, t.data, t.len))
             return false;
         if (!scan_json(&t, t.data, t.len) || !scan_is_number(t))
@@ -132,7 +118,7 @@ static bool is_failing_word(struct json_span word)
 
     if (!scan_is_string(word))
         return false;
-    t = trim(word.data + 1, word.len - 2);
+    t = scan_trim(word.data + 1, word.len - 2);
     return is_one_of(words, t.data, t.len) ||
            (t.len > 5 && strncasecmp(t.data + t.len - 5, "error", 5) == 0);
 }

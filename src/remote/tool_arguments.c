@@ -18,28 +18,14 @@ void tool_arguments_free(struct tool_arguments *a)
 
 /* ------------------------------------------------------------------ what a text is */
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct json_span trim(const char *text, size_t len)
-{
-    while (len && is_space(text[len - 1]))
-        len--;
-    for (; len && is_space(*text); len--)
-        text++;
-    return (struct json_span){text, len};
-}
-
 static bool is_blank(const char *text, size_t len)
 {
-    return trim(text, len).len == 0;
+    return scan_trim(text, len).len == 0;
 }
 
 static bool is_null(const char *text, size_t len)
 {
-    struct json_span t = trim(text, len);
+    struct json_span t = scan_trim(text, len);
 
     return t.len == 4 && memcmp(t.data, "null", 4) == 0;
 }
@@ -54,7 +40,7 @@ bool tool_arguments_is_whole(const char *text, size_t len)
 /* {} or [] */
 static bool is_empty(const char *text, size_t len)
 {
-    struct json_span t = trim(text, len);
+    struct json_span t = scan_trim(text, len);
 
     return t.len >= 2 && (*t.data == '{' || *t.data == '[') &&
            (t.data[t.len - 1] == '}' || t.data[t.len - 1] == ']') &&
@@ -96,7 +82,7 @@ static bool follow(struct json_progress *p, const struct buffer *text, size_t pi
     const char *at = text->data + text->len - piece;
 
     for (size_t i = 0; i < piece && !p->hopeless; i++) {
-        if (!p->begun && is_space(at[i]))
+        if (!p->begun && scan_is_space(at[i]))
             continue;
         p->hopeless = !p->begun && at[i] != '{' && at[i] != '[';
         p->begun = true;
@@ -127,10 +113,8 @@ static struct json_span skip(struct json_span rest, size_t n)
 {
     rest.data += n;
     rest.len -= n;
-    while (rest.len && is_space(*rest.data)) {
+    for (; rest.len && scan_is_space(*rest.data); rest.len--)
         rest.data++;
-        rest.len--;
-    }
     return rest;
 }
 
@@ -165,8 +149,8 @@ enum likeness { DIFFERENT, SAME, LONGER };
 static bool compare(enum likeness *like, struct json_span *rest, const struct buffer *one,
                     const char *other, size_t len)
 {
-    struct json_span a = trim(one->data, one->len);
-    struct json_span b = trim(other, len);
+    struct json_span a = scan_trim(one->data, one->len);
+    struct json_span b = scan_trim(other, len);
     bool same = true;
 
     while (a.len && b.len && same) {
@@ -253,7 +237,7 @@ static int32_t add_first(struct tool_arguments *a, const char *piece, size_t len
 /* The text is followed by the rest of one that goes on from it: its last bracket gives way. */
 static int32_t go_on(struct tool_arguments *a, struct json_span rest, inf_error *err)
 {
-    struct json_span text = trim(a->text.data, a->text.len);
+    struct json_span text = scan_trim(a->text.data, a->text.len);
 
     if (a->closed)
         return INF_OK;
@@ -319,8 +303,8 @@ static bool is_ever_longer(const struct tool_arguments *a)
 /* The beginning of the text, said again: the stream ended in the middle of it. */
 static bool is_cut_copy(const struct tool_arguments *a)
 {
-    struct json_span text = trim(a->text.data, a->text.len);
-    struct json_span again = trim(a->again.data, a->again.len);
+    struct json_span text = scan_trim(a->text.data, a->text.len);
+    struct json_span again = scan_trim(a->again.data, a->again.len);
 
     return again.len <= text.len && memcmp(text.data, again.data, again.len) == 0;
 }
@@ -328,7 +312,7 @@ static bool is_cut_copy(const struct tool_arguments *a)
 /* Nothing but a bracket so far, or the beginning of null. */
 static bool may_say_nothing(const char *text, size_t len)
 {
-    struct json_span t = trim(text, len);
+    struct json_span t = scan_trim(text, len);
 
     return tool_arguments_is_nothing(text, len) ||
            (t.len <= 4 && memcmp(t.data, "null", t.len) == 0) ||
@@ -337,7 +321,7 @@ static bool may_say_nothing(const char *text, size_t len)
 
 size_t tool_arguments_settled(struct tool_arguments *a, bool ended)
 {
-    struct json_span text = trim(a->text.data, a->text.len);
+    struct json_span text = scan_trim(a->text.data, a->text.len);
     size_t all = a->text.len;
 
     if (all == 0)

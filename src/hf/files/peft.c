@@ -4,12 +4,14 @@
  */
 #include "hf/files/peft.h"
 
+#include "core/ascii.h"
 #include "core/file.h"
 #include "core/memory.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,35 +21,45 @@
 
 /* ---------------------------------------------------------------- tensor names */
 
-enum part {
-    PART_A,
-    PART_B,
-    PART_BASE,
-    PART_BIAS,
-    PART_MAGNITUDE,
-    PART_EMBEDDING_A,
-    PART_EMBEDDING_B,
-    PART_ROWS,
-    PART_WHOLE,
-    PART_WHOLE_BIAS
+#define MEMBER(name) offsetof(struct peft_module, name)
+
+/* How a tensor's name ends, behind the module's: the adapter's name may stand between mark and end. And
+ * what it is: which member of its module, and of what kind that is; -1: any that has LoRA, or, of a bias,
+ * one trained in full. */
+static const struct form {
+    const char *mark, *end;
+    size_t member;
+    int32_t kind;
+} forms[] = {
+    {".lora_A", ".weight", MEMBER(a), PEFT_LINEAR},
+    {".lora_B", ".weight", MEMBER(b), PEFT_LINEAR},
+    {".lora_B", ".bias", MEMBER(bias), -1},
+    {".lora_magnitude_vector", "", MEMBER(magnitude), -1},
+    {".lora_magnitude_vector", ".weight", MEMBER(magnitude), -1},
+    {".lora_embedding_A", "", MEMBER(a), PEFT_EMBEDDING},
+    {".lora_embedding_B", "", MEMBER(b), PEFT_EMBEDDING},
+    {".token_adapter.trainable_tokens_delta", "", MEMBER(rows), PEFT_TOKENS},
+    {".base_layer.weight", "", MEMBER(base), -1},
+    /* the mark may be missing: trained in full */
+    {".modules_to_save", ".weight", MEMBER(whole), PEFT_SAVED},
+    {".modules_to_save", ".bias", MEMBER(whole_bias), -1},
 };
+enum { N_FORMS = sizeof forms / sizeof forms[0], FORM_WHOLE = N_FORMS - 2, FORM_WHOLE_BIAS };
 
 /* A tensor of the file, its name taken apart. */
 struct piece {
     const char *module; /* start of the module's name within the tensor's */
     size_t module_len;
-    int32_t part; /* enum part */
+    const struct form *form;
     const struct safetensors_tensor *tensor;
 };
 
 static bool ends_with(const char *s, size_t len, const char *suffix, size_t *rest)
 {
-    size_t n = strlen(suffix);
+    bool ends = text_ends(s, len, suffix);
 
-    if (len < n || memcmp(s + len - n, suffix, n) != 0)
-        return false;
-    *rest = len - n;
-    return true;
+    *rest = ends ? len - strlen(suffix) : *rest;
+    return ends;
 }
 
 /* "<module><mark>" or "<module><mark>.<adapter>"; the module's length. */
@@ -63,34 +75,15 @@ static bool is_marked(const char *name, size_t len, const char *mark, size_t *mo
            *module_len > 0;
 }
 
-/* How a tensor's name ends, behind the module's. */
-static const struct form {
-    const char *mark, *end; /* the adapter's name may stand between them */
-    int32_t part;
-} forms[] = {
-    {".lora_A", ".weight", PART_A},
-    {".lora_B", ".weight", PART_B},
-    {".lora_B", ".bias", PART_BIAS},
-    {".lora_magnitude_vector", "", PART_MAGNITUDE},
-    {".lora_magnitude_vector", ".weight", PART_MAGNITUDE},
-    {".lora_embedding_A", "", PART_EMBEDDING_A},
-    {".lora_embedding_B", "", PART_EMBEDDING_B},
-    {".token_adapter.trainable_tokens_delta", "", PART_ROWS},
-    {".base_layer.weight", "", PART_BASE},
-};
-
 /* What is in the file of a module trained in full; older versions of peft name what it is in there. */
 static bool is_whole(const char *name, size_t len, struct piece *out)
 {
     size_t stem = 0;
 
-    if (ends_with(name, len, ".weight", &stem))
-        out->part = PART_WHOLE;
-    else if (ends_with(name, len, ".bias", &stem))
-        out->part = PART_WHOLE_BIAS;
-    else
+    out->form = &forms[text_ends(name, len, ".bias") ? FORM_WHOLE_BIAS : FORM_WHOLE];
+    if (!ends_with(name, len, out->form->end, &stem))
         return false;
-    if (!is_marked(name, stem, ".modules_to_save", &out->module_len))
+    if (!is_marked(name, stem, out->form->mark, &out->module_len))
         out->module_len = stem;
     return out->module_len > 0;
 }
@@ -132,7 +125,7 @@ static bool is_form(const struct form *f, const char *name, size_t len, struct p
 {
     size_t stem = len;
 
-    out->part = f->part;
+    out->form = f;
     return (f->end[0] == '\0' || ends_with(name, len, f->end, &stem)) &&
            is_marked(name, stem, f->mark, &out->module_len);
 }
@@ -140,25 +133,23 @@ static bool is_form(const struct form *f, const char *name, size_t len, struct p
 /* The rest of a name that has none of the forms: a module trained in full, if the config says so. */
 static int32_t take_whole(struct piece *out, struct peft_adapter *p, size_t len, inf_error *err)
 {
-    static const char head[] = "lm_head";
     const struct safetensors_tensor *t = out->tensor;
     bool saved = false;
     char *module = NULL;
     int32_t code = INF_OK;
-    size_t rest = 0;
 
     if (!is_whole(out->module, len, out))
         return refuse_tensor(t->name, err);
-    if (out->part == PART_WHOLE_BIAS && peft_config_biases(p->config)) {
+    if (out->form == &forms[FORM_WHOLE_BIAS] && peft_config_says(p->config)->biases) {
         ends_with(out->module, out->module_len, ".base_layer", &out->module_len);
         return INF_OK;
     }
     module = mem_strndup(out->module, out->module_len);
     code = module ? peft_config_saves(p->config, module, &saved, err) : error_no_memory(err);
     /* a head that is kept tied to embeddings trained in full is beside them */
-    if (code == INF_OK && !saved && peft_config_ties(p->config) &&
-        ends_with(module, out->module_len, head, &rest))
-        saved = peft_config_has_saved(p->config);
+    if (code == INF_OK && !saved && peft_config_says(p->config)->ties &&
+        text_ends(module, out->module_len, "lm_head"))
+        saved = peft_config_says(p->config)->has_saved;
     mem_free(module);
     return code != INF_OK || saved ? code : refuse_tensor(t->name, err);
 }
@@ -178,7 +169,7 @@ static int32_t take_apart(struct piece *out, struct peft_adapter *p,
         name += sizeof prefix - 1;
     len = strlen(name);
     *out = (struct piece){.module = name, .tensor = t};
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+    for (size_t i = 0; i < FORM_WHOLE; i++)
         if (is_form(&forms[i], name, len, out))
             return INF_OK;
     return take_whole(out, p, len, err);
@@ -197,50 +188,17 @@ static int by_module(const void *a, const void *b)
     const struct piece *x = a, *y = b;
     int order = compare_modules(x, y);
 
-    return order != 0 ? order : (x->part > y->part) - (x->part < y->part);
+    return order != 0 ? order : (x->form > y->form) - (x->form < y->form);
 }
 
 /* ---------------------------------------------------------------- pairing */
 
-static const struct safetensors_tensor **slot_of(struct peft_module *m, int32_t part)
-{
-    switch (part) {
-    case PART_A:
-    case PART_EMBEDDING_A:
-        return &m->a;
-    case PART_B:
-    case PART_EMBEDDING_B:
-        return &m->b;
-    case PART_BASE:
-        return &m->base;
-    case PART_BIAS:
-        return &m->bias;
-    case PART_MAGNITUDE:
-        return &m->magnitude;
-    case PART_ROWS:
-        return &m->rows;
-    case PART_WHOLE:
-        return &m->whole;
-    default:
-        return &m->whole_bias;
-    }
-}
-
-/* What a module is in which there is such a part; -1: any that has LoRA, or, of a bias, one trained in full. */
-static int32_t kind_of(int32_t part)
-{
-    return part == PART_A || part == PART_B                       ? PEFT_LINEAR
-           : part == PART_EMBEDDING_A || part == PART_EMBEDDING_B ? PEFT_EMBEDDING
-           : part == PART_ROWS                                    ? PEFT_TOKENS
-           : part == PART_WHOLE                                   ? PEFT_SAVED
-                                                                  : -1;
-}
-
 /* Puts one piece into its module. */
 static int32_t join_piece(struct peft_module *m, const struct piece *piece, inf_error *err)
 {
-    const struct safetensors_tensor **slot = slot_of(m, piece->part);
-    int32_t kind = kind_of(piece->part);
+    const struct safetensors_tensor **slot =
+        (const struct safetensors_tensor **)(void *)((char *)m + piece->form->member);
+    int32_t kind = piece->form->kind;
 
     if (*slot)
         return error_set(err, INF_ERROR_BAD_FORMAT,
@@ -408,42 +366,41 @@ static int32_t check_vectors(const struct peft_adapter *p, const struct peft_mod
                              inf_error *err)
 {
     bool parameter = m->kind == PEFT_EXPERTS;
-    int32_t code = check_vector(m->magnitude, m, peft_config_dora(p->config) && !parameter,
+    int32_t code = check_vector(m->magnitude, m, peft_config_says(p->config)->dora && !parameter,
                                 "use_dora", "lora_magnitude_vector (DoRA)", err);
 
     if (code != INF_OK)
         return code;
-    return check_vector(m->bias, m, peft_config_lora_bias(p->config) && m->kind == PEFT_LINEAR,
+    return check_vector(m->bias, m,
+                        peft_config_says(p->config)->lora_bias && m->kind == PEFT_LINEAR,
                         "lora_bias", "bias of lora_B", err);
-}
-
-/* Whether the last part of a module's name is that. */
-static bool is_called(const char *module, const char *name)
-{
-    size_t rest = 0;
-
-    return ends_with(module, strlen(module), name, &rest) && (rest == 0 || module[rest - 1] == '.');
 }
 
 static bool is_output(const char *module)
 {
-    return is_called(module, "lm_head");
+    return is_last_part(module, strlen(module), "lm_head");
 }
 
 /* ---------------------------------------------------------------- parameters */
 
-/* Whether target_parameters selects "<module>.<parameter>". */
+/* "<module>.<parameter>", from mem_*; NULL: out of memory. */
+static char *parameter_name(const char *module, const char *parameter)
+{
+    char *name = mem_alloc(strlen(module) + strlen(parameter) + 2);
+
+    if (name)
+        strcat(strcat(strcpy(name, module), "."), parameter);
+    return name;
+}
+
+/* Whether target_parameters selects it. */
 static int32_t selects_parameter(struct peft_adapter *p, const char *module, const char *parameter,
                                  bool *out, inf_error *err)
 {
-    char *name = mem_alloc(strlen(module) + strlen(parameter) + 2);
-    int32_t code = INF_OK;
+    char *name = parameter_name(module, parameter);
+    int32_t code = name ? peft_config_selects_parameter(p->config, name, out, err)
+                        : error_no_memory(err);
 
-    if (!name)
-        return error_no_memory(err);
-    strcpy(name, module);
-    strcat(strcat(name, "."), parameter);
-    code = peft_config_selects_parameter(p->config, name, out, err);
     mem_free(name);
     return code;
 }
@@ -454,7 +411,7 @@ static int32_t find_parameter(struct peft_adapter *p, const char *module, bool i
                               const char **out, inf_error *err)
 {
     bool weight = false, first = false, second = false;
-    bool stack = is_called(module, "experts");
+    bool stack = is_last_part(module, strlen(module), "experts");
     int32_t code = stack ? selects_parameter(p, module, "gate_up_proj", &first, err) : INF_OK;
 
     if (code == INF_OK && stack)
@@ -472,14 +429,10 @@ static int32_t find_parameter(struct peft_adapter *p, const char *module, bool i
 /* Rank and scale under the parameter's own name, as peft looks for them. */
 static int32_t configure_parameter(struct peft_adapter *p, struct peft_module *m, inf_error *err)
 {
-    char *name = mem_alloc(strlen(m->name) + strlen(m->parameter) + 2);
-    int32_t code = INF_OK;
+    char *name = parameter_name(m->name, m->parameter);
+    int32_t code = name ? peft_config_module(p->config, name, &m->rank, &m->scale, err)
+                        : error_no_memory(err);
 
-    if (!name)
-        return error_no_memory(err);
-    strcpy(name, m->name);
-    strcat(strcat(name, "."), m->parameter);
-    code = peft_config_module(p->config, name, &m->rank, &m->scale, err);
     mem_free(name);
     return code;
 }
@@ -494,7 +447,7 @@ static int32_t check_parameter(struct peft_adapter *p, struct peft_module *m, bo
     int32_t code = INF_OK;
 
     *found = false;
-    if (!peft_config_has_parameters(p->config))
+    if (!peft_config_says(p->config)->has_parameters)
         return INF_OK;
     module = mem_strndup(m->name, rest);
     code = module ? find_parameter(p, module, inner, &m->parameter, err) : error_no_memory(err);
@@ -526,7 +479,7 @@ static int32_t check_selected(struct peft_adapter *p, const struct peft_module *
     bool output = is_output(m->name);
     int32_t code = peft_config_selects(p->config, m->name, output, selected, err);
 
-    if (code == INF_OK && !*selected && output && peft_config_ties(p->config))
+    if (code == INF_OK && !*selected && output && peft_config_says(p->config)->ties)
         *selected = count_kind(p, PEFT_EMBEDDING) > 0;
     return code;
 }
@@ -608,10 +561,10 @@ static int32_t check_lists(const struct peft_adapter *p, inf_error *err)
 
     for (size_t i = 0; i < p->n_modules; i++)
         parameters = parameters || p->modules[i].parameter;
-    key = peft_config_has_tokens(p->config) && !count_kind(p, PEFT_TOKENS)
+    key = peft_config_says(p->config)->has_tokens && !count_kind(p, PEFT_TOKENS)
               ? "trainable_token_indices"
-          : peft_config_has_parameters(p->config) && !parameters ? "target_parameters"
-                                                                 : NULL;
+          : peft_config_says(p->config)->has_parameters && !parameters ? "target_parameters"
+                                                                       : NULL;
     if (!key)
         return INF_OK;
     return error_set(err, INF_ERROR_MISMATCH,
@@ -888,14 +841,15 @@ static int32_t largest_rank(const struct peft_adapter *p)
 
 int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_error *err)
 {
-    bool rslora = peft_config_rslora(p->config);
+    bool rslora = peft_config_says(p->config)->rslora;
     json_t *object = json_pack(
         "{s:s, s:s, s:s, s:i, s:f, s:f, s:b, s:s, s:o*, s:o*, s:I, s:I, s:I, s:s?}", "kind",
         "adapter", "format", "peft", "peft_type", "LORA", "rank", largest_rank(p), "alpha",
-        peft_config_alpha(p->config), "scale", (double)p->scale, "use_rslora", (int)rslora, "dtype",
-        dtype_of(p), "targets", list_targets(p), "kinds", list_kinds(p), "n_modules",
+        peft_config_says(p->config)->alpha, "scale", (double)p->scale, "use_rslora", (int)rslora,
+        "dtype", dtype_of(p), "targets", list_targets(p), "kinds", list_kinds(p), "n_modules",
         (json_int_t)p->n_modules, "n_tensors", (json_int_t)safetensors_count(p->weights), "size",
-        (json_int_t)safetensors_file_size(p->weights), "base_model", peft_config_base(p->config));
+        (json_int_t)safetensors_file_size(p->weights), "base_model",
+        peft_config_says(p->config)->base);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     bool fits = text && json_object_get(object, "targets") && json_object_get(object, "kinds") &&
                 buffer_append_str(out, text);

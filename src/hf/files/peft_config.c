@@ -38,12 +38,17 @@ struct rules {
 
 enum targets_kind { TARGETS_NONE, TARGETS_LIST, TARGETS_PATTERN, TARGETS_ALL_LINEAR };
 
+/* A list of names, or of their ends. */
+struct names {
+    char **items;
+    size_t n;
+    int64_t cost; /* of looking through them once, in steps of the budget */
+};
+
 /* target_modules or exclude_modules. */
 struct targets {
-    int32_t kind; /* enum targets_kind */
-    char **names; /* LIST */
-    size_t n;
-    int64_t cost;            /* of looking through names once, in steps of the budget */
+    int32_t kind;            /* enum targets_kind */
+    struct names names;      /* LIST */
     struct pattern *pattern; /* PATTERN */
 };
 
@@ -54,28 +59,18 @@ struct tokens {
     size_t n;
 };
 
-/* A list of names' ends. */
-struct names {
-    char **items;
-    size_t n;
-    int64_t cost;
-};
-
 struct peft_config {
+    struct peft_says says;
     int32_t rank;
-    double alpha;
-    bool rslora, dora, lora_bias, ties;
-    bool biases, all_biases;        /* bias is "lora_only" or "all"; the latter */
     struct names parameters, saved; /* target_parameters, modules_to_save */
     struct tokens *tokens;
     size_t n_tokens;
-    char *base;
+    char *base; /* what says.base is */
     struct targets targets, excluded;
     bool has_layers; /* layers_to_transform is given and not empty */
     int64_t *layers;
     size_t n_layers;
-    char **layer_lists; /* layers_pattern */
-    size_t n_layer_lists;
+    struct names layer_lists; /* layers_pattern */
     struct rules ranks, alphas;
     int64_t budget;  /* left for matching */
     int64_t program; /* instructions compiled */
@@ -140,24 +135,25 @@ static int32_t copy_string(char **out, const json_t *v, inf_error *err)
 }
 
 /* A list of strings, or, when `single` is allowed, one string. */
-static int32_t get_strings(const json_t *v, const char *key, bool single, char ***out, size_t *n,
-                           inf_error *err)
+static int32_t get_names(struct names *out, const json_t *v, const char *key, bool single,
+                         inf_error *err)
 {
     size_t count = json_is_array(v) ? json_array_size(v) : 1;
 
     if (!(json_is_array(v) || (single && json_is_string(v))) || count > MAX_ITEMS)
         return bad(err, key, single ? "a string or a list of strings" : "a list of strings");
-    *out = mem_calloc(count, sizeof **out);
-    if (!*out)
+    out->items = mem_calloc(count, sizeof *out->items);
+    if (!out->items)
         return error_no_memory(err);
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
-        int32_t code = json_is_string(item) ? copy_string(&(*out)[i], item, err)
+        int32_t code = json_is_string(item) ? copy_string(&out->items[i], item, err)
                                             : bad(err, key, "a list of strings");
 
         if (code != INF_OK)
             return code;
-        *n = i + 1;
+        out->n = i + 1;
+        out->cost += steps_of(json_string_length(item));
     }
     return INF_OK;
 }
@@ -287,12 +283,8 @@ static int32_t parse_targets(struct peft_config *c, struct targets *out, const j
     if (!v || json_is_null(v))
         return INF_OK;
     if (json_is_array(v)) {
-        int32_t code = get_strings(v, key, false, &out->names, &out->n, err);
-
         out->kind = TARGETS_LIST;
-        for (size_t i = 0; i < out->n; i++)
-            out->cost += steps_of(strlen(out->names[i]));
-        return code;
+        return get_names(&out->names, v, key, false, err);
     }
     if (!json_is_string(v))
         return bad(err, key, "a string or a list of strings");
@@ -305,17 +297,13 @@ static int32_t parse_targets(struct peft_config *c, struct targets *out, const j
 }
 
 /* Exactly a name of the list, or the end of the module behind a dot. */
-static bool list_has(const struct targets *t, const char *module)
+static bool list_has(const struct names *list, const char *module)
 {
     size_t len = strlen(module);
 
-    for (size_t i = 0; i < t->n; i++) {
-        size_t n = strlen(t->names[i]);
-
-        if (n <= len && memcmp(module + len - n, t->names[i], n) == 0 &&
-            (n == len || module[len - n - 1] == '.'))
+    for (size_t i = 0; i < list->n; i++)
+        if (is_last_part(module, len, list->items[i]))
             return true;
-    }
     return false;
 }
 
@@ -327,8 +315,8 @@ static int32_t targets_match(struct peft_config *c, const struct targets *t, con
     *out = false;
     switch (t->kind) {
     case TARGETS_LIST:
-        code = spend(c, t->cost, err);
-        *out = code == INF_OK && list_has(t, module);
+        code = spend(c, t->names.cost, err);
+        *out = code == INF_OK && list_has(&t->names, module);
         return code;
     case TARGETS_PATTERN:
         return pattern_fullmatch(out, t->pattern, module, strlen(module), &c->budget, err);
@@ -371,12 +359,11 @@ static int32_t parse_layers(struct peft_config *c, const json_t *root, inf_error
 static int32_t parse_layer_lists(struct peft_config *c, const json_t *root, inf_error *err)
 {
     const json_t *v = json_object_get(root, "layers_pattern");
-    int32_t code = peft_is_set(v) ? get_strings(v, "layers_pattern", true, &c->layer_lists,
-                                                &c->n_layer_lists, err)
+    int32_t code = peft_is_set(v) ? get_names(&c->layer_lists, v, "layers_pattern", true, err)
                                   : INF_OK;
 
-    for (size_t i = 0; code == INF_OK && i < c->n_layer_lists; i++) {
-        const char *name = c->layer_lists[i];
+    for (size_t i = 0; code == INF_OK && i < c->layer_lists.n; i++) {
+        const char *name = c->layer_lists.items[i];
 
         if (name[0] == '\0' || !is_plain(name, strlen(name)) || strpbrk(name, ".-"))
             code = error_set(err, INF_ERROR_UNSUPPORTED,
@@ -409,17 +396,17 @@ static int64_t module_layer(const struct peft_config *c, const char *module)
     const char *end = NULL;
     int dots = 0;
 
-    for (size_t i = 0; i < c->n_layer_lists; i++) {
-        size_t n = strlen(c->layer_lists[i]);
+    for (size_t i = 0; i < c->layer_lists.n; i++) {
+        size_t n = strlen(c->layer_lists.items[i]);
 
-        for (const char *p = module; (p = strstr(p, c->layer_lists[i])) != NULL; p++) {
+        for (const char *p = module; (p = strstr(p, c->layer_lists.items[i])) != NULL; p++) {
             int64_t layer = p[n] == '.' ? layer_number(p + n + 1, &end) : -1;
 
             if ((p == module || p[-1] == '.') && layer >= 0)
                 return layer;
         }
     }
-    for (const char *p = module; *p && c->n_layer_lists == 0; p++) {
+    for (const char *p = module; *p && c->layer_lists.n == 0; p++) {
         dots += *p == '.';
         if (*p == '.' && dots >= 2) {
             int64_t layer = layer_number(p + 1, &end);
@@ -433,7 +420,7 @@ static int64_t module_layer(const struct peft_config *c, const char *module)
 
 static int32_t in_layers(struct peft_config *c, const char *module, bool *out, inf_error *err)
 {
-    int64_t once = steps_of(strlen(module)), lists = (int64_t)c->n_layer_lists + 1;
+    int64_t once = steps_of(strlen(module)), lists = (int64_t)c->layer_lists.n + 1;
     int32_t code = spend(c, steps_of(c->n_layers) + once * lists, err);
     int64_t layer = code == INF_OK ? module_layer(c, module) : -1;
 
@@ -444,10 +431,10 @@ static int32_t in_layers(struct peft_config *c, const char *module, bool *out, i
 }
 
 /* True when the whole module name is in the list: peft then does not look at the layers. */
-static bool list_has_exactly(const struct targets *t, const char *module)
+static bool list_has_exactly(const struct names *list, const char *module)
 {
-    for (size_t i = 0; i < t->n; i++)
-        if (strcmp(t->names[i], module) == 0)
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->items[i], module) == 0)
             return true;
     return false;
 }
@@ -466,7 +453,8 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
     if (c->targets.kind == TARGETS_NONE)
         return INF_OK;
     code = targets_match(c, &c->targets, module, is_output, selected, err);
-    if (code == INF_OK && *selected && c->has_layers && !list_has_exactly(&c->targets, module))
+    if (code == INF_OK && *selected && c->has_layers &&
+        !list_has_exactly(&c->targets.names, module))
         code = in_layers(c, module, selected, err);
     return code;
 }
@@ -476,13 +464,11 @@ int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_o
 static int32_t parse_names(struct names *out, const json_t *root, const char *key, inf_error *err)
 {
     const json_t *v = json_object_get(root, key);
-    int32_t code = peft_is_set(v) ? get_strings(v, key, false, &out->items, &out->n, err) : INF_OK;
+    int32_t code = peft_is_set(v) ? get_names(out, v, key, false, err) : INF_OK;
 
-    for (size_t i = 0; code == INF_OK && i < out->n; i++) {
-        out->cost += steps_of(strlen(out->items[i]));
+    for (size_t i = 0; code == INF_OK && i < out->n; i++)
         if (out->items[i][0] == '\0')
             code = bad(err, key, "a list of names");
-    }
     return code;
 }
 
@@ -537,20 +523,12 @@ static int32_t parse_tokens(struct peft_config *c, json_t *root, inf_error *err)
     return INF_OK;
 }
 
-static bool ends_so(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-
-    return m <= n && memcmp(text + n - m, end, m) == 0;
-}
-
 int32_t peft_config_selects_parameter(struct peft_config *c, const char *parameter, bool *selected,
                                       inf_error *err)
 {
-    struct targets list = {.names = c->parameters.items, .n = c->parameters.n};
     int32_t code = spend(c, c->parameters.cost, err);
 
-    *selected = code == INF_OK && list_has(&list, parameter);
+    *selected = code == INF_OK && list_has(&c->parameters, parameter);
     return code;
 }
 
@@ -586,7 +564,7 @@ const int32_t *peft_config_tokens(const struct peft_config *c, const char *modul
     for (size_t i = 0; i < c->n_tokens; i++) {
         const struct tokens *t = &c->tokens[i];
 
-        if (t->name ? ends_so(module, t->name) : is_embedding) {
+        if (t->name ? text_ends(module, strlen(module), t->name) : is_embedding) {
             *n = t->n;
             return t->ids;
         }
@@ -599,15 +577,16 @@ const int32_t *peft_config_tokens(const struct peft_config *c, const char *modul
 static int32_t parse_flags(struct peft_config *c, const json_t *root, inf_error *err)
 {
     const char *bias = json_string_value(json_object_get(root, "bias"));
-    int32_t code = get_bool(root, "use_dora", &c->dora, err);
+    struct peft_says *says = &c->says;
+    int32_t code = get_bool(root, "use_dora", &says->dora, err);
 
-    c->biases = bias && strcmp(bias, "none") != 0;
-    c->all_biases = bias && strcmp(bias, "all") == 0;
+    says->biases = bias && strcmp(bias, "none") != 0;
+    says->all_biases = bias && strcmp(bias, "all") == 0;
     if (code == INF_OK)
-        code = get_bool(root, "lora_bias", &c->lora_bias, err);
+        code = get_bool(root, "lora_bias", &says->lora_bias, err);
     if (code == INF_OK)
-        code = get_bool(root, "ensure_weight_tying", &c->ties, err);
-    if (code == INF_OK && c->dora && c->lora_bias)
+        code = get_bool(root, "ensure_weight_tying", &says->ties, err);
+    if (code == INF_OK && says->dora && says->lora_bias)
         code = error_set(err, INF_ERROR_BAD_FORMAT,
                          CONFIG_NAME ": \"use_dora\" and \"lora_bias\" do not go together");
     return code;
@@ -621,9 +600,9 @@ static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err
     int32_t code = r ? rank_of(r, "r", &c->rank, err) : INF_OK;
 
     if (code == INF_OK && alpha)
-        code = alpha_of(alpha, "lora_alpha", &c->alpha, err);
+        code = alpha_of(alpha, "lora_alpha", &c->says.alpha, err);
     if (code == INF_OK)
-        code = get_bool(root, "use_rslora", &c->rslora, err);
+        code = get_bool(root, "use_rslora", &c->says.rslora, err);
     if (code == INF_OK)
         code = get_bool(root, "fan_in_fan_out", &ignored, err);
     if (code == INF_OK && json_is_string(base))
@@ -700,8 +679,13 @@ int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len
         code = error_no_memory(err);
     } else {
         *c = (struct peft_config){
-            .rank = 8, .alpha = 8, .budget = MATCH_BUDGET}; /* peft's defaults */
+            .rank = 8, .says.alpha = 8, .budget = MATCH_BUDGET}; /* peft's defaults */
         code = parse_root(c, root, err);
+        c->says.base = c->base;
+        c->says.has_targets = c->targets.kind != TARGETS_NONE;
+        c->says.has_parameters = c->parameters.n > 0;
+        c->says.has_saved = c->saved.n > 0;
+        c->says.has_tokens = c->n_tokens > 0;
     }
     json_decref(root);
     if (code != INF_OK) {
@@ -712,16 +696,16 @@ int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len
     return INF_OK;
 }
 
-static void strings_free(char **strings, size_t n)
+static void names_free(struct names *list)
 {
-    for (size_t i = 0; strings && i < n; i++)
-        mem_free(strings[i]);
-    mem_free(strings);
+    for (size_t i = 0; i < list->n; i++)
+        mem_free(list->items[i]);
+    mem_free(list->items);
 }
 
 static void targets_free(struct targets *t)
 {
-    strings_free(t->names, t->n);
+    names_free(&t->names);
     pattern_free(t->pattern);
 }
 
@@ -742,9 +726,9 @@ void peft_config_free(struct peft_config *c)
     targets_free(&c->excluded);
     rules_free(&c->ranks);
     rules_free(&c->alphas);
-    strings_free(c->layer_lists, c->n_layer_lists);
-    strings_free(c->parameters.items, c->parameters.n);
-    strings_free(c->saved.items, c->saved.n);
+    names_free(&c->layer_lists);
+    names_free(&c->parameters);
+    names_free(&c->saved);
     for (size_t i = 0; i < c->n_tokens; i++) {
         mem_free(c->tokens[i].name);
         mem_free(c->tokens[i].ids);
@@ -758,7 +742,7 @@ void peft_config_free(struct peft_config *c)
 int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *rank, float *scale,
                            inf_error *err)
 {
-    double r = c->rank, alpha = c->alpha;
+    double r = c->rank, alpha = c->says.alpha;
     int32_t code = rules_find(c, &c->ranks, module, &r, err);
 
     if (code == INF_OK)
@@ -766,69 +750,14 @@ int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *r
     if (code != INF_OK)
         return code;
     *rank = (int32_t)r;
-    *scale = (float)(alpha / (c->rslora ? sqrt(r) : r));
+    *scale = (float)(alpha / (c->says.rslora ? sqrt(r) : r));
     if (!isfinite(*scale))
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          CONFIG_NAME ": lora_alpha %g is too large for a scale", alpha);
     return INF_OK;
 }
 
-bool peft_config_has_targets(const struct peft_config *c)
+const struct peft_says *peft_config_says(const struct peft_config *c)
 {
-    return c->targets.kind != TARGETS_NONE;
-}
-
-double peft_config_alpha(const struct peft_config *c)
-{
-    return c->alpha;
-}
-
-bool peft_config_rslora(const struct peft_config *c)
-{
-    return c->rslora;
-}
-
-const char *peft_config_base(const struct peft_config *c)
-{
-    return c->base;
-}
-
-bool peft_config_has_parameters(const struct peft_config *c)
-{
-    return c->parameters.n > 0;
-}
-
-bool peft_config_has_saved(const struct peft_config *c)
-{
-    return c->saved.n > 0;
-}
-
-bool peft_config_has_tokens(const struct peft_config *c)
-{
-    return c->n_tokens > 0;
-}
-
-bool peft_config_biases(const struct peft_config *c)
-{
-    return c->biases;
-}
-
-bool peft_config_all_biases(const struct peft_config *c)
-{
-    return c->all_biases;
-}
-
-bool peft_config_dora(const struct peft_config *c)
-{
-    return c->dora;
-}
-
-bool peft_config_lora_bias(const struct peft_config *c)
-{
-    return c->lora_bias;
-}
-
-bool peft_config_ties(const struct peft_config *c)
-{
-    return c->ties;
+    return &c->says;
 }

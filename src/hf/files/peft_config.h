@@ -16,7 +16,21 @@
 
 enum { PEFT_CONFIG_MAX_BYTES = 4 * 1024 * 1024 };
 
+/* What it says that is no list. */
+struct peft_says {
+    double alpha;            /* lora_alpha */
+    bool rslora;             /* use_rslora */
+    bool dora;               /* use_dora */
+    bool lora_bias;          /* lora_bias */
+    bool ties;               /* ensure_weight_tying */
+    bool biases, all_biases; /* bias: the base's are trained, and not only those of targets */
+    const char *base;        /* base_model_name_or_path, or NULL */
+    /* Whether these lists name something. target_modules then promises every module it selects. */
+    bool has_targets, has_parameters, has_saved, has_tokens;
+};
+
 struct peft_config;
+const struct peft_says *peft_config_says(const struct peft_config *c);
 
 /* text: need not be NUL-terminated. Errors: BAD_FORMAT, UNSUPPORTED (feature by name), NO_MEMORY.
  */
@@ -38,9 +52,6 @@ int32_t peft_config_module(struct peft_config *c, const char *module, int32_t *r
 int32_t peft_config_selects(struct peft_config *c, const char *module, bool is_output,
                             bool *selected, inf_error *err);
 
-/* True when target_modules is given: then it promises every module it selects. */
-bool peft_config_has_targets(const struct peft_config *c);
-
 /* What target_parameters says of a parameter, named with its module ("...mlp.experts.down_proj"): the
  * name, or its end behind a dot. Errors: UNSUPPORTED (lists too expensive). */
 int32_t peft_config_selects_parameter(struct peft_config *c, const char *parameter, bool *selected,
@@ -52,20 +63,5 @@ int32_t peft_config_saves(struct peft_config *c, const char *module, bool *saved
  * list is for the input embeddings, which a caller knows. */
 const int32_t *peft_config_tokens(const struct peft_config *c, const char *module,
                                   bool is_embedding, size_t *n);
-
-/* Whether each of these lists names something. */
-bool peft_config_has_parameters(const struct peft_config *c);
-bool peft_config_has_saved(const struct peft_config *c);
-bool peft_config_has_tokens(const struct peft_config *c);
-
-bool peft_config_dora(const struct peft_config *c);       /* use_dora */
-bool peft_config_lora_bias(const struct peft_config *c);  /* lora_bias */
-bool peft_config_ties(const struct peft_config *c);       /* ensure_weight_tying */
-bool peft_config_biases(const struct peft_config *c);     /* bias: the base's are trained, */
-bool peft_config_all_biases(const struct peft_config *c); /* not only those of targets */
-
-double peft_config_alpha(const struct peft_config *c);     /* lora_alpha */
-bool peft_config_rslora(const struct peft_config *c);      /* use_rslora */
-const char *peft_config_base(const struct peft_config *c); /* base_model_name_or_path or NULL */
 
 #endif
