@@ -505,6 +505,112 @@ static enum output_read read_function(struct output_scan *scan, const char *s, s
     return add_function(calls, (inf_text){s + name, angle - name}, s, angle + 1, *to);
 }
 
+/* ------------------------------------------------------------------ a call that the end of the text cuts */
+
+/* As far as it came: "{" at least, and a value that is not all there. */
+static void show_beginning(struct output_calls *calls, json_t *parameters, inf_text name,
+                           inf_text value)
+{
+    unsigned kinds = output_value_kinds(parameters, name.data, name.len);
+    struct buffer member;
+
+    buffer_init(&member, BUFFER_NO_LIMIT);
+    if (buffer_append_str(&member, calls->arguments.len > 1 ? ", "
+                                   : calls->arguments.len   ? ""
+                                                            : "{") &&
+        write_json_string(&member, name.data, name.len) && buffer_append_str(&member, ": ") &&
+        output_value_begin(&member, kinds, value.data, value.len))
+        output_calls_more(calls, member.data, member.len);
+    else
+        calls->failed = true;
+    buffer_free(&member);
+}
+
+static bool opened(struct output_calls *calls, inf_text name)
+{
+    return calls->open || output_calls_begin(calls, (inf_text){NULL, 0}, name);
+}
+
+static bool cut_so(struct output_calls *calls, inf_text name)
+{
+    return opened(calls, name) && (calls->arguments.len || output_calls_more(calls, "{", 1));
+}
+
+/* Without what there is of the tag that would close it. */
+static size_t before_closer(const char *s, size_t from, size_t n, const char *close)
+{
+    for (size_t at = n > from + strlen(close) ? n - strlen(close) : from; at < n; at++)
+        if (output_match(s, n, at, close) == 0)
+            return at;
+    return n;
+}
+
+/* The same of a parameter's value, which the next one's tag may end, too. */
+static size_t before_tag(const char *s, size_t from, size_t n)
+{
+    static const char open[] = "<parameter=";
+    size_t at = n - from > MAX_TAG ? n - MAX_TAG : from;
+
+    for (; (at = output_find(s, n, at, "<")) < n; at++) {
+        int opens = s[at - 1] == '\n' ? output_match(s, n, at, open) : -1;
+
+        if (opens == 0 || (opens == 1 && output_find(s, n, at, ">") == n))
+            return at;
+    }
+    return before_closer(s, from, n, "</parameter>");
+}
+
+/* Where the value that begins at `at` ends, if it does: the text ends behind it, or within the next tag. */
+static size_t last_value_end(const char *s, size_t n, size_t at, size_t *next)
+{
+    static const char close[] = "</parameter>";
+
+    for (; (at = output_find(s, n, at, close)) < n; at++) {
+        *next = output_skip_space(s, n, at + sizeof close - 1);
+        if (*next == n || output_match(s, n, *next, "<parameter=") >= 0 ||
+            output_match(s, n, *next, "</function>") == 0)
+            return at;
+    }
+    return n;
+}
+
+/* s[at]: "<function=". false: the text does not end within its parameters' tags and values. */
+static bool cut_function(struct output_scan *scan, const char *s, size_t n, size_t at,
+                         struct output_calls *calls)
+{
+    size_t from = at + strlen("<function=");
+    size_t angle = name_end(s, n, from);
+    inf_text name = {s + from, angle - from};
+    json_t *parameters = parameters_of(calls, name);
+
+    if (angle == n || s[angle] != '>')
+        return false;
+    for (at = calls->open ? scan->shown : angle + 1; !calls->failed;) {
+        size_t tag_end, end, next = n;
+
+        at = output_skip_space(s, n, at);
+        if (output_match(s, n, at, "<parameter=") != 1)
+            return (output_match(s, n, at, "<parameter=") == 0 ||
+                    output_match(s, n, at, "</function>") == 0) &&
+                   cut_so(calls, name);
+        tag_end = output_find(s, n, at, ">");
+        if (tag_end == n)
+            return n - at <= MAX_TAG && cut_so(calls, name);
+        if (!opened(calls, name))
+            return false;
+        from = at + strlen("<parameter=");
+        end = last_value_end(s, n, tag_end + 1, &next);
+        if (end == n) {
+            show_beginning(calls, parameters, piece(s, from, tag_end),
+                           value_of(s, tag_end + 1, before_tag(s, tag_end + 1, n)));
+            return true;
+        }
+        show_member(calls, parameters, piece(s, from, tag_end), value_of(s, tag_end + 1, end));
+        scan->shown = at = next;
+    }
+    return false;
+}
+
 /* ------------------------------------------------------------------ <arg_key>...</arg_key> */
 
 static bool write_pairs(struct buffer *out, const char *s, size_t at, size_t n, json_t *parameters,
@@ -599,7 +705,53 @@ static enum output_read read_pairs(struct output_scan *scan, const char *s, size
     return how;
 }
 
+/* s[at]: the name. false: the text does not end within its tags and values. */
+static bool cut_pairs(struct output_scan *scan, const char *s, size_t n, size_t at,
+                      struct output_calls *calls)
+{
+    size_t to = name_end(s, n, at);
+    inf_text name = {s + at, to - at};
+    size_t key, key_end, value;
+
+    if (to == n || to == at || to - at > MAX_NAME)
+        return false;
+    at = output_skip_space(s, n, calls->open ? scan->shown : to);
+    if (output_match(s, n, at, "<arg_key>") != 1)
+        return (output_match(s, n, at, "<arg_key>") == 0 ||
+                output_match(s, n, at, "</tool_call>") == 0) &&
+               cut_so(calls, name);
+    key = at + strlen("<arg_key>");
+    key_end = output_find(s, n, key, "</arg_key>");
+    if (key_end == n)
+        return n - at <= MAX_TAG && cut_so(calls, name);
+    value = output_skip_space(s, n, key_end + strlen("</arg_key>"));
+    if (output_match(s, n, value, "<arg_value>") != 1)
+        return output_match(s, n, value, "<arg_value>") == 0 && cut_so(calls, name);
+    value += strlen("<arg_value>");
+    if (!opened(calls, name))
+        return false;
+    to = before_closer(s, value, n, "</arg_value>");
+    show_beginning(calls, parameters_of(calls, name), piece(s, key, key_end),
+                   (inf_text){s + value, to - value});
+    return true;
+}
+
 /* ------------------------------------------------------------------ <tool_call> */
+
+/* The text ends within a call whose arguments are bare texts, and the call has what there is of them. */
+static bool cut_tagged(const struct output_format *f, struct output_scan *scan, const char *s,
+                       size_t n, struct output_calls *calls)
+{
+    size_t at = output_match(s, n, 0, "<function=") == 1
+                    ? 0
+                    : output_skip_space(s, n, strlen("<tool_call>"));
+
+    if (at < n && s[at] == '{')
+        return false;
+    if (f->shape == OUTPUT_PAIRS)
+        return at > 0 && cut_pairs(scan, s, n, at, calls);
+    return output_match(s, n, at, "<function=") == 1 && cut_function(scan, s, n, at, calls);
+}
 
 static enum output_read read_tagged(const struct output_format *f, struct output_scan *scan,
                                     const char *s, size_t n, bool end, size_t *used,
@@ -815,8 +967,12 @@ enum output_read output_read_call(const struct output_format *f, struct output_s
     default:
         break;
     }
-    if (how == READ_MORE && end)
+    if (how == READ_MORE && end) {
         how = READ_NONE;
+        if ((f->shape == OUTPUT_JSON || f->shape == OUTPUT_XML || f->shape == OUTPUT_PAIRS) &&
+            cut_tagged(f, scan, s, n, calls))
+            scan->shown = n;
+    }
     if (how == READ_NONE && output_read_stop(scan, used, calls))
         how = READ_CALL;
     return how;

@@ -163,3 +163,43 @@ bool output_value_write(struct buffer *out, unsigned kinds, const char *text, si
         return append(out, value);
     return write_json_string(out, text, len);
 }
+
+static bool is_beginning(inf_text text, const char *word)
+{
+    return text.len <= strlen(word) && strncasecmp(text.data, word, text.len) == 0;
+}
+
+static bool in_number(inf_text text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!strchr("0123456789+-.eE", text.data[i]) || !text.data[i])
+            return false;
+    return true;
+}
+
+/* Whether what there is of the value may become something else than a string. */
+static bool begins_other(unsigned kinds, inf_text value)
+{
+    if (kinds == 0 || kinds == VALUE_STRING)
+        return false;
+    if (!(kinds & VALUE_STRING) || value.len == 0)
+        return true;
+    return ((kinds & VALUE_NULL) && is_beginning(value, "null")) ||
+           ((kinds & (VALUE_INTEGER | VALUE_NUMBER)) && in_number(value)) ||
+           ((kinds & VALUE_BOOLEAN) &&
+            (is_beginning(value, "true") || is_beginning(value, "false"))) ||
+           ((kinds & VALUE_ARRAY) && *value.data == '[') ||
+           ((kinds & VALUE_OBJECT) && *value.data == '{');
+}
+
+bool output_value_begin(struct buffer *out, unsigned kinds, const char *text, size_t len)
+{
+    inf_text value = trimmed(text, len);
+
+    if (begins_other(kinds, value))
+        return append(out, value);
+    if (!write_json_string(out, text, len))
+        return false;
+    out->len--; /* its last quote */
+    return true;
+}

@@ -28,4 +28,7 @@ unsigned output_value_kinds(json_t *parameters, const char *name, size_t len);
  */
 bool output_value_write(struct buffer *out, unsigned kinds, const char *text, size_t len);
 
+/* The same of a value that breaks off: a string stays open. */
+bool output_value_begin(struct buffer *out, unsigned kinds, const char *text, size_t len);
+
 #endif
