@@ -254,13 +254,14 @@ static bool set_json(struct settings *s, const struct option *o, json_t *value)
         *(inf_text *)field_of(s, o) = text_of(value);
         return true;
     }
-    if (!json_is_object(value) && !json_is_array(value))
+    if (!json_is_object(value) && !json_is_array(value) &&
+        (!json_is_boolean(value) || strcmp(o->key, "json_schema") != 0)) /* true: any JSON */
         return false;
-    size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
     text = settings_alloc(s, size);
     if (!text)
         return false;
-    json_dumpb(value, text, size, JSON_COMPACT);
+    json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY);
     *(inf_text *)field_of(s, o) = (inf_text){text, size};
     return true;
 }

@@ -357,6 +357,11 @@ bool scan_is_true(struct json_span v)
     return v.data && *v.data == 't';
 }
 
+bool scan_is_false(struct json_span v)
+{
+    return v.data && *v.data == 'f';
+}
+
 bool scan_is_none(struct json_span v)
 {
     return !v.data || *v.data == 'n';

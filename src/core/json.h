@@ -56,6 +56,7 @@ bool scan_is_array(struct json_span v);
 bool scan_is_string(struct json_span v);
 bool scan_is_number(struct json_span v);
 bool scan_is_true(struct json_span v);
+bool scan_is_false(struct json_span v);
 /* Absent or null. */
 bool scan_is_none(struct json_span v);
 

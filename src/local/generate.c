@@ -103,30 +103,14 @@ static uint64_t fresh_seed(void)
     return seed;
 }
 
-/* JSON Schema has true and false too, and JSON texts may be anything: here they must be objects. */
-static int32_t check_schema(inf_text schema, inf_error *err)
-{
-    size_t i = 0;
-
-    while (i < schema.len && schema.data[i] != '\0' && strchr(" \t\r\n", schema.data[i]))
-        i++;
-    return i < schema.len && schema.data[i] == '{'
-               ? INF_OK
-               : error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                           "json_schema: a schema must be a JSON object; {} stands for any JSON");
-}
-
 static int32_t make_grammar(struct instance *i, const inf_request *r,
                             const struct output_plan *plan, struct grammar **out, inf_error *err)
 {
-    int32_t code = INF_OK;
-
     if (output_plan_wants_call(plan))
         return output_plan_grammar(out, plan, &i->loaded.tokenizer, err);
     if (!r->json_schema.data)
         return constraint_read_gbnf(out, &i->loaded.tokenizer, r->grammar, err);
-    code = check_schema(r->json_schema, err);
-    return code == INF_OK ? json_schema_compile(out, r->json_schema, err) : code;
+    return json_schema_compile(out, r->json_schema, err);
 }
 
 static int32_t make_constraint(struct instance *i, const inf_request *r,

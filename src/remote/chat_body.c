@@ -47,6 +47,19 @@ static int32_t check_object(inf_text text, const char *field, struct json_span *
     return INF_OK;
 }
 
+/* A schema: of the schemas that are no objects servers know nothing; true is {}, and nothing obeys false. */
+static int32_t check_schema(inf_text text, struct json_span *out, inf_error *err)
+{
+    if (text.data && scan_json(out, text.data, text.len)) {
+        if (scan_is_true(*out))
+            return check_object(inf_str("{}"), "json_schema", out, err);
+        if (scan_is_false(*out))
+            return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                             "json_schema: no JSON text obeys false");
+    }
+    return check_object(text, "json_schema", out, err);
+}
+
 /* What asks for a form of output, by any of the names it has had. */
 static const char *const forms_of_output[] = {
     "response_format", "structured_outputs", "guided_json", "guided_grammar",
@@ -220,7 +233,7 @@ int32_t chat_body_write(struct buffer *out, const struct chat_form *form,
     if (code == INF_OK)
         code = check_object(request->extra_json, "extra_json", &p.extra, err);
     if (code == INF_OK)
-        code = check_object(request->json_schema, "json_schema", &p.schema, err);
+        code = check_schema(request->json_schema, &p.schema, err);
     if (code == INF_OK)
         code = check_object(request->template_variables, "template_variables", &p.variables, err);
     if (code == INF_OK)

@@ -196,8 +196,14 @@ expect_ok generate --threads 1 -m "$model" -n 20 --json --grammar "@$work/gramma
 check '__import__("re").fullmatch("x[0-9]{3}", r["text"])'
 expect_error 3 'grammar, line 1' generate --threads 1 -m "$model" --grammar 'root ::= (' hi
 expect_error 3 'json-schema' generate --threads 1 -m "$model" --json-schema '{"multipleOf":0.3}' hi
-for schema in true ' [1]' '' no; do
-    expect_error 3 '--json-schema: a schema must be a JSON object' \
+expect_ok generate --threads 1 -m "$model" -n 200 --json --json-schema ' true ' 'One word:'
+check 'r["finish_reason"] == "length" or json.loads(r["text"]) is not ...'
+expect_error 3 'json-schema, at #: no JSON text obeys it' \
+    generate --threads 1 -m "$model" --json-schema false hi
+expect_error 3 'json-schema, at #: a schema .an object, true or false. expected' \
+    generate --threads 1 -m "$model" --json-schema ' [1]' hi
+for schema in '' no; do
+    expect_error 3 'json-schema: not JSON' \
         generate --threads 1 -m "$model" --json-schema "$schema" hi
 done
 expect_error 3 'json-schema and grammar' \
