@@ -342,6 +342,8 @@ static struct list *read_messages(struct vm *vm, struct dict *variables, struct 
         list_add(vm, messages, prepared(vm, found->l->items[i].d));
     if (input->fold_system_prompt)
         fold_system_prompt(vm, messages, input->system_prompt);
+    if (!messages->len)
+        bad(vm, "messages: an empty conversation; give at least one message");
     job->continues = input->continue_final_message || says_continue(vm, given);
     if (job->continues)
         tag_last(vm, job, messages);

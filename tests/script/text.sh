@@ -109,7 +109,6 @@ input=$work/messages
 expect_error 3 'continue-final-message: the text ends within the last message' render -m "$model"
 printf '<|im_start|>user\nhi<|im_end|>\n' >"$work/expected"
 render '{"messages":[{"role":"user","content":"hi"}],"bos_token":"x","own":{"deep":[1]}}'
-render '[]'
 render '[{"role":"user","content":[{"type":"text","text":"h"},{"type":"text","text":"i"}]}]' --no-generation-prompt
 cmp -s "$work/out" "$work/expected" || fail 'render: text parts are not their text'
 with_template '{% for m in messages %}{% for p in m.content %}<{{ p.text }}>{% endfor %}{% endfor %}' "$work/lists.gguf"
@@ -118,7 +117,7 @@ input=$work/messages
 expect_output '<h><i><x>' render -m "$work/lists.gguf"
 printf '%s' '[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]' >"$work/messages"
 expect_error 5 'messages\[0\]: content has a part of type "image_url"' render -m "$model"
-for messages in '' '5' '"x"' '{}' '[5]' '{"messages":5}' '[{"role":"user","content":"x"}' '[{"content":"x"}]' \
+for messages in '' '[]' '{"messages":[]}' '5' '"x"' '{}' '[5]' '{"messages":5}' '[{"role":"user","content":"x"}' '[{"content":"x"}]' \
     '[{"role":"user"}]' '[{"role":"user","content":null}]' \
     '[{"role":"user","content":{"a":1}}]' '[{"role":"user","content":5}]' '[{"role":"user","content":["x"]}]'; do
     printf '%s' "$messages" >"$work/messages"

@@ -259,11 +259,11 @@ static void phi3_closes_each_turn(void **state)
 static void blocks_trim_as_transformers_sets_them_up(void **state)
 {
     (void)state;
-    assert_renders("{% if true %}\n  a\n  {% endif %}\nb\r\n{# c #}\nd", "[]", "  a\nb\nd");
-    assert_renders("a{% if true %}b{% endif %}", "[]", "ab");
-    assert_renders("\n{% if true %}b{% endif %}", "[]", "\nb");
-    assert_renders("  {% if true %}b{% endif %}", "[]", "b");
-    assert_renders("a  {%- if true -%}  b  {%- endif -%}  c\n", "[]", "abc");
+    assert_renders("{% if true %}\n  a\n  {% endif %}\nb\r\n{# c #}\nd", TWO, "  a\nb\nd");
+    assert_renders("a{% if true %}b{% endif %}", TWO, "ab");
+    assert_renders("\n{% if true %}b{% endif %}", TWO, "\nb");
+    assert_renders("  {% if true %}b{% endif %}", TWO, "b");
+    assert_renders("a  {%- if true -%}  b  {%- endif -%}  c\n", TWO, "abc");
 }
 
 static void what_transformers_passes_is_there(void **state)
@@ -271,8 +271,8 @@ static void what_transformers_passes_is_there(void **state)
     (void)state;
     assert_renders("{{ bos_token }}{{ eos_token }}{{ add_generation_prompt }}"
                    "{{ tools is none }}{{ documents is none }}{{ nothing is defined }}",
-                   "[]", "<s></s>TrueTrueTrueFalse");
-    assert_renders("{{ strftime_now('%%') }}", "[]", "%");
+                   TWO, "<s></s>TrueTrueTrueFalse");
+    assert_renders("{{ strftime_now('%%') }}", TWO, "%");
 }
 
 static void variables_come_with_the_messages_or_beside_them(void **state)
@@ -291,31 +291,31 @@ static void statements_and_expressions_work_under_guard(void **state)
 {
     (void)state;
     assert_renders("{% for i in range(1, 8, 3) %}{{ i }}{{ ',' if not loop.last }}{% endfor %}",
-                   "[]", "1,4,7");
-    assert_renders("{% for i in range(3, 0, -1) if i != 2 %}{{ i }}{% else %}no{% endfor %}", "[]",
+                   TWO, "1,4,7");
+    assert_renders("{% for i in range(3, 0, -1) if i != 2 %}{{ i }}{% else %}no{% endfor %}", TWO,
                    "31");
     assert_renders(
-        "{% macro m(a, b='y') %}{{ a ~ b }}{% endmacro %}{{ m('x') }}{{ m('x', b='z') }}", "[]",
+        "{% macro m(a, b='y') %}{{ a ~ b }}{% endmacro %}{{ m('x') }}{{ m('x', b='z') }}", TWO,
         "xyxz");
     assert_renders("{% macro m() %}<{{ caller() }}>{% endmacro %}{% call m() %}in{% endcall %}",
-                   "[]", "<in>");
+                   TWO, "<in>");
     assert_renders("{% set ns = namespace(n=0) %}{% for i in [1, 2] %}{% set ns.n = ns.n + i %}"
                    "{% endfor %}{{ ns.n }}",
-                   "[]", "3");
-    assert_renders("{% set x %}a{% if true %}b{% endif %}{% endset %}{{ x | upper }}", "[]", "AB");
-    assert_renders("{% filter upper %}a{{ 'b' }}{% endfilter %}", "[]", "AB");
-    assert_renders("{{ {'a': 1, 'b': [true, none]} | tojson }}", "[]",
+                   TWO, "3");
+    assert_renders("{% set x %}a{% if true %}b{% endif %}{% endset %}{{ x | upper }}", TWO, "AB");
+    assert_renders("{% filter upper %}a{{ 'b' }}{% endfilter %}", TWO, "AB");
+    assert_renders("{{ {'a': 1, 'b': [true, none]} | tojson }}", TWO,
                    "{\"a\": 1, \"b\": [true, null]}");
-    assert_renders("{{ 'a-b-c'.split('-')[::-1] | join('+') }}{{ 'abc'[1:] }}", "[]", "c+b+abc");
-    assert_renders("{{ [3, 1, 2] | sort | join }}{{ ['b', 'a'] | sort | first }}", "[]", "123a");
-    assert_renders("{{ 'aXbX' | replace('X', '--') }}{{ 7 % 4 }}{{ 4 is divisibleby 2 }}", "[]",
+    assert_renders("{{ 'a-b-c'.split('-')[::-1] | join('+') }}{{ 'abc'[1:] }}", TWO, "c+b+abc");
+    assert_renders("{{ [3, 1, 2] | sort | join }}{{ ['b', 'a'] | sort | first }}", TWO, "123a");
+    assert_renders("{{ 'aXbX' | replace('X', '--') }}{{ 7 % 4 }}{{ 4 is divisibleby 2 }}", TWO,
                    "a--b--3True");
-    assert_renders("{{ 'ab' ~ 'cd' | capitalize }}{{ ('ab' ~ 'cd') | capitalize }}", "[]",
+    assert_renders("{{ 'ab' ~ 'cd' | capitalize }}{{ ('ab' ~ 'cd') | capitalize }}", TWO,
                    "abCdAbcd");
     assert_renders("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}"
                    "{% endfor %}",
-                   "[]", "13");
-    assert_renders("", "[]", "");
+                   TWO, "13");
+    assert_renders("", TWO, "");
 }
 
 static void an_error_names_its_line(void **state)
@@ -353,12 +353,12 @@ static void errors_are_in_words(void **state)
 static void tilde_joins_anything(void **state)
 {
     (void)state;
-    assert_renders("{{ 'a' ~ none }}|{{ none ~ 'a' }}|{{ none ~ none }}", "[]",
+    assert_renders("{{ 'a' ~ none }}|{{ none ~ 'a' }}|{{ none ~ none }}", TWO,
                    "aNone|Nonea|NoneNone");
-    assert_renders("{{ 'a' ~ x }}|{{ x ~ 'a' }}|{{ x ~ y }}", "[]", "a|a|");
-    assert_renders("{{ 1 ~ 2 }}|{{ 1.5 ~ true }}|{{ ['a', 1] ~ {'b': none} }}", "[]",
+    assert_renders("{{ 'a' ~ x }}|{{ x ~ 'a' }}|{{ x ~ y }}", TWO, "a|a|");
+    assert_renders("{{ 1 ~ 2 }}|{{ 1.5 ~ true }}|{{ ['a', 1] ~ {'b': none} }}", TWO,
                    "12|1.5True|['a', 1]{'b': None}");
-    assert_renders("{{ -9223372036854775808 }}|{{ '{}-{}'.format(1, 'x') }}", "[]",
+    assert_renders("{{ -9223372036854775808 }}|{{ '{}-{}'.format(1, 'x') }}", TWO,
                    "-9223372036854775808|1-x");
 }
 
@@ -370,7 +370,7 @@ static void wrong_sums_are_errors(void **state)
     assert_template_error("{{ 4 is divisibleby 0 }}", "by zero");
     assert_template_error("{{ [4] | select('divisibleby', 0) | list }}", "by zero");
     assert_template_error("{{ [9, '10a', 10] | sort }}", "'<' not supported between instances of");
-    assert_renders("{{ 9007199254740993 * 3 }}|{{ 'é'[0] }}", "[]", "27021597764222979|é");
+    assert_renders("{{ 9007199254740993 * 3 }}|{{ 'é'[0] }}", TWO, "27021597764222979|é");
 }
 
 /* ------------------------------------------------------------------ hostile templates */
@@ -443,7 +443,7 @@ static void a_chain_of_elif_is_no_nesting(void **state)
     (void)state;
     buffer_init(&source, BUFFER_NO_LIMIT);
     assert_true(buffer_printf(&source, "{%% if 0 %%}%s{%% endif %%}", chain));
-    assert_renders(source.data, "[]", "");
+    assert_renders(source.data, TWO, "");
     buffer_free(&source);
     mem_free(chain);
 }
@@ -551,13 +551,13 @@ static void texts_and_lists_do_not_grow_without_bound(void **state)
     assert_stops("{% set s = 'x' * 700000 %}{% for i in range(99999) %}{{ s is lower }}"
                  "{% endfor %}",
                  "steps");
-    assert_renders("{{ 'abc'[0:9223372036854775807:9223372036854775807] }}", "[]", "a");
+    assert_renders("{{ 'abc'[0:9223372036854775807:9223372036854775807] }}", TWO, "a");
 }
 
 static void blank_parts_are_trimmed_in_linear_time(void **state)
 {
     (void)state;
-    assert_renders("{{ (' ' * 500000) | trim }}.", "[]", ".");
+    assert_renders("{{ (' ' * 500000) | trim }}.", TWO, ".");
 }
 
 static void what_changes_a_value_is_refused(void **state)
@@ -595,7 +595,7 @@ static void a_source_that_is_no_template_is_an_error(void **state)
     assert_template_error("{{ '\\", "cannot be used");
     assert_template_error("{{ 99999999999999999999 }}", "cannot be used");
     assert_template_error("{% break %}", "'break' outside loop");
-    o = render_all((inf_text){"a\0b", 3}, inf_str("[]"), NULL, NULL, true);
+    o = render_all((inf_text){"a\0b", 3}, inf_str(TWO), NULL, NULL, true);
     assert_int_equal(o.code, INF_OK);
     assert_int_equal(o.text.len, 3);
     release(&o);
@@ -610,7 +610,7 @@ static void many_variables_are_fine(void **state)
     for (int i = 0; i < 600; i++)
         assert_true(buffer_printf(&source, "{%% set v%d = %d %%}", i, i));
     assert_true(buffer_append_str(&source, "{{ v599 }}"));
-    assert_renders(source.data, "[]", "599");
+    assert_renders(source.data, TWO, "599");
     buffer_free(&source);
 }
 
@@ -631,6 +631,8 @@ static void messages_that_are_not_messages_are_refused(void **state)
     mem_free(values);
     mem_free(deep);
     assert_messages_refused(inf_str(""), "not JSON");
+    assert_messages_refused(inf_str("[]"), "an empty conversation");
+    assert_messages_refused(inf_str("{\"messages\":[]}"), "an empty conversation");
     assert_messages_refused(NO_TEXT, "not JSON");
     assert_messages_refused(inf_str("[{]"), "line 1 column");
     assert_messages_refused(inf_str("[\"\xff\"]"), "not JSON");
@@ -807,18 +809,18 @@ static void a_template_that_refuses_the_markers_gets_texts(void **state)
 
 static void bad_variables_are_refused(void **state)
 {
-    struct outcome o = render_all(inf_str("x"), inf_str("[]"), NULL, "[1]", true);
+    struct outcome o = render_all(inf_str("x"), inf_str(TWO), NULL, "[1]", true);
 
     (void)state;
     assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
     release(&o);
-    o = render_all(inf_str("x"), inf_str("[]"), "\xff", NULL, true);
+    o = render_all(inf_str("x"), inf_str(TWO), "\xff", NULL, true);
     assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
     release(&o);
-    o = render_all(inf_str("x"), inf_str("[]"), NULL, "{\"messages\":[]}", true);
+    o = render_all(inf_str("x"), inf_str(TWO), NULL, "{\"messages\":[]}", true);
     assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
     release(&o);
-    o = render_all(inf_str("x"), inf_str("[]"), NULL, "{\"add_generation_prompt\":true}", true);
+    o = render_all(inf_str("x"), inf_str(TWO), NULL, "{\"add_generation_prompt\":true}", true);
     assert_int_equal(o.code, INF_ERROR_INVALID_ARGUMENT);
     release(&o);
 }
