@@ -7,7 +7,9 @@ Wants Python 3.11 (whose Unicode the engine has) and scripts/requirements-templa
     python3.11 scripts/make_template_cases.py --chats PATH FILE      # of a template, or the *.jinja in a folder,
                                                                      # with further chats (tests/live), to FILE
     python3.11 scripts/make_template_cases.py --names FILE           # every character by its name, to FILE
+    python3.11 scripts/make_template_cases.py --attributes FILE      # every attribute of every type, to FILE
     python3.11 scripts/make_template_cases.py --random SEED N FILE   # N random templates, to FILE
+    python3.11 scripts/make_template_cases.py --again CASES FILE     # those of CASES that end alike once more, to FILE
     build/tests/unit-template FILE...                                # compares with such files
 
 A published template that shows no text of a role, but lists of parts, is given texts as such lists, and one that shows
@@ -25,6 +27,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import time
 import unicodedata
 import warnings
@@ -57,18 +60,34 @@ TOKENIZER = transformers.PreTrainedTokenizerFast(
     tokenizer_object=tokenizers.Tokenizer(tokenizers.models.BPE()), bos_token="<s>", eos_token="</s>")
 
 
+class TooLong(BaseException):
+    """Not an Exception, which jinja2 takes for one of the template's while it compiles."""
+
+
+def too_long(*_):
+    raise TooLong
+
+
+signal.signal(signal.SIGVTALRM, too_long)
+
+
 def outcome(render):
-    """{"text"} or {"error"}; None: it depends on the machine, or Python's integers are needed."""
+    """{"text"} or {"error"}; None: it depends on the process, or Python's integers are needed."""
     try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 5)
         text = render()
         text.encode()
-    except (RecursionError, MemoryError):
+    except (RecursionError, MemoryError, TooLong):  # too long are powers of powers
         return None
     except jinja2.TemplateError as e:
         return {"error": str(e)}
     except Exception as e:
         return None if "int too large" in str(e) else {"error": None}
-    return None if re.search(r" at 0x[0-9a-f]+|<bound method|\d{19,}", text) else {"text": text}
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    if re.search(r"\{[^{}:]*'[^{}:]*, [^{}:]*\}|\{[^{}:]*, '[^{}:]*\}", text):
+        return None  # a set's texts come in another order in each process
+    return None if re.search(r" at 0x[0-9a-f]+|\d{19,}", text) else {"text": text}
 
 
 def of_template(template):
@@ -178,6 +197,62 @@ def of_names():
             yield of_template("{{ '\\N{%s}' }}" % wrong)
 
 
+OBJECTS = [  # an expression of each type that a template can reach
+    "5", "true", "1.5", "'aB'", "('a&b'|e)", "[1, 2]", "(1, 2)", "{'a': 1}", "{'a': 1}.keys()", "{'a': 1}.values()",
+    "{'a': 1}.items()", "{'a': 1}.keys().mapping", "({'a': 1, 'b': 2}.keys() - ['b'])", "range(3)", "namespace(a=1)", "missing",
+    "none", "cycler(1, 2)", "joiner('-')", "([1, 2]|map('string'))", "([1]|batch(1))", "([1]|unique)", "({'a': 1}|items)",
+    "([1]|reverse)", "((1, 2)|reverse)", "(range(3)|reverse)", "({'a': 1}|reverse)", "({'a': 1}.values()|reverse)",
+    "({'a': 1}.items()|reverse)", "([1]|groupby('real'))[0]", "range", "dict", "namespace", "cycler", "joiner",
+    "cycler.next", "raise_exception", "strftime_now", "'a'.upper", "'a'.format", "('a'|e).upper", "('a'|e).find", "{}.keys",
+    "{}.fromkeys", "(1).from_bytes", "cycler(1).next", "dict.fromkeys", "cycler.current",
+    "m", "loop", "loop.cycle", "self", "self.b",
+]
+AROUND = "{%% macro m(a) %%}{%% endmacro %%}{%% block b %%}{%% endblock %%}{%% for o in [1] %%}%s{%% endfor %%}"
+CALLS = ["", "1", "none", "'a'", "['a']", "[1, 2]", "{'a': 1}", "5, 'x'", "'a', 'b'", "'B', none, 1", "[1, 255], 'little'", "x=1"]
+NOT_SUPPORTED = ("encode", "to_bytes")  # bytes: docs/backends.md
+
+
+def around(expression, text):
+    loop = expression in ("m", "loop", "loop.cycle", "self", "self.b")
+    return AROUND % text if loop else text
+
+
+def reached(expression):
+    kept = []
+    ENVIRONMENT.from_string(around(expression, "{{ keep(%s) }}" % expression)).render(keep=lambda v: kept.append(v) or "")
+    return kept[0]
+
+
+def names_of(value):
+    of_class = [*dir(value), *dir(type(value))] if isinstance(value, type) else dir(type(value))
+    return {*of_class, *object.__dir__(value)}
+
+
+def of_attributes(calls):
+    """Which attributes each type has; with calls, what each gives, printed and called."""
+    objects = {expression: reached(expression) for expression in OBJECTS}
+    names = sorted(set().union(*map(names_of, objects.values())) - set(NOT_SUPPORTED) | {"nosuch", "_nosuch", "__nosuch__"})
+    for expression, value in objects.items():
+        has = "".join("{{ %s.%s is defined }},{{ (%s).%s is callable }} " % (expression, name, expression, name)
+                      for name in (names if calls else sorted(names_of(value) - set(NOT_SUPPORTED))))
+        yield of_template(around(expression, has))
+        for name in names if calls else ():
+            for form in ("%s.%s", "%s['%s']", "%s|attr('%s')"):
+                yield of_template(around(expression, "{{ %s }}" % (form % (expression, name))))
+        for name in sorted(names_of(value) - set(NOT_SUPPORTED)):
+            if not name.startswith("_"):
+                for arguments in CALLS if calls else CALLS[:1] + CALLS[3:6:2]:
+                    yield of_template(around(expression, "{{ %s.%s(%s) }}" % (expression, name, arguments)))
+
+
+def again(cases):
+    """What depends on addresses, or on how this process hashes, ends otherwise in another one."""
+    for line in open(cases):
+        case = json.loads(line)
+        if of_template(case["template"]) == case:
+            yield case
+
+
 def write(path, cases):
     with open(path, "w") as out:
         for case in cases:
@@ -188,6 +263,7 @@ def write_fixtures():
     (FIXTURES / "variables.json").write_text(json.dumps(template_grammar.VARIABLES) + "\n")
     constructs = (FIXTURES / "constructs.txt").read_text().split("\n====\n")
     write(FIXTURES / "constructs.jsonl", filter(None, map(of_template, constructs)))
+    write(FIXTURES / "attributes.jsonl", filter(None, of_attributes(False)))
     write(FIXTURES / "random.jsonl", of_random(1, 1000))
     os.chdir(FIXTURES)
     write(FIXTURES / "chats.jsonl", of_fixtures())
@@ -197,6 +273,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chats", nargs=2, metavar=("PATH", "FILE"))
     parser.add_argument("--names", metavar="FILE")
+    parser.add_argument("--attributes", metavar="FILE")
+    parser.add_argument("--again", nargs=2, metavar=("CASES", "FILE"))
     parser.add_argument("--random", nargs=3, metavar=("SEED", "N", "FILE"))
     args = parser.parse_args()
     if args.chats:
@@ -205,6 +283,10 @@ def main():
         write(args.chats[1], (case for path in paths for case in of_published(path)))
     elif args.names:
         write(args.names, filter(None, of_names()))
+    elif args.attributes:
+        write(args.attributes, filter(None, of_attributes(True)))
+    elif args.again:
+        write(args.again[1], again(args.again[0]))
     elif args.random:
         write(args.random[2], of_random(int(args.random[0]), int(args.random[1])))
     else:

@@ -1,6 +1,7 @@
 /*
  * attributes: what `x.name` and `x[key]` give: the sandboxed environment's getattr and getitem.
  */
+#include "text/template/attribute_names.h"
 #include "text/template/functions.h"
 #include "text/template/iter.h"
 
@@ -8,73 +9,68 @@
 
 /* ------------------------------------------------------------------ the sandbox */
 
-/* Names that every Python object has. */
-static const char *const DUNDERS[] = {
-    "__class__",   "__delattr__", "__dir__",           "__doc__",          "__eq__",
-    "__format__",  "__ge__",      "__getattribute__",  "__getstate__",     "__gt__",
-    "__hash__",    "__init__",    "__init_subclass__", "__le__",           "__lt__",
-    "__ne__",      "__new__",     "__reduce__",        "__reduce_ex__",    "__repr__",
-    "__setattr__", "__sizeof__",  "__str__",           "__subclasshook__",
-};
-static const char *const LIST_MUTATORS[] = {"append", "clear", "pop",    "reverse",
-                                            "insert", "sort",  "extend", "remove"};
-static const char *const DICT_MUTATORS[] = {"clear", "pop", "popitem", "setdefault", "update"};
-
-static bool among(const struct text *name, const char *const *names, size_t n)
+/* A type as attribute_names.h has it. */
+static const char *refusing_type(struct vm *vm, struct value v)
 {
-    for (size_t i = 0; i < n; i++)
-        if (text_is(name, names[i]))
-            return true;
-    return false;
+    if (v.type == V_METHOD)
+        return method_type(v.method);
+    if (v.type == V_ITER)
+        return v.it->type;
+    if (v.type == V_TUPLE && v.l->group)
+        return "_GroupTuple";
+    return class_name(v) ? text_printf(vm, "class %s", v.fn->name)->data : type_name(v);
 }
-#define AMONG(name, names) among(name, names, sizeof(names) / sizeof *(names))
 
-static bool has_len(struct value v)
+static size_t refusing_index(const char *type)
 {
-    switch (v.type) {
-    case V_STR:
-    case V_LIST:
-    case V_TUPLE:
-    case V_DICT:
-    case V_RANGE:
-    case V_VIEW:
-    case V_LOOP:
-    case V_UNDEFINED:
-        return true;
-    default:
-        return false;
+    for (size_t i = 0; i < N_REFUSING_TYPES; i++)
+        if (strcmp(REFUSING_TYPES[i], type) == 0)
+            return i;
+    return 1; /* None's: what every object has */
+}
+
+static int order_of(const struct text *name, const char *other)
+{
+    size_t n = strlen(other);
+    int c = memcmp(name->data, other, name->len < n ? name->len : n);
+
+    return c ? c : (name->len > n) - (name->len < n);
+}
+
+static const struct refused_attribute *find_refused(const struct text *name)
+{
+    size_t low = 0;
+    size_t high = N_REFUSED_ATTRIBUTES;
+
+    while (low < high) {
+        size_t at = (low + high) / 2;
+        int c = order_of(name, REFUSED_ATTRIBUTES[at].name);
+
+        if (c == 0)
+            return &REFUSED_ATTRIBUTES[at];
+        if (c < 0)
+            high = at;
+        else
+            low = at + 1;
     }
+    return NULL;
 }
 
-static bool has_dunder(struct value v, const struct text *name)
+/* Python has it, and the sandbox refuses it. */
+static bool is_refused(struct vm *vm, struct value v, const struct text *name)
 {
-    if (AMONG(name, DUNDERS))
-        return true;
-    if (text_is(name, "__len__"))
-        return has_len(v);
-    if (text_is(name, "__iter__"))
-        return has_len(v) || v.type == V_ITER;
-    if (text_is(name, "__getitem__"))
-        return has_len(v) && v.type != V_VIEW && v.type != V_LOOP;
-    if (text_is(name, "__contains__"))
-        return has_len(v) && v.type != V_LOOP && (v.type != V_VIEW || v.view->kind != VIEW_VALUES);
-    if (text_is(name, "__html__"))
-        return v.type == V_STR && v.s->safe;
-    if (text_is(name, "__call__"))
-        return v.type == V_MACRO || v.type == V_BUILTIN || v.type == V_METHOD ||
-               v.type == V_JOINER || v.type == V_LOOP || v.type == V_BLOCK || v.type == V_UNDEFINED;
-    return false;
-}
+    const struct refused_attribute *found;
 
-static bool is_mutator(struct value v, const struct text *name)
-{
-    return (v.type == V_LIST && AMONG(name, LIST_MUTATORS)) ||
-           (v.type == V_DICT && AMONG(name, DICT_MUTATORS));
+    if ((!name->len || name->data[0] != '_') && v.type != V_LIST && v.type != V_DICT &&
+        v.type != V_SET && v.type != V_ITER && v.type != V_BUILTIN)
+        return false;
+    found = find_refused(name);
+    return found && (found->types >> refusing_index(refusing_type(vm, v)) & 1);
 }
 
 bool is_mutator_name(const struct text *name)
 {
-    return AMONG(name, LIST_MUTATORS) || AMONG(name, DICT_MUTATORS);
+    return find_refused(name) != NULL;
 }
 
 static struct value unsafe_attribute(struct render *r, struct value object, const struct text *name)
@@ -179,6 +175,59 @@ static struct value cycler_attribute(const struct cycler *c, const struct text *
     return text_is(name, "items") ? v_tuple(c->items) : v_of(V_MISSING);
 }
 
+static struct value joiner_attribute(const struct cycler *c, const struct text *name)
+{
+    if (text_is(name, "sep"))
+        return c->items->items[0];
+    return text_is(name, "used") ? v_bool(c->pos != 0) : v_of(V_MISSING);
+}
+
+static struct value generator_attribute(const struct iter *it, const struct text *name)
+{
+    if (strcmp(it->type, "generator") != 0)
+        return v_of(V_MISSING);
+    if (text_is(name, "gi_running"))
+        return v_bool(false);
+    if (text_is(name, "gi_suspended"))
+        return v_bool(it->started && !it->done);
+    return text_is(name, "gi_yieldfrom") ? v_none() : v_of(V_MISSING);
+}
+
+static struct value block_attribute(struct render *r, const struct block_info *block,
+                                    const struct text *name)
+{
+    if (text_is(name, "name"))
+        return v_str(block->name);
+    if (!text_is(name, "super"))
+        return v_of(V_MISSING);
+    return undefined_new(r->vm, text_printf(r->vm, "there is no parent block called %s.",
+                                            repr_chars(r->vm, v_str(block->name)))
+                                    ->data);
+}
+
+/* A dict that is only read: it lives as long as the other, and has its entries. */
+static struct value view_attribute(struct render *r, const struct view *view,
+                                   const struct text *name)
+{
+    struct dict *d;
+
+    if (!text_is(name, "mapping"))
+        return v_of(V_MISSING);
+    d = VM_NEW(r->vm, struct dict);
+    *d = *view->d;
+    d->proxy = true;
+    return v_dict(d);
+}
+
+/* Not supported, although Python has it: bytes. */
+static void check_supported(struct render *r, struct value v, const struct text *name)
+{
+    if ((v.type == V_STR && text_is(name, "encode")) ||
+        (is_integer(v) && text_is(name, "to_bytes")))
+        vm_throw(r->vm, E_RUNTIME, "%s() is not supported",
+                 name->data[0] == 'e' ? "encode" : "to_bytes");
+}
+
 static struct value own_attribute(struct render *r, struct value v, struct text *name)
 {
     struct value *found;
@@ -196,6 +245,21 @@ static struct value own_attribute(struct render *r, struct value v, struct text 
         return macro_attribute(r, v.macro, name);
     case V_CYCLER:
         return cycler_attribute(v.cycler, name);
+    case V_JOINER:
+        return joiner_attribute(v.cycler, name);
+    case V_METHOD: /* jinja2 puts a function of its own in the place of str.format */
+        return text_is(name, "__wrapped__") && strcmp(method_type(v.method), "wrapper") == 0
+                   ? v
+                   : v_of(V_MISSING);
+    case V_BUILTIN: /* a property cannot be set or deleted */
+        return !v.fn->run && (text_is(name, "fset") || text_is(name, "fdel")) ? v_none()
+                                                                              : v_of(V_MISSING);
+    case V_ITER:
+        return generator_attribute(v.it, name);
+    case V_BLOCK:
+        return block_attribute(r, v.p, name);
+    case V_VIEW:
+        return view_attribute(r, v.view, name);
     case V_NAMESPACE:
         found = dict_get_text(v.d, name);
         return found ? *found : v_of(V_MISSING);
@@ -217,12 +281,15 @@ struct value type_attribute(struct render *r, struct value object, const struct 
 
     if (v.type != V_MISSING)
         return v;
-    if (is_mutator(object, name) ||
-        (name->len > 4 && name->data[0] == '_' && has_dunder(object, name)))
+    if (is_refused(r->vm, object, name))
         return unsafe_attribute(r, object, name);
     fn = r->library->method(object, name);
-    if (!fn)
+    if (!fn) {
+        check_supported(r, object, name);
         return v;
+    }
+    if (!fn->run) /* a property of a class */
+        return (struct value){.type = V_BUILTIN, .fn = fn};
     m = VM_NEW(r->vm, struct method);
     *m = (struct method){.self = object, .fn = fn};
     return (struct value){.type = V_METHOD, .method = m};
@@ -230,7 +297,7 @@ struct value type_attribute(struct render *r, struct value object, const struct 
 
 struct value undefined_attribute(struct render *r, struct value object, struct text *name)
 {
-    if (has_dunder(object, name))
+    if (is_refused(r->vm, object, name))
         return unsafe_attribute(r, object, name);
     if (name->len < 2 || memcmp(name->data, "__", 2) != 0)
         check_defined(r->vm, object);
@@ -250,7 +317,7 @@ struct value get_attribute(struct render *r, struct value object, struct text *n
     struct value v;
     struct value *found;
 
-    if (object.type == V_UNDEFINED && has_dunder(object, name))
+    if (object.type == V_UNDEFINED && is_refused(r->vm, object, name))
         return unsafe_attribute(r, object, name);
     check_defined(r->vm, object);
     v = type_attribute(r, object, name);

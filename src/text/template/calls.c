@@ -148,6 +148,8 @@ struct value call_value(struct render *r, struct value f, const struct call *cal
     case V_MACRO:
         return r->calls->macro(r, f.macro, call);
     case V_BUILTIN:
+        if (!f.fn->run)
+            vm_throw(r->vm, E_TYPE, "'property' object is not callable");
         return call_builtin(r, f.fn, NULL, call);
     case V_METHOD:
         return call_builtin(r, f.method->fn, &f.method->self, call);

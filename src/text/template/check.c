@@ -127,19 +127,23 @@ static void check_all(struct check *c, const struct nodes *list)
 /* In the order in which jinja2 writes. */
 static void check(struct check *c, const struct node *n)
 {
-    bool body_first = n->kind == N_FILTERBLOCK || n->kind == N_CALLBLOCK;
+    bool is_macro = n->kind == N_MACRO || n->kind == N_CALLBLOCK;
+    bool body_first = is_macro || n->kind == N_FILTERBLOCK || n->kind == N_ASSIGNBLOCK;
 
     c->vm->line = n->line;
     vm_step(c->vm, 1);
     vm_enter(c->vm);
     check_node(c, n);
+    if (is_macro)
+        check_all(c, &n->list2);
     if (body_first)
         check_all(c, &n->list);
     if (n->a)
         check(c, n->a);
     if (!body_first)
         check_all(c, &n->list);
-    check_all(c, &n->list2);
+    if (!is_macro)
+        check_all(c, &n->list2);
     if (n->b)
         check(c, n->b);
     if (n->c)

@@ -26,6 +26,7 @@ bool value_truth(struct vm *vm, struct value v)
     case V_TUPLE:
         return v.l->len > 0;
     case V_DICT:
+    case V_SET:
         return v.d->len > 0;
     case V_RANGE:
         return v.r->len > 0;
@@ -121,23 +122,18 @@ static bool compare_lists(struct vm *vm, const char *op, const struct list *a, c
     return holds(op, (a->len > b->len) - (a->len < b->len));
 }
 
-static bool is_set_view(struct value v)
-{
-    return v.type == V_VIEW && v.view->kind != VIEW_VALUES;
-}
-
-static bool compare_views(struct vm *vm, const char *op, struct value a, struct value b)
+static bool compare_sets(struct vm *vm, const char *op, struct value a, struct value b)
 {
     struct value small = op[0] == '<' ? a : b;
     struct value large = op[0] == '<' ? b : a;
     struct value v;
     struct iter *it = iter_of(vm, small);
 
-    if (small.view->d->len > large.view->d->len ||
-        (op[1] != '=' && small.view->d->len == large.view->d->len))
+    if (value_size(small) > value_size(large) ||
+        (op[1] != '=' && value_size(small) == value_size(large)))
         return false;
     while (iter_next(vm, it, &v))
-        if (!value_contains(vm, large, v))
+        if (!set_like_contains(vm, large, v))
             return false;
     return true;
 }
@@ -161,8 +157,8 @@ bool value_compare(struct vm *vm, const char *op, struct value a, struct value b
         vm_leave(vm);
         return result;
     }
-    if (is_set_view(a) && is_set_view(b))
-        return compare_views(vm, op, a, b);
+    if (is_set_like(a) && is_set_like(b))
+        return compare_sets(vm, op, a, b);
     vm_throw(vm, E_TYPE, "'%s' not supported between instances of '%s' and '%s'", op, type_name(a),
              type_name(b));
 }
@@ -198,10 +194,7 @@ bool value_contains(struct vm *vm, struct value in, struct value v)
         return text_in(vm, in.s, v);
     case V_DICT:
         return dict_get(vm, in.d, v) != NULL;
-    case V_VIEW:
-        return in.view->kind == VIEW_VALUES ? found_among(vm, in, v)
-                                            : view_contains(vm, in.view, v);
     default:
-        return found_among(vm, in, v);
+        return is_set_like(in) ? set_like_contains(vm, in, v) : found_among(vm, in, v);
     }
 }

@@ -45,6 +45,7 @@ bool value_hashable(struct vm *vm, struct value v)
     switch (v.type) {
     case V_LIST:
     case V_DICT:
+    case V_SET:
     case V_SLICE:
         return false;
     case V_VIEW:
@@ -115,7 +116,7 @@ struct dict *dict_new(struct vm *vm)
 {
     struct dict *d = VM_NEW(vm, struct dict);
 
-    *d = (struct dict){.entries = NULL, .len = 0, .cap = 0, .index = NULL, .n_index = 0};
+    *d = (struct dict){.entries = NULL};
     return d;
 }
 
@@ -305,16 +306,30 @@ static bool ranges_equal(const struct range *a, const struct range *b)
            (a->len == 0 || (a->start == b->start && (a->len == 1 || a->step == b->step)));
 }
 
-/* Keys and items are sets. */
-static bool views_equal(struct vm *vm, struct value a, struct value b)
+bool is_set_like(struct value v)
 {
-    if (a.view->kind == VIEW_VALUES || b.view->kind == VIEW_VALUES)
-        return a.view == b.view;
-    if (a.view->d->len != b.view->d->len)
+    return v.type == V_SET || (v.type == V_VIEW && v.view->kind != VIEW_VALUES);
+}
+
+bool set_like_contains(struct vm *vm, struct value set, struct value v)
+{
+    if (set.type == V_VIEW)
+        return view_contains(vm, set.view, v);
+    return v.type != V_SET && dict_get(vm, set.d, v) != NULL;
+}
+
+static bool sets_equal(struct vm *vm, struct value a, struct value b)
+{
+    struct value all = a.type == V_VIEW ? a : b;
+    struct value among = a.type == V_VIEW ? b : a;
+    enum view_kind kind = all.type == V_VIEW ? all.view->kind : VIEW_KEYS;
+    const struct dict *d = all.type == V_VIEW ? all.view->d : all.d;
+
+    if (value_size(a) != value_size(b))
         return false;
-    for (size_t i = 0; i < a.view->d->len; i++) {
+    for (size_t i = 0; i < d->len; i++) {
         vm_step(vm, 1);
-        if (!view_contains(vm, b.view, view_item(vm, a.view->kind, &a.view->d->entries[i])))
+        if (!set_like_contains(vm, among, view_item(vm, kind, &d->entries[i])))
             return false;
     }
     return true;
@@ -327,6 +342,8 @@ bool value_equal(struct vm *vm, struct value a, struct value b)
     vm_step(vm, 1);
     if (is_number(a) && is_number(b))
         return numbers_equal(a, b);
+    if (is_set_like(a) && is_set_like(b))
+        return sets_equal(vm, a, b);
     if (a.type != b.type)
         return false;
     vm_enter(vm);
@@ -347,9 +364,6 @@ bool value_equal(struct vm *vm, struct value a, struct value b)
         break;
     case V_RANGE:
         equal = ranges_equal(a.r, b.r);
-        break;
-    case V_VIEW:
-        equal = views_equal(vm, a, b);
         break;
     case V_METHOD:
         equal = a.method->fn == b.method->fn && value_same(a.method->self, b.method->self);

@@ -333,6 +333,8 @@ bool is_attribute_name(const struct text *name);
 bool refused_name(const struct text *name);
 
 struct value op_binary(struct render *r, int op, struct value a, struct value b);
+/* A set of what is in a and not in b. */
+struct value set_subtract(struct vm *vm, struct value a, struct value b);
 struct value op_unary(struct render *r, int op, struct value a);
 struct value op_add(struct vm *vm, struct value a, struct value b);
 
@@ -356,6 +358,8 @@ struct text *json_text(struct vm *vm, struct value v, const struct json_style *s
 
 /* int(), float() of a text: false where Python raises ValueError. */
 bool text_to_int(struct vm *vm, const struct text *s, int base, int64_t *out);
+/* float.fromhex; throws E_RUNTIME where it is too large. */
+bool text_to_hex_double(struct vm *vm, const struct text *s, double *out);
 bool text_to_double(struct vm *vm, const struct text *s, double *out);
 
 struct text *text_lower(struct vm *vm, const struct text *s);

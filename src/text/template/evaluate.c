@@ -38,6 +38,7 @@ static void add_keyword(struct render *r, struct call *call, struct value name, 
 
 static void add_mapping(struct render *r, struct call *call, struct value v)
 {
+    check_defined(r->vm, v);
     if (v.type != V_DICT)
         vm_throw(r->vm, E_TYPE, "argument after ** must be a mapping, not %s", type_name(v));
     for (size_t i = 0; i < v.d->len; i++)
@@ -253,6 +254,7 @@ static struct value evaluate_item(struct render *r, const struct node *n)
         return get_item(r, object, key);
     if (!r->folding)
         return get_slice(r, object, key.slice);
+    check_defined(r->vm, object);
     return has_bounds(key.slice) ? get_item(r, object, key) : undefined_item(r->vm, object, key);
 }
 

@@ -302,7 +302,7 @@ static struct value do_urlencode(struct render *r, struct value *args, const str
     if (!it)
         quote(&b, value_str(r->vm, args[0]), false);
     while (it && iter_next(r->vm, it, &item)) {
-        if (args[0].type == V_DICT)
+        if (args[0].type == V_DICT && !args[0].d->proxy)
             item = tuple2(r->vm, item, *dict_get(r->vm, args[0].d, item));
         quote_pair(r, &b, item, first);
         first = false;

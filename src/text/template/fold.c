@@ -17,12 +17,13 @@
 #define FOLD_TREE ((size_t)16 << 20)  /* the tree's bytes, when no more are kept */
 
 struct folder {
-    struct vm *vm;        /* of the tree */
-    struct vm *scratch;   /* where values are computed */
-    struct render render; /* in scratch */
-    bool volatile_escape; /* whether texts are escaped is known at run time alone */
-    bool escape;          /* what the compiler takes it for */
-    bool broken;          /* the template will be refused */
+    struct vm *vm;              /* of the tree */
+    struct vm *scratch;         /* where values are computed */
+    struct render render;       /* in scratch */
+    bool volatile_escape;       /* whether texts are escaped is known at run time alone */
+    bool escape;                /* what the compiler takes it for */
+    bool broken;                /* the template will be refused */
+    const struct node *reached; /* of what chooses and was computed: what was chosen */
 };
 
 /* ------------------------------------------------------------------ what can be computed */
@@ -142,6 +143,16 @@ static void renew(struct folder *f)
     f->scratch->max_steps = FOLD_STEPS;
 }
 
+/* Runs in the scratch vm, and may throw there. */
+static const struct node *chosen_of(struct folder *f, const struct node *n)
+{
+    if (n->kind == N_COND)
+        return is_true(f, n->a) ? n->b : n->c;
+    if (n->kind == N_AND || n->kind == N_OR)
+        return is_true(f, n->a) == (n->kind == N_OR) ? n->a : n->b;
+    return NULL;
+}
+
 /* Whether n can be computed; its value, or the text it prints, in the scratch vm. */
 static bool try(struct folder *f, struct node *n, struct value *out, bool as_text)
 {
@@ -153,6 +164,7 @@ static bool try(struct folder *f, struct node *n, struct value *out, bool as_tex
     vm->depth = f->vm->depth;
     f->render.autoescape = f->escape;
     n->constant = false;
+    f->reached = NULL;
     if (vm->steps > FOLD_STEPS || setjmp(vm->on_error) != 0) {
         if (vm->kind == E_MEMORY)
             vm_throw(f->vm, E_MEMORY, "out of memory");
@@ -161,6 +173,7 @@ static bool try(struct folder *f, struct node *n, struct value *out, bool as_tex
     if (!is_constant(f, n))
         return false;
     *out = evaluate(&f->render, n);
+    f->reached = chosen_of(f, n);
     if (as_text)
         *out = v_str(f->escape ? text_escape(vm, *out) : value_str(vm, *out));
     n->constant = true;
@@ -320,6 +333,8 @@ static void fold_expression(struct folder *f, struct node *n, bool tried)
         n->constant = whole;
     else if (try(f, n, &v, false) && tried && n->kind != N_CONST && is_kept(f, v))
         become_constant(f, n, copy(f, v));
+    else if (n->constant && tried && f->reached)
+        *n = *f->reached; /* what chose it is not looked at again */
     else if (n->kind == N_CONST && infinite(n->value))
         become_constant(f, n, n->value);
     if (n->kind == N_DICT && whole && !n->constant && f->scratch->kind == E_TYPE) {

@@ -16,6 +16,7 @@ extern const struct functions SEQUENCE_FILTERS; /* filters_sequence.c */
 extern const struct functions TESTS;
 extern const struct functions GLOBALS;
 extern const struct functions STR_METHODS;
+extern const struct functions SET_METHODS;
 struct functions other_methods(struct value self);        /* of another type's value */
 struct functions class_methods(const struct builtin *fn); /* of a global's */
 

@@ -4,6 +4,8 @@
 #include "text/template/functions.h"
 #include "text/template/iter.h"
 
+#include <string.h>
+
 #define MAX_RANGE 100000
 
 static struct value global_range(struct render *r, struct value *args, const struct call *call)
@@ -157,7 +159,65 @@ static const struct builtin DICT_CLASS_METHODS[] = {
     {"fromkeys", "/iterable|value", dict_fromkeys},
 };
 
+/* As functions of the class: the object is their argument. */
+static struct value cycler_of_class(struct render *r, struct value *args, const char *name)
+{
+    struct text method = {.data = name, .len = strlen(name)};
+    struct call none = {0};
+
+    if (args[1].type != V_CYCLER)
+        vm_throw(r->vm, E_TYPE, "%s() wants a cycler", name);
+    return call_value(r, type_attribute(r, args[1], &method), &none);
+}
+
+static struct value cycler_class_next(struct render *r, struct value *args, const struct call *call)
+{
+    (void)call;
+    return cycler_of_class(r, args, "next");
+}
+
+static struct value cycler_class_reset(struct render *r, struct value *args,
+                                       const struct call *call)
+{
+    (void)call;
+    return cycler_of_class(r, args, "reset");
+}
+
+static const struct builtin CYCLER_CLASS_METHODS[] = {
+    {"next", "self", cycler_class_next},
+    {"reset", "self", cycler_class_reset},
+    {"current", "", NULL},
+};
+
+static struct value property_current(struct render *r, struct value *args, const struct call *call)
+{
+    struct text name = {.data = "current", .len = 7};
+
+    (void)call;
+    if (args[1].type != V_CYCLER)
+        vm_throw(r->vm, E_TYPE, "fget() wants a cycler");
+    return type_attribute(r, args[1], &name);
+}
+
+static struct value property_with(struct render *r, struct value *args, const struct call *call)
+{
+    (void)r;
+    (void)call;
+    return args[0];
+}
+
+static const struct builtin PROPERTY_METHODS[] = {
+    {"fget", "self", property_current},
+    {"getter", "/function", property_with},
+    {"setter", "/function", property_with},
+    {"deleter", "/function", property_with},
+};
+
 struct functions class_methods(const struct builtin *fn)
 {
+    if (!fn->run)
+        return (struct functions){PROPERTY_METHODS, 4};
+    if (fn->run == global_cycler)
+        return (struct functions){CYCLER_CLASS_METHODS, 3};
     return (struct functions){DICT_CLASS_METHODS, fn->run == global_dict ? 1 : 0};
 }

@@ -160,7 +160,7 @@ static void assign_attribute(struct render *r, const struct node *target, struct
 {
     struct value ns = *slot_of(r, target->place);
 
-    if (ns.type != V_NAMESPACE && ns.type != V_DICT)
+    if (ns.type != V_NAMESPACE && (ns.type != V_DICT || ns.d->proxy))
         vm_throw(r->vm, E_TYPE, "'%s' object does not support item assignment", type_name(ns));
     if (ns.type == V_NAMESPACE && target->value.s->len && target->value.s->data[0] == '_')
         vm_throw(r->vm, E_SECURITY,

@@ -22,6 +22,7 @@ struct value v_iter(struct iter *it)
 bool iter_next(struct vm *vm, struct iter *it, struct value *out)
 {
     vm_step(vm, 1);
+    it->started = true;
     if (!it->done && it->next(vm, it, out))
         return true;
     it->done = true;
@@ -96,7 +97,7 @@ static bool previous_number(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-/* A block can be set in a dict: the one thing that changes it. */
+/* A block can be set in a dict, and a set can lose items: nothing else changes one. */
 void check_size(struct vm *vm, const struct iter *it, const struct dict *d)
 {
     if (it->size != d->len)
@@ -181,6 +182,8 @@ struct iter *iter_try(struct vm *vm, struct value v)
         return entries(vm, VIEWS[VIEW_KEYS], next_entry, keys_of(vm, v.d));
     case V_VIEW:
         return entries(vm, VIEWS[v.view->kind], next_entry, v);
+    case V_SET:
+        return entries(vm, "set_iterator", next_entry, keys_of(vm, v.d));
     case V_UNDEFINED:
         return iter_new(vm, "generator", nothing, v);
     case V_LOOP:
@@ -201,6 +204,9 @@ struct iter *iter_of(struct vm *vm, struct value v)
 
 struct iter *iter_reversed(struct vm *vm, struct value v)
 {
+    static const char *const VIEWS[] = {"dict_reversekeyiterator", "dict_reversevalueiterator",
+                                        "dict_reverseitemiterator"};
+
     switch (v.type) {
     case V_LIST:
         return iter_new(vm, "list_reverseiterator", previous_item, v);
@@ -211,9 +217,9 @@ struct iter *iter_reversed(struct vm *vm, struct value v)
     case V_RANGE:
         return iter_new(vm, "range_iterator", previous_number, v);
     case V_DICT:
-        return entries(vm, "dict_reversekeyiterator", previous_entry, keys_of(vm, v.d));
+        return entries(vm, VIEWS[VIEW_KEYS], previous_entry, keys_of(vm, v.d));
     case V_VIEW:
-        return entries(vm, "dict_reverseiterator", previous_entry, v);
+        return entries(vm, VIEWS[v.view->kind], previous_entry, v);
     default:
         return NULL;
     }

@@ -11,6 +11,7 @@ struct iter {
     /* The next item, false at the end. */
     bool (*next)(struct vm *vm, struct iter *it, struct value *out);
     const char *type; /* the Python type's name */
+    bool started;
     bool done;
     size_t pos;
     size_t size; /* of a dict, when the iterator was made */

@@ -216,8 +216,10 @@ static void write_any(struct writer *w, struct value v)
         write_list(w, v.l);
         break;
     case V_DICT:
-        write_dict(w, v.d);
-        break;
+        if (!v.d->proxy) {
+            write_dict(w, v.d);
+            break;
+        } /* fall through */
     default:
         vm_throw(w->b.vm, E_TYPE, "Object of type %s is not JSON serializable", type_name(v));
     }

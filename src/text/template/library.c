@@ -6,7 +6,8 @@
 
 bool refused_name(const struct text *name)
 {
-    static const char *const NAMES[] = {"lipsum", "random", "urlize", "xmlattr", "encode"};
+    static const char *const NAMES[] = {"lipsum",  "random", "urlize",
+                                        "xmlattr", "encode", "to_bytes"};
 
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         if (text_is(name, NAMES[i]))
@@ -45,7 +46,7 @@ const struct builtin *find_method(struct value self, const struct text *name)
     struct functions table = methods_of(self);
 
     if (self.type == V_STR && !self.s->safe &&
-        (text_is(name, "unescape") || text_is(name, "striptags")))
+        (text_is(name, "unescape") || text_is(name, "striptags") || text_is(name, "escape")))
         return NULL;
     return find_function(&table, name);
 }

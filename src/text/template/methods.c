@@ -428,11 +428,9 @@ static struct value str_replace(struct render *r, struct value *args, const stru
 {
     const struct text *s = args[0].s;
     const struct text *old = arg_text(r, args[1]);
-    const struct text *with = arg_text(r, args[2]);
+    const struct text *with = s->safe ? text_escape(r->vm, args[2]) : arg_text(r, args[2]);
 
     (void)call;
-    if (s->safe)
-        with = text_escape(r->vm, v_str(with));
     return like(r, text_replace(r->vm, s, old, with, arg_int(r, args[3], -1)), s);
 }
 
@@ -443,9 +441,7 @@ static uint32_t fill_char(struct render *r, const struct text *s, struct value v
 
     if (v.type == V_MISSING)
         return ' ';
-    fill = arg_text(r, v);
-    if (s->safe)
-        fill = text_escape(r->vm, v);
+    fill = s->safe ? text_escape(r->vm, v) : arg_text(r, v);
     if (fill->count != 1)
         vm_throw(r->vm, E_TYPE, "The fill character must be exactly one character long");
     return text_next(fill->data, &at);
@@ -533,13 +529,28 @@ static struct value str_expandtabs(struct render *r, struct value *args, const s
 
 /* ------------------------------------------------------------------ translation and format */
 
+/* What table[c] is, a dict's or a sequence's; NULL: there is none. */
+static struct value *translation(struct render *r, struct value table, uint32_t c,
+                                 struct value *item)
+{
+    check_defined(r->vm, table);
+    if (table.type == V_DICT)
+        return dict_get(r->vm, table.d, v_int((int64_t)c));
+    if (table.type != V_LIST && table.type != V_TUPLE && table.type != V_STR &&
+        table.type != V_RANGE)
+        vm_throw(r->vm, E_TYPE, "'%s' object is not subscriptable", type_name(table));
+    if ((int64_t)c >= value_size(table))
+        return NULL;
+    *item = get_item(r, table, v_int((int64_t)c));
+    return item;
+}
+
 static void translate_char(struct render *r, struct builder *b, struct value table, uint32_t c)
 {
+    struct value item;
     struct value *to;
 
-    if (table.type != V_DICT)
-        vm_throw(r->vm, E_TYPE, "translate() wants a dict");
-    to = dict_get(r->vm, table.d, v_int((int64_t)c));
+    to = translation(r, table, c, &item);
     if (!to)
         build_char(b, c);
     else if (to->type == V_STR)
@@ -608,7 +619,7 @@ static struct value str_maketrans(struct render *r, struct value *args, const st
     (void)call;
     if (args[2].type != V_MISSING)
         return v_dict(translations_between(r, args));
-    if (args[1].type != V_DICT)
+    if (args[1].type != V_DICT || args[1].d->proxy)
         vm_throw(r->vm, E_TYPE, "if you give only one argument to maketrans it must be a dict");
     return v_dict(translations_of(r, args[1].d));
 }
@@ -636,6 +647,12 @@ static struct value str_striptags(struct render *r, struct value *args, const st
 {
     (void)call;
     return v_str(text_striptags(r->vm, args[0]));
+}
+
+static struct value str_escape(struct render *r, struct value *args, const struct call *call)
+{
+    (void)call;
+    return v_str(text_escape(r->vm, args[1]));
 }
 
 static const struct builtin METHODS[] = {
@@ -687,5 +704,6 @@ static const struct builtin METHODS[] = {
     {"format_map", "/mapping", str_format_map},
     {"unescape", "/", str_unescape}, /* of a Markup */
     {"striptags", "/", str_striptags},
+    {"escape", "s", str_escape},
 };
 const struct functions STR_METHODS = {METHODS, sizeof METHODS / sizeof *METHODS};

@@ -171,6 +171,62 @@ static struct value int_bit_count(struct render *r, struct value *args, const st
     return v_int(__builtin_popcountll(i < 0 ? 0 - (uint64_t)i : (uint64_t)i));
 }
 
+static uint64_t byte_of(struct render *r, struct value v)
+{
+    int64_t i = value_index(r->vm, v);
+
+    if (i < 0 || i > 255)
+        vm_throw(r->vm, E_VALUE, "bytes must be in range(0, 256)");
+    return (uint64_t)i;
+}
+
+static bool is_big(struct render *r, struct value order)
+{
+    if (order.type == V_MISSING)
+        return true;
+    if (!text_is(arg_text(r, order), "big") && !text_is(order.s, "little"))
+        vm_throw(r->vm, E_VALUE, "byteorder must be either 'little' or 'big'");
+    return order.s->len == 3;
+}
+
+/* Bytes, the first one the highest, as a number; a number of the object's type, which may be a bool. */
+static struct value int_of_bytes(struct render *r, struct value self, const struct list *bytes,
+                                 bool is_signed)
+{
+    bool negative = is_signed && bytes->len && byte_of(r, bytes->items[0]) > 127;
+    uint64_t fill = negative ? 255 : 0;
+    uint64_t i = negative ? UINT64_MAX : 0;
+    bool fits = true;
+
+    for (size_t at = 0; at < bytes->len; at++) {
+        fits = fits && i >> 56 == fill;
+        i = i << 8 | byte_of(r, bytes->items[at]);
+    }
+    if (self.type == V_BOOL)
+        return v_bool(i != 0);
+    if (!fits || i >> 63 != negative)
+        vm_throw(r->vm, E_LIMIT, "an integer has more than 64 bits");
+    return v_int((int64_t)i);
+}
+
+static struct value int_from_bytes(struct render *r, struct value *args, const struct call *call)
+{
+    struct list *given;
+    struct list *bytes;
+    bool is_signed = arg_truth(r, args[3], false);
+    bool big = is_big(r, args[2]);
+
+    if (call->n > 2)
+        vm_throw(r->vm, E_TYPE, "from_bytes() takes at most 2 positional arguments");
+    if (args[1].type == V_STR || is_number(args[1]))
+        vm_throw(r->vm, E_TYPE, "cannot convert '%s' object to bytes", type_name(args[1]));
+    given = list_of(r->vm, args[1]);
+    bytes = list_new(r->vm, given->len);
+    for (size_t i = 0; i < given->len; i++)
+        list_add(r->vm, bytes, given->items[big ? i : given->len - 1 - i]);
+    return int_of_bytes(r, args[0], bytes, is_signed);
+}
+
 static struct value int_conjugate(struct render *r, struct value *args, const struct call *call)
 {
     (void)call;
@@ -188,6 +244,7 @@ static const struct builtin INT_METHODS[] = {
     {"bit_count", "/", int_bit_count},
     {"conjugate", "/", int_conjugate},
     {"as_integer_ratio", "/", int_ratio},
+    {"from_bytes", "bytes|byteorder,signed", int_from_bytes},
 };
 
 static struct value float_is_integer(struct render *r, struct value *args, const struct call *call)
@@ -243,17 +300,28 @@ static struct value float_hex(struct render *r, struct value *args, const struct
                              (exponent ? exponent : 1) - 1023));
 }
 
+static struct value float_fromhex(struct render *r, struct value *args, const struct call *call)
+{
+    double f;
+
+    (void)call;
+    if (!text_to_hex_double(r->vm, arg_text(r, args[1]), &f))
+        vm_throw(r->vm, E_VALUE, "invalid hexadecimal floating-point string");
+    return v_float(f);
+}
+
 static const struct builtin FLOAT_METHODS[] = {
-    {"as_integer_ratio", "/", float_ratio},
-    {"hex", "/", float_hex},
-    {"is_integer", "/", float_is_integer},
-    {"conjugate", "/", float_conjugate},
+    {"as_integer_ratio", "/", float_ratio}, {"hex", "/", float_hex},
+    {"is_integer", "/", float_is_integer},  {"conjugate", "/", float_conjugate},
+    {"fromhex", "/string", float_fromhex},
 };
 
 /* ------------------------------------------------------------------ loops, cyclers */
 
 static struct value loop_cycle(struct render *r, struct value *args, const struct call *call)
 {
+    if (call->n_kw)
+        vm_throw(r->vm, E_TYPE, "cycle() takes no keyword arguments");
     if (!call->n)
         vm_throw(r->vm, E_TYPE, "no items for cycling given");
     return call->args[(size_t)args[0].loop->index0 % call->n];
@@ -263,6 +331,9 @@ static struct value loop_changed(struct render *r, struct value *args, const str
 {
     struct loop *loop = args[0].loop;
     struct list *l = list_new(r->vm, call->n);
+
+    if (call->n_kw)
+        vm_throw(r->vm, E_TYPE, "changed() takes no keyword arguments");
 
     for (size_t i = 0; i < call->n; i++)
         list_add(r->vm, l, call->args[i]);
@@ -301,6 +372,44 @@ static const struct builtin CYCLER_METHODS[] = {
     {"reset", "/", cycler_reset},
 };
 
+/* ------------------------------------------------------------------ generators */
+
+static struct value generator_close(struct render *r, struct value *args, const struct call *call)
+{
+    (void)r;
+    (void)call;
+    args[0].it->done = true;
+    return v_none();
+}
+
+static struct value generator_send(struct render *r, struct value *args, const struct call *call)
+{
+    struct value v;
+
+    (void)call;
+    if (!args[0].it->started && !args[0].it->done && args[1].type != V_NONE)
+        vm_throw(r->vm, E_TYPE, "can't send non-None value to a just-started generator");
+    if (iter_next(r->vm, args[0].it, &v))
+        return v;
+    return undefined_new(r->vm,
+                         "value was undefined because a callable raised a StopIteration exception");
+}
+
+/* No exception is in a template's reach. */
+static struct value generator_throw(struct render *r, struct value *args, const struct call *call)
+{
+    (void)call;
+    vm_throw(r->vm, E_TYPE,
+             "exceptions must be classes or instances deriving from BaseException, not %s",
+             type_name(args[1]));
+}
+
+static const struct builtin GENERATOR_METHODS[] = {
+    {"close", "/", generator_close},
+    {"send", "/value", generator_send},
+    {"throw", "/type|value,traceback", generator_throw},
+};
+
 /* ------------------------------------------------------------------ which type has which */
 
 #define TABLE(methods)                                                                             \
@@ -316,8 +425,14 @@ struct functions other_methods(struct value self)
         return TABLE(LIST_METHODS);
     case V_TUPLE:
         return (struct functions){LIST_METHODS, 2};
-    case V_DICT:
-        return TABLE(DICT_METHODS);
+    case V_DICT: /* fromkeys, the last one, is no proxy's */
+        return (struct functions){DICT_METHODS, sizeof DICT_METHODS / sizeof *DICT_METHODS -
+                                                    (self.d->proxy ? 1 : 0)};
+    case V_SET:
+        return SET_METHODS;
+    case V_ITER:
+        return (struct functions){GENERATOR_METHODS,
+                                  strcmp(self.it->type, "generator") == 0 ? 3 : 0};
     case V_RANGE:
         return TABLE(RANGE_METHODS);
     case V_VIEW:

@@ -4,6 +4,7 @@
 #include "text/template/engine.h"
 #include "text/template/unicode.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -272,6 +273,16 @@ static struct value op_multiply(struct vm *vm, struct value a, struct value b)
     unsupported(vm, "*", a, b);
 }
 
+/* Dict views take anything that can be gone through, on either side; sets take sets. */
+static bool is_set_operation(struct vm *vm, struct value a, struct value b)
+{
+    if (is_set_like(a) && a.type == V_VIEW)
+        return true;
+    if (a.type != V_SET || !is_set_like(b))
+        check_defined(vm, a);
+    return is_set_like(b) && (b.type == V_VIEW || a.type == V_SET);
+}
+
 struct value op_binary(struct render *r, int op, struct value a, struct value b)
 {
     struct vm *vm = r->vm;
@@ -283,6 +294,8 @@ struct value op_binary(struct render *r, int op, struct value a, struct value b)
         return op_multiply(vm, a, b);
     if (op == T_MOD && a.type == V_STR)
         return percent_format(r, a.s, b);
+    if (op == T_SUB && !numbers && is_set_operation(vm, a, b))
+        return set_subtract(vm, a, b);
     if (!numbers)
         unsupported(vm, op == T_POW ? "** or pow()" : token_name((enum token_type)op), a, b);
     switch (op) {
@@ -429,6 +442,67 @@ static char *plain_number(struct vm *vm, const struct text *s)
     }
     out[n] = 0;
     return n ? out : NULL;
+}
+
+static bool is_hex_number(const char *s, size_t n)
+{
+    size_t digits = 0;
+    size_t i = 0;
+
+    if (n > 1 && s[0] == '0' && (s[1] | 0x20) == 'x')
+        i = 2;
+    for (bool point = false; i < n; i++)
+        if (s[i] == '.' && !point)
+            point = true;
+        else if (isxdigit((unsigned char)s[i]))
+            digits++;
+        else
+            break;
+    if (!digits)
+        return false;
+    if (i < n && (s[i] | 0x20) == 'p') {
+        i += i + 1 < n && (s[i + 1] == '-' || s[i + 1] == '+') ? 2 : 1;
+        if (i == n)
+            return false;
+        while (i < n && isdigit((unsigned char)s[i]))
+            i++;
+    }
+    return i == n;
+}
+
+bool text_to_hex_double(struct vm *vm, const struct text *s, double *out)
+{
+    const char *data;
+    const char *digits;
+    size_t len;
+    bool negative;
+
+    s = text_strip(vm, s, text_of(vm, " \t\n\v\f\r"), true, true);
+    len = s->len;
+    data = s->data;
+    negative = len && data[0] == '-';
+    if (len && (data[0] == '-' || data[0] == '+')) {
+        data++;
+        len--;
+    }
+    if (is_word(data, len, "inf") || is_word(data, len, "infinity")) {
+        *out = negative ? -INFINITY : INFINITY;
+        return true;
+    }
+    if (is_word(data, len, "nan")) {
+        *out = NAN;
+        return true;
+    }
+    if (!is_hex_number(data, len))
+        return false;
+    digits = len > 1 && (data[1] | 0x20) == 'x' ? data + 2 : data;
+    *out = strtod(text_printf(vm, "0x%.*s", (int)(len - (size_t)(digits - data)), digits)->data,
+                  NULL);
+    if (isinf(*out))
+        vm_throw(vm, E_RUNTIME, "hexadecimal value too large to represent as a float");
+    if (negative)
+        *out = -*out;
+    return true;
 }
 
 bool text_to_double(struct vm *vm, const struct text *s, double *out)

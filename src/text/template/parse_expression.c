@@ -143,8 +143,8 @@ static struct node *parse_subscript(struct parser *p, struct node *of)
         return parse_brackets(p, of, token->line);
     name = advance(p);
     if (name->type == T_NAME) {
-        if (refused_name(name->text) && text_is(name->text, "encode"))
-            syntax_error(p->vm, name->line, "encode() is not supported");
+        if (text_is(name->text, "encode") || text_is(name->text, "to_bytes"))
+            syntax_error(p->vm, name->line, "%s() is not supported", name->text->data);
         n = node_new(p, N_GETATTR, token->line);
         n->a = of;
         n->name = name->text;

@@ -343,7 +343,8 @@ static void put_conversion(struct percent *p)
 
 static bool is_mapping(struct value v)
 {
-    return v.type == V_DICT || v.type == V_LIST || v.type == V_RANGE || v.type == V_UNDEFINED;
+    return v.type == V_DICT || v.type == V_LIST || v.type == V_RANGE || v.type == V_UNDEFINED ||
+           v.type == V_SELF;
 }
 
 struct value percent_format(struct render *r, struct text *format, struct value args)

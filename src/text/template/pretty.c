@@ -2,6 +2,7 @@
  * pretty: the filter pprint: Python's pprint.pformat, 80 columns wide, keys sorted.
  */
 #include "text/template/engine.h"
+#include "text/template/iter.h"
 #include "text/template/unicode.h"
 
 #include <string.h>
@@ -87,7 +88,7 @@ static void one_line_items(struct builder *b, struct value v)
 static void one_line(struct builder *b, struct value v)
 {
     vm_enter(b->vm);
-    if (v.type == V_DICT)
+    if (v.type == V_DICT && !v.d->proxy)
         one_line_dict(b, v.d);
     else if (v.type == V_LIST || (v.type == V_TUPLE && !v.l->group))
         one_line_items(b, v);
@@ -135,22 +136,43 @@ static void several_pairs(struct pretty *p, const struct dict *d, int64_t indent
     build_char(&p->b, '}');
 }
 
-static void several_items(struct pretty *p, struct value v, int64_t indent, int64_t allowance,
-                          int level)
+static void several_items(struct pretty *p, const struct list *l, const char *brackets,
+                          int64_t indent, int64_t allowance, int level)
 {
-    const char *close = v.type == V_LIST ? "]" : v.l->len == 1 ? ",)" : ")";
+    const char *close = brackets + 1;
 
-    build_char(&p->b, v.type == V_LIST ? '[' : '(');
+    build_char(&p->b, (unsigned char)brackets[0]);
     indent++;
     allowance += close[1] ? 2 : 1;
-    for (size_t i = 0; i < v.l->len; i++) {
+    for (size_t i = 0; i < l->len; i++) {
         if (i) {
             build_char(&p->b, ',');
             new_line(p, indent);
         }
-        format(p, v.l->items[i], indent, i + 1 == v.l->len ? allowance : 1, level);
+        format(p, l->items[i], indent, i + 1 == l->len ? allowance : 1, level);
     }
     build_str(&p->b, close);
+}
+
+static void several_members(struct pretty *p, struct value set, int64_t indent, int64_t allowance,
+                            int level)
+{
+    const struct list *l = list_of(p->b.vm, set);
+
+    several_items(p, list_sorted_by(p->b.vm, l, l, false, key_less), "{}", indent, allowance,
+                  level);
+}
+
+/* What a view calls its mapping. */
+static void several_proxied(struct pretty *p, const struct dict *proxy, int64_t indent,
+                            int64_t allowance, int level)
+{
+    struct dict d = *proxy;
+
+    d.proxy = false;
+    build_str(&p->b, "mappingproxy(");
+    format(p, v_dict(&d), indent + 13, allowance + 1, level);
+    build_char(&p->b, ')');
 }
 
 /* \S*\s* from `at`: where it ends. */
@@ -240,10 +262,16 @@ static void format(struct pretty *p, struct value v, int64_t indent, int64_t all
     level++;
     if ((int64_t)rep->count <= WIDTH - indent - allowance)
         build_text(&p->b, rep);
+    else if (v.type == V_DICT && v.d->proxy)
+        several_proxied(p, v.d, indent, allowance, level);
     else if (v.type == V_DICT)
         several_pairs(p, v.d, indent, allowance, level);
-    else if (v.type == V_LIST || (v.type == V_TUPLE && !v.l->group))
-        several_items(p, v, indent, allowance, level);
+    else if (v.type == V_SET && v.d->len)
+        several_members(p, v, indent, allowance, level);
+    else if (v.type == V_LIST)
+        several_items(p, v.l, "[]", indent, allowance, level);
+    else if (v.type == V_TUPLE && !v.l->group)
+        several_items(p, v.l, v.l->len == 1 ? "(,)" : "()", indent, allowance, level);
     else if (v.type == V_STR && !v.s->safe && v.s->len)
         several_texts(p, v.s, indent, allowance, level);
     else

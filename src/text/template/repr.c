@@ -223,6 +223,16 @@ static void repr_range(struct builder *b, const struct range *r)
         build_printf(b, "range(%lld, %lld, %lld)", r->start, r->stop, r->step);
 }
 
+static void repr_set(struct builder *b, struct value v)
+{
+    struct list *items = list_of(b->vm, v);
+
+    if (items->len)
+        repr_items(b, items, '{', '}');
+    else
+        build_str(b, "set()");
+}
+
 static void repr_macro(struct builder *b, const struct macro *m)
 {
     const struct text *name = m->info->name;
@@ -232,6 +242,75 @@ static void repr_macro(struct builder *b, const struct macro *m)
         repr_text(b, name);
     else
         build_str(b, "anonymous");
+    build_char(b, '>');
+}
+
+/* Python's objects show where they are in memory, which is nobody's affair: all are here. */
+#define AN_ADDRESS " at 0x7f0000000000"
+#define LOCAL "_cached_compile_jinja_template.<locals>."
+
+static const char *object_name(struct vm *vm, struct value v)
+{
+    const char *module = "";
+
+    if (v.type == V_ITER)
+        return text_printf(vm, "%s object", v.it->type)->data;
+    if (v.type == V_CYCLER || v.type == V_JOINER)
+        module = "jinja2.utils.";
+    else if (v.type == V_BLOCK)
+        module = "jinja2.runtime.";
+    else if (v.type == V_BUILTIN && v.fn->run)
+        module = "transformers.utils.chat_template_utils." LOCAL;
+    return text_printf(vm, "%s%s object", module, type_name(v))->data;
+}
+
+static void repr_function(struct builder *b, struct value v)
+{
+    static const char *const NAMES[][2] = {{"range", "safe_range"},
+                                           {"raise_exception", LOCAL "raise_exception"},
+                                           {"strftime_now", LOCAL "strftime_now"}};
+    const char *name = v.fn->name;
+
+    if (strcmp(name, "dict") == 0) {
+        build_str(b, object_name(b->vm, v));
+        return;
+    }
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (strcmp(v.fn->name, NAMES[i][0]) == 0)
+            name = NAMES[i][1];
+    build_str(b, "function ");
+    build_str(b, name);
+}
+
+/* Of a class that is written in Python, or in C. */
+static void repr_method(struct builder *b, const struct method *m)
+{
+    struct value self = m->self;
+    bool of_dict = self.type == V_BUILTIN && self.fn->run && strcmp(self.fn->name, "dict") == 0;
+    const char *type = type_name(self);
+    const char *kind = method_type(m);
+
+    build_char(b, '<');
+    if (strcmp(kind, "wrapper") == 0) {
+        build_str(b, text_printf(b->vm, "function %s.%s" AN_ADDRESS, type, m->fn->name)->data);
+    } else if (self.type == V_BUILTIN && !of_dict) {
+        const char *class = self.fn->run ? "Cycler." : "property.";
+
+        build_str(b, text_printf(b->vm, "function %s%s" AN_ADDRESS, class, m->fn->name)->data);
+    } else if (strcmp(kind, "method") == 0) {
+        build_str(b, text_printf(b->vm, "bound method %s%s.%s of ", of_dict ? LOCAL : "", type,
+                                 m->fn->name)
+                         ->data);
+        build_repr(b, self);
+    } else {
+        bool of_type = strcmp(m->fn->name, "fromkeys") == 0 ||
+                       strcmp(m->fn->name, "from_bytes") == 0 ||
+                       strcmp(m->fn->name, "fromhex") == 0;
+
+        build_str(b, text_printf(b->vm, "built-in method %s of %s object" AN_ADDRESS, m->fn->name,
+                                 of_type ? "type" : type)
+                         ->data);
+    }
     build_char(b, '>');
 }
 
@@ -261,10 +340,16 @@ static void repr_other(struct builder *b, struct value v)
     case V_SELF:
         build_str(b, "<TemplateReference None>");
         break;
-    default: /* with an address in Python */
+    case V_METHOD:
+        repr_method(b, v.method);
+        break;
+    default:
         build_char(b, '<');
-        build_str(b, v.type == V_ITER ? v.it->type : type_name(v));
-        build_str(b, " object>");
+        if (v.type == V_BUILTIN && v.fn->run)
+            repr_function(b, v);
+        else
+            build_str(b, object_name(b->vm, v));
+        build_str(b, AN_ADDRESS ">");
     }
 }
 
@@ -302,7 +387,14 @@ static void repr_value(struct builder *b, struct value v)
         repr_items(b, v.l, '(', ')');
         break;
     case V_DICT:
+        if (v.d->proxy)
+            build_str(b, "mappingproxy(");
         repr_dict(b, v.d);
+        if (v.d->proxy)
+            build_char(b, ')');
+        break;
+    case V_SET:
+        repr_set(b, v);
         break;
     case V_VIEW:
         repr_view(b, v);
@@ -342,9 +434,21 @@ const char *repr_chars(struct vm *vm, struct value v)
     return b.data;
 }
 
+/* str() of what a view calls its mapping is that of the dict. */
+static struct text *proxy_str(struct vm *vm, const struct dict *d)
+{
+    struct dict plain = *d;
+
+    plain.proxy = false;
+    return value_repr(vm, v_dict(&plain));
+}
+
 struct text *value_str(struct vm *vm, struct value v)
 {
     char number[32];
+
+    if (v.type == V_DICT && v.d->proxy)
+        return proxy_str(vm, v.d);
 
     switch (v.type) {
     case V_STR:

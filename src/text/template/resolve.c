@@ -472,7 +472,13 @@ static void visit_children(struct resolver *r, struct node *n, const struct fram
 
 static void visit_name(struct resolver *r, struct node *n, const struct frame *f)
 {
-    n->place = find_place(r, f, n->name, n->line);
+    if (symbols_find(f->symbols, n->name))
+        n->place = find_place(r, f, n->name, n->line);
+    else
+        fault(n, n->line,
+              text_printf(r->vm, "the name '%.*s' is unknown to its scope", (int)n->name->len,
+                          n->name->data)
+                  ->data);
     if (!n->flag && refused_name(n->name) && text_is(n->name, "lipsum"))
         syntax_error(r->vm, n->line, "lipsum() is not supported");
 }

@@ -58,6 +58,19 @@ static struct value is_test(struct render *r, struct value *args, const struct c
     return v_bool(args[0].type == V_STR && r->library->test(args[0].s));
 }
 
+/* Written in two places of a template they are two objects, but for those that Python has once. */
+static bool same_constants(struct value a, struct value b)
+{
+    size_t at = 0;
+
+    if (a.type == V_FLOAT || (a.type == V_INT && (a.i < -5 || a.i > 256)))
+        return false;
+    if (a.type == V_STR &&
+        (a.s->safe || a.s->count > 1 || (a.s->count && text_next(a.s->data, &at) > 255)))
+        return false;
+    return value_same(a, b);
+}
+
 #define TYPE_TEST(name, condition)                                                                 \
     static struct value is_##name(struct render *r, struct value *args, const struct call *call)   \
     {                                                                                              \
@@ -79,13 +92,13 @@ TYPE_TEST(a_number, is_number(v))
 TYPE_TEST(sequence, v.type == V_STR || v.type == V_LIST || v.type == V_TUPLE || v.type == V_DICT ||
                         v.type == V_RANGE || v.type == V_UNDEFINED)
 TYPE_TEST(iterable, iter_try(r->vm, v) != NULL)
-TYPE_TEST(callable, v.type == V_MACRO || v.type == V_BUILTIN || v.type == V_METHOD ||
+TYPE_TEST(callable, v.type == V_MACRO || (v.type == V_BUILTIN && v.fn->run) || v.type == V_METHOD ||
                         v.type == V_LOOP || v.type == V_JOINER || v.type == V_BLOCK ||
                         v.type == V_UNDEFINED)
 TYPE_TEST(escaped, v.type == V_STR && v.s->safe)
 TYPE_TEST(lower, text_islower(r->vm, value_str(r->vm, v)))
 TYPE_TEST(upper, text_isupper(r->vm, value_str(r->vm, v)))
-TYPE_TEST(sameas, value_same(v, args[1]))
+TYPE_TEST(sameas, r->folding ? same_constants(v, args[1]) : value_same(v, args[1]))
 TYPE_TEST(in, value_contains(r->vm, args[1], v))
 TYPE_TEST(eq, value_equal(r->vm, v, args[1]))
 TYPE_TEST(ne, !value_equal(r->vm, v, args[1]))

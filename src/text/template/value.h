@@ -110,6 +110,7 @@ enum value_type {
     V_DICT,
     V_RANGE,
     V_VIEW,
+    V_SET,
     V_ITER,
     V_NAMESPACE,
     V_LOOP,
@@ -153,7 +154,7 @@ struct value {
         double f;
         struct text *s;
         struct list *l;
-        struct dict *d; /* V_NAMESPACE too */
+        struct dict *d; /* V_NAMESPACE too, and V_SET: keys alone */
         struct undefined *u;
         struct range *r;
         struct view *view;
@@ -187,6 +188,7 @@ struct dict {
     size_t cap;
     uint32_t *index; /* of entries, from 1; NULL while few */
     size_t n_index;
+    bool proxy; /* a mappingproxy: what a view calls its mapping */
 };
 
 struct undefined {
@@ -248,7 +250,7 @@ struct builtin {
     /* "a,b|c,d": the names of its parameters, before | required; "/" first: none by keyword; "*":
      * anything goes, and the function looks at the call itself. */
     const char *params;
-    /* args: bound to params, V_MISSING where not given. */
+    /* args: bound to params, V_MISSING where not given. NULL: a property, seen from its class. */
     struct value (*run)(struct render *r, struct value *args, const struct call *call);
 };
 
@@ -374,6 +376,9 @@ bool value_hashable(struct vm *vm, struct value v);
 struct value view_item(struct vm *vm, enum view_kind kind, const struct entry *e);
 /* Of keys or items. */
 bool view_contains(struct vm *vm, const struct view *view, struct value v);
+/* A set, and what compares as one: keys and items. */
+bool is_set_like(struct value v);
+bool set_like_contains(struct vm *vm, struct value set, struct value v);
 
 /* JSON as Python's json.loads reads it. The text must live as long as the values. Throws E_ARGUMENT:
  * "<what>: not JSON, line ...". */
@@ -383,7 +388,8 @@ struct value json_parse(struct vm *vm, const char *data, size_t len, const char 
 
 bool value_truth(struct vm *vm, struct value v);
 bool value_equal(struct vm *vm, struct value a, struct value b);
-bool value_same(struct value a, struct value b); /* `is` */
+/* `is`, as far as a copy can tell: numbers and texts that are equal are the same. */
+bool value_same(struct value a, struct value b);
 /* a < b and so on: op is one of "<", "<=", ">", ">=". */
 bool value_compare(struct vm *vm, const char *op, struct value a, struct value b);
 bool value_contains(struct vm *vm, struct value in, struct value v);
@@ -393,6 +399,8 @@ int64_t value_size(struct value v);
 int64_t value_len(struct vm *vm, struct value v);
 int64_t value_len_or_throw(struct vm *vm, struct value v);
 const char *type_name(struct value v);
+/* "method", "builtin_function_or_method", or "wrapper": jinja2's in the place of str.format. */
+const char *method_type(const struct method *m);
 /* Of a global that is a class; NULL: it is none. */
 const char *class_name(struct value v);
 _Noreturn void throw_undefined(struct vm *vm, const struct undefined *u);

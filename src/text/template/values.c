@@ -36,6 +36,7 @@ const char *type_name(struct value v)
         [V_DICT] = "dict",
         [V_RANGE] = "range",
         [V_VIEW] = "dict_keys",
+        [V_SET] = "set",
         [V_ITER] = "generator",
         [V_NAMESPACE] = "TemplateNamespace",
         [V_LOOP] = "LoopContext",
@@ -52,6 +53,10 @@ const char *type_name(struct value v)
 
     if (v.type == V_STR && v.s->safe)
         return "Markup";
+    if (v.type == V_DICT && v.d->proxy)
+        return "mappingproxy";
+    if (v.type == V_BUILTIN && !v.fn->run)
+        return "property";
     if (v.type == V_BUILTIN && strcmp(v.fn->name, "dict") == 0)
         return "TemplateDict";
     if (class_name(v))
@@ -59,6 +64,33 @@ const char *type_name(struct value v)
     if (v.type == V_VIEW)
         return VIEWS[v.view->kind];
     return NAMES[v.type];
+}
+
+/* Methods that a Markup has of its own, not of str. */
+static bool is_markup_method(const char *name)
+{
+    static const char *const OF_STR[] = {
+        "count",     "endswith",  "find",    "index",   "isalnum",      "isalpha",   "isascii",
+        "isdecimal", "isdigit",   "islower", "isspace", "isidentifier", "isnumeric", "isupper",
+        "istitle",   "maketrans", "rfind",   "rindex",  "isprintable",  "startswith"};
+
+    for (size_t i = 0; i < sizeof OF_STR / sizeof *OF_STR; i++)
+        if (strcmp(name, OF_STR[i]) == 0)
+            return false;
+    return true;
+}
+
+const char *method_type(const struct method *m)
+{
+    struct value self = m->self;
+
+    if (self.type == V_LOOP || self.type == V_CYCLER || self.type == V_BUILTIN)
+        return "method";
+    if (self.type == V_STR && strncmp(m->fn->name, "format", 6) == 0)
+        return "wrapper";
+    return self.type == V_STR && self.s->safe && is_markup_method(m->fn->name)
+               ? "method"
+               : "builtin_function_or_method";
 }
 
 bool is_integer(struct value v)
@@ -122,6 +154,7 @@ int64_t value_size(struct value v)
     case V_TUPLE:
         return (int64_t)v.l->len;
     case V_DICT:
+    case V_SET:
         return (int64_t)v.d->len;
     case V_RANGE:
         return v.r->len;
