@@ -2,6 +2,7 @@
  * backends: the composition root, the only file that knows which providers this build has.
  */
 #include "core/error.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "core/provider.h"
 #include "remote/remote.h"
@@ -10,18 +11,9 @@
 #include "transformers/transformers.h"
 
 #ifndef INF_WITH_LLAMACPP
-#include <sys/stat.h>
-
 static const struct provider_ops no_llamacpp = {
     LLAMACPP_IDENTITY,
     .missing = "this build has no llamacpp provider; configure it with -DINF_LLAMACPP=ON"};
-
-static bool is_directory(const char *path)
-{
-    struct stat info;
-
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
 
 static const struct provider_ops no_transformers = {
     TRANSFORMERS_IDENTITY, .owns_model = is_directory,

@@ -1,7 +1,7 @@
 /* base_model: see the header. */
 #include "arch/base_model.h"
 
-#include <sys/stat.h>
+#include "core/file.h"
 
 static int32_t open_checkpoint(struct base_model *out, const char *dir, inf_error *err)
 {
@@ -24,12 +24,10 @@ static int32_t open_file(struct base_model *out, const char *path, inf_error *er
 
 int32_t base_model_open(struct base_model *out, const char *path, inf_error *err)
 {
-    struct stat info;
     int32_t code = INF_OK;
 
     *out = (struct base_model){.file = NULL};
-    code = stat(path, &info) == 0 && S_ISDIR(info.st_mode) ? open_checkpoint(out, path, err)
-                                                           : open_file(out, path, err);
+    code = is_directory(path) ? open_checkpoint(out, path, err) : open_file(out, path, err);
     if (code != INF_OK)
         base_model_close(out);
     return code;

@@ -4,8 +4,6 @@
 #include "arch/families.h"
 #include "core/memory.h"
 
-#include <string.h>
-
 /* ------------------------------------------------------------------ types */
 
 static int32_t type_of(int32_t dtype)

@@ -303,6 +303,15 @@ static struct lora_matrix matrix_or_none(const struct safetensors_tensor *t)
     return t ? matrix_of(t) : (struct lora_matrix){.name = NULL};
 }
 
+/* LoRA of a matrix of so many inputs and outputs, and peft's copy of the matrix, where there is one. */
+static bool check_pair(const struct peft_module *m, int64_t n_in, int64_t n_out,
+                       const struct gguf_tensor *base, inf_error *why)
+{
+    return check_shape(m->a, m->rank, n_in, base, why) &&
+           check_shape(m->b, n_out, m->rank, base, why) &&
+           (!m->base || check_shape(m->base, base->ne[1], base->ne[0], base, why));
+}
+
 static bool check_count(const struct safetensors_tensor *t, const struct gguf_tensor *base,
                         int64_t n, inf_error *why)
 {
@@ -375,8 +384,7 @@ static bool plan_expert(const struct planning *p, const struct peft_module *m,
 
     if (place->expert >= base->ne[2] || m->bias || m->magnitude || m->base)
         return has_no_place(p, (m->base ? m->base : m->a)->name, why);
-    if (!check_shape(m->a, m->rank, base->ne[0], base, why) ||
-        !check_shape(m->b, base->ne[1], m->rank, base, why))
+    if (!check_pair(m, base->ne[0], base->ne[1], base, why))
         return false;
     out = stack_of(p, base, m, why);
     if (!out)
@@ -443,9 +451,7 @@ static bool plan_linear(const struct planning *p, const struct peft_module *m,
         return plan_expert(p, m, place, why);
     if (!base || !is_matrix(base) || place->vector || place->is_embedding)
         return has_no_place(p, m->a->name, why);
-    if (!check_shape(m->a, m->rank, base->ne[0], base, why) ||
-        !check_shape(m->b, base->ne[1], m->rank, base, why) ||
-        (m->base && !check_shape(m->base, base->ne[1], base->ne[0], base, why)) ||
+    if (!check_pair(m, base->ne[0], base->ne[1], base, why) ||
         !head_rows(place, p->model, &head_dim, why))
         return false;
     *out = (struct lora_plan_module){.base = base_of(p->model, base),
@@ -493,9 +499,7 @@ static bool plan_lookup(const struct planning *p, const struct peft_module *m,
             m->a->name);
         return false;
     }
-    if (!check_shape(m->a, m->rank, base->ne[1], base, why) ||
-        !check_shape(m->b, base->ne[0], m->rank, base, why) ||
-        (m->base && !check_shape(m->base, base->ne[1], base->ne[0], base, why)))
+    if (!check_pair(m, base->ne[1], base->ne[0], base, why))
         return false;
     *out = (struct lora_plan_module){.base = lookup_of(p->model, base),
                                      .kind = LORA_LOOKUP,

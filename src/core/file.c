@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -97,4 +98,33 @@ char *path_join(const char *dir, const char *name)
     if (path)
         snprintf(path, size, "%s%s%s", dir, n > 0 && dir[n - 1] == '/' ? "" : "/", name);
     return path;
+}
+
+int32_t file_read_in(char **data, size_t *size, const char *dir, const char *name, uint64_t max,
+                     inf_error *err)
+{
+    char *path = path_join(dir, name);
+    int32_t code = path ? file_read(data, size, path, max, err) : error_no_memory(err);
+
+    if (!path)
+        *data = NULL;
+    mem_free(path);
+    return code;
+}
+
+/* Without memory: want of it must not pass for a file that is not there. */
+bool path_exists(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+
+    return n > 0 && (size_t)n < sizeof path && stat(path, &info) == 0;
+}
+
+bool is_directory(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }

@@ -7,6 +7,8 @@
 
 #include "core/error.h"
 
+#include <stdbool.h>
+
 /* A descriptor, which the caller closes, and the file's size. Waits for no FIFO. IO: missing,
  * unreadable, not a regular file; *fd is then -1. */
 int32_t file_open(int *fd, uint64_t *size, const char *path, inf_error *err);
@@ -19,5 +21,11 @@ int32_t file_read(char **data, size_t *size, const char *path, uint64_t max, inf
 
 /* "dir/name", to be freed with mem_free; NULL when out of memory. */
 char *path_join(const char *dir, const char *name);
+/* The same of "dir/name". */
+int32_t file_read_in(char **data, size_t *size, const char *dir, const char *name, uint64_t max,
+                     inf_error *err);
+/* Whether there is something at "dir/name", of whatever kind. */
+bool path_exists(const char *dir, const char *name);
+bool is_directory(const char *path);
 
 #endif

@@ -12,6 +12,16 @@
 
 enum number_type { NUMBER_F32, NUMBER_F16, NUMBER_BF16 };
 
+static inline int32_t min_i32(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int32_t max_i32(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline float f32_of_bits(uint32_t bits)
 {
     float f = 0;

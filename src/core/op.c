@@ -147,18 +147,6 @@ int32_t op_create(inf_op **out, inf_context *ctx, inf_provider *provider, enum o
     return INF_OK;
 }
 
-void op_abandon(inf_op *op)
-{
-    inf_context *ctx = op->context;
-
-    deadlines_remove(ctx, op);
-    in_flight_remove(ctx, op);
-    /* The clock may still hold a reference; the last one frees. */
-    op_unref(op);
-    op_unref(op);
-    in_flight_count_down(ctx);
-}
-
 inf_op *op_ref(inf_op *op)
 {
     op_hold(op);
@@ -384,15 +372,6 @@ void op_progress(inf_op *op, float fraction)
         tell(op, false);
 }
 
-/* Whoever waits goes on. */
-static void mark_done(inf_op *op)
-{
-    pthread_mutex_lock(&op->lock);
-    atomic_store(&op->state, OP_DONE);
-    pthread_cond_broadcast(&op->done);
-    pthread_mutex_unlock(&op->lock);
-}
-
 /* The in-flight reference goes, and then the context counts one less: once closing has seen the last one
  * go, nothing of it is left to be freed. */
 static void retire(inf_op *op)
@@ -402,6 +381,22 @@ static void retire(inf_op *op)
     in_flight_remove(ctx, op);
     op_unref(op);
     in_flight_count_down(ctx);
+}
+
+void op_abandon(inf_op *op)
+{
+    deadlines_remove(op->context, op);
+    op_unref(op); /* the clock may still hold a reference; the last one frees */
+    retire(op);
+}
+
+/* Whoever waits goes on. */
+static void mark_done(inf_op *op)
+{
+    pthread_mutex_lock(&op->lock);
+    atomic_store(&op->state, OP_DONE);
+    pthread_cond_broadcast(&op->done);
+    pthread_mutex_unlock(&op->lock);
 }
 
 void op_set_done(inf_op *op)

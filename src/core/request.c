@@ -3,11 +3,13 @@
  */
 #include "core/request.h"
 
+#include "core/ascii.h"
 #include "core/json_check.h"
 #include "core/memory.h"
 #include "core/structs.h"
 #include "core/utf8.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define DEFAULT_MAX_TOKENS 4096
@@ -39,30 +41,38 @@ static int32_t check_text(inf_text t, const char *field, inf_error *err)
     return INF_OK;
 }
 
+/* The texts of a request by itself. */
+static const struct {
+    size_t offset;
+    const char *field;
+    bool is_json;
+} texts[] = {
+#define TEXT(field, is_json)                                                                       \
+    {                                                                                              \
+        offsetof(inf_request, field), #field, is_json                                              \
+    }
+    TEXT(prompt, false),        TEXT(messages_json, true), TEXT(template_variables, true),
+    TEXT(model, false),         TEXT(adapter_id, false),   TEXT(system_prompt, false),
+    TEXT(json_schema, true),    TEXT(grammar, false),      TEXT(extra_json, true),
+    TEXT(extra_headers, false), TEXT(tools, true),         TEXT(tool_choice, true),
+    TEXT(reference, false),
+#undef TEXT
+};
+enum { N_TEXTS = sizeof texts / sizeof *texts };
+
+static inf_text *text_at(const inf_request *r, size_t i)
+{
+    return (inf_text *)(uintptr_t)((const char *)r + texts[i].offset);
+}
+
 static int32_t check_texts(const inf_request *r, inf_error *err)
 {
-    const struct {
-        inf_text text;
-        const char *field;
-        bool is_json;
-    } texts[] = {{r->prompt, "prompt", false},
-                 {r->messages_json, "messages_json", true},
-                 {r->template_variables, "template_variables", true},
-                 {r->model, "model", false},
-                 {r->system_prompt, "system_prompt", false},
-                 {r->json_schema, "json_schema", true},
-                 {r->grammar, "grammar", false},
-                 {r->extra_json, "extra_json", true},
-                 {r->extra_headers, "extra_headers", false},
-                 {r->tools, "tools", true},
-                 {r->tool_choice, "tool_choice", true},
-                 {r->reference, "reference", false}};
     int32_t code = INF_OK;
 
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == INF_OK; i++) {
-        code = check_text(texts[i].text, texts[i].field, err);
+    for (size_t i = 0; i < N_TEXTS && code == INF_OK; i++) {
+        code = check_text(*text_at(r, i), texts[i].field, err);
         if (code == INF_OK && texts[i].is_json)
-            code = json_check(texts[i].text, texts[i].field, err);
+            code = json_check(*text_at(r, i), texts[i].field, err);
     }
     for (size_t i = 0; i < r->n_messages && code == INF_OK; i++) {
         code = check_text(r->messages[i].role, "messages: role", err);
@@ -92,7 +102,10 @@ static int32_t check_input(const inf_request *r, inf_error *err)
 
 static int32_t check_unset(const inf_request *r, inf_error *err)
 {
-#define MAYBE(field) {#field, r->field.is_set, r->field.value != 0}
+#define MAYBE(field)                                                                               \
+    {                                                                                              \
+#field, r->field.is_set, r->field.value != 0                                               \
+    }
     const struct {
         const char *field;
         bool is_set, has_value;
@@ -124,23 +137,28 @@ static int32_t check_range(inf_maybe_f32 m, float low, float high, const char *f
     return INF_OK;
 }
 
+#define TINY 1.401298464e-45f /* the smallest float above 0 */
+#define HUGEST 3.402823466e+38f
+
 static int32_t check_sampling(const inf_request *r, inf_error *err)
 {
-    float tiny = 1.401298464e-45f; /* the smallest float above 0 */
-    float huge = 3.402823466e+38f;
-    int32_t code = check_range(r->temperature, 0, huge, "temperature", "0 or more", err);
+    const struct {
+        inf_maybe_f32 value;
+        float low, high;
+        const char *field, *range;
+    } ranges[] = {
+        {r->temperature, 0, HUGEST, "temperature", "0 or more"},
+        {r->top_p, TINY, 1, "top_p", "above 0 and at most 1"},
+        {r->min_p, 0, 1, "min_p", "between 0 and 1"},
+        {r->repetition_penalty, TINY, HUGEST, "repetition_penalty", "above 0"},
+        {r->frequency_penalty, -2, 2, "frequency_penalty", "between -2 and 2"},
+        {r->presence_penalty, -2, 2, "presence_penalty", "between -2 and 2"},
+    };
+    int32_t code = INF_OK;
 
-    if (code == INF_OK)
-        code = check_range(r->top_p, tiny, 1, "top_p", "above 0 and at most 1", err);
-    if (code == INF_OK)
-        code = check_range(r->min_p, 0, 1, "min_p", "between 0 and 1", err);
-    if (code == INF_OK)
-        code = check_range(r->repetition_penalty, tiny, huge, "repetition_penalty", "above 0", err);
-    if (code == INF_OK)
-        code = check_range(r->frequency_penalty, -2, 2, "frequency_penalty", "between -2 and 2",
-                           err);
-    if (code == INF_OK)
-        code = check_range(r->presence_penalty, -2, 2, "presence_penalty", "between -2 and 2", err);
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges && code == INF_OK; i++)
+        code = check_range(ranges[i].value, ranges[i].low, ranges[i].high, ranges[i].field,
+                           ranges[i].range, err);
     if (code == INF_OK && r->top_k.is_set && r->top_k.value < -1)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "top_k: %d is not -1 or more",
                          r->top_k.value);
@@ -153,12 +171,11 @@ static int32_t check_sampling(const inf_request *r, inf_error *err)
 static int32_t check_adapter(inf_text id, inf_maybe_f32 scale, const char *id_field,
                              const char *scale_field, inf_error *err)
 {
-    float huge = 3.402823466e+38f;
     int32_t code = check_text(id, id_field, err);
 
     if (code == INF_OK)
         code = maybe_check(scale_field, scale.is_set, scale.value != 0, err);
-    return code == INF_OK ? check_range(scale, -huge, huge, scale_field, "finite", err) : code;
+    return code == INF_OK ? check_range(scale, -HUGEST, HUGEST, scale_field, "finite", err) : code;
 }
 
 static int32_t check_adapter_list(const struct adapter_names *a, const struct provider_ops *ops,
@@ -242,8 +259,7 @@ static bool wants_call(const inf_request *r)
 {
     inf_text c = r->tool_choice;
 
-    return c.data && !(c.len == 4 && memcmp(c.data, "auto", 4) == 0) &&
-           !(c.len == 4 && memcmp(c.data, "none", 4) == 0);
+    return c.data && !text_equals(c.data, c.len, "auto") && !text_equals(c.data, c.len, "none");
 }
 
 static int32_t check_chat(const inf_request *r, bool in_process, inf_error *err)
@@ -404,14 +420,8 @@ static void take_lists(struct arena *a, inf_request *r)
 
 static void take_all(struct arena *a, inf_request *r)
 {
-    inf_text *texts[] = {&r->prompt,        &r->messages_json, &r->template_variables,
-                         &r->model,         &r->adapter_id,    &r->system_prompt,
-                         &r->json_schema,   &r->grammar,       &r->extra_json,
-                         &r->extra_headers, &r->tools,         &r->tool_choice,
-                         &r->reference};
-
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        *texts[i] = take_text(a, *texts[i]);
+    for (size_t i = 0; i < N_TEXTS; i++)
+        *text_at(r, i) = take_text(a, *text_at(r, i));
     take_lists(a, r);
 }
 

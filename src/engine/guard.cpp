@@ -130,6 +130,17 @@ template <typename Call, typename Result> Result caught(Call call, Result on_exc
     return result;
 }
 
+/* What the call makes; NULL with *err. */
+template <typename T, typename F> T *made(F call, const char *what, inf_error *err)
+{
+    begin();
+    T *object = caught(call, (T *)nullptr);
+
+    if (!object)
+        failed(err, what);
+    return object;
+}
+
 } // namespace
 
 extern "C" {
@@ -154,39 +165,24 @@ void guard_log_to(inf_context *ctx)
 struct llama_model *guard_load_model(const char *path, struct llama_model_params params,
                                      inf_error *err)
 {
-    begin();
-    llama_model *model = caught([&] { return llama_model_load_from_file(path, params); },
-                                (llama_model *)nullptr);
-
-    if (!model)
-        failed(err, "cannot load the model");
-    return model;
+    return made<llama_model>([&] { return llama_model_load_from_file(path, params); },
+                             "cannot load the model", err);
 }
 
 struct llama_model *guard_model_of(struct gguf_context *metadata,
                                    llama_model_set_tensor_data_t given, void *user_data,
                                    struct llama_model_params params, inf_error *err)
 {
-    begin();
-    llama_model *model = caught(
+    return made<llama_model>(
         [&] { return llama_model_init_from_user(metadata, given, user_data, params); },
-        (llama_model *)nullptr);
-
-    if (!model)
-        failed(err, "cannot load the model");
-    return model;
+        "cannot load the model", err);
 }
 
 struct llama_context *guard_new_context(struct llama_model *model,
                                         struct llama_context_params params, inf_error *err)
 {
-    begin();
-    llama_context *context = caught([&] { return llama_init_from_model(model, params); },
-                                    (llama_context *)nullptr);
-
-    if (!context)
-        failed(err, "cannot make a context");
-    return context;
+    return made<llama_context>([&] { return llama_init_from_model(model, params); },
+                               "cannot make a context", err);
 }
 
 int32_t guard_decode(struct llama_context *ctx, struct llama_batch batch)
@@ -245,14 +241,9 @@ size_t guard_set_state(struct llama_context *ctx, const void *data, size_t size,
 
 struct llama_adapter_lora *guard_load_adapter(struct llama_model *model, FILE *file, inf_error *err)
 {
-    begin();
-    llama_adapter_lora *lora = caught(
-        [&] { return llama_adapter_lora_init_from_file_ptr(model, file); },
-        (llama_adapter_lora *)nullptr);
-
-    if (!lora)
-        failed(err, "refuses the adapter");
-    return lora;
+    return made<llama_adapter_lora>(
+        [&] { return llama_adapter_lora_init_from_file_ptr(model, file); }, "refuses the adapter",
+        err);
 }
 
 } // extern "C"

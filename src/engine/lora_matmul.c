@@ -59,11 +59,6 @@ static int32_t rank_steps(const struct lora_module *m)
     return (m->rank + RANKS_AT_ONCE - 1) / RANKS_AT_ONCE;
 }
 
-static int32_t min_i32(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
 /* A single row's ranks are shared out, of all its adapters together. */
 static void shrink_row(const struct lora_operator *o, const struct delta *d, int32_t steps,
                        const struct cpu_thread *t)

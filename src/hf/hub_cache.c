@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { COMMIT = 40, MAX_PART = 96, MAX_REVISION = 200 };
 
@@ -147,13 +146,6 @@ static int32_t not_there(const char *id, inf_error *err)
             id, cache.data, id);
     buffer_free(&cache);
     return code;
-}
-
-static bool is_directory(const char *path)
-{
-    struct stat info;
-
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 static int32_t find_snapshot(struct buffer *out, const char *id, inf_error *err)

@@ -214,18 +214,13 @@ char *url_without(const char *base, const char *path)
     return mem_strndup(base, url_ends_in(base, path) ? n - strlen(path) : n);
 }
 
-static bool ends_in_localhost(const char *host, size_t n)
+bool url_is_local_name(const char *host, size_t n)
 {
     static const char name[] = ".localhost";
     size_t m = sizeof name - 1;
 
     return (n == m - 1 && strncasecmp(host, name + 1, n) == 0) ||
            (n > m && strncasecmp(host + n - m, name, m) == 0);
-}
-
-bool url_is_local_name(const char *host, size_t n)
-{
-    return ends_in_localhost(host, n);
 }
 
 bool url_is_loopback(const char *url)
@@ -245,7 +240,7 @@ bool url_is_loopback(const char *url)
         return memcmp(a, one, 16) == 0 || memcmp(a, any, 16) == 0 ||
                (memcmp(a, mapped, 12) == 0 && (a[12] == 127 || memcmp(a + 12, any, 4) == 0));
     default:
-        return ends_in_localhost(u.host, u.host_len);
+        return url_is_local_name(u.host, u.host_len);
     }
 }
 
@@ -327,10 +322,8 @@ static int32_t add_url(struct url_list *list, const char *text, size_t n, inf_er
     char shown[160];
     int32_t code = INF_OK;
 
-    while (n > 0 && (*text == ' ' || *text == '\t')) {
+    for (; n > 0 && (*text == ' ' || *text == '\t'); n--)
         text++;
-        n--;
-    }
     while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
         n--;
     if (n == 0 || list->n == URL_LIST_MAX)
@@ -355,17 +348,6 @@ static int32_t add_url(struct url_list *list, const char *text, size_t n, inf_er
     return INF_OK;
 }
 
-/* Which of a provider's fields it was. */
-static void name_field(inf_error *err)
-{
-    char why[sizeof err->message];
-
-    if (!err || err->code != INF_ERROR_INVALID_ARGUMENT)
-        return;
-    memcpy(why, err->message, sizeof why);
-    error_set(err, INF_ERROR_INVALID_ARGUMENT, "base_url: %.400s", why);
-}
-
 int32_t url_list_parse(struct url_list *out, const char *text, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -381,9 +363,9 @@ int32_t url_list_parse(struct url_list *out, const char *text, inf_error *err)
         if (*p == '\0')
             break;
     }
-    if (code != INF_OK) {
-        name_field(err);
+    if (code == INF_ERROR_INVALID_ARGUMENT)
+        error_prefix(err, "base_url"); /* which of a provider's fields it was */
+    if (code != INF_OK)
         url_list_free(out);
-    }
     return code;
 }

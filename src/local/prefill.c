@@ -3,15 +3,7 @@
  */
 #include "local/prefill.h"
 
-static int32_t min_i32(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
-static int32_t max_i32(int32_t a, int32_t b)
-{
-    return a > b ? a : b;
-}
+#include "core/numbers.h"
 
 void prefill_pace_measured(struct prefill_pace *p, int32_t n_tokens, int64_t us)
 {

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/context.h"
 #include "core/memory.h"
+#include "core/numbers.h"
 #include "local/prefill.h"
 #include "local/slots.h"
 
@@ -42,11 +43,6 @@ struct scheduler {
 
     _Atomic int64_t steps, shared_steps, n_rows, requests, prefix_tokens, active, queued;
 };
-
-static int32_t min_i32(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
 
 static void list_init(struct list *l)
 {
@@ -598,6 +594,17 @@ static void *work(void *arg)
 
 /* ------------------------------------------------------------------ from other threads */
 
+static void free_scheduler(struct scheduler *s)
+{
+    slots_free(&s->slots);
+    mem_free(s->rows);
+    mem_free(s->failed);
+    mem_free(s->drafts);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+}
+
 int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
                          const struct scheduler_options *options, inf_error *err)
 {
@@ -628,13 +635,7 @@ int32_t scheduler_create(struct scheduler **out, const struct engine *engine,
         *out = s;
         return INF_OK;
     }
-    slots_free(&s->slots);
-    mem_free(s->rows);
-    mem_free(s->failed);
-    mem_free(s->drafts);
-    pthread_cond_destroy(&s->changed);
-    pthread_mutex_destroy(&s->lock);
-    mem_free(s);
+    free_scheduler(s);
     return code;
 }
 
@@ -697,11 +698,5 @@ void scheduler_drain_and_free(struct scheduler *s, struct scheduler_stats *final
     pthread_join(s->thread, NULL);
     if (final)
         scheduler_get_stats(s, final);
-    slots_free(&s->slots);
-    mem_free(s->rows);
-    mem_free(s->failed);
-    mem_free(s->drafts);
-    pthread_cond_destroy(&s->changed);
-    pthread_mutex_destroy(&s->lock);
-    mem_free(s);
+    free_scheduler(s);
 }

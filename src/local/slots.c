@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/growing.h"
+#include "core/numbers.h"
 #include "local/prefill.h"
 
 #include <string.h>
@@ -14,11 +15,6 @@
 #define MIN_PREFIX_TO_COPY 16
 /* States are kept behind so many tokens of a prompt, and twice as many, and so on, where a call ends. */
 #define FIRST_STATE 256
-
-static int32_t min_i32(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
 
 int32_t slots_init(struct slots *s, const struct engine *engine, inf_error *err)
 {

@@ -119,13 +119,11 @@ static int32_t check_alpha(const char *key, struct json_span value, inf_error *e
 /* What the reader of PEFT configurations does not get to when it refuses a feature. */
 static int32_t check_config(const char *dir, inf_error *err)
 {
-    char *path = path_join(dir, config_name);
     char *text = NULL;
     size_t len = 0;
     struct json_span whole, key, value;
     struct json_walk w;
-    int32_t code = path ? file_read(&text, &len, path, PEFT_CONFIG_MAX_BYTES, err)
-                        : error_no_memory(err);
+    int32_t code = file_read_in(&text, &len, dir, config_name, PEFT_CONFIG_MAX_BYTES, err);
 
     if (code == INF_OK && !scan_json(&whole, text, len))
         code = error_set(err, INF_ERROR_BAD_FORMAT, "%s is no JSON", config_name);
@@ -135,7 +133,6 @@ static int32_t check_config(const char *dir, inf_error *err)
         while (code == INF_OK && scan_next_member(&w, &key, &value))
             code = check_alpha("a value of alpha_pattern", value, err);
     mem_free(text);
-    mem_free(path);
     return code;
 }
 

@@ -14,15 +14,6 @@
 
 /* ------------------------------------------------------------------ where it lies */
 
-static bool exists(const char *path, bool *is_directory)
-{
-    struct stat info;
-    bool found = stat(path, &info) == 0;
-
-    *is_directory = found && S_ISDIR(info.st_mode);
-    return found;
-}
-
 /* What a shell would call a path. */
 static bool looks_like_path(const char *s)
 {
@@ -31,59 +22,49 @@ static bool looks_like_path(const char *s)
 
 char *transformers_cached(const char *path)
 {
-    bool is_directory = false;
+    struct stat info;
     char *dir = NULL;
 
-    if (!exists(path, &is_directory) && !looks_like_path(path) && hub_is_id(path))
+    if (stat(path, &info) != 0 && !looks_like_path(path) && hub_is_id(path))
         hub_cache_find(&dir, path, NULL);
     return dir;
 }
 
 bool transformers_owns(const char *path)
 {
-    bool is_directory = false;
-    bool found = exists(path, &is_directory);
-    char *dir = found ? NULL : transformers_cached(path);
-    bool owns = is_directory || dir;
+    char *dir = transformers_cached(path);
+    bool owns = dir || is_directory(path);
 
     mem_free(dir);
     return owns;
 }
 
-static bool has_file(const char *dir, const char *name)
-{
-    char *path = path_join(dir, name);
-    struct stat info;
-    bool found = path && stat(path, &info) == 0;
-
-    mem_free(path);
-    return found;
-}
-
 bool transformers_is_checkpoint(const char *path)
 {
-    return has_file(path, "config.json") && !has_file(path, "adapter_config.json");
+    return path_exists(path, "config.json") && !path_exists(path, "adapter_config.json");
 }
 
 int32_t checkpoint_directory(char **dir, const char *model, inf_error *err)
 {
-    bool is_directory = false;
+    struct stat info;
+    bool found = stat(model, &info) == 0;
+    bool is_there = found && S_ISDIR(info.st_mode);
 
     *dir = NULL;
-    if (exists(model, &is_directory) && !is_directory)
+    if (found && !is_there)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "%s is a file; a checkpoint is the directory that has config.json (a GGUF "
                          "file is for the llamacpp provider)",
                          model);
-    if (is_directory && has_file(model, "adapter_config.json") && !has_file(model, "config.json"))
+    if (is_there && path_exists(model, "adapter_config.json") && !path_exists(model, "config.json"))
         return error_set(
             err, INF_ERROR_INVALID_ARGUMENT,
             "%s is a PEFT adapter, not a model: give its base model, and load it as an "
             "adapter of that",
             model);
-    if (!is_directory && looks_like_path(model))
+    if (!is_there && looks_like_path(model))
         return error_set_errno(err, ENOENT, "open", model);
-    if (!is_directory)
+    if (!is_there)
         return hub_cache_find(dir, model, err);
     *dir = mem_strdup(model);
     return *dir ? INF_OK : error_no_memory(err);

@@ -56,28 +56,20 @@ static int32_t scan_config(struct model_config *c, size_t len, inf_error *err)
     return code;
 }
 
-static int32_t finish(struct model_config *c, size_t len, inf_error *err)
-{
-    int32_t code = scan_config(c, len, err);
-
-    if (code != INF_OK)
-        model_config_free(c);
-    return code;
-}
-
 int32_t model_config_open(struct model_config *out, const char *dir, inf_error *err)
 {
-    char *path = path_join(dir, "config.json");
     size_t len = 0;
     int32_t code = INF_OK;
 
     *out = (struct model_config){.bytes = NULL};
-    code = path ? file_read(&out->bytes, &len, path, MAX_CONFIG, err) : error_no_memory(err);
-    mem_free(path);
+    code = file_read_in(&out->bytes, &len, dir, "config.json", MAX_CONFIG, err);
     if (code != INF_OK)
         return code;
-    code = finish(out, len, err);
-    return code == INF_OK ? INF_OK : error_prefix(err, "%s", dir);
+    code = scan_config(out, len, err);
+    if (code == INF_OK)
+        return INF_OK;
+    model_config_free(out);
+    return error_prefix(err, "%s", dir);
 }
 
 void model_config_free(struct model_config *c)

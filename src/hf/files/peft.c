@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define WEIGHTS_NAME "adapter_model.safetensors"
 #define CONFIG_NAME "adapter_config.json"
@@ -597,30 +596,18 @@ bool peft_is_plain(const struct peft_adapter *p)
 
 /* ---------------------------------------------------------------- opening */
 
-static bool file_exists(const char *dir, const char *name)
-{
-    struct stat info;
-    char *path = path_join(dir, name);
-    bool exists = path && stat(path, &info) == 0;
-
-    mem_free(path);
-    return exists;
-}
-
 static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *err)
 {
-    char *text = NULL, *path = path_join(dir, CONFIG_NAME);
+    char *text = NULL;
     size_t len = 0;
-    int32_t code = path ? file_read(&text, &len, path, PEFT_CONFIG_MAX_BYTES, err)
-                        : error_no_memory(err);
+    int32_t code = file_read_in(&text, &len, dir, CONFIG_NAME, PEFT_CONFIG_MAX_BYTES, err);
 
     if (code == INF_OK)
         code = peft_config_parse(&p->config, text, len, err);
-    else if (code == INF_ERROR_IO && !file_exists(dir, CONFIG_NAME))
+    else if (code == INF_ERROR_IO && !path_exists(dir, CONFIG_NAME))
         code = error_set_detail(err, INF_ERROR_IO, ENOENT,
                                 "no " CONFIG_NAME " in %s: not a PEFT adapter's directory", dir);
     mem_free(text);
-    mem_free(path);
     return code;
 }
 
@@ -631,9 +618,9 @@ static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *
 
     if (!path)
         code = error_no_memory(err);
-    else if (file_exists(dir, WEIGHTS_NAME))
+    else if (path_exists(dir, WEIGHTS_NAME))
         code = safetensors_open(&p->weights, path, err);
-    else if (file_exists(dir, "adapter_model.bin"))
+    else if (path_exists(dir, "adapter_model.bin"))
         code = error_set(err, INF_ERROR_UNSUPPORTED,
                          "%s has only adapter_model.bin; save the adapter with "
                          "safe_serialization=True",

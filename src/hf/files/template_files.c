@@ -7,7 +7,6 @@
 #include "core/utf8.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #define MAX_TEMPLATE ((uint64_t)4 << 20)
@@ -88,16 +87,6 @@ static int32_t take_from_config(struct buffer *out, struct buffer *for_tools, co
     return code;
 }
 
-static bool has_folder(const char *dir, const char *name)
-{
-    char *path = path_join(dir, name);
-    struct stat info;
-    bool found = path && stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-
-    mem_free(path);
-    return found;
-}
-
 int32_t chat_templates_read(struct buffer *out, struct buffer *for_tools, const char *dir,
                             inf_error *err)
 {
@@ -107,7 +96,7 @@ int32_t chat_templates_read(struct buffer *out, struct buffer *for_tools, const 
 
     if (code != INF_OK)
         return code;
-    if (!has_folder(dir, "additional_chat_templates"))
+    if (!path_exists(dir, "additional_chat_templates/."))
         return found ? INF_OK : take_from_config(out, for_tools, dir, err);
     if (!found)
         code = take_file(out, &found, dir, "additional_chat_templates/default.jinja", err);

@@ -7,7 +7,6 @@
 #include "core/memory.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -199,15 +198,6 @@ static int32_t list_weights(struct weight_files *f, inf_error *err)
 
 /* ------------------------------------------------------------------ opening */
 
-static bool exists(const char *dir, const char *name)
-{
-    char path[4096];
-    struct stat info;
-    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-
-    return n > 0 && (size_t)n < sizeof path && stat(path, &info) == 0;
-}
-
 static int32_t open_single(struct weight_files *f, const char *dir, inf_error *err)
 {
     int32_t code = add_file(f, path_join(dir, "model.safetensors"), err);
@@ -217,14 +207,12 @@ static int32_t open_single(struct weight_files *f, const char *dir, inf_error *e
 
 static int32_t open_index(struct weight_files *f, const char *dir, inf_error *err)
 {
-    char *path = path_join(dir, INDEX_NAME);
     struct json_span root = {0};
     struct json_span map = {0};
     char *text = NULL;
     size_t len = 0;
-    int32_t code = path ? file_read(&text, &len, path, MAX_INDEX, err) : error_no_memory(err);
+    int32_t code = file_read_in(&text, &len, dir, INDEX_NAME, MAX_INDEX, err);
 
-    mem_free(path);
     if (code != INF_OK)
         return code;
     if (!scan_json(&root, text, len))
@@ -242,7 +230,7 @@ static int32_t open_index(struct weight_files *f, const char *dir, inf_error *er
 
 static int32_t nothing_there(const char *dir, inf_error *err)
 {
-    if (exists(dir, "pytorch_model.bin") || exists(dir, "pytorch_model.bin.index.json"))
+    if (path_exists(dir, "pytorch_model.bin") || path_exists(dir, "pytorch_model.bin.index.json"))
         return error_set(
             err, INF_ERROR_UNSUPPORTED,
             "%s has its weights in pytorch_model.bin, which only Python can read; save "
@@ -261,9 +249,9 @@ int32_t weight_files_open(struct weight_files **out, const char *dir, inf_error 
     *out = NULL;
     if (!f)
         return error_no_memory(err);
-    if (exists(dir, "model.safetensors"))
+    if (path_exists(dir, "model.safetensors"))
         code = open_single(f, dir, err);
-    else if (exists(dir, INDEX_NAME))
+    else if (path_exists(dir, INDEX_NAME))
         code = open_index(f, dir, err);
     else
         code = nothing_there(dir, err);
