@@ -134,31 +134,20 @@ static int32_t count_dims(const uint8_t *shape)
     return n;
 }
 
-/* "[2, 3]" */
-static void show_shape(char out[120], const int64_t *shape, int32_t n)
-{
-    int at = snprintf(out, 120, "[");
-
-    for (int32_t i = 0; i < n && at > 0 && at < 100; i++)
-        at += snprintf(out + at, (size_t)(120 - at), "%s%lld", i ? ", " : "", (long long)shape[i]);
-    if (at > 0 && at < 119)
-        memcpy(out + at, "]", 2);
-}
-
 static int32_t check_shape(const struct blueprint *b, const struct family_weight *w,
                            const struct safetensors_tensor *t, inf_error *err)
 {
     int64_t wanted[WEIGHT_DIMS] = {0};
     int32_t n = count_dims(w->shape);
-    char is[120];
-    char should[120];
+    char is[GGUF_SHAPE_SIZE];
+    char should[GGUF_SHAPE_SIZE];
 
     for (int32_t i = 0; i < n; i++)
         wanted[i] = dim_of(b, w->shape[i]);
     if (t->n_dims == n && memcmp(wanted, t->shape, (size_t)n * sizeof *wanted) == 0)
         return INF_OK;
-    show_shape(is, t->shape, t->n_dims);
-    show_shape(should, wanted, n);
+    gguf_show_shape(is, t->shape, t->n_dims);
+    gguf_show_shape(should, wanted, n);
     return error_set(err, INF_ERROR_BAD_FORMAT,
                      "the tensor \"%.160s\" has the shape %s where config.json says %s", t->name,
                      is, should);
@@ -226,11 +215,8 @@ static bool lies_ready(const struct blueprint_tensor *t, const struct family_wei
 {
     const struct weight *source = t->sources[0];
     int32_t dtype = source->tensor->dtype;
-    bool same = (dtype == SAFETENSORS_F32 && t->type == WEIGHT_TYPE_F32) ||
-                (dtype == SAFETENSORS_F16 && t->type == WEIGHT_TYPE_F16) ||
-                (dtype == SAFETENSORS_BF16 && t->type == WEIGHT_TYPE_BF16);
 
-    return same && !w->change && t->n_sources == 1 &&
+    return blueprint_is_same_type(dtype, t->type) && !w->change && t->n_sources == 1 &&
            (uintptr_t)source->data % number_size(dtype) == 0;
 }
 

@@ -69,6 +69,9 @@ void blueprint_add_values(struct blueprint *b, struct config_reader *r, const ch
 /* Whether the checkpoint has a tensor of that whole name. */
 bool blueprint_has(const struct blueprint *b, const char *name);
 
+/* A dtype of safetensors and a weight_type. */
+bool blueprint_is_same_type(int32_t dtype, int32_t type);
+
 /* For checkpoint.c: */
 int32_t blueprint_make(struct blueprint *out, const struct family *family,
                        const struct model_config *config, const struct weight_files *files,

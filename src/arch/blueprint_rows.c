@@ -95,7 +95,7 @@ static bool store(void *out, int32_t type, const float *x, size_t n)
     return fits;
 }
 
-static bool is_same_type(int32_t dtype, int32_t type)
+bool blueprint_is_same_type(int32_t dtype, int32_t type)
 {
     return (dtype == SAFETENSORS_F32 && type == WEIGHT_TYPE_F32) ||
            (dtype == SAFETENSORS_F16 && type == WEIGHT_TYPE_F16) ||
@@ -164,7 +164,7 @@ static bool make_row(const struct matrix *m, int64_t row, int32_t type, float *s
     size_t size = source_size(dtype);
     const char *at = (const char *)from->data + (size_t)(own * m->columns) * size;
 
-    if (in_order && !(c && c->value) && is_same_type(dtype, type)) {
+    if (in_order && !(c && c->value) && blueprint_is_same_type(dtype, type)) {
         memcpy(out, at, (size_t)m->columns * size);
         return true;
     }

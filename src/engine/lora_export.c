@@ -1,82 +1,44 @@
-/* lora_export: see the header. The format is at the top of gguf/file.h; this writes version 3, every
- * tensor F32. */
+/* lora_export: see the header. Every tensor is F32. */
 #include "engine/lora_export.h"
 
 #include "core/memory.h"
+#include "gguf/write.h"
 
-#include <string.h>
+#include <stdio.h>
 
-enum {
-    GGUF_VERSION = 3,
-    TYPE_TEXT = 8, /* GGUF's value types */
-    TYPE_FLOAT = 6,
-    ALIGNMENT = 32 /* GGUF's default */
-};
+/* ---------------------------------------------------------------- the header */
 
-/* ---------------------------------------------------------------- writing */
-
-static bool put_u32(struct buffer *b, uint32_t v)
+/* ne = {fast, slow} */
+static void put_tensor(struct gguf_writer *w, const char *tensor, const char *suffix, int32_t fast,
+                       int32_t slow)
 {
-    unsigned char bytes[4];
+    const int64_t ne[] = {fast, slow};
+    char name[128];
 
-    for (int i = 0; i < 4; i++)
-        bytes[i] = (unsigned char)(v >> (8 * i));
-    return buffer_append(b, bytes, sizeof bytes);
+    snprintf(name, sizeof name, "%s%s", tensor, suffix);
+    gguf_put_tensor(w, name, 0, 2, ne, (size_t)fast * (size_t)slow * sizeof(float));
 }
 
-static bool put_u64(struct buffer *b, uint64_t v)
+static int32_t put_header(struct buffer *out, const struct lora_weights *weights,
+                          const char *architecture, inf_error *err)
 {
-    return put_u32(b, (uint32_t)v) && put_u32(b, (uint32_t)(v >> 32));
-}
+    struct gguf_writer w;
+    int32_t code = INF_OK;
 
-static bool put_text(struct buffer *b, const char *s)
-{
-    return put_u64(b, strlen(s)) && buffer_append_str(b, s);
-}
+    gguf_writer_init(&w);
+    gguf_put_text(&w, "general.type", "adapter");
+    gguf_put_text(&w, "general.architecture", architecture);
+    gguf_put_text(&w, "adapter.type", "lora");
+    gguf_put_f32(&w, "adapter.lora.alpha", 0);
+    for (size_t i = 0; i < weights->n_modules; i++) {
+        const struct lora_module *m = &weights->modules[i];
 
-static bool put_text_value(struct buffer *b, const char *key, const char *value)
-{
-    return put_text(b, key) && put_u32(b, TYPE_TEXT) && put_text(b, value);
-}
-
-static bool put_padding(struct buffer *b)
-{
-    static const char zeros[ALIGNMENT] = {0};
-    size_t over = b->len % ALIGNMENT;
-
-    return over == 0 || buffer_append(b, zeros, ALIGNMENT - over);
-}
-
-/* ne = {fast, slow}; moves *offset behind the tensor. */
-static bool put_tensor(struct buffer *b, const char *tensor, const char *suffix, int32_t fast,
-                       int32_t slow, uint64_t *offset)
-{
-    uint64_t size = (uint64_t)fast * (uint64_t)slow * sizeof(float);
-    bool fits = put_u64(b, strlen(tensor) + strlen(suffix)) && buffer_append_str(b, tensor) &&
-                buffer_append_str(b, suffix) && put_u32(b, 2) && put_u64(b, (uint64_t)fast) &&
-                put_u64(b, (uint64_t)slow) && put_u32(b, 0) && put_u64(b, *offset);
-
-    *offset += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return fits;
-}
-
-static bool put_header(struct buffer *b, const struct lora_weights *w, const char *architecture)
-{
-    uint64_t offset = 0;
-    bool fits = buffer_append(b, "GGUF", 4) && put_u32(b, GGUF_VERSION) &&
-                put_u64(b, 2 * (uint64_t)w->n_modules) && put_u64(b, 4) &&
-                put_text_value(b, "general.type", "adapter") &&
-                put_text_value(b, "general.architecture", architecture) &&
-                put_text_value(b, "adapter.type", "lora") && put_text(b, "adapter.lora.alpha") &&
-                put_u32(b, TYPE_FLOAT) && put_u32(b, 0);
-
-    for (size_t i = 0; i < w->n_modules && fits; i++) {
-        const struct lora_module *m = &w->modules[i];
-
-        fits = put_tensor(b, m->tensor, ".lora_a", m->n_in, m->rank, &offset) &&
-               put_tensor(b, m->tensor, ".lora_b", m->rank, m->n_out, &offset);
+        put_tensor(&w, m->tensor, ".lora_a", m->n_in, m->rank);
+        put_tensor(&w, m->tensor, ".lora_b", m->rank, m->n_out);
     }
-    return fits && put_padding(b);
+    code = gguf_writer_finish(&w, out, err);
+    gguf_writer_free(&w);
+    return code;
 }
 
 /* ---------------------------------------------------------------- numbers */
@@ -103,7 +65,7 @@ static bool put_a(struct buffer *b, const struct lora_module *m)
     for (int32_t r = 0; to && r < m->rank; r++)
         for (int32_t c = 0; c < m->n_in; c++)
             *to++ = number_at(m->a, m->type, (size_t)r * (size_t)m->padded_in + (size_t)c);
-    return to && put_padding(b);
+    return to && gguf_pad(b);
 }
 
 /* (n_out, rank), the gain folded in. */
@@ -115,7 +77,7 @@ static bool put_b(struct buffer *b, const struct lora_module *m)
         for (int32_t r = 0; r < m->rank; r++)
             *to++ = m->gain *
                     number_at(m->bt, m->type, (size_t)r * (size_t)m->padded_out + (size_t)o);
-    return to && put_padding(b);
+    return to && gguf_pad(b);
 }
 
 static const char *what_else(const struct lora_module *m)
@@ -148,11 +110,12 @@ int32_t lora_export(struct buffer *out, const struct lora_weights *w, const char
                     inf_error *err)
 {
     int32_t code = lora_export_check(w, err);
-    bool fits = false;
+    bool fits = true;
 
+    if (code == INF_OK)
+        code = put_header(out, w, architecture, err);
     if (code != INF_OK)
         return code;
-    fits = put_header(out, w, architecture);
     for (size_t i = 0; i < w->n_modules && fits; i++)
         fits = put_a(out, &w->modules[i]) && put_b(out, &w->modules[i]);
     return fits ? INF_OK : error_no_memory(err);

@@ -11,7 +11,7 @@
 /* UNSUPPORTED when it changes a weight that native adapters cannot (a tied output). */
 int32_t lora_export_check(const struct lora_weights *w, inf_error *err);
 
-/* Appends the file: f32, alpha 0 with the gain folded into B. NO_MEMORY, or as lora_export_check. */
+/* Into an empty buffer, the file: f32, alpha 0 with the gain folded into B. NO_MEMORY, or as lora_export_check. */
 int32_t lora_export(struct buffer *out, const struct lora_weights *w, const char *architecture,
                     inf_error *err);
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_PARTS 512
@@ -22,10 +21,9 @@ static int32_t map_part(struct gguf_part *p, const char *path, inf_error *err)
 {
     int fd = -1;
     uint64_t size = 0;
-    struct stat st;
     int32_t code = file_open(&fd, &size, path, err);
 
-    if (code == INF_ERROR_IO && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    if (code == INF_ERROR_IO && is_directory(path))
         return error_set_detail(err, INF_ERROR_IO, EISDIR,
                                 "%s is a directory: give the path of a .gguf file (a directory "
                                 "with safetensors is for the transformers provider)",

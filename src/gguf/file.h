@@ -117,4 +117,8 @@ bool gguf_texts_begin(const struct gguf_file *f, const char *key, struct gguf_te
 /* The next text; false after the last one. */
 bool gguf_texts_next(struct gguf_texts *it, inf_text *out);
 
+/* "[576, 49152]" */
+enum { GGUF_SHAPE_SIZE = 120 };
+void gguf_show_shape(char out[GGUF_SHAPE_SIZE], const int64_t *shape, int32_t n);
+
 #endif

@@ -5,7 +5,6 @@
  * vocabulary (vocab.c) and the tensors (tensors.c). What cannot be known before is in
  * docs/llamacpp-files.md.
  */
-#include <inttypes.h>
 #include <string.h>
 
 #include "gguf/model.h"
@@ -124,35 +123,26 @@ static bool check_purpose(struct gguf_check *c)
     return true;
 }
 
-/* The end of "it is ..." for what generates no text. */
 static bool check_generates(struct gguf_check *c)
 {
-    const char *what = NULL;
+    static const struct {
+        uint32_t bit;
+        const char *what;
+    } others[] = {{ARCH_EMBEDDING, "an embedding model"},
+                  {ARCH_ENCODER, "an encoder-decoder model"},
+                  {ARCH_DIFFUSION, "a diffusion model"},
+                  {ARCH_DRAFT, "a draft model for speculative decoding"},
+                  {ARCH_SPEECH, "a speech model"}};
 
-    switch (c->arch_bit) {
-    case ARCH_EMBEDDING:
-        what = "an embedding model";
-        break;
-    case ARCH_ENCODER:
-        what = "an encoder-decoder model";
-        break;
-    case ARCH_DIFFUSION:
-        what = "a diffusion model";
-        break;
-    case ARCH_DRAFT:
-        what = "a draft model for speculative decoding";
-        break;
-    case ARCH_SPEECH:
-        what = "a speech model";
-        break;
-    default:
-        return true;
-    }
-    error_set(c->err, INF_ERROR_UNSUPPORTED,
-              "the architecture \"%s\" is that of %s, which this library does not generate text "
-              "with",
-              c->arch, what);
-    return false;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (c->arch_bit == others[i].bit) {
+            error_set(c->err, INF_ERROR_UNSUPPORTED,
+                      "the architecture \"%s\" is that of %s, which this library does not generate "
+                      "text with",
+                      c->arch, others[i].what);
+            return false;
+        }
+    return true;
 }
 
 static bool take_architecture(struct gguf_check *c, const char *name, uint32_t bit)

@@ -5,9 +5,10 @@
  */
 #include "gguf/check.h"
 
+#include "core/ascii.h"
+
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #define MAX_LAYERS 512    /* LLAMA_MAX_LAYERS */
@@ -35,8 +36,14 @@ struct rule {
     uint32_t needed; /* architectures that cannot do without */
 };
 
-#define COUNT(suffix, max) {suffix, RULE_U32, 0, max, 0}
-#define FLOAT(suffix, min, max) {suffix, RULE_F32, min, max, 0}
+#define COUNT(suffix, max)                                                                         \
+    {                                                                                              \
+        suffix, RULE_U32, 0, max, 0                                                                \
+    }
+#define FLOAT(suffix, min, max)                                                                    \
+    {                                                                                              \
+        suffix, RULE_F32, min, max, 0                                                              \
+    }
 
 /* llama.cpp reads these for every architecture, or for several. */
 static const struct rule rules[] = {
@@ -346,8 +353,8 @@ static bool check_rope(struct gguf_check *c)
     if (!gguf_get_text(c->f, gguf_arch_key(c, "rope.scaling.type", buf), &type))
         return true;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        ok = ok || (type.len == strlen(known[i]) && memcmp(type.data, known[i], type.len) == 0);
-    c->longrope = type.len == 8 && memcmp(type.data, "longrope", 8) == 0;
+        ok = ok || text_equals(type.data, type.len, known[i]);
+    c->longrope = text_equals(type.data, type.len, "longrope");
     if (!ok)
         return gguf_bad(
             c, "%s is \"%.*s\", which is none of none, linear, yarn and longrope: " GGUF_AGAIN, buf,

@@ -73,6 +73,12 @@ struct row {
 #define POST_NORMED (GEMMAS | ARCH_QWEN35)
 #define PRE_NORMED (ARCH_ALL & ~(uint32_t)ARCH_QWEN35)
 #define MIXTURES ((uint32_t)ARCH_LLAMA | ARCH_QWEN3MOE)
+#define BIASED ((uint32_t)ARCH_GPT2 | ARCH_LLAMA)
+
+#define EXPERTS(name, in, out)                                                                     \
+    {                                                                                              \
+        name, {in, out, D_EXPERTS}, R_MATRIX, MIXTURES, MIXTURES, G_EXPERTS                        \
+    }
 
 static const struct row globals[] = {
     {"token_embd.weight", {D_EMBD, D_VOCAB}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_NONE},
@@ -101,12 +107,7 @@ static const struct row layers[] = {
     {"attn_k.bias", {D_KV}, R_PLAIN, 0, NOT_GPT2, G_ATTENTION},
     {"attn_v.bias", {D_KV}, R_PLAIN, 0, NOT_GPT2, G_ATTENTION},
     {"attn_output.weight", {D_Q, D_EMBD}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_ATTENTION},
-    {"attn_output.bias",
-     {D_EMBD},
-     R_PLAIN,
-     ARCH_GPT2,
-     (uint32_t)ARCH_GPT2 | ARCH_LLAMA,
-     G_ATTENTION},
+    {"attn_output.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, BIASED, G_ATTENTION},
     {"attn_q_norm.weight", {D_HEAD}, R_PLAIN, NORMED, NORMED, G_ATTENTION},
     {"attn_k_norm.weight", {D_HEAD}, R_PLAIN, NORMED, NORMED, G_ATTENTION},
     {"post_attention_norm.weight", {D_EMBD}, R_PLAIN, POST_NORMED, POST_NORMED, G_NONE},
@@ -118,27 +119,12 @@ static const struct row layers[] = {
     {"ffn_up.weight", {D_EMBD, D_FF2}, R_MATRIX, ARCH_PHI3, ARCH_PHI3, G_DENSE},
     {"ffn_down.weight", {D_FF, D_EMBD}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_DENSE},
     {"ffn_gate.bias", {D_FF}, R_PLAIN, 0, ARCH_LLAMA, G_DENSE},
-    {"ffn_up.bias", {D_FF}, R_PLAIN, ARCH_GPT2, (uint32_t)ARCH_GPT2 | ARCH_LLAMA, G_DENSE},
-    {"ffn_down.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, (uint32_t)ARCH_GPT2 | ARCH_LLAMA, G_DENSE},
+    {"ffn_up.bias", {D_FF}, R_PLAIN, ARCH_GPT2, BIASED, G_DENSE},
+    {"ffn_down.bias", {D_EMBD}, R_PLAIN, ARCH_GPT2, BIASED, G_DENSE},
     {"ffn_gate_inp.weight", {D_EMBD, D_EXPERTS}, R_MATRIX, MIXTURES, MIXTURES, G_EXPERTS},
-    {"ffn_gate_exps.weight",
-     {D_EMBD, D_FF_EXPERT, D_EXPERTS},
-     R_MATRIX,
-     MIXTURES,
-     MIXTURES,
-     G_EXPERTS},
-    {"ffn_up_exps.weight",
-     {D_EMBD, D_FF_EXPERT, D_EXPERTS},
-     R_MATRIX,
-     MIXTURES,
-     MIXTURES,
-     G_EXPERTS},
-    {"ffn_down_exps.weight",
-     {D_FF_EXPERT, D_EMBD, D_EXPERTS},
-     R_MATRIX,
-     MIXTURES,
-     MIXTURES,
-     G_EXPERTS},
+    EXPERTS("ffn_gate_exps.weight", D_EMBD, D_FF_EXPERT),
+    EXPERTS("ffn_up_exps.weight", D_EMBD, D_FF_EXPERT),
+    EXPERTS("ffn_down_exps.weight", D_FF_EXPERT, D_EMBD),
     {"attn_qkv.weight", {D_EMBD, D_MIXED}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
     {"attn_gate.weight", {D_EMBD, D_VALUES}, R_MATRIX, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
     {"ssm_conv1d.weight", {D_CONV, D_MIXED}, R_PLAIN, ARCH_QWEN35, ARCH_QWEN35, G_DELTA_NET},
@@ -156,87 +142,45 @@ static const struct row layers[] = {
     {"nextn.shared_head_norm.weight", {D_EMBD}, R_PLAIN, 0, ARCH_QWEN35, G_DRAFTING},
 };
 
-/* Of a delta net; 0: not one of its sizes. */
-static int64_t delta_net_size(const struct gguf_check *c, enum dim d)
-{
-    switch (d) {
-    case D_STATE:
-        return c->n_state;
-    case D_VALUE_HEADS:
-        return c->n_value_heads;
-    case D_VALUES:
-        return c->n_value_heads * c->n_state;
-    case D_MIXED:
-        return (2 * c->n_key_heads + c->n_value_heads) * c->n_state;
-    case D_CONV:
-        return c->n_conv;
-    default:
-        return 0;
-    }
-}
-
 static int64_t size_of(const struct gguf_check *c, enum dim d)
 {
     int64_t q = c->n_head * c->head_k;
     int64_t q_rows = c->arch_bit == ARCH_QWEN35 ? 2 * q : q;
     int64_t kv = c->n_head_kv * c->head_k;
+    const int64_t sizes[] = {
+        [D_NONE] = 1,
+        [D_ONE] = 1,
+        [D_EMBD] = c->n_embd,
+        [D_EMBD2] = 2 * c->n_embd,
+        [D_VOCAB] = c->n_vocab,
+        [D_CTX] = c->n_ctx,
+        [D_Q] = q,
+        [D_Q_ROWS] = q_rows,
+        [D_KV] = kv,
+        [D_QKV] = q_rows + 2 * kv,
+        [D_FF] = c->n_ff,
+        [D_FF2] = 2 * c->n_ff,
+        [D_FF_EXPERT] = c->n_ff_expert,
+        [D_HEAD] = c->head_k,
+        [D_ROPE] = c->n_rot / 2,
+        [D_EXPERTS] = c->n_expert,
+        [D_CLASSES] = c->n_cls,
+        [D_STATE] = c->n_state,
+        [D_VALUE_HEADS] = c->n_value_heads,
+        [D_VALUES] = c->n_value_heads * c->n_state,
+        [D_MIXED] = (2 * c->n_key_heads + c->n_value_heads) * c->n_state,
+        [D_CONV] = c->n_conv,
+    };
 
-    switch (d) {
-    case D_NONE:
-    case D_ONE:
-        return 1;
-    case D_EMBD:
-        return c->n_embd;
-    case D_EMBD2:
-        return 2 * c->n_embd;
-    case D_VOCAB:
-        return c->n_vocab;
-    case D_CTX:
-        return c->n_ctx;
-    case D_Q:
-        return q;
-    case D_Q_ROWS:
-        return q_rows;
-    case D_KV:
-        return kv;
-    case D_QKV:
-        return q_rows + 2 * kv;
-    case D_FF:
-        return c->n_ff;
-    case D_FF2:
-        return 2 * c->n_ff;
-    case D_FF_EXPERT:
-        return c->n_ff_expert;
-    case D_HEAD:
-        return c->head_k;
-    case D_ROPE:
-        return c->n_rot / 2;
-    case D_EXPERTS:
-        return c->n_expert;
-    case D_CLASSES:
-        return c->n_cls;
-    default:
-        return delta_net_size(c, d);
-    }
-}
-
-/* "[576, 49152]" */
-static void show_shape(char out[96], int n, const int64_t *ne)
-{
-    int at = snprintf(out, 96, "[%" PRId64, ne[0]);
-
-    for (int i = 1; i < n && at > 0 && at < 96; i++)
-        at += snprintf(out + at, 96 - (size_t)at, ", %" PRId64, ne[i]);
-    if (at > 0 && at < 95)
-        memcpy(out + at, "]", 2);
+    return sizes[d];
 }
 
 static bool check_shape(struct gguf_check *c, const struct gguf_tensor *t, const struct row *r)
 {
     int64_t wanted[4] = {1, 1, 1, 1};
     int n = 0;
-    char is[96];
-    char should[96];
+    char is[GGUF_SHAPE_SIZE];
+    char should[GGUF_SHAPE_SIZE];
 
     for (int d = 0; d < 3; d++) {
         wanted[d] = size_of(c, r->dims[d]);
@@ -244,8 +188,8 @@ static bool check_shape(struct gguf_check *c, const struct gguf_tensor *t, const
     }
     if (memcmp(wanted, t->ne, sizeof wanted) == 0)
         return true;
-    show_shape(is, t->n_dims > 0 ? t->n_dims : 1, t->ne);
-    show_shape(should, n, wanted);
+    gguf_show_shape(is, t->ne, t->n_dims > 0 ? t->n_dims : 1);
+    gguf_show_shape(should, wanted, n);
     return gguf_bad(c, "the tensor %s has the shape %s where the model's keys say %s: " GGUF_AGAIN,
                     t->name, is, should);
 }

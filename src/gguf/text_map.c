@@ -9,7 +9,6 @@
 
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "core/memory.h"
 

@@ -4,6 +4,10 @@
  */
 #include "gguf/file.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 static const struct gguf_weight_type types[] = {
     [0] = {"F32", 1, 4, true},         [1] = {"F16", 1, 2, true},
     [2] = {"Q4_0", 32, 18, true},      [3] = {"Q4_1", 32, 20, true},
@@ -30,4 +34,15 @@ const struct gguf_weight_type *gguf_weight_type(int32_t type)
     if (type < 0 || (size_t)type >= sizeof types / sizeof types[0] || !types[type].name)
         return NULL;
     return &types[type];
+}
+
+void gguf_show_shape(char out[GGUF_SHAPE_SIZE], const int64_t *shape, int32_t n)
+{
+    int at = snprintf(out, GGUF_SHAPE_SIZE, "[");
+
+    for (int32_t i = 0; i < n && at > 0 && at < 100; i++)
+        at += snprintf(out + at, (size_t)(GGUF_SHAPE_SIZE - at), "%s%" PRId64, i ? ", " : "",
+                       shape[i]);
+    if (at > 0 && at < GGUF_SHAPE_SIZE - 1)
+        memcpy(out + at, "]", 2);
 }

@@ -117,7 +117,7 @@ void gguf_put_tensor(struct gguf_writer *w, const char *name, int32_t type, int3
     w->n_tensors++;
 }
 
-static bool append_padding(struct buffer *b)
+bool gguf_pad(struct buffer *b)
 {
     static const char zeros[ALIGNMENT];
 
@@ -129,7 +129,7 @@ int32_t gguf_writer_finish(const struct gguf_writer *w, struct buffer *out, inf_
     bool ok = !w->failed && buffer_append(out, "GGUF", 4) && append_u32(out, VERSION) &&
               append_u64(out, w->n_tensors) && append_u64(out, w->n_keys) &&
               buffer_append(out, w->keys.data, w->keys.len) &&
-              buffer_append(out, w->tensors.data, w->tensors.len) && append_padding(out);
+              buffer_append(out, w->tensors.data, w->tensors.len) && gguf_pad(out);
 
     return ok ? INF_OK : error_no_memory(err);
 }

@@ -33,5 +33,7 @@ void gguf_put_tensor(struct gguf_writer *w, const char *name, int32_t type, int3
 
 /* The header, padded, into an empty buffer. NO_MEMORY. */
 int32_t gguf_writer_finish(const struct gguf_writer *w, struct buffer *out, inf_error *err);
+/* Up to where the next tensor's data lies. false: out of memory. */
+bool gguf_pad(struct buffer *out);
 
 #endif
