@@ -4,18 +4,17 @@
  */
 #include "engine/engine_adapter.h"
 
-#include "core/context.h"
 #include "core/cpu_count.h"
 #include "core/memory.h"
+#include "core/numbers.h"
+#include "core/parallel.h"
 #include "engine/lora_export.h"
 #include "lora/dora.h"
 
 #include <ggml.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
-enum { ROWS_AT_ONCE = 64, MAX_THREADS = 64 };
+enum { ROWS_AT_ONCE = 64 };
 
 /* ------------------------------------------------------------------ DoRA */
 
@@ -65,74 +64,31 @@ static int32_t make_sums(struct lora_module *m, const struct adapter_base *base,
     return code;
 }
 
-/* The modules whose sums several threads make; lock guards err, which the first error sets. */
 struct summing {
     const struct adapter_base *base;
     struct lora_weights *weights;
-    atomic_size_t next;
-    atomic_int code;
-    pthread_mutex_t lock;
-    inf_error err;
+    const inf_op *op;
 };
 
-static void sum_modules(struct summing *s, const inf_op *op)
+static int32_t sum_module(void *owner, size_t i, inf_error *err)
 {
-    for (;;) {
-        size_t i = atomic_fetch_add(&s->next, 1);
-        inf_error err = {0};
-        int32_t code = INF_OK;
+    const struct summing *s = owner;
+    struct lora_module *m = &s->weights->modules[i];
 
-        if (i >= s->weights->n_modules || atomic_load(&s->code) != INF_OK)
-            return;
-        if (s->weights->modules[i].magnitude)
-            code = make_sums(&s->weights->modules[i], s->base, op, &err);
-        if (code == INF_OK)
-            continue;
-        pthread_mutex_lock(&s->lock);
-        if (atomic_load(&s->code) == INF_OK) {
-            s->err = err;
-            atomic_store(&s->code, code);
-        }
-        pthread_mutex_unlock(&s->lock);
-    }
-}
-
-static void *sum_beside(void *arg)
-{
-    sum_modules(arg, NULL);
-    return NULL;
-}
-
-static size_t count_magnitudes(const struct lora_weights *w)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < w->n_modules; i++)
-        n += w->modules[i].magnitude != NULL;
-    return n;
+    return m->magnitude ? make_sums(m, s->base, s->op, err) : INF_OK;
 }
 
 static int32_t make_all_sums(struct lora_weights *weights, const struct adapter_base *base,
                              const inf_op *op, inf_error *err)
 {
-    struct summing s = {.base = base, .weights = weights};
-    size_t wanted = count_magnitudes(weights);
-    pthread_t threads[MAX_THREADS];
-    int32_t n = 0;
+    struct summing s = {base, weights, op};
+    int32_t wanted = 0;
 
-    if (wanted == 0)
-        return INF_OK;
-    pthread_mutex_init(&s.lock, NULL);
-    while (n < MAX_THREADS && n + 1 < cpu_count() && (size_t)n + 1 < wanted &&
-           thread_start(&threads[n], "inf-dora", sum_beside, &s) == 0)
-        n++;
-    sum_modules(&s, op);
-    while (n > 0)
-        pthread_join(threads[--n], NULL);
-    pthread_mutex_destroy(&s.lock);
-    if (atomic_load(&s.code) != INF_OK && err)
-        *err = s.err;
-    return atomic_load(&s.code);
+    for (size_t i = 0; i < weights->n_modules; i++)
+        wanted += weights->modules[i].magnitude != NULL;
+    return wanted ? parallel_run(weights->n_modules, min_i32(wanted, cpu_count()), "inf-dora",
+                                 sum_module, &s, err)
+                  : INF_OK;
 }
 
 /* ------------------------------------------------------------------ life */

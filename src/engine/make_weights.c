@@ -1,19 +1,16 @@
 /*
  * make_weights: see the header.
  *
- * Work is cut into pieces of some rows; a piece is taken by an atomic counter. The first error is kept
- * under a lock and ends all threads; the calling thread works too, and it alone reports progress.
+ * Work is cut into pieces of some rows, which all threads take.
  */
 #include "engine/make_weights.h"
 
-#include "core/context.h"
 #include "core/memory.h"
+#include "core/parallel.h"
 
 #include <ggml-cpu.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
-enum { MAX_THREADS = 64 };
 #define PIECE_BYTES ((size_t)1 << 20) /* of f32 */
 
 struct piece {
@@ -27,11 +24,8 @@ struct making {
     void **places;
     struct piece *pieces;
     size_t n_pieces;
-    _Atomic size_t next, done;
+    _Atomic size_t done;
     _Atomic size_t *left; /* (tensors) pieces that are not made yet */
-    _Atomic int32_t code;
-    pthread_mutex_t lock; /* guards err */
-    inf_error err;
 };
 
 /* ------------------------------------------------------------------ sizes */
@@ -90,85 +84,26 @@ static int32_t quantise(const struct making *m, const struct piece *p, const str
     return code;
 }
 
-static int32_t make_piece(struct making *m, const struct piece *p, inf_error *err)
+/* With an eye on the operation. */
+static int32_t make_piece(void *owner, size_t i, inf_error *err)
 {
+    struct making *m = owner;
+    const struct piece *p = &m->pieces[i];
     const struct gguf_tensor *t = gguf_file_tensor(m->weights->file, p->tensor);
     char *out = (char *)m->places[p->tensor] +
                 (size_t)p->first * ggml_row_size((enum ggml_type)t->type, t->ne[0]);
-    int32_t code = is_plain(t->type) ? m->weights->rows(m->weights->impl, p->tensor, p->first, p->n,
-                                                        t->type, out, err)
-                                     : quantise(m, p, t, out, err);
+    inf_op *op = m->options->op;
+    int32_t code = op_stop_error(op, err);
 
+    if (code == INF_OK)
+        code = is_plain(t->type) ? m->weights->rows(m->weights->impl, p->tensor, p->first, p->n,
+                                                    t->type, out, err)
+                                 : quantise(m, p, t, out, err);
     if (code == INF_OK && atomic_fetch_sub(&m->left[p->tensor], 1) == 1)
         m->weights->made(m->weights->impl, p->tensor);
+    if (code == INF_OK && (op_kind(op) == OP_MODEL_LOAD || op_kind(op) == OP_GENERATE))
+        op_progress(op, (float)atomic_fetch_add(&m->done, 1) / (float)m->n_pieces);
     return code;
-}
-
-/* ------------------------------------------------------------------ threads */
-
-static void keep_error(struct making *m, int32_t code, const inf_error *err)
-{
-    pthread_mutex_lock(&m->lock);
-    if (atomic_load(&m->code) == INF_OK) {
-        m->err = *err;
-        atomic_store(&m->code, code);
-    }
-    pthread_mutex_unlock(&m->lock);
-}
-
-static void *work(void *arg)
-{
-    struct making *m = arg;
-
-    for (;;) {
-        size_t i = atomic_fetch_add(&m->next, 1);
-        inf_error err = {0};
-        int32_t code = INF_OK;
-
-        if (i >= m->n_pieces || atomic_load(&m->code) != INF_OK)
-            return NULL;
-        code = make_piece(m, &m->pieces[i], &err);
-        if (code != INF_OK)
-            keep_error(m, code, &err);
-        atomic_fetch_add(&m->done, 1);
-    }
-}
-
-/* The calling thread's share, with an eye on the operation. */
-static void work_and_report(struct making *m)
-{
-    inf_op *op = m->options->op;
-    bool shown = op_kind(op) == OP_MODEL_LOAD || op_kind(op) == OP_GENERATE;
-
-    while (atomic_load(&m->code) == INF_OK) {
-        size_t i = atomic_fetch_add(&m->next, 1);
-        inf_error err = {0};
-        int32_t code = INF_OK;
-
-        if (i >= m->n_pieces)
-            return;
-        code = op_stop_code(op) != INF_OK ? op_stop_error(op, &err)
-                                          : make_piece(m, &m->pieces[i], &err);
-        if (code != INF_OK)
-            keep_error(m, code, &err);
-        if (shown)
-            op_progress(op, (float)atomic_fetch_add(&m->done, 1) / (float)m->n_pieces);
-    }
-}
-
-static void run(struct making *m)
-{
-    pthread_t threads[MAX_THREADS];
-    int32_t wanted = m->options->n_threads - 1;
-    int32_t n = 0;
-
-    wanted = wanted > MAX_THREADS ? MAX_THREADS : wanted;
-    while (n < wanted && (size_t)n + 1 < m->n_pieces &&
-           thread_start(&threads[n], "inf-weights", work, m) == 0)
-        n++;
-    work_and_report(m);
-    while (n > 0)
-        pthread_join(threads[--n], NULL);
 }
 
 /* ------------------------------------------------------------------ all of them */
@@ -218,13 +153,8 @@ int32_t make_weights(const struct model_weights *w, const struct mapped_options 
     m.pieces = mem_alloc((m.n_pieces ? m.n_pieces : 1) * sizeof *m.pieces);
     m.left = mem_calloc(gguf_file_tensor_count(w->file) + 1, sizeof *m.left);
     if (m.pieces && m.left) {
-        pthread_mutex_init(&m.lock, NULL);
         cut(&m, false);
-        run(&m);
-        pthread_mutex_destroy(&m.lock);
-        code = atomic_load(&m.code);
-        if (code != INF_OK && err)
-            *err = m.err;
+        code = parallel_run(m.n_pieces, options->n_threads, "inf-weights", make_piece, &m, err);
     } else {
         code = error_no_memory(err);
     }
