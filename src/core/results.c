@@ -4,8 +4,6 @@
 #include "core/op_state.h"
 #include "core/structs.h"
 
-#include <string.h>
-
 static int32_t check(const inf_op *op, const void *out, bool right_kind)
 {
     if (!op || !out || !right_kind)

@@ -5,7 +5,7 @@
 #ifndef INF_LOCAL_LOGPROB_LOG_H
 #define INF_LOCAL_LOGPROB_LOG_H
 
-#include "core/op.h"
+#include "core/logprob_list.h"
 #include "local/tokenizer.h"
 
 struct logprob_log;

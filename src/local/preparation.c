@@ -5,6 +5,8 @@
 
 #include "core/memory.h"
 
+#include <string.h>
+
 static void run_job(struct job *job)
 {
     struct preparation *p = (struct preparation *)(void *)job;
@@ -57,6 +59,22 @@ void preparation_submit(struct preparation *p)
 {
     op_set_canceller(p->op, cancel, p);
     context_submit(op_context(p->op), &p->job);
+}
+
+int32_t preparation_of_bytes(struct local_provider *provider, inf_op *op, const void *bytes,
+                             size_t len, bool choice, void (*run)(struct preparation *p),
+                             inf_error *err)
+{
+    struct bytes_preparation *p = preparation_create(sizeof *p + len, provider, op, run, err);
+
+    if (!p)
+        return INF_ERROR_NO_MEMORY;
+    p->choice = choice;
+    p->len = len;
+    if (len)
+        memcpy(p->bytes, bytes, len);
+    preparation_submit(&p->base);
+    return INF_OK;
 }
 
 void preparation_end(struct preparation *p, const inf_error *err)

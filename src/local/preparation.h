@@ -30,6 +30,16 @@ void *preparation_create(size_t size, struct local_provider *provider, inf_op *o
 void preparation_free(struct preparation *p);
 /* Queues it; it owns itself from here on. */
 void preparation_submit(struct preparation *p);
+/* One of bytes that are copied, and a choice; made and queued. NO_MEMORY. */
+struct bytes_preparation {
+    struct preparation base;
+    bool choice;
+    size_t len;
+    _Alignas(int32_t) char bytes[];
+};
+int32_t preparation_of_bytes(struct local_provider *provider, inf_op *op, const void *bytes,
+                             size_t len, bool choice, void (*run)(struct preparation *p),
+                             inf_error *err);
 /* Frees it, then ends its operation: whoever waits for that finds nothing held any more. */
 void preparation_end(struct preparation *p, const inf_error *err);
 

@@ -5,7 +5,6 @@
 
 #include "core/ascii.h"
 #include "core/json.h"
-#include "core/memory.h"
 #include "text/chat_template.h"
 
 #include <string.h>
@@ -182,18 +181,11 @@ int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,
 
 /* ------------------------------------------------------------------ render, the operation */
 
-struct render {
-    struct preparation base;
-    bool add_generation_prompt;
-    size_t len;
-    char messages_json[];
-};
-
 static void run_render(struct preparation *base)
 {
-    struct render *r = (struct render *)(void *)base;
-    struct chat_input input = {.messages_json = {r->messages_json, r->len},
-                               .add_generation_prompt = r->add_generation_prompt};
+    struct bytes_preparation *r = (struct bytes_preparation *)(void *)base;
+    struct chat_input input = {.messages_json = {r->bytes, r->len},
+                               .add_generation_prompt = r->choice};
     const struct chat_template *used = NULL;
     inf_error err = {0};
 
@@ -204,14 +196,6 @@ static void run_render(struct preparation *base)
 int32_t local_render(void *impl, inf_op *op, inf_text messages_json, bool add_generation_prompt,
                      inf_error *err)
 {
-    struct render *r = preparation_create(sizeof *r + messages_json.len, impl, op, run_render, err);
-
-    if (!r)
-        return INF_ERROR_NO_MEMORY;
-    r->add_generation_prompt = add_generation_prompt;
-    r->len = messages_json.len;
-    if (messages_json.len)
-        memcpy(r->messages_json, messages_json.data, messages_json.len);
-    preparation_submit(&r->base);
-    return INF_OK;
+    return preparation_of_bytes(impl, op, messages_json.data, messages_json.len,
+                                add_generation_prompt, run_render, err);
 }

@@ -4,7 +4,6 @@
 #include "core/file.h"
 #include "core/growing.h"
 #include "hf/files/safetensors.h"
-#include "remote/adapter_files.h"
 
 #include <dirent.h>
 #include <string.h>

@@ -4,7 +4,6 @@
 #include "core/ascii.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 /* Fields that extra_json may not hold, with what to use instead. */
 static const struct {

@@ -24,7 +24,7 @@ void chat_stream_init(struct chat_stream *s, int32_t dialect)
     buffer_init(&s->scratch, (size_t)4 * CHAT_EVENT_MAX);
     buffer_init(&s->refusal, REFUSAL_MAX);
     buffer_init(&s->frame, FRAME_MAX);
-    logprobs_init(&s->logprobs);
+    logprob_list_init(&s->logprobs, (size_t)16 * LOGPROBS_MAX);
 }
 
 void chat_stream_free(struct chat_stream *s)
@@ -35,7 +35,7 @@ void chat_stream_free(struct chat_stream *s)
     buffer_free(&s->refusal);
     buffer_free(&s->frame);
     tool_calls_free(&s->tool_calls);
-    logprobs_free(&s->logprobs);
+    logprob_list_free(&s->logprobs);
 }
 
 static int32_t broken(inf_error *err, const char *why)
@@ -706,7 +706,7 @@ int32_t chat_stream_fill(struct chat_stream *s, struct op_output *out, bool want
     if (!out->tool_calls)
         code = tool_calls_json(&out->tool_calls, &s->tool_calls, err);
     if (code == INF_OK && s->logprobs.n && !out->logprobs)
-        code = logprobs_fill(&s->logprobs, out, err);
+        code = logprob_list_fill(&s->logprobs, out, err);
     if (code == INF_OK && wants_logprobs && s->finished && s->text_chunks && !s->logprobs.n)
         code = error_set(err, INF_ERROR_UNSUPPORTED,
                          "the server sent no log-probabilities, although the request asked for "

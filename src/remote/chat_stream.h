@@ -55,7 +55,7 @@ struct chat_stream {
     char said[160]; /* the last words of an object that is neither an answer nor an error */
 
     struct tool_calls tool_calls;
-    struct logprobs logprobs;
+    struct logprob_list logprobs;
 };
 
 void chat_stream_init(struct chat_stream *s, int32_t dialect);

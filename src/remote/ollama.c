@@ -19,8 +19,6 @@
 #include "remote/remote.h"
 #include "remote/server_error.h"
 
-#include <string.h>
-
 enum server_kind { KIND_UNKNOWN, KIND_OLLAMA, KIND_OTHER };
 
 enum { VERSION_MS = 30000, VERSION_MAX = 64 * 1024 };

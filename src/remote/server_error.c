@@ -1,7 +1,6 @@
 /* server_error: see the header. */
 #include "remote/server_error.h"
 
-#include "core/memory.h"
 #include "remote/chat_words.h"
 #include "remote/text_join.h"
 

@@ -10,7 +10,6 @@
 
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 static int32_t dump(struct buffer *out, json_t *object, inf_error *err)
 {
