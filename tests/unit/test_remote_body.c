@@ -159,6 +159,18 @@ static void test_schema__is_response_format_or_format(void **state)
     assert_string_equal(json_string_value(json_object_get(json_object_get(got, "format"), "type")),
                         "object");
     json_decref(got);
+    r.json_schema = inf_str(" true"); /* of schemas that are no objects servers know nothing */
+    got = write_as(&vllm_form, &r);
+    assert_int_equal(
+        json_object_size(json_object_get(
+            json_object_get(json_object_get(got, "response_format"), "json_schema"), "schema")),
+        0);
+    assert_true(json_is_object(json_object_get(
+        json_object_get(json_object_get(got, "response_format"), "json_schema"), "schema")));
+    json_decref(got);
+    r.json_schema = inf_str("false");
+    refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "no JSON text obeys false");
+    refuse(&ollama_form, &r, INF_ERROR_INVALID_ARGUMENT, "no JSON text obeys false");
     r.json_schema = inf_str("not json");
     refuse(&vllm_form, &r, INF_ERROR_INVALID_ARGUMENT, "json_schema");
 }
