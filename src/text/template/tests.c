@@ -91,7 +91,7 @@ TYPE_TEST(mapping, v.type == V_DICT)
 TYPE_TEST(a_number, is_number(v))
 TYPE_TEST(sequence, v.type == V_STR || v.type == V_LIST || v.type == V_TUPLE || v.type == V_DICT ||
                         v.type == V_RANGE || v.type == V_UNDEFINED)
-TYPE_TEST(iterable, iter_try(r->vm, v) != NULL)
+TYPE_TEST(iterable, v.type == V_SELF || iter_try(r->vm, v) != NULL)
 TYPE_TEST(callable, v.type == V_MACRO || (v.type == V_BUILTIN && v.fn->run) || v.type == V_METHOD ||
                         v.type == V_LOOP || v.type == V_JOINER || v.type == V_BLOCK ||
                         v.type == V_UNDEFINED)

@@ -137,6 +137,7 @@ bool value_same(struct value a, struct value b)
     case V_STR:
         return a.s == b.s || (a.s->safe == b.s->safe && text_equal(a.s, b.s));
     case V_METHOD:
+    case V_BLOCK: /* made anew each time that one is asked for */
         return false;
     default:
         return a.p == b.p;
