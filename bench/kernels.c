@@ -9,6 +9,7 @@
  */
 #include "engine/cpu_operators.h"
 #include "engine/row_operators.h"
+#include "kernels/path.h"
 
 #include <ggml-cpu.h>
 #include <ggml.h>
@@ -146,11 +147,17 @@ int main(int argc, char **argv)
     const char *wanted = argc > 4 ? argv[4] : NULL;
     struct ggml_threadpool_params params = ggml_threadpool_params_default(s.n_threads);
     struct cpu_operators *operators = NULL;
+    inf_error err;
 
     if (s.n_threads < 1 || n_in < 256 || n_in % 256 != 0 || n_out < 1) {
         fprintf(stderr, "usage: kernels [THREADS [N_IN, a multiple of 256 [N_OUT [TYPE]]]]\n");
         return 2;
     }
+    if (kernel_path_check(&err) != INF_OK) {
+        fprintf(stderr, "kernels: %s\n", err.message);
+        return 2;
+    }
+    printf("kernels: %s\n", kernel_path_name(kernel_path()));
     ggml_cpu_init();
     cpu_operators_install(row_operators());
     for (int i = 0; i < 2; i++)

@@ -4,7 +4,7 @@
 #   bench  Python's venv, for `make bench`; test-live, python: the same
 #   fuzz   clang, for `make fuzz`
 #   tidy   clang-tidy, for `make tidy`
-#   test   an HTTP/2 server, the openssl command and Python's venv, for `make test`
+#   test   an HTTP/2 server, the openssl command, Python's venv and SIMDe, for `make test`
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,7 +18,7 @@ for group in "$@"; do
     bench | python | test-live) packages="$packages python3-venv" ;;
     fuzz) packages="$packages clang" ;;
     tidy) packages="$packages clang-tidy" ;;
-    test) packages="$packages nghttp2-server openssl python3-venv" ;;
+    test) packages="$packages nghttp2-server openssl python3-venv libsimde-dev" ;;
     *) die "install-deps: no group $group (bench, fuzz, python, test, test-live, tidy)" ;;
     esac
 done

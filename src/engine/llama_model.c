@@ -7,6 +7,7 @@
 #include "engine/guard.h"
 #include "engine/llama_tokenizer.h"
 #include "engine/row_operators.h"
+#include "kernels/path.h"
 
 #include <ggml-backend.h>
 #include <string.h>
@@ -74,6 +75,8 @@ static bool has_device(const char *kind)
 int32_t engine_choose_place(struct engine_place *out, inf_context *ctx,
                             const inf_provider_config *config, const char *instead, inf_error *err)
 {
+    if (kernel_path_check(err) != INF_OK)
+        return INF_ERROR_INVALID_ARGUMENT;
     out->on_device = config->n_gpu_layers != 0 && engine_has_device();
     if (config->n_gpu_layers > 0 && !out->on_device)
         context_log(ctx, INF_LOG_WARNING,

@@ -9,12 +9,11 @@
 #include "kernels/matmul.h"
 #include "kernels/path.h"
 
-#include <ggml-cpu.h>
 #include <string.h>
 
 bool row_operators_compute(void)
 {
-    return kernel_path() != KERNELS_NONE && (kernel_path_is_forced() || !ggml_cpu_has_avx512());
+    return kernel_path() != KERNELS_NONE;
 }
 
 /* Nodes whose operator takes them: which, and its bytes of work. */

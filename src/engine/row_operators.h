@@ -18,8 +18,7 @@ extern "C" {
 
 const struct cpu_kernels *row_operators(void);
 
-/* Whether they compute anything: not where ggml is built for AVX-512, which these kernels do not use: what
- * is faster there was not measured. */
+/* Whether they compute anything: not where the CPU has no AVX2, nor where INFERENCE_KERNELS says so. */
 bool row_operators_compute(void);
 
 /* Whether they compute flash attention with heads of such a size; from a cache of floats then as it is, where

@@ -167,7 +167,7 @@ void attention_add(const struct attention_cells *cells, int32_t first, int32_t e
                    int32_t n)
 {
 #if INF_KERNELS_X86
-    if (kernel_path() == KERNELS_AVX2) {
+    if (kernel_path() >= KERNELS_AVX2) {
         touch_operands(cells, first, end, queries, n);
         attention_add_avx2(cells, first, end, scores, queries, n);
         return;

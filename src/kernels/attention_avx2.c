@@ -6,7 +6,9 @@
 
 #if INF_KERNELS_X86
 
-#include "kernels/avx2.h"
+#define VECTOR_BYTES 32
+#define VECTOR_DOTS 0
+#include "kernels/vectors.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,7 +33,7 @@ INLINE const char *row_at(const struct rows *rows, int32_t i)
     return rows->data + (size_t)(i < rows->n ? i : rows->n - 1) * rows->stride;
 }
 
-AVX2 static void to_floats(const char *data, size_t stride, int32_t n, int32_t width, float *out)
+TARGET static void to_floats(const char *data, size_t stride, int32_t n, int32_t width, float *out)
 {
     for (int32_t i = 0; i < n; i++)
         for (int32_t j = 0; j < width; j += 8)
@@ -93,14 +95,6 @@ INLINE float first_of(__m256 v)
     return _mm_cvtss_f32(_mm256_castps256_ps128(v));
 }
 
-INLINE float sum8(__m256 v)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
-}
-
 /* NaN when one is NaN. */
 INLINE float largest(const __m256 s[TILE / 8])
 {
@@ -120,7 +114,7 @@ INLINE float largest(const __m256 s[TILE / 8])
     return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
 }
 
-AVX2 static void raise_maximum(float *state, float maximum, int32_t dv)
+TARGET static void raise_maximum(float *state, float maximum, int32_t dv)
 {
     __m256 factor = exp8(_mm256_set1_ps(state[0] - maximum));
 
@@ -151,7 +145,7 @@ INLINE bool sees_some(const uint16_t mask[TILE])
                                                  _mm256_cmpeq_epi16(b, masked))) != -1;
 }
 
-AVX2 static void cap_scores(__m256 s[TILE / 8], float cap)
+TARGET static void cap_scores(__m256 s[TILE / 8], float cap)
 {
     float one[TILE];
 
@@ -231,9 +225,9 @@ INLINE void add_tile(const bool is_half, const struct rows *k, const struct rows
 }
 
 /* A single query reads the numbers as they lie. */
-AVX2 static void add_to_one(const struct attention_cells *cells, int32_t first, int32_t end,
-                            const struct attention_scores *scores,
-                            const struct attention_query *query)
+TARGET static void add_to_one(const struct attention_cells *cells, int32_t first, int32_t end,
+                              const struct attention_scores *scores,
+                              const struct attention_query *query)
 {
     for (; first < end; first += TILE) {
         int32_t n = end - first < TILE ? end - first : TILE;
@@ -251,19 +245,19 @@ AVX2 static void add_to_one(const struct attention_cells *cells, int32_t first, 
     }
 }
 
-/* The rows of a tile as floats: where they are, or, of half floats, in `floats`. */
-AVX2 static struct rows as_floats(const struct attention_cells *cells, const char *data,
-                                  size_t stride, int32_t n, int32_t width, float *floats)
+/* The rows of a tile as floats: where they are, or, of half floats, in `out`. */
+TARGET static struct rows as_floats(const struct attention_cells *cells, const char *data,
+                                    size_t stride, int32_t n, int32_t width, float *out)
 {
     if (cells->is_float)
         return (struct rows){data, stride, n};
-    to_floats(data, stride, n, width, floats);
-    return (struct rows){(const char *)floats, (size_t)width * sizeof(float), n};
+    to_floats(data, stride, n, width, out);
+    return (struct rows){(const char *)out, (size_t)width * sizeof(float), n};
 }
 
-AVX2 static void add_to_many(const struct attention_cells *cells, int32_t first, int32_t end,
-                             const struct attention_scores *scores,
-                             const struct attention_query *queries, int32_t n_queries)
+TARGET static void add_to_many(const struct attention_cells *cells, int32_t first, int32_t end,
+                               const struct attention_scores *scores,
+                               const struct attention_query *queries, int32_t n_queries)
 {
     float k_floats[TILE * ATTENTION_MAX_HEAD];
     float v_floats[TILE * ATTENTION_MAX_HEAD];
@@ -292,9 +286,9 @@ AVX2 static void add_to_many(const struct attention_cells *cells, int32_t first,
     }
 }
 
-AVX2 void attention_add_avx2(const struct attention_cells *cells, int32_t first, int32_t end,
-                             const struct attention_scores *scores,
-                             const struct attention_query *queries, int32_t n)
+TARGET void attention_add_avx2(const struct attention_cells *cells, int32_t first, int32_t end,
+                               const struct attention_scores *scores,
+                               const struct attention_query *queries, int32_t n)
 {
     if (n == 1)
         add_to_one(cells, first, end, scores, queries);

@@ -58,11 +58,14 @@ struct block_q6_k {
     uint16_t d;
 };
 
+/* Q8_0 is stored with a sign; where bytes are multiplied without one, they are so much more. */
+enum { Q8_0_LEAST = 128 };
+
 /* What one type of weights is. */
 struct weight_facts {
     int32_t block;  /* numbers */
     int32_t bytes;  /* of a block */
-    int32_t offset; /* is taken off what is stored */
+    int32_t offset; /* is taken off what is multiplied */
     int32_t group;  /* numbers with a scale of their own */
     bool has_min;
 };
@@ -128,6 +131,8 @@ void matmul_columns_portable(const struct matmul *m, int32_t first, int32_t n);
 #define INF_KERNELS_X86 1
 void matmul_prepare_avx2(int32_t type, int32_t n_in, const float *x, struct activations *out);
 void matmul_columns_avx2(const struct matmul *m, int32_t first, int32_t n);
+void matmul_columns_avx512(const struct matmul *m, int32_t first, int32_t n);
+void matmul_columns_avx512vnni(const struct matmul *m, int32_t first, int32_t n);
 #else
 #define INF_KERNELS_X86 0
 #endif

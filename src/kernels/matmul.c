@@ -18,7 +18,7 @@ size_t matmul_prepared_bytes(int32_t type, int32_t n_in)
 void matmul_prepare(int32_t type, int32_t n_in, const float *x, void *out)
 {
 #if INF_KERNELS_X86
-    if (kernel_path() == KERNELS_AVX2) {
+    if (kernel_path() >= KERNELS_AVX2) {
         touch_read(x, (size_t)n_in * sizeof *x);
         touch_write(out, matmul_prepared_bytes(type, n_in));
         matmul_prepare_avx2(type, n_in, x, out);
@@ -47,9 +47,16 @@ static void touch_operands(const struct matmul *m, int32_t first, int32_t n)
 void matmul_columns(const struct matmul *m, int32_t first, int32_t n)
 {
 #if INF_KERNELS_X86
-    if (kernel_path() == KERNELS_AVX2) {
+    int32_t path = kernel_path();
+
+    if (path >= KERNELS_AVX2) {
         touch_operands(m, first, n);
-        matmul_columns_avx2(m, first, n);
+        if (path == KERNELS_AVX512VNNI)
+            matmul_columns_avx512vnni(m, first, n);
+        else if (path == KERNELS_AVX512)
+            matmul_columns_avx512(m, first, n);
+        else
+            matmul_columns_avx2(m, first, n);
         return;
     }
 #endif

@@ -1,18 +1,22 @@
 /*
- * matmul with AVX2, FMA and F16C: which way to multiply.
+ * matmul with AVX2, FMA and F16C: which way to multiply. All give the same bits.
  */
-#include "kernels/parts_avx2.h"
-
 #include "kernels/blocks.h"
 
 #if INF_KERNELS_X86
 
+#define VECTOR_BYTES 32
+#define VECTOR_DOTS 0
+#include "kernels/lying.h"
+#include "kernels/panels.h"
+#include "kernels/tiles.h"
+
 void matmul_columns_avx2(const struct matmul *m, int32_t first, int32_t n)
 {
     if (!weight_is_quantised(m->type))
-        tiles_avx2(m, first, n);
-    else if (!lying_avx2(m, first, n))
-        panels_avx2(m, first, n);
+        tiles(m, first, n);
+    else if (!lying(m, first, n))
+        panels(m, first, n);
 }
 
 #endif

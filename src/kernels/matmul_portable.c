@@ -82,7 +82,7 @@ static void unpack_simple(int32_t type, const void *w, int32_t n_blocks, struct 
 
         if (type == WEIGHT_Q8_0) {
             for (int i = 0; i < BLOCK; i++)
-                out->q[b * BLOCK + i] = q8->q[i];
+                out->q[b * BLOCK + i] = (int16_t)(q8->q[i] + Q8_0_LEAST);
             out->scale[b] = f32_of_f16(q8->d);
         } else if (type == WEIGHT_Q4_0) {
             unpack_nibbles(q4->q, out->q + b * BLOCK, BLOCK / 2);

@@ -1,44 +1,105 @@
-/* path: see the header. A name that is unknown, or that this CPU cannot run, changes nothing. */
+/* path: see the header. */
 #include "kernels/path.h"
 
 #include "core/numbers.h"
+#include "kernels/blocks.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORCED = 16, ASKED = 32 };
+enum { ASKED = 32 };
+
+static const char *const names[KERNEL_PATHS] = {[KERNELS_NONE] = "none",
+                                                [KERNELS_PORTABLE] = "portable",
+                                                [KERNELS_AVX2] = "avx2",
+                                                [KERNELS_AVX512] = "avx512",
+                                                [KERNELS_AVX512VNNI] = "avx512vnni"};
+
+const char *kernel_path_name(int32_t path)
+{
+    return names[path];
+}
+
+#if INF_KERNELS_X86
+
+/* The system's part, keeping the registers, is asked too. */
+static bool has_avx512(void)
+{
+    return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+bool kernel_path_exists(int32_t path)
+{
+    switch (path) {
+    case KERNELS_AVX2:
+        return cpu_has_avx2();
+    case KERNELS_AVX512:
+        return has_avx512();
+    case KERNELS_AVX512VNNI:
+        return has_avx512() && __builtin_cpu_supports("avx512vnni");
+    default:
+        return true;
+    }
+}
+
+#else
+
+bool kernel_path_exists(int32_t path)
+{
+    return path < KERNELS_AVX2;
+}
+
+#endif
+
+/* The one that INFERENCE_KERNELS names, if it can be run; KERNEL_PATHS otherwise. */
+static int32_t wanted(const char *name)
+{
+    for (int32_t i = KERNELS_NONE; name && i < KERNEL_PATHS; i++)
+        if (strcmp(name, names[i]) == 0 && kernel_path_exists(i))
+            return i;
+    return KERNEL_PATHS;
+}
 
 static int32_t choose(void)
 {
-    static const char *const names[] = {
-        [KERNELS_NONE] = "none", [KERNELS_PORTABLE] = "portable", [KERNELS_AVX2] = "avx2"};
-    const char *wanted = getenv("INFERENCE_KERNELS");
+    int32_t path = wanted(getenv("INFERENCE_KERNELS"));
 
-    for (int32_t i = KERNELS_NONE; wanted && i <= KERNELS_AVX2; i++)
-        if (strcmp(wanted, names[i]) == 0 && (i != KERNELS_AVX2 || cpu_has_avx2()))
-            return i | FORCED;
-    return cpu_has_avx2() ? KERNELS_AVX2 : KERNELS_NONE;
-}
-
-static int32_t chosen(void)
-{
-    static atomic_int once;
-    int32_t choice = atomic_load_explicit(&once, memory_order_relaxed);
-
-    if (!(choice & ASKED)) {
-        choice = choose() | ASKED;
-        atomic_store_explicit(&once, choice, memory_order_relaxed);
-    }
-    return choice;
+    if (path < KERNEL_PATHS)
+        return path;
+    path = KERNELS_AVX512VNNI;
+    while (path > KERNELS_PORTABLE && !kernel_path_exists(path))
+        path--;
+    return path > KERNELS_PORTABLE ? path : KERNELS_NONE;
 }
 
 int32_t kernel_path(void)
 {
-    return chosen() & (FORCED - 1);
+    static atomic_int once;
+    int32_t path = atomic_load_explicit(&once, memory_order_relaxed);
+
+    if (!(path & ASKED)) {
+        path = choose() | ASKED;
+        atomic_store_explicit(&once, path, memory_order_relaxed);
+    }
+    return path & (ASKED - 1);
 }
 
-bool kernel_path_is_forced(void)
+int32_t kernel_path_check(inf_error *err)
 {
-    return chosen() & FORCED;
+    const char *name = getenv("INFERENCE_KERNELS");
+    char can[64] = "";
+
+    if (!name || !*name || wanted(name) < KERNEL_PATHS)
+        return INF_OK;
+    for (int32_t i = KERNELS_NONE; i < KERNEL_PATHS; i++) {
+        if (kernel_path_exists(i)) {
+            strcat(can, i > KERNELS_NONE ? ", " : "");
+            strcat(can, names[i]);
+        }
+    }
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                     "INFERENCE_KERNELS is \"%.32s\"; this CPU runs one of: %s", name, can);
 }

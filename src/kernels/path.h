@@ -1,18 +1,32 @@
 /*
- * path: which instructions the kernels of this folder use: AVX2 where the CPU has it, else there are none that
- * are worth it; or what the environment variable INFERENCE_KERNELS says: "portable", "avx2", or "none":
- * nothing is computed here (tests force each with it, benchmarks compare). Asked once; any thread.
+ * path: which instructions the kernels of this folder use: the widest that the CPU has of AVX2, AVX-512 and AVX-512
+ * with VNNI, else there are none that are worth it; or what the environment variable INFERENCE_KERNELS says: one of
+ * kernel_path_name, "none": nothing is computed here (tests force each with it, benchmarks compare). All give the
+ * same bits. Asked once; any thread.
  */
 #ifndef INF_KERNELS_PATH_H
 #define INF_KERNELS_PATH_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "core/error.h"
 
-enum kernel_path { KERNELS_NONE, KERNELS_PORTABLE, KERNELS_AVX2 };
+#include <stdbool.h>
+
+/* In the order in which they are chosen. */
+enum kernel_path {
+    KERNELS_NONE,
+    KERNELS_PORTABLE,
+    KERNELS_AVX2,
+    KERNELS_AVX512,
+    KERNELS_AVX512VNNI,
+    KERNEL_PATHS
+};
 
 int32_t kernel_path(void);
-/* The environment says so: whoever calls the kernels has nothing to choose. */
-bool kernel_path_is_forced(void);
+const char *kernel_path_name(int32_t path);
+/* Whether this CPU can run it. */
+bool kernel_path_exists(int32_t path);
+/* An invalid argument where INFERENCE_KERNELS names no path, or one that this CPU cannot run: whoever loads a model
+ * asks first. (To kernel_path such a name is none.) */
+int32_t kernel_path_check(inf_error *err);
 
 #endif

@@ -5,7 +5,9 @@
 
 #if INF_KERNELS_X86
 
-#include "kernels/avx2.h"
+#define VECTOR_BYTES 32
+#define VECTOR_DOTS 0
+#include "kernels/vectors.h"
 
 #include <math.h>
 #include <string.h>
@@ -63,7 +65,7 @@ INLINE void prepare_block(const struct weight_facts *f, const float *x, struct a
     keep_sums(f, out, b, d, sums);
 }
 
-AVX2 void matmul_prepare_avx2(int32_t type, int32_t n_in, const float *x, struct activations *out)
+TARGET void matmul_prepare_avx2(int32_t type, int32_t n_in, const float *x, struct activations *out)
 {
     for (int32_t i = 0; i < chunk_count(n_in); i++) {
         int32_t n_blocks = blocks_in_chunk(n_in, i);

@@ -354,8 +354,6 @@ int main(void)
         cmocka_unit_test(test_rows__of_the_real_model__are_those_of_each_alone),
     };
 
-    /* Also where it is not what is chosen; where the CPU has no AVX2 the name changes nothing. */
-    setenv("INFERENCE_KERNELS", "avx2", 0);
     subject = &rows_subject;
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
 }

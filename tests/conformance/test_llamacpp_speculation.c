@@ -283,8 +283,6 @@ int main(void)
         cmocka_unit_test(test_speculation__of_the_real_model__changes_no_bit),
     };
 
-    /* Also where it is not what is chosen. */
-    setenv("INFERENCE_KERNELS", "avx2", 0);
     subject = &speculation_subject;
     return cmocka_run_group_tests_name("speculation", tests, NULL, NULL);
 }

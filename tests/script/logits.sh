@@ -44,6 +44,16 @@ check 'all(abs(dict(map(tuple, r["top"]))[i] - x) < 1e-4 for i, x in lines[1]["t
 expect_warning '--load a: no request used it' logits -m "$model" --threads 1 --ids 1,2,3 --load "a=$adapter-0"
 expect_error 3 "'x' is not loaded" logits -m "$model" --ids 1 --adapter x
 
+# ---- whichever instructions compute it
+export INFERENCE_KERNELS=abacus
+expect_error 3 'INFERENCE_KERNELS is "abacus"; this CPU runs one of: none, portable' logits -m "$model" --ids 1
+paths=$(sed -n 's/.*one of: none, //p' "$work/err" | tr -d ,)
+for INFERENCE_KERNELS in $paths; do
+    logits --ids 1,2,3 --top 288
+    cmp -s "$work/out" "$work/all" || [ "$paths" = portable ] || fail "$INFERENCE_KERNELS: other numbers"
+done
+unset INFERENCE_KERNELS
+
 # ---- what cannot be
 expect_error 3 'token 288 is outside the vocabulary' logits -m "$model" --ids 1,288
 expect_error 3 'token -1 is outside the vocabulary' logits -m "$model" --ids=-1

@@ -1,11 +1,14 @@
 /*
  * The kernels of src/kernels: against sums in double precision, over random weights, shapes and numbers
  * of rows; that every implementation gives the same bits, and that a row's do not depend on the other
- * rows, nor on what they are; NaN stays in its row.
+ * rows, nor on what they are; NaN stays in its row. Of the implementations those that the CPU can run; built
+ * with INF_KERNELS_EMULATION the ones for AVX-512, whose instructions are functions then
+ * (avx512_emulated.h), on any CPU with AVX2.
  */
 #include "core/numbers.h"
 #include "kernels/attention_parts.h"
 #include "kernels/blocks.h"
+#include "kernels/path.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -32,6 +35,47 @@ static int32_t random_below(int32_t n)
 static float random_float(void)
 {
     return (float)random_below(1 << 16) / (1 << 15) - 1;
+}
+
+/* ------------------------------------------------------------------ the implementations */
+
+typedef void prepare_row(int32_t type, int32_t n_in, const float *x, struct activations *out);
+typedef void columns(const struct matmul *m, int32_t first, int32_t n);
+typedef void add_cells(const struct attention_cells *cells, int32_t first, int32_t end,
+                       const struct attention_scores *scores, const struct attention_query *queries,
+                       int32_t n);
+
+#ifdef INF_KERNELS_EMULATION
+columns emulated_columns_avx512, emulated_columns_avx512vnni;
+#endif
+
+struct way {
+    int32_t needs; /* enum kernel_path */
+    prepare_row *prepare;
+    columns *multiply;
+    add_cells *attend;
+};
+
+static const struct way portable = {KERNELS_PORTABLE, matmul_prepare_portable,
+                                    matmul_columns_portable, attention_add_portable};
+
+static const struct way others[] = {
+#if INF_KERNELS_X86 && defined(INF_KERNELS_EMULATION)
+    {KERNELS_AVX2, matmul_prepare_avx2, emulated_columns_avx512, attention_add_avx2},
+    {KERNELS_AVX2, matmul_prepare_avx2, emulated_columns_avx512vnni, attention_add_avx2},
+#elif INF_KERNELS_X86
+    {KERNELS_AVX2, matmul_prepare_avx2, matmul_columns_avx2, attention_add_avx2},
+    {KERNELS_AVX512, matmul_prepare_avx2, matmul_columns_avx512, attention_add_avx2},
+    {KERNELS_AVX512VNNI, matmul_prepare_avx2, matmul_columns_avx512vnni, attention_add_avx2},
+#endif
+    {KERNEL_PATHS, NULL, NULL, NULL}};
+
+/* The next one that can be run, from `way` on; NULL: none. */
+static const struct way *runnable(const struct way *way)
+{
+    while (way->needs != KERNEL_PATHS && !kernel_path_exists(way->needs))
+        way++;
+    return way->needs == KERNEL_PATHS ? NULL : way;
 }
 
 /* ------------------------------------------------------------------ weights */
@@ -159,21 +203,18 @@ static void free_example(struct example *e)
     free(e->prepared);
 }
 
-typedef void prepare_row(int32_t type, int32_t n_in, const float *x, struct activations *out);
-typedef void columns(const struct matmul *m, int32_t first, int32_t n);
-
 /* y, (n_rows, y_stride), of the caller's. */
-static float *compute(struct example *e, prepare_row *prepare, columns *multiply)
+static float *compute(struct example *e, const struct way *way)
 {
     float *y = calloc((size_t)e->m.n_rows * e->m.y_stride, sizeof *y);
     int32_t first = e->n_columns > MATMUL_COLUMNS ? MATMUL_COLUMNS : 0;
 
     for (int32_t r = 0; e->m.x == e->prepared && r < e->m.n_rows; r++)
-        prepare(e->m.type, e->m.n_in, e->x + (size_t)(r * e->m.n_in),
-                (struct activations *)((char *)e->prepared + (size_t)r * e->m.x_stride));
+        way->prepare(e->m.type, e->m.n_in, e->x + (size_t)(r * e->m.n_in),
+                     (struct activations *)((char *)e->prepared + (size_t)r * e->m.x_stride));
     e->m.y = y;
-    multiply(&e->m, 0, first);
-    multiply(&e->m, first, e->n_columns - first);
+    way->multiply(&e->m, 0, first);
+    way->multiply(&e->m, first, e->n_columns - first);
     return y;
 }
 
@@ -217,7 +258,7 @@ static void check_prepared(const struct example *e)
 }
 
 /* One row alone has the bits that it has among others. */
-static void check_alone(struct example *e, prepare_row *prepare, columns *multiply, const float *y)
+static void check_alone(struct example *e, const struct way *way, const float *y)
 {
     int32_t n_rows = e->m.n_rows;
     int32_t row = random_below(n_rows);
@@ -228,7 +269,7 @@ static void check_alone(struct example *e, prepare_row *prepare, columns *multip
     if (e->m.x == x)
         e->m.x = e->x;
     e->m.n_rows = 1;
-    alone = compute(e, prepare, multiply);
+    alone = compute(e, way);
     assert_memory_equal(alone, y + (size_t)row * e->m.y_stride,
                         sizeof(float) * (size_t)e->n_columns);
     free(alone);
@@ -239,7 +280,7 @@ static void check_alone(struct example *e, prepare_row *prepare, columns *multip
 }
 
 /* Rows that are picked, some of them twice, and put elsewhere have the bits that they have in order. */
-static void check_picked(struct example *e, prepare_row *prepare, columns *multiply, const float *y)
+static void check_picked(struct example *e, const struct way *way, const float *y)
 {
     struct matmul_row rows[MAX_ROWS];
     float *picked = NULL;
@@ -247,7 +288,7 @@ static void check_picked(struct example *e, prepare_row *prepare, columns *multi
     for (int32_t r = 0; r < e->m.n_rows; r++)
         rows[r] = (struct matmul_row){random_below(e->m.n_rows), e->m.n_rows - 1 - r};
     e->m.rows = rows;
-    picked = compute(e, prepare, multiply);
+    picked = compute(e, way);
     for (int32_t r = 0; r < e->m.n_rows; r++)
         assert_memory_equal(picked + (size_t)rows[r].y * e->m.y_stride,
                             y + (size_t)rows[r].x * e->m.y_stride,
@@ -269,22 +310,20 @@ static void check_type(int32_t type)
         int32_t n_rows = i < 10 ? 1 + i : 1 + random_below(MAX_ROWS);
         struct example e = make_example(type, random_n_in(type), 1 + random_below(MAX_COLUMNS),
                                         n_rows);
-        float *y = compute(&e, matmul_prepare_portable, matmul_columns_portable);
+        float *y = compute(&e, &portable);
 
         check_prepared(&e);
         check_sums(&e, y);
-        check_alone(&e, matmul_prepare_portable, matmul_columns_portable, y);
-        check_picked(&e, matmul_prepare_portable, matmul_columns_portable, y);
-#if INF_KERNELS_X86
-        if (cpu_has_avx2()) {
-            float *other = compute(&e, matmul_prepare_avx2, matmul_columns_avx2);
+        check_alone(&e, &portable, y);
+        check_picked(&e, &portable, y);
+        for (const struct way *w = runnable(others); w; w = runnable(w + 1)) {
+            float *other = compute(&e, w);
 
             assert_memory_equal(y, other, sizeof(float) * (size_t)n_rows * e.m.y_stride);
-            check_alone(&e, matmul_prepare_avx2, matmul_columns_avx2, y);
-            check_picked(&e, matmul_prepare_avx2, matmul_columns_avx2, y);
+            check_alone(&e, w, y);
+            check_picked(&e, w, y);
             free(other);
         }
-#endif
         free(y);
         free_example(&e);
     }
@@ -297,14 +336,14 @@ static void test_matmul__every_type__adds_up_and_has_one_result(void **state)
         check_type(type);
 }
 
-static void check_nan(int32_t type, float bad, prepare_row *prepare, columns *multiply)
+static void check_nan(int32_t type, float bad, const struct way *way)
 {
     struct example e = make_example(type, 512, 40, 9);
-    float *before = compute(&e, prepare, multiply);
+    float *before = compute(&e, way);
     float *after = NULL;
 
     e.x[4 * 512 + 300] = bad;
-    after = compute(&e, prepare, multiply);
+    after = compute(&e, way);
     for (int32_t r = 0; r < 9; r++) {
         size_t at = (size_t)r * e.m.y_stride;
 
@@ -325,11 +364,9 @@ static void test_matmul__what_is_not_finite__stays_in_its_row(void **state)
     (void)state;
     for (int32_t type = 0; type < WEIGHT_TYPES; type++) {
         for (int i = 0; i < 3; i++) {
-            check_nan(type, bad[i], matmul_prepare_portable, matmul_columns_portable);
-#if INF_KERNELS_X86
-            if (cpu_has_avx2())
-                check_nan(type, bad[i], matmul_prepare_avx2, matmul_columns_avx2);
-#endif
+            check_nan(type, bad[i], &portable);
+            for (const struct way *w = runnable(others); w; w = runnable(w + 1))
+                check_nan(type, bad[i], w);
         }
     }
 }
@@ -357,11 +394,14 @@ static void test_matmul__largest_weights_and_activations__add_up(void **state)
         }
         for (int32_t i = 0; i < 512 * 6; i++)
             e.x[i] = i % 1024 < 512 ? -1 : 1;
-        y = compute(&e, matmul_prepare_portable, matmul_columns_portable);
+        y = compute(&e, &portable);
         check_sums(&e, y);
-        free(y);
-        y = compute(&e, matmul_prepare_portable, matmul_columns);
-        check_sums(&e, y);
+        for (const struct way *w = runnable(others); w; w = runnable(w + 1)) {
+            float *other = compute(&e, w);
+
+            assert_memory_equal(y, other, sizeof(float) * 6 * e.m.y_stride);
+            free(other);
+        }
         free(y);
         free_example(&e);
     }
@@ -422,10 +462,6 @@ static void free_attention(struct attention_example *e)
     free(e->v);
     free(e);
 }
-
-typedef void add_cells(const struct attention_cells *cells, int32_t first, int32_t end,
-                       const struct attention_scores *scores, const struct attention_query *queries,
-                       int32_t n);
 
 /* Queries first .. first+n-1 in segments, as they are cut for everyone. out: (n, dv). */
 static void attend(const struct attention_example *e, add_cells *add, int32_t first, int32_t n,
@@ -557,36 +593,40 @@ static void test_attention__queries__are_exact_and_independent(void **state)
         spoil_unseen(e);
         check_with(e, attention_add_portable, out);
         check_floats(e, attention_add_portable, out);
-#if INF_KERNELS_X86
-        if (cpu_has_avx2()) {
+        for (const struct way *w = runnable(others); w; w = runnable(w + 1)) {
             static float other[MAX_QUERIES * ATTENTION_MAX_HEAD];
 
-            check_with(e, attention_add_avx2, other);
-            check_floats(e, attention_add_avx2, other);
+            check_with(e, w->attend, other);
+            check_floats(e, w->attend, other);
             assert_memory_equal(out, other, sizeof(float) * (size_t)(e->n_queries * e->cells.dv));
         }
-#endif
+        free_attention(e);
+    }
+}
+
+static void check_nan_in_query(const struct way *way)
+{
+    static float out[MAX_QUERIES * ATTENTION_MAX_HEAD];
+
+    for (int i = 0; i < 10; i++) {
+        struct attention_example *e = make_attention();
+        int32_t bad = random_below(e->n_queries);
+
+        e->q[bad][0] = NAN;
+        attend(e, way->attend, 0, e->n_queries, out);
+        for (int32_t q = 0; q < e->n_queries; q++)
+            for (int32_t j = 0; j < e->cells.dv; j++)
+                assert_true(isnan(out[q * e->cells.dv + j]) == (q == bad));
         free_attention(e);
     }
 }
 
 static void test_attention__a_nan__is_not_lost(void **state)
 {
-    static float out[MAX_QUERIES * ATTENTION_MAX_HEAD];
-    add_cells *const ways[] = {attention_add_portable, attention_add};
-
     (void)state;
-    for (int i = 0; i < 20; i++) {
-        struct attention_example *e = make_attention();
-        int32_t bad = random_below(e->n_queries);
-
-        e->q[bad][0] = NAN;
-        attend(e, ways[i % 2], 0, e->n_queries, out);
-        for (int32_t q = 0; q < e->n_queries; q++)
-            for (int32_t j = 0; j < e->cells.dv; j++)
-                assert_true(isnan(out[q * e->cells.dv + j]) == (q == bad));
-        free_attention(e);
-    }
+    check_nan_in_query(&portable);
+    for (const struct way *w = runnable(others); w; w = runnable(w + 1))
+        check_nan_in_query(w);
 }
 
 static void test_exp__of_all_sizes__is_exact(void **state)

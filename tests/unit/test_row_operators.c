@@ -379,7 +379,8 @@ int main(void)
     struct cpu_operators *operators = NULL;
     int failed = 0;
 
-    setenv("INFERENCE_KERNELS", cpu_has_avx2() ? "avx2" : "portable", 1);
+    if (!cpu_has_avx2()) /* nothing is chosen there */
+        setenv("INFERENCE_KERNELS", "portable", 0);
     ggml_cpu_init();
     cpu_operators_install(row_operators());
     ours = make_pool();

@@ -1,20 +1,24 @@
 /*
- * weights_avx2: quantised weights of eight rows at once: where their chunks lie, how a chunk becomes vectors of
+ * weights: quantised weights of eight rows at once: where their chunks lie, how a chunk becomes vectors of
  * four neighbouring numbers of each row, and the scales. What panels and weights as they lie have in common.
+ *
+ * A part of one source file for each width of vectors, which includes it (vectors.h).
  */
-#ifndef INF_KERNELS_WEIGHTS_AVX2_H
-#define INF_KERNELS_WEIGHTS_AVX2_H
+#ifndef INF_KERNELS_WEIGHTS_H
+#define INF_KERNELS_WEIGHTS_H
 
-#include "kernels/avx2.h"
 #include "kernels/blocks.h"
+#include "kernels/vectors.h"
 
 #include <string.h>
 
 #define FOR_QUANTISED(x) x(Q8_0) x(Q4_0) x(Q4_1) x(Q5_0) x(Q4_K) x(Q5_K) x(Q6_K)
 
+/* Q8_0 has one where its bytes are multiplied without their sign. */
 INLINE bool has_offset(const int32_t type)
 {
-    return type == WEIGHT_Q4_0 || type == WEIGHT_Q5_0 || type == WEIGHT_Q6_K;
+    return (VECTOR_DOTS && type == WEIGHT_Q8_0) || type == WEIGHT_Q4_0 || type == WEIGHT_Q5_0 ||
+           type == WEIGHT_Q6_K;
 }
 
 INLINE bool has_min(const int32_t type)
@@ -187,9 +191,10 @@ INLINE void scales_of(const int32_t type, rows8 p, int32_t n_blocks, struct scal
             halves(p, (size_t)(b * weight_bytes(type)), &out->scale[b], &out->min[b]);
 }
 
-INLINE __m256i sum_pairs(__m256i v)
+/* Bytes of 8 bits and a sign as they are above the least. */
+INLINE __m256i without_sign(__m256i v)
 {
-    return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
+    return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80));
 }
 
 /* 16 rows of weights; where they end the last one again. */

@@ -1,14 +1,13 @@
 /*
- * lying, with AVX2: quantised weights multiplied as they lie. For few rows of activations unpacking costs more
- * than it saves.
+ * lying: quantised weights multiplied as they lie. For few rows of activations unpacking costs more than it
+ * saves. Vectors of eight, whatever the width of others: a block of one row.
+ *
+ * A part of one source file for each width of vectors, which includes it (vectors.h).
  */
-#include "kernels/parts_avx2.h"
+#ifndef INF_KERNELS_LYING_H
+#define INF_KERNELS_LYING_H
 
-#include "kernels/blocks.h"
-
-#if INF_KERNELS_X86
-
-#include "kernels/weights_avx2.h"
+#include "kernels/weights.h"
 
 INLINE __m256i load32(const void *p)
 {
@@ -86,8 +85,25 @@ INLINE __m256 add_scaled(const int32_t type, __m256i sum, __m256 scale, const in
                            y);
 }
 
-/* A block of eight rows as they lie: for few rows of activations unpacking costs more than it saves. The
- * sums of blocks are whole numbers, the same ones. */
+/* Sums of four products each of a block of weights with activations. */
+#if VECTOR_DOTS
+INLINE __m256i products(const int32_t type, __m256i w, __m256i q)
+{
+    return _mm256_dpbusd_epi32(_mm256_setzero_si256(), type == WEIGHT_Q8_0 ? without_sign(w) : w,
+                               q);
+}
+#else
+INLINE __m256i products(const int32_t type, __m256i w, __m256i q)
+{
+    __m256i pairs = type == WEIGHT_Q8_0
+                        ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w))
+                        : _mm256_maddubs_epi16(w, q);
+
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+#endif
+
+/* A block of eight rows as they lie. The sums of blocks are whole numbers, the same ones. */
 INLINE void multiply_lying(const int32_t type, rows8 p, int32_t b, const struct scales *scales,
                            const struct activations *const x[], const int n, __m256 y[])
 {
@@ -96,16 +112,8 @@ INLINE void multiply_lying(const int32_t type, rows8 p, int32_t b, const struct 
     UNROLL for (int r = 0; r < 8; r++)
     {
         __m256i w = block_of(type, p[r], b);
-        __m256i magnitude = _mm256_abs_epi8(w);
 
-        UNROLL for (int c = 0; c < n; c++)
-        {
-            __m256i q = load32(x[c]->q + b * BLOCK);
-
-            s[c][r] = sum_pairs(type == WEIGHT_Q8_0
-                                    ? _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(q, w))
-                                    : _mm256_maddubs_epi16(w, q));
-        }
+        UNROLL for (int c = 0; c < n; c++) s[c][r] = products(type, w, load32(x[c]->q + b * BLOCK));
     }
     UNROLL for (int c = 0; c < n; c++)
     {
@@ -185,14 +193,15 @@ static lying_rows *const lying_of[WEIGHT_TYPES][4] = {
     [WEIGHT_Q5_K] = {lying_Q5_K_1},
     [WEIGHT_Q6_K] = {lying_Q6_K_1}};
 
-bool lying_avx2(const struct matmul *m, int32_t first, int32_t n)
+/* False: for so many rows of that type panels are faster. */
+static bool lying(const struct matmul *m, int32_t first, int32_t n)
 {
     bool few = m->n_rows >= 1 && m->n_rows <= 4;
-    lying_rows *lying = few ? lying_of[m->type][m->n_rows - 1] : NULL;
+    lying_rows *rows = few ? lying_of[m->type][m->n_rows - 1] : NULL;
 
-    for (int32_t c = 0; lying && c < n; c += 8)
-        lying(m, first + c, n - c < 8 ? n - c : 8);
-    return lying != NULL;
+    for (int32_t c = 0; rows && c < n; c += 8)
+        rows(m, first + c, n - c < 8 ? n - c : 8);
+    return rows != NULL;
 }
 
 #endif

@@ -1,25 +1,25 @@
 /*
- * panels with AVX2: 16 rows of weights are unpacked a chunk at a time into a panel, in which a vector has
- * four neighbouring numbers of eight rows; all rows of activations pass over it while it is in the
- * nearest cache, four at a time. So weights are unpacked once, nothing is summed across a vector, and
- * products of few bits are added in 16 bits.
+ * panels: 16 rows of weights are unpacked a chunk at a time into a panel, in which a vector has four neighbouring
+ * numbers of eight or 16 rows; all rows of activations pass over it while it is in the nearest cache,
+ * several at a time. So weights are unpacked once, nothing is summed across a vector, and products of few
+ * bits are added in 16 bits where there are no sums of four.
+ *
+ * A part of one source file for each width of vectors, which includes it (vectors.h).
  */
-#include "kernels/parts_avx2.h"
+#ifndef INF_KERNELS_PANELS_H
+#define INF_KERNELS_PANELS_H
 
-#include "kernels/blocks.h"
-
-#if INF_KERNELS_X86
-
-#include "kernels/weights_avx2.h"
+#include "kernels/weights.h"
 
 /*
  * A chunk of 16 rows of weights. q[plane][block][k][half]: the numbers 4k .. 4k+3 of a block, of each of
- * eight rows. Q8_0 has two planes, the magnitudes and the numbers.
+ * eight rows. Q8_0 has two planes, the magnitudes and the numbers; with sums of four one, above the least.
  */
 struct panel {
-    __m256i q[2][CHUNK_BLOCKS][8][2];
+    __m256i q[2][CHUNK_BLOCKS][8][2] __attribute__((aligned(VECTOR_BYTES)));
     struct scales scales[2];
 };
+enum { VECTORS = 2 / EIGHTS }; /* of 16 rows */
 
 /* ------------------------------------------------------------------ unpacking */
 
@@ -31,8 +31,9 @@ INLINE void unpack_q8_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
         transpose32(p, (size_t)b * sizeof(struct block_q8_0) + 2, v);
         UNROLL for (int k = 0; k < 8; k++)
         {
-            out->q[0][b][k][h] = _mm256_abs_epi8(v[k]);
-            out->q[1][b][k][h] = v[k];
+            out->q[0][b][k][h] = VECTOR_DOTS ? without_sign(v[k]) : _mm256_abs_epi8(v[k]);
+            if (!VECTOR_DOTS)
+                out->q[1][b][k][h] = v[k];
         }
     }
 }
@@ -164,13 +165,43 @@ INLINE void unpack(const int32_t type, rows8 p, int32_t n_blocks, struct panel *
 
 /* ------------------------------------------------------------------ products */
 
-INLINE __m256i four_of(const int8_t *q)
+INLINE ints four_of(const int8_t *q)
 {
     int32_t word = 0;
 
     memcpy(&word, q, sizeof word);
-    return _mm256_set1_epi32(word);
+    return ints_all(word);
 }
+
+INLINE ints panel_q(const struct panel *p, const int plane, int32_t b, int k, const int h)
+{
+    return load_ints(&p->q[plane][b][k][h * EIGHTS]);
+}
+
+#if VECTOR_DOTS
+
+/* Adds to s the sums of n_k times four products of block b, from k0 on. */
+INLINE void add_products(const int32_t type, const struct panel *p, int32_t b,
+                         const int8_t *const q[], const int k0, const int n_k, const int n,
+                         ints s[][VECTORS])
+{
+    (void)type;
+    ROLLED for (int k = k0; k < k0 + n_k; k++)
+    {
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            ints x = four_of(q[c] + 4 * k);
+
+            UNROLL for (int h = 0; h < VECTORS; h++)
+            {
+                s[c][h] = add_dots(s[c][h], panel_q(p, 0, b, k, h), x);
+                KEEP(s[c][h]);
+            }
+        }
+    }
+}
+
+#else
 
 /* Products of weights below 2^bits with activations, added in pairs of bytes, fit 16 bits for so many. */
 INLINE int fit(const int32_t type)
@@ -178,92 +209,109 @@ INLINE int fit(const int32_t type)
     return type == WEIGHT_Q6_K ? 2 : type == WEIGHT_Q5_K || type == WEIGHT_Q5_0 ? 4 : 8;
 }
 
-/* Adds to s the sums of n_k times four products of a block, from k0 on. */
-INLINE void add_products(const __m256i w[8][2], const int8_t *const q[], const int k0,
-                         const int n_k, const int n_fit, const int n, __m256i s[][2])
-{
-    for (int from = k0; from < k0 + n_k; from += n_fit) {
-        __m256i t[4][2];
-
-        UNROLL for (int c = 0; c < n; c++) t[c][0] = t[c][1] = _mm256_setzero_si256();
-        ROLLED for (int k = from; k < from + n_fit; k++)
-        {
-            UNROLL for (int c = 0; c < n; c++)
-            {
-                __m256i x = four_of(q[c] + 4 * k);
-
-                UNROLL for (int h = 0; h < 2; h++)
-                {
-                    t[c][h] = _mm256_add_epi16(t[c][h], _mm256_maddubs_epi16(w[k][h], x));
-                    KEEP(t[c][h]);
-                }
-            }
-        }
-        UNROLL for (int c = 0; c < n; c++)
-        {
-            UNROLL for (int h = 0; h < 2; h++)
-                s[c][h] = _mm256_add_epi32(s[c][h], sum_pairs(t[c][h]));
-        }
-    }
-}
-
-/* The same where weights have eight bits and a sign, which is given to the activations. */
-INLINE void add_signed_products(const __m256i magnitude[8][2], const __m256i w[8][2],
-                                const int8_t *const q[], const int n, __m256i s[][2])
+/* Weights that have eight bits and a sign, which is given to the activations. */
+INLINE void add_signed_products(const struct panel *p, int32_t b, const int8_t *const q[],
+                                const int n, ints s[][VECTORS])
 {
     ROLLED for (int k = 0; k < 8; k++)
     {
         UNROLL for (int c = 0; c < n; c++)
         {
-            __m256i x = four_of(q[c] + 4 * k);
+            ints x = four_of(q[c] + 4 * k);
 
-            UNROLL for (int h = 0; h < 2; h++)
+            UNROLL for (int h = 0; h < VECTORS; h++)
             {
-                __m256i products = _mm256_maddubs_epi16(magnitude[k][h],
-                                                        _mm256_sign_epi8(x, w[k][h]));
+                ints products = pairs_of_products(panel_q(p, 0, b, k, h),
+                                                  with_signs(x, panel_q(p, 1, b, k, h)));
 
-                s[c][h] = _mm256_add_epi32(s[c][h], sum_pairs(products));
+                s[c][h] = add32(s[c][h], sums_of_pairs(products));
                 KEEP(s[c][h]);
             }
         }
     }
 }
 
+/* Adds to s the sums of n_k times four products of block b, from k0 on. */
+INLINE void add_products(const int32_t type, const struct panel *p, int32_t b,
+                         const int8_t *const q[], const int k0, const int n_k, const int n,
+                         ints s[][VECTORS])
+{
+    if (type == WEIGHT_Q8_0) {
+        add_signed_products(p, b, q, n, s);
+        return;
+    }
+    for (int from = k0; from < k0 + n_k; from += fit(type)) {
+        ints t[ROWS_TOGETHER][VECTORS];
+
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            UNROLL for (int h = 0; h < VECTORS; h++) t[c][h] = ints_zero();
+        }
+        ROLLED for (int k = from; k < from + fit(type); k++)
+        {
+            UNROLL for (int c = 0; c < n; c++)
+            {
+                ints x = four_of(q[c] + 4 * k);
+
+                UNROLL for (int h = 0; h < VECTORS; h++)
+                {
+                    t[c][h] = add16(t[c][h], pairs_of_products(panel_q(p, 0, b, k, h), x));
+                    KEEP(t[c][h]);
+                }
+            }
+        }
+        UNROLL for (int c = 0; c < n; c++)
+        {
+            UNROLL for (int h = 0; h < VECTORS; h++)
+                s[c][h] = add32(s[c][h], sums_of_pairs(t[c][h]));
+        }
+    }
+}
+
+#endif
+
+/* A scale of 16 rows. */
+INLINE floats scale_of(const struct panel *p, int32_t group, const int h)
+{
+    return join(&p->scales[h].scale[group], &p->scales[1].scale[group]);
+}
+
+INLINE floats min_of(const struct panel *p, int32_t b, const int h)
+{
+    return join(&p->scales[h].min[b], &p->scales[1].min[b]);
+}
+
 /* One block, n rows of activations: y += what it gives. */
 INLINE void multiply_block(const int32_t type, const struct panel *p, int32_t b,
-                           const struct activations *const x[], const int n, __m256 y[][2])
+                           const struct activations *const x[], const int n, floats y[][VECTORS])
 {
     const int n_groups = type == WEIGHT_Q6_K ? 2 : 1;
     const int n_k = 8 / n_groups;
-    const int8_t *q[4];
+    const int8_t *q[ROWS_TOGETHER];
 
     UNROLL for (int c = 0; c < n; c++) q[c] = x[c]->q + b * BLOCK;
     UNROLL for (int g = 0; g < n_groups; g++)
     {
-        __m256i s[4][2];
+        ints s[ROWS_TOGETHER][VECTORS];
 
         UNROLL for (int c = 0; c < n; c++)
         {
-            UNROLL for (int h = 0; h < 2; h++)
-                s[c][h] = has_offset(type) ? _mm256_set1_epi32(-x[c]->sum[b * n_groups + g])
-                                           : _mm256_setzero_si256();
+            UNROLL for (int h = 0; h < VECTORS; h++)
+                s[c][h] = has_offset(type) ? ints_all(-x[c]->sum[b * n_groups + g]) : ints_zero();
         }
-        if (type == WEIGHT_Q8_0)
-            add_signed_products(p->q[0][b], p->q[1][b], q, n, s);
-        else
-            add_products(p->q[0][b], q, g * n_k, n_k, fit(type), n, s);
+        add_products(type, p, b, q, g * n_k, n_k, n, s);
         UNROLL for (int c = 0; c < n; c++)
         {
-            UNROLL for (int h = 0; h < 2; h++) y[c][h] = _mm256_fmadd_ps(
-                _mm256_mul_ps(_mm256_cvtepi32_ps(s[c][h]), p->scales[h].scale[b * n_groups + g]),
-                _mm256_broadcast_ss(&x[c]->d[b]), y[c][h]);
+            UNROLL for (int h = 0; h < VECTORS; h++) y[c][h] = add_product(
+                multiplied(floats_of(s[c][h]), scale_of(p, b * n_groups + g, h)),
+                floats_all(&x[c]->d[b]), y[c][h]);
         }
     }
     if (has_min(type)) {
         UNROLL for (int c = 0; c < n; c++)
         {
-            UNROLL for (int h = 0; h < 2; h++) y[c][h] = _mm256_fmadd_ps(
-                p->scales[h].min[b], _mm256_broadcast_ss(&x[c]->s[b]), y[c][h]);
+            UNROLL for (int h = 0; h < VECTORS; h++)
+                y[c][h] = add_product(min_of(p, b, h), floats_all(&x[c]->s[b]), y[c][h]);
         }
     }
 }
@@ -271,17 +319,17 @@ INLINE void multiply_block(const int32_t type, const struct panel *p, int32_t b,
 INLINE void multiply_n(const int32_t type, const struct panel *p, int32_t n_blocks,
                        const struct activations *const x[], const int n, __m256 (*sums)[2])
 {
-    __m256 y[4][2];
+    floats y[ROWS_TOGETHER][VECTORS];
 
     UNROLL for (int c = 0; c < n; c++)
     {
-        UNROLL for (int h = 0; h < 2; h++) y[c][h] = sums[c][h];
+        UNROLL for (int h = 0; h < VECTORS; h++) y[c][h] = load_floats(&sums[c][h * EIGHTS]);
     }
     for (int32_t b = 0; b < n_blocks; b++)
         multiply_block(type, p, b, x, n, y);
     UNROLL for (int c = 0; c < n; c++)
     {
-        UNROLL for (int h = 0; h < 2; h++) sums[c][h] = y[c][h];
+        UNROLL for (int h = 0; h < VECTORS; h++) store_floats(&sums[c][h * EIGHTS], y[c][h]);
     }
 }
 
@@ -298,30 +346,40 @@ typedef void multiply_rows(const struct panel *p, int32_t n_blocks,
     {                                                                                              \
         multiply_n(WEIGHT_##type, p, n_blocks, x, n, sums);                                        \
     }
-#define PANELS(type)                                                                               \
+#define UNPACK(type)                                                                               \
     INSTANCE void unpack_##type(rows8 p, int32_t n_blocks, struct panel *out, int h)               \
     {                                                                                              \
         unpack(WEIGHT_##type, p, n_blocks, out, h);                                                \
-    }                                                                                              \
-    MULTIPLY(type, 1) MULTIPLY(type, 2) MULTIPLY(type, 3) MULTIPLY(type, 4)
+    }
+#define MULTIPLY_1_4(type) MULTIPLY(type, 1) MULTIPLY(type, 2) MULTIPLY(type, 3) MULTIPLY(type, 4)
+#define OF_1_4(type)                                                                               \
+    multiply_##type##_1, multiply_##type##_2, multiply_##type##_3, multiply_##type##_4
+#if VECTOR_BYTES == 32
+#define PANELS(type) UNPACK(type) MULTIPLY_1_4(type)
+#define MULTIPLY_OF(type) AT(WEIGHT_##type){OF_1_4(type)},
+#else
+#define PANELS(type)                                                                               \
+    UNPACK(type)                                                                                   \
+    MULTIPLY_1_4(type) MULTIPLY(type, 5) MULTIPLY(type, 6) MULTIPLY(type, 7) MULTIPLY(type, 8)
+#define MULTIPLY_OF(type)                                                                          \
+    AT(WEIGHT_##type){OF_1_4(type), multiply_##type##_5, multiply_##type##_6, multiply_##type##_7, \
+                      multiply_##type##_8},
+#endif
 FOR_QUANTISED(PANELS)
 
-#define UNPACK_OF(type) [WEIGHT_##type] = unpack_##type,
-#define MULTIPLY_OF(type)                                                                          \
-    [WEIGHT_##type] = {multiply_##type##_1, multiply_##type##_2, multiply_##type##_3,              \
-                       multiply_##type##_4},
+#define UNPACK_OF(type) AT(WEIGHT_##type) unpack_##type,
 static unpack_rows *const unpack_of[WEIGHT_TYPES] = {FOR_QUANTISED(UNPACK_OF)};
-static multiply_rows *const multiply_of[WEIGHT_TYPES][4] = {FOR_QUANTISED(MULTIPLY_OF)};
+static multiply_rows *const multiply_of[WEIGHT_TYPES][ROWS_TOGETHER] = {FOR_QUANTISED(MULTIPLY_OF)};
 
 /* Chunk i of the rows from `row` on. */
-AVX2 static void multiply(const struct panel *p, const struct matmul *m, int32_t row,
-                          int32_t n_rows, int32_t i, __m256 (*sums)[2])
+TARGET static void multiply(const struct panel *p, const struct matmul *m, int32_t row,
+                            int32_t n_rows, int32_t i, __m256 (*sums)[2])
 {
     int32_t n_blocks = blocks_in_chunk(m->n_in, i);
     int32_t n = 0;
 
     for (int32_t r = 0; r < n_rows; r += n) {
-        const struct activations *x[4];
+        const struct activations *x[ROWS_TOGETHER];
 
         n = together(n_rows - r);
         for (int32_t c = 0; c < n; c++)
@@ -330,8 +388,8 @@ AVX2 static void multiply(const struct panel *p, const struct matmul *m, int32_t
     }
 }
 
-AVX2 static void store(const struct matmul *m, int32_t row, int32_t n_rows, int32_t column,
-                       int32_t n, __m256 (*sums)[2])
+TARGET static void store(const struct matmul *m, int32_t row, int32_t n_rows, int32_t column,
+                         int32_t n, __m256 (*sums)[2])
 {
     for (int32_t r = 0; r < n_rows; r++) {
         float *y = matmul_y(m, row + r) + column;
@@ -345,11 +403,11 @@ AVX2 static void store(const struct matmul *m, int32_t row, int32_t n_rows, int3
     }
 }
 
-AVX2 static void quantised_panel(const struct matmul *m, int32_t row, int32_t n_rows,
-                                 int32_t column, int32_t n, struct panel *panel)
+TARGET static void quantised_panel(const struct matmul *m, int32_t row, int32_t n_rows,
+                                   int32_t column, int32_t n, struct panel *panel)
 {
     const uint8_t *p[16];
-    __m256 sums[ROWS_AT_ONCE][2];
+    __m256 sums[ROWS_AT_ONCE][2] __attribute__((aligned(VECTOR_BYTES)));
     size_t part = 16 * m->w_stride / (size_t)chunk_count(m->n_in);
 
     find_rows(m, column, n, p);
@@ -366,7 +424,7 @@ AVX2 static void quantised_panel(const struct matmul *m, int32_t row, int32_t n_
     store(m, row, n_rows, column, n, sums);
 }
 
-void panels_avx2(const struct matmul *m, int32_t first, int32_t n)
+static void panels(const struct matmul *m, int32_t first, int32_t n)
 {
     struct panel panel;
 

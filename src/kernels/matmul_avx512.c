@@ -1,0 +1,22 @@
+/*
+ * matmul with AVX-512: which way to multiply. All give the same bits.
+ */
+#include "kernels/blocks.h"
+
+#if INF_KERNELS_X86
+
+#define VECTOR_BYTES 64
+#define VECTOR_DOTS 0
+#include "kernels/lying.h"
+#include "kernels/panels.h"
+#include "kernels/tiles.h"
+
+void matmul_columns_avx512(const struct matmul *m, int32_t first, int32_t n)
+{
+    if (!weight_is_quantised(m->type))
+        tiles(m, first, n);
+    else if (!lying(m, first, n))
+        panels(m, first, n);
+}
+
+#endif

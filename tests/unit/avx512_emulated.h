@@ -1,0 +1,120 @@
+/*
+ * avx512_emulated: the instructions of AVX-512 that src/kernels uses, as functions of SIMDe (Debian: libsimde-dev) over
+ * AVX2, or as functions of this file where SIMDe has none. What a file calls after including it runs on a CPU
+ * without AVX-512, and does what the instructions do. For tests: it takes many times as long.
+ */
+#ifndef INF_TEST_AVX512_EMULATED_H
+#define INF_TEST_AVX512_EMULATED_H
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#include <simde/x86/avx512.h>
+#pragma GCC diagnostic pop
+
+#include <immintrin.h>
+
+static inline simde__m512 emulated_cvtepi32_ps(simde__m512i v)
+{
+    simde__m512i_private in = simde__m512i_to_private(v);
+    simde__m512_private out;
+
+    for (int i = 0; i < 16; i++)
+        out.f32[i] = (float)in.i32[i];
+    return simde__m512_from_private(out);
+}
+
+static inline simde__m512 emulated_cvtph_ps(__m256i halves)
+{
+    simde__m512_private out;
+
+    out.m256[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+    out.m256[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
+    return simde__m512_from_private(out);
+}
+
+static inline __m256 emulated_extractf32x8_ps(simde__m512 v, int half)
+{
+    return simde__m512_to_private(v).m256[half];
+}
+
+static inline float emulated_cvtss_f32(simde__m512 v)
+{
+    return simde__m512_to_private(v).f32[0];
+}
+
+#define __m512i simde__m512i
+#define __m512 simde__m512
+
+/* Some are macros, of one compiler or the other. */
+#undef _mm256_dpbusd_epi32
+#define _mm256_dpbusd_epi32 simde_mm256_dpbusd_epi32
+#undef _mm512_add_epi16
+#define _mm512_add_epi16 simde_mm512_add_epi16
+#undef _mm512_add_epi32
+#define _mm512_add_epi32 simde_mm512_add_epi32
+#undef _mm512_broadcast_f32x8
+#define _mm512_broadcast_f32x8 simde_mm512_broadcast_f32x8
+#undef _mm512_broadcast_i32x4
+#define _mm512_broadcast_i32x4 simde_mm512_broadcast_i32x4
+#undef _mm512_castps256_ps512
+#define _mm512_castps256_ps512 simde_mm512_castps256_ps512
+#undef _mm512_castps512_ps256
+#define _mm512_castps512_ps256 simde_mm512_castps512_ps256
+#undef _mm512_castsi512_ps
+#define _mm512_castsi512_ps simde_mm512_castsi512_ps
+#undef _mm512_cvtepi32_ps
+#define _mm512_cvtepi32_ps emulated_cvtepi32_ps
+#undef _mm512_cvtph_ps
+#define _mm512_cvtph_ps emulated_cvtph_ps
+#undef _mm512_dpbusd_epi32
+#define _mm512_dpbusd_epi32 simde_mm512_dpbusd_epi32
+#undef _mm512_extractf32x8_ps
+#define _mm512_extractf32x8_ps emulated_extractf32x8_ps
+#undef _mm512_fmadd_ps
+#define _mm512_fmadd_ps simde_mm512_fmadd_ps
+#undef _mm512_insertf32x8
+#define _mm512_insertf32x8 simde_mm512_insertf32x8
+#undef _mm512_load_si512
+#define _mm512_load_si512 simde_mm512_load_si512
+#undef _mm512_loadu_ps
+#define _mm512_loadu_ps simde_mm512_loadu_ps
+#undef _mm512_loadu_si512
+#define _mm512_loadu_si512 simde_mm512_loadu_si512
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16 simde_mm512_madd_epi16
+#undef _mm512_maddubs_epi16
+#define _mm512_maddubs_epi16 simde_mm512_maddubs_epi16
+#undef _mm512_mask_broadcast_i32x4
+#define _mm512_mask_broadcast_i32x4 simde_mm512_mask_broadcast_i32x4
+#undef _mm512_mask_sub_epi8
+#define _mm512_mask_sub_epi8 simde_mm512_mask_sub_epi8
+#undef _mm512_movepi8_mask
+#define _mm512_movepi8_mask simde_mm512_movepi8_mask
+#undef _mm512_mul_ps
+#define _mm512_mul_ps simde_mm512_mul_ps
+#undef _mm512_set1_epi16
+#define _mm512_set1_epi16 simde_mm512_set1_epi16
+#undef _mm512_set1_epi32
+#define _mm512_set1_epi32 simde_mm512_set1_epi32
+#undef _mm512_set1_ps
+#define _mm512_set1_ps simde_mm512_set1_ps
+#undef _mm512_setzero_ps
+#define _mm512_setzero_ps simde_mm512_setzero_ps
+#undef _mm512_setzero_si512
+#define _mm512_setzero_si512 simde_mm512_setzero_si512
+#undef _mm512_shuffle_epi8
+#define _mm512_shuffle_epi8 simde_mm512_shuffle_epi8
+#undef _mm512_storeu_ps
+#define _mm512_storeu_ps simde_mm512_storeu_ps
+#undef _mm512_add_ps
+#define _mm512_add_ps simde_mm512_add_ps
+#undef _mm512_cvtss_f32
+#define _mm512_cvtss_f32 emulated_cvtss_f32
+#undef _mm512_shuffle_f32x4
+#define _mm512_shuffle_f32x4 simde_mm512_shuffle_f32x4
+#undef _mm512_shuffle_ps
+#define _mm512_shuffle_ps simde_mm512_shuffle_ps
+#undef _mm512_extractf32x4_ps
+#define _mm512_extractf32x4_ps simde_mm512_extractf32x4_ps
+
+#endif
