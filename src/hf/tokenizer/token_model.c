@@ -16,6 +16,8 @@ static int32_t read_words(struct token_model *m, inf_error *err)
     size_t cap = 0;
 
     vocab_init(&m->words);
+    if (!vocab_reserve(&m->words, m->vocab.n_ids, m->vocab.n_bytes))
+        return error_no_memory(err);
     for (uint32_t id = 0; id < m->vocab.n_ids; id++) {
         size_t n = 0;
         const char *text = vocab_text(&m->vocab, id, &n);

@@ -5,6 +5,7 @@
 #include "hf/tokenizer/token_model.h"
 
 #include "core/memory.h"
+#include "hf/tokenizer/merge_list.h"
 
 #include <string.h>
 
@@ -107,83 +108,19 @@ static bool read_scored_vocab(struct reading *r)
 
 /* ------------------------------------------------------------------ merges */
 
-/* Merges are looked up some at a time. */
-struct merges {
-    struct vocab_query left[VOCAB_BATCH], right[VOCAB_BATCH];
-    size_t n;
-    struct listed_merge *list;
-    size_t n_list, cap;
-    struct buffer joints;
-    uint32_t guess; /* results often come in the order of their ids */
-};
-
-static bool unknown_part(struct reading *r, size_t rank, const struct vocab_query *q)
+/* false when there was an error, which is set. */
+static bool listed(struct reading *r, const struct merge_list *all, enum merge_done done)
 {
+    const struct vocab_query *q = &all->unknown;
+
+    if (done == MERGE_DONE)
+        return true;
+    if (done == MERGE_NO_MEMORY)
+        return refuse(r, error_no_memory(r->err));
     return refuse(r, error_set(r->err, INF_ERROR_BAD_FORMAT,
                                "%s: model.merges[%zu] needs the token \"%.*s\", which model.vocab "
                                "does not have",
-                               r->name, rank, shown(q->len), q->text));
-}
-
-/* Whether the text of an id is that of two tokens, the second without its first `cut` bytes. */
-static bool is_joint(const struct vocab *v, uint32_t id, const struct vocab_query *a,
-                     const struct vocab_query *b, size_t cut)
-{
-    size_t n = 0;
-    const char *text = vocab_text(v, id, &n);
-
-    return text && n == a->len + b->len - cut && memcmp(text, a->text, a->len) == 0 &&
-           memcmp(text + a->len, b->text + cut, b->len - cut) == 0;
-}
-
-/* What two tokens make; -1 with *q set: there is no such token. */
-static int32_t find_joint(struct reading *r, struct merges *all, size_t i, struct vocab_query *q)
-{
-    const struct vocab *v = &r->m->vocab;
-    const struct vocab_query *a = all->left + i, *b = all->right + i;
-    size_t cut = r->prefix.data ? r->prefix.len : 0;
-
-    *q = *b;
-    if (cut > b->len)
-        return -1;
-    for (uint32_t id = all->guess; id < all->guess + 2; id++)
-        if (is_joint(v, id, a, b, cut))
-            return (int32_t)(all->guess = id);
-    buffer_clear(&all->joints);
-    if (!buffer_append(&all->joints, a->text, a->len) ||
-        !buffer_append(&all->joints, b->text + cut, b->len - cut)) {
-        refuse(r, error_no_memory(r->err));
-        return -1;
-    }
-    q->text = all->joints.data;
-    q->len = all->joints.len;
-    q->id = vocab_find(v, q->text, q->len);
-    if (q->id >= 0)
-        all->guess = (uint32_t)q->id;
-    return q->id;
-}
-
-static bool add_merges(struct reading *r, struct merges *all)
-{
-    vocab_find_batch(&r->m->vocab, all->left, all->n);
-    vocab_find_batch(&r->m->vocab, all->right, all->n);
-    if (!GROW(all->list, all->cap, all->n_list + all->n))
-        return refuse(r, error_no_memory(r->err));
-    for (size_t i = 0; i < all->n; i++) {
-        struct vocab_query q;
-        int32_t id = -1;
-
-        if (all->left[i].id < 0 || all->right[i].id < 0)
-            return unknown_part(r, all->n_list,
-                                all->left[i].id < 0 ? all->left + i : all->right + i);
-        id = find_joint(r, all, i, &q);
-        if (id < 0)
-            return r->code == INF_OK && unknown_part(r, all->n_list, &q);
-        all->list[all->n_list++] = (struct listed_merge){(uint32_t)all->left[i].id,
-                                                         (uint32_t)all->right[i].id, (uint32_t)id};
-    }
-    all->n = 0;
-    return true;
+                               r->name, all->n_list, shown(q->len), q->text));
 }
 
 /* "left right" */
@@ -226,7 +163,7 @@ static bool read_merge(struct reading *r, struct json_span *left, struct json_sp
     return *skip || split_merge(r, text, left, right);
 }
 
-static bool read_all_merges(struct reading *r, struct merges *all)
+static bool read_all_merges(struct reading *r, struct merge_list *all)
 {
     struct json_span left, right;
     bool first = true, skip = false;
@@ -236,27 +173,22 @@ static bool read_all_merges(struct reading *r, struct merges *all)
     while (json_in_item(r->in, &first)) {
         if (!read_merge(r, &left, &right, &skip))
             return false;
-        if (skip)
-            continue;
-        all->left[all->n] = (struct vocab_query){.text = left.data, .len = left.len};
-        all->right[all->n++] = (struct vocab_query){.text = right.data, .len = right.len};
-        if (all->n == VOCAB_BATCH && !add_merges(r, all))
+        if (!skip && !listed(r, all,
+                             merge_list_add(all, (inf_text){left.data, left.len},
+                                            (inf_text){right.data, right.len})))
             return false;
     }
-    return !r->in->failed && add_merges(r, all);
+    return !r->in->failed && listed(r, all, merge_list_finish(all, &r->m->bpe));
 }
 
 static bool read_merges(struct reading *r)
 {
-    struct merges all = {.n = 0};
+    struct merge_list all;
     bool ok = true;
 
-    buffer_init(&all.joints, BUFFER_NO_LIMIT);
+    merge_list_init(&all, &r->m->vocab, r->prefix.data ? r->prefix.len : 0);
     ok = read_all_merges(r, &all);
-    if (ok && !bpe_set_merges(&r->m->bpe, all.list, all.n_list))
-        ok = refuse(r, error_no_memory(r->err));
-    buffer_free(&all.joints);
-    mem_free(all.list);
+    merge_list_free(&all);
     return ok;
 }
 

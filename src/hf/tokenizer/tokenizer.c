@@ -98,8 +98,9 @@ static void work_give(struct hf_tokenizer *t, struct tokenizer_work *w)
 
 /* ------------------------------------------------------------------ life */
 
+/* From one of the two. */
 static int32_t tokenizer_create(struct hf_tokenizer **out, const struct tokenizer_source *source,
-                                inf_error *err)
+                                const struct hf_tokenizer_parts *parts, inf_error *err)
 {
     struct hf_tokenizer *t = mem_calloc(1, sizeof *t);
     int32_t code = INF_OK;
@@ -108,13 +109,19 @@ static int32_t tokenizer_create(struct hf_tokenizer **out, const struct tokenize
     if (!t)
         return error_no_memory(err);
     pthread_mutex_init(&t->lock, NULL);
-    code = tokenizer_read(t, source, err);
+    code = source ? tokenizer_read(t, source, err) : tokenizer_make(t, parts, err);
     if (code != INF_OK) {
         hf_tokenizer_free(t);
         return code;
     }
     *out = t;
     return error_none(err);
+}
+
+int32_t hf_tokenizer_make(struct hf_tokenizer **out, const struct hf_tokenizer_parts *parts,
+                          inf_error *err)
+{
+    return tokenizer_create(out, NULL, parts, err);
 }
 
 enum { FILES = 4 };
@@ -139,7 +146,7 @@ int32_t hf_tokenizer_parse(struct hf_tokenizer **out, const struct hf_tokenizer_
     if (!source.json)
         return error_no_memory(err);
     memcpy(source.json, files->tokenizer.data, source.len);
-    code = tokenizer_create(out, &source, err);
+    code = tokenizer_create(out, &source, NULL, err);
     mem_free(source.json);
     return code;
 }
@@ -197,7 +204,7 @@ int32_t hf_tokenizer_open(struct hf_tokenizer **out, const char *dir, inf_error 
                                        .special_tokens = {data[2], n[2]},
                                        .added_tokens = {data[3], n[3]},
                                        .names = {paths[0], paths[1], paths[2], paths[3]}},
-            err);
+            NULL, err);
     for (int i = 0; i < FILES; i++) {
         mem_free(paths[i]);
         mem_free(data[i]);

@@ -32,6 +32,29 @@ int32_t hf_tokenizer_parse(struct hf_tokenizer **out, const struct hf_tokenizer_
                            inf_error *err);
 /* The same from the files of a directory; IO when there is no tokenizer.json. Messages name the path. */
 int32_t hf_tokenizer_open(struct hf_tokenizer **out, const char *dir, inf_error *err);
+
+/* A byte-pair tokenizer whose vocabulary stands in no tokenizer.json. What is pointed to is borrowed for
+ * the call. */
+struct hf_tokenizer_parts {
+    /* The tokens' texts in the order of their ids (data NULL: the id is a hole), then the merges' ("left
+     * right") in theirs. false: there are no more. */
+    bool (*next_token)(void *user, inf_text *text);
+    bool (*next_merge)(void *user, inf_text *text);
+    void *user;
+    size_t n_tokens, n_bytes; /* of all tokens: memory for them is had at once */
+    /* Those that are looked for in a text before anything else. */
+    const struct hf_added_token {
+        inf_text text; /* a token's */
+        bool special;
+    } *added;
+    size_t n_added;
+    const char *normalizer, *pre_tokenizer, *decoder; /* as in a tokenizer.json; NULL: null */
+    bool ignore_merges;
+    int32_t before, behind; /* tokens around a text; -1: none */
+};
+/* BAD_FORMAT, UNSUPPORTED, NO_MEMORY; it is the tokenizer that a tokenizer.json of these parts is. */
+int32_t hf_tokenizer_make(struct hf_tokenizer **out, const struct hf_tokenizer_parts *parts,
+                          inf_error *err);
 void hf_tokenizer_free(struct hf_tokenizer *t); /* NULL is ignored */
 
 /* One more than the largest id. Ids below it may be holes: they have no text. */

@@ -63,4 +63,8 @@ struct tokenizer_source {
 int32_t tokenizer_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
                        inf_error *err);
 
+/* tokenizer_make.c: the same of parts. */
+int32_t tokenizer_make(struct hf_tokenizer *t, const struct hf_tokenizer_parts *parts,
+                       inf_error *err);
+
 #endif

@@ -64,15 +64,10 @@ static void put(struct vocab *v, uint64_t hash, uint32_t id)
     v->slots[at] = (hash & UINT64_C(0xffffffff00000000)) | (id + 1u);
 }
 
-/* Room for one more text: at most half of the slots are taken. */
-static bool grow_slots(struct vocab *v)
+static bool set_slots(struct vocab *v, size_t n)
 {
-    size_t n = v->n_slots ? v->n_slots * 2 : FEWEST_SLOTS;
-    uint64_t *slots = NULL;
+    uint64_t *slots = mem_calloc(n, sizeof *slots);
 
-    if ((size_t)v->n * 2 < v->n_slots)
-        return true;
-    slots = mem_calloc(n, sizeof *slots);
     if (!slots)
         return false;
     mem_free(v->slots);
@@ -82,6 +77,28 @@ static bool grow_slots(struct vocab *v)
         if (v->places[id].length != HOLE)
             put(v, hash_bytes(v->seed, v->bytes + v->places[id].begin, v->places[id].length), id);
     return true;
+}
+
+/* Room for one more text: at most half of the slots are taken. */
+static bool grow_slots(struct vocab *v)
+{
+    if ((size_t)v->n * 2 < v->n_slots)
+        return true;
+    return set_slots(v, v->n_slots ? v->n_slots * 2 : FEWEST_SLOTS);
+}
+
+bool vocab_reserve(struct vocab *v, size_t n_ids, size_t n_bytes)
+{
+    size_t slots = FEWEST_SLOTS;
+
+    if (n_ids > VOCAB_MAX_IDS)
+        n_ids = VOCAB_MAX_IDS;
+    if (n_bytes > UINT32_MAX)
+        n_bytes = UINT32_MAX;
+    while (slots < 2 * n_ids + 2)
+        slots *= 2;
+    return GROW(v->places, v->places_cap, n_ids + 1) && GROW(v->bytes, v->bytes_cap, n_bytes + 1) &&
+           (slots <= v->n_slots || set_slots(v, slots));
 }
 
 static bool reach(struct vocab *v, uint32_t id)

@@ -35,6 +35,9 @@ enum vocab_added { VOCAB_ADDED, VOCAB_TEXT_TWICE, VOCAB_ID_TWICE, VOCAB_ID_LARGE
 
 void vocab_init(struct vocab *v);
 void vocab_free(struct vocab *v);
+/* Memory for so many ids and bytes of texts at once, where their numbers are known; at most what it can
+ * have is asked for. false: there is none. */
+bool vocab_reserve(struct vocab *v, size_t n_ids, size_t n_bytes);
 enum vocab_added vocab_add(struct vocab *v, const char *text, size_t len, uint32_t id);
 /* The id, or -1. */
 int32_t vocab_find(const struct vocab *v, const char *text, size_t len);
