@@ -59,7 +59,7 @@ may arch core hf/files gguf lora
 may remote core http hf/files
 may local core text
 may engine core gguf lora kernels local
-may llamacpp core hf/files gguf lora arch local engine
+may llamacpp core hf/files hf/tokenizer gguf lora arch local engine
 may transformers core hf gguf lora arch text local engine
 may cli
 may backends.c core remote llamacpp transformers

@@ -14,10 +14,14 @@ struct llama_model_source {
     const char *path;
     int32_t n_gpu_layers;
     bool tokenizer_only;
+    /* The tokenizer is somebody else's: llama.cpp learns that there are so many tokens, and nothing of
+     * them. 0: it reads the file's vocabulary. */
+    int32_t n_tokens;
+    const char *architecture; /* for that */
     inf_op *op; /* gets the progress and llama.cpp's log lines; loading ends when it is to stop */
 };
 
-/* BACKEND, CANCELLED, TIMEOUT. */
+/* tokenizer: set where the vocabulary is llama.cpp's. BACKEND, CANCELLED, TIMEOUT. */
 int32_t engine_load_model(struct llama_model **out, struct tokenizer *tokenizer,
                           const struct llama_model_source *source, inf_error *err);
 /* With its engines gone. */

@@ -11,6 +11,7 @@
 #include "engine/guard.h"
 #include "engine/make_weights.h"
 #include "engine/probe.h"
+#include "engine/row_operators.h"
 
 #include <ggml-backend.h>
 #include <gguf.h>
@@ -189,6 +190,11 @@ static int32_t make(struct mapped_model *m, const struct model_weights *w,
     }
     code = make_weights(w, o, m->arena, m->places, err);
     return code == INF_OK ? make_buffers(m, w, err) : code;
+}
+
+bool mapped_model_suits(void)
+{
+    return INF_LLAMA_HAS_USER_TENSORS && row_operators_compute();
 }
 
 int32_t mapped_model_load(struct mapped_model **out, const struct model_weights *weights,

@@ -39,6 +39,10 @@ struct mapped_options {
     inf_op *op; /* gets the progress and llama.cpp's log lines; loading ends when it is to stop */
 };
 
+/* Whether weights of any type are best read where they lie: nothing lays them out anew, and this build's
+ * llama.cpp takes them from memory. */
+bool mapped_model_suits(void);
+
 /* UNSUPPORTED (a llama.cpp without our edits), BACKEND, NO_MEMORY, CANCELLED, TIMEOUT, the errors of
  * rows. */
 int32_t mapped_model_load(struct mapped_model **out, const struct model_weights *weights,

@@ -310,3 +310,16 @@ int32_t gguf_file_part_count(const struct gguf_file *f)
 {
     return (int32_t)f->n_parts;
 }
+
+const void *gguf_file_part(const struct gguf_file *f, size_t part, size_t *size)
+{
+    *size = f->parts[part].size;
+    return f->parts[part].bytes;
+}
+
+void gguf_file_will_need(const struct gguf_file *f)
+{
+    for (size_t i = 0; i < f->n_parts; i++)
+        if (f->parts[i].mapping)
+            madvise(f->parts[i].mapping, f->parts[i].size, MADV_WILLNEED);
+}

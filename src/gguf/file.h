@@ -82,6 +82,10 @@ const struct gguf_tensor *gguf_file_find(const struct gguf_file *f, const char *
 size_t gguf_file_size(const struct gguf_file *f);      /* bytes of all parts */
 size_t gguf_file_alignment(const struct gguf_file *f); /* of tensors, in bytes */
 int32_t gguf_file_part_count(const struct gguf_file *f);
+/* A part's bytes, which the tensors' data lies in: page-aligned, of a file that was opened. */
+const void *gguf_file_part(const struct gguf_file *f, size_t part, size_t *size);
+/* All of it will be read soon: the system may begin to. */
+void gguf_file_will_need(const struct gguf_file *f);
 
 /* Metadata. false when the key is missing or of another kind. Text is borrowed. Integers of every
  * width convert when they fit. */

@@ -38,11 +38,14 @@ static bool append_u64(struct buffer *b, uint64_t v)
     return append_u32(b, (uint32_t)v) && append_u32(b, (uint32_t)(v >> 32));
 }
 
+static bool append_bytes(struct buffer *b, const char *s, size_t len)
+{
+    return append_u64(b, len) && buffer_append(b, s, len);
+}
+
 static bool append_text(struct buffer *b, const char *s)
 {
-    size_t len = strlen(s);
-
-    return append_u64(b, len) && buffer_append(b, s, len);
+    return append_bytes(b, s, strlen(s));
 }
 
 /* ------------------------------------------------------------------ keys */
@@ -100,6 +103,18 @@ void gguf_put_bools(struct gguf_writer *w, const char *key, const bool *values, 
     begin_array(w, key, GGUF_BOOL, n);
     for (size_t i = 0; i < n; i++)
         put_byte(w, values[i]);
+}
+
+void gguf_put_value(struct gguf_writer *w, inf_text key, int32_t kind, int32_t item, size_t count,
+                    const void *data, size_t size)
+{
+    struct buffer *b = &w->keys;
+    bool ok = !w->failed && append_bytes(b, key.data, key.len) && append_u32(b, (uint32_t)kind);
+
+    if (kind == GGUF_ARRAY)
+        ok = ok && append_u32(b, (uint32_t)item) && append_u64(b, count);
+    w->failed = !ok || !buffer_append(b, data, size);
+    w->n_keys++;
 }
 
 /* ------------------------------------------------------------------ tensors */

@@ -10,6 +10,7 @@
 
 #include "core/buffer.h"
 #include "core/error.h"
+#include "gguf/file.h"
 
 struct gguf_writer {
     struct buffer keys, tensors;
@@ -26,10 +27,18 @@ void gguf_put_f32(struct gguf_writer *w, const char *key, float value);
 void gguf_put_text(struct gguf_writer *w, const char *key, const char *value);
 void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *values, size_t n);
 void gguf_put_bools(struct gguf_writer *w, const char *key, const bool *values, size_t n);
+/* A value as it lies in a file: of an array of `count` items without what says how many. */
+void gguf_put_value(struct gguf_writer *w, inf_text key, int32_t kind, int32_t item, size_t count,
+                    const void *data, size_t size);
 
 /* After the keys. size: bytes of its data. */
 void gguf_put_tensor(struct gguf_writer *w, const char *name, int32_t type, int32_t n_dims,
                      const int64_t *ne, size_t size);
+
+/* The header of a file's model, whose tokens are somebody else's: its keys without its tokenizer's and
+ * without those of split files, all its tensors. Into an empty buffer; NO_MEMORY. */
+int32_t gguf_write_without_tokens(const struct gguf_file *f, const char *architecture,
+                                  uint32_t n_tokens, struct buffer *out, inf_error *err);
 
 /* The header, padded, into an empty buffer. NO_MEMORY. */
 int32_t gguf_writer_finish(const struct gguf_writer *w, struct buffer *out, inf_error *err);

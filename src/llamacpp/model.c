@@ -3,14 +3,19 @@
  * by our own reader before llama.cpp opens it, and what the engine makes of it.
  */
 #include "arch/adapter.h"
+#include "arch/families.h"
 #include "core/memory.h"
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
 #include "engine/engine_adapter.h"
+#include "engine/mapped_model.h"
+#include "gguf/write.h"
 #include "llamacpp/llamacpp.h"
+#include "llamacpp/vocabulary.h"
 #include "local/local.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -24,6 +29,13 @@ struct gguf_source {
     struct stat status;     /* of the file when its header was read */
     struct gguf_model base;
     struct chat_token special[N_SPECIAL]; /* their texts are owned */
+    struct vocabulary *vocabulary;        /* from the first load on; NULL: it is llama.cpp's */
+};
+
+/* One of the two. */
+struct loaded_gguf {
+    struct llama_model *llama;
+    struct mapped_model *mapped;
 };
 
 static const struct {
@@ -40,6 +52,8 @@ static const struct {
 
 static void close_file(struct gguf_source *s)
 {
+    vocabulary_free(s->vocabulary);
+    s->vocabulary = NULL;
     gguf_file_close(s->file);
     for (int i = 0; i < N_SPECIAL; i++)
         mem_free((char *)(uintptr_t)s->special[i].text);
@@ -161,29 +175,132 @@ static int32_t check_same_file(const struct gguf_source *s, inf_error *err)
     return INF_OK;
 }
 
-static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
-                    inf_error *err)
+static int32_t load_file(const struct gguf_source *s, bool tokenizer_only, inf_op *op,
+                         struct llama_model **out, struct tokenizer *tokenizer, inf_error *err)
 {
-    const struct gguf_source *s = model;
     struct llama_model_source source = {.path = s->config->base_url,
                                         .n_gpu_layers = s->config->n_gpu_layers,
                                         .tokenizer_only = tokenizer_only,
+                                        .n_tokens = s->vocabulary ? vocabulary_size(s->vocabulary)
+                                                                  : 0,
+                                        .architecture = s->base.architecture,
                                         .op = op};
-    struct llama_model *loaded = NULL;
+
+    return engine_load_model(out, tokenizer, &source, err);
+}
+
+/* Weights in host memory may stay where our reader has mapped them, and llama.cpp then reads no file: of
+ * the families that checkpoints have too, which are loaded that way. */
+static bool can_map(const struct gguf_source *s)
+{
+    const struct family *family = NULL;
+    char key[128];
+    int64_t n_drafting = 0;
+
+    snprintf(key, sizeof key, "%s.nextn_predict_layers", s->base.architecture);
+    gguf_get_int(s->file, key, &n_drafting); /* llama.cpp looks for those in a file */
+    return s->vocabulary && !s->place.on_device && mapped_model_suits() && n_drafting == 0 &&
+           family_find(&family, s->base.architecture, NULL) == INF_OK;
+}
+
+static const void *ready(const void *impl, size_t i)
+{
+    return gguf_file_tensor(impl, i)->data;
+}
+
+static const void *part_at(const void *impl, size_t i, size_t *size)
+{
+    return gguf_file_part(impl, i, size);
+}
+
+static int32_t load_mapped(const struct gguf_source *s, inf_op *op, struct mapped_model **out,
+                           inf_error *err)
+{
+    struct model_weights weights = {.file = s->file,
+                                    .impl = s->file,
+                                    .ready = ready,
+                                    .n_maps = (size_t)gguf_file_part_count(s->file),
+                                    .map = part_at};
+    struct mapped_options options = {.n_gpu_layers = s->config->n_gpu_layers, .op = op};
+    struct buffer header;
+    int32_t code = INF_OK;
+
+    buffer_init(&header, BUFFER_NO_LIMIT);
+    code = gguf_write_without_tokens(s->file, s->base.architecture,
+                                     (uint32_t)vocabulary_size(s->vocabulary), &header, err);
+    weights.header = header.data;
+    weights.header_size = header.len;
+    gguf_file_will_need(s->file);
+    if (code == INF_OK)
+        code = mapped_model_load(out, &weights, &options, err);
+    buffer_free(&header);
+    return code;
+}
+
+/* What llama.cpp refuses that way (a tensor that no graph uses) it may take from the file. */
+static int32_t load_weights(const struct gguf_source *s, inf_op *op, struct loaded_gguf *l,
+                            struct tokenizer *tokenizer, inf_error *err)
+{
+    int32_t code = can_map(s) ? load_mapped(s, op, &l->mapped, err) : INF_ERROR_BACKEND;
+
+    if (code != INF_ERROR_BACKEND)
+        return code;
+    return load_file(s, false, op, &l->llama, tokenizer, err);
+}
+
+static void unload_gguf(struct loaded_gguf *l)
+{
+    if (!l)
+        return;
+    mapped_model_free(l->mapped);
+    engine_free_model(l->llama);
+    mem_free(l);
+}
+
+static int32_t load_llama(const struct gguf_source *s, bool tokenizer_only, inf_op *op,
+                          struct loaded_model *out, inf_error *err)
+{
+    struct loaded_gguf *l = NULL;
     int32_t code = check_same_file(s, err);
 
-    if (code == INF_OK)
-        code = engine_load_model(&loaded, &out->tokenizer, &source, err);
-    out->impl = loaded;
-    return code;
+    if (code != INF_OK)
+        return code;
+    l = mem_calloc(1, sizeof *l);
+    if (!l)
+        return error_no_memory(err);
+    code = tokenizer_only ? load_file(s, true, op, &l->llama, &out->tokenizer, err)
+                          : load_weights(s, op, l, &out->tokenizer, err);
+    if (code != INF_OK) {
+        unload_gguf(l);
+        return code;
+    }
+    out->impl = l;
+    return INF_OK;
+}
+
+static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
+                    inf_error *err)
+{
+    struct gguf_source *s = model;
+    int32_t code = s->vocabulary ? INF_OK : vocabulary_read(&s->vocabulary, s->file, err);
+
+    if (code != INF_OK)
+        return code;
+    if (s->vocabulary)
+        vocabulary_describe(s->vocabulary, &out->tokenizer);
+    if (s->vocabulary && tokenizer_only)
+        return INF_OK;
+    return load_llama(s, tokenizer_only, op, out, err);
 }
 
 static int32_t make_engine(void *model, const struct loaded_model *loaded,
                            const struct engine_options *options, struct engine *out, inf_error *err)
 {
     const struct gguf_source *s = model;
+    const struct loaded_gguf *l = loaded->impl;
     struct llama_engine_source source = {.log = s->context,
-                                         .model = loaded->impl,
+                                         .model = l->mapped ? mapped_model_llama(l->mapped)
+                                                            : l->llama,
                                          .base = &s->base,
                                          .flash_attention = s->config->flash_attention,
                                          .native_adapters = s->place.native_adapters,
@@ -194,7 +311,7 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
 
 static void unload(struct loaded_model *loaded)
 {
-    engine_free_model(loaded->impl);
+    unload_gguf(loaded->impl);
 }
 
 /* ------------------------------------------------------------------ adapters */

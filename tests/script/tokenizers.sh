@@ -1,5 +1,6 @@
 # Published vocabularies: hundreds of hard texts each, ids and decoded texts as the tokenizers library has
-# them. Fetched into the cache; skipped when that cannot be done. $CASES is the program that compares.
+# them; and the same as GGUF files. Fetched into the cache; skipped when that cannot be done. $CASES and
+# $VOCABULARY are the programs that compare.
 set -u
 
 scripts=$INFERENCE_SOURCE_DIR/scripts
@@ -17,4 +18,5 @@ folder=$(sh "$scripts/fetch-tokenizers.sh") || skip "the published tokenizers ca
 python=$(sh "$scripts/python-with.sh" requirements-tokenizers.txt tokenizers) || skip "the tokenizers library cannot be installed"
 
 "$python" "$scripts/make_tokenizer_cases.py" --of "$folder" "$work/cases" || exit 1
-INFERENCE_TOKENIZER_CASES=$work/cases "$CASES"
+export INFERENCE_TOKENIZER_CASES="$work/cases"
+"$CASES" && "$VOCABULARY"
