@@ -10,13 +10,13 @@
 #include "hf/tokenizer/byte_level.h"
 #include "hf/tokenizer/char_kind.h"
 #include "hf/tokenizer/normalizer_steps.h"
+#include "hf/tokenizer/step_list.h"
 #include "hf/tokenizer/unicode_form.h"
 
 #include <string.h>
 
 enum {
     MOST_STEPS = 256,
-    DEEPEST = 16,
     LARGEST_GROWTH = 64, /* a normalized text is at most so many times as long, and */
     LEAST_LIMIT = 64 * 1024
 };
@@ -41,44 +41,22 @@ void normalizer_free(struct normalizer *n)
 
 /* ------------------------------------------------------------------ reading */
 
-static int32_t missing(const char *type, const char *what, inf_error *err)
-{
-    return error_set(err, INF_ERROR_BAD_FORMAT, "normalizer: %s has no %s", type, what);
-}
-
-static int32_t take_string(struct buffer *out, struct json_span object, const char *type,
-                           const char *name, inf_error *err)
-{
-    struct json_span value = scan_member(object, name);
-
-    if (!scan_is_string(value))
-        return missing(type, name, err);
-    return scan_unescape(out, value) ? INF_OK : error_no_memory(err);
-}
-
 static int32_t read_replace(struct normalizer_step *step, struct json_span json, inf_error *err)
 {
     int32_t code = text_pattern_read(&step->pattern, scan_member(json, "pattern"), err);
 
     if (code != INF_OK)
         return error_prefix(err, "normalizer: Replace");
-    return take_string(&step->content, json, "Replace", "content", err);
-}
-
-static bool flag(struct json_span json, const char *name, bool otherwise)
-{
-    struct json_span value = scan_member(json, name);
-
-    return scan_is_none(value) ? otherwise : scan_is_true(value);
+    return step_list_string(&step->content, "normalizer", json, "Replace", "content", err);
 }
 
 static void read_bert(struct normalizer_step *step, struct json_span json)
 {
-    bool lower = flag(json, "lowercase", true);
+    bool lower = step_list_flag(json, "lowercase", true);
 
-    step->first = flag(json, "clean_text", true);
-    step->second = flag(json, "handle_chinese_chars", true);
-    step->third = flag(json, "strip_accents", lower);
+    step->first = step_list_flag(json, "clean_text", true);
+    step->second = step_list_flag(json, "handle_chinese_chars", true);
+    step->third = step_list_flag(json, "strip_accents", lower);
     step->fourth = lower;
 }
 
@@ -86,12 +64,12 @@ static int32_t read_options(struct normalizer_step *step, struct json_span json,
 {
     switch (step->kind) {
     case NORMALIZE_PREPEND:
-        return take_string(&step->content, json, "Prepend", "prepend", err);
+        return step_list_string(&step->content, "normalizer", json, "Prepend", "prepend", err);
     case NORMALIZE_REPLACE:
         return read_replace(step, json, err);
     case NORMALIZE_STRIP:
-        step->first = flag(json, "strip_left", false);
-        step->second = flag(json, "strip_right", false);
+        step->first = step_list_flag(json, "strip_left", false);
+        step->second = step_list_flag(json, "strip_right", false);
         break;
     case NORMALIZE_BERT:
         read_bert(step, json);
@@ -104,9 +82,9 @@ static int32_t read_options(struct normalizer_step *step, struct json_span json,
     return INF_OK;
 }
 
-static int32_t add_step(struct normalizer *n, struct json_span json, enum normalizer_kind kind,
-                        inf_error *err)
+static int32_t add_step(void *owner, struct json_span json, size_t type, inf_error *err)
 {
+    struct normalizer *n = owner;
     struct normalizer_step *step = NULL;
 
     if (n->n == MOST_STEPS)
@@ -115,58 +93,27 @@ static int32_t add_step(struct normalizer *n, struct json_span json, enum normal
         return error_no_memory(err);
     step = n->steps + n->n++;
     memset(step, 0, sizeof *step);
-    step->kind = kind;
+    step->kind = (enum normalizer_kind)type;
     buffer_init(&step->content, BUFFER_NO_LIMIT);
     return read_options(step, json, err);
 }
 
-static int32_t read_step(struct normalizer *n, struct json_span json, int depth, inf_error *err);
+static const char *const types[] = {[NORMALIZE_NFC] = "NFC",
+                                    [NORMALIZE_NFD] = "NFD",
+                                    [NORMALIZE_NFKC] = "NFKC",
+                                    [NORMALIZE_NFKD] = "NFKD",
+                                    [NORMALIZE_LOWERCASE] = "Lowercase",
+                                    [NORMALIZE_STRIP] = "Strip",
+                                    [NORMALIZE_STRIP_ACCENTS] = "StripAccents",
+                                    [NORMALIZE_PREPEND] = "Prepend",
+                                    [NORMALIZE_REPLACE] = "Replace",
+                                    [NORMALIZE_NMT] = "Nmt",
+                                    [NORMALIZE_BERT] = "BertNormalizer",
+                                    [NORMALIZE_BYTE_LEVEL] = "ByteLevel",
+                                    [NORMALIZE_PRECOMPILED] = "Precompiled"};
 
-static int32_t read_sequence(struct normalizer *n, struct json_span json, int depth, inf_error *err)
-{
-    struct json_span steps = scan_member(json, "normalizers"), step;
-    struct json_walk w;
-    int32_t code = INF_OK;
-
-    if (!scan_array(&w, steps))
-        return missing("Sequence", "normalizers", err);
-    if (depth == DEEPEST)
-        return error_set(err, INF_ERROR_UNSUPPORTED, "normalizer: nested too deeply");
-    while (code == INF_OK && scan_next_item(&w, &step))
-        code = read_step(n, step, depth + 1, err);
-    return code;
-}
-
-static int32_t read_step(struct normalizer *n, struct json_span json, int depth, inf_error *err)
-{
-    static const char *const names[] = {
-        [NORMALIZE_NFC] = "NFC",
-        [NORMALIZE_NFD] = "NFD",
-        [NORMALIZE_NFKC] = "NFKC",
-        [NORMALIZE_NFKD] = "NFKD",
-        [NORMALIZE_LOWERCASE] = "Lowercase",
-        [NORMALIZE_STRIP] = "Strip",
-        [NORMALIZE_STRIP_ACCENTS] = "StripAccents",
-        [NORMALIZE_PREPEND] = "Prepend",
-        [NORMALIZE_REPLACE] = "Replace",
-        [NORMALIZE_NMT] = "Nmt",
-        [NORMALIZE_BERT] = "BertNormalizer",
-        [NORMALIZE_BYTE_LEVEL] = "ByteLevel",
-        [NORMALIZE_PRECOMPILED] = "Precompiled",
-    };
-    struct json_span type = scan_member(json, "type");
-
-    if (!scan_is_object(json) || !scan_is_string(type))
-        return error_set(err, INF_ERROR_BAD_FORMAT,
-                         "normalizer: an object with a type is expected");
-    if (scan_equals(type, "Sequence"))
-        return read_sequence(n, json, depth, err);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (scan_equals(type, names[i]))
-            return add_step(n, json, (enum normalizer_kind)i, err);
-    return error_set(err, INF_ERROR_UNSUPPORTED, "normalizer: the type %.*s is not known",
-                     (int)(type.len < 60 ? type.len : 60), type.data);
-}
+static const struct step_list list = {"normalizer", "normalizers", types,
+                                      sizeof types / sizeof *types, add_step};
 
 int32_t normalizer_read(struct normalizer **out, struct json_span json, inf_error *err)
 {
@@ -176,7 +123,7 @@ int32_t normalizer_read(struct normalizer **out, struct json_span json, inf_erro
     if (!*out)
         return error_no_memory(err);
     if (!scan_is_none(json))
-        code = read_step(*out, json, 0, err);
+        code = step_list_read(&list, *out, json, err);
     if (code != INF_OK) {
         normalizer_free(*out);
         *out = NULL;

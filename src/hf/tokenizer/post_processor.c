@@ -2,11 +2,12 @@
 #include "hf/tokenizer/post_processor.h"
 
 #include "core/memory.h"
+#include "hf/tokenizer/step_list.h"
 #include "hf/tokenizer/vocab.h"
 
 #include <string.h>
 
-enum { MOST_PARTS = 4096, MOST_SEQUENCES = 16, DEEPEST = 16 };
+enum { MOST_PARTS = 4096, MOST_SEQUENCES = 16 };
 
 struct reading {
     struct post_processor *p;
@@ -110,50 +111,32 @@ static int32_t read_bert(struct reading *r, struct json_span json)
     return code == INF_OK ? add_pair(r, scan_member(json, "sep")) : code;
 }
 
-static int32_t read_processor(struct reading *r, struct json_span json, int depth);
+enum { PROCESS_BYTE_LEVEL, PROCESS_BERT, PROCESS_ROBERTA, PROCESS_TEMPLATE };
 
-static int32_t read_sequence(struct reading *r, struct json_span json, int depth)
+static const char *const types[] = {[PROCESS_BYTE_LEVEL] = "ByteLevel",
+                                    [PROCESS_BERT] = "BertProcessing",
+                                    [PROCESS_ROBERTA] = "RobertaProcessing",
+                                    [PROCESS_TEMPLATE] = "TemplateProcessing"};
+
+static int32_t add_processor(void *owner, struct json_span json, size_t type, inf_error *err)
 {
-    struct json_span processor;
-    struct json_walk w;
-    int32_t code = INF_OK;
+    struct reading *r = owner;
 
-    if (!scan_array(&w, scan_member(json, "processors")))
-        return bad(r, "Sequence has no processors");
-    if (depth == DEEPEST)
-        return bad(r, "it is nested too deeply");
-    while (code == INF_OK && scan_next_item(&w, &processor))
-        code = read_processor(r, processor, depth + 1);
-    return code;
-}
-
-static int32_t read_processor(struct reading *r, struct json_span json, int depth)
-{
-    struct json_span type = scan_member(json, "type");
-    bool bert = false;
-
-    if (!scan_is_object(json) || !scan_is_string(type))
-        return bad(r, "an object with a type is expected");
-    if (scan_equals(type, "Sequence"))
-        return read_sequence(r, json, depth);
-    if (scan_equals(type, "ByteLevel"))
+    if (type == PROCESS_BYTE_LEVEL)
         return INF_OK; /* it moves offsets */
-    bert = scan_equals(type, "BertProcessing") || scan_equals(type, "RobertaProcessing");
-    if (!bert && !scan_equals(type, "TemplateProcessing"))
-        return error_set(r->err, INF_ERROR_UNSUPPORTED,
-                         "post_processor: the type %.*s is not known",
-                         (int)(type.len < 60 ? type.len : 60), type.data);
     if (r->done)
-        return error_set(r->err, INF_ERROR_UNSUPPORTED,
+        return error_set(err, INF_ERROR_UNSUPPORTED,
                          "post_processor: two of them add tokens, one behind the other");
     r->done = true;
-    return bert ? read_bert(r, json) : read_template(r, json);
+    return type == PROCESS_TEMPLATE ? read_template(r, json) : read_bert(r, json);
 }
 
 int32_t post_processor_read(struct post_processor *p, struct json_span json, inf_error *err)
 {
+    static const struct step_list list = {"post_processor", "processors", types,
+                                          sizeof types / sizeof *types, add_processor};
     struct reading r = {.p = p, .err = err};
-    int32_t code = scan_is_none(json) ? INF_OK : read_processor(&r, json, 0);
+    int32_t code = scan_is_none(json) ? INF_OK : step_list_read(&list, &r, json, err);
 
     if (code == INF_OK && !r.done)
         code = add_part(&r, POST_SEQUENCE);

@@ -4,10 +4,9 @@
 #include "core/memory.h"
 #include "core/utf8.h"
 #include "hf/tokenizer/pre_tokenizer_steps.h"
+#include "hf/tokenizer/step_list.h"
 
 #include <string.h>
-
-enum { DEEPEST = 16 };
 
 void pre_tokenizer_free(struct pre_tokenizer *p)
 {
@@ -19,18 +18,6 @@ void pre_tokenizer_free(struct pre_tokenizer *p)
 }
 
 /* ------------------------------------------------------------------ reading */
-
-static int32_t missing(const char *type, const char *what, inf_error *err)
-{
-    return error_set(err, INF_ERROR_BAD_FORMAT, "pre_tokenizer: %s has no %s", type, what);
-}
-
-static bool flag(struct json_span json, const char *name, bool otherwise)
-{
-    struct json_span value = scan_member(json, name);
-
-    return scan_is_none(value) ? otherwise : scan_is_true(value);
-}
 
 static int32_t read_behavior(struct pre_step *step, struct json_span value, const char *type,
                              inf_error *err)
@@ -56,7 +43,7 @@ static int32_t read_split(struct pre_step *step, struct json_span json, inf_erro
 
     if (code != INF_OK)
         return error_prefix(err, "pre_tokenizer: Split");
-    step->invert = flag(json, "invert", false);
+    step->invert = step_list_flag(json, "invert", false);
     return read_behavior(step, scan_member(json, "behavior"), "Split", err);
 }
 
@@ -66,26 +53,24 @@ static int32_t read_byte_level(struct pre_step *step, struct json_span json, inf
     static const char pattern[] =
         "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-    step->prefix_space = flag(json, "add_prefix_space", true);
-    if (!flag(json, "use_regex", true))
+    step->prefix_space = step_list_flag(json, "add_prefix_space", true);
+    if (!step_list_flag(json, "use_regex", true))
         return INF_OK;
     return text_pattern_regex(&step->pattern, pattern, sizeof pattern - 1, err);
 }
 
-static int32_t read_character(struct pre_step *step, struct json_span value, const char *type,
-                              inf_error *err)
+static int32_t read_character(struct pre_step *step, struct json_span json, const char *type,
+                              const char *name, inf_error *err)
 {
     struct buffer text;
     int32_t code = INF_OK;
 
     buffer_init(&text, BUFFER_NO_LIMIT);
-    if (!scan_is_string(value))
-        code = missing(type, "character", err);
-    else if (!scan_unescape(&text, value))
-        code = error_no_memory(err);
-    else if (text.len == 0 || text.len > 4 || utf8_sequence(text.data, text.len) != text.len)
+    code = step_list_string(&text, "pre_tokenizer", json, type, name, err);
+    if (code == INF_OK &&
+        (text.len == 0 || text.len > 4 || utf8_sequence(text.data, text.len) != text.len))
         code = error_set(err, INF_ERROR_BAD_FORMAT, "pre_tokenizer: %s needs one character", type);
-    else
+    else if (code == INF_OK)
         memcpy(step->character, text.data, step->character_len = text.len);
     buffer_free(&text);
     return code;
@@ -109,8 +94,8 @@ static int32_t read_metaspace(struct pre_step *step, struct json_span json, inf_
                              "contradict each other");
         step->scheme = PREPEND_NEVER;
     }
-    step->split = flag(json, "split", true);
-    return read_character(step, scan_member(json, "replacement"), "Metaspace", err);
+    step->split = step_list_flag(json, "split", true);
+    return read_character(step, json, "Metaspace", "replacement", err);
 }
 
 static int32_t read_length(struct pre_step *step, struct json_span value, inf_error *err)
@@ -136,13 +121,14 @@ static int32_t read_options(struct pre_step *step, struct json_span json, inf_er
     case PRE_METASPACE:
         return read_metaspace(step, json, err);
     case PRE_DIGITS:
-        step->behavior = flag(json, "individual_digits", false) ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS;
+        step->behavior = step_list_flag(json, "individual_digits", false) ? SPLIT_ISOLATED
+                                                                          : SPLIT_CONTIGUOUS;
         break;
     case PRE_PUNCTUATION:
         step->behavior = SPLIT_ISOLATED;
         return scan_is_none(behavior) ? INF_OK : read_behavior(step, behavior, "Punctuation", err);
     case PRE_DELIMITER:
-        return read_character(step, scan_member(json, "delimiter"), "Delimiter", err);
+        return read_character(step, json, "Delimiter", "delimiter", err);
     case PRE_FIXED_LENGTH:
         return read_length(step, scan_member(json, "length"), err);
     case PRE_WHITESPACE:
@@ -154,7 +140,7 @@ static int32_t read_options(struct pre_step *step, struct json_span json, inf_er
     return INF_OK;
 }
 
-static int32_t add_step(struct pre_tokenizer *p, struct json_span json, enum pre_kind kind,
+static int32_t add_kind(struct pre_tokenizer *p, struct json_span json, enum pre_kind kind,
                         inf_error *err)
 {
     struct pre_step *step = p->steps + p->n;
@@ -167,58 +153,34 @@ static int32_t add_step(struct pre_tokenizer *p, struct json_span json, enum pre
     return read_options(step, json, err);
 }
 
-static int32_t read_step(struct pre_tokenizer *p, struct json_span json, int depth, inf_error *err);
+enum { OTHER_DELIMITER = PRE_BERT_PUNCTUATION + 1 }; /* another name of it */
 
-static int32_t read_sequence(struct pre_tokenizer *p, struct json_span json, int depth,
-                             inf_error *err)
+static const char *const types[] = {
+    [PRE_BYTE_LEVEL] = "ByteLevel",
+    [PRE_SPLIT] = "Split",
+    [PRE_METASPACE] = "Metaspace",
+    [PRE_DIGITS] = "Digits",
+    [PRE_PUNCTUATION] = "Punctuation",
+    [PRE_WHITESPACE] = "Whitespace",
+    [PRE_WHITESPACE_SPLIT] = "WhitespaceSplit",
+    [PRE_DELIMITER] = "CharDelimiterSplit",
+    [PRE_FIXED_LENGTH] = "FixedLength",
+    [PRE_BERT_SPACES] = "BertPreTokenizer",
+    [OTHER_DELIMITER] = "Delimiter",
+};
+
+static int32_t add_step(void *owner, struct json_span json, size_t type, inf_error *err)
 {
-    struct json_span step;
-    struct json_walk w;
-    int32_t code = INF_OK;
+    int32_t code = add_kind(owner, json,
+                            type == OTHER_DELIMITER ? PRE_DELIMITER : (enum pre_kind)type, err);
 
-    if (!scan_array(&w, scan_member(json, "pretokenizers")))
-        return missing("Sequence", "pretokenizers", err);
-    if (depth == DEEPEST)
-        return error_set(err, INF_ERROR_UNSUPPORTED, "pre_tokenizer: nested too deeply");
-    while (code == INF_OK && scan_next_item(&w, &step))
-        code = read_step(p, step, depth + 1, err);
-    return code;
+    return code == INF_OK && type == PRE_BERT_SPACES
+               ? add_kind(owner, json, PRE_BERT_PUNCTUATION, err)
+               : code;
 }
 
-static int32_t read_step(struct pre_tokenizer *p, struct json_span json, int depth, inf_error *err)
-{
-    static const char *const names[] = {
-        [PRE_BYTE_LEVEL] = "ByteLevel",
-        [PRE_SPLIT] = "Split",
-        [PRE_METASPACE] = "Metaspace",
-        [PRE_DIGITS] = "Digits",
-        [PRE_PUNCTUATION] = "Punctuation",
-        [PRE_WHITESPACE] = "Whitespace",
-        [PRE_WHITESPACE_SPLIT] = "WhitespaceSplit",
-        [PRE_DELIMITER] = "CharDelimiterSplit",
-        [PRE_FIXED_LENGTH] = "FixedLength",
-        [PRE_BERT_SPACES] = "BertPreTokenizer",
-    };
-    struct json_span type = scan_member(json, "type");
-    int32_t code = INF_OK;
-
-    if (!scan_is_object(json) || !scan_is_string(type))
-        return error_set(err, INF_ERROR_BAD_FORMAT,
-                         "pre_tokenizer: an object with a type is expected");
-    if (scan_equals(type, "Sequence"))
-        return read_sequence(p, json, depth, err);
-    if (scan_equals(type, "Delimiter"))
-        return add_step(p, json, PRE_DELIMITER, err);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (scan_equals(type, names[i])) {
-            code = add_step(p, json, (enum pre_kind)i, err);
-            if (code == INF_OK && i == PRE_BERT_SPACES)
-                code = add_step(p, json, PRE_BERT_PUNCTUATION, err);
-            return code;
-        }
-    return error_set(err, INF_ERROR_UNSUPPORTED, "pre_tokenizer: the type %.*s is not known",
-                     (int)(type.len < 60 ? type.len : 60), type.data);
-}
+static const struct step_list list = {"pre_tokenizer", "pretokenizers", types,
+                                      sizeof types / sizeof *types, add_step};
 
 int32_t pre_tokenizer_read(struct pre_tokenizer **out, struct json_span json, inf_error *err)
 {
@@ -228,7 +190,7 @@ int32_t pre_tokenizer_read(struct pre_tokenizer **out, struct json_span json, in
     if (!*out)
         return error_no_memory(err);
     if (!scan_is_none(json))
-        code = read_step(*out, json, 0, err);
+        code = step_list_read(&list, *out, json, err);
     if (code != INF_OK) {
         pre_tokenizer_free(*out);
         *out = NULL;

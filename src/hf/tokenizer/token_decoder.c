@@ -5,11 +5,12 @@
 #include "core/memory.h"
 #include "core/utf8.h"
 #include "hf/tokenizer/byte_level.h"
+#include "hf/tokenizer/step_list.h"
 #include "hf/tokenizer/token_decoder_steps.h"
 
 #include <string.h>
 
-enum { DEEPEST = 16, MOST_GROWTH = 1 << 20 /* bytes that a step may add to a token */ };
+enum { MOST_GROWTH = 1 << 20 /* bytes that a step may add to a token */ };
 
 void token_decoder_free(struct token_decoder *d)
 {
@@ -28,12 +29,7 @@ void token_decoder_free(struct token_decoder *d)
 static int32_t take_string(struct buffer *out, struct json_span json, const char *type,
                            const char *name, inf_error *err)
 {
-    struct json_span value = scan_member(json, name);
-
-    if (!scan_is_string(value))
-        return error_set(err, INF_ERROR_BAD_FORMAT, "decoder: %s has no %s", type, name);
-    /* NUL-terminated also when it is empty */
-    return scan_unescape(out, value) && buffer_append(out, "", 0) ? INF_OK : error_no_memory(err);
+    return step_list_string(out, "decoder", json, type, name, err);
 }
 
 static int32_t take_character(struct buffer *out, struct json_span json, const char *type,
@@ -115,63 +111,34 @@ static int32_t read_options(struct decoder_step *step, struct json_span json, in
     }
 }
 
-static int32_t add_step(struct token_decoder *d, struct json_span json, enum decoder_kind kind,
-                        inf_error *err)
+static int32_t add_step(void *owner, struct json_span json, size_t type, inf_error *err)
 {
+    struct token_decoder *d = owner;
     struct decoder_step *step = d->steps + d->n;
 
     if (d->n == DECODER_STEPS)
         return error_set(err, INF_ERROR_UNSUPPORTED, "decoder: more than %d steps", DECODER_STEPS);
     d->n++;
-    step->kind = kind;
+    step->kind = (enum decoder_kind)type;
     buffer_init(&step->content, BUFFER_NO_LIMIT);
     buffer_init(&step->second, BUFFER_NO_LIMIT);
     return read_options(step, json, err);
 }
 
-static int32_t read_step(struct token_decoder *d, struct json_span json, int depth, inf_error *err);
+static const char *const types[] = {
+    [DECODE_BYTE_LEVEL] = "ByteLevel",
+    [DECODE_REPLACE] = "Replace",
+    [DECODE_BYTE_FALLBACK] = "ByteFallback",
+    [DECODE_FUSE] = "Fuse",
+    [DECODE_STRIP] = "Strip",
+    [DECODE_METASPACE] = "Metaspace",
+    [DECODE_WORDPIECE] = "WordPiece",
+    [DECODE_BPE] = "BPEDecoder",
+    [DECODE_CTC] = "CTC",
+};
 
-static int32_t read_sequence(struct token_decoder *d, struct json_span json, int depth,
-                             inf_error *err)
-{
-    struct json_span step;
-    struct json_walk w;
-    int32_t code = INF_OK;
-
-    if (!scan_array(&w, scan_member(json, "decoders")))
-        return error_set(err, INF_ERROR_BAD_FORMAT, "decoder: Sequence has no decoders");
-    if (depth == DEEPEST)
-        return error_set(err, INF_ERROR_UNSUPPORTED, "decoder: nested too deeply");
-    while (code == INF_OK && scan_next_item(&w, &step))
-        code = read_step(d, step, depth + 1, err);
-    return code;
-}
-
-static int32_t read_step(struct token_decoder *d, struct json_span json, int depth, inf_error *err)
-{
-    static const char *const names[] = {
-        [DECODE_BYTE_LEVEL] = "ByteLevel",
-        [DECODE_REPLACE] = "Replace",
-        [DECODE_BYTE_FALLBACK] = "ByteFallback",
-        [DECODE_FUSE] = "Fuse",
-        [DECODE_STRIP] = "Strip",
-        [DECODE_METASPACE] = "Metaspace",
-        [DECODE_WORDPIECE] = "WordPiece",
-        [DECODE_BPE] = "BPEDecoder",
-        [DECODE_CTC] = "CTC",
-    };
-    struct json_span type = scan_member(json, "type");
-
-    if (!scan_is_object(json) || !scan_is_string(type))
-        return error_set(err, INF_ERROR_BAD_FORMAT, "decoder: an object with a type is expected");
-    if (scan_equals(type, "Sequence"))
-        return read_sequence(d, json, depth, err);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (scan_equals(type, names[i]))
-            return add_step(d, json, (enum decoder_kind)i, err);
-    return error_set(err, INF_ERROR_UNSUPPORTED, "decoder: the type %.*s is not known",
-                     (int)(type.len < 60 ? type.len : 60), type.data);
-}
+static const struct step_list list = {"decoder", "decoders", types, sizeof types / sizeof *types,
+                                      add_step};
 
 int32_t token_decoder_read(struct token_decoder **out, struct json_span json, inf_error *err)
 {
@@ -180,10 +147,8 @@ int32_t token_decoder_read(struct token_decoder **out, struct json_span json, in
     *out = mem_calloc(1, sizeof **out);
     if (!*out)
         return error_no_memory(err);
-    if (scan_is_none(json))
-        code = add_step(*out, json, DECODE_JOIN, err);
-    else
-        code = read_step(*out, json, 0, err);
+    code = scan_is_none(json) ? add_step(*out, json, DECODE_JOIN, err)
+                              : step_list_read(&list, *out, json, err);
     if (code != INF_OK) {
         token_decoder_free(*out);
         *out = NULL;
