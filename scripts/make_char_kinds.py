@@ -25,12 +25,13 @@ def members(name, text):
 
 
 def runs(kinds):
-    out = []
-    for code, kind in kinds:
-        if out and out[-1][2] == kind and out[-1][1] == code - 1:
-            out[-1][1] = code
-        else:
-            out.append([code, code, kind])
+    """Where runs of one kind begin: code point << 9 | kind."""
+    out, last = [], 0
+    for code in range(0x110000):
+        now = kinds.get(code, 0)
+        if now != last:
+            out.append(code << 9 | now)
+        last = now
     return out
 
 
@@ -71,20 +72,24 @@ for code in codes[1:]:
         bits |= OTHER
     form[code] |= bits
 
-forms = runs([(c, form[c]) for c in codes if form[c]])
-table = runs([(c, kind[c]) for c in codes if kind[c]])
-newer = runs([(c, kind[c]) for c in codes if kind[c] and unicodedata.category(chr(c)) == "Cn"])
+NEWER = 256
+for code in codes:
+    if kind[code] and unicodedata.category(chr(code)) == "Cn":
+        kind[code] |= NEWER
+
 print("""/*
  * char_tables: kinds of characters, made by scripts/make_char_kinds.py from the tokenizers library.
  * Not to be edited.
  */
 #include "hf/tokenizer/char_tables.h"
-""")
-for name, rows in (("char_runs", table), ("char_runs_newer", newer), ("char_runs_form", forms)):
-    print("const struct char_run %s[] = {" % name)
+
+/* clang-format off */""")
+for name, kinds in (("char_runs", kind), ("char_runs_form", form)):
+    starts = runs(kinds)
+    print("const uint32_t %s[] = {" % name)
     line = "   "
-    for a, b, k in rows:
-        item = " {0x%x, 0x%x, %d}," % (a, b, k)
+    for start in starts:
+        item = " 0x%x," % start
         if len(line) + len(item) > 100:
             print(line)
             line = "   "
@@ -93,4 +98,4 @@ for name, rows in (("char_runs", table), ("char_runs_newer", newer), ("char_runs
     print("};\n\nconst size_t %s_n = sizeof %s / sizeof %s[0];" % (name, name, name))
     if name != "char_runs_form":
         print()
-print("%d runs, %d newer, %d of forms" % (len(table), len(newer), len(forms)), file=sys.stderr)
+    print("%s: %d" % (name, len(starts)), file=sys.stderr)

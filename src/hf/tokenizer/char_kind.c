@@ -11,18 +11,25 @@ uint8_t char_class_table[CHAR_CODES], char_form_table[CHAR_CODES];
 
 static pthread_once_t spread_once = PTHREAD_ONCE_INIT;
 
+/* Pages of nothing but characters of no kind are left alone. */
+static void spread_runs(uint8_t *table, const uint32_t *runs, size_t n, unsigned mask)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct char_run run = char_run_at(runs, n, i);
+
+        if (run.kind & mask)
+            memset(table + run.first, (int)(run.kind & mask), run.end - run.first);
+    }
+}
+
 static void spread(void)
 {
     static const uint16_t spaces[][2] = {
         {9, 13},          {' ', ' '},       {0x85, 0x85},     {0xa0, 0xa0},     {0x1680, 0x1680},
         {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f}, {0x3000, 0x3000}};
 
-    for (size_t i = 0; i < char_runs_n; i++)
-        memset(char_class_table + char_runs[i].first, char_runs[i].kind & ~RUN_MODIFIER,
-               char_runs[i].last + 1 - char_runs[i].first);
-    for (size_t i = 0; i < char_runs_form_n; i++)
-        memset(char_form_table + char_runs_form[i].first, char_runs_form[i].kind,
-               char_runs_form[i].last + 1 - char_runs_form[i].first);
+    spread_runs(char_class_table, char_runs, char_runs_n, UINT8_MAX & ~RUN_MODIFIER);
+    spread_runs(char_form_table, char_runs_form, char_runs_form_n, UINT8_MAX);
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++)
         for (uint32_t c = spaces[i][0]; c <= spaces[i][1]; c++)
             char_class_table[c] |= CHAR_SPACE;

@@ -103,12 +103,12 @@ static bool write_newer(struct writing *w, const char *name, size_t len)
     for (size_t c = 0; c < sizeof categories / sizeof categories[0]; c++) {
         if (strlen(categories[c].name) != len || memcmp(categories[c].name, name, len) != 0)
             continue;
-        for (size_t i = 0; i < char_runs_newer_n; i++) {
-            const struct char_run *run = char_runs_newer + i;
+        for (size_t i = 0; i < char_runs_n; i++) {
+            struct char_run run = char_run_at(char_runs, char_runs_n, i);
 
-            if ((run->kind & categories[c].mask) == categories[c].value &&
-                !buffer_printf(w->out, "\\x{%x}-\\x{%x}", (unsigned)run->first,
-                               (unsigned)run->last)) {
+            if ((run.kind & RUN_NEWER) && (run.kind & categories[c].mask) == categories[c].value &&
+                !buffer_printf(w->out, "\\x{%x}-\\x{%x}", (unsigned)run.first,
+                               (unsigned)run.end - 1)) {
                 w->code = error_no_memory(w->err);
                 return false;
             }
