@@ -3,12 +3,17 @@
 
     python3.11 scripts/make_html_entities.py > src/text/template/entities.c
 """
+import unicodedata
 from html.entities import html5
 
 
+def is_shown(c):
+    """It stands there by itself: no mark, blank or control."""
+    return unicodedata.category(c)[0] not in "MZC" and c not in '"\\?'
+
+
 def c_string(text):
-    return '"' + "".join(chr(b) if 0x20 <= b < 0x7f and chr(b) not in '"\\?' else "\\%03o" % b
-                         for b in text.encode()) + '"'
+    return '"' + "".join(c if is_shown(c) else "".join("\\%03o" % b for b in c.encode()) for c in text) + '"'
 
 
 def main():

@@ -35,14 +35,16 @@ def property_runs():
     return runs
 
 
-def case_tables(method):
-    """([first, count, stride, distance], ...), ((c, (a, b, c)), ...)"""
+def case_tables(method, base):
+    """([first, count, stride, distance], ...), ((c, (a, b, c)), ...): where it is not what base makes of it."""
     runs, many = [], []
     for c in ALL:
         to = getattr(chr(c), method)()
+        if to == (getattr(chr(c), base)() if base else chr(c)):
+            continue
         if len(to) > 1:
             many.append((c, [ord(x) for x in to] + [0] * (3 - len(to))))
-        elif to != chr(c):
+        else:
             add_to_runs(runs, c, ord(to) - c)
     return runs, many
 
@@ -76,14 +78,15 @@ def main():
     print("const uint32_t UNICODE_RUNS[] = {")
     show(["0x%x" % run for run in runs], 10)
     print("const size_t N_UNICODE_RUNS = %d;\n" % len(runs))
-    for method in ("lower", "upper", "title", "casefold"):
-        runs, many = case_tables(method)
+    for method, base in (("lower", None), ("upper", None), ("title", "upper"), ("casefold", "lower")):
+        runs, many = case_tables(method, base)
         print("static const struct case_run %s_RUNS[] = {" % method.upper())
         show(["{0x%x, %d, %d, %d}" % tuple(run) for run in runs], 4)
         print("static const struct case_many %s_MANY[] = {" % method.upper())
         show(["{0x%x, {0x%x, 0x%x, 0x%x}}" % (c, *to) for c, to in many], 4)
-        print("const struct case_table UNICODE_%s = {%s_RUNS, %d, %s_MANY, %d};\n" %
-              (method.upper(), method.upper(), len(runs), method.upper(), len(many)))
+        print("const struct case_table UNICODE_%s = {%s, %s_RUNS, %d, %s_MANY, %d};\n" %
+              (method.upper(), "&UNICODE_" + base.upper() if base else "NULL", method.upper(), len(runs),
+               method.upper(), len(many)))
 
 
 main()

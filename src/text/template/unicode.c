@@ -69,7 +69,7 @@ static bool map_many(const struct case_table *table, uint32_t c, uint32_t out[3]
     return false;
 }
 
-static uint32_t map_one(const struct case_table *table, uint32_t c)
+static bool map_one(const struct case_table *table, uint32_t c, uint32_t *to)
 {
     size_t low = 0;
     size_t high = table->n_runs;
@@ -87,18 +87,21 @@ static uint32_t map_one(const struct case_table *table, uint32_t c)
         const struct case_run *run = &table->runs[i];
         uint32_t off = c - run->first;
 
-        if (off % run->stride == 0 && off / run->stride < run->count)
-            return (uint32_t)((int64_t)c + run->distance);
+        if (off % run->stride == 0 && off / run->stride < run->count) {
+            *to = (uint32_t)((int64_t)c + run->distance);
+            return true;
+        }
     }
-    return c;
+    return false;
 }
 
 size_t unicode_map(const struct case_table *table, uint32_t c, uint32_t out[3])
 {
     size_t n = 1;
 
-    if (c >= 0x80 && map_many(table, c, out, &n))
-        return n;
-    out[0] = map_one(table, c);
-    return n;
+    for (; table; table = table->rest)
+        if ((c >= 0x80 && map_many(table, c, out, &n)) || map_one(table, c, out))
+            return n;
+    out[0] = c;
+    return 1;
 }

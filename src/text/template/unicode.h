@@ -25,7 +25,6 @@ enum unicode_flag {
 #define U_ALNUM (U_ALPHA | U_DECIMAL | U_DIGIT | U_NUMERIC)
 #define U_CASED (U_LOWER | U_UPPER | U_TITLE)
 
-/* The mappings of one kind. */
 struct case_run {
     uint32_t first;
     uint16_t count;
@@ -36,7 +35,9 @@ struct case_many {
     uint32_t c;
     uint16_t to[3]; /* 0 ends it */
 };
+/* The mappings of one kind. */
 struct case_table {
+    const struct case_table *rest; /* what is not here is mapped as there; NULL: to itself */
     const struct case_run *runs;
     size_t n_runs;
     const struct case_many *many;
