@@ -5,6 +5,7 @@
  */
 #include "text/output/output_channels.h"
 
+#include "core/ascii.h"
 #include "core/memory.h"
 
 #include <string.h>
@@ -35,11 +36,6 @@ static inf_text header_part(const char *s, size_t n, const char *word)
     return (inf_text){s + at, to - at};
 }
 
-static bool is_word(inf_text text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
-}
-
 static bool step_header(struct output_parser *p, bool end)
 {
     size_t n = 0;
@@ -63,7 +59,8 @@ static bool step_header(struct output_parser *p, bool end)
         return true;
     }
     output_drop(p, p->scan.value.begin);
-    p->mode = channel.data && is_word(channel, "analysis") ? MODE_THINK : MODE_TEXT;
+    p->mode = channel.data && text_equals(channel.data, channel.len, "analysis") ? MODE_THINK
+                                                                                 : MODE_TEXT;
     return true;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "text/output/output_format.h"
 
+#include "core/ascii.h"
+
 #include <string.h>
 
 #define TOKEN(name) "<\xef\xbd\x9c" name "\xef\xbd\x9c>"
@@ -97,7 +99,7 @@ bool output_format_is_plain(const struct output_format *f)
 
 static bool is_word(const char *word, const char *text, size_t len)
 {
-    return word && strlen(word) == len && memcmp(word, text, len) == 0;
+    return word && text_equals(text, len, word);
 }
 
 bool output_format_has_marker(const struct output_format *f, const char *text, size_t len)

@@ -3,6 +3,7 @@
  */
 #include "text/output/output_channels.h"
 
+#include "core/json.h"
 #include "core/memory.h"
 
 #include <string.h>
@@ -100,14 +101,9 @@ static struct found find_word(const struct output_parser *p, const char *s, size
     return found;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static size_t before_space(const char *s, size_t at)
 {
-    while (at && is_space(s[at - 1]))
+    while (at && scan_is_space(s[at - 1]))
         at--;
     return at;
 }

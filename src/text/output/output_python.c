@@ -4,6 +4,7 @@
  */
 #include "text/output/output_python.h"
 
+#include "core/ascii.h"
 #include "core/utf8.h"
 
 #include <string.h>
@@ -51,15 +52,9 @@ static bool take(struct literal *l, char c)
     return is;
 }
 
-static bool is_letter(char c)
+static bool begins_name(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           ((unsigned char)c & 0x80);
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
+    return is_letter(c) || c == '_' || ((unsigned char)c & 0x80);
 }
 
 /* A name, perhaps with dots; empty: there is none. */
@@ -69,30 +64,17 @@ static inf_text take_name(struct literal *l, bool dots)
 
     skip_space(l);
     from = l->at;
-    while (l->at < l->n && (is_letter(l->s[l->at]) || (l->at > from && is_digit(l->s[l->at])) ||
+    while (l->at < l->n && (begins_name(l->s[l->at]) || (l->at > from && is_digit(l->s[l->at])) ||
                             (dots && l->at > from && strchr(".-", l->s[l->at]))))
         l->at++;
     return (inf_text){l->s + from, l->at - from};
 }
 
-static int hex_value(char c)
+static bool take_digits(struct literal *l, size_t digits, uint32_t *code)
 {
-    const char *digits = "0123456789abcdef";
-    const char *found = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
-
-    return found ? (int)(found - digits) : -1;
-}
-
-static bool take_digits(struct literal *l, int digits, uint32_t *code)
-{
-    *code = 0;
-    for (; digits > 0; digits--) {
-        int value = l->at < l->n ? hex_value(l->s[l->at++]) : -1;
-
-        if (value < 0 || *code > 0x10FFFF)
-            return false;
-        *code = *code * 16 + (uint32_t)value;
-    }
+    if (l->n - l->at < digits || !read_hex_digits(l->s + l->at, digits, code))
+        return false;
+    l->at += digits;
     return *code <= 0x10FFFF;
 }
 
@@ -102,7 +84,7 @@ static bool is_half(uint32_t code, uint32_t first)
 }
 
 /* The digits of \xHH, \uHHHH and \UHHHHHHHH; of two halves, as JSON writes them, both. */
-static bool take_code(struct literal *l, int digits, struct buffer *text)
+static bool take_code(struct literal *l, size_t digits, struct buffer *text)
 {
     uint32_t code = 0;
     uint32_t low = 0;

@@ -3,6 +3,7 @@
  */
 #include "text/output/output_read.h"
 
+#include "core/json.h"
 #include "text/output/output_python.h"
 #include "text/output/output_values.h"
 
@@ -13,11 +14,6 @@
 #define MAX_FENCE 512 /* between DeepSeek's separator and the arguments */
 
 /* ------------------------------------------------------------------ names */
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 /* What a name is made of. */
 static bool in_name(char c)
@@ -35,9 +31,9 @@ static size_t name_end(const char *s, size_t n, size_t at)
 
 static inf_text piece(const char *s, size_t from, size_t to)
 {
-    while (from < to && is_space(s[from]))
+    while (from < to && scan_is_space(s[from]))
         from++;
-    while (to > from && is_space(s[to - 1]))
+    while (to > from && scan_is_space(s[to - 1]))
         to--;
     return (inf_text){s + from, to - from};
 }
@@ -447,7 +443,7 @@ static bool is_closed(const char *s, size_t from, size_t to)
 {
     static const char close[] = "</parameter>";
 
-    while (to > from && is_space(s[to - 1]))
+    while (to > from && scan_is_space(s[to - 1]))
         to--;
     return to == from || (to - from >= sizeof close - 1 &&
                           memcmp(s + to - (sizeof close - 1), close, sizeof close - 1) == 0);

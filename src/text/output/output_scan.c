@@ -3,6 +3,8 @@
  */
 #include "text/output/output_scan.h"
 
+#include "core/json.h"
+
 #include <string.h>
 
 int output_match(const char *s, size_t n, size_t at, const char *word)
@@ -15,14 +17,9 @@ int output_match(const char *s, size_t n, size_t at, const char *word)
     return there == 0 || memcmp(s + at, word, there) == 0 ? 0 : -1;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 size_t output_skip_space(const char *s, size_t n, size_t at)
 {
-    while (at < n && is_space(s[at]))
+    while (at < n && scan_is_space(s[at]))
         at++;
     return at;
 }

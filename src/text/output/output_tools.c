@@ -3,6 +3,7 @@
  */
 #include "text/output/output_tools.h"
 
+#include "core/ascii.h"
 #include "core/memory.h"
 #include "text/json_text.h"
 
@@ -85,11 +86,6 @@ const struct output_tool *output_tools_find(const struct output_tools *tools, co
 
 /* ------------------------------------------------------------------ the choice */
 
-static bool is_word(inf_text text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
-}
-
 static int32_t find_named(const struct output_tool **named, const struct output_tools *tools,
                           const char *name, size_t len, inf_error *err)
 {
@@ -127,13 +123,13 @@ int32_t output_choice_read(enum output_choice *out, const struct output_tool **n
 {
     *named = NULL;
     *out = OUTPUT_AUTO;
-    if (!choice.data || is_word(choice, "auto"))
+    if (!choice.data || text_equals(choice.data, choice.len, "auto"))
         return INF_OK;
     *out = OUTPUT_NONE;
-    if (is_word(choice, "none"))
+    if (text_equals(choice.data, choice.len, "none"))
         return INF_OK;
     *out = OUTPUT_REQUIRED;
-    if (is_word(choice, "required"))
+    if (text_equals(choice.data, choice.len, "required"))
         return tools->n ? INF_OK
                         : error_set(err, INF_ERROR_INVALID_ARGUMENT,
                                     "tool_choice: there are no tools to choose from");

@@ -84,20 +84,11 @@ unsigned output_value_kinds(json_t *parameters, const char *name, size_t len)
 
 /* ------------------------------------------------------------------ values */
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static inf_text trimmed(const char *text, size_t len)
 {
-    while (len && is_space(*text)) {
-        text++;
-        len--;
-    }
-    while (len && is_space(text[len - 1]))
-        len--;
-    return (inf_text){text, len};
+    struct json_span bare = scan_trim(text, len);
+
+    return (inf_text){bare.data, bare.len};
 }
 
 static bool is_word(inf_text text, const char *word)
