@@ -12,9 +12,8 @@
 /* ------------------------------------------------------------------ case */
 
 #define CASE_FILTER(name)                                                                          \
-    static struct value do_##name(struct render *r, struct value *args, const struct call *call)   \
+    BUILTIN(do_##name)                                                                             \
     {                                                                                              \
-        (void)call;                                                                                \
         return v_str(text_##name(r->vm, value_str(r->vm, args[0])));                               \
     }
 CASE_FILTER(lower)
@@ -27,13 +26,12 @@ static bool starts_word(uint32_t c)
 }
 
 /* jinja2's title: each piece between blanks and brackets: one character up, the rest down. */
-static struct value do_title(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_title)
 {
     const struct text *s = value_str(r->vm, args[0]);
     struct builder b;
     size_t at = 0;
 
-    (void)call;
     build_init(&b, r->vm);
     while (at < s->len) {
         size_t start = at;
@@ -58,35 +56,30 @@ static struct value do_title(struct render *r, struct value *args, const struct 
 
 /* ------------------------------------------------------------------ texts */
 
-static struct value do_string(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_string)
 {
-    (void)call;
     return v_str(value_str(r->vm, args[0]));
 }
 
-static struct value do_safe(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_safe)
 {
-    (void)call;
     return v_str(text_marked(r->vm, value_str(r->vm, args[0]), true));
 }
 
-static struct value do_escape(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_escape)
 {
-    (void)call;
     return v_str(text_escape(r->vm, args[0]));
 }
 
-static struct value do_forceescape(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_forceescape)
 {
-    (void)call;
     return v_str(text_escape(r->vm, v_str(value_plain(r->vm, args[0]))));
 }
 
-static struct value do_trim(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_trim)
 {
     const struct text *chars = NULL;
 
-    (void)call;
     if (args[1].type != V_MISSING && args[1].type != V_NONE) {
         if (args[1].type != V_STR)
             vm_throw(r->vm, E_TYPE, "strip arg must be None or str");
@@ -100,14 +93,13 @@ static bool is_safe(struct value v)
     return v.type == V_STR && v.s->safe;
 }
 
-static struct value do_replace(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_replace)
 {
     struct vm *vm = r->vm;
     int64_t count = args[3].type == V_NONE ? -1 : arg_int(r, args[3], -1);
     struct text *s = value_str(vm, args[0]);
     struct text *with = value_str(vm, args[2]);
 
-    (void)call;
     if (!r->autoescape)
         return v_str(text_replace(vm, s, value_str(vm, args[1]), with, count));
     if (is_safe(args[1]) || (is_safe(args[2]) && !is_safe(args[0])))
@@ -118,18 +110,16 @@ static struct value do_replace(struct render *r, struct value *args, const struc
         text_marked(vm, text_replace(vm, s, value_str(vm, args[1]), with, count), s->safe));
 }
 
-static struct value do_center(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_center)
 {
-    (void)call;
     return v_str(text_center(r->vm, value_str(r->vm, args[0]), arg_int(r, args[1], 80), ' '));
 }
 
-static struct value do_format(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_format)
 {
     struct list *l = list_new(r->vm, call->n);
     struct dict *d = dict_new(r->vm);
 
-    (void)args;
     if (!call->n)
         vm_throw(r->vm, E_TYPE, "format() is missing its value");
     if (call->n > 1 && call->n_kw)
@@ -142,7 +132,7 @@ static struct value do_format(struct render *r, struct value *args, const struct
 }
 
 /* Texts as `s`, and safe if it is. */
-static struct value do_indent(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_indent)
 {
     struct vm *vm = r->vm;
     bool first = arg_truth(r, args[2], false);
@@ -152,7 +142,6 @@ static struct value do_indent(struct render *r, struct value *args, const struct
     struct text *s;
     struct list *lines;
 
-    (void)call;
     if (args[1].type == V_STR) {
         indent = args[1].s;
     } else {
@@ -180,7 +169,7 @@ static struct value do_indent(struct render *r, struct value *args, const struct
     return v_str(text_marked(vm, build_done(&b), s->safe));
 }
 
-static struct value do_truncate(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_truncate)
 {
     struct vm *vm = r->vm;
     int64_t length = arg_int(r, args[1], 255);
@@ -191,7 +180,6 @@ static struct value do_truncate(struct render *r, struct value *args, const stru
     struct text *s;
     struct list *parts;
 
-    (void)call;
     if (length < end_length)
         vm_throw(vm, E_RUNTIME, "expected length >= %lld, got %lld", (long long)end_length,
                  (long long)length);
@@ -213,14 +201,13 @@ static bool is_word(uint32_t c)
     return c == '_' || (unicode_flags(c) & U_ALNUM);
 }
 
-static struct value do_wordcount(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_wordcount)
 {
     const struct text *s = value_str(r->vm, args[0]);
     bool within = false;
     int64_t n = 0;
     size_t at = 0;
 
-    (void)call;
     vm_step(r->vm, s->len / 4);
     while (at < s->len) {
         bool word = is_word(text_next(s->data, &at));
@@ -231,27 +218,24 @@ static struct value do_wordcount(struct render *r, struct value *args, const str
     return v_int(n);
 }
 
-static struct value do_wordwrap(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_wordwrap)
 {
     struct text *newline = text_of(r->vm, "\n");
     struct value wrap = arg_or(args[3], v_none());
 
-    (void)call;
     check_defined(r->vm, args[0]);
     return v_str(text_wordwrap(
         r->vm, arg_text(r, args[0]), arg_int(r, args[1], 79), arg_truth(r, args[2], true),
         wrap.type == V_NONE ? newline : arg_text(r, wrap), arg_truth(r, args[4], true)));
 }
 
-static struct value do_striptags(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_striptags)
 {
-    (void)call;
     return v_str(text_striptags(r->vm, args[0]));
 }
 
-static struct value do_pprint(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_pprint)
 {
-    (void)call;
     return v_str(text_pprint(r->vm, args[0]));
 }
 
@@ -290,14 +274,13 @@ static void quote_pair(struct render *r, struct builder *b, struct value pair, b
     quote(b, value_str(r->vm, parts->items[1]), true);
 }
 
-static struct value do_urlencode(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_urlencode)
 {
     struct iter *it = args[0].type == V_STR ? NULL : iter_try(r->vm, args[0]);
     struct builder b;
     struct value item;
     bool first = true;
 
-    (void)call;
     build_init(&b, r->vm);
     if (!it)
         quote(&b, value_str(r->vm, args[0]), false);
@@ -312,11 +295,10 @@ static struct value do_urlencode(struct render *r, struct value *args, const str
 
 /* ------------------------------------------------------------------ numbers */
 
-static struct value do_abs(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_abs)
 {
     struct value v = args[0];
 
-    (void)call;
     check_defined(r->vm, v);
     if (!is_number(v))
         vm_throw(r->vm, E_TYPE, "bad operand type for abs(): '%s'", type_name(v));
@@ -338,7 +320,7 @@ static bool truncated(struct render *r, double f, bool inner, int64_t *out)
     return true;
 }
 
-static struct value do_int(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_int)
 {
     struct value v = args[0];
     struct value fallback = arg_or(args[1], v_int(0));
@@ -347,7 +329,6 @@ static struct value do_int(struct render *r, struct value *args, const struct ca
     double f;
     int64_t i;
 
-    (void)call;
     check_defined(r->vm, v);
     if (is_integer(v))
         return v_int(value_index(r->vm, v));
@@ -362,11 +343,10 @@ static struct value do_int(struct render *r, struct value *args, const struct ca
     return fallback;
 }
 
-static struct value do_float(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_float)
 {
     double f;
 
-    (void)call;
     check_defined(r->vm, args[0]);
     if (is_number(args[0]))
         return v_float(number_double(args[0]));
@@ -391,12 +371,11 @@ static struct value round_method(struct render *r, struct value v, struct value 
     return op_binary(r, T_DIV, scaled, scale);
 }
 
-static struct value do_round(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_round)
 {
     struct value precision = arg_or(args[1], v_int(0));
     const struct text *method = NULL;
 
-    (void)call;
     if (args[2].type != V_MISSING) {
         if (args[2].type != V_STR || (!text_is(args[2].s, "common") &&
                                       !text_is(args[2].s, "ceil") && !text_is(args[2].s, "floor")))
@@ -436,7 +415,7 @@ static double size_number(struct render *r, struct value v)
     return f;
 }
 
-static struct value do_filesizeformat(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_filesizeformat)
 {
     static const char PREFIXES[] = "kMGTPEZY";
     bool binary = arg_truth(r, args[1], false);
@@ -446,7 +425,6 @@ static struct value do_filesizeformat(struct render *r, struct value *args, cons
     int64_t whole = 0;
     int i = -1;
 
-    (void)call;
     if (bytes == 1)
         return v_str(text_of(r->vm, "1 Byte"));
     if (bytes < base) {
@@ -464,27 +442,24 @@ static struct value do_filesizeformat(struct render *r, struct value *args, cons
 
 /* ------------------------------------------------------------------ values */
 
-static struct value do_default(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_default)
 {
-    (void)call;
     if (args[0].type == V_UNDEFINED ||
         (arg_truth(r, args[2], false) && !value_truth(r->vm, args[0])))
         return arg_or(args[1], v_str(text_of(r->vm, "")));
     return args[0];
 }
 
-static struct value do_length(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_length)
 {
-    (void)call;
     return v_int(value_len_or_throw(r->vm, args[0]));
 }
 
-static struct value do_attr(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_attr)
 {
     struct value v;
     struct text *name;
 
-    (void)call;
     if (args[1].type != V_STR)
         vm_throw(r->vm, E_TYPE, "attribute name must be string, not '%s'", type_name(args[1]));
     name = args[1].s;
@@ -511,13 +486,12 @@ static void set_indent(struct render *r, struct json_style *style, struct value 
     style->indent = build_done(&b);
 }
 
-static struct value do_tojson(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_tojson)
 {
     struct json_style style = {.ascii = arg_truth(r, args[1], false),
                                .sort_keys = arg_truth(r, args[4], false)};
     const struct list *separators;
 
-    (void)call;
     set_indent(r, &style, args[2]);
     if (args[3].type != V_MISSING && args[3].type != V_NONE) {
         separators = list_of(r->vm, args[3]);

@@ -259,11 +259,10 @@ static bool next_mapped(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-static struct value do_map(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_map)
 {
     struct work w = {.ready = false};
 
-    (void)args;
     return generator(r, call, &w, next_mapped);
 }
 
@@ -311,27 +310,23 @@ static struct value select_items(struct render *r, const struct call *call, bool
     return generator(r, call, &w, next_selected);
 }
 
-static struct value do_select(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_select)
 {
-    (void)args;
     return select_items(r, call, false, true);
 }
 
-static struct value do_reject(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_reject)
 {
-    (void)args;
     return select_items(r, call, false, false);
 }
 
-static struct value do_selectattr(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_selectattr)
 {
-    (void)args;
     return select_items(r, call, true, true);
 }
 
-static struct value do_rejectattr(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_rejectattr)
 {
-    (void)args;
     return select_items(r, call, true, false);
 }
 
@@ -368,11 +363,10 @@ static bool next_unique(struct vm *vm, struct iter *it, struct value *out)
     return false;
 }
 
-static struct value do_unique(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_unique)
 {
     struct work w = {.seen = dict_new(r->vm)};
 
-    (void)call;
     w.key = key_of(r, args[2], arg_truth(r, args[1], false));
     return plain_generator(r, args[0], &w, next_unique);
 }
@@ -393,9 +387,8 @@ static bool next_pair(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-static struct value do_items(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_items)
 {
-    (void)call;
     return v_iter(iter_new(r->vm, "generator", next_pair, args[0]));
 }
 
@@ -428,11 +421,10 @@ static bool next_batch(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-static struct value do_batch(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_batch)
 {
     struct work w = {.line_count = args[1]};
 
-    (void)call;
     /* Compared with a length only: what is no number is never equal. */
     w.size = is_integer(args[1]) ? value_index(r->vm, args[1])
              : args[1].type == V_FLOAT && args[1].f == (double)(int64_t)args[1].f
@@ -472,33 +464,30 @@ static bool next_slice(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-static struct value do_slice(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_slice)
 {
     struct work w = {.size = arg_int(r, args[1], 0)};
 
-    (void)call;
     w.key.fallback = arg_or(args[2], v_none());
     return plain_generator(r, args[0], &w, next_slice);
 }
 
 /* ------------------------------------------------------------------ first, last, list, reverse */
 
-static struct value do_first(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_first)
 {
     struct value v;
 
-    (void)call;
     if (iter_next(r->vm, iter_of(r->vm, args[0]), &v))
         return v;
     return undefined_new(r->vm, "No first item, sequence was empty.");
 }
 
-static struct value do_last(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_last)
 {
     struct iter *it = iter_reversed(r->vm, args[0]);
     struct value v;
 
-    (void)call;
     if (!it && args[0].type == V_UNDEFINED) /* reversed() goes by its len() and items */
         return undefined_new(r->vm, "No last item, sequence was empty.");
     if (!it)
@@ -508,20 +497,18 @@ static struct value do_last(struct render *r, struct value *args, const struct c
     return undefined_new(r->vm, "No last item, sequence was empty.");
 }
 
-static struct value do_list(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_list)
 {
-    (void)call;
     return v_list(list_of(r->vm, args[0]));
 }
 
-static struct value do_reverse(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_reverse)
 {
     static const struct slice BACKWARDS = {
         {.type = V_NONE}, {.type = V_NONE}, {.type = V_INT, .i = -1}};
     struct iter *it;
     struct list *l;
 
-    (void)call;
     if (args[0].type == V_STR)
         return get_slice(r, args[0], &BACKWARDS);
     it = iter_reversed(r->vm, args[0]);
@@ -551,7 +538,7 @@ static struct value mapped(struct render *r, struct value items, struct value at
     return v_list(l);
 }
 
-static struct value do_join(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_join)
 {
     struct value sep = arg_or(args[1], v_str(text_of(r->vm, "")));
     struct iter *it = iter_of(r->vm, mapped(r, args[0], args[2]));
@@ -559,7 +546,6 @@ static struct value do_join(struct render *r, struct value *args, const struct c
     bool safe = r->autoescape && sep.type == V_STR && sep.s->safe;
     struct value item;
 
-    (void)call;
     while (iter_next(r->vm, it, &item)) {
         safe = safe || (r->autoescape && item.type == V_STR && item.s->safe);
         list_add(r->vm, parts, v_str(value_str(r->vm, item)));
@@ -572,13 +558,12 @@ static struct value do_join(struct render *r, struct value *args, const struct c
         v_list(parts)));
 }
 
-static struct value do_sum(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_sum)
 {
     struct value sum = arg_or(args[2], v_int(0));
     struct iter *it = iter_of(r->vm, mapped(r, args[0], args[1]));
     struct value item;
 
-    (void)call;
     if (sum.type == V_STR)
         vm_throw(r->vm, E_TYPE, "sum() can't sum strings [use ''.join(seq) instead]");
     while (iter_next(r->vm, it, &item))
@@ -608,15 +593,13 @@ static struct value extreme(struct render *r, struct value *args, const char *op
     return best;
 }
 
-static struct value do_min(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_min)
 {
-    (void)call;
     return extreme(r, args, "<");
 }
 
-static struct value do_max(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_max)
 {
-    (void)call;
     return extreme(r, args, ">");
 }
 
@@ -632,7 +615,7 @@ static struct value multi_key(struct render *r, const struct key *keys, size_t n
     return v_list(l);
 }
 
-static struct value do_sort(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_sort)
 {
     bool case_sensitive = arg_truth(r, args[2], false);
     struct list *attributes = list_new(r->vm, 1);
@@ -640,7 +623,6 @@ static struct value do_sort(struct render *r, struct value *args, const struct c
     struct list *keys = list_new(r->vm, items->len);
     struct key *parts;
 
-    (void)call;
     if (args[3].type == V_STR)
         attributes = text_split(r->vm, args[3].s, text_of(r->vm, ","), -1);
     else
@@ -653,14 +635,13 @@ static struct value do_sort(struct render *r, struct value *args, const struct c
     return v_list(list_sorted(r->vm, items, keys, arg_int(r, args[1], 0) != 0));
 }
 
-static struct value do_dictsort(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_dictsort)
 {
     bool case_sensitive = arg_truth(r, args[1], false);
     struct list *items = list_new(r->vm, 0);
     struct list *keys = list_new(r->vm, 0);
     bool by_value;
 
-    (void)call;
     by_value = args[2].type == V_STR && text_is(args[2].s, "value");
     if (!by_value && args[2].type != V_MISSING &&
         !(args[2].type == V_STR && text_is(args[2].s, "key")))
@@ -687,7 +668,7 @@ static struct value group_tuple(struct render *r, struct value grouper, struct l
     return v;
 }
 
-static struct value do_groupby(struct render *r, struct value *args, const struct call *call)
+BUILTIN(do_groupby)
 {
     bool case_sensitive = arg_truth(r, args[3], false);
     struct key key = key_of(r, args[1], case_sensitive);
@@ -695,7 +676,6 @@ static struct value do_groupby(struct render *r, struct value *args, const struc
     struct list *keys = list_new(r->vm, 0);
     struct list *items = list_of(r->vm, args[0]);
 
-    (void)call;
     key.fallback = args[2];
     for (size_t i = 0; i < items->len; i++)
         list_add(r->vm, keys, key_get(r, &key, items->items[i]));

@@ -29,6 +29,12 @@ struct library {
 };
 extern const struct library LIBRARY;
 
+/* The head of a builtin's function, which need not look at all that it is given. */
+#define BUILTIN(name)                                                                              \
+    static struct value name(struct render *r __attribute__((unused)),                             \
+                             struct value *args __attribute__((unused)),                           \
+                             const struct call *call __attribute__((unused)))
+
 const struct builtin *find_function(const struct functions *table, const struct text *name);
 
 /* An argument that was not given, or its value. */

@@ -8,7 +8,7 @@
 
 #define MAX_RANGE 100000
 
-static struct value global_range(struct render *r, struct value *args, const struct call *call)
+BUILTIN(global_range)
 {
     struct range *range = VM_NEW(r->vm, struct range);
     uint64_t distance;
@@ -72,19 +72,17 @@ static struct dict *make_dict(struct render *r, const struct call *call)
     return d;
 }
 
-static struct value global_dict(struct render *r, struct value *args, const struct call *call)
+BUILTIN(global_dict)
 {
-    (void)args;
     if (call->n && call->args[0].type == V_UNDEFINED)
         check_defined(r->vm, call->args[0]);
     return v_dict(make_dict(r, call));
 }
 
-static struct value global_namespace(struct render *r, struct value *args, const struct call *call)
+BUILTIN(global_namespace)
 {
     struct dict *d;
 
-    (void)args;
     if (call->n && call->args[0].type == V_UNDEFINED)
         check_defined(r->vm, call->args[0]);
     d = make_dict(r, call);
@@ -108,11 +106,10 @@ static struct value cycler_new(struct render *r, enum value_type type, struct li
     return (struct value){.type = type, .cycler = c};
 }
 
-static struct value global_cycler(struct render *r, struct value *args, const struct call *call)
+BUILTIN(global_cycler)
 {
     struct list *l = list_new(r->vm, call->n);
 
-    (void)args;
     if (call->n_kw)
         vm_throw(r->vm, E_TYPE, "cycler() got an unexpected keyword argument");
     if (!call->n)
@@ -122,27 +119,24 @@ static struct value global_cycler(struct render *r, struct value *args, const st
     return cycler_new(r, V_CYCLER, l);
 }
 
-static struct value global_joiner(struct render *r, struct value *args, const struct call *call)
+BUILTIN(global_joiner)
 {
     struct list *l = list_new(r->vm, 1);
 
-    (void)call;
     list_add(r->vm, l, arg_or(args[0], v_str(text_of(r->vm, ", "))));
     return cycler_new(r, V_JOINER, l);
 }
 
-static struct value global_raise(struct render *r, struct value *args, const struct call *call)
+BUILTIN(global_raise)
 {
     const struct text *message = value_str(r->vm, args[0]);
 
-    (void)call;
     vm_throw(r->vm, E_RAISED, "%.*s", (int)(message->len < 1000 ? message->len : 1000),
              message->data);
 }
 
-static struct value global_strftime(struct render *r, struct value *args, const struct call *call)
+BUILTIN(global_strftime)
 {
-    (void)call;
     return v_str(text_strftime(r->vm, r->now, arg_text(r, args[0])));
 }
 
@@ -170,16 +164,13 @@ static struct value cycler_of_class(struct render *r, struct value *args, const 
     return call_value(r, type_attribute(r, args[1], &method), &none);
 }
 
-static struct value cycler_class_next(struct render *r, struct value *args, const struct call *call)
+BUILTIN(cycler_class_next)
 {
-    (void)call;
     return cycler_of_class(r, args, "next");
 }
 
-static struct value cycler_class_reset(struct render *r, struct value *args,
-                                       const struct call *call)
+BUILTIN(cycler_class_reset)
 {
-    (void)call;
     return cycler_of_class(r, args, "reset");
 }
 
@@ -189,20 +180,17 @@ static const struct builtin CYCLER_CLASS_METHODS[] = {
     {"current", "", NULL},
 };
 
-static struct value property_current(struct render *r, struct value *args, const struct call *call)
+BUILTIN(property_current)
 {
     struct text name = {.data = "current", .len = 7};
 
-    (void)call;
     if (args[1].type != V_CYCLER)
         vm_throw(r->vm, E_TYPE, "fget() wants a cycler");
     return type_attribute(r, args[1], &name);
 }
 
-static struct value property_with(struct render *r, struct value *args, const struct call *call)
+BUILTIN(property_with)
 {
-    (void)r;
-    (void)call;
     return args[0];
 }
 

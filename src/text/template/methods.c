@@ -16,9 +16,8 @@ static struct value like(struct render *r, const struct text *s, const struct te
 /* ------------------------------------------------------------------ case and kind */
 
 #define CASE_METHOD(name)                                                                          \
-    static struct value str_##name(struct render *r, struct value *args, const struct call *call)  \
+    BUILTIN(str_##name)                                                                            \
     {                                                                                              \
-        (void)call;                                                                                \
         return v_str(text_##name(r->vm, args[0].s));                                               \
     }
 CASE_METHOD(lower)
@@ -40,9 +39,8 @@ static bool all_flags(struct vm *vm, const struct text *s, unsigned flags)
 }
 
 #define KIND_METHOD(name, flags)                                                                   \
-    static struct value str_##name(struct render *r, struct value *args, const struct call *call)  \
+    BUILTIN(str_##name)                                                                            \
     {                                                                                              \
-        (void)call;                                                                                \
         return v_bool(all_flags(r->vm, args[0].s, flags));                                         \
     }
 KIND_METHOD(isalpha, U_ALPHA)
@@ -51,51 +49,44 @@ KIND_METHOD(isdecimal, U_DECIMAL)
 KIND_METHOD(isdigit, U_DIGIT)
 KIND_METHOD(isnumeric, U_NUMERIC)
 
-static struct value str_isprintable(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_isprintable)
 {
-    (void)call;
     return v_bool(!args[0].s->len || all_flags(r->vm, args[0].s, U_PRINTABLE));
 }
 
-static struct value str_isascii(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_isascii)
 {
-    (void)r;
-    (void)call;
     return v_bool(text_ascii(args[0].s));
 }
 
-static struct value str_islower(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_islower)
 {
-    (void)call;
     return v_bool(text_islower(r->vm, args[0].s));
 }
 
-static struct value str_isupper(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_isupper)
 {
-    (void)call;
     return v_bool(text_isupper(r->vm, args[0].s));
 }
 
-static struct value str_isspace(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_isspace)
 {
     const struct text *s = args[0].s;
     size_t at = 0;
 
     vm_step(r->vm, s->len);
-    (void)call;
     while (at < s->len)
         if (!unicode_space(text_next(s->data, &at)))
             return v_bool(false);
     return v_bool(s->len > 0);
 }
 
-static struct value str_isidentifier(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_isidentifier)
 {
     const struct text *s = args[0].s;
     size_t at = 0;
 
     vm_step(r->vm, s->len);
-    (void)call;
     while (at < s->len) {
         unsigned wanted = at ? U_NAME : U_NAME_START;
 
@@ -105,7 +96,7 @@ static struct value str_isidentifier(struct render *r, struct value *args, const
     return v_bool(s->len > 0);
 }
 
-static struct value str_istitle(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_istitle)
 {
     const struct text *s = args[0].s;
     size_t at = 0;
@@ -113,7 +104,6 @@ static struct value str_istitle(struct render *r, struct value *args, const stru
     bool any = false;
 
     vm_step(r->vm, s->len);
-    (void)call;
     while (at < s->len) {
         unsigned flags = unicode_flags(text_next(s->data, &at));
 
@@ -136,21 +126,18 @@ static const struct text *chars_of(struct render *r, struct value v)
     return v.s;
 }
 
-static struct value str_strip(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_strip)
 {
-    (void)call;
     return v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), true, true));
 }
 
-static struct value str_lstrip(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_lstrip)
 {
-    (void)call;
     return v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), true, false));
 }
 
-static struct value str_rstrip(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_rstrip)
 {
-    (void)call;
     return v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), false, true));
 }
 
@@ -163,23 +150,20 @@ static const struct text *separator_of(struct render *r, struct value v)
     return v.s;
 }
 
-static struct value str_split(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_split)
 {
-    (void)call;
     return v_list(text_split(r->vm, args[0].s, separator_of(r, args[1]), arg_int(r, args[2], -1)));
 }
 
-static struct value str_rsplit(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_rsplit)
 {
-    (void)call;
     return v_list(text_rsplit(r->vm, args[0].s, separator_of(r, args[1]), arg_int(r, args[2], -1)));
 }
 
-static struct value str_splitlines(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_splitlines)
 {
     bool keep = false;
 
-    (void)call;
     if (args[1].type != V_MISSING)
         keep = value_index(r->vm, args[1]) != 0;
     return v_list(text_splitlines(r->vm, args[0].s, keep));
@@ -213,22 +197,20 @@ static struct text *partition_separator(struct render *r, struct value v)
     return sep;
 }
 
-static struct value str_partition(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_partition)
 {
     const struct text *s = args[0].s;
     const struct text *sep = partition_separator(r, args[1]);
     const char *found = s->len >= sep->len ? memmem(s->data, s->len, sep->data, sep->len) : NULL;
 
-    (void)call;
     return three_parts(r, s, found ? (size_t)(found - s->data) : 0, sep, found != NULL, false);
 }
 
-static struct value str_rpartition(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_rpartition)
 {
     const struct text *s = args[0].s;
     const struct text *sep = partition_separator(r, args[1]);
 
-    (void)call;
     vm_step(r->vm, s->len / 8);
     for (size_t at = s->len + 1; at-- > 0;) {
         vm_step(r->vm, sep->len / 64 + 1);
@@ -238,23 +220,21 @@ static struct value str_rpartition(struct render *r, struct value *args, const s
     return three_parts(r, s, 0, sep, false, true);
 }
 
-static struct value str_removeprefix(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_removeprefix)
 {
     const struct text *s = args[0].s;
     const struct text *p = arg_text(r, args[1]);
 
-    (void)call;
     if (s->len < p->len || memcmp(s->data, p->data, p->len) != 0)
         return v_str(s);
     return like(r, text_wrap(r->vm, s->data + p->len, s->len - p->len), s);
 }
 
-static struct value str_removesuffix(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_removesuffix)
 {
     const struct text *s = args[0].s;
     const struct text *p = arg_text(r, args[1]);
 
-    (void)call;
     if (!p->len || s->len < p->len || memcmp(s->data + s->len - p->len, p->data, p->len) != 0)
         return v_str(s);
     return like(r, text_wrap(r->vm, s->data, s->len - p->len), s);
@@ -318,15 +298,13 @@ static int64_t find_in(struct render *r, const struct value *args, bool last)
     return -1;
 }
 
-static struct value str_find(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_find)
 {
-    (void)call;
     return v_int(find_in(r, args, false));
 }
 
-static struct value str_rfind(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_rfind)
 {
-    (void)call;
     return v_int(find_in(r, args, true));
 }
 
@@ -337,19 +315,17 @@ static struct value found_or_throw(struct render *r, int64_t at)
     return v_int(at);
 }
 
-static struct value str_index(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_index)
 {
-    (void)call;
     return found_or_throw(r, find_in(r, args, false));
 }
 
-static struct value str_rindex(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_rindex)
 {
-    (void)call;
     return found_or_throw(r, find_in(r, args, true));
 }
 
-static struct value str_count(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_count)
 {
     const struct text *s = args[0].s;
     const struct text *what = arg_text(r, args[1]);
@@ -358,7 +334,6 @@ static struct value str_count(struct render *r, struct value *args, const struct
     int64_t n = 0;
     const char *found;
 
-    (void)call;
     if (!part_of(r, args, &from, &end))
         return v_int(0);
     vm_step(r->vm, (end - from) / 16);
@@ -404,33 +379,29 @@ static struct value has_affix(struct render *r, const struct value *args, bool e
     return v_bool(false);
 }
 
-static struct value str_startswith(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_startswith)
 {
-    (void)call;
     return has_affix(r, args, false);
 }
 
-static struct value str_endswith(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_endswith)
 {
-    (void)call;
     return has_affix(r, args, true);
 }
 
 /* ------------------------------------------------------------------ joining, replacing, padding */
 
-static struct value str_join(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_join)
 {
-    (void)call;
     return v_str(text_join(r->vm, args[0].s, args[1]));
 }
 
-static struct value str_replace(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_replace)
 {
     const struct text *s = args[0].s;
     const struct text *old = arg_text(r, args[1]);
     const struct text *with = s->safe ? text_escape(r->vm, args[2]) : arg_text(r, args[2]);
 
-    (void)call;
     return like(r, text_replace(r->vm, s, old, with, arg_int(r, args[3], -1)), s);
 }
 
@@ -447,9 +418,8 @@ static uint32_t fill_char(struct render *r, const struct text *s, struct value v
     return text_next(fill->data, &at);
 }
 
-static struct value str_center(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_center)
 {
-    (void)call;
     return v_str(text_center(r->vm, args[0].s, value_index(r->vm, args[1]),
                              fill_char(r, args[0].s, args[2])));
 }
@@ -472,26 +442,23 @@ static struct value padded(struct render *r, struct value *args, bool before)
     return like(r, build_done(&b), s);
 }
 
-static struct value str_ljust(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_ljust)
 {
-    (void)call;
     return padded(r, args, false);
 }
 
-static struct value str_rjust(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_rjust)
 {
-    (void)call;
     return padded(r, args, true);
 }
 
-static struct value str_zfill(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_zfill)
 {
     const struct text *s = args[0].s;
     int64_t width = value_index(r->vm, args[1]);
     bool sign = s->len && (s->data[0] == '+' || s->data[0] == '-');
     struct builder b;
 
-    (void)call;
     if (width <= (int64_t)s->count)
         return v_str(s);
     build_init(&b, r->vm);
@@ -501,7 +468,7 @@ static struct value str_zfill(struct render *r, struct value *args, const struct
     return like(r, build_done(&b), s);
 }
 
-static struct value str_expandtabs(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_expandtabs)
 {
     const struct text *s = args[0].s;
     int64_t size = arg_int(r, args[1], 8);
@@ -509,7 +476,6 @@ static struct value str_expandtabs(struct render *r, struct value *args, const s
     size_t at = 0;
     struct builder b;
 
-    (void)call;
     build_init(&b, r->vm);
     while (at < s->len) {
         uint32_t c = text_next(s->data, &at);
@@ -561,13 +527,12 @@ static void translate_char(struct render *r, struct builder *b, struct value tab
         vm_throw(r->vm, E_TYPE, "character mapping must return integer, None or str");
 }
 
-static struct value str_translate(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_translate)
 {
     const struct text *s = args[0].s;
     size_t at = 0;
     struct builder b;
 
-    (void)call;
     build_init(&b, r->vm);
     while (at < s->len)
         translate_char(r, &b, args[1], text_next(s->data, &at));
@@ -614,9 +579,8 @@ static struct dict *translations_of(struct render *r, const struct dict *given)
     return d;
 }
 
-static struct value str_maketrans(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_maketrans)
 {
-    (void)call;
     if (args[2].type != V_MISSING)
         return v_dict(translations_between(r, args));
     if (args[1].type != V_DICT || args[1].d->proxy)
@@ -624,34 +588,30 @@ static struct value str_maketrans(struct render *r, struct value *args, const st
     return v_dict(translations_of(r, args[1].d));
 }
 
-static struct value str_do_format(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_do_format)
 {
     return str_format(r, args[0].s, call, v_of(V_MISSING));
 }
 
-static struct value str_format_map(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_format_map)
 {
     struct call none = {0};
 
-    (void)call;
     return str_format(r, args[0].s, &none, args[1]);
 }
 
-static struct value str_unescape(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_unescape)
 {
-    (void)call;
     return v_str(text_unescape(r->vm, args[0].s));
 }
 
-static struct value str_striptags(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_striptags)
 {
-    (void)call;
     return v_str(text_striptags(r->vm, args[0]));
 }
 
-static struct value str_escape(struct render *r, struct value *args, const struct call *call)
+BUILTIN(str_escape)
 {
-    (void)call;
     return v_str(text_escape(r->vm, args[1]));
 }
 

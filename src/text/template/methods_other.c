@@ -9,14 +9,13 @@
 
 /* ------------------------------------------------------------------ lists */
 
-static struct value list_count(struct render *r, struct value *args, const struct call *call)
+BUILTIN(list_count)
 {
     struct value self = args[0];
     struct iter *it = iter_of(r->vm, self);
     struct value item;
     int64_t n = 0;
 
-    (void)call;
     while (iter_next(r->vm, it, &item))
         n += value_same(item, args[1]) || value_equal(r->vm, item, args[1]);
     return v_int(n);
@@ -31,13 +30,12 @@ static int64_t index_bound(struct render *r, struct value v, int64_t fallback, i
     return at < 0 ? 0 : at;
 }
 
-static struct value list_index(struct render *r, struct value *args, const struct call *call)
+BUILTIN(list_index)
 {
     const struct list *l = args[0].l;
     int64_t len = (int64_t)l->len;
     int64_t stop = index_bound(r, args[3], len, len);
 
-    (void)call;
     for (int64_t i = index_bound(r, args[2], 0, len); i < stop && i < len; i++) {
         vm_step(r->vm, 1);
         if (value_same(l->items[i], args[1]) || value_equal(r->vm, l->items[i], args[1]))
@@ -48,9 +46,8 @@ static struct value list_index(struct render *r, struct value *args, const struc
     vm_throw(r->vm, E_VALUE, "%s is not in list", repr_chars(r->vm, args[1]));
 }
 
-static struct value list_copy(struct render *r, struct value *args, const struct call *call)
+BUILTIN(list_copy)
 {
-    (void)call;
     return v_list(list_of(r->vm, args[0]));
 }
 
@@ -60,11 +57,10 @@ static const struct builtin LIST_METHODS[] = {
     {"copy", "/", list_copy},
 };
 
-static struct value range_index(struct render *r, struct value *args, const struct call *call)
+BUILTIN(range_index)
 {
     struct value list = v_list(list_of(r->vm, args[0]));
 
-    (void)call;
     for (size_t i = 0; i < list.l->len; i++)
         if (value_equal(r->vm, list.l->items[i], args[1]))
             return v_int((int64_t)i);
@@ -86,35 +82,30 @@ static struct value view_of(struct render *r, enum view_kind kind, struct dict *
     return (struct value){.type = V_VIEW, .view = view};
 }
 
-static struct value dict_keys(struct render *r, struct value *args, const struct call *call)
+BUILTIN(dict_keys)
 {
-    (void)call;
     return view_of(r, VIEW_KEYS, args[0].d);
 }
 
-static struct value dict_values(struct render *r, struct value *args, const struct call *call)
+BUILTIN(dict_values)
 {
-    (void)call;
     return view_of(r, VIEW_VALUES, args[0].d);
 }
 
-static struct value dict_items(struct render *r, struct value *args, const struct call *call)
+BUILTIN(dict_items)
 {
-    (void)call;
     return view_of(r, VIEW_ITEMS, args[0].d);
 }
 
-static struct value dict_do_get(struct render *r, struct value *args, const struct call *call)
+BUILTIN(dict_do_get)
 {
     struct value *found = dict_get(r->vm, args[0].d, args[1]);
 
-    (void)call;
     return found ? *found : arg_or(args[2], v_none());
 }
 
-static struct value dict_do_copy(struct render *r, struct value *args, const struct call *call)
+BUILTIN(dict_do_copy)
 {
-    (void)call;
     return v_dict(dict_copy(r->vm, args[0].d));
 }
 
@@ -136,12 +127,11 @@ static const struct builtin DICT_METHODS[] = {
     {"copy", "/", dict_do_copy}, {"fromkeys", "/iterable|value", dict_fromkeys},
 };
 
-static struct value view_isdisjoint(struct render *r, struct value *args, const struct call *call)
+BUILTIN(view_isdisjoint)
 {
     struct iter *it = iter_of(r->vm, args[1]);
     struct value v;
 
-    (void)call;
     while (iter_next(r->vm, it, &v))
         if (value_contains(r->vm, args[0], v))
             return v_bool(false);
@@ -154,20 +144,18 @@ static const struct builtin VIEW_METHODS[] = {
 
 /* ------------------------------------------------------------------ numbers */
 
-static struct value int_bit_length(struct render *r, struct value *args, const struct call *call)
+BUILTIN(int_bit_length)
 {
     int64_t i = value_index(r->vm, args[0]);
     uint64_t magnitude = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
 
-    (void)call;
     return v_int(magnitude ? 64 - __builtin_clzll(magnitude) : 0);
 }
 
-static struct value int_bit_count(struct render *r, struct value *args, const struct call *call)
+BUILTIN(int_bit_count)
 {
     int64_t i = value_index(r->vm, args[0]);
 
-    (void)call;
     return v_int(__builtin_popcountll(i < 0 ? 0 - (uint64_t)i : (uint64_t)i));
 }
 
@@ -209,7 +197,7 @@ static struct value int_of_bytes(struct render *r, struct value self, const stru
     return v_int((int64_t)i);
 }
 
-static struct value int_from_bytes(struct render *r, struct value *args, const struct call *call)
+BUILTIN(int_from_bytes)
 {
     struct list *given;
     struct list *bytes;
@@ -227,15 +215,13 @@ static struct value int_from_bytes(struct render *r, struct value *args, const s
     return int_of_bytes(r, args[0], bytes, is_signed);
 }
 
-static struct value int_conjugate(struct render *r, struct value *args, const struct call *call)
+BUILTIN(int_conjugate)
 {
-    (void)call;
     return v_int(value_index(r->vm, args[0]));
 }
 
-static struct value int_ratio(struct render *r, struct value *args, const struct call *call)
+BUILTIN(int_ratio)
 {
-    (void)call;
     return tuple2(r->vm, v_int(value_index(r->vm, args[0])), v_int(1));
 }
 
@@ -247,27 +233,22 @@ static const struct builtin INT_METHODS[] = {
     {"from_bytes", "bytes|byteorder,signed", int_from_bytes},
 };
 
-static struct value float_is_integer(struct render *r, struct value *args, const struct call *call)
+BUILTIN(float_is_integer)
 {
-    (void)r;
-    (void)call;
     return v_bool(isfinite(args[0].f) && args[0].f == floor(args[0].f));
 }
 
-static struct value float_conjugate(struct render *r, struct value *args, const struct call *call)
+BUILTIN(float_conjugate)
 {
-    (void)r;
-    (void)call;
     return args[0];
 }
 
 /* A fraction of integers, exact. */
-static struct value float_ratio(struct render *r, struct value *args, const struct call *call)
+BUILTIN(float_ratio)
 {
     int exponent;
     double f = frexp(args[0].f, &exponent);
 
-    (void)call;
     if (!isfinite(args[0].f))
         vm_throw(r->vm, isnan(args[0].f) ? E_VALUE : E_RUNTIME,
                  "cannot convert %s to integer ratio", isnan(args[0].f) ? "NaN" : "Infinity");
@@ -282,13 +263,12 @@ static struct value float_ratio(struct render *r, struct value *args, const stru
 }
 
 /* 0x1.8p+3: thirteen digits, as the number is stored. */
-static struct value float_hex(struct render *r, struct value *args, const struct call *call)
+BUILTIN(float_hex)
 {
     double f = args[0].f;
     uint64_t bits;
     int exponent;
 
-    (void)call;
     if (!isfinite(f))
         return v_str(value_str(r->vm, args[0]));
     if (f == 0)
@@ -300,11 +280,10 @@ static struct value float_hex(struct render *r, struct value *args, const struct
                              (exponent ? exponent : 1) - 1023));
 }
 
-static struct value float_fromhex(struct render *r, struct value *args, const struct call *call)
+BUILTIN(float_fromhex)
 {
     double f;
 
-    (void)call;
     if (!text_to_hex_double(r->vm, arg_text(r, args[1]), &f))
         vm_throw(r->vm, E_VALUE, "invalid hexadecimal floating-point string");
     return v_float(f);
@@ -318,7 +297,7 @@ static const struct builtin FLOAT_METHODS[] = {
 
 /* ------------------------------------------------------------------ loops, cyclers */
 
-static struct value loop_cycle(struct render *r, struct value *args, const struct call *call)
+BUILTIN(loop_cycle)
 {
     if (call->n_kw)
         vm_throw(r->vm, E_TYPE, "cycle() takes no keyword arguments");
@@ -327,7 +306,7 @@ static struct value loop_cycle(struct render *r, struct value *args, const struc
     return call->args[(size_t)args[0].loop->index0 % call->n];
 }
 
-static struct value loop_changed(struct render *r, struct value *args, const struct call *call)
+BUILTIN(loop_changed)
 {
     struct loop *loop = args[0].loop;
     struct list *l = list_new(r->vm, call->n);
@@ -348,21 +327,17 @@ static const struct builtin LOOP_METHODS[] = {
     {"changed", "*", loop_changed},
 };
 
-static struct value cycler_next(struct render *r, struct value *args, const struct call *call)
+BUILTIN(cycler_next)
 {
     struct cycler *c = args[0].cycler;
     struct value v = c->items->items[c->pos];
 
-    (void)r;
-    (void)call;
     c->pos = (c->pos + 1) % c->items->len;
     return v;
 }
 
-static struct value cycler_reset(struct render *r, struct value *args, const struct call *call)
+BUILTIN(cycler_reset)
 {
-    (void)r;
-    (void)call;
     args[0].cycler->pos = 0;
     return v_none();
 }
@@ -374,19 +349,16 @@ static const struct builtin CYCLER_METHODS[] = {
 
 /* ------------------------------------------------------------------ generators */
 
-static struct value generator_close(struct render *r, struct value *args, const struct call *call)
+BUILTIN(generator_close)
 {
-    (void)r;
-    (void)call;
     args[0].it->done = true;
     return v_none();
 }
 
-static struct value generator_send(struct render *r, struct value *args, const struct call *call)
+BUILTIN(generator_send)
 {
     struct value v;
 
-    (void)call;
     if (!args[0].it->started && !args[0].it->done && args[1].type != V_NONE)
         vm_throw(r->vm, E_TYPE, "can't send non-None value to a just-started generator");
     if (iter_next(r->vm, args[0].it, &v))
@@ -396,9 +368,8 @@ static struct value generator_send(struct render *r, struct value *args, const s
 }
 
 /* No exception is in a template's reach. */
-static struct value generator_throw(struct render *r, struct value *args, const struct call *call)
+BUILTIN(generator_throw)
 {
-    (void)call;
     vm_throw(r->vm, E_TYPE,
              "exceptions must be classes or instances deriving from BaseException, not %s",
              type_name(args[1]));

@@ -54,7 +54,7 @@ static void no_keywords(struct render *r, const struct call *call)
         vm_throw(r->vm, E_TYPE, "methods of a set take no keyword arguments");
 }
 
-static struct value set_union(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_union)
 {
     struct dict *d = members_of(r->vm, args[0]);
 
@@ -72,18 +72,18 @@ static struct dict *narrowed(struct render *r, struct dict *d, const struct call
     return d;
 }
 
-static struct value set_intersection(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_intersection)
 {
     return v_set(narrowed(r, members_of(r->vm, args[0]), call, true));
 }
 
-static struct value set_difference(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_difference)
 {
     return v_set(narrowed(r, members_of(r->vm, args[0]), call, false));
 }
 
 /* The one method that changes a set and that the sandbox forgets. */
-static struct value set_intersect(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_intersect)
 {
     struct dict *d = narrowed(r, members_of(r->vm, args[0]), call, true);
 
@@ -91,48 +91,43 @@ static struct value set_intersect(struct render *r, struct value *args, const st
     return v_none();
 }
 
-static struct value set_either(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_either)
 {
     const struct dict *other = members_of(r->vm, args[1]);
     struct dict *d = chosen(r->vm, args[0].d, other, false);
 
-    (void)call;
     add_all(r->vm, d, v_set(chosen(r->vm, other, args[0].d, false)));
     return v_set(d);
 }
 
-static struct value set_copy(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_copy)
 {
-    (void)call;
     return v_set(dict_copy(r->vm, args[0].d));
 }
 
-static struct value set_isdisjoint(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_isdisjoint)
 {
     struct iter *it = iter_of(r->vm, args[1]);
     struct value v;
 
-    (void)call;
     while (iter_next(r->vm, it, &v))
         if (dict_get(r->vm, args[0].d, v))
             return v_bool(false);
     return v_bool(true);
 }
 
-static struct value set_issubset(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_issubset)
 {
     const struct dict *other = members_of(r->vm, args[1]);
 
-    (void)call;
     return v_bool(chosen(r->vm, args[0].d, other, false)->len == 0);
 }
 
-static struct value set_issuperset(struct render *r, struct value *args, const struct call *call)
+BUILTIN(set_issuperset)
 {
     struct iter *it = iter_of(r->vm, args[1]);
     struct value v;
 
-    (void)call;
     while (iter_next(r->vm, it, &v))
         if (!dict_get(r->vm, args[0].d, v))
             return v_bool(false);

@@ -4,35 +4,28 @@
 #include "text/template/functions.h"
 #include "text/template/iter.h"
 
-static struct value is_odd(struct render *r, struct value *args, const struct call *call)
+BUILTIN(is_odd)
 {
-    (void)call;
     return v_bool(value_equal(r->vm, op_binary(r, T_MOD, args[0], v_int(2)), v_int(1)));
 }
 
-static struct value is_even(struct render *r, struct value *args, const struct call *call)
+BUILTIN(is_even)
 {
-    (void)call;
     return v_bool(value_equal(r->vm, op_binary(r, T_MOD, args[0], v_int(2)), v_int(0)));
 }
 
-static struct value is_divisibleby(struct render *r, struct value *args, const struct call *call)
+BUILTIN(is_divisibleby)
 {
-    (void)call;
     return v_bool(value_equal(r->vm, op_binary(r, T_MOD, args[0], args[1]), v_int(0)));
 }
 
-static struct value is_defined(struct render *r, struct value *args, const struct call *call)
+BUILTIN(is_defined)
 {
-    (void)r;
-    (void)call;
     return v_bool(args[0].type != V_UNDEFINED);
 }
 
-static struct value is_undefined(struct render *r, struct value *args, const struct call *call)
+BUILTIN(is_undefined)
 {
-    (void)r;
-    (void)call;
     return v_bool(args[0].type == V_UNDEFINED);
 }
 
@@ -42,18 +35,16 @@ static void check_hashable(struct render *r, struct value v)
         vm_throw(r->vm, E_TYPE, "unhashable type: '%s'", type_name(v));
 }
 
-static struct value is_filter(struct render *r, struct value *args, const struct call *call)
+BUILTIN(is_filter)
 {
-    (void)call;
     check_hashable(r, args[0]);
     return v_bool(args[0].type == V_STR &&
                   (r->library->filter(args[0].s) || text_is(args[0].s, "random") ||
                    text_is(args[0].s, "urlize") || text_is(args[0].s, "xmlattr")));
 }
 
-static struct value is_test(struct render *r, struct value *args, const struct call *call)
+BUILTIN(is_test)
 {
-    (void)call;
     check_hashable(r, args[0]);
     return v_bool(args[0].type == V_STR && r->library->test(args[0].s));
 }
@@ -72,12 +63,10 @@ static bool same_constants(struct value a, struct value b)
 }
 
 #define TYPE_TEST(name, condition)                                                                 \
-    static struct value is_##name(struct render *r, struct value *args, const struct call *call)   \
+    BUILTIN(is_##name)                                                                             \
     {                                                                                              \
         struct value v = args[0];                                                                  \
                                                                                                    \
-        (void)r;                                                                                   \
-        (void)call;                                                                                \
         return v_bool(condition);                                                                  \
     }
 TYPE_TEST(none, v.type == V_NONE)
