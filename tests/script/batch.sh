@@ -120,7 +120,7 @@ check 'r["error"]["message"] == "no slot or connection within --queue-timeout, 1
 printf '{"prompt":"hi","max_tokens":0}\n' >"$work/batch"
 run generate -m "$model" --strict --batch "$work/batch"
 [ "$status" -eq 3 ] && grep -q 'the first is line 1: max_tokens: 0 ' "$work/err" || fail 'a strict error of a line names a flag'
-batch '{"prompt":"hi","json_schema":true}'
+batch '{"prompt":"hi","json_schema":5}'
 check '"takes a JSON object" in r["error"]["message"]'
 # A long list costs what it is long, not the square of it: the library's limit answers.
 python3 -c 'import json; print(json.dumps({"prompt": "hi", "stop": ["s%d" % i for i in range(20000)]}))' >"$work/batch"

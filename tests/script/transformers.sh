@@ -100,9 +100,9 @@ for name in ("chat_template.jinja", "special_tokens_map.json"):
         os.remove(os.path.join(sys.argv[1], name))
 PYTHON
 input=$work/messages
-printf '[]' >"$work/messages"
+printf '%s' '[{"role":"user","content":"hi"}]' >"$work/messages"
 expect_output '<unk> <image> <own> False None' render -m "$work/named"
-printf '{"messages":[],"tools":[1]}' >"$work/messages"
+printf '%s' '{"messages":[{"role":"user","content":"hi"}],"tools":[1]}' >"$work/messages"
 expect_output '[1]' render -m "$work/named"
 input=/dev/null
 
