@@ -15,6 +15,7 @@
 
 #include <ggml-cpu.h>
 #include <llama_edits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -597,6 +598,27 @@ static int32_t start_pool(struct llama_engine *e, inf_error *err)
     return e->pool ? INF_OK : error_no_memory(err);
 }
 
+/*
+ * Whether what a slot holds lies in the same cells wherever it was moved: attention adds cells up in their order.
+ * Where a window slides a moved slot has the last window alone, from its first cell on (see sees_all_at).
+ */
+static bool keeps_cells(const struct llama_engine *e)
+{
+    int32_t window = llama_model_n_swa(e->source.model);
+
+    return window <= 0 || window >= e->options.max_context;
+}
+
+static void init_choices(struct llama_engine *e)
+{
+    const char *threads = getenv("INFERENCE_THREADS");
+
+    for (int32_t i = 0; i < 2; i++) {
+        thread_choice_init(&e->choices[i], e->options.n_threads);
+        e->choices[i].in_turn = threads && strcmp(threads, "changing") == 0;
+    }
+}
+
 int32_t llama_engine_create(struct engine *out, const struct llama_engine_source *source,
                             const struct engine_options *options, inf_error *err)
 {
@@ -610,8 +632,7 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
     e->source = *source;
     e->options = *options;
     e->n_threads = options->n_threads;
-    thread_choice_init(&e->choices[0], options->n_threads);
-    thread_choice_init(&e->choices[1], options->n_threads);
+    init_choices(e);
     e->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(source->model));
     buffer_init(&e->state[0], BUFFER_NO_LIMIT);
     buffer_init(&e->state[1], BUFFER_NO_LIMIT);
@@ -629,7 +650,8 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
         .impl = e,
         .limits = {.max_slots = options->max_slots,
                    .row_independent = !source->on_device && !source->native_adapters &&
-                                      row_operators_cover(source->base, has_flash_attention(e)),
+                                      row_operators_cover(source->base, has_flash_attention(e)) &&
+                                      keeps_cells(e),
                    .takes_back = state_bytes == 0,
                    .max_context = options->max_context,
                    .max_tokens = MAX_UBATCH,

@@ -28,6 +28,8 @@ int32_t thread_choice_next(const struct thread_choice *c, int32_t n_rows)
 {
     bool challengers_turn = c->challenger && c->visit % 2 != 0 && n_rows == c->n_rows;
 
+    if (c->in_turn)
+        return 1 + c->turns;
     return challengers_turn ? c->challenger : c->current;
 }
 
@@ -181,6 +183,10 @@ void thread_choice_done(struct thread_choice *c, int32_t n_rows, int64_t wall_us
 
     if (c->max == 1)
         return;
+    if (c->in_turn) {
+        c->turns = (c->turns + 1) % c->max;
+        return;
+    }
     if (c->challenger) {
         count_in_trial(c, n_rows, &step);
         return;

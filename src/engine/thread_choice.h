@@ -24,6 +24,8 @@ struct step_times {
 struct thread_choice {
     int32_t max;     /* threads there are */
     int32_t current; /* in use */
+    bool in_turn;    /* for tests, to be set: each step has another number */
+    int32_t turns;   /* so many of them since the number was 1 */
     bool contended;
     double given; /* of its time the thread that runs the steps has a core: when last looked at */
     struct step_times recent; /* since it was last asked whether it is */

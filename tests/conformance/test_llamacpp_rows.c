@@ -1,18 +1,20 @@
 /*
  * An answer does not depend on its neighbours: random mixes of requests (prompts, adapters, sampled or
  * greedy, short ones and ones beyond 512 tokens) that arrive and are cancelled at random, with flash
- * attention on and off and one or two threads, after what earlier ones left in the cache, with steps that
+ * attention on and off, one thread, two, or the one and the other in turn, after what earlier ones left in the cache, with steps that
  * verify drafts and without; each one's tokens, log-probabilities and text are to the last bit those that it has
  * alone, a token a step.
  * ROWS_MIXES in the environment: how many mixes, 12 otherwise (of the real model, where it is given,
  * an eighth; of checkpoints half); ROWS_SEED: other ones; ROWS_CASES: a folder with checkpoints and their
- * adapters, a mixture of experts and one with recurrent layers among them (scripts/parity_case.py).
+ * adapters (scripts/parity_case.py): mixtures of experts, recurrent layers, Gemmas; one that is not
+ * there is left out.
  */
 #include "conformance.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define FIXTURES TEST_SOURCE_DIR "/parity/fixtures/one-layer"
@@ -21,7 +23,8 @@ enum { MAX_REQUESTS = 9, MAX_TEXT = 4096, MAX_ADAPTERS = 3 };
 
 static struct subject rows_subject = {.in_process = true};
 static const char *const ids[] = {"a0", "a1", "a2", "a3"};
-static const char *dtype;  /* NULL: the model's own */
+static const char *dtype; /* NULL: the model's own */
+static int32_t n_ctx = 2048;
 static bool with_adapters; /* the subject's */
 static bool goes_back;     /* the subject can verify drafts */
 static int n_compared, n_reused;
@@ -119,7 +122,7 @@ static void open_rows(struct bench *b, int32_t flash_attention, int32_t n_thread
     config.flash_attention = flash_attention;
     config.n_threads = n_threads;
     config.max_sequences = max_sequences;
-    config.n_ctx = 2048;
+    config.n_ctx = n_ctx;
     config.dtype = dtype;
     open_bench(b, &config);
     for (int i = 0; with_adapters && i < 4; i++)
@@ -203,6 +206,8 @@ static void check_mixes(int n_mixes)
         struct bench together;
         struct bench alone;
 
+        setenv("INFERENCE_THREADS", draw(3) ? "" : "changing",
+               1); /* of one thread nothing changes */
         open_rows(&together, attention, 1 + draw(2), 1 + draw(MAX_REQUESTS));
         open_rows(&alone, attention, 1, 1);
         mix.n = 2 + draw(MAX_REQUESTS - 1);
@@ -310,12 +315,13 @@ static void check_case(const char *name, const char *const adapters[4])
     static const char *const dtypes[] = {"float32", "q8_0"};
     static char paths[5][512];
     const char *cases = getenv("ROWS_CASES");
+    struct stat info;
 
     use_fixture();
-    if (!cases || !*cases || !is_promised())
+    snprintf(paths[4], sizeof paths[4], "%s/%s/model", cases ? cases : "", name);
+    if (!cases || stat(paths[4], &info) != 0 || !is_promised())
         skip();
     goes_back = strcmp(name, "qwen3_5_text") != 0;
-    snprintf(paths[4], sizeof paths[4], "%s/%s/model", cases, name);
     rows_subject.type = INF_PROVIDER_TRANSFORMERS;
     rows_subject.base_url = paths[4];
     for (int i = 0; i < 4; i++) {
@@ -337,6 +343,14 @@ static void test_rows__of_experts__are_those_of_each_alone(void **state)
     check_case("qwen3_moe", adapters);
 }
 
+static void test_rows__of_experts_without_norms_of_heads__are_those_of_each_alone(void **state)
+{
+    static const char *const adapters[] = {"experts", "plain", "rslora", "experts"};
+
+    (void)state;
+    check_case("mixtral", adapters);
+}
+
 static void test_rows__of_recurrent_layers__are_those_of_each_alone(void **state)
 {
     static const char *const adapters[] = {"plain", "patterns", "dora", "rslora"};
@@ -345,12 +359,38 @@ static void test_rows__of_recurrent_layers__are_those_of_each_alone(void **state
     check_case("qwen3_5_text", adapters);
 }
 
+/* Their windows are the context; where they slide nothing is promised. */
+static void check_gemma(const char *name)
+{
+    static const char *const adapters[] = {"plain", "patterns", "dora", "rslora"};
+
+    check_case(name, adapters);
+    n_ctx *= 2;
+    assert_false(is_promised());
+    n_ctx /= 2;
+}
+
+static void test_rows__of_two_ropes__are_those_of_each_alone(void **state)
+{
+    (void)state;
+    check_gemma("gemma3_text");
+}
+
+static void test_rows__of_capped_logits__are_those_of_each_alone(void **state)
+{
+    (void)state;
+    check_gemma("gemma2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows__of_random_mixes__are_those_of_each_alone),
         cmocka_unit_test(test_rows__of_experts__are_those_of_each_alone),
+        cmocka_unit_test(test_rows__of_experts_without_norms_of_heads__are_those_of_each_alone),
         cmocka_unit_test(test_rows__of_recurrent_layers__are_those_of_each_alone),
+        cmocka_unit_test(test_rows__of_two_ropes__are_those_of_each_alone),
+        cmocka_unit_test(test_rows__of_capped_logits__are_those_of_each_alone),
         cmocka_unit_test(test_rows__of_the_real_model__are_those_of_each_alone),
     };
 
