@@ -20,8 +20,7 @@ static uint32_t largest_bits(const unsigned char *data, int32_t type, size_t n)
     return largest;
 }
 
-/* The largest bits found as a value; false for those of NaN and infinity. */
-static bool finish(float *largest, uint32_t bits, int32_t type)
+bool numbers_magnitude(float *largest, uint32_t bits, int32_t type)
 {
     static const uint32_t infinity[] = {0x7f800000u, 0x7c00, 0x7f80};
 
@@ -33,7 +32,7 @@ static bool finish(float *largest, uint32_t bits, int32_t type)
 
 bool numbers_largest_portable(float *largest, const void *data, int32_t type, size_t n)
 {
-    return finish(largest, largest_bits(data, type, n), type);
+    return numbers_magnitude(largest, largest_bits(data, type, n), type);
 }
 
 #if defined(__x86_64__)
@@ -102,8 +101,8 @@ bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
 {
     if (!cpu_has_avx2())
         return numbers_largest_portable(largest, data, type, n);
-    return finish(largest, type == NUMBER_F32 ? largest_f32(data, n) : largest_half(data, type, n),
-                  type);
+    return numbers_magnitude(
+        largest, type == NUMBER_F32 ? largest_f32(data, n) : largest_half(data, type, n), type);
 }
 
 #else

@@ -99,6 +99,8 @@ static inline float number_at(const void *data, int32_t type, size_t i)
 bool numbers_largest(float *largest, const void *data, int32_t type, size_t n);
 /* The same without vector instructions: the reference of the tests. */
 bool numbers_largest_portable(float *largest, const void *data, int32_t type, size_t n);
+/* The magnitude of which these are the bits, and the largest of all; false as above. */
+bool numbers_magnitude(float *largest, uint32_t bits, int32_t type);
 
 /* The CPU has AVX2, FMA and F16C. Asked once. */
 bool cpu_has_avx2(void);

@@ -52,6 +52,54 @@ void lora_convert_transposed_portable(void *dst, int32_t type, int32_t padded, c
     }
 }
 
+static uint16_t half_at(const unsigned char *src, size_t i)
+{
+    uint16_t half = 0;
+
+    memcpy(&half, src + 2 * i, sizeof half);
+    return half;
+}
+
+static uint32_t larger(uint32_t largest, uint16_t half)
+{
+    uint32_t bits = half & 0x7fffu;
+
+    return bits > largest ? bits : largest;
+}
+
+uint32_t lora_copy_rows_portable(uint16_t *dst, int32_t padded, const void *src, int32_t rows,
+                                 int32_t cols)
+{
+    const unsigned char *from = src;
+    uint32_t largest = 0;
+
+    for (int32_t r = 0; r < rows; r++, from += 2 * (size_t)cols)
+        for (int32_t c = 0; c < padded; c++) {
+            *dst = c < cols ? half_at(from, (size_t)c) : 0;
+            largest = larger(largest, *dst++);
+        }
+    return largest;
+}
+
+uint32_t lora_copy_transposed_portable(uint16_t *dst, int32_t padded, const void *src,
+                                       int32_t n_out, int32_t rank, int32_t head_dim)
+{
+    const unsigned char *from = src;
+    uint32_t largest = 0;
+
+    for (int32_t o = 0; o < padded; o++) {
+        size_t row = o < n_out ? (size_t)lora_source_row(o, head_dim) * (size_t)rank : 0;
+
+        for (int32_t r = 0; r < rank; r++) {
+            uint16_t half = o < n_out ? half_at(from, row + (size_t)r) : 0;
+
+            dst[(size_t)r * (size_t)padded + (size_t)o] = half;
+            largest = larger(largest, half);
+        }
+    }
+    return largest;
+}
+
 /* ---------------------------------------------------------------- AVX2 and F16C */
 
 #if defined(__x86_64__)
@@ -200,6 +248,133 @@ AVX2_INLINE void transposed_avx2(unsigned char *dst, int32_t type, int32_t padde
     }
 FOR_EACH_PAIR(DEFINE_PAIR)
 
+/* ---------------------------------------------------------------- AVX2, 16 bits as they are */
+
+/* The largest magnitude so far, of each lane. */
+AVX2_INLINE __m256i larger16(__m256i largest, __m256i halves)
+{
+    return _mm256_max_epu16(largest, _mm256_and_si256(halves, _mm256_set1_epi16(0x7fff)));
+}
+
+AVX2_INLINE uint32_t largest_of(__m256i lanes)
+{
+    uint16_t all[16];
+    uint32_t largest = 0;
+
+    _mm256_storeu_si256((__m256i *)(void *)all, lanes);
+    for (int i = 0; i < 16; i++)
+        largest = larger(largest, all[i]);
+    return largest;
+}
+
+/* n numbers, of which the last 16 and fewer are padded with zeros. */
+AVX2_INLINE __m256i copy_row(uint16_t *dst, const unsigned char *src, size_t n, __m256i largest)
+{
+    unsigned char last[32] = {0};
+    __m256i halves;
+    size_t i = 0;
+
+    for (; i + 16 <= n; i += 16) {
+        halves = _mm256_loadu_si256((const __m256i *)(const void *)(src + 2 * i));
+        largest = larger16(largest, halves);
+        _mm256_storeu_si256((__m256i *)(void *)(dst + i), halves);
+    }
+    if (i == n)
+        return largest;
+    memcpy(last, src + 2 * i, 2 * (n - i));
+    halves = _mm256_loadu_si256((const __m256i *)(const void *)last);
+    _mm256_storeu_si256((__m256i *)(void *)(dst + i), halves);
+    return larger16(largest, halves);
+}
+
+AVX2 static uint32_t copy_rows_avx2(uint16_t *dst, int32_t padded, const unsigned char *src,
+                                    int32_t rows, int32_t cols)
+{
+    __m256i largest = _mm256_setzero_si256();
+
+    if (padded == cols) /* they lie as they are to */
+        return largest_of(copy_row(dst, src, (size_t)rows * (size_t)cols, largest));
+    for (int32_t r = 0; r < rows; r++)
+        largest = copy_row(dst + (size_t)r * (size_t)padded, src + 2 * (size_t)r * (size_t)cols,
+                           (size_t)cols, largest);
+    return largest_of(largest);
+}
+
+/* n (1 to 8) numbers of a row, the rest zero; NULL: all are. */
+AVX2_INLINE __m128i load_halves(const unsigned char *src, int32_t n)
+{
+    unsigned char part[16] = {0};
+
+    if (!src)
+        return _mm_setzero_si128();
+    if (n < 8) {
+        memcpy(part, src, 2 * (size_t)n);
+        src = part;
+    }
+    return _mm_loadu_si128((const __m128i *)(const void *)src);
+}
+
+/* Of both lanes: v[i][j] <-> v[j][i] */
+AVX2_INLINE void transpose_halves(__m256i v[8])
+{
+    __m256i t[8], u[8];
+
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_epi16(v[2 * i], v[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_epi16(v[2 * i], v[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        u[4 * i] = _mm256_unpacklo_epi32(t[4 * i], t[4 * i + 2]);
+        u[4 * i + 1] = _mm256_unpackhi_epi32(t[4 * i], t[4 * i + 2]);
+        u[4 * i + 2] = _mm256_unpacklo_epi32(t[4 * i + 1], t[4 * i + 3]);
+        u[4 * i + 3] = _mm256_unpackhi_epi32(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        v[2 * i] = _mm256_unpacklo_epi64(u[i], u[i + 4]);
+        v[2 * i + 1] = _mm256_unpackhi_epi64(u[i], u[i + 4]);
+    }
+}
+
+/* n (1 to 8) columns of sixteen source rows to as many rows of dst. */
+AVX2_INLINE __m256i copy_block(uint16_t *dst, int32_t padded, const unsigned char *const rows[16],
+                               int32_t r, const int32_t n, __m256i largest)
+{
+    __m256i v[8];
+
+    for (int i = 0; i < 8; i++) {
+        const unsigned char *low = rows[i] ? rows[i] + 2 * (size_t)r : NULL;
+        const unsigned char *high = rows[i + 8] ? rows[i + 8] + 2 * (size_t)r : NULL;
+
+        v[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(load_halves(low, n)),
+                                       load_halves(high, n), 1);
+        largest = larger16(largest, v[i]);
+    }
+    transpose_halves(v);
+    for (int i = 0; i < n; i++)
+        _mm256_storeu_si256((__m256i *)(void *)(dst + (size_t)(r + i) * (size_t)padded), v[i]);
+    return largest;
+}
+
+AVX2 static uint32_t copy_transposed_avx2(uint16_t *dst, int32_t padded, const unsigned char *src,
+                                          int32_t n_out, int32_t rank, int32_t head_dim)
+{
+    __m256i largest = _mm256_setzero_si256();
+    const size_t row_size = 2 * (size_t)rank;
+
+    for (int32_t o = 0; o < padded; o += 16) {
+        const unsigned char *rows[16] = {NULL};
+        int32_t r = 0;
+
+        for (int32_t i = 0; i < 16 && o + i < n_out; i++)
+            rows[i] = src + (size_t)lora_source_row(o + i, head_dim) * row_size;
+        for (; r + 8 <= rank; r += 8)
+            largest = copy_block(dst + o, padded, rows, r, 8, largest);
+        if (r < rank)
+            largest = copy_block(dst + o, padded, rows, r, rank - r, largest);
+    }
+    return largest_of(largest);
+}
+
 #endif
 
 /* ---------------------------------------------------------------- dispatch */
@@ -233,4 +408,23 @@ void lora_convert_transposed(void *dst, int32_t type, int32_t padded, const void
         FOR_EACH_PAIR(TRY_TRANSPOSED)
 #endif
     lora_convert_transposed_portable(dst, type, padded, src, source, n_out, rank, head_dim, factor);
+}
+
+uint32_t lora_copy_rows(uint16_t *dst, int32_t padded, const void *src, int32_t rows, int32_t cols)
+{
+#if defined(__x86_64__)
+    if (cpu_has_avx2())
+        return copy_rows_avx2(dst, padded, src, rows, cols);
+#endif
+    return lora_copy_rows_portable(dst, padded, src, rows, cols);
+}
+
+uint32_t lora_copy_transposed(uint16_t *dst, int32_t padded, const void *src, int32_t n_out,
+                              int32_t rank, int32_t head_dim)
+{
+#if defined(__x86_64__)
+    if (cpu_has_avx2())
+        return copy_transposed_avx2(dst, padded, src, n_out, rank, head_dim);
+#endif
+    return lora_copy_transposed_portable(dst, padded, src, n_out, rank, head_dim);
 }

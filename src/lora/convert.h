@@ -23,11 +23,23 @@ void lora_convert_transposed(void *dst, int32_t type, int32_t padded, const void
                              int32_t source, int32_t n_out, int32_t rank, int32_t head_dim,
                              float factor);
 
+/*
+ * The two without a factor, of 16-bit numbers that stay what they are. The bits of the largest magnitude
+ * among them.
+ */
+uint32_t lora_copy_rows(uint16_t *dst, int32_t padded, const void *src, int32_t rows, int32_t cols);
+uint32_t lora_copy_transposed(uint16_t *dst, int32_t padded, const void *src, int32_t n_out,
+                              int32_t rank, int32_t head_dim);
+
 /* The same in portable C, whatever the CPU: the reference of the tests. */
 void lora_convert_rows_portable(void *dst, int32_t type, int32_t padded, const void *src,
                                 int32_t source, int32_t rows, int32_t cols, float factor);
 void lora_convert_transposed_portable(void *dst, int32_t type, int32_t padded, const void *src,
                                       int32_t source, int32_t n_out, int32_t rank, int32_t head_dim,
                                       float factor);
+uint32_t lora_copy_rows_portable(uint16_t *dst, int32_t padded, const void *src, int32_t rows,
+                                 int32_t cols);
+uint32_t lora_copy_transposed_portable(uint16_t *dst, int32_t padded, const void *src,
+                                       int32_t n_out, int32_t rank, int32_t head_dim);
 
 #endif

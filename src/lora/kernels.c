@@ -48,9 +48,14 @@ void lora_expand_portable(const struct lora_module *m, const struct lora_rows *h
 
 INLINE __m256 load8(const void *w, int32_t type, size_t i)
 {
-    return type == NUMBER_F32
-               ? _mm256_loadu_ps((const float *)w + i)
-               : _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)w + i)));
+    __m128i half;
+
+    if (type == NUMBER_F32)
+        return _mm256_loadu_ps((const float *)w + i);
+    half = _mm_loadu_si128((const __m128i *)((const uint16_t *)w + i));
+    return type == NUMBER_F16
+               ? _mm256_cvtph_ps(half)
+               : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
 }
 
 INLINE float sum8(__m256 v)
@@ -193,6 +198,8 @@ AVX2 static void shrink_avx2(const struct lora_module *m, float scale, const str
 {
     if (m->type == NUMBER_F16)
         shrink(m, NUMBER_F16, scale, x, first, n, h);
+    else if (m->type == NUMBER_BF16)
+        shrink(m, NUMBER_BF16, scale, x, first, n, h);
     else
         shrink(m, NUMBER_F32, scale, x, first, n, h);
 }
@@ -202,6 +209,8 @@ AVX2 static void expand_avx2(const struct lora_module *m, const struct lora_rows
 {
     if (m->type == NUMBER_F16)
         expand(m, NUMBER_F16, h, first, n, y);
+    else if (m->type == NUMBER_BF16)
+        expand(m, NUMBER_BF16, h, first, n, y);
     else
         expand(m, NUMBER_F32, h, first, n, y);
 }

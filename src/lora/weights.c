@@ -1,6 +1,7 @@
 /*
- * weights: see the header. One block of memory; each matrix is read, scanned for its largest
- * magnitude and for NaN and infinity in the same pass, and converted while it is in the cache.
+ * weights: see the header. One block of memory; each matrix is read and put there while it is in the cache: as
+ * it is, with a look for NaN and infinity in the same pass, or, behind a look for its largest magnitude,
+ * converted.
  */
 #include "lora/weights.h"
 
@@ -17,6 +18,9 @@ enum {
     F16_EXPONENT = 14, /* magnitudes are brought below 2 to this */
     SHIFT_LIMIT = 126  /* 2 to this is a normal float, as its inverse */
 };
+
+/* The largest magnitude of matrices that are kept; the inverse is the least. */
+#define KEPT_BELOW 0x1p40f
 
 /* ---------------------------------------------------------------- layout */
 
@@ -177,22 +181,30 @@ static int32_t find_shift(float largest, int32_t type)
     return shift > SHIFT_LIMIT ? SHIFT_LIMIT : shift < -SHIFT_LIMIT ? -SHIFT_LIMIT : shift;
 }
 
+static int32_t read_data(const void **data, const struct lora_plan *plan,
+                         const struct lora_matrix *m, void *scratch, inf_error *err)
+{
+    *data = m->data;
+    return m->data ? INF_OK : plan->read(data, plan->file, m->tensor, scratch, err);
+}
+
+static int32_t not_finite(const struct lora_matrix *m, inf_error *err)
+{
+    return error_set(err, INF_ERROR_NOT_FINITE,
+                     "adapter tensor \"%.160s\" holds a NaN or an infinity; train or save the "
+                     "adapter again",
+                     m->name);
+}
+
 /* Reads a matrix of n numbers; *largest: the largest magnitude in it. */
 static int32_t read_matrix(const void **data, float *largest, const struct lora_plan *plan,
                            const struct lora_matrix *m, size_t n, void *scratch, inf_error *err)
 {
-    int32_t code = m->data ? INF_OK : plan->read(data, plan->file, m->tensor, scratch, err);
+    int32_t code = read_data(data, plan, m, scratch, err);
 
     if (code != INF_OK)
         return code;
-    if (m->data)
-        *data = m->data;
-    if (!numbers_largest(largest, *data, m->type, n))
-        return error_set(err, INF_ERROR_NOT_FINITE,
-                         "adapter tensor \"%.160s\" holds a NaN or an infinity; train or save the "
-                         "adapter again",
-                         m->name);
-    return INF_OK;
+    return numbers_largest(largest, *data, m->type, n) ? INF_OK : not_finite(m, err);
 }
 
 /* Reads one matrix and finds its shift. */
@@ -280,6 +292,53 @@ static int32_t convert_b(struct lora_module *out, const struct lora_plan *plan,
     lora_convert_transposed((void *)(uintptr_t)out->bt, out->type, out->padded_out, data, m->b.type,
                             out->n_out, m->rank, m->head_dim, ldexpf(1.0f, *shift));
     return reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err);
+}
+
+/* Both matrices in halves of one type, which the kernels read as they are. */
+static bool may_keep(const struct lora_module *out, const struct lora_plan_module *m)
+{
+    return out->type == NUMBER_F16 && m->a.type != NUMBER_F32 && m->a.type == m->b.type &&
+           !m->n_experts;
+}
+
+/* *ordinary: no sum of them comes near what f32 holds. */
+static int32_t check_kept(bool *ordinary, const struct lora_matrix *m, uint32_t bits,
+                          inf_error *err)
+{
+    float largest = 0;
+
+    if (!numbers_magnitude(&largest, bits, m->type))
+        return not_finite(m, err);
+    *ordinary = *ordinary && largest < KEPT_BELOW && (largest == 0 || largest > 1 / KEPT_BELOW);
+    return INF_OK;
+}
+
+/* *kept false: they are to be converted. */
+static int32_t keep_pair(bool *kept, struct lora_module *out, const struct lora_plan *plan,
+                         const struct lora_plan_module *m, void *scratch, inf_error *err)
+{
+    uint16_t *a = (uint16_t *)(uintptr_t)out->a, *bt = (uint16_t *)(uintptr_t)out->bt;
+    const void *data = NULL;
+    int32_t code = read_data(&data, plan, &m->a, scratch, err);
+
+    *kept = true;
+    if (code == INF_OK)
+        code = check_kept(kept, &m->a, lora_copy_rows(a, out->padded_in, data, m->rank, out->n_in),
+                          err);
+    if (code == INF_OK)
+        code = read_data(&data, plan, &m->b, scratch, err);
+    if (code == INF_OK)
+        code = check_kept(
+            kept, &m->b,
+            lora_copy_transposed(bt, out->padded_out, data, out->n_out, m->rank, m->head_dim), err);
+    if (code != INF_OK || !*kept)
+        return code;
+    out->type = m->a.type;
+    out->gain = m->scale;
+    code = reorder(out->a, out->type, m->rank, out->padded_in, m->inputs, out->n_in, err);
+    return code == INF_OK
+               ? reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err)
+               : code;
 }
 
 static int32_t convert_pair(struct lora_module *out, const struct lora_plan *plan,
@@ -457,6 +516,7 @@ static int32_t convert_module(struct lora_module *out, const struct lora_plan *p
                               const struct lora_plan_module *m, void *scratch, inf_error *err)
 {
     int32_t code = INF_OK;
+    bool kept = false;
 
     if (m->kind == LORA_VECTOR)
         return convert_vector(out->whole, plan, m, &m->whole, scratch, err);
@@ -464,7 +524,10 @@ static int32_t convert_module(struct lora_module *out, const struct lora_plan *p
         return convert_whole(out, plan, m, scratch, err);
     if (m->experts_a)
         return convert_experts(out, plan, m, scratch, err);
-    code = convert_pair(out, plan, m, scratch, err);
+    if (may_keep(out, m))
+        code = keep_pair(&kept, out, plan, m, scratch, err);
+    if (code == INF_OK && !kept)
+        code = convert_pair(out, plan, m, scratch, err);
     if (code == INF_OK)
         code = convert_vector(out->bias, plan, m, &m->bias, scratch, err);
     return code == INF_OK ? convert_vector(out->magnitude, plan, m, &m->magnitude, scratch, err)

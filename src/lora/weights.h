@@ -6,9 +6,9 @@
  *
  * enum lora_kind says what others do. Row order, rank, scale and the names of the weights are resolved
  * in the plan that it is made from; nothing here knows where an adapter came from.
- * Precision: A and B in f32 when the base weight is F32; else in f16, each tensor multiplied by a power
- * of two that brings its largest magnitude to [2^13, 2^14), which `gain` undoes: no value overflows, and
- * f16 and bf16 sources lose nothing that matters (docs say how much). Vectors are f32; matrices that
+ * Precision: A and B in f32 when the base weight is F32; else f16 and bf16 stay what they are, and f32 (and
+ * what is extreme, or of two types) becomes f16, each tensor multiplied by a power of two that brings its
+ * largest magnitude to [2^13, 2^14), which `gain` undoes: no value overflows. Vectors are f32; matrices that
  * stand in the place of the model's keep their type.
  * Immutable after creation but for DoRA's sums (lora/dora.h), which whoever makes it fills in; one block
  * of memory; any thread.
@@ -24,7 +24,7 @@ struct lora_module {
     size_t index;       /* of the base weight, as the plan has it */
     int32_t kind;       /* enum lora_kind */
     int32_t n_in, n_out, rank;
-    int32_t type;   /* of a and b: NUMBER_F32 or NUMBER_F16 */
+    int32_t type;   /* of a and b */
     float scale;    /* alpha/rank or alpha/sqrt(rank), as PEFT applies it */
     float gain;     /* scale, times the powers of two undone */
     const void *a;  /* (rank, n_in), 64-byte aligned, rows padded to padded_in elements */

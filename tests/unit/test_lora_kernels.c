@@ -36,6 +36,8 @@ static void *make_weights(int32_t type, size_t n)
     for (size_t i = 0; i < n; i++)
         if (type == NUMBER_F32)
             ((float *)(void *)half)[i] = random_float();
+        else if (type == NUMBER_BF16)
+            half[i] = (uint16_t)((random_half() & 0x807fu) | 0x3e00u); /* 2^-3 .. 2^-2 */
         else
             half[i] = (uint16_t)((random_half() & 0x83ffu) | 0x3000u); /* 2^-3 .. 2^-2 */
     return half;
@@ -138,6 +140,7 @@ static void test_lora_apply__any_shape__equals_portable(void **unused)
 
             check_against_portable(NUMBER_F16, sizes[i], sizes[9 - i], ranks[r], rows);
             check_against_portable(NUMBER_F32, sizes[i], sizes[9 - i], ranks[r], rows);
+            check_against_portable(NUMBER_BF16, sizes[i], sizes[9 - i], ranks[r], rows);
         }
     }
 }
@@ -283,6 +286,66 @@ static void test_lora_convert__any_types_and_shape__equals_portable(void **unuse
     }
 }
 
+static uint32_t largest_bits(const void *halves, size_t n)
+{
+    uint32_t largest = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = number_bits(halves, NUMBER_F16, i) & 0x7fff;
+
+        largest = bits > largest ? bits : largest;
+    }
+    return largest;
+}
+
+static void check_copy(int32_t rows, int32_t cols, int32_t head)
+{
+    int32_t padded_cols = (cols + 15) / 16 * 16;
+    int32_t padded_rows = (rows + 15) / 16 * 16;
+    size_t n = (size_t)(padded_cols * padded_rows);
+    unsigned char *src = random_bytes((size_t)(rows * cols) * 2 + 1) + 1; /* aligned to nothing */
+    uint16_t *is = calloc(n, 2);
+    uint16_t *want = calloc(n, 2);
+    uint32_t largest = largest_bits(src, (size_t)(rows * cols));
+
+    memset(is, 0xff, n * 2);
+    assert_int_equal(lora_copy_rows(is, padded_cols, src, rows, cols), largest);
+    assert_int_equal(lora_copy_rows_portable(want, padded_cols, src, rows, cols), largest);
+    assert_memory_equal(is, want, (size_t)(rows * padded_cols) * 2);
+    for (int32_t r = 0; r < rows; r++) {
+        assert_memory_equal(is + r * padded_cols, src + 2 * r * cols, (size_t)cols * 2);
+        for (int32_t c = cols; c < padded_cols; c++)
+            assert_int_equal(is[r * padded_cols + c], 0);
+    }
+    memset(is, 0xff, n * 2);
+    assert_int_equal(lora_copy_transposed(is, padded_rows, src, rows, cols, head), largest);
+    assert_int_equal(lora_copy_transposed_portable(want, padded_rows, src, rows, cols, head),
+                     largest);
+    assert_memory_equal(is, want, (size_t)(cols * padded_rows) * 2);
+    for (int32_t c = 0; c < cols; c++)
+        for (int32_t r = 0; r < padded_rows; r++)
+            assert_int_equal(is[c * padded_rows + r],
+                             r < rows ? number_bits(src, NUMBER_F16,
+                                                    (size_t)(lora_source_row(r, head) * cols + c))
+                                      : 0);
+    free(src - 1);
+    free(is);
+    free(want);
+}
+
+static void test_lora_copy__any_shape__equals_portable(void **unused)
+{
+    static const int32_t sizes[] = {1, 3, 7, 8, 9, 16, 17, 40, 48};
+
+    (void)unused;
+    for (size_t i = 0; i < 9; i++) {
+        for (size_t k = 0; k < 9; k++) {
+            check_copy(sizes[i], sizes[k], 0);
+            check_copy(sizes[i] * 4, sizes[k], 4);
+        }
+    }
+}
+
 static void test_numbers_largest__any_bits__equals_portable(void **unused)
 {
     (void)unused;
@@ -329,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_lora_apply__every_finite_half__converts_exactly),
         cmocka_unit_test(test_lora_apply__row_among_others__is_bit_for_bit_the_row_alone),
         cmocka_unit_test(test_lora_convert__any_types_and_shape__equals_portable),
+        cmocka_unit_test(test_lora_copy__any_shape__equals_portable),
         cmocka_unit_test(test_numbers_largest__any_bits__equals_portable),
         cmocka_unit_test(test_f16_of_f32__every_half__is_what_it_was),
         cmocka_unit_test(test_lora_apply__in_parts__is_bit_for_bit_the_whole),
