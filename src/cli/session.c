@@ -117,7 +117,7 @@ static int32_t check_guess(struct session *session, const struct settings *s,
     if (s->command & IN_PROCESS_COMMANDS)
         return command_error(err, INF_ERROR_INVALID_ARGUMENT,
                              "-m %s is no GGUF file or checkpoint's directory here, nor in the "
-                             "local hub cache",
+                             "local hub cache, where \"hf download\" puts a model",
                              model);
     if (looks_like_file(model))
         return command_error(err, INF_ERROR_INVALID_ARGUMENT,

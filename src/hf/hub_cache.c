@@ -132,6 +132,8 @@ static int32_t read_ref(char commit[COMMIT + 1], const char *folder, const char 
 
 static int32_t not_there(const char *id, inf_error *err)
 {
+    const char *at = strchr(id, '@');
+    int n = at ? (int)(at - id) : (int)strlen(id);
     struct buffer cache;
     int32_t code = INF_OK;
 
@@ -142,8 +144,8 @@ static int32_t not_there(const char *id, inf_error *err)
         code = error_set_detail(
             err, INF_ERROR_IO, ENOENT,
             "%.100s is no directory here, and not in the Hugging Face cache %s: "
-            "run \"hf download %.100s\", or give a checkpoint's directory",
-            id, cache.data, id);
+            "run \"hf download %.*s%s%.100s\", or give a checkpoint's directory",
+            id, cache.data, n < 100 ? n : 100, id, at ? " --revision " : "", at ? at + 1 : "");
     buffer_free(&cache);
     return code;
 }

@@ -82,6 +82,7 @@ export HF_HUB_CACHE
 expect_ok generate -m somebody/tiny --threads 1 -n 4 --json hi
 check 'r["model"] == "somebody/tiny" and r["completion_tokens"] == 4'
 expect_ok generate -m somebody/tiny@$commit --threads 1 -n 4 hi
+expect_error 3 'nor in the local hub cache, where "hf download" puts' logits -m somebody/other --ids 1
 expect_error 8 'hf download somebody/other' generate -p transformers -m somebody/other hi
 unset HF_HUB_CACHE
 

@@ -617,6 +617,7 @@ static void test_hub__id_in_cache__its_snapshot(void **state)
                      INF_OK);
     mem_free(found);
     assert_int_equal(hub_cache_find(&found, "o/n@other", &err), INF_ERROR_IO);
+    assert_non_null(strstr(err.message, "\"hf download o/n --revision other\""));
     assert_int_equal(hub_cache_find(&found, "o/n@../../x", &err), INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(hub_cache_find(&found, "../n", &err), INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(hub_cache_find(&found, "a/b/c", &err), INF_ERROR_INVALID_ARGUMENT);
