@@ -21,14 +21,16 @@ static int32_t dump(struct buffer *out, json_t *object, inf_error *err)
     return ok ? INF_OK : error_no_memory(err);
 }
 
-static int64_t count_parameters(const struct gguf_file *f)
+/* What is computed from the config (rope's factors) is none. */
+static int64_t count_parameters(const struct checkpoint *c)
 {
+    const struct blueprint *b = &c->blueprint;
     int64_t n = 0;
 
-    for (size_t i = 0; i < gguf_file_tensor_count(f); i++) {
-        const struct gguf_tensor *t = gguf_file_tensor(f, i);
+    for (size_t i = 0; i < b->n_tensors; i++) {
+        const int64_t *ne = b->tensors[i].ne;
 
-        n += t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
+        n += b->tensors[i].values ? 0 : ne[0] * ne[1] * ne[2] * ne[3];
     }
     return n;
 }
@@ -74,12 +76,12 @@ static json_t *describe(const struct checkpoint *c, const struct generation_conf
         "s:o, s:b}",
         "kind", "model", "format", "transformers", "architecture", m->architecture, "model_type",
         c->config.model_type, "dtype", weight_type_name(c->own_type), "size",
-        (json_int_t)weight_files_bytes(c->files), "n_parameters",
-        (json_int_t)count_parameters(c->header_file), "copied_bytes", (json_int_t)count_copied(c),
-        "n_layer", m->n_layer, "n_embd", m->n_embd, "n_head", m->n_head, "n_head_kv", m->n_head_kv,
-        "head_dim", m->head_dim, "n_ff", m->n_ff, "n_vocab", m->n_vocab, "n_ctx_train",
-        m->n_ctx_train, "tied_embeddings", (int)m->tied, "chat_template", (int)has_template,
-        "eos_token_ids", eos_of(g), "do_sample", (int)g->do_sample);
+        (json_int_t)weight_files_bytes(c->files), "n_parameters", (json_int_t)count_parameters(c),
+        "copied_bytes", (json_int_t)count_copied(c), "n_layer", m->n_layer, "n_embd", m->n_embd,
+        "n_head", m->n_head, "n_head_kv", m->n_head_kv, "head_dim", m->head_dim, "n_ff", m->n_ff,
+        "n_vocab", m->n_vocab, "n_ctx_train", m->n_ctx_train, "tied_embeddings", (int)m->tied,
+        "chat_template", (int)has_template, "eos_token_ids", eos_of(g), "do_sample",
+        (int)g->do_sample);
 
     if (object)
         add_window(object, &c->blueprint);

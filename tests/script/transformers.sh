@@ -12,9 +12,22 @@ check 'r["kind"] == "model" and r["format"] == "transformers" and r["model_type"
 check 'r["dtype"] == "float32" and r["n_vocab"] == 288 and r["n_ctx_train"] == 8192 and r["chat_template"]'
 check 'r["max_window"] is None and r["eos_token_ids"] == [282]'
 check '0 < r["copied_bytes"] < r["size"] / 10' 'q, k and norms alone are copied'
+parameters=$(sed -n 's/.*"n_parameters": *\([0-9]*\).*/\1/p' "$work/out")
 expect_ok inspect --json "$adapter-1" --base "$dir"
 check 'r["fits"]'
 expect_error 3 'only an adapter is held against a base' inspect "$dir" --base "$dir"
+
+# ---- rope's factors are computed from the config: no parameters
+cp -r "$dir" "$work/roped"
+python3 -B - "$work/roped/config.json" <<'PYTHON' || exit 1
+import json, sys
+config = json.load(open(sys.argv[1]))
+config["rope_parameters"] = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
+                             "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+json.dump(config, open(sys.argv[1], "w"))
+PYTHON
+expect_ok inspect --json "$work/roped"
+check "r[\"n_parameters\"] == $parameters"
 
 # ---- the same numbers
 for what in "" "--load a=$adapter-1 --adapter a"; do
