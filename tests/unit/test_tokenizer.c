@@ -266,6 +266,59 @@ static void test_encode__normalizer_that_grows_without_end__refused(void **state
     hf_tokenizer_free(t);
 }
 
+/* How many pieces "Z<character>Z" becomes: three where the character is one of its own, else one. */
+static int32_t pieces(const char *pre_tokenizer, const char *character)
+{
+    static const int32_t ids[3][3] = {{1}, {0}, {0, 1, 0}};
+    char json[600], text[16];
+    struct hf_tokenizer *t = NULL;
+    int32_t *got = NULL, n = 0;
+    inf_error err = {0};
+
+    snprintf(json, sizeof json,
+             "{\"added_tokens\":[],\"pre_tokenizer\":%s,\"model\":{\"type\":\"WordLevel\","
+             "\"unk_token\":\"<unk>\",\"vocab\":{\"Z\":0,\"<unk>\":1}}}",
+             pre_tokenizer);
+    snprintf(text, sizeof text, "Z%sZ", character);
+    t = accepted(json, NULL);
+    assert_int_equal(
+        hf_tokenizer_encode(t, (inf_text){text, strlen(text)}, false, true, &got, &n, &err),
+        INF_OK);
+    assert_in_range(n, 1, 3);
+    assert_memory_equal(got, ids[n - 1], (size_t)n * sizeof *got);
+    mem_free(got);
+    hf_tokenizer_free(t);
+    return n;
+}
+
+#define SPLIT(regex)                                                                               \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex                                          \
+    "\"},\"behavior\":\"Isolated\",\"invert\":false}"
+
+/* As Oniguruma has them, whatever Unicode PCRE2 is of. */
+static void test_encode__classes_of_expressions__the_librarys(void **state)
+{
+    static const char half[] = "\xc2\xbd",
+                      newer[] = "\xf0\x90\x97\x80"; /* a letter of Unicode 16 */
+    static const char garay[] = "\xf0\x90\xb5\x80"; /* a digit, of 16 */
+    static const char stop[] = "\xef\xbd\xa1";      /* of Han by extension */
+
+    (void)state;
+    assert_int_equal(pieces(SPLIT("(?!Z)\\\\w"), half), 3);
+    assert_int_equal(pieces(SPLIT("(?!Z)[\\\\w]"), half), 1);
+    assert_int_equal(pieces(SPLIT("(?!Z)[^\\\\w]"), half), 3);
+    assert_int_equal(pieces(SPLIT("(?!Z)\\\\w"), newer), 3);
+    assert_int_equal(pieces(SPLIT("(?!Z)[\\\\w]"), newer), 3);
+    assert_int_equal(pieces(SPLIT("\\\\W"), newer), 1);
+    assert_int_equal(pieces(SPLIT("\\\\d"), garay), 3);
+    assert_int_equal(pieces(SPLIT("[\\\\d]"), garay), 3);
+    assert_int_equal(pieces(SPLIT("(?!Z)\\\\D"), garay), 1);
+    assert_int_equal(pieces(SPLIT("\\\\p{Nd}"), garay), 3);
+    assert_int_equal(pieces("{\"type\":\"Whitespace\"}", garay), 1);
+    assert_int_equal(pieces(SPLIT("\\\\p{Han}"), stop), 1);
+    assert_int_equal(pieces(SPLIT("\\\\p{Han}"), "\xe6\x97\xa5"), 3);
+}
+
 static void test_parse__cut_anywhere__refused(void **state)
 {
     (void)state;
@@ -316,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_encode__many_threads_at_once__same_ids),
         cmocka_unit_test(test_parse__damaged_file__one_line),
         cmocka_unit_test(test_encode__normalizer_that_grows_without_end__refused),
+        cmocka_unit_test(test_encode__classes_of_expressions__the_librarys),
         cmocka_unit_test(test_parse__cut_anywhere__refused),
         cmocka_unit_test(test_parse_and_encode__memory_runs_out__no_leak),
     };

@@ -47,13 +47,25 @@ static bool is_enclosed_letter(uint32_t c)
            (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
 }
 
+/* Digits of Unicode 15 and 16, which utf8proc may be too old for. */
+static bool is_newer_digit(uint32_t c)
+{
+    static const uint32_t first[] = {0x10d40, 0x116d0, 0x116da, 0x11bf0,
+                                     0x11f50, 0x1ccf0, 0x1e4f0, 0x1e5f1};
+
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
+        if (c >= first[i] && c < first[i] + 10)
+            return true;
+    return false;
+}
+
 bool char_is_word(uint32_t c)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
 
     return (char_classes(c) & (CHAR_LETTER | CHAR_MARK)) || category == UTF8PROC_CATEGORY_ND ||
            category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_PC || c == 0x200c ||
-           c == 0x200d || is_enclosed_letter(c);
+           c == 0x200d || is_enclosed_letter(c) || is_newer_digit(c);
 }
 
 bool char_is_number(uint32_t c)

@@ -13,8 +13,15 @@
 #define SPACES                                                                                     \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"    \
     "\\x{205f}\\x{3000}"
-/* With the superscripts and fractions of Latin-1, and no others. */
-#define WORDS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
+/* Those of Unicode 15 and 16, which PCRE2 may be too old for. */
+#define NEWER_DIGITS                                                                               \
+    "\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}"         \
+    "\\x{1ccf0}-\\x{1ccf9}\\x{1e4f0}-\\x{1e4f9}\\x{1e5f1}-\\x{1e5fa}"
+#define DIGITS "\\p{Nd}" NEWER_DIGITS
+#define NEWER '~' /* stands for the letters and marks that PCRE2 may be too old for */
+#define WORDS_IN_SET "~\\p{Alphabetic}\\p{M}\\p{Pc}" DIGITS
+/* Outside of a set with the superscripts and fractions of Latin-1, and no others. */
+#define WORDS WORDS_IN_SET "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 
 struct writing {
     struct buffer *out;
@@ -61,9 +68,9 @@ static const struct {
 } classes[] = {
     {'s', "[" SPACES "]", SPACES},
     {'S', "[^" SPACES "]", "\\S\\x{180e}"},
-    {'d', "\\p{Nd}", "\\p{Nd}"},
-    {'D', "\\P{Nd}", "\\P{Nd}"},
-    {'w', "[" WORDS "]", WORDS},
+    {'d', "[" DIGITS "]", DIGITS},
+    {'D', "[^" DIGITS "]", "\\P{Nd}"},
+    {'w', "[" WORDS "]", WORDS_IN_SET},
     {'W', "[^" WORDS "]", NULL},
     {'h', "[0-9A-Fa-f]", "0-9A-Fa-f"},
     {'H', "[^0-9A-Fa-f]", NULL},
@@ -97,33 +104,71 @@ static const struct {
                   {"Lm", RUN_MODIFIER, RUN_MODIFIER},
                   {"Lo", CHAR_LETTER | CHAR_UPPER | CHAR_LOWER | RUN_MODIFIER, CHAR_LETTER}};
 
-/* The characters of a category that PCRE2 may be too old for. */
-static bool write_newer(struct writing *w, const char *name, size_t len)
+/* The characters that PCRE2 may be too old for, of those runs whose bits in `mask` are `value`. */
+static bool put_newer(struct writing *w, unsigned mask, unsigned value)
 {
-    for (size_t c = 0; c < sizeof categories / sizeof categories[0]; c++) {
-        if (strlen(categories[c].name) != len || memcmp(categories[c].name, name, len) != 0)
-            continue;
-        for (size_t i = 0; i < char_runs_n; i++) {
-            struct char_run run = char_run_at(char_runs, char_runs_n, i);
+    for (size_t i = 0; i < char_runs_n; i++) {
+        struct char_run run = char_run_at(char_runs, char_runs_n, i);
 
-            if ((run.kind & RUN_NEWER) && (run.kind & categories[c].mask) == categories[c].value &&
-                !buffer_printf(w->out, "\\x{%x}-\\x{%x}", (unsigned)run.first,
-                               (unsigned)run.end - 1)) {
-                w->code = error_no_memory(w->err);
-                return false;
-            }
+        if ((run.kind & RUN_NEWER) && (run.kind & mask) == value &&
+            !buffer_printf(w->out, "\\x{%x}-\\x{%x}", (unsigned)run.first, (unsigned)run.end - 1)) {
+            w->code = error_no_memory(w->err);
+            return false;
         }
     }
     return true;
+}
+
+static bool put_newer_of_category(struct writing *w, const char *name, size_t len)
+{
+    for (size_t c = 0; c < sizeof categories / sizeof categories[0]; c++)
+        if (strlen(categories[c].name) == len && memcmp(categories[c].name, name, len) == 0)
+            return put_newer(w, categories[c].mask, categories[c].value);
+    return len != 2 || memcmp(name, "Nd", 2) != 0 || put_str(w, NEWER_DIGITS);
+}
+
+/* What stands in the table of classes. */
+static bool put_class(struct writing *w, const char *text)
+{
+    for (const char *mark; (mark = strchr(text, NEWER)); text = mark + 1)
+        if (!put(w, text, (size_t)(mark - text)) || !put_newer(w, CHAR_LETTER, CHAR_LETTER) ||
+            !put_newer(w, CHAR_MARK, CHAR_MARK))
+            return false;
+    return put_str(w, text);
 }
 
 /* Names that PCRE2 has otherwise; the length of the one that it has. */
 static const char *property_name(const char *name, size_t *len)
 {
     static const char *const names[][2] = {
-        {"Alpha", "Alphabetic"}, {"Letter", "L"},        {"Mark", "M"},      {"Number", "N"},
-        {"Punctuation", "P"},    {"Symbol", "S"},        {"Separator", "Z"}, {"Digit", "Nd"},
-        {"Upper", "Uppercase"},  {"Lower", "Lowercase"}, {"Other", "C"}};
+        {"Alpha", "Alphabetic"},
+        {"Letter", "L"},
+        {"Mark", "M"},
+        {"Number", "N"},
+        {"Punctuation", "P"},
+        {"Symbol", "S"},
+        {"Separator", "Z"},
+        {"Digit", "Nd"},
+        {"Upper", "Uppercase"},
+        {"Lower", "Lowercase"},
+        {"Other", "C"},
+        /* of scripts PCRE2 takes the extensions too where nothing else is said */
+        {"Han", "sc:Han"},
+        {"Hiragana", "sc:Hiragana"},
+        {"Katakana", "sc:Katakana"},
+        {"Hangul", "sc:Hangul"},
+        {"Latin", "sc:Latin"},
+        {"Greek", "sc:Greek"},
+        {"Cyrillic", "sc:Cyrillic"},
+        {"Arabic", "sc:Arabic"},
+        {"Hebrew", "sc:Hebrew"},
+        {"Devanagari", "sc:Devanagari"},
+        {"Bengali", "sc:Bengali"},
+        {"Thai", "sc:Thai"},
+        {"Tamil", "sc:Tamil"},
+        {"Telugu", "sc:Telugu"},
+        {"Georgian", "sc:Georgian"},
+        {"Armenian", "sc:Armenian"}};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i][0]) == *len && memcmp(names[i][0], name, *len) == 0) {
@@ -156,7 +201,7 @@ static bool write_property(struct writing *w, bool inside)
     if (!inside)
         ok = put_str(w, negated ? "[^" : "[");
     ok = ok && put_str(w, inside && negated ? "\\P{" : "\\p{") && put(w, name, len) &&
-         put_str(w, "}") && ((inside && negated) || write_newer(w, name, len));
+         put_str(w, "}") && ((inside && negated) || put_newer_of_category(w, name, len));
     return ok && (inside || put_str(w, "]"));
 }
 
@@ -200,7 +245,8 @@ static bool write_escape(struct writing *w, bool inside)
             const char *text = inside ? classes[i].inside : classes[i].outside;
 
             w->at += 2;
-            return text ? put_str(w, text) : refuse(w, "a class in a set that cannot stand there");
+            return text ? put_class(w, text)
+                        : refuse(w, "a class in a set that cannot stand there");
         }
     if (c == '\0' || is_letter(c) || (is_digit(c) && (inside || c == '0')))
         return refuse(w, "an escape that is not known");
