@@ -22,6 +22,7 @@
 #include "transformers/tokenizer.h"
 #include "transformers/transformers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,6 +90,21 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
 
 /* ------------------------------------------------------------------ the files */
 
+static bool is_not_there(const inf_error *err)
+{
+    return err->code == INF_ERROR_IO && err->detail == ENOENT;
+}
+
+/* Where neither can be had: of a folder with the tokenizer's files alone that is the tokenizer. */
+static const inf_error *what_is_wrong(const struct hf_source *s)
+{
+    const inf_error *tokenizer = &s->tokenizer.missing;
+    bool is_tokenizer = is_not_there(&s->no_model) && tokenizer->code != INF_OK &&
+                        !is_not_there(tokenizer);
+
+    return is_tokenizer ? tokenizer : &s->no_model;
+}
+
 /* A tokenizer that cannot be had is an error of what needs it; so is a model, where there is a
  * tokenizer. */
 static int32_t open_parts(struct hf_source *s, int32_t type, inf_error *err)
@@ -99,8 +115,8 @@ static int32_t open_parts(struct hf_source *s, int32_t type, inf_error *err)
 
     if (code != INF_OK && (!has_tokenizer || code == INF_ERROR_NO_MEMORY)) {
         if (err)
-            *err = s->no_model;
-        return code;
+            *err = *what_is_wrong(s);
+        return what_is_wrong(s)->code;
     }
     code = generation_config_open(&s->generation, s->dir,
                                   s->checkpoint ? &s->checkpoint->config : NULL, err);

@@ -85,6 +85,22 @@ cat "$work/theirs" >>"$work/out"
 check '{l["id"]: l["token_ids"][:12] for l in lines[:4]} == {l["id"]: l["token_ids"][:12] for l in lines[4:]}' 'both alike'
 input=/dev/null
 
+# ---- a folder with a tokenizer alone says what is wrong with that
+mkdir "$work/alone"
+input=$work/text
+cp "$dir/tokenizer.json" "$work/alone"
+expect_ok tokenize -m "$work/alone"
+python3 -B - "$work/alone/tokenizer.json" <<'PYTHON' || exit 1
+import json, sys
+tokenizer = json.load(open(sys.argv[1]))
+tokenizer["pre_tokenizer"] = {"type": "Split", "pattern": {"Regex": "[a[b]]"}, "behavior": "Isolated", "invert": False}
+json.dump(tokenizer, open(sys.argv[1], "w"))
+PYTHON
+expect_error 5 'a set inside a set' tokenize -m "$work/alone"
+rm "$work/alone/tokenizer.json"
+expect_error 8 'config.json' tokenize -m "$work/alone"
+input=/dev/null
+
 # ---- an id of the hub, in the local cache
 commit=0123456789abcdef0123456789abcdef01234567
 mkdir -p "$work/hub/models--somebody--tiny/refs" "$work/hub/models--somebody--tiny/snapshots"
