@@ -46,7 +46,8 @@ class Command:
         if code != 0:
             raise Refused(err.strip()) if code == UNSUPPORTED else Failure(
                 f"{name}: exit code {code}: {err.strip()}")
-        return [json.loads(line) for line in out.splitlines()]
+        # Not splitlines: a text may have characters that end lines for Python alone.
+        return [json.loads(line) for line in out.split("\n") if line]
 
 
 class Refused(Exception):
