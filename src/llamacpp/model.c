@@ -157,7 +157,8 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
 
 /* ------------------------------------------------------------------ the model, loaded */
 
-/* llama.cpp opens the path anew: it must still be the file whose header was checked. */
+/* Before the map is read again, or llama.cpp opens the path anew: it must still be the file whose header was
+ * checked. */
 static int32_t check_same_file(const struct gguf_source *s, inf_error *err)
 {
     const char *path = s->config->base_url;
@@ -260,12 +261,9 @@ static void unload_gguf(struct loaded_gguf *l)
 static int32_t load_llama(const struct gguf_source *s, bool tokenizer_only, inf_op *op,
                           struct loaded_model *out, inf_error *err)
 {
-    struct loaded_gguf *l = NULL;
-    int32_t code = check_same_file(s, err);
+    struct loaded_gguf *l = mem_calloc(1, sizeof *l);
+    int32_t code = INF_OK;
 
-    if (code != INF_OK)
-        return code;
-    l = mem_calloc(1, sizeof *l);
     if (!l)
         return error_no_memory(err);
     code = tokenizer_only ? load_file(s, true, op, &l->llama, &out->tokenizer, err)
@@ -282,8 +280,10 @@ static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_
                     inf_error *err)
 {
     struct gguf_source *s = model;
-    int32_t code = s->vocabulary ? INF_OK : vocabulary_read(&s->vocabulary, s->file, err);
+    int32_t code = check_same_file(s, err);
 
+    if (code == INF_OK && !s->vocabulary)
+        code = vocabulary_read(&s->vocabulary, s->file, err);
     if (code != INF_OK)
         return code;
     if (s->vocabulary)

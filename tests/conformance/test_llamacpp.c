@@ -678,6 +678,33 @@ static void test_text__tokenize_detokenize__round_trip_without_weights(void **st
     close_bench(&b);
 }
 
+/* A link to the one file, then to the other. */
+static void test_text__model_replaced_since_its_header_was_read__is_an_error(void **state)
+{
+    struct bench b;
+    inf_provider_config config = subject_config();
+    char folder[] = "/tmp/inference-XXXXXX", path[64];
+    inf_op *op = NULL;
+    inf_error err;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    assert_int_equal(symlink(FIXTURES "/base.gguf", path), 0);
+    config.base_url = path;
+    open_bench(&b, &config);
+    load(&b, "x", subject->adapters[0]);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink(TEST_SOURCE_DIR "/parity/fixtures/llama/base.gguf", path), 0);
+    assert_int_equal(inf_tokenize_start(&op, b.provider, inf_str("hi"), false, NULL, &err), INF_OK);
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_ERROR_STATE);
+    assert_non_null(strstr(err.message, "changed since it was first read"));
+    inf_op_release(op);
+    close_bench(&b);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest own[] = {
@@ -700,6 +727,7 @@ int main(void)
         cmocka_unit_test(test_native__execution__equals_shared),
         cmocka_unit_test(test_native__conformance_of_mixed_adapters__each_as_alone),
         cmocka_unit_test(test_text__tokenize_detokenize__round_trip_without_weights),
+        cmocka_unit_test(test_text__model_replaced_since_its_header_was_read__is_an_error),
     };
     int failed = 0;
 
