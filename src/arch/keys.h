@@ -76,13 +76,9 @@ extern const char *const usual_ignored[];
 
 /* The rows that most families share. */
 #define WEIGHTS_EMBEDDING                                                                          \
-    {                                                                                              \
-        WEIGHT("^embed_tokens.weight", "token_embd.weight", SIZE_VOCAB, SIZE_EMBD)                 \
-    }
+    {WEIGHT("^embed_tokens.weight", "token_embd.weight", SIZE_VOCAB, SIZE_EMBD)}
 #define WEIGHTS_HEAD                                                                               \
-    {                                                                                              \
-        WEIGHT("lm_head.weight", "output.weight", SIZE_VOCAB, SIZE_EMBD), .when = FEATURE_HEAD     \
-    }
+    {WEIGHT("lm_head.weight", "output.weight", SIZE_VOCAB, SIZE_EMBD), .when = FEATURE_HEAD}
 /* With what is changed in those of queries and of keys. */
 #define WEIGHTS_ATTENTION(q, k)                                                                    \
     {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q, SIZE_EMBD), .change = (q)},        \

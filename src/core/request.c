@@ -47,10 +47,7 @@ static const struct {
     const char *field;
     bool is_json;
 } texts[] = {
-#define TEXT(field, is_json)                                                                       \
-    {                                                                                              \
-        offsetof(inf_request, field), #field, is_json                                              \
-    }
+#define TEXT(field, is_json) {offsetof(inf_request, field), #field, is_json}
     TEXT(prompt, false),        TEXT(messages_json, true), TEXT(template_variables, true),
     TEXT(model, false),         TEXT(adapter_id, false),   TEXT(system_prompt, false),
     TEXT(json_schema, true),    TEXT(grammar, false),      TEXT(extra_json, true),
@@ -104,7 +101,7 @@ static int32_t check_unset(const inf_request *r, inf_error *err)
 {
 #define MAYBE(field)                                                                               \
     {                                                                                              \
-#field, r->field.is_set, r->field.value != 0                                               \
+        #field, r->field.is_set, r->field.value != 0                                               \
     }
     const struct {
         const char *field;

@@ -36,14 +36,8 @@ struct rule {
     uint32_t needed; /* architectures that cannot do without */
 };
 
-#define COUNT(suffix, max)                                                                         \
-    {                                                                                              \
-        suffix, RULE_U32, 0, max, 0                                                                \
-    }
-#define FLOAT(suffix, min, max)                                                                    \
-    {                                                                                              \
-        suffix, RULE_F32, min, max, 0                                                              \
-    }
+#define COUNT(suffix, max) {suffix, RULE_U32, 0, max, 0}
+#define FLOAT(suffix, min, max) {suffix, RULE_F32, min, max, 0}
 
 /* llama.cpp reads these for every architecture, or for several. */
 static const struct rule rules[] = {

@@ -75,10 +75,7 @@ struct row {
 #define MIXTURES ((uint32_t)ARCH_LLAMA | ARCH_QWEN3MOE)
 #define BIASED ((uint32_t)ARCH_GPT2 | ARCH_LLAMA)
 
-#define EXPERTS(name, in, out)                                                                     \
-    {                                                                                              \
-        name, {in, out, D_EXPERTS}, R_MATRIX, MIXTURES, MIXTURES, G_EXPERTS                        \
-    }
+#define EXPERTS(name, in, out) {name, {in, out, D_EXPERTS}, R_MATRIX, MIXTURES, MIXTURES, G_EXPERTS}
 
 static const struct row globals[] = {
     {"token_embd.weight", {D_EMBD, D_VOCAB}, R_MATRIX, ARCH_ALL, ARCH_ALL, G_NONE},
