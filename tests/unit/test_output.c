@@ -556,8 +556,34 @@ static void test_channels__broken_off__lose_nothing(void **state)
                   "", "now({\"a\":)");
     assert_parses(CHANNELS, false, "<|channel|>commentary to=functions.now<|message|>[1",
                   "<|channel|>commentary to=functions.now<|message|>[1", "", "");
-    assert_parses(CHANNELS, false, "<|channel|>comm", "<|channel|>comm", "", "");
+    assert_parses(CHANNELS, false, "<|channel|>foo", "<|channel|>foo", "", "");
+    assert_parses(CHANNELS, false, "<|channel|>final<|message|>Two<|end|><|start|>user and more",
+                  "Two<|start|>user and more", "", "");
     assert_parses(CHANNELS, false, "<|channel|>final<|message|>Two<|en", "Two<|en", "", "");
+}
+
+/* Servers show nothing of it either. */
+static void test_channels__cut_within_a_header__it_is_no_text(void **state)
+{
+    static const char thought[] = "<|channel|>analysis<|message|>Hm.";
+    static const char *const headers[] = {
+        "<|end|><|start|>",
+        "<|end|><|start|>assistant",
+        "<|end|><|start|>assistant<|channel|>",
+        "<|end|><|start|>assistant<|channel|>comm",
+        "<|end|><|start|>assistant<|channel|>commentary to=functions.no",
+        "<|end|><|start|>assistant to=functions.now<|channel|>comm",
+        "<|end|><|start|>assistant<|channel|>commentary to=functions.now <|constrain|>json",
+        "<|end|><|start|>assistant<|channel|>commentary to=functions.now json<|message|>",
+        "<|channel|>fin"};
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        snprintf(text, sizeof text, "%s%s", thought, headers[i]);
+        assert_parses(CHANNELS, false, text, "", "Hm.", "");
+    }
+    assert_parses(CHANNELS, false, "<|channel|>comm", "", "", "");
 }
 
 /* ------------------------------------------------------------------ recognising */
@@ -736,6 +762,7 @@ int main(void)
         cmocka_unit_test(test_mistral_thoughts__may_come_anywhere),
         cmocka_unit_test(test_channels__are_taken_apart),
         cmocka_unit_test(test_channels__broken_off__lose_nothing),
+        cmocka_unit_test(test_channels__cut_within_a_header__it_is_no_text),
         cmocka_unit_test(test_format__is_told_by_the_template),
         cmocka_unit_test(test_ids__are_of_their_own),
         cmocka_unit_test(test_tools__that_are_none__are_refused),

@@ -36,6 +36,32 @@ static inf_text header_part(const char *s, size_t n, const char *word)
     return (inf_text){s + at, to - at};
 }
 
+/* Whether the answer was cut within a header, which is no text then, as servers have it. Other text behind such a
+ * marker may be anything. */
+static bool is_cut_header(const char *s, size_t n)
+{
+    static const char *const begins[] = {"<|start|>", "assistant", " to="};
+    static const char *const channels[] = {"analysis", "commentary", "final"};
+    size_t at = 0;
+
+    if (output_match(s, n, 0, "<|start|>") != 1 && output_match(s, n, 0, "<|channel|>") != 1)
+        return false;
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (output_match(s, n, at, begins[i]) == 0)
+            return true;
+        else if (output_match(s, n, at, begins[i]) == 1)
+            at += strlen(begins[i]);
+    while (at < n && in_word(s[at])) /* the recipient */
+        at++;
+    if (output_match(s, n, at, "<|channel|>") != 1)
+        return output_match(s, n, at, "<|channel|>") == 0;
+    at += strlen("<|channel|>");
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        if (output_match(s, n, at, channels[i]) >= 0)
+            return true;
+    return false;
+}
+
 static bool step_header(struct output_parser *p, bool end)
 {
     size_t n = 0;
@@ -48,7 +74,10 @@ static bool step_header(struct output_parser *p, bool end)
     if (at == most && !end && n < MAX_HEADER)
         return false;
     if (at == most) { /* no header at all */
-        output_emit(p, most, false);
+        if (end && is_cut_header(s, most))
+            output_drop(p, most);
+        else
+            output_emit(p, most, false);
         p->mode = MODE_TEXT;
         return true;
     }
@@ -96,7 +125,7 @@ static void leave(struct output_parser *p, size_t at, const char *word)
 {
     bool goes_on = strcmp(word, "<|start|>") == 0 || strcmp(word, "<|channel|>") == 0;
 
-    output_drop(p, at + (strcmp(word, "<|channel|>") == 0 ? 0 : strlen(word)));
+    output_drop(p, at + (goes_on ? 0 : strlen(word)));
     p->mode = goes_on ? MODE_HEADER : MODE_BETWEEN;
 }
 
@@ -197,6 +226,11 @@ static bool step_message(struct output_parser *p, bool end)
         return false;
     if (!whole && !end)
         return n > MAX_BODY ? break_off(p, n) : false;
+    if (!whole && output_skip_space(s, n, p->scan.value.begin) == n) { /* cut behind its header */
+        output_drop(p, n);
+        p->mode = MODE_BETWEEN;
+        return false;
+    }
     if (!add_call(p, s, whole ? at : n, whole)) {
         p->failed = p->failed || p->calls.failed;
         return give_back(p, whole ? at : n) && !p->failed;
@@ -226,7 +260,7 @@ static bool step_begin(struct output_parser *p, bool end)
         perhaps = perhaps || matches == 0;
         if (matches != 1)
             continue;
-        output_drop(p, i == 2 ? at + strlen(begins[i]) : at);
+        output_drop(p, at);
         p->mode = MODE_HEADER;
         return true;
     }
