@@ -406,6 +406,24 @@ static void deep_nesting_is_an_error(void **state)
     }
 }
 
+/* The tree is as deep as they are long, though no bracket is open. */
+static void chains_as_long_as_a_source_may_be_are_errors(void **state)
+{
+    static const char *const links[] = {".a", "|e", "()", "[0]", "+1", "**1", " or 1", " and 1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        char *chain = nested("", 262000 / strlen(links[i]), "x", links[i]);
+        struct buffer source;
+
+        buffer_init(&source, BUFFER_NO_LIMIT);
+        assert_true(buffer_printf(&source, "{{ %s }}", chain));
+        assert_template_error(source.data, "cannot be used");
+        buffer_free(&source);
+        mem_free(chain);
+    }
+}
+
 static void deep_blocks_are_errors(void **state)
 {
     static const char *const deep[][2] = {
@@ -475,6 +493,27 @@ static void endless_recursion_is_an_error(void **state)
     assert_stops("{% macro m() %}{{ caller() }}{% endmacro %}"
                  "{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}",
                  "calls itself without end");
+}
+
+/* Each asks the one before for its items. */
+static void generators_of_generators_are_an_error(void **state)
+{
+    static const char *const filters[] = {
+        "map('list')", "map(attribute='a')", "select",  "reject('none')", "selectattr('a')",
+        "unique",      "batch(1)",           "slice(1)"};
+    char source[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        snprintf(source, sizeof source,
+                 "{%% set ns = namespace(x=messages) %%}{%% for i in range(50000) %%}"
+                 "{%% set ns.x = ns.x | %s %%}{%% endfor %%}{{ ns.x | first }}",
+                 filters[i]);
+        assert_stops(source, "nested too deeply");
+    }
+    assert_renders("{% set ns = namespace(x=['a']) %}{% for i in range(300) %}"
+                   "{% set ns.x = ns.x | map('string') %}{% endfor %}{{ ns.x | first }}",
+                   TWO, "a");
 }
 
 static void loops_end(void **state)
@@ -936,9 +975,11 @@ int main(void)
         cmocka_unit_test(tilde_joins_anything),
         cmocka_unit_test(wrong_sums_are_errors),
         cmocka_unit_test(deep_nesting_is_an_error),
+        cmocka_unit_test(chains_as_long_as_a_source_may_be_are_errors),
         cmocka_unit_test(deep_blocks_are_errors),
         cmocka_unit_test(a_chain_of_elif_is_no_nesting),
         cmocka_unit_test(endless_recursion_is_an_error),
+        cmocka_unit_test(generators_of_generators_are_an_error),
         cmocka_unit_test(loops_end),
         cmocka_unit_test(a_rendering_stops_when_asked),
         cmocka_unit_test(texts_and_lists_do_not_grow_without_bound),

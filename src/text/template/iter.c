@@ -23,10 +23,12 @@ bool iter_next(struct vm *vm, struct iter *it, struct value *out)
 {
     vm_step(vm, 1);
     it->started = true;
-    if (!it->done && it->next(vm, it, out))
-        return true;
-    it->done = true;
-    return false;
+    if (it->done)
+        return false;
+    vm_enter(vm); /* one may ask another for its items, and that one another */
+    it->done = !it->next(vm, it, out);
+    vm_leave(vm);
+    return !it->done;
 }
 
 /* ------------------------------------------------------------------ of each type */
@@ -220,6 +222,8 @@ struct iter *iter_reversed(struct vm *vm, struct value v)
         return entries(vm, VIEWS[VIEW_KEYS], previous_entry, keys_of(vm, v.d));
     case V_VIEW:
         return entries(vm, VIEWS[v.view->kind], previous_entry, v);
+    case V_UNDEFINED: /* reversed() goes by its len() and items */
+        return iter_new(vm, "reversed", nothing, v);
     default:
         return NULL;
     }

@@ -174,7 +174,7 @@ static void visit_for(struct resolver *r, struct node *n, const struct frame *f)
 
     memset(info, 0, sizeof *info);
     n->info = info;
-    info->extended = n->flag || finds_undeclared(&n->list, "loop") ||
+    info->extended = n->flag || finds_undeclared(r->vm, &n->list, "loop") ||
                      has_scoped_block(r, &n->list) || has_scoped_block(r, &n->list2);
     visit(r, n->b, f);
     if (n->c)
@@ -224,15 +224,15 @@ static bool has_parameter(const struct node *n, const char *name)
 /* caller, kwargs, varargs: parameters where the body asks for them. */
 static bool takes(struct resolver *r, const struct node *n, struct symbols *s, const char *name)
 {
-    if (!finds_undeclared(&n->list, name) || has_parameter(n, name))
+    if (!finds_undeclared(r->vm, &n->list, name) || has_parameter(n, name))
         return false;
     symbols_parameter(s, text_of(r->vm, name));
     return true;
 }
 
-static void check_explicit_caller(struct node *n)
+static void check_explicit_caller(struct resolver *r, struct node *n)
 {
-    if (!finds_undeclared(&n->list, "caller"))
+    if (!finds_undeclared(r->vm, &n->list, "caller"))
         return;
     for (size_t i = 0; i < n->list2.n; i++)
         if (text_is(n->list2.items[i]->name, "caller") && !n->list2.items[i]->a)
@@ -278,7 +278,7 @@ static void visit_macro_body(struct resolver *r, struct node *n, const struct fr
     body = inner(r, f);
     body.in_loop = false;
     add_parameters(body.symbols, n);
-    check_explicit_caller(n);
+    check_explicit_caller(r, n);
     info->takes_caller = takes(r, n, body.symbols, "caller");
     info->takes_kwargs = takes(r, n, body.symbols, "kwargs");
     info->takes_varargs = takes(r, n, body.symbols, "varargs");
@@ -342,7 +342,7 @@ static void visit_block(struct resolver *r, struct node *n, const struct frame *
 static bool declare_special(struct resolver *r, const struct nodes *body, struct symbols *s,
                             const char *name)
 {
-    bool uses = finds_undeclared(body, name);
+    bool uses = finds_undeclared(r->vm, body, name);
 
     if (uses)
         symbols_parameter(s, text_of(r->vm, name));

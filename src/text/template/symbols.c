@@ -246,85 +246,101 @@ void symbols_add(struct symbols *s, const struct node *n)
 
 enum found { UNKNOWN, DECLARED, LOADED };
 
-static enum found look(const struct node *n, const char *name);
+struct search {
+    struct vm *vm;
+    const char *name;
+};
 
-static enum found look_in(const struct nodes *list, const char *name)
+static enum found look(const struct node *n, const struct search *s);
+
+static enum found look_in(const struct nodes *list, const struct search *s)
 {
     enum found f = UNKNOWN;
 
     for (size_t i = 0; f == UNKNOWN && i < list->n; i++)
-        f = look(list->items[i], name);
+        f = look(list->items[i], s);
     return f;
 }
 
-static enum found look_at(const struct node *n, const char *name)
+static enum found look_at(const struct node *n, const struct search *s)
 {
-    return n ? look(n, name) : UNKNOWN;
+    return n ? look(n, s) : UNKNOWN;
 }
 
 /* Macros, call blocks: parameters, defaults, body. */
-static enum found look_in_signature(const struct node *n, const char *name)
+static enum found look_in_signature(const struct node *n, const struct search *s)
 {
     enum found f = UNKNOWN;
 
     for (size_t i = 0; f == UNKNOWN && i < n->list2.n; i++)
-        if (text_is(n->list2.items[i]->name, name))
+        if (text_is(n->list2.items[i]->name, s->name))
             f = DECLARED;
     for (size_t i = 0; f == UNKNOWN && i < n->list2.n; i++)
-        f = look_at(n->list2.items[i]->a, name);
-    return f == UNKNOWN ? look_in(&n->list, name) : f;
+        f = look_at(n->list2.items[i]->a, s);
+    return f == UNKNOWN ? look_in(&n->list, s) : f;
 }
 
-static enum found first(enum found a, const struct node *n, const char *name)
+static enum found first(enum found a, const struct node *n, const struct search *s)
 {
-    return a == UNKNOWN ? look_at(n, name) : a;
+    return a == UNKNOWN ? look_at(n, s) : a;
 }
 
-static enum found first_in(enum found a, const struct nodes *list, const char *name)
+static enum found first_in(enum found a, const struct nodes *list, const struct search *s)
 {
-    return a == UNKNOWN ? look_in(list, name) : a;
+    return a == UNKNOWN ? look_in(list, s) : a;
 }
 
-static enum found look_in_for(const struct node *n, const char *name)
+static enum found look_in_for(const struct node *n, const struct search *s)
 {
-    enum found f = look(n->a, name);
+    enum found f = look(n->a, s);
 
-    f = first(f, n->b, name);
-    f = first_in(f, &n->list, name);
-    f = first_in(f, &n->list2, name);
-    return first(f, n->c, name);
+    f = first(f, n->b, s);
+    f = first_in(f, &n->list, s);
+    f = first_in(f, &n->list2, s);
+    return first(f, n->c, s);
 }
 
-static enum found look(const struct node *n, const char *name)
+static enum found look_at_node(const struct node *n, const struct search *s)
 {
     switch (n->kind) {
     case N_NAME:
-        if (!text_is(n->name, name))
+        if (!text_is(n->name, s->name))
             return UNKNOWN;
         return n->flag ? DECLARED : LOADED;
     case N_BLOCK:
         return UNKNOWN;
     case N_MACRO:
-        return look_in_signature(n, name);
+        return look_in_signature(n, s);
     case N_CALLBLOCK:
-        return first(look(n->a, name), NULL, name) == UNKNOWN ? look_in_signature(n, name)
-                                                              : look(n->a, name);
+        return first(look(n->a, s), NULL, s) == UNKNOWN ? look_in_signature(n, s) : look(n->a, s);
     case N_FOR:
-        return look_in_for(n, name);
+        return look_in_for(n, s);
     case N_FILTERBLOCK:
-        return first(look_in(&n->list, name), n->a, name);
+        return first(look_in(&n->list, s), n->a, s);
     case N_WITH:
-        return first_in(first(look_in(&n->list2, name), n->a, name), &n->list, name);
+        return first_in(first(look_in(&n->list2, s), n->a, s), &n->list, s);
     case N_ASSIGNBLOCK:
-        return first_in(first(look(n->a, name), n->b, name), &n->list, name);
+        return first_in(first(look(n->a, s), n->b, s), &n->list, s);
     default:
-        return first(first(first_in(first_in(look_at(n->a, name), &n->list, name), &n->list2, name),
-                           n->b, name),
-                     n->c, name);
+        return first(
+            first(first_in(first_in(look_at(n->a, s), &n->list, s), &n->list2, s), n->b, s), n->c,
+            s);
     }
 }
 
-bool finds_undeclared(const struct nodes *body, const char *name)
+static enum found look(const struct node *n, const struct search *s)
 {
-    return look_in(body, name) == LOADED;
+    enum found f;
+
+    vm_enter(s->vm);
+    f = look_at_node(n, s);
+    vm_leave(s->vm);
+    return f;
+}
+
+bool finds_undeclared(struct vm *vm, const struct nodes *body, const char *name)
+{
+    const struct search s = {vm, name};
+
+    return look_in(body, &s) == LOADED;
 }

@@ -44,6 +44,6 @@ void symbols_add_body(struct symbols *s, const struct nodes *body);
 void symbols_add(struct symbols *s, const struct node *n);
 void symbols_add_target(struct symbols *s, const struct node *target); /* as parameters */
 /* Whether `name` is loaded in there before it is set. */
-bool finds_undeclared(const struct nodes *body, const char *name);
+bool finds_undeclared(struct vm *vm, const struct nodes *body, const char *name);
 
 #endif
