@@ -295,11 +295,18 @@ struct value type_attribute(struct render *r, struct value object, const struct 
     return (struct value){.type = V_METHOD, .method = m};
 }
 
+/* A name of Python's own kind; "__" is one too. */
+static bool is_dunder(const struct text *name)
+{
+    return name->len >= 2 && memcmp(name->data, "__", 2) == 0 &&
+           memcmp(name->data + name->len - 2, "__", 2) == 0;
+}
+
 struct value undefined_attribute(struct render *r, struct value object, struct text *name)
 {
     if (is_refused(r->vm, object, name))
         return unsafe_attribute(r, object, name);
-    if (name->len < 2 || memcmp(name->data, "__", 2) != 0)
+    if (!is_dunder(name))
         check_defined(r->vm, object);
     return undefined_item(r->vm, object, v_str(name));
 }

@@ -463,7 +463,7 @@ BUILTIN(do_attr)
     if (args[1].type != V_STR)
         vm_throw(r->vm, E_TYPE, "attribute name must be string, not '%s'", type_name(args[1]));
     name = args[1].s;
-    if (args[0].type == V_UNDEFINED) /* names like __x are looked up, and others are a use of it */
+    if (args[0].type == V_UNDEFINED) /* names like __x__ are looked up, others are a use of it */
         return undefined_attribute(r, args[0], name);
     v = type_attribute(r, args[0], name);
     return v.type == V_MISSING ? undefined_item(r->vm, args[0], args[1]) : v;

@@ -488,8 +488,6 @@ BUILTIN(do_last)
     struct iter *it = iter_reversed(r->vm, args[0]);
     struct value v;
 
-    if (!it && args[0].type == V_UNDEFINED) /* reversed() goes by its len() and items */
-        return undefined_new(r->vm, "No last item, sequence was empty.");
     if (!it)
         vm_throw(r->vm, E_TYPE, "'%s' object is not reversible", type_name(args[0]));
     if (iter_next(r->vm, it, &v))
@@ -516,8 +514,6 @@ BUILTIN(do_reverse)
         return v_iter(it);
     if (!iter_try(r->vm, args[0]))
         vm_throw(r->vm, E_TYPE, "argument must be iterable");
-    if (args[0].type == V_UNDEFINED)
-        return v_iter(iter_of(r->vm, args[0]));
     l = list_of(r->vm, args[0]);
     return get_slice(r, v_list(l), &BACKWARDS);
 }

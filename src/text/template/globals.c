@@ -166,6 +166,7 @@ static struct value cycler_of_class(struct render *r, struct value *args, const 
 
 BUILTIN(cycler_class_next)
 {
+    check_defined(r->vm, args[1]);
     return cycler_of_class(r, args, "next");
 }
 
@@ -184,6 +185,7 @@ BUILTIN(property_current)
 {
     struct text name = {.data = "current", .len = 7};
 
+    check_defined(r->vm, args[1]);
     if (args[1].type != V_CYCLER)
         vm_throw(r->vm, E_TYPE, "fget() wants a cycler");
     return type_attribute(r, args[1], &name);

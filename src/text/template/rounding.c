@@ -89,14 +89,15 @@ struct value number_round(struct vm *vm, struct value v, int64_t digits)
 
 /* ------------------------------------------------------------------ time */
 
-/* %f, %z and %Z are Python's own: the time has no zone. */
+/* %f, %z and %Z are Python's own: the time has no zone. It reads up to a NUL. */
 static const char *python_format(struct vm *vm, const struct text *format)
 {
+    size_t len = strnlen(format->data, format->len);
     struct builder b;
 
     build_init(&b, vm);
-    for (size_t i = 0; i < format->len; i++) {
-        char next = i + 1 < format->len ? format->data[i + 1] : 0;
+    for (size_t i = 0; i < len; i++) {
+        char next = i + 1 < len ? format->data[i + 1] : 0;
 
         if (format->data[i] != '%' || !next) {
             build_add(&b, format->data + i, 1);
@@ -112,20 +113,33 @@ static const char *python_format(struct vm *vm, const struct text *format)
     return b.data;
 }
 
+/* Python's own: what a width makes longer than this is no text. */
+static size_t python_room(const char *format)
+{
+    size_t room = 1024;
+    size_t n_chars = 0;
+
+    for (; *format; format++)
+        n_chars += ((unsigned char)*format & 0xC0) != 0x80;
+    while (room < 256 * n_chars)
+        room *= 2;
+    return room;
+}
+
 struct text *text_strftime(struct vm *vm, int64_t now, const struct text *format)
 {
     time_t t = now ? (time_t)now : time(NULL);
     const char *wanted = python_format(vm, format);
-    size_t room = 256 + 32 * strlen(wanted);
+    size_t room = python_room(wanted);
     char *out = vm_alloc(vm, room);
     locale_t plain;
     struct tm local;
     size_t n;
 
-    if (memchr(format->data, 0, format->len))
-        vm_throw(vm, E_VALUE, "embedded null byte");
     if (!localtime_r(&t, &local))
         vm_throw(vm, E_RUNTIME, "the time cannot be told");
+    local.tm_isdst = -1; /* with flags (%-Z, %_z) the C library is asked for the zone */
+    local.tm_zone = "";
     plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!plain)
         vm_throw(vm, E_MEMORY, "out of memory");
