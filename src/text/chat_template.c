@@ -119,6 +119,18 @@ static void read_tools(struct vm *vm, struct dict *variables, inf_text json)
     set(vm, variables, "tools", given);
 }
 
+/* As transformers asks. */
+static void check_objects(struct vm *vm, const struct dict *variables, const char *name)
+{
+    const struct value *v = member(vm, variables, name);
+    bool ok = v->type == V_NONE || v->type == V_LIST;
+
+    for (size_t i = 0; ok && v->type == V_LIST && i < v->l->len; i++)
+        ok = v->l->items[i].type == V_DICT;
+    if (!ok)
+        bad(vm, text_printf(vm, "%s: not a JSON array of objects", name)->data);
+}
+
 /* ------------------------------------------------------------------ messages */
 
 static void check_message(struct vm *vm, struct value message, size_t i)
@@ -405,6 +417,8 @@ static void fill(struct vm *vm, struct dict *variables, void *arg)
     messages = read_messages(vm, variables, job);
     read_variables(vm, variables, job->input->variables_json);
     read_tools(vm, variables, job->input->tools_json);
+    check_objects(vm, variables, "tools");
+    check_objects(vm, variables, "documents");
     content_forms_apply(&job->t->forms, vm, messages, &renderer);
     set(vm, variables, "messages", v_list(messages));
     set(vm, variables, "add_generation_prompt", v_bool(job->input->add_generation_prompt));

@@ -132,8 +132,8 @@ PYTHON
 input=$work/messages
 printf '%s' '[{"role":"user","content":"hi"}]' >"$work/messages"
 expect_output '<unk> <image> <own> False None' render -m "$work/named"
-printf '%s' '{"messages":[{"role":"user","content":"hi"}],"tools":[1]}' >"$work/messages"
-expect_output '[1]' render -m "$work/named"
+printf '%s' '{"messages":[{"role":"user","content":"hi"}],"tools":[{"a":1}]}' >"$work/messages"
+expect_output "[{'a': 1}]" render -m "$work/named"
 input=/dev/null
 
 # ---- tokens of added_tokens.json, which older versions of transformers wrote: in the order of their ids

@@ -682,6 +682,24 @@ static void messages_that_are_not_messages_are_refused(void **state)
     assert_messages_refused(inf_str("[{\"role\":\"a\",\"n\":9223372036854775808}]"), "64 bits");
 }
 
+static void tools_and_documents_are_lists_of_objects(void **state)
+{
+    static const char *const wrong[] = {"\"x\"", "5",          "true", "{\"a\":1}",
+                                        "[1]",   "[{},\"x\"]", "[[]]"};
+    static const char *const names[] = {"tools", "documents"};
+    char messages[128];
+    char message[64];
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof wrong / sizeof *wrong; i++) {
+        snprintf(messages, sizeof messages,
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"%s\":%s}", names[i % 2],
+                 wrong[i / 2]);
+        snprintf(message, sizeof message, "%s: not a JSON array of objects", names[i % 2]);
+        assert_messages_refused(inf_str(messages), message);
+    }
+}
+
 /* ------------------------------------------------------------------ contents */
 
 #define SAYS(role, content) "{\"role\":\"" role "\",\"content\":" content "}"
@@ -989,6 +1007,7 @@ int main(void)
         cmocka_unit_test(a_source_that_is_no_template_is_an_error),
         cmocka_unit_test(many_variables_are_fine),
         cmocka_unit_test(messages_that_are_not_messages_are_refused),
+        cmocka_unit_test(tools_and_documents_are_lists_of_objects),
         cmocka_unit_test(contents_that_are_none_are_refused),
         cmocka_unit_test(parts_that_are_no_text_are_not_supported),
         cmocka_unit_test(tool_calls_go_without_a_content),
