@@ -89,7 +89,7 @@ fuzz:
 peers:
 	@sh scripts/llama-cpp.sh --component peers $(if $(findstring -portable,$(kind)),--portable)
 
-# SECTIONS=one,eight,... only these tables; ROUNDS=7.
+# SECTIONS=one,eight,... only these tables; MODELS="Q4_1 BF16 ..."; ROUNDS=7.
 bench: all model
 	@sh scripts/build.sh $(BUILD) $(JOBS) bench
 	@sh scripts/bench.sh $(BUILD)
@@ -124,7 +124,7 @@ help:
 	@echo '                   tests/parity/cases (scripts/make_parity_cases.py makes them)'
 	@echo 'make model         fetch the small real model into the cache'
 	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
-	@echo 'make peers         build llama-bench and llama-server, for benchmarks'
+	@echo 'make peers         build llama.cpp's own programs, for benchmarks'
 	@echo 'make fuzz          each fuzz target for FUZZ_SECONDS=60 (clang)'
 	@echo 'make install       library, header, pkg-config, CMake package, man page, completion;'
 	@echo '                   PREFIX= DESTDIR='

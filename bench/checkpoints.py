@@ -9,17 +9,15 @@ and the GGUF front door get. What is not given is left out. All sides of a round
 """
 import json
 import os
-import random
-import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-WIDTH, MIDDLE, LAYERS, HEADS, KV_HEADS, HEAD, VOCAB = 896, 4864, 24, 14, 2, 64, 151936
+from random_checkpoint import SHAPES, make_adapter, make_checkpoint
+
 PROMPT = "The tide comes in when"
 DECODED, PREFILLED = 32, 512
 
@@ -53,94 +51,6 @@ def spread(values, digits=1):
 
 def ratio(ours, theirs):
     return statistics.median(a / b for a, b in zip(ours, theirs))
-
-
-# ---- the checkpoint
-
-def tensors():
-    yield "model.embed_tokens.weight", [VOCAB, WIDTH]
-    for layer in range(LAYERS):
-        at = f"model.layers.{layer}."
-        yield at + "input_layernorm.weight", [WIDTH]
-        for name, rows in (("q", HEADS * HEAD), ("k", KV_HEADS * HEAD), ("v", KV_HEADS * HEAD)):
-            yield at + f"self_attn.{name}_proj.weight", [rows, WIDTH]
-            yield at + f"self_attn.{name}_proj.bias", [rows]
-        yield at + "self_attn.o_proj.weight", [WIDTH, HEADS * HEAD]
-        yield at + "post_attention_layernorm.weight", [WIDTH]
-        yield at + "mlp.gate_proj.weight", [MIDDLE, WIDTH]
-        yield at + "mlp.up_proj.weight", [MIDDLE, WIDTH]
-        yield at + "mlp.down_proj.weight", [WIDTH, MIDDLE]
-    yield "model.norm.weight", [WIDTH]
-
-
-def product(shape):
-    return shape[0] * (shape[1] if len(shape) > 1 else 1)
-
-
-def noise(count, scale, centre=0.0):
-    """`count` numbers in BF16, from a fixed seed."""
-    source = random.Random(7)
-    return b"".join(struct.pack("<f", centre + source.uniform(-scale, scale))[2:] for _ in range(count))
-
-
-def write_weights(path):
-    header, at = {"__metadata__": {"format": "pt"}}, 0
-    for name, shape in tensors():
-        size = 2 * product(shape)
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    matrix, norm = noise(1 << 18, 0.05) * 4, noise(WIDTH, 0.1, 1.0)
-    with open(path, "wb") as out:
-        out.write(struct.pack("<Q", len(text)) + text)
-        for number, (name, shape) in enumerate(tensors()):
-            left = 2 * product(shape)
-            if name.endswith("norm.weight"):
-                out.write(norm)
-                continue
-            while left:  # another beginning for each tensor
-                first = 2 * (number * 7919 % (1 << 17))
-                piece = matrix[first:first + left]
-                out.write(piece)
-                left -= len(piece)
-
-
-def make_checkpoint(folder, tokenizer):
-    folder.mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
-        if (tokenizer / name).exists():
-            shutil.copy(tokenizer / name, folder / name)
-    (folder / "config.json").write_text(json.dumps({
-        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_act": "silu", "hidden_size": WIDTH,
-        "intermediate_size": MIDDLE, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS, "max_position_embeddings": 32768, "rms_norm_eps": 1e-6,
-        "rope_theta": 1000000.0, "tie_word_embeddings": True, "torch_dtype": "bfloat16", "use_sliding_window": False,
-        "vocab_size": VOCAB, "bos_token_id": 151643, "eos_token_id": 151643}))
-    write_weights(folder / "model.safetensors")
-
-
-def make_adapter(folder):
-    """Rank 8 on all linear layers, in BF16."""
-    folder.mkdir()
-    linears = {"self_attn.q_proj": (HEADS * HEAD, WIDTH), "self_attn.k_proj": (KV_HEADS * HEAD, WIDTH),
-               "self_attn.v_proj": (KV_HEADS * HEAD, WIDTH), "self_attn.o_proj": (WIDTH, HEADS * HEAD),
-               "mlp.gate_proj": (MIDDLE, WIDTH), "mlp.up_proj": (MIDDLE, WIDTH), "mlp.down_proj": (WIDTH, MIDDLE)}
-    header, at, data = {}, 0, []
-    for layer in range(LAYERS):
-        for name, (rows, columns) in linears.items():
-            for part, shape in (("A", [8, columns]), ("B", [rows, 8])):
-                size = 2 * product(shape)
-                header[f"base_model.model.model.layers.{layer}.{name}.lora_{part}.weight"] = {
-                    "dtype": "BF16", "shape": shape, "data_offsets": [at, at + size]}
-                at += size
-                data.append(noise(product(shape), 0.01))
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data))
-    (folder / "adapter_config.json").write_text(json.dumps({
-        "peft_type": "LORA", "r": 8, "lora_alpha": 16, "bias": "none", "task_type": "CAUSAL_LM",
-        "target_modules": sorted(name.split(".")[-1] for name in linears)}))
 
 
 # ---- the sides
@@ -213,8 +123,8 @@ def main():
 
 def measure(build, peers, tokenizer, rounds, python, tree, threads, scratch):
     model, adapter, gguf = scratch / "model", scratch / "adapter", scratch / "model.gguf"
-    make_checkpoint(model, tokenizer)
-    make_adapter(adapter)
+    make_checkpoint(model, tokenizer, SHAPES["0.5B"])
+    make_adapter(adapter, SHAPES["0.5B"])
     size = (model / "model.safetensors").stat().st_size
     (scratch / "peer.py").write_text(TRANSFORMERS)
     if python and tree:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measure the llama.cpp provider against its peers, built from the same llama.cpp source.
 
-    bench/run.py --build BUILD --peers DIR --model GGUF [--bf16 GGUF] [--only NAME,...] [--rounds N]
-                 [--python PROGRAM] [--threads N] [--out FILE]
+    bench/run.py --build BUILD --peers DIR --model NAME=GGUF... [--only SECTION,...] [--rounds N]
+                 [--python PROGRAM] [--threads N]
 
 Prints one Markdown table a section. Every comparison interleaves the two sides, round after round;
 a cell is the median of the rounds with the lowest and the highest, a ratio the median of the
@@ -138,6 +138,15 @@ def llama_bench(o, model, prompt, tokens, threads=None):
     return json.loads(output)[0]["avg_ts"]
 
 
+def llama_batched_bench(o, model, requests, tokens):
+    """Tokens a second of so many sequences at once, the prompts' time included, after its own warm-up."""
+    output = subprocess.run([f"{o.peers}/bin/llama-batched-bench", "-m", model, "-t", str(o.threads), "-tb",
+                             str(o.threads), "-c", str(requests * 4096), "-npp", str(PROMPT), "-ntg", str(tokens), "-npl",
+                             str(requests), "--output-format", "jsonl"], check=True, capture_output=True, text=True).stdout
+    answer = next(json.loads(line) for line in output.splitlines() if line.startswith("{"))
+    return requests * tokens / (answer["t_pp"] + answer["t_tg"])
+
+
 def adapters(o, model, rank, count):
     folder = f"{o.work}/{os.path.basename(model)}"
     os.makedirs(folder, exist_ok=True)
@@ -247,6 +256,21 @@ def eight_requests(o):
                   f"{ratio(ours[n], theirs[n]):.2f} | {ratio(ours[n], ours[0]):.2f} |", flush=True)
         for p in (d, plain, with_adapters):
             p.close()
+
+
+def batches(o):
+    print("\n### Requests at once without adapters, against llama-batched-bench\n")
+    print("| model | requests | inference, tok/s | llama-batched-bench, tok/s | ratio |\n|---|---|---|---|---|")
+    for name, model in o.models:
+        d = Driver(o, model)
+        for requests in (4, 8, 16):
+            ours, theirs = [], []
+            d.total(requests, 0, 8)
+            for _ in range(o.rounds):
+                ours.append(d.total(requests, 0))
+                theirs.append(llama_batched_bench(o, model, requests, TOKENS))
+            print(f"| {name} | {requests} | {spread(ours)} | {spread(theirs)} | {ratio(ours, theirs):.2f} |", flush=True)
+        d.close()
 
 
 def curve(o):
@@ -386,7 +410,8 @@ def busy(o):
     print(f"\n### On a busy machine: one stream of {BUSY_TOKENS} tokens, tok/s, beside busy processes\n")
     print("| busy processes | inference | with --threads 1 | llama-bench | its -t 1 | of idle | "
           "of --threads 1 |\n|---|---|---|---|---|---|---|")
-    drivers = [Driver(o, o.model), Driver(o, o.model, 1)]
+    model = o.models[0][1]
+    drivers = [Driver(o, model), Driver(o, model, 1)]
     idle = None
     for n in (0, 1, o.threads):
         rows = [[], [], [], []]
@@ -398,8 +423,8 @@ def busy(o):
             for _ in range(o.rounds):
                 for i, d in enumerate(drivers):
                     rows[i].append(d.ask("decode", BUSY_TOKENS)["tokens_per_second"])
-                rows[2].append(llama_bench(o, o.model, 0, BUSY_TOKENS))
-                rows[3].append(llama_bench(o, o.model, 0, BUSY_TOKENS, 1))
+                rows[2].append(llama_bench(o, model, 0, BUSY_TOKENS))
+                rows[3].append(llama_bench(o, model, 0, BUSY_TOKENS, 1))
         idle = idle or statistics.median(rows[0])
         print(f"| {n} | " + " | ".join(spread(r) for r in rows) +
               f" | {statistics.median(rows[0]) / idle:.2f} | {ratio(rows[0], rows[1]):.2f} |", flush=True)
@@ -407,7 +432,7 @@ def busy(o):
         d.close()
 
 
-SECTIONS = {"one": one_stream, "eight": eight_requests, "curve": curve, "prefill": prefill,
+SECTIONS = {"one": one_stream, "batches": batches, "eight": eight_requests, "curve": curve, "prefill": prefill,
             "thousand": thousand, "loading": loading, "token": token_cost, "busy": busy,
             "schema": constrained, "masks": masks, "lookup": lookup}
 
@@ -416,8 +441,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--build", required=True)
     p.add_argument("--peers", help="for all sections but lookup and masks")
-    p.add_argument("--model", required=True)
-    p.add_argument("--bf16")
+    p.add_argument("--model", required=True, action="append", metavar="NAME=GGUF", help="may be given more than once")
     p.add_argument("--only", default=",".join(SECTIONS))
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--threads", type=int, default=os.cpu_count())
@@ -425,7 +449,7 @@ def main():
     o = p.parse_args()
     if not o.peers and set(o.only.split(",")) - {"lookup", "masks"}:
         p.error("--peers is needed for these sections")
-    o.models = [("Q4_1", o.model)] + ([("BF16", o.bf16)] if o.bf16 else [])
+    o.models = [tuple(word.split("=", 1)) for word in o.model]
     with tempfile.TemporaryDirectory() as o.work:
         for name in o.only.split(","):
             SECTIONS[name](o)

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
-# built from the same llama.cpp source with the same flags: llama-bench, llama-server, and
-# llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
+# built from the same llama.cpp source with the same flags: llama-bench, llama-batched-bench,
+# llama-server, and llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
 # bench/run.py, tokenize for bench/tokenizing.py, templates for bench/templates.py, checkpoints for
-# bench/checkpoints.py, http for bench/servers.py, python for bench/python_package.py) and ROUNDS pass through.
+# bench/checkpoints.py, http for bench/servers.py, python for bench/python_package.py) and ROUNDS pass through;
+# MODELS are names of scripts/bench-models.sh.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,15 +13,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$1
 peers=$(sh "$here/llama-cpp.sh" --component peers)
 model=$(sh "$here/fetch-model.sh")
-bf16=${model%.Q4_1.gguf}.BF16.gguf
-
-# The same weights with 16 bits each; what matters for speed is their size.
-if [ ! -f "$bf16" ]; then
-    say "writing the model in BF16"
-    "$peers/bin/llama-quantize" --allow-requantize "$model" "$bf16.tmp" BF16 >/dev/null 2>&1 ||
-        die "llama-quantize cannot write $bf16"
-    mv "$bf16.tmp" "$bf16"
-fi
+# Word splitting is wanted: a list of names, and one of arguments.
+# shellcheck disable=SC2086
+models=$(sh "$here/bench-models.sh" "$peers" ${MODELS:-Q4_1 BF16})
+models=$(echo "$models" | sed 's/^/--model /')
 
 venv=$(cache_dir)/bench-python
 archive=$(cache_dir)/llama.cpp/llama_cpp_python-0.3.36.tar.gz
@@ -46,8 +42,9 @@ else
 fi
 
 case ${SECTIONS:-} in http | python | tokenize | templates | checkpoints) ;; *)
-    python3 "$here/../bench/run.py" --build "$build" --peers "$peers" --model "$model" \
-        --bf16 "$bf16" ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
+    # shellcheck disable=SC2086
+    python3 "$here/../bench/run.py" --build "$build" --peers "$peers" $models \
+        ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
         ${python:+--python "$python"}
     ;;
 esac
