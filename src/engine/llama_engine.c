@@ -221,8 +221,9 @@ static int32_t engine_reserve(void *engine, int32_t n_slots, int32_t n_context, 
 
 /*
  * Whether the token at position n would find what it looks back at. A model with a sliding window
- * (Gemma) does not: llama.cpp leaves out of a slot's state what the last token cannot see, so that
- * a slot that was moved or copied holds the last window alone, and may use such a cell again.
+ * (Gemma) may not, with a llama.cpp of one's own that lacks the edit whole_windows: it leaves out of a
+ * slot's state what the last token cannot see, so that a slot that was moved or copied holds the last
+ * window alone, and may use such a cell again.
  */
 static bool sees_all_at(const struct llama_engine *e, int32_t slot, int32_t n)
 {
@@ -598,15 +599,12 @@ static int32_t start_pool(struct llama_engine *e, inf_error *err)
     return e->pool ? INF_OK : error_no_memory(err);
 }
 
-/*
- * Whether what a slot holds lies in the same cells wherever it was moved: attention adds cells up in their order.
- * Where a window slides a moved slot has the last window alone, from its first cell on (see sees_all_at).
- */
+/* Whether what a slot holds lies in the same cells wherever it was moved: attention adds cells up in their order. */
 static bool keeps_cells(const struct llama_engine *e)
 {
     int32_t window = llama_model_n_swa(e->source.model);
 
-    return window <= 0 || window >= e->options.max_context;
+    return INF_LLAMA_HAS_WHOLE_WINDOWS || window <= 0 || window >= e->options.max_context;
 }
 
 static void init_choices(struct llama_engine *e)

@@ -233,3 +233,21 @@ inf_edit(exact_keys llama
     models/qwen35.cpp
     [[const float eps_norm = hparams.f_norm_rms_eps;]]
     [[const float eps_norm = 1e-6f;]])
+
+# What a sliding window has passed is left out of a sequence's state and its cells are used again, so that positions
+# lie in other cells than those of a sequence that was never moved: attention adds them up in another order, and a
+# prefix is gone. It stays where it is while the cache has room for the whole sequence.
+inf_edit(whole_windows llama
+    llama-kv-cache.cpp
+    [[
+            if (add_cell && seq_id != -1) {
+]] [[
+            if (add_cell && seq_id != -1 && (uint32_t) cells.seq_pos_max(seq_id) >= cells.size()) {
+]]
+    llama-kv-cache.cpp
+    [[
+                        if (llama_hparams::is_masked_swa(n_swa, swa_type, pos_cell, cells.seq_pos_max(seq_id_cell) + 1)) {
+]] [[
+                        if ((uint32_t) cells.seq_pos_max(seq_id_cell) + 1 >= cells.size() &&
+                            llama_hparams::is_masked_swa(n_swa, swa_type, pos_cell, cells.seq_pos_max(seq_id_cell) + 1)) {
+]])
