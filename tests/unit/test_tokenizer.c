@@ -315,6 +315,13 @@ static void test_encode__classes_of_expressions__the_librarys(void **state)
     assert_int_equal(pieces(SPLIT("(?!Z)\\\\D"), garay), 1);
     assert_int_equal(pieces(SPLIT("\\\\p{Nd}"), garay), 3);
     assert_int_equal(pieces("{\"type\":\"Whitespace\"}", garay), 1);
+    assert_int_equal(pieces("{\"type\":\"BertPreTokenizer\"}", "\xe2\x80\xbd"), 3); /* U+203D */
+    assert_int_equal(pieces("{\"type\":\"BertPreTokenizer\"}", "\xe2\xb9\x83"),
+                     1); /* U+2E43, of 9 */
+    assert_int_equal(pieces("{\"type\":\"BertPreTokenizer\"}", "\xe1\x99\xad"),
+                     3); /* U+166D, up to 11 */
+    assert_int_equal(
+        pieces("{\"type\":\"Digits\",\"individual_digits\":false}", "\xf0\x91\xb7\xa0"), 3);
     assert_int_equal(pieces(SPLIT("\\\\p{Han}"), stop), 1);
     assert_int_equal(pieces(SPLIT("\\\\p{Han}"), "\xe6\x97\xa5"), 3);
 }

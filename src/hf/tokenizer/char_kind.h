@@ -53,7 +53,7 @@ static inline bool char_is_space(uint32_t c)
 }
 
 bool char_is_word(uint32_t c);        /* \w */
-bool char_is_number(uint32_t c);      /* N */
-bool char_is_punctuation(uint32_t c); /* P, and all of ASCII's */
+bool char_is_number(uint32_t c);      /* N as of Unicode 17 */
+bool char_is_punctuation(uint32_t c); /* P as of Unicode 8, and all of ASCII's */
 
 #endif

@@ -16,7 +16,8 @@
 /* Those of Unicode 15 and 16, which PCRE2 may be too old for. */
 #define NEWER_DIGITS                                                                               \
     "\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}"         \
-    "\\x{1ccf0}-\\x{1ccf9}\\x{1e4f0}-\\x{1e4f9}\\x{1e5f1}-\\x{1e5fa}"
+    "\\x{16130}-\\x{16139}\\x{16d70}-\\x{16d79}\\x{1ccf0}-\\x{1ccf9}\\x{1e4f0}-\\x{1e4f9}"         \
+    "\\x{1e5f1}-\\x{1e5fa}"
 #define DIGITS "\\p{Nd}" NEWER_DIGITS
 #define NEWER '~' /* stands for the letters and marks that PCRE2 may be too old for */
 #define WORDS_IN_SET "~\\p{Alphabetic}\\p{M}\\p{Pc}" DIGITS
