@@ -23,7 +23,7 @@ enum { MAX_REQUESTS = 9, MAX_TEXT = 4096, MAX_ADAPTERS = 3 };
 
 static struct subject rows_subject = {.in_process = true};
 static const char *const ids[] = {"a0", "a1", "a2", "a3"};
-static const char *dtype; /* NULL: the model's own */
+static const char *dtype;  /* NULL: the model's own */
 static bool with_adapters; /* the subject's */
 static bool goes_back;     /* the subject can verify drafts */
 static int n_compared, n_reused;

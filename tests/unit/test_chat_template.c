@@ -424,6 +424,18 @@ static void chains_as_long_as_a_source_may_be_are_errors(void **state)
     }
 }
 
+static void more_variables_than_are_found_at_once_are_an_error(void **state)
+{
+    struct buffer source;
+
+    (void)state;
+    buffer_init(&source, BUFFER_NO_LIMIT);
+    for (int i = 0; i < 4001; i++)
+        assert_true(buffer_printf(&source, "{%% set v%d = 1 %%}", i));
+    assert_template_error(source.data, "more than 4000 variables");
+    buffer_free(&source);
+}
+
 static void deep_blocks_are_errors(void **state)
 {
     static const char *const deep[][2] = {
@@ -994,6 +1006,7 @@ int main(void)
         cmocka_unit_test(wrong_sums_are_errors),
         cmocka_unit_test(deep_nesting_is_an_error),
         cmocka_unit_test(chains_as_long_as_a_source_may_be_are_errors),
+        cmocka_unit_test(more_variables_than_are_found_at_once_are_an_error),
         cmocka_unit_test(deep_blocks_are_errors),
         cmocka_unit_test(a_chain_of_elif_is_no_nesting),
         cmocka_unit_test(endless_recursion_is_an_error),

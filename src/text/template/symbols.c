@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define MAX_SLOTS 20000
+#define MAX_SLOTS 4000 /* names are looked for one after another: more would take seconds */
 
 struct function *function_new(struct vm *vm, struct function *parent)
 {
