@@ -402,7 +402,7 @@ class Load:
             p.wait()
 
 
-BUSY_TOKENS = 48
+BUSY_TOKENS = 24
 BUSY_SETTLES_S = 3  # the choice of threads, and the system's own balance
 
 

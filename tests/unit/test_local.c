@@ -348,7 +348,7 @@ static void test_local__chats_with_tools__go_through_the_template_for_them(void 
     r.tools = inf_str("[]");
     assert_answer(&r, "0 toolsFalse", false);
     r.tools = inf_str(NULL);
-    r.template_variables = inf_str("{\"tools\": [1, 2]}");
+    r.template_variables = inf_str("{\"tools\": [{}, {}]}");
     assert_answer(&r, "2 toolsFalse", false);
     r.template_variables = inf_str("{\"tools\": null}");
     assert_answer(&r, "[user]abc<s>", false);
