@@ -75,7 +75,8 @@ cached second
 
 # ---- a checkout of another version: without the edits, and untouched
 
-[ "$(grep -c 'define INF_LLAMA_HAS_[A-Z_]* 0$' "$prefix/include/llama_edits.h")" = 6 ] ||
+edits=$(grep -c '^inf_edit(' "$INFERENCE_SOURCE_DIR/cmake/llama-cpp/edits/edits.cmake")
+[ "$(grep -c 'define INF_LLAMA_HAS_[A-Z_]* 0$' "$prefix/include/llama_edits.h")" = "$edits" ] ||
     fail "it does not say that it is without the edits"
 (cd "$source" && find . -type f -exec sha256sum {} + | sort) | diff "$scratch/before" - >&2 ||
     fail "the checkout was changed"
