@@ -98,25 +98,9 @@ static bool token_text(void *impl, int32_t id, struct buffer *out)
     return append_piece(impl, id, true, out);
 }
 
-static struct decoder *decoder_create(void *impl)
-{
-    return impl;
-}
-
 static bool decoder_push(struct decoder *d, int32_t id, struct buffer *out)
 {
     return append_piece((const struct llama_vocab *)(const void *)d, id, false, out);
-}
-
-static bool decoder_finish(struct decoder *d, struct buffer *out)
-{
-    (void)d, (void)out;
-    return true;
-}
-
-static void decoder_free(struct decoder *d)
-{
-    (void)d;
 }
 
 void llama_tokenizer_describe(const struct llama_model *model, struct tokenizer *out)
@@ -125,10 +109,7 @@ void llama_tokenizer_describe(const struct llama_model *model, struct tokenizer 
                                              .decode = decode,
                                              .kind = kind,
                                              .token_text = token_text,
-                                             .decoder_create = decoder_create,
-                                             .decoder_push = decoder_push,
-                                             .decoder_finish = decoder_finish,
-                                             .decoder_free = decoder_free};
+                                             .decoder_push = decoder_push};
     const struct llama_vocab *vocab = llama_model_get_vocab(model);
 
     *out = (struct tokenizer){&ops, (void *)(uintptr_t)vocab, llama_vocab_n_tokens(vocab)};

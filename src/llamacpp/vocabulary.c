@@ -339,26 +339,9 @@ static int32_t decode(void *impl, const int32_t *ids, size_t n, bool skip_specia
     return INF_OK;
 }
 
-/* Tokens stand for the same bytes wherever they stand: a decoder remembers nothing. */
-static struct decoder *decoder_create(void *impl)
-{
-    return impl;
-}
-
 static bool decoder_push(struct decoder *d, int32_t id, struct buffer *out)
 {
     return append((const struct vocabulary *)(const void *)d, id, true, out);
-}
-
-static bool decoder_finish(struct decoder *d, struct buffer *out)
-{
-    (void)d, (void)out;
-    return true;
-}
-
-static void decoder_free(struct decoder *d)
-{
-    (void)d;
 }
 
 void vocabulary_describe(struct vocabulary *v, struct tokenizer *out)
@@ -367,10 +350,7 @@ void vocabulary_describe(struct vocabulary *v, struct tokenizer *out)
                                              .decode = decode,
                                              .kind = kind,
                                              .token_text = token_text,
-                                             .decoder_create = decoder_create,
-                                             .decoder_push = decoder_push,
-                                             .decoder_finish = decoder_finish,
-                                             .decoder_free = decoder_free};
+                                             .decoder_push = decoder_push};
 
     *out = (struct tokenizer){.ops = &ops, .impl = v, .n_vocab = v->n};
 }

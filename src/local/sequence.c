@@ -19,7 +19,8 @@ void sequence_drop(struct sequence *s)
     if (s->in_flight)
         atomic_fetch_sub(s->in_flight, 1);
     sampler_free(s->sampler);
-    s->tokenizer->ops->decoder_free(s->decoder);
+    if (s->tokenizer->ops->decoder_free)
+        s->tokenizer->ops->decoder_free(s->decoder);
     text_stream_free(s->stream);
     output_parser_free(s->parser);
     logprob_log_free(s->logprobs);
@@ -33,7 +34,9 @@ void sequence_drop(struct sequence *s)
 
 static int32_t prepare_output(struct sequence *s, const inf_request *request)
 {
-    s->decoder = s->tokenizer->ops->decoder_create(s->tokenizer->impl);
+    const struct tokenizer *t = s->tokenizer;
+
+    s->decoder = t->ops->decoder_create ? t->ops->decoder_create(t->impl) : t->impl;
     s->stream = text_stream_create(request->stop, request->n_stop);
     if (!s->decoder || !s->stream)
         return INF_ERROR_NO_MEMORY;
@@ -330,11 +333,12 @@ static bool parse_rest(struct sequence *s)
 /* What decoder, stream and parser have kept back. */
 static bool show_rest(struct sequence *s)
 {
+    const struct tokenizer_ops *ops = s->tokenizer->ops;
     bool stopped = false;
 
     buffer_clear(&s->piece);
     buffer_clear(&s->shown);
-    return s->tokenizer->ops->decoder_finish(s->decoder, &s->piece) &&
+    return (!ops->decoder_finish || ops->decoder_finish(s->decoder, &s->piece)) &&
            text_stream_push(s->stream, s->piece.data, s->piece.len, &s->shown, &stopped) &&
            text_stream_finish(s->stream, &s->shown) && emit_shown(s, NULL) == INF_OK &&
            parse_rest(s);

@@ -32,6 +32,8 @@ struct tokenizer_ops {
     /* The bytes that a token stands for by itself, also where it is not shown; appended to out. */
     bool (*token_text)(void *impl, int32_t id, struct buffer *out);
 
+    /* Where a token stands for the same bytes wherever it stands, create, finish and free are NULL, and
+     * push is given the tokenizer itself. */
     struct decoder *(*decoder_create)(void *impl); /* NULL: out of memory */
     /* Appends the bytes that can be told now: some tokens show nothing, some only with a later one. */
     bool (*decoder_push)(struct decoder *d, int32_t id, struct buffer *out);
