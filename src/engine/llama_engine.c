@@ -607,14 +607,22 @@ static bool keeps_cells(const struct llama_engine *e)
     return INF_LLAMA_HAS_WHOLE_WINDOWS || window <= 0 || window >= e->options.max_context;
 }
 
-static void init_choices(struct llama_engine *e)
+static int32_t init_choices(struct llama_engine *e, inf_error *err)
 {
     const char *threads = getenv("INFERENCE_THREADS");
+    bool in_turn = threads && strcmp(threads, "changing") == 0;
 
+    if (threads && *threads && !in_turn)
+        return error_set(
+            err, INF_ERROR_INVALID_ARGUMENT,
+            "INFERENCE_THREADS is \"%s\" in the environment: it knows \"changing\" alone, for "
+            "tests; n_threads (--threads) says how many",
+            threads);
     for (int32_t i = 0; i < 2; i++) {
         thread_choice_init(&e->choices[i], e->options.n_threads);
-        e->choices[i].in_turn = threads && strcmp(threads, "changing") == 0;
+        e->choices[i].in_turn = in_turn;
     }
+    return INF_OK;
 }
 
 int32_t llama_engine_create(struct engine *out, const struct llama_engine_source *source,
@@ -630,13 +638,14 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
     e->source = *source;
     e->options = *options;
     e->n_threads = options->n_threads;
-    init_choices(e);
     e->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(source->model));
     buffer_init(&e->state[0], BUFFER_NO_LIMIT);
     buffer_init(&e->state[1], BUFFER_NO_LIMIT);
     e->batch = llama_batch_init(MAX_UBATCH, 0, 1);
     e->logits_index = mem_calloc((size_t)options->max_slots, sizeof *e->logits_index);
-    code = e->logits_index ? start_pool(e, err) : error_no_memory(err);
+    code = e->logits_index ? init_choices(e, err) : error_no_memory(err);
+    if (code == INF_OK)
+        code = start_pool(e, err);
     if (code == INF_OK)
         code = create_adapters(e, err);
     if (code != INF_OK) {

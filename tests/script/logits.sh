@@ -53,6 +53,8 @@ for INFERENCE_KERNELS in $paths; do
     cmp -s "$work/out" "$work/all" || [ "$paths" = portable ] || fail "$INFERENCE_KERNELS: other numbers"
 done
 unset INFERENCE_KERNELS
+INFERENCE_THREADS=4 expect_error 3 'INFERENCE_THREADS is "4" in the environment: it knows "changing" alone' logits \
+    -m "$model" --ids 1
 
 # ---- what cannot be
 expect_error 3 'token 288 is outside the vocabulary' logits -m "$model" --ids 1,288
