@@ -470,6 +470,23 @@ static bool is_hex_number(const char *s, size_t n)
     return i == n;
 }
 
+/* Takes the sign off; true when what follows is no digits but an infinity or NaN, which is then *out. */
+static bool read_sign(const char **data, size_t *len, bool *negative, double *out)
+{
+    *negative = *len && **data == '-';
+    if (*len && (**data == '-' || **data == '+')) {
+        ++*data;
+        --*len;
+    }
+    if (is_word(*data, *len, "inf") || is_word(*data, *len, "infinity"))
+        *out = *negative ? -INFINITY : INFINITY;
+    else if (is_word(*data, *len, "nan"))
+        *out = NAN;
+    else
+        return false;
+    return true;
+}
+
 bool text_to_hex_double(struct vm *vm, const struct text *s, double *out)
 {
     const char *data;
@@ -480,19 +497,8 @@ bool text_to_hex_double(struct vm *vm, const struct text *s, double *out)
     s = text_strip(vm, s, text_of(vm, " \t\n\v\f\r"), true, true);
     len = s->len;
     data = s->data;
-    negative = len && data[0] == '-';
-    if (len && (data[0] == '-' || data[0] == '+')) {
-        data++;
-        len--;
-    }
-    if (is_word(data, len, "inf") || is_word(data, len, "infinity")) {
-        *out = negative ? -INFINITY : INFINITY;
+    if (read_sign(&data, &len, &negative, out))
         return true;
-    }
-    if (is_word(data, len, "nan")) {
-        *out = NAN;
-        return true;
-    }
     if (!is_hex_number(data, len))
         return false;
     digits = len > 1 && (data[1] | 0x20) == 'x' ? data + 2 : data;
@@ -516,19 +522,8 @@ bool text_to_double(struct vm *vm, const struct text *s, double *out)
     s = text_strip(vm, s, NULL, true, true);
     data = s->data;
     len = s->len;
-    negative = len && data[0] == '-';
-    if (len && (data[0] == '-' || data[0] == '+')) {
-        data++;
-        len--;
-    }
-    if (is_word(data, len, "inf") || is_word(data, len, "infinity")) {
-        *out = negative ? -INFINITY : INFINITY;
+    if (read_sign(&data, &len, &negative, out))
         return true;
-    }
-    if (is_word(data, len, "nan")) {
-        *out = NAN;
-        return true;
-    }
     plain = plain_number(vm, s);
     if (!plain)
         return false;
