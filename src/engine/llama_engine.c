@@ -616,7 +616,7 @@ static int32_t init_choices(struct llama_engine *e, inf_error *err)
         return error_set(
             err, INF_ERROR_INVALID_ARGUMENT,
             "INFERENCE_THREADS is \"%s\" in the environment: it knows \"changing\" alone, for "
-            "tests; n_threads (--threads) says how many",
+            "tests; n_threads says how many",
             threads);
     for (int32_t i = 0; i < 2; i++) {
         thread_choice_init(&e->choices[i], e->options.n_threads);
