@@ -301,7 +301,10 @@ static void repr_method(struct builder *b, const struct method *m)
         build_str(b, text_printf(b->vm, "bound method %s%s.%s of ", of_dict ? LOCAL : "", type,
                                  m->fn->name)
                          ->data);
-        build_repr(b, self);
+        if (strcmp(m->fn->name, "escape") == 0)
+            build_str(b, "<class 'markupsafe.Markup'>");
+        else
+            build_repr(b, self);
     } else {
         bool of_type = strcmp(m->fn->name, "fromkeys") == 0 ||
                        strcmp(m->fn->name, "from_bytes") == 0 ||
