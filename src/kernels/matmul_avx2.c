@@ -7,7 +7,7 @@
 
 #define VECTOR_BYTES 32
 #define VECTOR_DOTS 0
-#include "kernels/lying.h"
+#include "kernels/few_rows.h"
 #include "kernels/panels.h"
 #include "kernels/tiles.h"
 
@@ -15,7 +15,7 @@ void matmul_columns_avx2(const struct matmul *m, int32_t first, int32_t n)
 {
     if (!weight_is_quantised(m->type))
         tiles(m, first, n);
-    else if (!lying(m, first, n))
+    else if (!few_rows(m, first, n))
         panels(m, first, n);
 }
 

@@ -38,58 +38,14 @@ INLINE void unpack_q8_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
     }
 }
 
-/* Q4_0, or Q4_1. */
+/* Q4_0, Q4_1, Q5_0. */
 INLINE void unpack_q4(const int32_t type, rows8 p, int32_t n_blocks, struct panel *out, int h)
 {
     for (int32_t b = 0; b < n_blocks; b++) {
-        __m256i v[4];
+        __m256i v[8];
 
-        transpose16(p, (size_t)(b * weight_bytes(type) + weight_bytes(type) - BLOCK / 2), v);
-        UNROLL for (int k = 0; k < 4; k++)
-        {
-            out->q[0][b][k][h] = low_bits(v[k]);
-            out->q[0][b][4 + k][h] = high_bits(v[k]);
-        }
-    }
-}
-
-/* 16 in the bytes whose bit of eight words is set: bits 4k .. 4k+3 of each. */
-INLINE __m256i fifth_bits(__m256i high, const int k)
-{
-    const __m256i where = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404,
-                                            0x08080808, 0x0c0c0c0c);
-    const __m256i bits = _mm256_set1_epi32(k % 2 ? (int32_t)0x80402010 : 0x08040201);
-    __m256i bytes = _mm256_shuffle_epi8(high,
-                                        _mm256_add_epi8(where, _mm256_set1_epi8((char)(k / 2))));
-
-    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits),
-                            _mm256_set1_epi8(16));
-}
-
-INLINE __m256i words(rows8 p, size_t at)
-{
-    __m128i a = _mm_unpacklo_epi32(load4(p[0] + at), load4(p[1] + at));
-    __m128i b = _mm_unpacklo_epi32(load4(p[2] + at), load4(p[3] + at));
-    __m128i c = _mm_unpacklo_epi32(load4(p[4] + at), load4(p[5] + at));
-    __m128i d = _mm_unpacklo_epi32(load4(p[6] + at), load4(p[7] + at));
-
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(a, b)),
-                                   _mm_unpacklo_epi64(c, d), 1);
-}
-
-INLINE void unpack_q5_0(rows8 p, int32_t n_blocks, struct panel *out, int h)
-{
-    for (int32_t b = 0; b < n_blocks; b++) {
-        size_t at = (size_t)b * sizeof(struct block_q5_0);
-        __m256i high = words(p, at + 2);
-        __m256i v[4];
-
-        transpose16(p, at + 6, v);
-        UNROLL for (int k = 0; k < 4; k++)
-        {
-            out->q[0][b][k][h] = _mm256_or_si256(low_bits(v[k]), fifth_bits(high, k));
-            out->q[0][b][4 + k][h] = _mm256_or_si256(high_bits(v[k]), fifth_bits(high, 4 + k));
-        }
+        unpack_halves(type, p, b, v);
+        UNROLL for (int k = 0; k < 8; k++) out->q[0][b][k][h] = v[k];
     }
 }
 
@@ -153,10 +109,8 @@ INLINE void unpack(const int32_t type, rows8 p, int32_t n_blocks, struct panel *
     scales_of(type, p, n_blocks, &out->scales[h]);
     if (type == WEIGHT_Q8_0)
         unpack_q8_0(p, n_blocks, out, h);
-    else if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1)
+    else if (type < WEIGHT_Q4_K)
         unpack_q4(type, p, n_blocks, out, h);
-    else if (type == WEIGHT_Q5_0)
-        unpack_q5_0(p, n_blocks, out, h);
     else if (type == WEIGHT_Q6_K)
         unpack_q6_k(p, out, h);
     else
@@ -202,12 +156,6 @@ INLINE void add_products(const int32_t type, const struct panel *p, int32_t b,
 }
 
 #else
-
-/* Products of weights below 2^bits with activations, added in pairs of bytes, fit 16 bits for so many. */
-INLINE int fit(const int32_t type)
-{
-    return type == WEIGHT_Q6_K ? 2 : type == WEIGHT_Q5_K || type == WEIGHT_Q5_0 ? 4 : 8;
-}
 
 /* Weights that have eight bits and a sign, which is given to the activations. */
 INLINE void add_signed_products(const struct panel *p, int32_t b, const int8_t *const q[],

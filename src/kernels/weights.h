@@ -26,6 +26,12 @@ INLINE bool has_min(const int32_t type)
     return type == WEIGHT_Q4_1 || type == WEIGHT_Q4_K || type == WEIGHT_Q5_K;
 }
 
+/* Products of weights below 2^bits with activations, added in pairs of bytes, fit 16 bits for so many. */
+INLINE int fit(const int32_t type)
+{
+    return type == WEIGHT_Q6_K ? 2 : type == WEIGHT_Q5_K || type == WEIGHT_Q5_0 ? 4 : 8;
+}
+
 /* The scales of a chunk of eight rows: of its blocks, or of each 16 numbers; and the minima. */
 struct scales {
     __m256 scale[GROUPS];
@@ -122,6 +128,50 @@ INLINE __m256i low_bits(__m256i v)
 INLINE __m256i high_bits(__m256i v)
 {
     return low_bits(_mm256_srli_epi16(v, 4));
+}
+
+/* 16 in the bytes whose bit of eight words is set: bits 4k .. 4k+3 of each. */
+INLINE __m256i fifth_bits(__m256i high, const int k)
+{
+    const __m256i where = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404,
+                                            0x08080808, 0x0c0c0c0c);
+    const __m256i bits = _mm256_set1_epi32(k % 2 ? (int32_t)0x80402010 : 0x08040201);
+    __m256i bytes = _mm256_shuffle_epi8(high,
+                                        _mm256_add_epi8(where, _mm256_set1_epi8((char)(k / 2))));
+
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits),
+                            _mm256_set1_epi8(16));
+}
+
+INLINE __m256i words(rows8 p, size_t at)
+{
+    __m128i a = _mm_unpacklo_epi32(load4(p[0] + at), load4(p[1] + at));
+    __m128i b = _mm_unpacklo_epi32(load4(p[2] + at), load4(p[3] + at));
+    __m128i c = _mm_unpacklo_epi32(load4(p[4] + at), load4(p[5] + at));
+    __m128i d = _mm_unpacklo_epi32(load4(p[6] + at), load4(p[7] + at));
+
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(a, b)),
+                                   _mm_unpacklo_epi64(c, d), 1);
+}
+
+/* Block b of Q4_0, Q4_1 or Q5_0: v[k] gets the numbers 4k .. 4k+3 of each of eight rows, without their offset. */
+INLINE void unpack_halves(const int32_t type, rows8 p, int32_t b, __m256i v[8])
+{
+    size_t begin = (size_t)(b * weight_bytes(type));
+    size_t end = begin + (size_t)weight_bytes(type);
+    __m256i q[4];
+
+    transpose16(p, end - BLOCK / 2, q);
+    UNROLL for (int k = 0; k < 4; k++)
+    {
+        v[k] = low_bits(q[k]);
+        v[4 + k] = high_bits(q[k]);
+    }
+    if (type == WEIGHT_Q5_0) {
+        __m256i high = words(p, begin + 2);
+
+        UNROLL for (int k = 0; k < 8; k++) v[k] = _mm256_or_si256(v[k], fifth_bits(high, k));
+    }
 }
 
 /* ------------------------------------------------------------------ their scales */

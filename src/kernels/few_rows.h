@@ -1,29 +1,20 @@
 /*
- * lying: quantised weights multiplied as they lie. For few rows of activations unpacking costs more than it
- * saves. Vectors of eight, whatever the width of others: a block of one row.
+ * few_rows: quantised weights times one row of activations, or two of Q8_0. Unpacking into a panel costs more than it
+ * saves for so few: weights are multiplied as they lie, or (half a byte a number, which must be taken apart anyway) unpacked into
+ * registers. Vectors of eight, whatever the width of others.
  *
  * A part of one source file for each width of vectors, which includes it (vectors.h).
  */
-#ifndef INF_KERNELS_LYING_H
-#define INF_KERNELS_LYING_H
+#ifndef INF_KERNELS_FEW_ROWS_H
+#define INF_KERNELS_FEW_ROWS_H
 
 #include "kernels/weights.h"
+
+/* ------------------------------------------------------------------ as they lie */
 
 INLINE __m256i load32(const void *p)
 {
     return _mm256_loadu_si256((const __m256i *)p);
-}
-
-/* 16 in the bytes whose bit is set. */
-INLINE __m256i fifth_bits_of(const uint8_t *high)
-{
-    const __m256i where = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
-                                             0x0303030303030303);
-    const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
-    __m256i bytes = _mm256_shuffle_epi8(_mm256_broadcastd_epi32(load4(high)), where);
-
-    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits),
-                            _mm256_set1_epi8(16));
 }
 
 /* Block b of a row of weights, its numbers as bytes, without their offset. */
@@ -31,14 +22,6 @@ INLINE __m256i block_of(const int32_t type, const uint8_t *p, int32_t b)
 {
     if (type == WEIGHT_Q8_0)
         return load32(p + b * weight_bytes(type) + 2);
-    if (type == WEIGHT_Q4_0 || type == WEIGHT_Q4_1 || type == WEIGHT_Q5_0) {
-        const uint8_t *end = p + (b + 1) * weight_bytes(type);
-        __m128i q = _mm_loadu_si128((const __m128i *)(const void *)(end - BLOCK / 2));
-        __m256i v = low_bits(
-            _mm256_inserti128_si256(_mm256_castsi128_si256(q), _mm_srli_epi16(q, 4), 1));
-
-        return type == WEIGHT_Q5_0 ? _mm256_or_si256(v, fifth_bits_of(end - BLOCK / 2 - 4)) : v;
-    }
     if (type == WEIGHT_Q6_K) {
         __m256i low = load32(p + b / 4 * 64 + b % 2 * 32);
         __m256i high = load32(p + CHUNK / 2 + b / 4 * 32);
@@ -107,7 +90,7 @@ INLINE __m256i products(const int32_t type, __m256i w, __m256i q)
 INLINE void multiply_lying(const int32_t type, rows8 p, int32_t b, const struct scales *scales,
                            const struct activations *const x[], const int n, __m256 y[])
 {
-    __m256i s[4][8];
+    __m256i s[2][8];
 
     UNROLL for (int r = 0; r < 8; r++)
     {
@@ -135,13 +118,68 @@ INLINE void multiply_lying(const int32_t type, rows8 p, int32_t b, const struct 
     }
 }
 
-INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t column, int32_t n_columns,
-                    const int n)
+/* ------------------------------------------------------------------ unpacked */
+
+INLINE __m256i four_of_eight(const int8_t *q)
 {
-    const struct activations *x[4];
+    int32_t word = 0;
+
+    memcpy(&word, q, sizeof word);
+    return _mm256_set1_epi32(word);
+}
+
+/* The sums of a block's products, of weights below 2^5 with activations. */
+#if VECTOR_DOTS
+INLINE __m256i sums_of_block(const int32_t type, const __m256i v[8], const int8_t *q)
+{
+    __m256i s[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+
+    (void)type;
+    UNROLL for (int k = 0; k < 8; k++)
+        s[k % 2] = _mm256_dpbusd_epi32(s[k % 2], v[k], four_of_eight(q + 4 * k));
+    return _mm256_add_epi32(s[0], s[1]);
+}
+#else
+INLINE __m256i sums_of_block(const int32_t type, const __m256i v[8], const int8_t *q)
+{
+    const int n = fit(type);
+    __m256i s = _mm256_setzero_si256();
+
+    UNROLL for (int from = 0; from < 8; from += n)
+    {
+        __m256i t = _mm256_maddubs_epi16(v[from], four_of_eight(q + 4 * from));
+
+        UNROLL for (int k = from + 1; k < from + n; k++)
+            t = _mm256_add_epi16(t, _mm256_maddubs_epi16(v[k], four_of_eight(q + 4 * k)));
+        s = _mm256_add_epi32(s, _mm256_madd_epi16(t, _mm256_set1_epi16(1)));
+    }
+    return s;
+}
+#endif
+
+/* A block of eight rows, as they are in a panel. */
+INLINE __m256 multiply_unpacked(const int32_t type, rows8 p, int32_t b, const struct scales *scales,
+                                const struct activations *x, __m256 y)
+{
+    __m256i v[8];
+
+    unpack_halves(type, p, b, v);
+    y = add_scaled(type, sums_of_block(type, v, x->q + b * BLOCK), scales->scale[b], &x->sum[b],
+                   &x->d[b], y);
+    if (has_min(type))
+        y = _mm256_fmadd_ps(scales->min[b], _mm256_broadcast_ss(&x->s[b]), y);
+    return y;
+}
+
+/* ------------------------------------------------------------------ columns */
+
+INLINE void few_n(const int32_t type, const struct matmul *m, int32_t column, int32_t n_columns,
+                  const int n)
+{
+    const struct activations *x[2];
     const uint8_t *p[16];
     struct scales scales;
-    __m256 y[4];
+    __m256 y[2];
     size_t part = 8 * m->w_stride / (size_t)chunk_count(m->n_in);
 
     find_rows(m, column, n_columns, p);
@@ -155,9 +193,12 @@ INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t column, 
 
         ask_for((const char *)m->w + (size_t)(column + 8) * m->w_stride + (size_t)i * part, part);
         scales_of(type, p, n_blocks, &scales);
-        if (type < WEIGHT_Q4_K) {
+        if (type == WEIGHT_Q8_0) {
             for (int32_t b = 0; b < n_blocks; b++)
                 multiply_lying(type, p, b, &scales, x, n, y);
+        } else if (type < WEIGHT_Q4_K) {
+            for (int32_t b = 0; b < n_blocks; b++)
+                y[0] = multiply_unpacked(type, p, b, &scales, x[0], y[0]);
         } else {
             UNROLL for (int32_t b = 0; b < CHUNK_BLOCKS; b++)
                 multiply_lying(type, p, b, &scales, x, n, y);
@@ -170,38 +211,30 @@ INLINE void lying_n(const int32_t type, const struct matmul *m, int32_t column, 
         memcpy(matmul_y(m, c) + column, &y[c], (size_t)n_columns * sizeof(float));
 }
 
-typedef void lying_rows(const struct matmul *m, int32_t column, int32_t n_columns);
+typedef void few_columns(const struct matmul *m, int32_t column, int32_t n_columns);
 
-#define LYING(type, n)                                                                             \
-    INSTANCE void lying_##type##_##n(const struct matmul *m, int32_t column, int32_t n_columns)    \
+#define FEW(type, n)                                                                               \
+    INSTANCE void few_##type##_##n(const struct matmul *m, int32_t column, int32_t n_columns)      \
     {                                                                                              \
-        lying_n(WEIGHT_##type, m, column, n_columns, n);                                           \
+        few_n(WEIGHT_##type, m, column, n_columns, n);                                             \
     }
-#define LYING_1(type) LYING(type, 1)
-FOR_QUANTISED(LYING_1)
-LYING(Q8_0, 2)
-LYING(Q8_0, 3)
-LYING(Q8_0, 4)
+#define FEW_1(type) FEW(type, 1)
+#define FEW_1_OF(type) AT(WEIGHT_##type) few_##type##_1,
+FOR_QUANTISED(FEW_1)
+FEW(Q8_0, 2)
 
-/* For 1 to 4 rows of activations; NULL: panels are faster. */
-static lying_rows *const lying_of[WEIGHT_TYPES][4] = {
-    [WEIGHT_Q8_0] = {lying_Q8_0_1, lying_Q8_0_2, lying_Q8_0_3, lying_Q8_0_4},
-    [WEIGHT_Q4_0] = {lying_Q4_0_1},
-    [WEIGHT_Q4_1] = {lying_Q4_1_1},
-    [WEIGHT_Q5_0] = {lying_Q5_0_1},
-    [WEIGHT_Q4_K] = {lying_Q4_K_1},
-    [WEIGHT_Q5_K] = {lying_Q5_K_1},
-    [WEIGHT_Q6_K] = {lying_Q6_K_1}};
+static few_columns *const one_row_of[WEIGHT_TYPES] = {FOR_QUANTISED(FEW_1_OF)};
 
 /* False: for so many rows of that type panels are faster. */
-static bool lying(const struct matmul *m, int32_t first, int32_t n)
+static bool few_rows(const struct matmul *m, int32_t first, int32_t n)
 {
-    bool few = m->n_rows >= 1 && m->n_rows <= 4;
-    lying_rows *rows = few ? lying_of[m->type][m->n_rows - 1] : NULL;
+    few_columns *columns = m->n_rows == 1 ? one_row_of[m->type] : NULL;
 
-    for (int32_t c = 0; rows && c < n; c += 8)
-        rows(m, first + c, n - c < 8 ? n - c : 8);
-    return rows != NULL;
+    if (m->n_rows == 2 && m->type == WEIGHT_Q8_0)
+        columns = few_Q8_0_2;
+    for (int32_t c = 0; columns && c < n; c += 8)
+        columns(m, first + c, n - c < 8 ? n - c : 8);
+    return columns != NULL;
 }
 
 #endif
