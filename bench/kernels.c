@@ -162,7 +162,7 @@ int main(int argc, char **argv)
     cpu_operators_install(row_operators());
     for (int i = 0; i < 2; i++)
         s.pools[i] = ggml_threadpool_new(&params);
-    if (cpu_operators_open(&operators, s.pools[0], NULL, NULL, NULL) != INF_OK)
+    if (cpu_operators_open(&operators, s.pools[0], false, NULL, NULL, NULL) != INF_OK)
         return 1;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         if (!wanted || strcmp(wanted, types[t].name) == 0)

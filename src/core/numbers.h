@@ -64,6 +64,16 @@ static inline uint16_t f16_of_f32(float value)
     return (uint16_t)(sign | ((rest + 0xfff + (rest >> 13 & 1) - 0x38000000u) >> 13));
 }
 
+/* To nearest, ties to even; what is no number stays one that is none. */
+static inline uint16_t bf16_of_f32(float value)
+{
+    uint32_t bits = bits_of_f32(value);
+
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 static inline size_t number_size(int32_t type)
 {
     return type == NUMBER_F32 ? 4 : 2;

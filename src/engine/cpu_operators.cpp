@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <new>
 
@@ -23,6 +24,7 @@ size_t ggml_tiled_wdata_size(int n_tasks, struct ggml_tensor *dst);
 /* A pool's operator. Entries are never freed: one that is closed is taken again. */
 struct cpu_operators {
     std::atomic<ggml_threadpool *> pool;
+    bool exact;
     cpu_operator *compute;
     void *owner;
     cpu_operators *next;
@@ -77,6 +79,19 @@ size_t size_of_ggml(int n_threads, const ggml_tensor *node)
            ggml_tiled_wdata_size(n_threads, const_cast<ggml_tensor *>(node));
 }
 
+/* ggml's own memory for work is aligned to 16 bytes. */
+constexpr size_t work_alignment = 64;
+
+cpu_thread thread_of(ggml_compute_params *params, bool exact)
+{
+    void *work = params->wdata;
+    size_t size = params->wsize;
+
+    if (!work || !std::align(work_alignment, 1, work, size))
+        size = 0;
+    return {params->ith, params->nth, exact, params, work, size};
+}
+
 class traits final : public ggml::cpu::tensor_traits {
   public:
     /* Asked when a graph is planned. False where ggml's own size, or that of repacked weights, is
@@ -89,17 +104,19 @@ class traits final : public ggml::cpu::tensor_traits {
             keep_apart(node, planned.splits(planned.operators->owner, node));
         if (ours == 0)
             return false;
-        size = std::max(ours, size_of_ggml(n_threads, node));
+        size = std::max(ours + work_alignment, size_of_ggml(n_threads, node));
         return true;
     }
 
     bool compute_forward(ggml_compute_params *params, ggml_tensor *node) override
     {
         const cpu_operators *e = find(params->threadpool);
-        const cpu_thread thread = {params->ith, params->nth, params, params->wdata, params->wsize};
 
         if (!e)
             return false;
+
+        const cpu_thread thread = thread_of(params, e->exact);
+
         return (e->compute && node->op != GGML_OP_FLASH_ATTN_EXT &&
                 e->compute(e->owner, &thread, node)) ||
                (common && common->compute(&thread, node));
@@ -206,7 +223,7 @@ void cpu_operators_install(const struct cpu_kernels *kernels)
     });
 }
 
-int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool,
+int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool, bool exact,
                            cpu_operator *compute, void *owner, inf_error *err)
 {
     std::lock_guard<std::mutex> lock(entries_lock);
@@ -218,6 +235,7 @@ int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *p
         e = new (std::nothrow) cpu_operators{};
     if (!e)
         return error_no_memory(err);
+    e->exact = exact;
     e->compute = compute;
     e->owner = owner;
     e->pool.store(pool, std::memory_order_release);

@@ -27,8 +27,9 @@ struct ggml_threadpool;
 /* One of the threads that compute a node together: number `index` of `n`. */
 struct cpu_thread {
     int32_t index, n;
+    bool exact;   /* what the pool was opened for: f32 wherever it can be had */
     void *params; /* ggml's */
-    void *work;   /* the pool's, shared by its threads */
+    void *work;   /* the pool's, shared by its threads; aligned to 64 bytes */
     size_t work_size;
 };
 
@@ -48,8 +49,9 @@ struct cpu_kernels {
 void cpu_operators_install(const struct cpu_kernels *kernels);
 
 struct cpu_operators;
-/* From now on `compute` (NULL: nobody) is asked about nodes of graphs on that pool. NO_MEMORY. */
-int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool,
+/* From now on `compute` (NULL: nobody) is asked about nodes of graphs on that pool. exact: nothing is to be rounded
+ * for speed. NO_MEMORY. */
+int32_t cpu_operators_open(struct cpu_operators **out, struct ggml_threadpool *pool, bool exact,
                            cpu_operator *compute, void *owner, inf_error *err);
 void cpu_operators_close(struct cpu_operators *operators); /* NULL is ignored */
 

@@ -545,8 +545,9 @@ static const float *engine_logits(void *engine, int32_t row, int32_t i)
 static int32_t create_adapters(struct llama_engine *e, inf_error *err)
 {
     if (!e->source.native_adapters)
-        return lora_operator_create(&e->operators, e->source.base->file, e->pool, err);
-    if (cpu_operators_open(&e->place, e->pool, NULL, NULL, err) != INF_OK)
+        return lora_operator_create(&e->operators, e->source.base->file, e->pool, e->options.exact,
+                                    err);
+    if (cpu_operators_open(&e->place, e->pool, e->options.exact, NULL, NULL, err) != INF_OK)
         return INF_ERROR_NO_MEMORY;
     e->native = native_adapters_create(e->source.model, e->source.base);
     return e->native ? INF_OK : error_no_memory(err);

@@ -160,7 +160,7 @@ bool lora_operator_end(struct lora_operator *o)
 /* ------------------------------------------------------------------ life */
 
 int32_t lora_operator_create(struct lora_operator **out, const struct gguf_file *base,
-                             struct ggml_threadpool *pool, inf_error *err)
+                             struct ggml_threadpool *pool, bool exact, inf_error *err)
 {
     struct lora_operator *o = mem_calloc(1, sizeof *o);
     int32_t code = INF_OK;
@@ -174,7 +174,7 @@ int32_t lora_operator_create(struct lora_operator **out, const struct gguf_file 
     if (!o->weights || !o->touched)
         code = error_no_memory(err);
     if (code == INF_OK)
-        code = cpu_operators_open(&o->place, pool, compute, o, err);
+        code = cpu_operators_open(&o->place, pool, exact, compute, o, err);
     if (code != INF_OK) {
         lora_operator_free(o);
         return code;

@@ -25,9 +25,10 @@ struct ggml_threadpool;
 
 struct lora_operator;
 
-/* base: the model's own file, which must outlive it; pool: whose graphs it works in. NO_MEMORY. */
+/* base: the model's own file, which must outlive it; pool, exact: whose graphs it works in, and how
+ * (cpu_operators_open). NO_MEMORY. */
 int32_t lora_operator_create(struct lora_operator **out, const struct gguf_file *base,
-                             struct ggml_threadpool *pool, inf_error *err);
+                             struct ggml_threadpool *pool, bool exact, inf_error *err);
 void lora_operator_free(struct lora_operator *o); /* NULL is ignored; with nobody decoding */
 
 /* Says which adapters each row of the next decode has. Rows are in the order of the batch, n_tokens

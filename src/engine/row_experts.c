@@ -48,21 +48,22 @@ bool row_experts_take(const struct ggml_tensor *node)
            count_rows(node) <= INT32_MAX / 2;
 }
 
-static size_t prepared_size(const struct ggml_tensor *node)
+static size_t prepared_size(bool exact, const struct ggml_tensor *node)
 {
-    return row_matmul_prepared(node->src[0]) * (size_t)ggml_nrows(node->src[1]);
+    return row_matmul_prepared(exact, node) * (size_t)ggml_nrows(node->src[1]);
 }
 
+/* Whoever computes it: exactly or not. */
 size_t row_experts_work(const struct ggml_tensor *node)
 {
-    return prepared_size(node) + sizeof(struct sorted) +
+    return prepared_size(false, node) + sizeof(struct sorted) +
            sizeof(struct expert) * (size_t)node->src[0]->ne[2] +
            sizeof(struct matmul_row) * (size_t)count_rows(node);
 }
 
 static struct sorted *sorted_in(const struct cpu_thread *thread, const struct ggml_tensor *node)
 {
-    return (struct sorted *)(void *)((char *)thread->work + prepared_size(node));
+    return (struct sorted *)(void *)((char *)thread->work + prepared_size(thread->exact, node));
 }
 
 /* The expert of row number `row`; -1: of none that there is. */
@@ -136,9 +137,9 @@ static struct matmul matrix(const struct cpu_thread *thread, const struct ggml_t
                             const struct sorted *s, const struct expert *expert)
 {
     const struct ggml_tensor *w = node->src[0];
-    size_t prepared = row_matmul_prepared(w);
+    size_t prepared = row_matmul_prepared(thread->exact, node);
 
-    return (struct matmul){.type = row_matmul_type(w->type),
+    return (struct matmul){.type = row_matmul_kernel(thread->exact, node),
                            .n_in = (int32_t)w->ne[0],
                            .w = (const char *)w->data + (size_t)expert->index * w->nb[2],
                            .w_stride = w->nb[1],
@@ -159,7 +160,7 @@ void row_experts_compute(const struct cpu_thread *thread, struct ggml_tensor *no
 
     if (thread->index == 0)
         sort(node, s);
-    if (prepared_size(node) > 0)
+    if (prepared_size(thread->exact, node) > 0)
         row_matmul_prepare(thread, node);
     cpu_operators_share(thread);
     at_once = row_matmul_columns(thread, n_columns, s->n_experts);

@@ -55,14 +55,24 @@ bool row_matmul_takes(const struct ggml_tensor *node)
            row_is_f32(x) && x->ne[1] <= INT32_MAX / 2;
 }
 
-size_t row_matmul_prepared(const struct ggml_tensor *w)
+/* A graph may ask for activations of f32 itself: ggml_prec_set_src(node, GGML_PREC_F32, 1). */
+int32_t row_matmul_kernel(bool exact, const struct ggml_tensor *node)
 {
-    return matmul_prepared_bytes(row_matmul_type(w->type), (int32_t)w->ne[0]);
+    int32_t type = row_matmul_type(node->src[0]->type);
+
+    exact = exact || node->op_params[3] == GGML_PREC_F32;
+    return type == WEIGHT_BF16 && !exact && matmul_rounds_bf16() ? WEIGHT_BF16_ROUNDED : type;
 }
 
+size_t row_matmul_prepared(bool exact, const struct ggml_tensor *node)
+{
+    return matmul_prepared_bytes(row_matmul_kernel(exact, node), (int32_t)node->src[0]->ne[0]);
+}
+
+/* Whoever computes it: exactly or not. */
 size_t row_matmul_work(const struct ggml_tensor *node)
 {
-    return row_matmul_prepared(node->src[0]) * (size_t)ggml_nrows(node->src[1]);
+    return row_matmul_prepared(false, node) * (size_t)ggml_nrows(node->src[1]);
 }
 
 /* Rows of activations in order: those of a matrix, and of the matrices one after another. */
@@ -80,12 +90,12 @@ static const float *activation_row(const struct ggml_tensor *x, int64_t i)
 void row_matmul_prepare(const struct cpu_thread *thread, const struct ggml_tensor *node)
 {
     const struct ggml_tensor *x = node->src[1];
-    int32_t type = row_matmul_type(node->src[0]->type);
+    int32_t type = row_matmul_kernel(thread->exact, node);
     int64_t in_row = pieces(x->ne[0], PREPARED_NUMBERS);
     int64_t n = in_row * ggml_nrows(x);
     int64_t end = n * (thread->index + 1) / thread->n;
     size_t piece = matmul_prepared_bytes(type, PREPARED_NUMBERS);
-    size_t row = row_matmul_prepared(node->src[0]);
+    size_t row = row_matmul_prepared(thread->exact, node);
 
     for (int64_t i = n * thread->index / thread->n; i < end; i++) {
         int64_t first = i % in_row * PREPARED_NUMBERS;
@@ -105,10 +115,10 @@ static struct matmul matrix(const struct cpu_thread *thread, const struct ggml_t
     const struct ggml_tensor *x = node->src[1];
     int64_t second = i % x->ne[2];
     int64_t third = i / x->ne[2];
-    size_t prepared = row_matmul_prepared(node->src[0]);
+    size_t prepared = row_matmul_prepared(thread->exact, node);
 
     return (struct matmul){
-        .type = row_matmul_type(w->type),
+        .type = row_matmul_kernel(thread->exact, node),
         .n_in = (int32_t)w->ne[0],
         .w = (const char *)w->data + (size_t)(second / (x->ne[2] / w->ne[2])) * w->nb[2] +
              (size_t)(third / (x->ne[3] / w->ne[3])) * w->nb[3],
@@ -138,7 +148,7 @@ void row_matmul_compute(const struct cpu_thread *thread, struct ggml_tensor *nod
     int64_t at_once = row_matmul_columns(thread, n_columns, n_matrices);
     int64_t in_matrix = pieces(n_columns, at_once);
 
-    if (row_matmul_prepared(node->src[0]) > 0)
+    if (row_matmul_prepared(thread->exact, node) > 0)
         row_matmul_prepare(thread, node);
     cpu_operators_share(thread);
     for (int64_t i = thread->index; i < in_matrix * n_matrices; i = cpu_operators_next(thread)) {

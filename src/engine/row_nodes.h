@@ -20,11 +20,13 @@ bool row_experts_take(const struct ggml_tensor *node);
 size_t row_experts_work(const struct ggml_tensor *node);
 void row_experts_compute(const struct cpu_thread *thread, struct ggml_tensor *node);
 
-/* What both need: whether weights are of a kind that the kernels know; bytes of a row of activations that is
- * prepared for them (0: it is used as it is); this thread's share of the preparation, into thread->work;
+/* What both need: whether weights are of a kind that the kernels know; the kernels' type that computes a node
+ * (exact: without rounding activations to BF16); bytes of a row of activations that is prepared for it (0: it is
+ * used as it is); this thread's share of the preparation, into thread->work;
  * and how many columns of n_matrices a thread takes at once. */
 bool row_matmul_knows(const struct ggml_tensor *w);
-size_t row_matmul_prepared(const struct ggml_tensor *w);
+int32_t row_matmul_kernel(bool exact, const struct ggml_tensor *node);
+size_t row_matmul_prepared(bool exact, const struct ggml_tensor *node);
 void row_matmul_prepare(const struct cpu_thread *thread, const struct ggml_tensor *node);
 int64_t row_matmul_columns(const struct cpu_thread *thread, int64_t n_columns, int64_t n_matrices);
 

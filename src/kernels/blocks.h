@@ -124,6 +124,13 @@ static inline float *matmul_y(const struct matmul *m, int32_t row)
     return m->y + (size_t)(m->rows ? m->rows[row].y : row) * m->y_stride;
 }
 
+/* Numbers of a row of activations of BF16: whole vectors, of which the last ends in zeros. */
+static inline int32_t rounded_numbers(int32_t n_in)
+{
+    return (n_in + 31) / 32 * 32;
+}
+
+void matmul_round_portable(int32_t n_in, const float *x, uint16_t *out);
 void matmul_prepare_portable(int32_t type, int32_t n_in, const float *x, struct activations *out);
 void matmul_columns_portable(const struct matmul *m, int32_t first, int32_t n);
 
@@ -133,6 +140,8 @@ void matmul_prepare_avx2(int32_t type, int32_t n_in, const float *x, struct acti
 void matmul_columns_avx2(const struct matmul *m, int32_t first, int32_t n);
 void matmul_columns_avx512(const struct matmul *m, int32_t first, int32_t n);
 void matmul_columns_avx512vnni(const struct matmul *m, int32_t first, int32_t n);
+void matmul_round_avx512bf16(int32_t n_in, const float *x, uint16_t *out);
+void matmul_columns_avx512bf16(const struct matmul *m, int32_t first, int32_t n);
 #else
 #define INF_KERNELS_X86 0
 #endif

@@ -8,6 +8,8 @@
  * by their index modulo 8. So a row's result does not depend on its neighbours, to the last bit.
  * For quantised weights the activations are quantised too, once ("prepared"), to eight bits a number with
  * a scale for each 32.
+ * One type is another matter: where a CPU has sums of products of BF16, it computes BF16 weights twice as fast, if
+ * activations are rounded to BF16 and added up as it does. Of that type only results of one CPU are the same.
  *
  * Knows no tensor, no thread and no model. Pure functions; any thread.
  */
@@ -22,6 +24,7 @@ enum weight_type {
     WEIGHT_F32,
     WEIGHT_F16,
     WEIGHT_BF16,
+    WEIGHT_BF16_ROUNDED, /* the same weights, with activations of BF16 */
     WEIGHT_Q8_0,
     WEIGHT_Q4_0,
     WEIGHT_Q4_1,
@@ -56,9 +59,12 @@ struct matmul {
 /* Numbers in a block of weights. */
 int32_t matmul_block(int32_t type);
 
+/* Whether this CPU, or INFERENCE_KERNELS, computes WEIGHT_BF16_ROUNDED faster than WEIGHT_BF16. */
+bool matmul_rounds_bf16(void);
+
 /* Bytes of a prepared row, a multiple of 64; 0 where rows are used as they are. */
 size_t matmul_prepared_bytes(int32_t type, int32_t n_in);
-/* out: aligned to 32 bytes. */
+/* out: aligned to 64 bytes. */
 void matmul_prepare(int32_t type, int32_t n_in, const float *x, void *out);
 
 /* The columns first .. first+n-1 of y: one for each row of weights. */

@@ -55,6 +55,13 @@ void matmul_prepare_portable(int32_t type, int32_t n_in, const float *x, struct 
     }
 }
 
+void matmul_round_portable(int32_t n_in, const float *x, uint16_t *out)
+{
+    memset(out, 0, (size_t)rounded_numbers(n_in) * sizeof *out);
+    for (int32_t i = 0; i < n_in; i++)
+        out[i] = bf16_of_f32(x[i]);
+}
+
 /* ------------------------------------------------------------------ weights */
 
 /* A chunk of a row: the numbers as stored, the scales and minima. */
@@ -202,6 +209,27 @@ static float dot(const struct matmul *m, const void *w, const float *x)
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
+/* Sixteen sums of pairs, of which the second number comes first; added up as the vectors do it. */
+static float dot_rounded(const struct matmul *m, const void *w, const void *x)
+{
+    float s[16] = {0};
+
+    for (int32_t i = 0; i < m->n_in; i++) {
+        int32_t at = i ^ 1;
+        float *sum = &s[at / 2 % 16];
+
+        if (at < m->n_in)
+            *sum = fmaf(number_at(w, NUMBER_BF16, (size_t)at),
+                        number_at(x, NUMBER_BF16, (size_t)at), *sum);
+        else
+            *sum = fmaf(number_at(w, NUMBER_BF16, (size_t)i), number_at(x, NUMBER_BF16, (size_t)i),
+                        *sum);
+    }
+    for (int i = 0; i < 16; i += 4)
+        s[i / 4] = (s[i] + s[i + 2]) + (s[i + 1] + s[i + 3]);
+    return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
 void matmul_columns_portable(const struct matmul *m, int32_t first, int32_t n)
 {
     for (int32_t c = first; c < first + n; c++) {
@@ -210,6 +238,7 @@ void matmul_columns_portable(const struct matmul *m, int32_t first, int32_t n)
         if (weight_is_quantised(m->type))
             quantised_column(m, c);
         for (int32_t r = 0; !weight_is_quantised(m->type) && r < m->n_rows; r++)
-            matmul_y(m, r)[c] = dot(m, w, matmul_x(m, r));
+            matmul_y(m, r)[c] = m->type == WEIGHT_BF16_ROUNDED ? dot_rounded(m, w, matmul_x(m, r))
+                                                               : dot(m, w, matmul_x(m, r));
     }
 }

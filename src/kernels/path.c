@@ -14,7 +14,8 @@ static const char *const names[KERNEL_PATHS] = {[KERNELS_NONE] = "none",
                                                 [KERNELS_PORTABLE] = "portable",
                                                 [KERNELS_AVX2] = "avx2",
                                                 [KERNELS_AVX512] = "avx512",
-                                                [KERNELS_AVX512VNNI] = "avx512vnni"};
+                                                [KERNELS_AVX512VNNI] = "avx512vnni",
+                                                [KERNELS_AVX512BF16] = "avx512bf16"};
 
 const char *kernel_path_name(int32_t path)
 {
@@ -40,6 +41,8 @@ bool kernel_path_exists(int32_t path)
         return has_avx512();
     case KERNELS_AVX512VNNI:
         return has_avx512() && __builtin_cpu_supports("avx512vnni");
+    case KERNELS_AVX512BF16:
+        return kernel_path_exists(KERNELS_AVX512VNNI) && __builtin_cpu_supports("avx512bf16");
     default:
         return true;
     }
@@ -69,7 +72,7 @@ static int32_t choose(void)
 
     if (path < KERNEL_PATHS)
         return path;
-    path = KERNELS_AVX512VNNI;
+    path = KERNEL_PATHS - 1;
     while (path > KERNELS_PORTABLE && !kernel_path_exists(path))
         path--;
     return path > KERNELS_PORTABLE ? path : KERNELS_NONE;

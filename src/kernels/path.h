@@ -18,6 +18,7 @@ enum kernel_path {
     KERNELS_AVX2,
     KERNELS_AVX512,
     KERNELS_AVX512VNNI,
+    KERNELS_AVX512BF16, /* has VNNI too */
     KERNEL_PATHS
 };
 

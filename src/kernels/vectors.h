@@ -1,7 +1,8 @@
 /*
  * vectors: how functions of AVX2 or AVX-512 are written here, with either compiler, and what their width decides. A
  * file that includes it says which it is of: VECTOR_BYTES is 32 (AVX2, FMA, F16C) or 64 (AVX-512 F, BW, DQ and
- * VL), VECTOR_DOTS is 1 where there are sums of products of bytes (VNNI). Only where INF_KERNELS_X86 is 1.
+ * VL), VECTOR_DOTS is 1 where there are sums of products of bytes (VNNI), VECTOR_BF16 is defined where there are such of
+ * BF16. Only where INF_KERNELS_X86 is 1.
  *
  * In memory there are always vectors of eight: one of 16 is two of them, one behind the other. So what is laid
  * out for one width serves the other.
@@ -20,6 +21,9 @@
 #include INF_KERNELS_EMULATED
 #elif VECTOR_BYTES == 32
 #define TARGET __attribute__((target("avx2,fma,f16c")))
+#elif defined(VECTOR_BF16)
+#define TARGET                                                                                     \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #elif VECTOR_DOTS
 #define TARGET                                                                                     \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))

@@ -11,7 +11,10 @@
 #include <simde/x86/avx512.h>
 #pragma GCC diagnostic pop
 
+#include "core/numbers.h"
+
 #include <immintrin.h>
+#include <math.h>
 
 static inline simde__m512 emulated_cvtepi32_ps(simde__m512i v)
 {
@@ -42,6 +45,58 @@ static inline float emulated_cvtss_f32(simde__m512 v)
     return simde__m512_to_private(v).f32[0];
 }
 
+static inline simde__m512 emulated_maskz_loadu_ps(uint32_t mask, const float *p)
+{
+    simde__m512_private out;
+
+    for (int i = 0; i < 16; i++)
+        out.f32[i] = mask >> i & 1 ? p[i] : 0;
+    return simde__m512_from_private(out);
+}
+
+static inline simde__m512i emulated_maskz_loadu_epi16(uint32_t mask, const uint16_t *p)
+{
+    simde__m512i_private out;
+
+    for (int i = 0; i < 32; i++)
+        out.u16[i] = mask >> i & 1 ? p[i] : 0;
+    return simde__m512i_from_private(out);
+}
+
+static inline void emulated_mask_storeu_ps(float *p, uint32_t mask, __m128 v)
+{
+    float values[4];
+
+    _mm_storeu_ps(values, v);
+    for (int i = 0; i < 4; i++)
+        if (mask >> i & 1)
+            p[i] = values[i];
+}
+
+static inline __m256i emulated_cvtneps_pbh(simde__m512 v)
+{
+    simde__m512_private in = simde__m512_to_private(v);
+    uint16_t out[16];
+
+    for (int i = 0; i < 16; i++)
+        out[i] = bf16_of_f32(in.f32[i]);
+    return _mm256_loadu_si256((const __m256i *)(const void *)out);
+}
+
+/* The second of each pair first, as the instruction does it. */
+static inline simde__m512 emulated_dpbf16_ps(simde__m512 sum, simde__m512i a, simde__m512i b)
+{
+    simde__m512_private out = simde__m512_to_private(sum);
+    simde__m512i_private x = simde__m512i_to_private(a);
+    simde__m512i_private y = simde__m512i_to_private(b);
+
+    for (int i = 0; i < 32; i++)
+        out.f32[i / 2] = fmaf(f32_of_bits((uint32_t)x.u16[i ^ 1] << 16),
+                              f32_of_bits((uint32_t)y.u16[i ^ 1] << 16), out.f32[i / 2]);
+    return simde__m512_from_private(out);
+}
+
+#define AS_BF16(v) (v)
 #define __m512i simde__m512i
 #define __m512 simde__m512
 
@@ -114,6 +169,22 @@ static inline float emulated_cvtss_f32(simde__m512 v)
 #define _mm512_shuffle_f32x4 simde_mm512_shuffle_f32x4
 #undef _mm512_shuffle_ps
 #define _mm512_shuffle_ps simde_mm512_shuffle_ps
+#undef _mm512_maskz_loadu_ps
+#define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
+#undef _mm512_maskz_loadu_epi16
+#define _mm512_maskz_loadu_epi16 emulated_maskz_loadu_epi16
+#undef _mm_mask_storeu_ps
+#define _mm_mask_storeu_ps emulated_mask_storeu_ps
+#undef _mm512_cvtneps_pbh
+#define _mm512_cvtneps_pbh emulated_cvtneps_pbh
+#undef _mm512_dpbf16_ps
+#define _mm512_dpbf16_ps emulated_dpbf16_ps
+#undef _mm512_unpacklo_ps
+#define _mm512_unpacklo_ps simde_mm512_unpacklo_ps
+#undef _mm512_unpackhi_ps
+#define _mm512_unpackhi_ps simde_mm512_unpackhi_ps
+#undef _mm512_castps512_ps128
+#define _mm512_castps512_ps128 simde_mm512_castps512_ps128
 #undef _mm512_extractf32x4_ps
 #define _mm512_extractf32x4_ps simde_mm512_extractf32x4_ps
 

@@ -91,7 +91,7 @@ static struct cpu_operators *opened(struct ggml_threadpool *pool, struct counted
 {
     struct cpu_operators *operators = NULL;
 
-    assert_int_equal(cpu_operators_open(&operators, pool, compute, c, NULL), INF_OK);
+    assert_int_equal(cpu_operators_open(&operators, pool, false, compute, c, NULL), INF_OK);
     return operators;
 }
 

@@ -23,7 +23,7 @@ static const enum ggml_type types[] = {
     GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
 enum { N_TYPES = sizeof types / sizeof *types };
 
-static struct ggml_threadpool *ours, *theirs;
+static struct ggml_threadpool *ours, *exactly, *theirs;
 
 static float wave(int i)
 {
@@ -166,6 +166,35 @@ static void test_matmul__a_row__has_its_bits_alone(void **state)
         free(all);
         ggml_free(ggml);
     }
+}
+
+/* The same numbers as floats give what is to come, to the last bit. */
+static void test_matmul__of_bf16_where_it_is_to_be_exact__is_that_of_floats(void **state)
+{
+    struct ggml_context *ggml = make_context();
+    struct ggml_tensor *w = ggml_new_tensor_2d(ggml, GGML_TYPE_BF16, 300, 40);
+    struct ggml_tensor *floats = ggml_new_tensor_2d(ggml, GGML_TYPE_F32, 300, 40);
+    struct ggml_tensor *x = ggml_new_tensor_2d(ggml, GGML_TYPE_F32, 300, 9);
+    struct ggml_tensor *asks = ggml_mul_mat(ggml, w, x);
+    float *wanted = NULL;
+    float *in_pool = NULL;
+    float *as_asked = NULL;
+
+    (void)state;
+    fill(w, 0);
+    fill(x, 3);
+    for (size_t i = 0; i < 300 * 40; i++)
+        ((float *)floats->data)[i] = number_at(w->data, NUMBER_BF16, i);
+    assert_true(ggml_prec_set_src(asks, GGML_PREC_F32, 1));
+    wanted = run(ggml, ggml_mul_mat(ggml, floats, x), ours, 2);
+    in_pool = run(ggml, ggml_mul_mat(ggml, w, x), exactly, 2);
+    as_asked = run(ggml, asks, ours, 2);
+    assert_memory_equal(in_pool, wanted, sizeof(float) * 9 * 40);
+    assert_memory_equal(as_asked, wanted, sizeof(float) * 9 * 40);
+    free(wanted);
+    free(in_pool);
+    free(as_asked);
+    ggml_free(ggml);
 }
 
 /* ------------------------------------------------------------------ experts */
@@ -371,12 +400,14 @@ int main(void)
         cmocka_unit_test(test_matmul__of_every_type__is_ggmls),
         cmocka_unit_test(test_matmul__in_four_dimensions__is_ggmls),
         cmocka_unit_test(test_matmul__a_row__has_its_bits_alone),
+        cmocka_unit_test(test_matmul__of_bf16_where_it_is_to_be_exact__is_that_of_floats),
         cmocka_unit_test(test_experts__of_every_type__are_ggmls_and_a_rows_bits_its_own),
         cmocka_unit_test(test_experts__one_that_is_not_there__spoils_its_row_alone),
         cmocka_unit_test(test_attention__over_short_and_long_caches__is_ggmls),
         cmocka_unit_test(test_attention__a_token__has_its_bits_alone),
     };
     struct cpu_operators *operators = NULL;
+    struct cpu_operators *exact = NULL;
     int failed = 0;
 
     if (!cpu_has_avx2()) /* nothing is chosen there */
@@ -384,11 +415,15 @@ int main(void)
     ggml_cpu_init();
     cpu_operators_install(row_operators());
     ours = make_pool();
+    exactly = make_pool();
     theirs = make_pool();
-    assert_int_equal(cpu_operators_open(&operators, ours, NULL, NULL, NULL), INF_OK);
+    assert_int_equal(cpu_operators_open(&operators, ours, false, NULL, NULL, NULL), INF_OK);
+    assert_int_equal(cpu_operators_open(&exact, exactly, true, NULL, NULL, NULL), INF_OK);
     failed = cmocka_run_group_tests_name("row operators", tests, NULL, NULL);
     cpu_operators_close(operators);
+    cpu_operators_close(exact);
     ggml_threadpool_free(ours);
+    ggml_threadpool_free(exactly);
     ggml_threadpool_free(theirs);
     return failed;
 }
