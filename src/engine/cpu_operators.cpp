@@ -119,7 +119,7 @@ class traits final : public ggml::cpu::tensor_traits {
 
         return (e->compute && node->op != GGML_OP_FLASH_ATTN_EXT &&
                 e->compute(e->owner, &thread, node)) ||
-               (common && common->compute(&thread, node));
+               (common && common->compute(&thread, node, nullptr) != CPU_NOT_COMPUTED);
     }
 };
 
@@ -253,10 +253,14 @@ void cpu_operators_close(struct cpu_operators *operators)
         operators->pool.store(nullptr, std::memory_order_release);
 }
 
-void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node)
+bool cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node,
+                          const struct cpu_after *after)
 {
-    if (!(common && common->compute(thread, node)) && !others_compute(params_of(thread), node))
+    const cpu_computed computed = common ? common->compute(thread, node, after) : CPU_NOT_COMPUTED;
+
+    if (computed == CPU_NOT_COMPUTED && !others_compute(params_of(thread), node))
         ggml_compute_forward_mul_mat(params_of(thread), node);
+    return computed == CPU_COMPUTED_AND_AFTER;
 }
 
 void cpu_operators_split(struct cpu_operators *operators, cpu_splitter *splits)

@@ -38,11 +38,23 @@ struct cpu_thread {
  * graph, after all before them are done. */
 typedef bool cpu_operator(void *owner, const struct cpu_thread *thread, struct ggml_tensor *node);
 
+/* Who goes on with columns of a matmul's result on the thread that has just computed them, which has them in its
+ * cache: columns first .. first+n-1 of all rows, first a multiple of MATMUL_COLUMNS, n too but at the end. All threads
+ * have met since the matmul was begun. */
+struct cpu_after {
+    void (*columns)(void *owner, int32_t first, int32_t n);
+    void *owner;
+};
+
+enum cpu_computed { CPU_NOT_COMPUTED, CPU_COMPUTED, CPU_COMPUTED_AND_AFTER };
+
 /* What computes matmuls and attention (flash) in place of ggml's own code, in graphs on pools that are
- * open. work_size: bytes of thread->work that a node needs, asked of every graph in the process. */
+ * open. work_size: bytes of thread->work that a node needs, asked of every graph in the process. compute: the same
+ * answer on all threads; after (NULL: nobody) has been called where it says so. */
 struct cpu_kernels {
     size_t (*work_size)(const struct ggml_tensor *node);
-    bool (*compute)(const struct cpu_thread *thread, struct ggml_tensor *node);
+    enum cpu_computed (*compute)(const struct cpu_thread *thread, struct ggml_tensor *node,
+                                 const struct cpu_after *after);
 };
 
 /* Once, before anything of ggml computes. kernels: NULL for none; must live for ever. */
@@ -63,10 +75,11 @@ void cpu_operators_close(struct cpu_operators *operators); /* NULL is ignored */
 typedef bool cpu_splitter(void *owner, const struct ggml_tensor *product);
 void cpu_operators_split(struct cpu_operators *operators, cpu_splitter *splits);
 
-/* For operators: the matmul, or the rows that are looked up, as they would have been computed without them,
- * by all threads; and the barrier that they meet at. */
+/* For operators: the matmul (true: and `after` called for each part of it), or the rows that are looked up, as they
+ * would have been computed without them, by all threads; and the barrier that they meet at. */
+bool cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node,
+                          const struct cpu_after *after);
 void cpu_operators_get_rows(const struct cpu_thread *thread, struct ggml_tensor *node);
-void cpu_operators_matmul(const struct cpu_thread *thread, struct ggml_tensor *node);
 void cpu_operators_barrier(const struct cpu_thread *thread);
 
 /* Sharing out work: after all threads have called _share, the first piece is the thread's index, and

@@ -1,9 +1,9 @@
 /*
  * lora_matmul: the deltas of matmuls.
  *
- * A matmul that an adapter touches takes three steps, with a barrier before the last: the threads share
- * the shrink of all rows (by rows where there are enough of them, else by ranks), then ggml's matmul, or ours,
- * then the expansion, of which each takes some of the columns, for all rows.
+ * A matmul that an adapter touches takes three steps: the threads share the shrink of all rows (by rows where there
+ * are enough of them, else by ranks), then our matmul, whose columns are expanded for all rows by the thread that has just
+ * computed them; after ggml's matmul the threads meet, then each expands some of the columns.
  */
 #include "engine/lora_nodes.h"
 
@@ -12,6 +12,7 @@
 
 /* What a matmul's delta is computed from. */
 struct delta {
+    const struct lora_operator *o;
     const struct segments *segments;
     int32_t tensor;
     struct lora_rows x, y;
@@ -177,22 +178,27 @@ static void expand_segment(const struct lora_operator *o, const struct delta *d,
     }
 }
 
-/* This thread's share of B h, added to the result. */
-static void expand(const struct lora_operator *o, const struct delta *d, const struct cpu_thread *t)
+/* B h, added to columns of the result. */
+static void expand_columns(void *delta, int32_t first, int32_t n)
 {
+    const struct delta *d = delta;
+
     for (int32_t i = 0; i < d->segments->n; i++) {
         const struct segment *s = &d->segments->list[i];
-        const struct lora_module *m = any_module(d, s);
-        int32_t first = 0;
-        int32_t end = 0;
 
-        if (!m)
-            continue;
-        first = share(m->n_out, LORA_COLUMNS, t->index, t->n);
-        end = share(m->n_out, LORA_COLUMNS, t->index + 1, t->n);
-        if (first < end)
-            expand_segment(o, d, s, first, end - first);
+        if (any_module(d, s))
+            expand_segment(d->o, d, s, first, n);
     }
+}
+
+/* This thread's share. */
+static void expand(struct delta *d, const struct cpu_thread *t, int32_t n_columns)
+{
+    int32_t first = share(n_columns, LORA_COLUMNS, t->index, t->n);
+    int32_t end = share(n_columns, LORA_COLUMNS, t->index + 1, t->n);
+
+    if (first < end)
+        expand_columns(d, first, end - first);
 }
 
 /* Whether nothing of what the base model computes is left: each row has one such adapter at most. */
@@ -226,16 +232,18 @@ static bool prepare_delta(const struct lora_operator *o, struct delta *d,
 bool lora_matmul_compute(struct lora_operator *o, const struct cpu_thread *thread,
                          struct ggml_tensor *t)
 {
-    struct delta d = {.tensor = lora_touched(o, t->src[0], LORA_MULTIPLIED)};
+    struct delta d = {.o = o, .tensor = lora_touched(o, t->src[0], LORA_MULTIPLIED)};
+    const struct cpu_after after = {expand_columns, &d};
 
     if (d.tensor < 0)
         return false;
     if (!prepare_delta(o, &d, t))
         return fail(o);
     shrink(o, &d, thread);
-    if (!(o->kinds & 1u << LORA_WHOLE) || !replaces_all(&d))
-        cpu_operators_matmul(thread, t);
-    cpu_operators_barrier(thread);
-    expand(o, &d, thread);
+    if ((o->kinds & 1u << LORA_WHOLE && replaces_all(&d)) ||
+        !cpu_operators_matmul(thread, t, &after)) {
+        cpu_operators_barrier(thread);
+        expand(&d, thread, (int32_t)t->ne[0]);
+    }
     return true;
 }

@@ -6,7 +6,10 @@
 
 #include "kernels/matmul.h"
 
-enum { PREPARED_NUMBERS = 256 }; /* of a row, that a thread prepares at once */
+enum {
+    PREPARED_NUMBERS = 256, /* of a row, that a thread prepares at once */
+    CACHE_BYTES = 256 << 10
+};
 
 int32_t row_matmul_type(enum ggml_type type)
 {
@@ -141,20 +144,46 @@ int64_t row_matmul_columns(const struct cpu_thread *thread, int64_t n_columns, i
     return min_i64(max_i64(pieces(wanted, step), 1), 8) * step;
 }
 
-void row_matmul_compute(const struct cpu_thread *thread, struct ggml_tensor *node)
+bool row_matmul_calls(const struct ggml_tensor *node)
+{
+    return node->op == GGML_OP_MUL_MAT && node->src[1]->ne[2] * node->src[1]->ne[3] == 1;
+}
+
+/* So few columns that their results are still in a near cache when they are handed on. */
+static int64_t columns_in_cache(int64_t at_once, int64_t n_rows)
+{
+    const int64_t step = 3 * MATMUL_COLUMNS;
+
+    return min_i64(at_once,
+                   max_i64(CACHE_BYTES / (int64_t)sizeof(float) / n_rows / step, 1) * step);
+}
+
+void row_matmul_compute_with(const struct cpu_thread *thread, struct ggml_tensor *node,
+                             const struct cpu_after *after)
 {
     int64_t n_columns = node->ne[0];
     int64_t n_matrices = node->src[1]->ne[2] * node->src[1]->ne[3];
     int64_t at_once = row_matmul_columns(thread, n_columns, n_matrices);
-    int64_t in_matrix = pieces(n_columns, at_once);
+    int64_t in_matrix = 0;
 
+    if (after)
+        at_once = columns_in_cache(at_once, node->ne[1]);
+    in_matrix = pieces(n_columns, at_once);
     if (row_matmul_prepared(thread->exact, node) > 0)
         row_matmul_prepare(thread, node);
     cpu_operators_share(thread);
     for (int64_t i = thread->index; i < in_matrix * n_matrices; i = cpu_operators_next(thread)) {
         struct matmul m = matrix(thread, node, i / in_matrix);
-        int64_t first = i % in_matrix * at_once;
+        int32_t first = (int32_t)(i % in_matrix * at_once);
+        int32_t n = (int32_t)min_i64(at_once, n_columns - first);
 
-        matmul_columns(&m, (int32_t)first, (int32_t)min_i64(at_once, n_columns - first));
+        matmul_columns(&m, first, n);
+        if (after)
+            after->columns(after->owner, first, n);
     }
+}
+
+void row_matmul_compute(const struct cpu_thread *thread, struct ggml_tensor *node)
+{
+    row_matmul_compute_with(thread, node, NULL);
 }

@@ -14,6 +14,10 @@ int32_t row_matmul_type(enum ggml_type type);
 bool row_matmul_takes(const struct ggml_tensor *node);
 size_t row_matmul_work(const struct ggml_tensor *node); /* bytes of thread->work */
 void row_matmul_compute(const struct cpu_thread *thread, struct ggml_tensor *node);
+/* Whether the node's columns can be handed on, all rows at once; and the same with that. */
+bool row_matmul_calls(const struct ggml_tensor *node);
+void row_matmul_compute_with(const struct cpu_thread *thread, struct ggml_tensor *node,
+                             const struct cpu_after *after);
 
 /* Matmuls of stacked experts. */
 bool row_experts_take(const struct ggml_tensor *node);

@@ -45,14 +45,19 @@ static size_t work_size(const struct ggml_tensor *node)
     return kind && kind->work ? kind->work(node) : 0;
 }
 
-static bool compute(const struct cpu_thread *thread, struct ggml_tensor *node)
+static enum cpu_computed compute(const struct cpu_thread *thread, struct ggml_tensor *node,
+                                 const struct cpu_after *after)
 {
     const struct kind *kind = ggml_is_empty(node) ? NULL : kind_of(node);
 
     if (!kind || (kind->work && kind->work(node) > thread->work_size))
-        return false;
+        return CPU_NOT_COMPUTED;
+    if (after && row_matmul_calls(node)) {
+        row_matmul_compute_with(thread, node, after);
+        return CPU_COMPUTED_AND_AFTER;
+    }
     kind->compute(thread, node);
-    return true;
+    return CPU_COMPUTED;
 }
 
 static bool covers_weight(const struct gguf_tensor *t)

@@ -35,7 +35,7 @@ static bool compute(void *owner, const struct cpu_thread *thread, struct ggml_te
     atomic_fetch_add(&c->threads[thread->index], 1);
     if (!c->computes)
         return false;
-    cpu_operators_matmul(thread, node);
+    cpu_operators_matmul(thread, node, NULL);
     cpu_operators_barrier(thread);
     for (int64_t row = 0; row < node->ne[1]; row++)
         for (int64_t i = first; i < end; i++)
