@@ -142,6 +142,7 @@ static int write_gguf(const char *path, const char *peft, const struct gguf_mode
     else
         code = write_file(path, &bytes, 1);
     lora_weights_free(weights);
+    block_give(source.block);
     buffer_free(&bytes);
     return code;
 }

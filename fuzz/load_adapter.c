@@ -97,18 +97,33 @@ static void check_export(const struct lora_weights *w)
     buffer_free(&out);
 }
 
+/* So that numbers behind a header lie as those of a start's copy do. */
+static size_t lead_of(const uint8_t *weights, size_t n)
+{
+    uint64_t header = 0;
+
+    memcpy(&header, weights, n < sizeof header ? n : sizeof header);
+    return (size_t)(0 - (header + sizeof header)) % 64;
+}
+
 void load_adapter(const uint8_t *config, size_t config_len, const uint8_t *weights,
                   size_t weights_len)
 {
+    size_t lead = config ? lead_of(weights, weights_len) : 0;
     struct adapter_source source = {.config = (char *)(uintptr_t)config,
                                     .config_len = config_len,
-                                    .weights = (char *)(uintptr_t)weights,
-                                    .weights_len = weights_len};
+                                    .weights_len = weights_len,
+                                    .block = block_take(weights_len + lead)};
     struct lora_weights *w = NULL;
     inf_adapter_report report = {.struct_size = sizeof report};
     inf_error err = {0};
-    int32_t code = adapter_read(&w, &source, small_model(), NULL, &report, &err);
+    int32_t code = INF_OK;
 
+    demand(source.block != NULL);
+    source.weights = memcpy(source.block->data + lead, weights, weights_len);
+    code = adapter_read(&w, &source, small_model(), NULL, &report, &err);
+
+    block_give(source.block);
     if (code != INF_OK) {
         demand(err.code == code && err.message[0] != '\0' && strchr(err.message, '\n') == NULL);
         return;

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/op.h"
+#include "lora/halves.h"
 
 #include <errno.h>
 #include <string.h>
@@ -28,7 +29,52 @@ static void say_uncompared(const struct lora_plan *plan, const inf_op *op)
             plan->uncompared);
 }
 
-static int32_t read_peft(struct lora_weights **out, const struct adapter_source *source,
+/* Bytes of the matrices that the plan may leave where they lie. */
+static uint64_t pairs_in(const struct lora_plan *plan)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < plan->n; i++)
+        if (lora_are_halves(&plan->modules[i]))
+            bytes += plan->modules[i].a.size + plan->modules[i].b.size;
+    return bytes;
+}
+
+/* Of a file in memory: where the plan's matrices are. */
+static int32_t locate(struct lora_plan *plan, const struct safetensors *file, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; i < plan->n && code == INF_OK; i++) {
+        struct lora_plan_module *m = &plan->modules[i];
+
+        if (!lora_are_halves(m))
+            continue;
+        code = safetensors_data(&m->a.data, file, m->a.tensor, NULL, err);
+        if (code == INF_OK)
+            code = safetensors_data(&m->b.data, file, m->b.tensor, NULL, err);
+    }
+    return code;
+}
+
+/*
+ * Where most of a file is what the kernels read as it is, the file in memory is the adapter: the caller's bytes,
+ * of which a copy was made, or the file, read at once.
+ */
+static int32_t settle_storage(struct lora_plan *plan, struct adapter_source *source,
+                              struct safetensors *file, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    if (pairs_in(plan) < safetensors_file_size(file) / 4 * 3 || (!source->path && !source->block))
+        return INF_OK;
+    if (source->path)
+        code = safetensors_load(&source->block, file, err);
+    plan->storage = source->block;
+    return code == INF_OK ? locate(plan, file, err) : code;
+}
+
+static int32_t read_peft(struct lora_weights **out, struct adapter_source *source,
                          const struct reading *r, inf_error *err)
 {
     struct peft_adapter *adapter = NULL;
@@ -40,7 +86,11 @@ static int32_t read_peft(struct lora_weights **out, const struct adapter_source 
     if (code == INF_OK)
         code = plan_peft_adapter(&plan, adapter, r->model, err);
     if (code == INF_OK)
+        code = settle_storage(&plan, source, adapter->weights, err);
+    if (code == INF_OK)
         code = lora_weights_make(out, &plan, r->op, err);
+    if (code == INF_OK && plan.storage)
+        source->block = NULL;
     if (code == INF_OK)
         say_uncompared(&plan, r->op);
     lora_plan_free(&plan);
@@ -99,7 +149,7 @@ static bool is_safetensors(const char *path)
     return suffix && strcmp(suffix, ".safetensors") == 0;
 }
 
-static int32_t read_path(struct lora_weights **out, const struct adapter_source *source,
+static int32_t read_path(struct lora_weights **out, struct adapter_source *source,
                          const struct reading *r, inf_error *err)
 {
     struct stat info;
@@ -131,7 +181,7 @@ static void fill_report(inf_adapter_report *report, const struct lora_weights *w
     report->bytes = (int64_t)w->bytes;
 }
 
-int32_t adapter_read(struct lora_weights **out, const struct adapter_source *source,
+int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
                      const struct gguf_model *model, const inf_op *op_to_poll,
                      inf_adapter_report *report, inf_error *err)
 {

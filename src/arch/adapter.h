@@ -14,9 +14,10 @@
  * Errors: IO, BAD_FORMAT, UNSUPPORTED (PEFT feature or architecture, by name), MISMATCH (names the
  * first tensor that does not fit, and how many), NOT_FINITE (names the tensor), NO_MEMORY,
  * CANCELLED or TIMEOUT when op_to_poll (may be NULL) was asked to stop, polled between modules.
+ * source->block may become the adapter's; what is left in `source` is the caller's to free.
  * report: format, rank, scale, n_modules, n_tensors, bytes are filled in.
  */
-int32_t adapter_read(struct lora_weights **out, const struct adapter_source *source,
+int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
                      const struct gguf_model *model, const inf_op *op_to_poll,
                      inf_adapter_report *report, inf_error *err);
 

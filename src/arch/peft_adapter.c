@@ -55,15 +55,54 @@ static const struct family_weight routers[] = {
     {.module = NULL},
 };
 
+/* A name that is put together. snprintf would be a large part of what a load takes. */
+struct name {
+    char text[NAME_SIZE];
+    size_t len;
+};
+
+/* Cut where the room ends. */
+static void add_text(struct name *n, const char *text, size_t len)
+{
+    size_t room = sizeof n->text - 1 - n->len;
+
+    len = len < room ? len : room;
+    memcpy(n->text + n->len, text, len);
+    n->len += len;
+    n->text[n->len] = '\0';
+}
+
+static void add_string(struct name *n, const char *text)
+{
+    add_text(n, text, strlen(text));
+}
+
+/* ".<block>." */
+static void add_block(struct name *n, int32_t block)
+{
+    char digits[12], *at = digits + sizeof digits;
+
+    *--at = '.';
+    do {
+        *--at = (char)('0' + block % 10);
+        block /= 10;
+    } while (block > 0);
+    *--at = '.';
+    add_text(n, at, (size_t)(digits + sizeof digits - at));
+}
+
 static const struct gguf_tensor *find_tensor(const struct gguf_model *model, int32_t block,
                                              const char *tensor, const char *suffix)
 {
-    char name[NAME_SIZE];
+    struct name name = {.len = 0};
 
     if (block < 0)
         return gguf_file_find(model->file, tensor);
-    snprintf(name, sizeof name, "blk.%d.%s%s", block, tensor, suffix);
-    return gguf_file_find(model->file, name);
+    add_string(&name, "blk");
+    add_block(&name, block);
+    add_string(&name, tensor);
+    add_string(&name, suffix);
+    return gguf_file_find(model->file, name.text);
 }
 
 /* "<module><suffix>", a row's name in a checkpoint. */
@@ -744,9 +783,12 @@ static int32_t check_promise(struct misfits *misfits, const struct peft_adapter 
 {
     bool selected = false;
     inf_error why;
-    int32_t code = peft_config_selects(adapter->config, module, is_output, &selected, err);
+    int32_t code = INF_OK;
 
-    if (code == INF_OK && selected && !has_module(adapter, module)) {
+    if (has_module(adapter, module))
+        return INF_OK;
+    code = peft_config_selects(adapter->config, module, is_output, &selected, err);
+    if (code == INF_OK && selected) {
         error_set(&why, INF_ERROR_MISMATCH,
                   "target_modules of adapter_config.json selects \"%.160s\" of the model, but "
                   "adapter_model.safetensors has nothing for it",
@@ -756,28 +798,40 @@ static int32_t check_promise(struct misfits *misfits, const struct peft_adapter 
     return code;
 }
 
+/* A layer of a block, if the model has it. */
+static int32_t check_layer(struct misfits *misfits, const struct peft_adapter *adapter,
+                           const struct name *in_block, const struct gguf_model *model,
+                           int32_t block, const struct family_weight *w, inf_error *err)
+{
+    struct name module = *in_block;
+
+    add_text(&module, w->module, (size_t)stem_length(w));
+    if (has_module(adapter, module.text) || !find_tensor(model, block, w->tensor, ""))
+        return INF_OK;
+    return check_promise(misfits, adapter, module.text, false, err);
+}
+
 /* Every linear layer of the model, named with the prefix that the adapter uses. */
 static int32_t check_promises(struct misfits *misfits, const struct peft_adapter *adapter,
                               const struct family *family, const struct gguf_model *model,
                               const char *prefix, inf_error *err)
 {
-    char module[NAME_SIZE];
+    struct name before = {.len = 0}, module;
     int32_t code = INF_OK;
 
+    add_string(&before, prefix);
     for (int32_t block = 0; block < model->n_layer; block++) {
-        for (const struct family_weight *w = family->weights; w->module && code == INF_OK; w++) {
-            if (!family_is_layer(w) || !find_tensor(model, block, w->tensor, ""))
-                continue;
-            snprintf(module, sizeof module, "%s%s.%d.%.*s", prefix, family->blocks, block,
-                     stem_length(w), w->module);
-            code = check_promise(misfits, adapter, module, false, err);
-        }
+        module = before;
+        add_string(&module, family->blocks);
+        add_block(&module, block);
+        for (const struct family_weight *w = family->weights; w->module && code == INF_OK; w++)
+            if (family_is_layer(w))
+                code = check_layer(misfits, adapter, &module, model, block, w, err);
     }
     if (code == INF_OK)
         code = check_promise(misfits, adapter, "lm_head", true, err);
-    snprintf(module, sizeof module, "%s%s", prefix,
-             strcmp(family->blocks, "h") == 0 ? "wte" : "embed_tokens");
-    return code == INF_OK ? check_promise(misfits, adapter, module, true, err) : code;
+    add_string(&before, strcmp(family->blocks, "h") == 0 ? "wte" : "embed_tokens");
+    return code == INF_OK ? check_promise(misfits, adapter, before.text, true, err) : code;
 }
 
 /* A part of the base that the file must have, in full: its weight, or, with `bias`, its bias. */

@@ -4,6 +4,7 @@
  */
 #include "core/context_state.h"
 
+#include "core/blocks.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/queue.h"
@@ -286,4 +287,5 @@ void context_unref(inf_context *ctx)
     heap_free(&ctx->deadlines.heap);
     mem_free(ctx->threads);
     mem_free(ctx);
+    blocks_trim();
 }

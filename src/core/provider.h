@@ -11,6 +11,7 @@
 #ifndef INF_CORE_PROVIDER_H
 #define INF_CORE_PROVIDER_H
 
+#include "core/blocks.h"
 #include "core/buffer.h"
 #include "core/op.h"
 
@@ -19,8 +20,10 @@ struct adapter_source {
     char *path; /* NULL: from memory */
     char *config;
     size_t config_len;
-    char *weights; /* 64-byte aligned */
+    /* Aligned to 64 bytes; with a config, what is behind the header is. */
+    char *weights;
     size_t weights_len;
+    struct block *block; /* where they lie; whoever takes it, to write there too, leaves NULL */
 };
 void adapter_source_free(struct adapter_source *source);
 

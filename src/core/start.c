@@ -15,6 +15,8 @@
 
 #define MAX_ID 256
 
+enum { ALIGNMENT = 64 };
+
 /* Of a provider that check_start may have refused. */
 #define SLOT(provider, name) ((provider) ? (provider)->ops->name : NULL)
 
@@ -120,7 +122,7 @@ void adapter_source_free(struct adapter_source *source)
 {
     mem_free(source->path);
     mem_free(source->config);
-    mem_free(source->weights);
+    block_give(source->block);
     *source = (struct adapter_source){0};
 }
 
@@ -160,21 +162,46 @@ static int32_t check_source(const inf_adapter_source *s, inf_error *err)
     return path ? check_path(s->path, "adapter: the path", err) : INF_OK;
 }
 
+/*
+ * How far behind an aligned place a copy begins, so that an adapter can be used where it lies. What comes
+ * with a config is safetensors: 8 bytes with the length of a header, the header, numbers.
+ */
+static size_t lead_of(const inf_adapter_source *s)
+{
+    uint64_t header = 0;
+
+    if (!s->config.data || s->weights.len < sizeof header)
+        return 0;
+    memcpy(&header, s->weights.data, sizeof header);
+    return (size_t)(0 - (header + sizeof header)) % ALIGNMENT;
+}
+
+/* The one copy that is made of an adapter's numbers. */
+static bool copy_weights(struct adapter_source *out, const inf_adapter_source *s)
+{
+    size_t lead = lead_of(s);
+
+    out->block = block_take(s->weights.len + lead);
+    if (!out->block)
+        return false;
+    out->weights = out->block->data + lead;
+    out->weights_len = s->weights.len;
+    memcpy(out->weights, s->weights.data, s->weights.len);
+    return true;
+}
+
 static int32_t copy_source(struct adapter_source *out, const inf_adapter_source *s, inf_error *err)
 {
     bool ok = true;
 
     *out = (struct adapter_source){0};
     if (s->weights.data) {
-        out->weights = mem_aligned(64, s->weights.len);
-        out->weights_len = s->weights.len;
-        if (out->weights)
-            memcpy(out->weights, s->weights.data, s->weights.len);
+        ok = copy_weights(out, s);
         if (s->config.data) {
             out->config = mem_strndup(s->config.data, s->config.len);
             out->config_len = s->config.len;
         }
-        ok = out->weights && (!s->config.data || out->config);
+        ok = ok && (!s->config.data || out->config);
     } else {
         out->path = mem_strdup(s->path);
         ok = out->path != NULL;

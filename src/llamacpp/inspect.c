@@ -264,6 +264,7 @@ static int32_t describe_fit(struct buffer *out, const char *format, const char *
     else if (is_misfit(code))
         code = add_misfit(out, format, err);
     lora_weights_free(weights);
+    block_give(source.block);
     base_model_close(&model);
     return code;
 }

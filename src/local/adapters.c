@@ -13,7 +13,7 @@ struct adapter_load {
     char id[];
 };
 
-static int32_t load(const struct adapter_load *l, inf_adapter_report *report, char **evicted,
+static int32_t load(struct adapter_load *l, inf_adapter_report *report, char **evicted,
                     inf_error *err)
 {
     struct local_provider *p = l->base.provider;

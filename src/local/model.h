@@ -66,8 +66,8 @@ struct model_ops {
 
     /* After open, on preparation threads: reads and converts an adapter, checked against the model's
      * names and shapes. Fills report but for its texts, generation and `replaced`; *bytes is what it
-     * takes. op: as for load. */
-    int32_t (*adapter_load)(void *model, const struct adapter_source *source, const inf_op *op,
+     * takes. op: as for load. It may take source->block. */
+    int32_t (*adapter_load)(void *model, struct adapter_source *source, const inf_op *op,
                             void **adapter, size_t *bytes, inf_adapter_report *report,
                             inf_error *err);
     void (*adapter_free)(void *adapter); /* any thread; NULL is ignored */

@@ -355,6 +355,46 @@ AVX2_INLINE __m256i copy_block(uint16_t *dst, int32_t padded, const unsigned cha
     return largest;
 }
 
+/* Sixteen source rows, all of them there: those of even number are `step` bytes apart, those of odd number too.
+ * Eight of their columns, of which `even` and `odd` are the first, to as many rows of dst. */
+AVX2_INLINE __m256i copy_whole_block(uint16_t *dst, size_t padded, const unsigned char *even,
+                                     const unsigned char *odd, size_t step, __m256i largest)
+{
+    __m256i v[8];
+
+    for (int i = 0; i < 8; i++) {
+        const unsigned char *low = (i & 1 ? odd : even) + (size_t)(i / 2) * step;
+        const __m128i *high = (const __m128i *)(const void *)(low + 4 * step);
+
+        v[i] = _mm256_inserti128_si256(
+            _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
+            _mm_loadu_si128(high), 1);
+        largest = larger16(largest, v[i]);
+    }
+    transpose_halves(v);
+    for (int i = 0; i < 8; i++)
+        _mm256_storeu_si256((__m256i *)(void *)(dst + (size_t)i * padded), v[i]);
+    return largest;
+}
+
+/* Outputs o .. o+15 of as many rows, at the columns that make whole blocks; *r: behind these. */
+AVX2_INLINE __m256i copy_whole_blocks(uint16_t *dst, size_t padded, const unsigned char *src,
+                                      int32_t o, int32_t rank, int32_t head_dim, int32_t *r,
+                                      __m256i largest)
+{
+    size_t row = 2 * (size_t)rank, step = head_dim ? row : 2 * row;
+    const unsigned char *even = src + (size_t)lora_source_row(o, head_dim) * row;
+    const unsigned char *odd = even + (head_dim ? (size_t)(head_dim / 2) * row : row);
+
+    for (; *r + 8 <= rank; *r += 8) {
+        size_t at = 2 * (size_t)*r;
+
+        largest = copy_whole_block(dst + (size_t)*r * padded, padded, even + at, odd + at, step,
+                                   largest);
+    }
+    return largest;
+}
+
 AVX2 static uint32_t copy_transposed_avx2(uint16_t *dst, int32_t padded, const unsigned char *src,
                                           int32_t n_out, int32_t rank, int32_t head_dim)
 {
@@ -362,11 +402,17 @@ AVX2 static uint32_t copy_transposed_avx2(uint16_t *dst, int32_t padded, const u
     const size_t row_size = 2 * (size_t)rank;
 
     for (int32_t o = 0; o < padded; o += 16) {
-        const unsigned char *rows[16] = {NULL};
+        const unsigned char *rows[16];
         int32_t r = 0;
 
-        for (int32_t i = 0; i < 16 && o + i < n_out; i++)
-            rows[i] = src + (size_t)lora_source_row(o + i, head_dim) * row_size;
+        if (o + 16 <= n_out && head_dim % 16 == 0)
+            largest = copy_whole_blocks(dst + o, (size_t)padded, src, o, rank, head_dim, &r,
+                                        largest);
+        if (r == rank)
+            continue;
+        for (int32_t i = 0; i < 16; i++)
+            rows[i] = o + i < n_out ? src + (size_t)lora_source_row(o + i, head_dim) * row_size
+                                    : NULL;
         for (; r + 8 <= rank; r += 8)
             largest = copy_block(dst + o, padded, rows, r, 8, largest);
         if (r < rank)

@@ -7,6 +7,7 @@
 #ifndef INF_LORA_PLAN_H
 #define INF_LORA_PLAN_H
 
+#include "core/blocks.h"
 #include "core/error.h"
 #include "core/numbers.h"
 
@@ -77,6 +78,7 @@ struct lora_plan_module {
     int32_t n_experts; /* 0: the weight is one matrix */
     int32_t rank;      /* of one expert */
     float scale;
+    bool stays; /* a and b stay where their data is; whoever carries the plan out settles it */
     int32_t head_dim; /* 0: rows of b (of whole) stay where they are; else see lora_source_row */
     /* (n_in), (n_out): which column of a (of whole), row of b (of whole), belongs to each input and output
      * of the model's weight; NULL: the same. mem_*, the plan's. */
@@ -88,6 +90,9 @@ struct lora_plan {
     size_t n;
     lora_read *read; /* of matrices without data */
     const void *file;
+    /* What data of matrices may lie in, each in one module, to be changed there and kept; NULL: nothing is.
+     * Borrowed, until it becomes the adapter's. */
+    struct block *storage;
     int32_t format;    /* enum inf_adapter_format */
     int32_t n_tensors; /* of the adapter's file */
     /* A copy of a base weight in that file which could not be compared with the model's; NULL: none. */

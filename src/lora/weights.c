@@ -1,26 +1,21 @@
 /*
  * weights: see the header. One block of memory; each matrix is read and put there while it is in the cache: as
  * it is, with a look for NaN and infinity in the same pass, or, behind a look for its largest magnitude,
- * converted.
+ * converted. Where most of an adapter's file is in memory already and lies as the kernels read it, that memory
+ * is a second block, and nothing of it is copied.
  */
 #include "lora/weights.h"
 
 #include "core/memory.h"
 #include "lora/convert.h"
+#include "lora/halves.h"
+#include "lora/matrix.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    ALIGNMENT = 64,
-    ROW_MULTIPLE = 16,
-    F16_EXPONENT = 14, /* magnitudes are brought below 2 to this */
-    SHIFT_LIMIT = 126  /* 2 to this is a normal float, as its inverse */
-};
-
-/* The largest magnitude of matrices that are kept; the inverse is the least. */
-#define KEPT_BELOW 0x1p40f
+enum { ALIGNMENT = 64, ROW_MULTIPLE = 16 };
 
 /* ---------------------------------------------------------------- layout */
 
@@ -71,7 +66,7 @@ static bool reserve_parts(size_t *total, const struct lora_plan_module *m, struc
     bool vector = m->kind == LORA_VECTOR;
 
     *p = (struct parts){0};
-    if (m->a.name && !reserve_matrices(total, m, p))
+    if (m->a.name && !m->stays && !reserve_matrices(total, m, p))
         return false;
     if (m->bias.name && !reserve(total, n_out, sizeof(float), &p->bias))
         return false;
@@ -122,8 +117,8 @@ static void set_module(struct lora_module *out, const struct lora_plan_module *m
                                 .n_experts = m->n_experts,
                                 .type = m->base.is_f32 ? NUMBER_F32 : NUMBER_F16,
                                 .scale = m->scale,
-                                .a = at_or_null(block, p.a),
-                                .bt = at_or_null(block, p.bt),
+                                .a = m->stays ? m->a.data : at_or_null(block, p.a),
+                                .bt = m->stays ? m->b.data : at_or_null(block, p.bt),
                                 .padded_in = padded(m->base.n_in),
                                 .padded_out = padded(m->base.n_out),
                                 .bias = at_or_null(block, p.bias),
@@ -140,7 +135,8 @@ static void set_module(struct lora_module *out, const struct lora_plan_module *m
 static struct lora_weights *make_block(const struct lora_plan *plan)
 {
     struct layout layout = {0};
-    char *block = plan_layout(&layout, plan) ? mem_aligned(ALIGNMENT, layout.total) : NULL;
+    struct block *own = plan_layout(&layout, plan) ? block_take(layout.total) : NULL;
+    char *block = own ? own->data : NULL;
     struct lora_weights *w = (struct lora_weights *)(void *)block;
     struct lora_module *modules = NULL;
     char *name = NULL;
@@ -150,7 +146,8 @@ static struct lora_weights *make_block(const struct lora_plan *plan)
         return NULL;
     modules = (struct lora_module *)(void *)(block + layout.modules);
     name = block + layout.names;
-    *w = (struct lora_weights){.n_modules = plan->n,
+    *w = (struct lora_weights){.own = own,
+                               .n_modules = plan->n,
                                .modules = modules,
                                .bytes = layout.total,
                                .format = plan->format,
@@ -168,87 +165,16 @@ static struct lora_weights *make_block(const struct lora_plan *plan)
 
 /* ---------------------------------------------------------------- numbers */
 
-/* The power of two that brings the largest magnitude to [2^13, 2^14); 0 where f32 keeps all. */
-static int32_t find_shift(float largest, int32_t type)
-{
-    int exponent = 0;
-    int32_t shift = 0;
-
-    if (type == NUMBER_F32 || largest == 0)
-        return 0;
-    frexpf(largest, &exponent);
-    shift = F16_EXPONENT - exponent;
-    return shift > SHIFT_LIMIT ? SHIFT_LIMIT : shift < -SHIFT_LIMIT ? -SHIFT_LIMIT : shift;
-}
-
-static int32_t read_data(const void **data, const struct lora_plan *plan,
-                         const struct lora_matrix *m, void *scratch, inf_error *err)
-{
-    *data = m->data;
-    return m->data ? INF_OK : plan->read(data, plan->file, m->tensor, scratch, err);
-}
-
-static int32_t not_finite(const struct lora_matrix *m, inf_error *err)
-{
-    return error_set(err, INF_ERROR_NOT_FINITE,
-                     "adapter tensor \"%.160s\" holds a NaN or an infinity; train or save the "
-                     "adapter again",
-                     m->name);
-}
-
-/* Reads a matrix of n numbers; *largest: the largest magnitude in it. */
-static int32_t read_matrix(const void **data, float *largest, const struct lora_plan *plan,
-                           const struct lora_matrix *m, size_t n, void *scratch, inf_error *err)
-{
-    int32_t code = read_data(data, plan, m, scratch, err);
-
-    if (code != INF_OK)
-        return code;
-    return numbers_largest(largest, *data, m->type, n) ? INF_OK : not_finite(m, err);
-}
-
 /* Reads one matrix and finds its shift. */
 static int32_t scan_matrix(const void **data, int32_t *shift, const struct lora_plan *plan,
                            const struct lora_matrix *m, size_t n, int32_t type, void *scratch,
                            inf_error *err)
 {
     float largest = 0;
-    int32_t code = read_matrix(data, &largest, plan, m, n, scratch, err);
+    int32_t code = lora_matrix_scan(data, &largest, plan, m, n, scratch, err);
 
-    *shift = find_shift(largest, type);
+    *shift = lora_find_shift(largest, type);
     return code;
-}
-
-static int32_t set_gain(struct lora_module *m, int32_t shift, const char *name, inf_error *err)
-{
-    m->gain = (float)ldexp((double)m->scale, -shift);
-    if (!isfinite(m->gain))
-        return error_set(err, INF_ERROR_NOT_FINITE,
-                         "adapter tensor \"%.160s\" and its partner are too large: their product "
-                         "overflows",
-                         name);
-    return INF_OK;
-}
-
-/* Puts the first n numbers of each row in that order. */
-static int32_t reorder(const void *rows, int32_t type, int32_t rank, int32_t padded,
-                       const int32_t *order, int32_t n, inf_error *err)
-{
-    size_t size = number_size(type);
-    char *row = (char *)(uintptr_t)rows;
-    char *old = order ? mem_alloc((size_t)padded * size) : NULL;
-
-    if (!order)
-        return INF_OK;
-    if (!old)
-        return error_no_memory(err);
-    for (int32_t r = 0; r < rank; r++, row += (size_t)padded * size) {
-        memcpy(old, row, (size_t)padded * size);
-        for (int32_t i = 0; i < n; i++)
-            memcpy(row + (size_t)i * size, old + (size_t)order[i] * size, size);
-    }
-    mem_free(old);
-    return INF_OK;
 }
 
 /* From (n_out of all experts, rank·experts), rank by rank, to (experts·rank, n_out), expert by expert. */
@@ -291,54 +217,7 @@ static int32_t convert_b(struct lora_module *out, const struct lora_plan *plan,
         return transpose_stack(out, m, data, ldexpf(1.0f, *shift));
     lora_convert_transposed((void *)(uintptr_t)out->bt, out->type, out->padded_out, data, m->b.type,
                             out->n_out, m->rank, m->head_dim, ldexpf(1.0f, *shift));
-    return reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err);
-}
-
-/* Both matrices in halves of one type, which the kernels read as they are. */
-static bool may_keep(const struct lora_module *out, const struct lora_plan_module *m)
-{
-    return out->type == NUMBER_F16 && m->a.type != NUMBER_F32 && m->a.type == m->b.type &&
-           !m->n_experts;
-}
-
-/* *ordinary: no sum of them comes near what f32 holds. */
-static int32_t check_kept(bool *ordinary, const struct lora_matrix *m, uint32_t bits,
-                          inf_error *err)
-{
-    float largest = 0;
-
-    if (!numbers_magnitude(&largest, bits, m->type))
-        return not_finite(m, err);
-    *ordinary = *ordinary && largest < KEPT_BELOW && (largest == 0 || largest > 1 / KEPT_BELOW);
-    return INF_OK;
-}
-
-/* *kept false: they are to be converted. */
-static int32_t keep_pair(bool *kept, struct lora_module *out, const struct lora_plan *plan,
-                         const struct lora_plan_module *m, void *scratch, inf_error *err)
-{
-    uint16_t *a = (uint16_t *)(uintptr_t)out->a, *bt = (uint16_t *)(uintptr_t)out->bt;
-    const void *data = NULL;
-    int32_t code = read_data(&data, plan, &m->a, scratch, err);
-
-    *kept = true;
-    if (code == INF_OK)
-        code = check_kept(kept, &m->a, lora_copy_rows(a, out->padded_in, data, m->rank, out->n_in),
-                          err);
-    if (code == INF_OK)
-        code = read_data(&data, plan, &m->b, scratch, err);
-    if (code == INF_OK)
-        code = check_kept(
-            kept, &m->b,
-            lora_copy_transposed(bt, out->padded_out, data, out->n_out, m->rank, m->head_dim), err);
-    if (code != INF_OK || !*kept)
-        return code;
-    out->type = m->a.type;
-    out->gain = m->scale;
-    code = reorder(out->a, out->type, m->rank, out->padded_in, m->inputs, out->n_in, err);
-    return code == INF_OK
-               ? reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err)
-               : code;
+    return lora_reorder(out->bt, out->type, m->rank, out->padded_out, m->outputs, out->n_out, err);
 }
 
 static int32_t convert_pair(struct lora_module *out, const struct lora_plan *plan,
@@ -354,10 +233,10 @@ static int32_t convert_pair(struct lora_module *out, const struct lora_plan *pla
         return code;
     lora_convert_rows((void *)(uintptr_t)out->a, out->type, out->padded_in, data, m->a.type, rows,
                       out->n_in, ldexpf(1.0f, shift_a));
-    code = reorder(out->a, out->type, rows, out->padded_in, m->inputs, out->n_in, err);
+    code = lora_reorder(out->a, out->type, rows, out->padded_in, m->inputs, out->n_in, err);
     if (code == INF_OK)
         code = convert_b(out, plan, m, &shift_b, scratch, err);
-    return code == INF_OK ? set_gain(out, shift_a + shift_b, m->a.name, err) : code;
+    return code == INF_OK ? lora_set_gain(out, shift_a + shift_b, m->a.name, err) : code;
 }
 
 static size_t numbers_in(const struct lora_matrix *m)
@@ -375,10 +254,10 @@ static int32_t scan_experts(int32_t *shift, const struct lora_plan *plan,
     int32_t code = INF_OK;
 
     for (int32_t e = 0; e < m->n_experts && code == INF_OK; e++) {
-        code = read_matrix(&data, &one, plan, &all[e], numbers_in(&all[e]), scratch, err);
+        code = lora_matrix_scan(&data, &one, plan, &all[e], numbers_in(&all[e]), scratch, err);
         largest = one > largest ? one : largest;
     }
-    *shift = find_shift(largest, type);
+    *shift = lora_find_shift(largest, type);
     return code;
 }
 
@@ -399,13 +278,13 @@ static int32_t convert_experts(struct lora_module *out, const struct lora_plan *
     for (int32_t e = 0; e < m->n_experts && code == INF_OK; e++) {
         const struct lora_matrix *from = &m->experts_a[e];
 
-        code = read_matrix(&data, &ignored, plan, from, numbers_in(from), scratch, err);
+        code = lora_matrix_scan(&data, &ignored, plan, from, numbers_in(from), scratch, err);
         if (code != INF_OK)
             break;
         lora_convert_rows(a, out->type, out->padded_in, data, from->type, m->rank, out->n_in,
                           ldexpf(1.0f, shift_a));
         from = &m->experts_b[e];
-        code = read_matrix(&data, &ignored, plan, from, numbers_in(from), scratch, err);
+        code = lora_matrix_scan(&data, &ignored, plan, from, numbers_in(from), scratch, err);
         if (code != INF_OK)
             break;
         lora_convert_transposed(bt, out->type, out->padded_out, data, from->type, out->n_out,
@@ -413,7 +292,7 @@ static int32_t convert_experts(struct lora_module *out, const struct lora_plan *
         a += rank * (size_t)out->padded_in * size;
         bt += rank * (size_t)out->padded_out * size;
     }
-    return code == INF_OK ? set_gain(out, shift_a + shift_b, m->a.name, err) : code;
+    return code == INF_OK ? lora_set_gain(out, shift_a + shift_b, m->a.name, err) : code;
 }
 
 /* A vector of B's rows, in their order. */
@@ -428,7 +307,7 @@ static int32_t convert_vector(const float *out, const struct lora_plan *plan,
 
     if (!out)
         return INF_OK;
-    code = read_matrix(&data, &largest, plan, from, (size_t)m->base.n_out, scratch, err);
+    code = lora_matrix_scan(&data, &largest, plan, from, (size_t)m->base.n_out, scratch, err);
     for (int32_t i = 0; code == INF_OK && i < m->base.n_out; i++) {
         int32_t row = m->outputs ? m->outputs[i] : lora_source_row(i, m->head_dim);
 
@@ -500,8 +379,8 @@ static int32_t convert_whole(struct lora_module *out, const struct lora_plan *pl
 {
     const void *data = NULL;
     float largest = 0;
-    int32_t code = read_matrix(&data, &largest, plan, &m->whole,
-                               m->whole.size / number_size(m->whole.type), scratch, err);
+    int32_t code = lora_matrix_scan(&data, &largest, plan, &m->whole,
+                                    m->whole.size / number_size(m->whole.type), scratch, err);
 
     if (code == INF_OK && m->rows)
         return sort_rows(out, m, data, err);
@@ -524,9 +403,11 @@ static int32_t convert_module(struct lora_module *out, const struct lora_plan *p
         return convert_whole(out, plan, m, scratch, err);
     if (m->experts_a)
         return convert_experts(out, plan, m, scratch, err);
-    if (may_keep(out, m))
-        code = keep_pair(&kept, out, plan, m, scratch, err);
-    if (code == INF_OK && !kept)
+    if (m->stays)
+        code = lora_place_halves(out, m, scratch, err);
+    else if (lora_are_halves(m))
+        code = lora_copy_halves(&kept, out, plan, m, scratch, err);
+    if (code == INF_OK && !m->stays && !kept)
         code = convert_pair(out, plan, m, scratch, err);
     if (code == INF_OK)
         code = convert_vector(out->bias, plan, m, &m->bias, scratch, err);
@@ -534,12 +415,12 @@ static int32_t convert_module(struct lora_module *out, const struct lora_plan *p
                           : code;
 }
 
-static void grow(size_t *size, const struct lora_matrix *m)
+static void grow(size_t *size, const struct lora_matrix *m, bool needed)
 {
-    *size = !m->data && m->size > *size ? m->size : *size;
+    *size = needed && m->size > *size ? m->size : *size;
 }
 
-/* The largest matrix that has to be read. */
+/* The largest matrix that has to be read, or goes another way before it is put back. */
 static size_t scratch_size(const struct lora_plan *plan)
 {
     size_t size = 0;
@@ -549,22 +430,44 @@ static size_t scratch_size(const struct lora_plan *plan)
         const struct lora_matrix *all[] = {&m->a, &m->b, &m->bias, &m->magnitude, &m->whole};
 
         for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
-            grow(&size, all[k]);
+            grow(&size, all[k], !all[k]->data || (m->stays && all[k] == &m->b));
         for (int32_t e = 0; m->experts_a && e < m->n_experts; e++) {
-            grow(&size, &m->experts_a[e]);
-            grow(&size, &m->experts_b[e]);
+            grow(&size, &m->experts_a[e], !m->experts_a[e].data);
+            grow(&size, &m->experts_b[e], !m->experts_b[e].data);
         }
     }
     return size;
 }
 
-int32_t lora_weights_make(struct lora_weights **out, const struct lora_plan *plan,
+/* Settles which matrices stay where they are: those that can, where they are most of the storage; the rest of
+ * it lies idle. */
+static void choose_stays(struct lora_plan *plan)
+{
+    size_t stay = 0;
+
+    for (size_t i = 0; plan->storage && i < plan->n; i++) {
+        struct lora_plan_module *m = &plan->modules[i];
+
+        m->stays = lora_lie_well(plan, m);
+        stay += m->stays ? m->a.size + m->b.size : 0;
+    }
+    if (plan->storage && stay >= plan->storage->size / 4 * 3)
+        return;
+    for (size_t i = 0; i < plan->n; i++)
+        plan->modules[i].stays = false;
+    plan->storage = NULL;
+}
+
+int32_t lora_weights_make(struct lora_weights **out, struct lora_plan *plan,
                           const inf_op *op_to_poll, inf_error *err)
 {
     int32_t code = INF_OK;
-    struct lora_weights *w = make_block(plan);
-    void *scratch = mem_alloc(scratch_size(plan));
+    struct lora_weights *w = NULL;
+    void *scratch = NULL;
 
+    choose_stays(plan);
+    w = make_block(plan);
+    scratch = mem_alloc(scratch_size(plan));
     if (!w || !scratch)
         code = error_no_memory(err);
     for (size_t i = 0; i < plan->n && code == INF_OK; i++)
@@ -576,13 +479,18 @@ int32_t lora_weights_make(struct lora_weights **out, const struct lora_plan *pla
         lora_weights_free(w);
         return code;
     }
+    w->storage = plan->storage;
+    w->bytes += w->storage ? w->storage->size : 0;
     *out = w;
     return INF_OK;
 }
 
 void lora_weights_free(struct lora_weights *w)
 {
-    mem_free(w);
+    if (!w)
+        return;
+    block_give(w->storage);
+    block_give(w->own); /* w is in it */
 }
 
 const struct lora_module *lora_weights_scaled(const struct lora_weights *w)

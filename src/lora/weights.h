@@ -11,7 +11,7 @@
  * largest magnitude to [2^13, 2^14), which `gain` undoes: no value overflows. Vectors are f32; matrices that
  * stand in the place of the model's keep their type.
  * Immutable after creation but for DoRA's sums (lora/dora.h), which whoever makes it fills in; one block
- * of memory; any thread.
+ * of memory, or two; any thread.
  */
 #ifndef INF_LORA_WEIGHTS_H
 #define INF_LORA_WEIGHTS_H
@@ -27,8 +27,8 @@ struct lora_module {
     int32_t type;   /* of a and b */
     float scale;    /* alpha/rank or alpha/sqrt(rank), as PEFT applies it */
     float gain;     /* scale, times the powers of two undone */
-    const void *a;  /* (rank, n_in), 64-byte aligned, rows padded to padded_in elements */
-    const void *bt; /* (rank, n_out), 64-byte aligned, rows padded to padded_out elements */
+    const void *a;  /* (rank, n_in), 32-byte aligned, rows padded to padded_in elements */
+    const void *bt; /* (rank, n_out), 32-byte aligned, rows padded to padded_out elements */
     int32_t padded_in, padded_out; /* multiples of 16, padding zero */
     int32_t
         n_experts; /* EXPERTS: a and bt have so many times rank rows, expert by expert; else 0 */
@@ -58,13 +58,16 @@ struct lora_weights {
     size_t bytes;     /* of everything */
     int32_t format;   /* enum inf_adapter_format */
     int32_t n_tensors;
+    struct block *own;     /* where this is, with what did not stay elsewhere */
+    struct block *storage; /* the plan's, in which matrices stayed; or NULL */
 };
 
 /*
- * Carries a plan out. Errors: those of its read, NOT_FINITE (names the tensor), NO_MEMORY,
+ * Carries a plan out. Where matrices can stay in the plan's storage, that becomes the adapter's; else
+ * plan->storage is NULL afterwards. Errors: those of its read, NOT_FINITE (names the tensor), NO_MEMORY,
  * CANCELLED or TIMEOUT when op_to_poll (may be NULL) was asked to stop, polled between modules.
  */
-int32_t lora_weights_make(struct lora_weights **out, const struct lora_plan *plan,
+int32_t lora_weights_make(struct lora_weights **out, struct lora_plan *plan,
                           const inf_op *op_to_poll, inf_error *err);
 void lora_weights_free(struct lora_weights *w); /* NULL is ignored */
 

@@ -337,7 +337,7 @@ static void unload(struct loaded_model *loaded)
 
 /* ------------------------------------------------------------------ adapters */
 
-static int32_t adapter_load(void *model, const struct adapter_source *source, const inf_op *op,
+static int32_t adapter_load(void *model, struct adapter_source *source, const inf_op *op,
                             void **adapter, size_t *bytes, inf_adapter_report *report,
                             inf_error *err)
 {

@@ -148,7 +148,7 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
     return INF_OK;
 }
 
-static int32_t adapter_load(void *model, const struct adapter_source *source, const inf_op *op,
+static int32_t adapter_load(void *model, struct adapter_source *source, const inf_op *op,
                             void **adapter, size_t *bytes, inf_adapter_report *report,
                             inf_error *err)
 {

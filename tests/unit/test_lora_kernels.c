@@ -342,6 +342,9 @@ static void test_lora_copy__any_shape__equals_portable(void **unused)
         for (size_t k = 0; k < 9; k++) {
             check_copy(sizes[i], sizes[k], 0);
             check_copy(sizes[i] * 4, sizes[k], 4);
+            check_copy(sizes[i] * 16, sizes[k], 16);
+            check_copy(sizes[i] * 24, sizes[k], 24);
+            check_copy(sizes[i] * 32, sizes[k], 32);
         }
     }
 }

@@ -147,6 +147,70 @@ static void test_safetensors__good_headers__of_every_form(void **state)
     }
 }
 
+/* A header changed at one or two places. */
+static void mutate(char *text, uint32_t *random)
+{
+    static const char alphabet[] = "{}[]:,\"\\0123456789 \nabFnu-.\t\x7f\xc3\x01";
+
+    for (int i = 0; i < 2; i++) {
+        size_t at = (*random = *random * 1664525u + 1013904223u) >> 8;
+        char c = alphabet[(*random = *random * 1664525u + 1013904223u) % (sizeof alphabet - 1)];
+
+        at %= strlen(text);
+        if (c == 'n')
+            memmove(text + at, text + at + 1, strlen(text + at));
+        else
+            text[at] = c;
+        if (*random >> 31)
+            break;
+    }
+}
+
+static struct safetensors *read_or_null(const char *header)
+{
+    struct file f = plain(header, 28);
+    struct safetensors *st = NULL;
+
+    safetensors_from_memory(&st, f.bytes, f.size, NULL);
+    free(f.bytes); /* only the table is looked at */
+    return st;
+}
+
+/* An escape in the metadata makes it the reader of any JSON that reads the rest. */
+static void test_safetensors__both_readers_of_headers__say_the_same(void **state)
+{
+    static const char escaped[] = "{\"__metadata__\":{\"\\u0061\":\"\"},";
+    uint32_t random = 3;
+    int both = 0;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        char header[512] = TWO, other[600];
+        struct safetensors *x = NULL, *y = NULL;
+
+        mutate(header, &random);
+        snprintf(other, sizeof other, "%s%s", escaped, header + 1);
+        x = read_or_null(header);
+        y = header[0] == '{' ? read_or_null(other) : NULL;
+        if (!x != !y)
+            fail_msg("one of two readers takes %s", header);
+        for (size_t k = 0; x && k < safetensors_count(x); k++) {
+            const struct safetensors_tensor *a = safetensors_at(x, k), *b = safetensors_at(y, k);
+
+            assert_int_equal(safetensors_count(x), safetensors_count(y));
+            assert_string_equal(a->name, b->name);
+            assert_int_equal(a->dtype, b->dtype);
+            assert_int_equal(a->size, b->size);
+            assert_memory_equal(a->shape, b->shape, sizeof a->shape);
+            assert_int_equal(b->offset - a->offset, strlen(escaped) - 1);
+        }
+        both += x != NULL;
+        safetensors_close(x);
+        safetensors_close(y);
+    }
+    assert_in_range(both, 500, 19500);
+}
+
 static void test_safetensors__names__are_unescaped(void **state)
 {
     struct file f = plain("{\"\\u00e9\\ud83d\\ude00\\/\\\"\\\\\":"
@@ -544,6 +608,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_safetensors__from_memory__reads_header_and_data),
         cmocka_unit_test(test_safetensors__good_headers__of_every_form),
+        cmocka_unit_test(test_safetensors__both_readers_of_headers__say_the_same),
         cmocka_unit_test(test_safetensors__names__are_unescaped),
         cmocka_unit_test(test_safetensors__file_without_a_header__is_refused),
         cmocka_unit_test(test_safetensors__header_length__must_fit_file_and_format),

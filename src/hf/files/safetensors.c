@@ -12,11 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { ALIGNMENT = 64 };
+
 struct safetensors {
     struct safetensors_table table;
     const char *memory; /* borrowed; NULL for a file */
     int fd;             /* -1 for memory */
-    uint64_t size;
+    uint64_t size, data_start;
     char *path; /* NULL for memory */
 };
 
@@ -70,6 +72,7 @@ static int32_t read_header(struct safetensors *st, inf_error *err)
         code = header_length(st, bytes, &n, err);
     if (code != INF_OK)
         return code;
+    st->data_start = SAFETENSORS_LENGTH_BYTES + n;
     scratch = st->memory ? NULL : mem_alloc(n);
     if (!st->memory && !scratch)
         return error_no_memory(err);
@@ -148,6 +151,22 @@ const struct safetensors_tensor *safetensors_find(const struct safetensors *st, 
 uint64_t safetensors_file_size(const struct safetensors *st)
 {
     return st->size;
+}
+
+int32_t safetensors_load(struct block **out, struct safetensors *st, inf_error *err)
+{
+    size_t lead = (size_t)(0 - st->data_start) % ALIGNMENT;
+    struct block *b = st->size < SIZE_MAX - lead ? block_take((size_t)st->size + lead) : NULL;
+    int32_t code = b ? file_read_at(st->fd, b->data + lead, (size_t)st->size, 0, st->path, err)
+                     : error_no_memory(err);
+
+    if (code != INF_OK) {
+        block_give(b);
+        return code;
+    }
+    st->memory = b->data + lead;
+    *out = b;
+    return INF_OK;
 }
 
 int32_t safetensors_data(const void **out, const struct safetensors *st,

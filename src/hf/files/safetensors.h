@@ -13,6 +13,7 @@
 #ifndef INF_HF_FILES_SAFETENSORS_H
 #define INF_HF_FILES_SAFETENSORS_H
 
+#include "core/blocks.h"
 #include "core/error.h"
 #include "core/numbers.h"
 
@@ -56,6 +57,13 @@ const struct safetensors_tensor *safetensors_at(const struct safetensors *st, si
 const struct safetensors_tensor *safetensors_find(const struct safetensors *st, const char *name);
 /* Bytes of the whole file. */
 uint64_t safetensors_file_size(const struct safetensors *st);
+
+/*
+ * Reads all of a file, at once, into a block that the caller gives back behind safetensors_close: from then on
+ * it is memory. What follows the header is aligned to 64 bytes there. Errors: IO, NO_MEMORY; nothing has
+ * changed then.
+ */
+int32_t safetensors_load(struct block **out, struct safetensors *st, inf_error *err);
 
 /*
  * The bytes of a tensor: *out points into the borrowed memory, or to `scratch` (at least t->size

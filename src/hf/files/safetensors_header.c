@@ -1,9 +1,11 @@
 /* safetensors_header: see the header. */
 #include "hf/files/safetensors_header.h"
 
+#include "core/ascii.h"
 #include "core/growing.h"
 #include "core/json.h"
 #include "core/utf8.h"
+#include "hf/files/safetensors_plain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +94,15 @@ struct entry {
     int64_t shape[SAFETENSORS_MAX_DIMS];
     int64_t offsets[2];
 };
+
+/* name: without quotes; NULL: there is none. */
+static const struct dtype *find_dtype(struct json_span name)
+{
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        if (text_equals(name.data, name.len, dtypes[i].name))
+            return &dtypes[i];
+    return NULL;
+}
 
 static int32_t read_dtype(const struct reading *r, struct json_span v, struct entry *e)
 {
@@ -223,8 +234,18 @@ static int by_offset(const void *a, const void *b)
     return x->size < y->size ? -1 : x->size > y->size;
 }
 
+static bool are_sorted(const struct safetensors_table *t)
+{
+    for (size_t i = 1; i < t->n; i++)
+        if (strcmp(t->tensors[i - 1].name, t->tensors[i].name) >= 0)
+            return false;
+    return true;
+}
+
 static int32_t check_names(struct safetensors_table *t, inf_error *err)
 {
+    if (are_sorted(t))
+        return INF_OK;
     if (t->n > 1)
         qsort(t->tensors, t->n, sizeof *t->tensors, safetensors_compare);
     for (size_t i = 1; i < t->n; i++)
@@ -284,18 +305,64 @@ static int32_t read_members(struct reading *r, size_t n)
     return code;
 }
 
+/* Most headers. false: it is something else, or something is wrong. *tiled: each tensor begins where the one
+ * before it in the header ended, from the first byte to the last. */
+static bool read_plain(struct reading *r, size_t n, bool *tiled)
+{
+    struct plain_walk w = {r->text, r->text + n, false};
+    struct buffer *names = &r->table->names;
+    struct reading quiet = *r;
+    struct plain_entry p;
+    enum plain_step step = PLAIN_OTHER;
+    int64_t next = 0;
+
+    quiet.err = NULL;
+    *tiled = true;
+    if (n == 0 || *r->text != '{' || !buffer_reserve(names, n))
+        return false;
+    while ((step = plain_next(&w, &p)) == PLAIN_ENTRY) {
+        struct entry e = {.dtype = find_dtype(p.dtype),
+                          .n_dims = p.n_dims,
+                          .n_offsets = 2,
+                          .offsets = {p.offsets[0], p.offsets[1]}};
+        size_t at = names->len;
+
+        memcpy(e.shape, p.shape, sizeof e.shape);
+        if (!e.dtype || !buffer_append(names, p.name.data, p.name.len) ||
+            !buffer_append(names, "", 1) ||
+            add_tensor(&quiet, p.name, names->data + at, &e) != INF_OK)
+            return false;
+        *tiled = *tiled && p.offsets[0] == next;
+        next = p.offsets[1];
+    }
+    *tiled = *tiled && (uint64_t)next == r->data_size;
+    return step == PLAIN_END;
+}
+
+/* Whatever JSON it is. */
+static int32_t read_again(struct reading *r, size_t n)
+{
+    r->table->n = 0;
+    r->table->names.len = 0;
+    return read_members(r, n);
+}
+
 int32_t safetensors_read_header(struct safetensors_table *out, const char *header, size_t n,
                                 uint64_t file_size, inf_error *err)
 {
     uint64_t start = SAFETENSORS_LENGTH_BYTES + n;
     struct reading r = {out, header, start, file_size - start, err};
+    bool tiled = false;
     int32_t code = INF_OK;
 
     buffer_init(&out->names, BUFFER_NO_LIMIT);
-    code = read_members(&r, n);
+    if (!read_plain(&r, n, &tiled)) {
+        tiled = false;
+        code = read_again(&r, n);
+    }
     if (code == INF_OK)
         code = check_names(out, err);
-    return code == INF_OK ? check_tiling(out, start, file_size, err) : code;
+    return code == INF_OK && !tiled ? check_tiling(out, start, file_size, err) : code;
 }
 
 void safetensors_table_free(struct safetensors_table *table)
