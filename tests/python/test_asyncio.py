@@ -499,6 +499,154 @@ def test_sync_in_many_threads(vllm):
     assert len(texts) == 40 and all(texts)
 
 
+def test_a_blocking_stream(local):
+    stream = local.sync.stream("Once upon a time", "m", max_tokens=10, temperature=0)
+    assert stream.result is None and repr(stream) == "<SyncStream of <Stream, not started>>"
+    chunks = [next(stream)]
+    assert "running" in repr(stream)
+    chunks += stream
+    assert repr(stream) == "<SyncStream of <Stream, ended: 'length', 10 tokens>>"
+    assert "".join(chunk.text for chunk in chunks) == stream.result.text and len(chunks) > 3
+    assert chunks[-1].tokens == 10 and list(stream) == [] and stream.text() == ""
+    whole = local.sync.generate("Once upon a time", "m", max_tokens=10, temperature=0)
+    assert stream.result == whole and stream.result.token_ids == whole.token_ids
+
+    async def inside():
+        return local.sync.stream("Once upon a time", "m", max_tokens=10, temperature=0).text()
+
+    assert run(inside()) == whole.text
+
+
+def test_a_blocking_stream_s_errors(local, vllm):
+    with pytest.raises(ValueError):
+        next(local.sync.stream("x", "m", adapter_id="no"))
+    stream = inference.VLLMProvider(vllm.url).sync.stream("x", "unknown")
+    with pytest.raises(inference.HTTPStatusError):
+        next(stream)
+    assert list(stream) == []
+    seen = []
+    with pytest.raises(TimeoutError) as error:
+        for chunk in local.sync.stream("x", "m", max_tokens=900, ignore_eos=True, timeout=0.4):
+            seen.append(chunk.text)
+    assert error.value.partial.text == "".join(seen) != ""
+
+
+def test_leaving_a_blocking_stream_cancels(local):
+    def begun():
+        stream = local.sync.stream("Count", "m", max_tokens=900, ignore_eos=True)
+        next(stream)
+        assert local.stats().active == 1
+        return stream
+
+    with begun() as stream:
+        pass
+    settle(lambda: local.stats().active == 0)
+    assert list(stream) == []
+    begun().close()
+    settle(lambda: local.stats().active == 0)
+    stream = begun()  # forgotten
+    del stream
+    settle(lambda: local.stats().active == 0)
+    for _ in begun():
+        break
+    settle(lambda: local.stats().active == 0)
+    local.sync.stream("never begun", "m").close()
+
+
+def test_blocking_streams_leak_nothing(vllm):
+    import os
+
+    vllm.set(delay=0)
+    provider = inference.VLLMProvider(vllm.url)
+    provider.sync.stream("x", "smol", max_tokens=2).text()
+    before = len(os.listdir("/proc/self/fd"))
+    for i in range(100):
+        stream = provider.sync.stream("x", "smol", max_tokens=2)
+        assert stream.text() if i % 2 else next(stream)
+    del stream
+    settle(lambda: len(os.listdir("/proc/self/fd")) <= before + 2)
+
+
+def test_blocking_streams_in_many_threads(vllm):
+    provider = inference.VLLMProvider(vllm.url)
+    texts = []
+    one = provider.sync.generate("x", "smol", max_tokens=9, temperature=0).text
+    threads = [threading.Thread(target=lambda: texts.append(
+        provider.sync.stream("x", "smol", max_tokens=9, temperature=0).text())) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert texts == [one] * 40
+
+
+def test_a_blocking_stream_that_another_thread_closes(vllm):
+    vllm.set(hung=True)
+    stream = inference.VLLMProvider(vllm.url).sync.stream("x", "smol")
+    chunks = []
+    thread = threading.Thread(target=lambda: chunks.append(list(stream)))
+    thread.start()
+    settle(lambda: "running" in repr(stream))
+    time.sleep(0.05)
+    with pytest.raises(inference.StateError, match="one consumer"):
+        next(stream)
+    stream.close()
+    thread.join(5)
+    assert chunks == [[]] and "closed" in repr(stream)
+
+
+def test_ctrl_c_ends_a_blocking_stream(model_path):
+    code, out, err = python("""
+import inference, os, signal, sys, threading, time
+provider = inference.LlamaCppProvider(sys.argv[1], n_ctx=1024)
+provider.sync.load()
+threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+begin = time.monotonic()
+stream = provider.sync.stream("Count", "m", max_tokens=900, ignore_eos=True)
+try:
+    for chunk in stream: pass
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - begin < 2, list(stream), stream.result)
+while provider.stats().active: time.sleep(0.01)
+print("asyncio" in sys.modules)
+""", model_path)
+    assert (code, out) == (0, "interrupted True [] None\nFalse\n"), err
+
+
+def test_ctrl_c_ends_a_wait_for_a_server(vllm):
+    vllm.set(hung=True)
+    code, out, err = python("""
+import inference, os, signal, sys, threading, time
+provider = inference.VLLMProvider(sys.argv[1])
+threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+begin = time.monotonic()
+try:
+    next(provider.sync.stream("x", "smol"))
+except KeyboardInterrupt:
+    print(time.monotonic() - begin < 2)
+""", vllm.url)
+    assert (code, out) == (0, "True\n"), err
+
+
+def test_a_blocking_stream_of_a_parent(vllm):
+    vllm.set(delay=0.02)
+    code, out, err = python("""
+import inference, os, sys
+stream = inference.VLLMProvider(sys.argv[1]).sync.stream("x", "smol", max_tokens=20, temperature=0)
+text = next(stream).text
+pid = os.fork()
+if pid == 0:
+    try:
+        list(stream)
+    except inference.StateError:
+        os._exit(inference.VLLMProvider(sys.argv[1]).sync.stream("x", "smol", max_tokens=2).text() == "")
+assert os.waitpid(pid, 0)[1] == 0
+text += stream.text()
+print(text == stream.result.text)
+""", vllm.url)
+    assert (code, out, err) == (0, "True\n", "")
+
+
 def test_sync_calls_a_subclass_s_own_method(vllm):
     class Shouting(inference.VLLMProvider):
         async def generate(self, *args, **kwargs):
@@ -506,7 +654,17 @@ def test_sync_calls_a_subclass_s_own_method(vllm):
             result.text = result.text.upper() + "!"
             return result
 
-    assert Shouting(vllm.url).sync.generate("x", "smol", max_tokens=3).text.endswith("!")
+        def stream(self, *args, **kwargs):
+            return inference.InferenceProvider.stream(self, *args, **kwargs)
+
+        async def list_adapters(self):
+            return ["mine"]
+
+    shouting = Shouting(vllm.url)
+    assert shouting.sync.generate("x", "smol", max_tokens=3).text.endswith("!")
+    assert shouting.sync.list_adapters() == ["mine"]
+    stream = shouting.sync.stream("x", "smol", max_tokens=3)
+    assert stream.text().endswith("!") and stream.result.text.endswith("!")
 
 
 def test_ctrl_c_ends_a_blocking_call(model_path):

@@ -14,8 +14,13 @@ from conftest import MODEL, PIRATE
 
 WHEEL = os.environ.get("INFERENCE_WHEEL")
 PROGRAM = """
-import asyncio, sys, threading, inference
+import sys, threading, inference
 model, adapter, url = sys.argv[1:]
+assert inference.VLLMProvider(url).sync.stream("x", "smol", max_tokens=3).text()
+assert "asyncio" not in sys.modules
+import asyncio
+from inference.exceptions import *
+assert issubclass(TimeoutError, asyncio.TimeoutError) and TimeoutError is inference.exceptions.TimeoutError
 
 async def main():
     provider = inference.LlamaCppProvider(model, n_ctx=256)

@@ -9,33 +9,36 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from . import _cpu
+from . import _late
 
-_cpu.check()
+with _late.importing:
+    from . import _cpu
 
-from ._types import AdapterReport, Logits, Logprob, ProviderStats, Timings, UsedAdapter
-from .exceptions import (
-    AdapterMismatchError,
-    BackendError,
-    BadFormatError,
-    ContextFullError,
-    HTTPStatusError,
-    InferenceError,
-    InvalidArgumentError,
-    LimitError,
-    NotFiniteError,
-    NotFoundError,
-    ProtocolError,
-    StateError,
-    TemplateError,
-    UnsupportedOperationError,
-)
-from .factory import get_provider, get_provider_for_step
-from .llamacpp_provider import LlamaCppProvider
-from .ollama_provider import OllamaProvider
-from .provider import Chunk, DetailedResult, GenerationResult, InferenceProvider, TextStream
-from .transformers_provider import TransformersProvider
-from .vllm_provider import VLLMProvider
+    _cpu.check()
+
+    from ._types import AdapterReport, Logits, Logprob, ProviderStats, Timings, UsedAdapter
+    from .exceptions import (
+        AdapterMismatchError,
+        BackendError,
+        BadFormatError,
+        ContextFullError,
+        HTTPStatusError,
+        InferenceError,
+        InvalidArgumentError,
+        LimitError,
+        NotFiniteError,
+        NotFoundError,
+        ProtocolError,
+        StateError,
+        TemplateError,
+        UnsupportedOperationError,
+    )
+    from .factory import get_provider, get_provider_for_step
+    from .llamacpp_provider import LlamaCppProvider
+    from .ollama_provider import OllamaProvider
+    from .provider import Chunk, DetailedResult, GenerationResult, InferenceProvider, TextStream
+    from .transformers_provider import TransformersProvider
+    from .vllm_provider import VLLMProvider
 
 __version__ = "0.1.0"
 
@@ -81,6 +84,7 @@ async def inspect(path: Any, base: Any = None) -> Dict[str, Any]:
         path: A GGUF file, a Hugging Face directory or a PEFT directory.
         base: A model; for an adapter "fits" is added, and "reason" when it does not.
     """
-    from . import _plans
+    with _late.importing:
+        from . import _plans
 
     return await _plans.inspect(path, base).call()

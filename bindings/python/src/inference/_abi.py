@@ -163,6 +163,7 @@ LOG_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_
 # s const char *, T inf_text by value, q int64. Starts take (out, ..., callbacks, err).
 # An "!" in front: the call is short and calls nothing back, so it is made with the GIL held: giving it
 # up and taking it again would cost more than the call, and up to a switch interval beside busy threads.
+# "wait=call": the function inf_call by another name, for who waits in it.
 _FUNCTIONS = """
 version_string !:s
 error_name !i:s
@@ -173,6 +174,7 @@ context_create ppp:i
 context_close pp:i
 queue_create ppp:i
 queue_next !ppzzpqp:i
+queue_wait=queue_next ppzzpqp:i
 queue_fd !p:i
 queue_release p:v
 callbacks_default !pz:v
@@ -245,9 +247,10 @@ class Functions:
         held = getattr(ctypes, "PyDLL", ctypes.CDLL)(path)  # PyPy has none
         for line in _FUNCTIONS.split("\n"):
             if line:
-                name, _, signature = line.partition(" ")
+                names, _, signature = line.partition(" ")
                 arguments, _, result = signature.lstrip("!").partition(":")
-                function = getattr(held if signature[0] == "!" else free, "inf_" + name)
+                name, _, symbol = names.partition("=")
+                function = getattr(held if signature[0] == "!" else free, "inf_" + (symbol or name))
                 function.restype = _TYPES[result]
                 function.argtypes = [_TYPES[code] for code in arguments]
                 setattr(self, name, function)

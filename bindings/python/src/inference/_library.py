@@ -173,8 +173,21 @@ def _after_fork() -> None:
     _library, _lock = None, threading.Lock()
 
 
+def _end_daemons_quietly() -> None:
+    """A daemon thread whose call ends because the interpreter does would say so on stderr."""
+    say = threading.excepthook
+
+    def excepthook(what: Any) -> None:
+        late = what.exc_type.__name__ == "CancelledError" or issubclass(what.exc_type, exceptions.StateError)
+        if not (late and what.thread is not None and what.thread.daemon):
+            say(what)
+
+    threading.excepthook = excepthook
+
+
 def _at_exit() -> None:
     if _library is not None:
+        _end_daemons_quietly()
         _library.close()
 
 

@@ -13,6 +13,7 @@ import threading
 import typing
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
+from ._late import Late
 from ._types import AdapterReport, Adapters, Config, GenerateOptions, Logits, Messages, ProviderStats, Schema, Source
 from ._types import Tools
 from .exceptions import NotFoundError
@@ -21,21 +22,13 @@ from .provider import DetailedResult, InferenceProvider, TextStream
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from . import _plans
+    from . import _plans, _sync
     from ._operations import Stream
     from ._sync import NativeSyncProvider
 else:
 
-    class _FirstUse:
-        """Stands for the module that does the work until something of it is asked for."""
-
-        def __getattr__(self, name):
-            global _plans
-            from . import _plans
-
-            return getattr(_plans, name)
-
-    _plans = _FirstUse()
+    _plans = Late(globals(), "_plans")
+    _sync = Late(globals(), "_sync")
     # For typing.get_type_hints: what a stream is a kind of, and Unpack where typing has none yet.
     Stream = TextStream
     Unpack = getattr(typing, "Unpack", Optional)
@@ -260,15 +253,12 @@ class NativeProvider(InferenceProvider):
                     print(chunk.text, end="", flush=True)
             print(chunks.result.finish_reason)
         """
-        given = _plans.options_of(locals())
-        return _plans.Stream(lambda: _plans.generate(self, prompt, model, max_tokens, given))
+        return _plans.stream(self, prompt, model, max_tokens, _plans.options_of(locals()))
 
     @property
     def sync(self) -> NativeSyncProvider:
         """The same methods, blocking: for scripts and notebooks, inside a running event loop too."""
-        from ._sync import NativeSyncProvider
-
-        return NativeSyncProvider(self)
+        return _sync.NativeSyncProvider(self)
 
     async def tokenize(self, text: str, *, add_special: bool = True) -> List[int]:
         """In process: the token ids of a text, with the model's beginning-of-text tokens or without."""

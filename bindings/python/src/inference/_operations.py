@@ -1,4 +1,4 @@
-"""Operations of the C library, awaited: from a start to its result, in asyncio or in a blocking call.
+"""Operations of the C library, awaited: from a start to its result, in asyncio.
 
 Owns: for each event loop a completion queue of the library, watched with one add_reader on its descriptor.
 No thread, no polling: the library writes to the descriptor when an event comes into an empty queue that
@@ -18,25 +18,20 @@ import contextvars
 import ctypes
 import threading
 import weakref
-from typing import Any, Callable, Dict, Generic, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Optional, TypeVar
 
 from . import _abi, exceptions
 from ._library import Library, library
+from ._plan import Pieces, Plan
 from .provider import Chunk, GenerationResult, TextStream
 
 T = TypeVar("T")
-Start = Callable[..., int]
-Read = Callable[[Library, int], T]
 
 BATCH = 256  # events a pull; the loop runs its other callbacks between two pulls
-_SLICE_MS = 50  # how late Ctrl-C may come to a blocking call
 
 _events_of = _abi.EVENT.read.iter_unpack
 _SIZE = _abi.EVENT.size
 _TOKEN, _DONE = _abi.EVENT_TOKEN, _abi.EVENT_DONE
-_deltas_of = _abi.TOOL_CALL_DELTA.read.iter_unpack
-_DELTA_SIZE = _abi.TOOL_CALL_DELTA.size
-_string_at = ctypes.string_at
 _byref = ctypes.byref
 
 
@@ -98,21 +93,14 @@ class Queue:
                 self.over()
             return
         pending, ready = self.pending, []
-        for kind, _, _, user, text, text_len, reasoning, reasoning_len, tokens, calls, n_calls in _events_of(
-            self.view[: n * _SIZE]
-        ):
+        for kind, _, _, user, *chunk in _events_of(self.view[: n * _SIZE]):
             operation = pending.get(user)
             if operation is None:
                 continue
             if kind == _TOKEN:
                 stream = operation.waits()
                 if stream is not None:
-                    stream._text += _string_at(text, text_len).decode("utf-8", "replace")
-                    if reasoning_len:
-                        stream._reasoning += _string_at(reasoning, reasoning_len).decode("utf-8", "replace")
-                    if n_calls:
-                        stream._add_calls(calls, n_calls)
-                    stream._tokens = tokens
+                    stream._add(*chunk)
                     waiter = stream._waiter
                     if waiter is not None and not waiter.done():
                         waiter.set_result(None)
@@ -223,80 +211,21 @@ class Operation:
         self.release()
 
 
-def _failure(lib: Library, op: int, url: str) -> Optional[BaseException]:
-    """The exception of a done operation; None when it succeeded."""
-    error = _abi.ERROR.type()
-    code = lib.functions.op_error(op, _byref(error))
-    if not code:
-        return None
-    body = lib.functions.op_error_body(op)
-    raw = _string_at(body.data, body.len) if body.data else b""
-    message = error.message.decode("utf-8", "replace")
-    return exceptions.make(code, message, error.http_status, error.detail, raw, url)
+async def call(plan: Plan[T]) -> T:
+    """Starts, waits, reads. Cancelling the task cancels the operation at once."""
+    loop = asyncio.get_running_loop()
+    lib = library()
+    future = loop.create_future()
+    operation = Operation(lib, future)
+    operation.start(_queue_of(lib, loop), True, plan)
+    try:
+        await future
+        return plan.outcome(lib, operation.pointer)
+    finally:
+        operation.release()
 
 
-class Plan(Generic[T]):
-    """An operation that is not started: start(out, *arguments, callbacks, err), and how to read its result.
-
-    url: what its errors are about; keeps: a failed one has a result too, what there was so far.
-    """
-
-    __slots__ = ("arguments", "keeps", "read", "start", "url")
-
-    def __init__(
-        self, start: Start, arguments: Tuple[Any, ...], read: Read[T], url: str = "", keeps: bool = False
-    ) -> None:
-        self.start = start
-        self.arguments = arguments
-        self.read = read
-        self.url = url
-        self.keeps = keeps
-
-    def outcome(self, lib: Library, op: int) -> T:
-        """The result of the done operation; or raises its error, with what there was so far."""
-        error = _failure(lib, op, self.url)
-        if error is None:
-            return self.read(lib, op)
-        if self.keeps and isinstance(error, exceptions.InferenceError):
-            partial: Any = self.read(lib, op)
-            error.partial = partial if partial.text or partial.reasoning or partial.tool_calls else None
-        raise error
-
-    async def call(self) -> T:
-        """Starts, waits, reads. Cancelling the task cancels the operation at once."""
-        loop = asyncio.get_running_loop()
-        lib = library()
-        future = loop.create_future()
-        operation = Operation(lib, future)
-        operation.start(_queue_of(lib, loop), True, self)
-        try:
-            await future
-            return self.outcome(lib, operation.pointer)
-        finally:
-            operation.release()
-
-    def call_blocking(self) -> T:
-        """The same for a thread that waits: no events, no loop. Ctrl-C cancels the operation."""
-        lib = library()
-        functions = lib.functions
-        out, error = ctypes.c_void_p(), _abi.ERROR.type()
-        lib.check(self.start(_byref(out), *self.arguments, None, _byref(error)), error)
-        op = out.value or 0
-        try:
-            # Python's signal handlers run between two calls, on the main thread.
-            slice_ms = _SLICE_MS if threading.current_thread() is threading.main_thread() else -1
-            while (
-                functions.op_wait(op, slice_ms, _byref(error)) == exceptions.TIMEOUT
-                and error.detail == _abi.WAIT_EXPIRED
-            ):
-                pass
-            return self.outcome(lib, op)
-        finally:
-            functions.op_cancel(op)
-            functions.op_release(op)
-
-
-class Stream(TextStream[GenerationResult]):
+class Stream(TextStream[GenerationResult], Pieces):
     """The chunks of one generate operation. It starts with the first one that is asked for."""
 
     def __init__(self, prepare: Callable[[], Plan[Any]]) -> None:
@@ -307,17 +236,10 @@ class Stream(TextStream[GenerationResult]):
         self._loop: Any = None
         self._result: Optional[GenerationResult] = None
         self._ended = False
-        self._text = ""
-        self._reasoning = ""
-        self._calls: List[Dict[str, Any]] = []
-        self._tokens = 0
+        self._calls = []
 
     def __repr__(self) -> str:
-        if self._result is not None:
-            return "<Stream, ended: %r, %d tokens>" % (self._result.finish_reason, self._tokens)
-        if self._operation is not None:
-            return "<Stream, running: %d tokens so far>" % self._tokens
-        return "<Stream, not started>" if self._prepare is not None else "<Stream, closed>"
+        return self._state(self._result, self._operation is not None, self._prepare is None)
 
     @property
     def result(self) -> Any:
@@ -333,21 +255,6 @@ class Stream(TextStream[GenerationResult]):
         return operation
 
     # ---- from the queue, which also puts the pieces together: a slow consumer gets bigger ones
-
-    def _add_calls(self, deltas: int, n: int) -> None:
-        calls = self._calls
-        for index, _, *texts in _deltas_of(_string_at(deltas, n * _DELTA_SIZE)):
-            call_id, name, arguments = (
-                _string_at(texts[i], texts[i + 1]).decode("utf-8", "replace") if texts[i + 1] else ""
-                for i in (0, 2, 4)
-            )
-            call = next((call for call in calls if call["index"] == index), None)
-            if call is None:
-                call = {"index": index, "id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-                calls.append(call)
-            call["id"] += call_id
-            call["function"]["name"] += name
-            call["function"]["arguments"] += arguments
 
     def _end(self) -> None:
         self._ended = True
@@ -380,12 +287,7 @@ class Stream(TextStream[GenerationResult]):
                 self._waiter = None
             if self._operation is None:  # closed meanwhile
                 raise StopAsyncIteration
-        if self._text or self._reasoning or self._calls:
-            chunk = Chunk(self._text, self._reasoning, self._tokens, self._calls)
-            self._text = self._reasoning = ""
-            self._calls = []
-            return chunk
-        return self._finish(self._operation)
+        return self._take() or self._finish(self._operation)
 
     def _finish(self, operation: Operation) -> Chunk:
         try:

@@ -12,17 +12,22 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from . import _abi, _adapters, _request, _results
+from ._late import Late
 from ._library import Library, library
-from ._operations import Plan, Stream
+from ._plan import Plan
 from ._request import OPTIONS
 from ._types import AdapterReport, Logits, Messages, ProviderStats, Source
 from .exceptions import InvalidArgumentError
 from .provider import DetailedResult
 
 if TYPE_CHECKING:
+    from . import _operations
     from ._native import NativeProvider
+    from ._operations import Stream
+else:
+    _operations = Late(globals(), "_operations")
 
-__all__ = ["Stream", "library"]
+__all__ = ["library"]
 
 _FLASH = {"auto": 0, "on": 1, "off": 2}
 _EXECUTION = {"auto": 0, "shared": 1, "native": 2}
@@ -132,6 +137,12 @@ def generate(provider: NativeProvider, prompt: Any, model: Any, max_tokens: Any,
         return _results.read_result(lib, op, named, logprobs)
 
     return Plan(lib.functions.generate_start, (native, ctypes.byref(request)), read, provider._where(), True)
+
+
+def stream(
+    provider: NativeProvider, prompt: Any, model: Any, max_tokens: Any, options: Dict[str, Any]
+) -> Stream:
+    return _operations.Stream(lambda: generate(provider, prompt, model, max_tokens, options))
 
 
 def load(provider: NativeProvider, adapter_id: str, given: Source, config: Any) -> Plan[AdapterReport]:

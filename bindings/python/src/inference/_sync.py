@@ -1,86 +1,40 @@
 """The synchronous face: a provider's methods, blocking.
 
-For the C library's own providers a call waits in the library, so that many threads may call at once without
-an event loop. What has no blocking form there (streams, and providers written in Python) runs on one loop in
-a thread of its own, started when first needed, which is why it works inside a running loop too.
+For the C library's own providers a call waits in the library, so that many threads may call at once, without an
+event loop and without asyncio being imported. What has no blocking form there, providers written in Python, runs on
+a loop in a thread of its own (_loops.py).
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import concurrent.futures
-import os
-import threading
-from typing import TYPE_CHECKING, Any, Coroutine, Dict, Iterable, Iterator, List, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Coroutine, Dict, Iterable, List, Optional, TypeVar
 
 from . import _native, _plans
+from ._late import Late
 from ._native import NativeProvider
+from ._pull import PulledStream, SyncStream
 from ._types import AdapterReport, Adapters, Config, GenerateOptions, Logits, Messages, ProviderStats, Source
-from .exceptions import NotFoundError, StateError
+from .exceptions import NotFoundError
 from .provider import Chunk, DetailedResult, GenerationResult, InferenceProvider, TextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from . import _loops
 else:
+    _loops = Late(globals(), "_loops")  # and asyncio
     Unpack = _native.Unpack
 
 T = TypeVar("T")
 
-_lock = threading.Lock()
-# The first is everybody's; the next is for calls made on the first one's thread, which they block; and so on.
-_loops: List[asyncio.AbstractEventLoop] = []
-_exiting = False
-
-
-def _background() -> asyncio.AbstractEventLoop:
-    here = asyncio._get_running_loop()
-    with _lock:
-        if _exiting:
-            raise StateError("the interpreter is exiting")
-        depth = _loops.index(here) + 1 if here in _loops else 0
-        if depth == len(_loops):
-            _loops.append(asyncio.new_event_loop())
-            threading.Thread(target=_loops[depth].run_forever, name="inference-sync", daemon=True).start()
-        return _loops[depth]
-
-
-def _after_fork() -> None:
-    global _lock, _loops
-    _lock, _loops = threading.Lock(), []
-
-
-def _at_exit() -> None:
-    global _exiting
-    with _lock:
-        _exiting = True
-    for loop in _loops:
-        loop.call_soon_threadsafe(loop.stop)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_at_exit)
-
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on the background loop and waits for it. Ctrl-C cancels it."""
-    try:
-        loop = _background()
-    except StateError:
-        work.close()  # which would warn that it was never awaited
-        raise
-    future = asyncio.run_coroutine_threadsafe(work, loop)
-    try:
-        return future.result()
-    except concurrent.futures.CancelledError:
-        raise asyncio.CancelledError from None
-    finally:
-        future.cancel()
+    """Runs a coroutine and waits for it, whether a loop runs here or not."""
+    return _loops.run(work)
 
 
-class SyncStream:
-    """An iterator of chunks, and the result when they have ended. Leaving a `with` block cancels."""
+class LoopStream(SyncStream):
+    """A stream of a provider written in Python."""
 
     def __init__(self, stream: TextStream[Any]) -> None:
         self._stream = stream
@@ -91,9 +45,6 @@ class SyncStream:
     @property
     def result(self) -> Any:
         return self._stream.result
-
-    def __iter__(self) -> Iterator[Chunk]:
-        return self
 
     def __next__(self) -> Chunk:
         try:
@@ -106,16 +57,6 @@ class SyncStream:
 
     def close(self) -> None:
         run(self._stream.aclose())
-
-    def __enter__(self) -> SyncStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def text(self) -> str:
-        """The rest of the text, in one piece."""
-        return "".join([chunk.text for chunk in self])
 
 
 class SyncProvider:
@@ -131,7 +72,7 @@ class SyncProvider:
         return run(self._provider.generate(prompt, model, *args, **kwargs))
 
     def stream(self, prompt: str, model: str, *args: Any, **kwargs: Any) -> SyncStream:
-        return SyncStream(self._provider.stream(prompt, model, *args, **kwargs))
+        return LoopStream(self._provider.stream(prompt, model, *args, **kwargs))
 
     def load_adapter(
         self, adapter_id: str, adapter_path: Any, *args: Any, **kwargs: Any
@@ -175,6 +116,23 @@ class NativeSyncProvider(SyncProvider):
         result: DetailedResult = _plans.generate(self._native, prompt, model, max_tokens, given).call_blocking()
         return result
 
+    def stream(
+        self,
+        prompt: str,
+        model: str,
+        adapter_id: str | None = None,
+        max_tokens: int = 4096,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> SyncStream:
+        given = _plans.options_of(locals())
+        if not self._is_ours("stream"):
+            return LoopStream(self._native.stream(prompt, model, max_tokens=max_tokens, **given))
+        return PulledStream(lambda: _plans.generate(self._native, prompt, model, max_tokens, given))
+
     def load_adapter(
         self,
         adapter_id: str,
@@ -193,6 +151,11 @@ class NativeSyncProvider(SyncProvider):
             _plans.unload(self._native, adapter_id).call_blocking()
         except NotFoundError as error:
             self._native._unload_unknown(error)
+
+    def list_adapters(self) -> List[str]:
+        if not self._is_ours("list_adapters"):
+            return run(self._native.list_adapters())
+        return self._native._list()
 
     def tokenize(self, text: str, *, add_special: bool = True) -> List[int]:
         if not self._is_ours("tokenize"):

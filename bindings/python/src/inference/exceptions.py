@@ -8,11 +8,10 @@ here.
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import errno
 import sys
-from typing import Any, Dict, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Type
 
 __all__ = [
     "AdapterMismatchError",
@@ -139,16 +138,24 @@ class TemplateError(InferenceError, ValueError):
     code = "template"
 
 
-if sys.version_info >= (3, 11):
-    _TIMEOUTS = (builtins.TimeoutError,)
-else:  # two classes there
-    _TIMEOUTS = (asyncio.TimeoutError, builtins.TimeoutError)
+if TYPE_CHECKING or sys.version_info >= (3, 11):
 
+    class TimeoutError(InferenceError, builtins.TimeoutError):  # noqa: A001
+        """The operation's time is over, or a server's silence lasted too long."""
 
-class TimeoutError(InferenceError, *_TIMEOUTS):  # type: ignore[misc]  # noqa: A001
-    """The operation's time is over, or a server's silence lasted too long."""
+        code = "timeout"
 
-    code = "timeout"
+else:  # asyncio's is another class there: made when it is first asked for, and not by importing this
+
+    def __getattr__(name):
+        if name != "TimeoutError":
+            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+        import asyncio
+
+        about = "The operation's time is over, or a server's silence lasted too long."
+        members = {"__module__": __name__, "__doc__": about, "code": "timeout"}
+        made = type(name, (InferenceError, asyncio.TimeoutError, builtins.TimeoutError), members)
+        return globals().setdefault(name, made)  # another thread may have been at it
 
 
 class ConnectionError(InferenceError, builtins.ConnectionError):  # noqa: A001
@@ -206,27 +213,33 @@ class HTTPStatusError(InferenceError):
 
 CANCELLED, TIMEOUT = 13, 14
 
-_BY_CODE: Tuple[Type[InferenceError], ...] = (
-    BackendError,
-    InvalidArgumentError,
-    NotFoundError,
-    UnsupportedOperationError,
-    StateError,
-    MemoryError,
-    OSError,
-    BadFormatError,
-    AdapterMismatchError,
-    NotFiniteError,
-    LimitError,
-    ContextFullError,
-    TemplateError,
-    BackendError,  # cancelled: asyncio.CancelledError, see make()
-    TimeoutError,
-    ConnectionError,
-    HTTPStatusError,
-    ProtocolError,
-    BackendError,
+_BY_CODE = (
+    "BackendError",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "UnsupportedOperationError",
+    "StateError",
+    "MemoryError",
+    "OSError",
+    "BadFormatError",
+    "AdapterMismatchError",
+    "NotFiniteError",
+    "LimitError",
+    "ContextFullError",
+    "TemplateError",
+    "BackendError",  # cancelled: asyncio.CancelledError, see make()
+    "TimeoutError",
+    "ConnectionError",
+    "HTTPStatusError",
+    "ProtocolError",
+    "BackendError",
 )
+
+
+def _named(name: str) -> Type[InferenceError]:
+    found: Type[InferenceError] = getattr(sys.modules[__name__], name)
+    return found
+
 
 # Which subclass of openai.APIStatusError its own client raises for a status.
 _OPENAI_BY_STATUS = {
@@ -272,7 +285,7 @@ def _kinds(base: Type[InferenceError], status: int, detail: int) -> Tuple[type, 
         own: Tuple[type, ...] = () if base is HTTPStatusError else (HTTPStatusError,)
         special = _OPENAI_BY_STATUS.get(status) or ("InternalServerError" if status >= 500 else "APIStatusError")
         return own + _foreign("openai", special, "APIStatusError") + _of_httpx("HTTPStatusError")
-    if base is TimeoutError:
+    if base.code == "timeout":
         return _foreign("openai", "APITimeoutError") + _of_httpx("TimeoutException")
     if base is ConnectionError:
         more = _OS_ERRORS.get(detail)
@@ -310,7 +323,7 @@ _PLAIN = ("code", "detail", "partial", "status_code", "body", "message")
 
 def _rebuild(name: str, args: Tuple[Any, ...], state: Dict[str, Any]) -> InferenceError:
     """What was pickled, an instance of the classes that this program has imported."""
-    base: Type[InferenceError] = globals()[name]
+    base = _named(name)
     status, detail = state.get("status_code", 0), state.get("detail", 0)
     error = _class_of(base, _kinds(base, status, detail))(*args)
     for key, value in state.items():
@@ -352,7 +365,7 @@ def _describe(error: InferenceError, url: str, body: bytes, status: int) -> None
 def _complete(error: InferenceError, base: Type[InferenceError], status: int, url: str, body: bytes) -> None:
     if isinstance(error, builtins.OSError) and error.detail > 0:
         error.errno = error.detail
-    if status or base in (HTTPStatusError, TimeoutError, ConnectionError):
+    if status or base.code in ("http_status", "timeout", "connection"):
         _describe(error, url, body, status)
 
 
@@ -361,8 +374,10 @@ def make(
 ) -> BaseException:
     """The exception for an error of the C library."""
     if code == CANCELLED:
+        import asyncio
+
         return asyncio.CancelledError(message)
-    base = _BY_CODE[code] if 0 < code < len(_BY_CODE) else BackendError
+    base = _named(_BY_CODE[code]) if 0 < code < len(_BY_CODE) else BackendError
     kinds = _kinds(base, status, detail)
     error = _class_of(base, kinds)(message)
     error.detail = detail

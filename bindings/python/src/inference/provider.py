@@ -10,10 +10,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Generic, List, Optional, Tuple, TypeVar
 
+from ._late import Late
 from ._types import AdapterReport, Logprob, Timings, UsedAdapter
 
 if TYPE_CHECKING:
+    from . import _sync
     from ._sync import SyncProvider
+else:
+    _sync = Late(globals(), "_sync")
 
 __all__ = ["Chunk", "DetailedResult", "GenerationResult", "InferenceProvider", "TextStream"]
 
@@ -340,8 +344,6 @@ class InferenceProvider(ABC):
         Example:
             print(provider.sync.generate("Once upon a time", model="m").text)
         """
-        from ._sync import SyncProvider
-
-        return SyncProvider(self)
+        return _sync.SyncProvider(self)
 
 

@@ -6,10 +6,16 @@ at runtime.
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NoReturn, Optional, Set, Union
+from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Set, Union
 
+from ._late import Late
 from ._native import keywords, resolve
 from ._server import ServerProvider
+
+if TYPE_CHECKING:
+    from . import _plans
+else:
+    _plans = Late(globals(), "_plans")
 
 __all__ = ["VLLMProvider"]
 
@@ -86,6 +92,4 @@ class VLLMProvider(ServerProvider):
 
         A list of {"name", "id", "path", "tracked", "on_server", "server"}.
         """
-        from . import _plans
-
         return await _plans.server_adapters(self).call()
