@@ -512,8 +512,8 @@ INF_API int32_t inf_provider_load_start(inf_op **out, inf_provider *provider,
                                         const inf_callbacks *callbacks, inf_error *err);
 INF_API int32_t inf_provider_load(inf_provider *provider, inf_error *err); /* blocks */
 
-/* Frees the model after the requests in flight; adapters stay registered; the next generate loads
- * it again. Servers: UNSUPPORTED. */
+/* Frees the model, its tokenizer too, after the requests in flight; adapters stay registered; the next
+ * generate loads it again. Servers: UNSUPPORTED. */
 INF_API int32_t inf_provider_unload_start(inf_op **out, inf_provider *provider,
                                           const inf_callbacks *callbacks, inf_error *err);
 INF_API int32_t inf_provider_unload(inf_provider *provider, inf_error *err); /* blocks */

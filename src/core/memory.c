@@ -6,6 +6,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static _Atomic int64_t countdown; /* 0: off */
 static _Atomic int64_t counted;
@@ -75,6 +78,13 @@ char *mem_strndup(const char *s, size_t n)
         copy[n] = '\0';
     }
     return copy;
+}
+
+void mem_give_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 char *mem_strdup(const char *s)

@@ -19,6 +19,8 @@ void *mem_calloc(size_t count, size_t size); /* checks count * size */
 void *mem_realloc(void *p, size_t size);
 void *mem_aligned(size_t alignment, size_t size); /* freed by mem_free too */
 void mem_free(void *p);
+/* After much was freed at once: what the heap keeps of it goes back to the system. A millisecond or so. */
+void mem_give_back(void);
 
 /* A NUL-terminated copy; NULL when out of memory or when s is NULL. */
 char *mem_strdup(const char *s);

@@ -317,9 +317,19 @@ const void *gguf_file_part(const struct gguf_file *f, size_t part, size_t *size)
     return f->parts[part].bytes;
 }
 
-void gguf_file_will_need(const struct gguf_file *f)
+static void advise(const struct gguf_file *f, int advice)
 {
     for (size_t i = 0; i < f->n_parts; i++)
         if (f->parts[i].mapping)
-            madvise(f->parts[i].mapping, f->parts[i].size, MADV_WILLNEED);
+            madvise(f->parts[i].mapping, f->parts[i].size, advice);
+}
+
+void gguf_file_will_need(const struct gguf_file *f)
+{
+    advise(f, MADV_WILLNEED);
+}
+
+void gguf_file_let_go(const struct gguf_file *f)
+{
+    advise(f, MADV_DONTNEED);
 }

@@ -86,6 +86,8 @@ int32_t gguf_file_part_count(const struct gguf_file *f);
 const void *gguf_file_part(const struct gguf_file *f, size_t part, size_t *size);
 /* All of it will be read soon: the system may begin to. */
 void gguf_file_will_need(const struct gguf_file *f);
+/* Nothing of it will be for a while: the process gives its pages back (they can be read again). */
+void gguf_file_let_go(const struct gguf_file *f);
 
 /* Metadata. false when the key is missing or of another kind. Text is borrowed. Integers of every
  * width convert when they fit. */

@@ -1,6 +1,8 @@
 /*
  * model: what a GGUF file is to the in-process provider (local/model.h): its header, read and checked
  * by our own reader before llama.cpp opens it, and what the engine makes of it.
+ *
+ * What is loaded shares one vocabulary, which goes with the last of it: `lock`, a leaf, guards who has it.
  */
 #include "arch/adapter.h"
 #include "arch/families.h"
@@ -15,6 +17,7 @@
 #include "local/local.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,11 +32,16 @@ struct gguf_source {
     struct stat status;     /* of the file when its header was read */
     struct gguf_model base;
     struct chat_token special[N_SPECIAL]; /* their texts are owned */
-    struct vocabulary *vocabulary;        /* from the first load on; NULL: it is llama.cpp's */
+
+    pthread_mutex_t lock;
+    struct vocabulary *vocabulary;
+    int32_t n_sharing; /* the vocabulary */
 };
 
-/* One of the two. */
 struct loaded_gguf {
+    struct gguf_source *source;
+    struct vocabulary *vocabulary; /* shared; NULL: it is llama.cpp's */
+    /* one of the two, or none: the vocabulary alone */
     struct llama_model *llama;
     struct mapped_model *mapped;
 };
@@ -52,8 +60,6 @@ static const struct {
 
 static void close_file(struct gguf_source *s)
 {
-    vocabulary_free(s->vocabulary);
-    s->vocabulary = NULL;
     gguf_file_close(s->file);
     for (int i = 0; i < N_SPECIAL; i++)
         mem_free((char *)(uintptr_t)s->special[i].text);
@@ -68,6 +74,7 @@ static void destroy(void *model)
     if (!s)
         return;
     close_file(s);
+    pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }
 
@@ -79,6 +86,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
 
     if (!s)
         return error_no_memory(err);
+    pthread_mutex_init(&s->lock, NULL);
     s->context = ctx;
     s->config = config;
     code = engine_choose_place(&s->place, ctx, config, "n_gpu_layers to 0", err);
@@ -155,6 +163,50 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
     return INF_OK;
 }
 
+/* ------------------------------------------------------------------ the vocabulary */
+
+static struct vocabulary *share_vocabulary(struct gguf_source *s)
+{
+    struct vocabulary *v = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    v = s->vocabulary;
+    s->n_sharing += v != NULL;
+    pthread_mutex_unlock(&s->lock);
+    return v;
+}
+
+/* One load at a time makes one. *out NULL: it is llama.cpp's. */
+static int32_t acquire_vocabulary(struct gguf_source *s, struct vocabulary **out, inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    *out = share_vocabulary(s);
+    if (*out)
+        return INF_OK;
+    code = vocabulary_read(out, s->file, err);
+    pthread_mutex_lock(&s->lock);
+    s->vocabulary = *out;
+    s->n_sharing = *out != NULL;
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+static void release_vocabulary(struct gguf_source *s, struct vocabulary *v)
+{
+    bool last = false;
+
+    if (!v)
+        return;
+    pthread_mutex_lock(&s->lock);
+    last = --s->n_sharing == 0;
+    if (last)
+        s->vocabulary = NULL;
+    pthread_mutex_unlock(&s->lock);
+    if (last)
+        vocabulary_free(v);
+}
+
 /* ------------------------------------------------------------------ the model, loaded */
 
 /* Before the map is read again, or llama.cpp opens the path anew: it must still be the file whose header was
@@ -176,31 +228,33 @@ static int32_t check_same_file(const struct gguf_source *s, inf_error *err)
     return INF_OK;
 }
 
-static int32_t load_file(const struct gguf_source *s, bool tokenizer_only, inf_op *op,
-                         struct llama_model **out, struct tokenizer *tokenizer, inf_error *err)
+static int32_t load_file(struct loaded_gguf *l, bool tokenizer_only, inf_op *op,
+                         struct tokenizer *tokenizer, inf_error *err)
 {
+    const struct gguf_source *s = l->source;
     struct llama_model_source source = {.path = s->config->base_url,
                                         .n_gpu_layers = s->config->n_gpu_layers,
                                         .tokenizer_only = tokenizer_only,
-                                        .n_tokens = s->vocabulary ? vocabulary_size(s->vocabulary)
+                                        .n_tokens = l->vocabulary ? vocabulary_size(l->vocabulary)
                                                                   : 0,
                                         .architecture = s->base.architecture,
                                         .op = op};
 
-    return engine_load_model(out, tokenizer, &source, err);
+    return engine_load_model(&l->llama, tokenizer, &source, err);
 }
 
 /* Weights in host memory may stay where our reader has mapped them, and llama.cpp then reads no file: of
  * the families that checkpoints have too, which are loaded that way. */
-static bool can_map(const struct gguf_source *s)
+static bool can_map(const struct loaded_gguf *l)
 {
+    const struct gguf_source *s = l->source;
     const struct family *family = NULL;
     char key[128];
     int64_t n_drafting = 0;
 
     snprintf(key, sizeof key, "%s.nextn_predict_layers", s->base.architecture);
     gguf_get_int(s->file, key, &n_drafting); /* llama.cpp looks for those in a file */
-    return s->vocabulary && !s->place.on_device && mapped_model_suits() && n_drafting == 0 &&
+    return l->vocabulary && !s->place.on_device && mapped_model_suits() && n_drafting == 0 &&
            family_find(&family, s->base.architecture, NULL) == INF_OK;
 }
 
@@ -214,9 +268,9 @@ static const void *part_at(const void *impl, size_t i, size_t *size)
     return gguf_file_part(impl, i, size);
 }
 
-static int32_t load_mapped(const struct gguf_source *s, inf_op *op, struct mapped_model **out,
-                           inf_error *err)
+static int32_t load_mapped(struct loaded_gguf *l, inf_op *op, inf_error *err)
 {
+    const struct gguf_source *s = l->source;
     struct model_weights weights = {.file = s->file,
                                     .impl = s->file,
                                     .ready = ready,
@@ -228,69 +282,71 @@ static int32_t load_mapped(const struct gguf_source *s, inf_op *op, struct mappe
 
     buffer_init(&header, BUFFER_NO_LIMIT);
     code = gguf_write_without_tokens(s->file, s->base.architecture,
-                                     (uint32_t)vocabulary_size(s->vocabulary), &header, err);
+                                     (uint32_t)vocabulary_size(l->vocabulary), &header, err);
     weights.header = header.data;
     weights.header_size = header.len;
     gguf_file_will_need(s->file);
     if (code == INF_OK)
-        code = mapped_model_load(out, &weights, &options, err);
+        code = mapped_model_load(&l->mapped, &weights, &options, err);
     buffer_free(&header);
     return code;
 }
 
 /* What llama.cpp refuses that way (a tensor that no graph uses) it may take from the file. */
-static int32_t load_weights(const struct gguf_source *s, inf_op *op, struct loaded_gguf *l,
-                            struct tokenizer *tokenizer, inf_error *err)
+static int32_t load_weights(struct loaded_gguf *l, inf_op *op, struct tokenizer *tokenizer,
+                            inf_error *err)
 {
-    int32_t code = can_map(s) ? load_mapped(s, op, &l->mapped, err) : INF_ERROR_BACKEND;
+    int32_t code = can_map(l) ? load_mapped(l, op, err) : INF_ERROR_BACKEND;
 
     if (code != INF_ERROR_BACKEND)
         return code;
-    return load_file(s, false, op, &l->llama, tokenizer, err);
+    return load_file(l, false, op, tokenizer, err);
 }
 
 static void unload_gguf(struct loaded_gguf *l)
 {
-    if (!l)
-        return;
     mapped_model_free(l->mapped);
+    if (l->mapped)
+        gguf_file_let_go(l->source->file);
     engine_free_model(l->llama);
+    release_vocabulary(l->source, l->vocabulary);
     mem_free(l);
 }
 
-static int32_t load_llama(const struct gguf_source *s, bool tokenizer_only, inf_op *op,
-                          struct loaded_model *out, inf_error *err)
+static int32_t load_parts(struct loaded_gguf *l, bool tokenizer_only, inf_op *op,
+                          struct tokenizer *tokenizer, inf_error *err)
 {
-    struct loaded_gguf *l = mem_calloc(1, sizeof *l);
-    int32_t code = INF_OK;
+    int32_t code = acquire_vocabulary(l->source, &l->vocabulary, err);
 
-    if (!l)
-        return error_no_memory(err);
-    code = tokenizer_only ? load_file(s, true, op, &l->llama, &out->tokenizer, err)
-                          : load_weights(s, op, l, &out->tokenizer, err);
-    if (code != INF_OK) {
-        unload_gguf(l);
+    if (code != INF_OK)
         return code;
-    }
-    out->impl = l;
-    return INF_OK;
+    if (l->vocabulary)
+        vocabulary_describe(l->vocabulary, tokenizer);
+    if (!tokenizer_only)
+        return load_weights(l, op, tokenizer, err);
+    return l->vocabulary ? INF_OK : load_file(l, true, op, tokenizer, err);
 }
 
 static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
                     inf_error *err)
 {
     struct gguf_source *s = model;
+    struct loaded_gguf *l = NULL;
     int32_t code = check_same_file(s, err);
 
-    if (code == INF_OK && !s->vocabulary)
-        code = vocabulary_read(&s->vocabulary, s->file, err);
     if (code != INF_OK)
         return code;
-    if (s->vocabulary)
-        vocabulary_describe(s->vocabulary, &out->tokenizer);
-    if (s->vocabulary && tokenizer_only)
-        return INF_OK;
-    return load_llama(s, tokenizer_only, op, out, err);
+    l = mem_calloc(1, sizeof *l);
+    if (!l)
+        return error_no_memory(err);
+    l->source = s;
+    code = load_parts(l, tokenizer_only, op, &out->tokenizer, err);
+    if (code != INF_OK) {
+        unload_gguf(l);
+        return code;
+    }
+    out->impl = l;
+    return INF_OK;
 }
 
 static int32_t make_engine(void *model, const struct loaded_model *loaded,

@@ -110,6 +110,7 @@ static void *tear_down(void *arg)
     struct scheduler_stats final = {0};
 
     free_parts(i, &final);
+    mem_give_back();
     options.freed(options.freed_arg, &final); /* the unload still keeps the provider alive */
     if (unload)
         op_finish(unload, NULL);

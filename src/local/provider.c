@@ -169,20 +169,18 @@ int32_t local_load(void *impl, inf_op *op, inf_error *err)
     return submit(impl, op, run_load, err);
 }
 
-/* The model goes when its last request has ended, and the operation ends with it. */
+/* What is loaded (the model, or a tokenizer alone) goes when its last request has ended, and the operation ends
+ * with it. */
 static void run_unload(struct preparation *prep)
 {
     struct local_provider *p = prep->provider;
     struct instance *i = NULL;
-    struct instance *tokenizer = NULL;
 
     pthread_mutex_lock(&p->lock);
-    i = p->instance;
-    tokenizer = p->tokenizer;
+    i = p->instance ? p->instance : p->tokenizer;
     p->instance = NULL;
     p->tokenizer = NULL;
     pthread_mutex_unlock(&p->lock);
-    instance_unref(tokenizer);
     if (!i) {
         preparation_end(prep, NULL);
         return;

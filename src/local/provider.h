@@ -27,10 +27,10 @@ struct local_provider {
     struct chat_template *chat_template, *tools_template; /* compiled on first use; set once */
 
     pthread_mutex_t lock;
-    pthread_cond_t all_freed;      /* n_instances became 0 */
-    struct instance *instance;     /* the loaded model */
-    struct instance *tokenizer;    /* loaded without weights, for text alone */
-    int32_t n_instances;           /* alive, also those being freed */
+    pthread_cond_t all_freed;   /* n_instances became 0 */
+    struct instance *instance;  /* the loaded model */
+    struct instance *tokenizer; /* loaded without weights, for text alone; not beside the model */
+    int32_t n_instances;        /* alive, also those being freed */
     struct scheduler_stats before; /* of instances that are gone */
 
     _Atomic int64_t in_flight; /* generate operations from start to end */

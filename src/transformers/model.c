@@ -2,7 +2,8 @@
  * model: what a Hugging Face checkpoint is to the in-process provider (local/model.h): its files, looked
  * at before anything of them is loaded, and what the engine makes of them.
  *
- * The weights' files stay mapped as long as the provider lives. A directory with a tokenizer and without
+ * The weights' files stay mapped as long as the provider lives. The tokenizer goes with the last of what is
+ * loaded, and is read anew for the next: `lock`, a leaf, guards who has it. A directory with a tokenizer and without
  * a model opens too: texts can be tokenized and rendered then, and what else is asked for says what is
  * missing.
  */
@@ -23,6 +24,7 @@
 #include "transformers/transformers.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,9 +40,18 @@ struct hf_source {
     struct generation_config generation;
     struct checkpoint_tokenizer tokenizer;
     struct buffer chat_template, tools_template;
-    struct chat_token special[MAX_SPECIAL];
+    struct chat_token special[MAX_SPECIAL]; /* their names and texts are owned */
     size_t n_special;
     char window_of[240];
+
+    pthread_mutex_t lock;
+    int32_t n_sharing;     /* the tokenizer */
+    bool tokenizer_closed; /* it was there before */
+};
+
+struct loaded_checkpoint {
+    struct hf_source *source;
+    struct mapped_model *mapped; /* NULL: the tokenizer alone */
 };
 
 /* ------------------------------------------------------------------ life */
@@ -52,6 +63,11 @@ static void close_files(struct hf_source *s)
     buffer_free(&s->chat_template);
     buffer_free(&s->tools_template);
     mem_free(s->dir);
+    for (size_t i = 0; i < s->n_special; i++) {
+        mem_free((char *)(uintptr_t)s->special[i].name);
+        mem_free((char *)(uintptr_t)s->special[i].text);
+    }
+    s->n_special = 0;
     s->checkpoint = NULL;
     s->tokenizer.hf = NULL;
     s->dir = NULL;
@@ -64,6 +80,7 @@ static void destroy(void *model)
     if (!s)
         return;
     close_files(s);
+    pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }
 
@@ -75,6 +92,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
 
     if (!s)
         return error_no_memory(err);
+    pthread_mutex_init(&s->lock, NULL);
     s->context = ctx;
     s->config = config;
     buffer_init(&s->chat_template, BUFFER_NO_LIMIT);
@@ -185,25 +203,33 @@ static void add_model_facts(struct hf_source *s, struct model_facts *facts)
     tell_limits(s, window);
 }
 
+static int32_t name_token(struct hf_source *s, const char *name, const char *text, inf_error *err)
+{
+    struct chat_token *token = &s->special[s->n_special];
+
+    if (!text || s->n_special == MAX_SPECIAL)
+        return INF_OK;
+    *token = (struct chat_token){mem_strdup(name), mem_strdup(text)};
+    s->n_special++;
+    return token->name && token->text ? INF_OK : error_no_memory(err);
+}
+
 /* As transformers gives them to a template: those that have a name. */
-static void name_tokens(struct hf_source *s)
+static int32_t name_tokens(struct hf_source *s, inf_error *err)
 {
     static const char *const names[HF_NAMED_TOKENS] = {
         [HF_TOKEN_BOS] = "bos_token",  [HF_TOKEN_EOS] = "eos_token", [HF_TOKEN_UNK] = "unk_token",
         [HF_TOKEN_SEP] = "sep_token",  [HF_TOKEN_PAD] = "pad_token", [HF_TOKEN_CLS] = "cls_token",
         [HF_TOKEN_MASK] = "mask_token"};
     const struct hf_tokenizer *t = s->tokenizer.hf;
-    struct chat_token extra = {NULL, NULL};
+    const char *name = NULL, *text = NULL;
+    int32_t code = INF_OK;
 
-    s->n_special = 0;
-    for (int i = 0; t && i < HF_NAMED_TOKENS; i++)
-        if (hf_tokenizer_named_text(t, (enum hf_named_token)i))
-            s->special[s->n_special++] = (struct chat_token){
-                names[i], hf_tokenizer_named_text(t, (enum hf_named_token)i)};
-    for (size_t i = 0;
-         t && s->n_special < MAX_SPECIAL && hf_tokenizer_extra_text(t, i, &extra.name, &extra.text);
-         i++)
-        s->special[s->n_special++] = extra;
+    for (int i = 0; t && code == INF_OK && i < HF_NAMED_TOKENS; i++)
+        code = name_token(s, names[i], hf_tokenizer_named_text(t, (enum hf_named_token)i), err);
+    for (size_t i = 0; t && code == INF_OK && hf_tokenizer_extra_text(t, i, &name, &text); i++)
+        code = name_token(s, name, text, err);
+    return code;
 }
 
 static int32_t open_model(void *model, struct model_facts *facts, inf_error *err)
@@ -211,11 +237,12 @@ static int32_t open_model(void *model, struct model_facts *facts, inf_error *err
     struct hf_source *s = model;
     int32_t code = open_files(s, err);
 
+    if (code == INF_OK)
+        code = name_tokens(s, err);
     if (code != INF_OK) {
         close_files(s);
         return code;
     }
-    name_tokens(s);
     *facts = (struct model_facts){.window = s->config->n_ctx,
                                   .n_ctx_train = INT32_MAX,
                                   .chat_template = {s->chat_template.data, s->chat_template.len},
@@ -227,6 +254,35 @@ static int32_t open_model(void *model, struct model_facts *facts, inf_error *err
     if (s->checkpoint)
         add_model_facts(s, facts);
     return INF_OK;
+}
+
+/* ------------------------------------------------------------------ the tokenizer */
+
+/* One load at a time makes it. Where it cannot be had any more, what needs it says why. */
+static void acquire_tokenizer(struct hf_source *s)
+{
+    bool closed = false;
+
+    pthread_mutex_lock(&s->lock);
+    closed = s->n_sharing++ == 0 && s->tokenizer_closed;
+    s->tokenizer_closed = s->tokenizer_closed && !closed;
+    pthread_mutex_unlock(&s->lock);
+    if (closed)
+        hf_tokenizer_open(&s->tokenizer.hf, s->dir, &s->tokenizer.missing);
+}
+
+static void release_tokenizer(struct hf_source *s)
+{
+    struct hf_tokenizer *hf = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    if (--s->n_sharing == 0) {
+        hf = s->tokenizer.hf;
+        s->tokenizer.hf = NULL;
+        s->tokenizer_closed = hf != NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    hf_tokenizer_free(hf);
 }
 
 /* ------------------------------------------------------------------ the model, loaded */
@@ -293,19 +349,47 @@ static int32_t refuse_without_model(const struct hf_source *s, inf_error *err)
     return s->no_model.code;
 }
 
+static void unload_checkpoint(struct loaded_checkpoint *l)
+{
+    struct hf_source *s = l->source;
+
+    mapped_model_free(l->mapped);
+    for (size_t i = 0; l->mapped && i < weight_files_maps(s->checkpoint->files); i++) {
+        size_t size = 0;
+        const void *map = weight_files_map(s->checkpoint->files, i, &size);
+
+        weight_files_let_go(map, size);
+    }
+    release_tokenizer(s);
+    mem_free(l);
+}
+
+static int32_t load_model(struct loaded_checkpoint *l, inf_op *op, inf_error *err)
+{
+    return l->source->checkpoint ? load_weights(l->source, op, &l->mapped, err)
+                                 : refuse_without_model(l->source, err);
+}
+
 static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
                     inf_error *err)
 {
     struct hf_source *s = model;
-    struct mapped_model *weights = NULL;
+    struct loaded_checkpoint *l = mem_calloc(1, sizeof *l);
     int32_t code = INF_OK;
 
+    if (!l)
+        return error_no_memory(err);
+    l->source = s;
+    acquire_tokenizer(s);
     checkpoint_tokenizer_describe(&s->tokenizer, &out->tokenizer);
-    if (tokenizer_only)
-        return INF_OK;
-    code = s->checkpoint ? load_weights(s, op, &weights, err) : refuse_without_model(s, err);
-    out->impl = weights;
-    return code;
+    if (!tokenizer_only)
+        code = load_model(l, op, err);
+    if (code != INF_OK) {
+        unload_checkpoint(l);
+        return code;
+    }
+    out->impl = l;
+    return INF_OK;
 }
 
 static int32_t check_files(const void *files, inf_error *err)
@@ -317,8 +401,9 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                            const struct engine_options *options, struct engine *out, inf_error *err)
 {
     const struct hf_source *s = model;
+    const struct loaded_checkpoint *l = loaded->impl;
     struct llama_engine_source source = {.log = s->context,
-                                         .model = mapped_model_llama(loaded->impl),
+                                         .model = mapped_model_llama(l->mapped),
                                          .base = &s->checkpoint->model,
                                          .flash_attention = s->config->flash_attention,
                                          .float_cache = has_float_cache(s),
@@ -332,7 +417,7 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
 
 static void unload(struct loaded_model *loaded)
 {
-    mapped_model_free(loaded->impl);
+    unload_checkpoint(loaded->impl);
 }
 
 /* ------------------------------------------------------------------ adapters */

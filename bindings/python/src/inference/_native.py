@@ -300,7 +300,7 @@ class NativeProvider(InferenceProvider):
         await _plans.model(self, True).call()
 
     async def unload(self) -> None:
-        """In process: frees the model after the requests in flight; adapters stay registered."""
+        """In process: frees the model and its tokenizer after the requests in flight; adapters stay registered."""
         await _plans.model(self, False).call()
 
     def stats(self) -> ProviderStats:
