@@ -85,9 +85,9 @@ fuzz:
 	@sh scripts/build.sh build-fuzz $(JOBS) fuzz
 	@sh scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
-# llama-bench, llama-server and llama-quantize of the same source, for the benchmarks.
+# llama-bench, llama-completion, llama-server and llama-quantize of the same source, for the benchmarks.
 peers:
-	@sh scripts/llama-cpp.sh --component peers $(if $(findstring -portable,$(kind)),--portable)
+	@sh scripts/llama-cpp.sh --component peers --jobs $(JOBS) $(if $(findstring -portable,$(kind)),--portable)
 
 # SECTIONS=one,eight,... only these tables; MODELS="Q4_1 BF16 ..."; ROUNDS=7.
 bench: all model

@@ -6,7 +6,8 @@
 #
 # Prints the folder with include/ and lib/ (peers: bin/) on stdout; progress goes to stderr.
 #   llama   libllama and ggml, static, position independent
-#   peers   llama-bench, llama-batched-bench and llama-server, what the benchmarks compare with
+#   peers   llama-bench, llama-batched-bench, llama-completion, llama-server and llama-quantize, what the
+#           benchmarks compare with
 # --sanitize: address,undefined or thread, compiled into all of it.
 # --portable: an x86-64-v3 baseline (AVX2, FMA, F16C, BMI2) instead of this machine's own CPU.
 # --source (or LLAMA_CPP_DIR): a llama.cpp checkout instead of the pinned source.
