@@ -1,185 +1,270 @@
 #!/usr/bin/env python3
-"""Measure the transformers provider on a checkpoint of Qwen2.5-0.5B's shape, with random weights in BF16.
+"""Measure the transformers provider on checkpoints with random weights in BF16.
 
-    bench/checkpoints.py BUILD PEERS TOKENIZER [ROUNDS [PYTHON [LLAMA_CPP]]]
+    bench/checkpoints.py --build BUILD --peers DIR --model NAME=DIR[,GGUF]... [--tokenizer DIR] [--python PROGRAM]
+                         [--mistralrs PROGRAM] [--only SECTION,...] [--rounds N] [--threads N]
 
-TOKENIZER: a published Qwen tokenizer's directory. PYTHON: one with transformers and torch, for their rows.
-LLAMA_CPP: a llama.cpp source tree, whose convert_hf_to_gguf.py writes (with PYTHON) the file that llama-bench
-and the GGUF front door get. What is not given is left out. All sides of a round run one after another.
+--model: a checkpoint's directory, and the GGUF file of the same weights, for this library's other front door and
+llama.cpp's programs. --tokenizer: a published Qwen tokenizer's directory; memory is measured with models of
+several families, which are made with it. --python: one with transformers, torch and peft. What is not given is
+left out. Every comparison interleaves its sides, round after round; a cell is the median of the rounds with the
+lowest and the highest, a ratio the median of the rounds' own ratios.
+
+Sections: start, speed, adapted, memory, adapters, dtypes. The tables of requests and adapters are bench/run.py's,
+with the same --model.
 """
+import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from random_checkpoint import SHAPES, make_adapter, make_checkpoint
+from peers import HERE, Conversation, Driver, Mistral, adapters, llama_bench, ratio, spread
+from random_checkpoint import SHAPES, config_of, make_adapter, make_checkpoint
 
-PROMPT = "The tide comes in when"
-DECODED, PREFILLED = 32, 512
-
-TRANSFORMERS = """
-import os, sys
-os.environ["HF_HUB_OFFLINE"] = "1"
-import torch, transformers
-torch.set_num_threads(int(sys.argv[3]))
-tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])
-model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype="auto")
-ids = tokenizer(sys.argv[2], return_tensors="pt")
-out = model.generate(**ids, max_new_tokens=1, do_sample=False)
-print(out[0, -1].item(), flush=True)
-if len(sys.argv) > 4:
-    import time
-    prompt = torch.arange(1000, 1000 + int(sys.argv[5]))[None]
-    with torch.no_grad():
-        model(prompt)
-        begin = time.perf_counter()
-        model(prompt)
-        print(time.perf_counter() - begin)
-        begin = time.perf_counter()
-        model.generate(prompt[:, :16], max_new_tokens=int(sys.argv[4]), min_new_tokens=int(sys.argv[4]), do_sample=False)
-        print(time.perf_counter() - begin)
-"""
+TEXT = "The tide comes in when"
+DECODED, PREFILLED, WINDOW = 64, 512, 4096
+PAUSE_S = 0.3  # threads of the side before may spin for a while
 
 
-def spread(values, digits=1):
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} – {max(values):.{digits}f})"
+class Transformers(Conversation):
+    """bench/transformers_peft.py."""
 
-
-def ratio(ours, theirs):
-    return statistics.median(a / b for a, b in zip(ours, theirs))
-
-
-# ---- the sides
-
-class Driver:
-    """bench/driver.c: the library."""
-
-    def __init__(self, build, *words):
-        self.process = subprocess.Popen([f"{build}/bench/bench-driver", *map(str, words)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-
-    def ask(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def wall(command):
-    begin = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - begin
-
-
-def llama_bench(peers, model, threads):
-    """Prefill and decode, tokens a second, as llama-bench has them."""
-    done = subprocess.run([f"{peers}/bin/llama-bench", "-m", model, "-t", str(threads), "-p", str(PREFILLED), "-n",
-                           str(DECODED), "-fa", "1", "-r", "1", "-o", "json"], check=True, capture_output=True)
-    found = {("prefill" if row["n_prompt"] else "decode"): row["avg_ts"] for row in json.loads(done.stdout)}
-    return found["prefill"], found["decode"]
-
-
-def first_token(build, model, threads, *more):
-    return [f"{build}/inference", "generate", "-m", str(model), "--threads", str(threads), "--quiet", "-n", "1",
-            "--temperature", "0", "--no-stream", *more, "--prompt", PROMPT]
-
-
-def row(what, values, theirs=None, digits=2):
-    print(f"| {what} | {spread(values, digits)} | " + (f"{ratio(values, theirs):.2f}" if theirs else "") + " |", flush=True)
+    def __init__(self, o, model):
+        super().__init__([o.python, f"{HERE}/transformers_peft.py", model, o.threads])
 
 
 def table(title, columns):
     print(f"\n### {title}\n\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns), flush=True)
 
 
-def speeds(build, model, rounds, threads):
-    """(prefill, decode) of each round, tokens a second."""
-    driver = Driver(build, model, threads)
-    found = []
+def in_turn(rounds, sides):
+    """What each of the functions gives, by its name: a list of the rounds."""
+    values = {name: [] for name in sides}
     for _ in range(rounds):
-        prefill = driver.ask("prefill", PREFILLED, -1)
-        decode = driver.ask("decode", DECODED)
-        found.append((PREFILLED / prefill["ms"] * 1e3, decode["tokens_per_second"]))
+        for name, measure in sides.items():
+            time.sleep(PAUSE_S)
+            values[name].append(measure())
+    return values
+
+
+def wall(command, **environment):
+    begin = time.perf_counter()
+    subprocess.run([str(word) for word in command], check=True, stdin=subprocess.DEVNULL, capture_output=True,
+                   env={**os.environ, **environment})
+    return time.perf_counter() - begin
+
+
+# ---- process start to the first token
+
+def first_token(o, model):
+    return [f"{o.build}/inference", "generate", "-m", model, "--threads", o.threads, "--quiet", "-n", "1",
+            "--temperature", "0", "--no-stream", "--prompt", TEXT]
+
+
+def start_sides(o, model, gguf):
+    yield "the checkpoint", lambda: wall(first_token(o, model))
+    if gguf:
+        yield "the same weights as GGUF, by this command", lambda: wall(first_token(o, gguf))
+        yield "llama-completion, GGUF", lambda: wall(
+            [f"{o.peers}/bin/llama-completion", "-m", gguf, "-t", o.threads, "-c", WINDOW, "-n", "1", "--temp", "0",
+             "-no-cnv", "--no-warmup", "-p", TEXT])
+    if o.python:
+        yield "transformers", lambda: wall([o.python, f"{HERE}/transformers_peft.py", model, o.threads, TEXT])
+    if o.mistralrs:
+        yield "mistral.rs", lambda: wall([o.mistralrs, model, "--first"], RAYON_NUM_THREADS=str(o.threads))
+
+
+def start(o):
+    table("Process start to the first token, warm page cache", ["model", "what", "s", "ours / it"])
+    for name, model, gguf in o.models:
+        sides = dict(start_sides(o, model, gguf))
+        for measure in sides.values():
+            measure()  # the page cache
+        values = in_turn(o.rounds, sides)
+        ours = values["the checkpoint"]
+        for what, theirs in values.items():
+            print(f"| {name} | {what} | {spread(theirs, 2)} | {ratio(ours, theirs):.3f} |", flush=True)
+
+
+# ---- speed
+
+class Both:
+    """Prefill and decode of one side, in tokens a second."""
+
+    def __init__(self, side, *words):
+        self.side, self.words = side, words
+
+    def __call__(self):
+        prefill = self.side.ask("prefill", PREFILLED, *self.words)["ms"]
+        decode = self.side.ask("decode", DECODED, *self.words)["tokens_per_second"]
+        return PREFILLED / prefill * 1e3, decode
+
+
+def measure_speed(o, name, sides):
+    for measure in sides.values():
+        measure()  # llama-bench warms up too
+    values = in_turn(o.rounds, sides)
+    ours = values["the checkpoint"]
+    for what, theirs in values.items():
+        cells = []
+        for i in range(2):
+            cells += [spread([v[i] for v in theirs]), f"{ratio([v[i] for v in ours], [v[i] for v in theirs]):.2f}"]
+        print(f"| {name} | {what} | " + " | ".join(cells) + " |", flush=True)
+
+
+def speed(o):
+    table("Speed, tokens a second", ["model", "what", f"prefill of {PREFILLED}", "ours / it",
+                                     f"decode of {DECODED}", "ours / it"])
+    for name, model, gguf in o.models:
+        opened = {"the checkpoint": (Driver(o, model), -1)}
+        sides = {}
+        if gguf:
+            opened["the GGUF front door"] = (Driver(o, gguf), -1)
+            sides["llama-bench, GGUF"] = lambda gguf=gguf: (llama_bench(o, gguf, PREFILLED, 0),
+                                                            llama_bench(o, gguf, 0, DECODED))
+        if o.python:
+            opened["transformers"] = (Transformers(o, model), -1)
+        if o.mistralrs:
+            opened["mistral.rs, its choice of type"] = (Mistral(o, model),)
+            opened["mistral.rs in float32"] = (Mistral(o, model, "--dtype", "f32"),)
+        sides = {**{what: Both(*words) for what, words in opened.items()}, **sides}
+        measure_speed(o, name, sides)
+        for side, *_ in opened.values():
+            side.close()
+
+
+def adapted_sides(o, model, gguf, prefix):
+    yield "the checkpoint", Driver(o, model)
+    if gguf:
+        yield "the GGUF front door", Driver(o, gguf)
+    if o.python:
+        yield "transformers + peft", Transformers(o, model)
+
+
+def adapted(o):
+    """Under one adapter, and eight requests with an adapter each."""
+    requests = 8
+    table(f"Under rank-8 adapters on all linear layers, tokens a second", [
+        "model", "what", f"prefill of {PREFILLED}, one adapter", "ours / it", f"decode of {DECODED}, one adapter",
+        "ours / it"])
+    totals = []
+    for name, model, gguf in o.models:
+        if not gguf:
+            continue  # the adapters' shapes are read from it
+        prefix = adapters(o, gguf, 8, requests)
+        opened = dict(adapted_sides(o, model, gguf, prefix))
+        for side in opened.values():
+            side.ask("register", requests, prefix, requests)
+        measure_speed(o, name, {what: Both(side, 0) for what, side in opened.items()})
+        values = in_turn(o.rounds, {what: lambda side=side: side.total(requests, requests, 32)
+                                    for what, side in opened.items()})
+        totals += [(name, what, theirs, ratio(values["the checkpoint"], theirs)) for what, theirs in values.items()]
+        for side in opened.values():
+            side.close()
+    table(f"{requests} requests at once, {requests} adapters", ["model", "what", "tokens a second", "ours / it"])
+    for name, what, theirs, of in totals:
+        print(f"| {name} | {what} | {spread(theirs)} | {of:.2f} |", flush=True)
+
+
+# ---- memory
+
+MEMORY = {"0.5B": "Qwen2", "0.5B-qwen3": "Qwen3", "0.5B-gemma3": "Gemma 3", "0.5B-llama": "Llama",
+          "0.5B-qwen3_5": "Qwen3.5"}
+
+
+def kv_bytes(shape):
+    """Of the window, in 16 bits; a delta net's state is not in it."""
+    layers = sum(not shape.is_delta_net(i) for i in range(shape.layers))
+    return 2 * 2 * layers * shape.kv_heads * shape.head * WINDOW
+
+
+def memory_row(o, family, shape, folder):
+    make_checkpoint(folder, o.tokenizer, shape)
+    size = (folder / "model.safetensors").stat().st_size
+    done = subprocess.run([f"{o.build}/inference", "inspect", str(folder)], check=True, capture_output=True)
+    copied = json.loads(done.stdout)["copied_bytes"]
+    driver = Driver(o, folder)
+    driver.ask("decode", 8)
+    used = driver.ask("opened")["anonymous_kb"] * 1024
     driver.close()
-    return found
+    shutil.rmtree(folder)
+    mib = [f"{n / 2**20:.0f}" for n in (size, copied, kv_bytes(shape), used)]
+    print(f"| {family} | " + " | ".join(mib) + f" | {used / size:.3f} |", flush=True)
+
+
+def memory(o):
+    if not o.tokenizer:
+        return
+    table(f"Anonymous memory after a first request, models of the 0.5B sizes, window of {WINDOW}",
+          ["family", "weights, MiB", "copied, MiB", "KV, MiB", "anonymous, MiB", "of the weights"])
+    for name, family in MEMORY.items():
+        memory_row(o, family, SHAPES[name], Path(o.work) / name)
+
+
+# ---- loading
+
+def peft_adapters(o):
+    table("Loading a rank-8 PEFT adapter (BF16) on all linear layers, ms", ["model", "from", "ms"])
+    for name, model, _ in o.models:
+        path = Path(o.work) / f"adapter-{name}"
+        make_adapter(path, SHAPES[name])
+        driver = Driver(o, model)
+        for how, where in (("load", "the page cache"), ("memory", "memory")):
+            driver.ask(how, path)
+            print(f"| {name} | {where} | {spread([driver.ask(how, path)['ms'] for _ in range(10 * o.rounds)])} |",
+                  flush=True)
+        driver.close()
+
+
+def load_seconds(o, model, dtype):
+    driver = Driver(o, model, dtype=dtype)
+    seconds = driver.ask("opened")["load_seconds"]
+    driver.close()
+    return seconds
+
+
+def dtypes(o):
+    table("Loading with another dtype", ["model", "dtype", "s", "GB/s of BF16"])
+    for name, model, _ in o.models:
+        size = Path(model, "model.safetensors").stat().st_size
+        values = in_turn(o.rounds, {dtype: lambda dtype=dtype: load_seconds(o, model, dtype)
+                                    for dtype in ("bfloat16", "q8_0", "q4_0", "q4_k")})
+        for dtype, seconds in values.items():
+            print(f"| {name} | {dtype} | {spread(seconds, 2)} | {size / statistics.median(seconds) / 1e9:.2f} |",
+                  flush=True)
+
+
+SECTIONS = {"start": start, "speed": speed, "adapted": adapted, "memory": memory, "adapters": peft_adapters,
+            "dtypes": dtypes}
+
+
+def model_of(word):
+    name, paths = word.split("=", 1)
+    path, *gguf = paths.split(",")
+    return name, path, gguf[0] if gguf else None
 
 
 def main():
-    build, peers, tokenizer = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 5
-    python = sys.argv[5] if len(sys.argv) > 5 else None
-    tree = sys.argv[6] if len(sys.argv) > 6 else None
-    threads = os.cpu_count()
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as scratch:
-        measure(build, peers, tokenizer, rounds, python, tree, threads, Path(scratch))
-
-
-def measure(build, peers, tokenizer, rounds, python, tree, threads, scratch):
-    model, adapter, gguf = scratch / "model", scratch / "adapter", scratch / "model.gguf"
-    make_checkpoint(model, tokenizer, SHAPES["0.5B"])
-    make_adapter(adapter, SHAPES["0.5B"])
-    size = (model / "model.safetensors").stat().st_size
-    (scratch / "peer.py").write_text(TRANSFORMERS)
-    if python and tree:
-        subprocess.run([python, f"{tree}/convert_hf_to_gguf.py", str(model), "--outfile", str(gguf), "--outtype", "bf16"],
-                       check=True, capture_output=True)
-    has_gguf = gguf.exists()
-    wall(first_token(build, model, threads))  # the page cache
-
-    table("Process start to the first token, warm page cache", ["what", "s", "ratio to ours"])
-    ours, front, theirs = [], [], []
-    for _ in range(rounds):
-        ours.append(wall(first_token(build, model, threads)))
-        if has_gguf:
-            front.append(wall(first_token(build, gguf, threads)))
-        if python and len(theirs) < 3:
-            theirs.append(wall([python, str(scratch / "peer.py"), str(model), PROMPT, str(threads)]))
-    row("the checkpoint", ours)
-    if front:
-        row("the same weights as GGUF, by this command", front, ours)
-    if theirs:
-        row("transformers", theirs, ours[:len(theirs)])
-
-    table("Speed, tokens a second", ["what", f"prefill of {PREFILLED}", "decode"])
-    found = {}
-    for _ in range(rounds):
-        found.setdefault("the checkpoint", []).extend(speeds(build, model, 1, threads))
-        if has_gguf:
-            found.setdefault("the GGUF front door", []).extend(speeds(build, gguf, 1, threads))
-            found.setdefault("llama-bench", []).append(llama_bench(peers, str(gguf), threads))
-    if python:
-        done = subprocess.run([python, str(scratch / "peer.py"), str(model), PROMPT, str(threads), str(DECODED),
-                               str(PREFILLED)], check=True, capture_output=True, text=True).stdout.split()
-        found["transformers (one run)"] = [(PREFILLED / float(done[-2]), DECODED / float(done[-1]))]
-    for what, values in found.items():
-        print(f"| {what} | {spread([v[0] for v in values])} | {spread([v[1] for v in values])} |", flush=True)
-
-    table("Anonymous memory after a first request", ["what", "MiB", "of the weights"])
-    driver = Driver(build, model, threads)
-    driver.ask("decode", 8)
-    kb = driver.ask("opened")["anonymous_kb"]
-    print(f"| the checkpoint, window of 4096 | {kb / 1024:.0f} | {kb * 1024 / size:.3f} |", flush=True)
-
-    table("Loading a rank-8 PEFT adapter (BF16) on all linear layers, ms", ["from", "ms"])
-    for how, where in (("load", "the page cache"), ("memory", "memory")):
-        print(f"| {where} | {spread([driver.ask(how, adapter)['ms'] for _ in range(10 * rounds)])} |", flush=True)
-    driver.close()
-
-    table("Loading with another dtype", ["dtype", "s", "GB/s of BF16"])
-    for dtype in ("bfloat16", "q8_0", "q4_0", "q4_k"):
-        seconds = []
-        for _ in range(rounds):
-            driver = Driver(build, model, threads, dtype)
-            seconds.append(driver.ask("opened")["load_seconds"])
-            driver.close()
-        print(f"| {dtype} | {spread(seconds, 2)} | {size / statistics.median(seconds) / 1e9:.2f} |", flush=True)
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--build", required=True)
+    p.add_argument("--peers", required=True)
+    p.add_argument("--model", required=True, action="append", metavar="NAME=DIR[,GGUF]")
+    p.add_argument("--tokenizer", type=Path)
+    p.add_argument("--python")
+    p.add_argument("--mistralrs")
+    p.add_argument("--only", default=",".join(SECTIONS))
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--threads", type=int, default=os.cpu_count())
+    o = p.parse_args()
+    o.models = [model_of(word) for word in o.model]
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as o.work:
+        for name in o.only.split(","):
+            SECTIONS[name](o)
 
 
 main()

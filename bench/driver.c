@@ -8,7 +8,8 @@
  *     register N PREFIX K       adapters a0 .. a<N-1> from PREFIX0 .. PREFIX<K-1>, in turn
  *     generate N A T P          N requests at once, T tokens each, prompts of P tokens; request i has
  *                               adapter a<i mod A> (A 0: none)
- *     decode T                  one stream's decode speed over T tokens
+ *     decode T [I [J]]          one stream's decode speed over T tokens, under adapter a<I> (-1: none), or a<I> and
+ *                               a<J> together
  *     rewrite S T               one stream that rewrites a file of 60 lines, with (S 1) and without speculation
  *     prose S T                 one stream of sampled prose, likewise
  *     prefill P I               the prompt's time: P tokens under adapter a<I> (-1: none)
@@ -67,19 +68,25 @@ static char *make_prompt(int n)
     return text;
 }
 
-static inf_op *start(int adapter, int tokens, int prompt, const inf_callbacks *callbacks)
+/* The adapters are a<first> and a<second>, those of them that are no -1. */
+static inf_op *start_under(int first, int second, int tokens, int prompt,
+                           const inf_callbacks *callbacks)
 {
+    inf_request_adapter adapters[2];
     char *text = make_prompt(prompt);
-    char id[32];
+    char ids[2][32];
     inf_request request;
     inf_op *op = NULL;
     inf_error err;
 
-    snprintf(id, sizeof id, "a%d", adapter);
     inf_request_default(&request, sizeof request);
+    for (int i = 0; i < 2; i++) {
+        snprintf(ids[i], sizeof ids[i], "a%d", i ? second : first);
+        adapters[i] = (inf_request_adapter){.id = inf_str(ids[i])};
+    }
+    request.adapters = adapters;
+    request.n_adapters = first < 0 ? 0 : second < 0 ? 1 : 2;
     request.prompt = inf_str(text);
-    if (adapter >= 0)
-        request.adapter_id = inf_str(id);
     request.max_tokens = (inf_maybe_i32){true, tokens};
     request.temperature = (inf_maybe_f32){true, 0};
     request.ignore_eos = true;
@@ -87,6 +94,11 @@ static inf_op *start(int adapter, int tokens, int prompt, const inf_callbacks *c
     check(inf_generate_start(&op, model, &request, callbacks, &err), &err);
     free(text);
     return op;
+}
+
+static inf_op *start(int adapter, int tokens, int prompt, const inf_callbacks *callbacks)
+{
+    return start_under(adapter, -1, tokens, prompt, callbacks);
 }
 
 static inf_result finish(inf_op *op)
@@ -138,9 +150,9 @@ static void do_generate(int n, int adapters, int tokens, int prompt)
 }
 
 /* From the first token to the last; the first comes out of the prefill. */
-static void do_decode(int tokens)
+static void do_decode(int tokens, int adapter, int second)
 {
-    inf_result r = finish(start(-1, tokens + 1, 2, NULL));
+    inf_result r = finish(start_under(adapter, second, tokens + 1, 2, NULL));
 
     printf("{\"tokens_per_second\":%.3f}\n", (double)tokens / (double)r.timings.decode_us * 1e6);
 }
@@ -419,13 +431,14 @@ static bool answer(const char *line)
     int b = 0;
     int c = 0;
     int d = 0;
+    int n = 0;
 
     if (sscanf(line, "register %d %4095s %d", &a, path, &b) == 3)
         do_register(a, path, b);
     else if (sscanf(line, "generate %d %d %d %d", &a, &b, &c, &d) == 4 && a <= MAX_REQUESTS)
         do_generate(a, b, c, d);
-    else if (sscanf(line, "decode %d", &a) == 1)
-        do_decode(a);
+    else if ((n = sscanf(line, "decode %d %d %d", &a, &b, &c)) >= 1)
+        do_decode(a, n > 1 ? b : -1, n > 2 ? c : -1);
     else if (sscanf(line, "constrained %d %4095s", &a, path) == 2)
         do_constrained(a, path);
     else if (sscanf(line, "rewrite %d %d", &a, &b) == 2)

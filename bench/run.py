@@ -1,174 +1,47 @@
 #!/usr/bin/env python3
-"""Measure the llama.cpp provider against its peers, built from the same llama.cpp source.
+"""Measure the in-process providers against their peers, built from the same llama.cpp source.
 
-    bench/run.py --build BUILD --peers DIR --model NAME=GGUF... [--only SECTION,...] [--rounds N]
-                 [--python PROGRAM] [--threads N]
+    bench/run.py --build BUILD --peers DIR --model NAME=FILE... [--only SECTION,...] [--rounds N] [--threads N]
+                 [--python PROGRAM [--python-server FILE]] [--mistralrs PROGRAM]
 
-Prints one Markdown table a section. Every comparison interleaves the two sides, round after round;
+--model: a GGUF file, or DIR,GGUF: a checkpoint's directory, and the GGUF file of the same weights, which peers get
+and from which adapters' shapes are read. May be given more than once. What is not there is left out of the tables.
+
+Prints one Markdown table a section. Every comparison interleaves its sides, round after round;
 a cell is the median of the rounds with the lowest and the highest, a ratio the median of the
-rounds' own ratios, since both sides of a round saw the same machine.
+rounds' own ratios, since all sides of a round saw the same machine.
 """
 import argparse
-import concurrent.futures
+import collections
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-TOKENS = 64
-PROMPT = 16
+from peers import (TOKENS, Driver, Mistral, PythonInTurn, PythonServer, Server, adapters, llama_batched_bench,
+                   llama_bench, ratio, spread)
+
 CURVE_TOKENS = 16
-
-
-def spread(values, digits=1):
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} – {max(values):.{digits}f})"
-
-
-def ratio(ours, theirs):
-    return statistics.median(a / b for a, b in zip(ours, theirs))
-
-
-class Driver:
-    """bench/driver.c: the library."""
-
-    def __init__(self, o, model, threads=None):
-        self.process = subprocess.Popen([f"{o.build}/bench/bench-driver", model, str(threads or o.threads)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"driver ended while asked: {words}")
-        return json.loads(line)
-
-    def total(self, requests, adapters, tokens=TOKENS):
-        """Total tokens a second of so many requests at once."""
-        answer = self.ask("generate", requests, adapters, tokens, PROMPT)
-        if answer["tokens"] != requests * tokens:
-            sys.exit(f"a request ended early: {answer}")
-        return answer["tokens"] / answer["seconds"]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-class Server:
-    """llama-server with eight slots of 4096 tokens."""
-
-    def __init__(self, o, model, adapters=()):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
-        command = [f"{o.peers}/bin/llama-server", "-m", model, "--host", "127.0.0.1", "--port",
-                   str(self.port), "-np", "8", "-c", str(8 * 4096), "-t", str(o.threads), "-tb",
-                   str(o.threads), "--no-webui", "--no-kv-unified"]
-        for path in adapters:
-            command += ["--lora", path]
-        if adapters:
-            command += ["--lora-init-without-apply"]
-        self.n_adapters = len(adapters)
-        self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        self.pool = concurrent.futures.ThreadPoolExecutor(16)
-        self.calls = 0
-        for _ in range(600):
-            try:
-                self.get("/health")
-                return
-            except OSError:
-                if self.process.poll() is not None:
-                    self.log.seek(0)
-                    sys.exit(self.log.read().decode()[-2000:])
-                time.sleep(0.1)
-        sys.exit("llama-server does not start")
-
-    def get(self, path):
-        return urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=300).read()
-
-    def complete(self, adapter, tokens):
-        self.calls += 1
-        words = [" the", " of", " and", " to", " in", " is", " that", " for"]
-        prompt = "".join(words[(self.calls * 7 + i * 3 + i // 8) % 8] for i in range(PROMPT))
-        body = {"prompt": prompt, "n_predict": tokens, "temperature": 0, "ignore_eos": True,
-                "cache_prompt": False}
-        if self.n_adapters:
-            body["lora"] = [{"id": i, "scale": 1.0 if i == adapter else 0.0}
-                            for i in range(self.n_adapters)]
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/completion",
-                                         json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        return json.load(urllib.request.urlopen(request, timeout=600))["tokens_predicted"]
-
-    def constrained(self, tokens, schema):
-        """Tokens a second of one request whose text must be JSON of the schema."""
-        body = {"prompt": "The people of the village, as JSON:", "n_predict": tokens + 1, "temperature": 0,
-                "json_schema": schema, "cache_prompt": False}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/completion", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        answer = json.load(urllib.request.urlopen(request, timeout=600))
-        return answer["timings"]["predicted_per_second"]
-
-    def total(self, requests, adapters, tokens=TOKENS):
-        begin = time.perf_counter()
-        done = list(self.pool.map(lambda i: self.complete(i % adapters if adapters else -1, tokens),
-                                  range(requests)))
-        seconds = time.perf_counter() - begin
-        if sum(done) != requests * tokens:
-            sys.exit(f"llama-server ended early: {done}")
-        return sum(done) / seconds
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-def llama_bench(o, model, prompt, tokens, threads=None):
-    """Tokens a second of one repetition after its own warm-up."""
-    output = subprocess.run([f"{o.peers}/bin/llama-bench", "-m", model, "-t",
-                             str(threads or o.threads), "-p", str(prompt), "-n", str(tokens), "-r", "1",
-                             "-o", "json"], check=True, capture_output=True).stdout
-    return json.loads(output)[0]["avg_ts"]
-
-
-def llama_batched_bench(o, model, requests, tokens):
-    """Tokens a second of so many sequences at once, the prompts' time included, after its own warm-up."""
-    output = subprocess.run([f"{o.peers}/bin/llama-batched-bench", "-m", model, "-t", str(o.threads), "-tb",
-                             str(o.threads), "-c", str(requests * 4096), "-npp", str(PROMPT), "-ntg", str(tokens), "-npl",
-                             str(requests), "--output-format", "jsonl"], check=True, capture_output=True, text=True).stdout
-    answer = next(json.loads(line) for line in output.splitlines() if line.startswith("{"))
-    return requests * tokens / (answer["t_pp"] + answer["t_tg"])
-
-
-def adapters(o, model, rank, count):
-    folder = f"{o.work}/{os.path.basename(model)}"
-    os.makedirs(folder, exist_ok=True)
-    subprocess.run([f"{o.build}/bench/bench-make-adapters", model, folder, str(rank), str(count)],
-                   check=True)
-    return f"{folder}/r{rank}-"
+Model = collections.namedtuple("Model", "name path gguf")
 
 
 def one_stream(o):
     print("\n### One stream, against llama-bench\n")
     print("| model | what | inference, tok/s | llama-bench, tok/s | ratio |\n|---|---|---|---|---|")
-    for name, model in o.models:
+    for name, model, gguf in o.models:
         d = Driver(o, model)
         ours, theirs = {"decode": [], "prefill": []}, {"decode": [], "prefill": []}
         for _ in range(o.rounds):
             answer = d.ask("decode", 128)
             ours["decode"].append(answer["tokens_per_second"])
-            theirs["decode"].append(llama_bench(o, model, 0, 128))
+            theirs["decode"].append(llama_bench(o, gguf, 0, 128))
             d.ask("prefill", 512, -1)  # llama-bench warms up too
             answer = d.ask("prefill", 512, -1)
             ours["prefill"].append(answer["prompt_tokens"] / answer["ms"] * 1e3)
-            theirs["prefill"].append(llama_bench(o, model, 512, 0))
+            theirs["prefill"].append(llama_bench(o, gguf, 512, 0))
         d.close()
         for what, label in (("decode", "decode, 128 tokens"), ("prefill", "prefill, 512 tokens")):
             print(f"| {name} | {label} | {spread(ours[what])} | {spread(theirs[what])} | "
@@ -189,8 +62,8 @@ def constrained(o):
     print("| model | tokens | free, tok/s | with the schema, tok/s | ratio | llama-server with it, tok/s | ratio |")
     print("|---|---|---|---|---|---|---|")
     schema = json.dumps(SCHEMA, separators=(",", ":"))
-    for name, model in o.models:
-        d, server = Driver(o, model), Server(o, model)
+    for name, model, gguf in o.models:
+        d, server = Driver(o, model), Server(o, gguf)
         free, ours, theirs = [], [], []
         for _ in range(o.rounds):
             free.append(d.ask("decode", 256)["tokens_per_second"])
@@ -207,7 +80,7 @@ def lookup(o):
     print("\n### Speculation by lookup, one stream\n")
     print("| model | what | without, tok/s | with, tok/s | ratio | drafted | accepted | tokens | steps |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, model in o.models:
+    for name, model, gguf in o.models:
         d = Driver(o, model)
         for what, tokens in (("rewrite", 700), ("prose", 400)):
             d.ask(what, 1, tokens)
@@ -225,7 +98,7 @@ def masks(o):
     """What a constraint costs a step, without a model's compute."""
     print("\n### The mask of a step over SmolLM2's vocabulary, µs (compiling the schema, µs)\n")
     print("| schema | mean | median | most | compiling |\n|---|---|---|---|---|")
-    output = subprocess.run([f"{o.build}/bench/bench-mask-cost", o.models[0][1]], check=True, capture_output=True,
+    output = subprocess.run([f"{o.build}/bench/bench-mask-cost", o.models[0].gguf], check=True, capture_output=True,
                             text=True).stdout
     for line in map(json.loads, output.splitlines()):
         if "schema" in line:
@@ -233,42 +106,67 @@ def masks(o):
             print(f"| {line['schema']} | {m['mean']} | {m['median']} | {m['most']} | {line['compile_us']} |")
 
 
+def eight_sides(o, model, gguf, prefix):
+    """What serves eight requests at once: of each peer a function of the number of adapters (0, 1 or 8), None where
+    it has no way to, and all that is to be closed."""
+    loras = [f"{prefix}{i}.gguf" for i in range(8)]
+    ours, plain, with_adapters = Driver(o, model), Server(o, gguf), Server(o, gguf, loras)
+    ours.ask("register", 8, prefix, 8)
+    sides = {"inference": lambda n, *t: ours.total(8, n, *t),
+             "llama-server": lambda n, *t: (with_adapters if n else plain).total(8, n, *t)}
+    opened = [ours, plain, with_adapters]
+    if o.python and o.python_server:
+        python = {0: PythonServer(o, gguf), 1: PythonServer(o, gguf, loras[:1]), 8: PythonInTurn(o, gguf)}
+        python[8].ask("register", 8, prefix, 8)
+        sides["llama-cpp-python"] = lambda n, *t: python[n].total(8, n, *t)
+        opened += python.values()
+    if o.mistralrs:
+        mistral = {0: Mistral(o, model)}
+        if os.path.isdir(model):
+            mistral[1] = Mistral(o, model, adapter=f"{prefix}0")
+        sides["mistral.rs"] = lambda n, *t: mistral[n].total(8, n, *t) if n in mistral else None
+        opened += mistral.values()
+    return sides, opened
+
+
 def eight_requests(o):
-    print("\n### Eight requests at once, against llama-server\n")
-    print("| model | adapters | inference, tok/s | llama-server, tok/s | ratio | of the base batch |")
-    print("|---|---|---|---|---|---|")
-    for name, model in o.models:
-        prefix = adapters(o, model, 8, 8)
-        d = Driver(o, model)
-        d.ask("register", 8, prefix, 8)
-        plain = Server(o, model)
-        with_adapters = Server(o, model, [f"{prefix}{i}.gguf" for i in range(8)])
-        ours, theirs = {0: [], 1: [], 8: []}, {0: [], 1: [], 8: []}
+    print("\n### Eight requests at once, against llama-server and others\n")
+    peers = ["llama-server", *(["llama-cpp-python"] if o.python and o.python_server else []),
+             *(["mistral.rs"] if o.mistralrs else [])]
+    print("| model | adapters | inference, tok/s | of the base batch | " +
+          " | ".join(f"{peer}, tok/s | ratio" for peer in peers) + " |")
+    print("|---|---|---|---|" + "---|---|" * len(peers))
+    for name, model, gguf in o.models:
+        sides, opened = eight_sides(o, model, gguf, adapters(o, gguf, 8, 8))
         for n in (0, 1, 8):
-            d.total(8, n, 8)
-            (with_adapters if n else plain).total(8, n, 8)
+            for measure in sides.values():
+                measure(n, 8)
+        values = {(n, side): [] for n in (0, 1, 8) for side in sides}
         for _ in range(o.rounds):
-            for n in (0, 1, 8):
-                ours[n].append(d.total(8, n))
-                theirs[n].append((with_adapters if n else plain).total(8, n))
+            for n, side in values:
+                values[n, side].append(sides[side](n))
         for n, label in ((0, "none"), (1, "one, rank 8"), (8, "eight, rank 8")):
-            print(f"| {name} | {label} | {spread(ours[n])} | {spread(theirs[n])} | "
-                  f"{ratio(ours[n], theirs[n]):.2f} | {ratio(ours[n], ours[0]):.2f} |", flush=True)
-        for p in (d, plain, with_adapters):
-            p.close()
+            ours = values[n, "inference"]
+            cells = [name, label, spread(ours), f"{ratio(ours, values[0, 'inference']):.2f}"]
+            for peer in peers:
+                theirs = values[n, peer]
+                cells += [spread(theirs), f"{ratio(ours, theirs):.2f}"] if None not in theirs else ["", ""]
+            print("| " + " | ".join(cells) + " |", flush=True)
+        for side in opened:
+            side.close()
 
 
 def batches(o):
     print("\n### Requests at once without adapters, against llama-batched-bench\n")
     print("| model | requests | inference, tok/s | llama-batched-bench, tok/s | ratio |\n|---|---|---|---|---|")
-    for name, model in o.models:
+    for name, model, gguf in o.models:
         d = Driver(o, model)
         for requests in (4, 8, 16):
             ours, theirs = [], []
             d.total(requests, 0, 8)
             for _ in range(o.rounds):
                 ours.append(d.total(requests, 0))
-                theirs.append(llama_batched_bench(o, model, requests, TOKENS))
+                theirs.append(llama_batched_bench(o, gguf, requests, TOKENS))
             print(f"| {name} | {requests} | {spread(ours)} | {spread(theirs)} | {ratio(ours, theirs):.2f} |", flush=True)
         d.close()
 
@@ -278,9 +176,9 @@ def curve(o):
     print("\n### Requests × adapters, all linear layers: tokens a second, and of the base batch\n")
     print("| model | rank | requests | base | " + " | ".join(f"{n} adapters" for n in counts) + " |")
     print("|---|---|---|---|" + "---|" * len(counts))
-    for name, model in o.models:
+    for name, model, gguf in o.models:
         for rank in (8, 16):
-            prefix = adapters(o, model, rank, 16)
+            prefix = adapters(o, gguf, rank, 16)
             d = Driver(o, model)
             d.ask("register", 16, prefix, 16)
             for requests in counts:
@@ -299,10 +197,10 @@ def curve(o):
 def prefill(o):
     print("\n### Prefill of 512 tokens under an adapter\n")
     print("| model | rank | base, ms | adapter, ms | ratio |\n|---|---|---|---|---|")
-    for name, model in o.models:
+    for name, model, gguf in o.models:
         for rank in (8, 16):
             d = Driver(o, model)
-            d.ask("register", 1, adapters(o, model, rank, 1), 1)
+            d.ask("register", 1, adapters(o, gguf, rank, 1), 1)
             base, adapted = [], []
             d.ask("prefill", 512, 0)
             for _ in range(o.rounds):
@@ -311,6 +209,27 @@ def prefill(o):
             d.close()
             print(f"| {name} | {rank} | {spread(base)} | {spread(adapted)} | "
                   f"{ratio(adapted, base):.3f} |", flush=True)
+
+
+def two_adapters(o):
+    """Adapters of half the ranks, both on one request, against one of all."""
+    print("\n### Two adapters of rank 8 on a request, against one of rank 16\n")
+    print("| model | base, tok/s | one of rank 8 | of base | one of rank 16 | two of rank 8 | two / one of rank 16 |")
+    print("|---|---|---|---|---|---|---|")
+    for name, model, gguf in o.models:
+        small, large = Driver(o, model), Driver(o, model)
+        small.ask("register", 2, adapters(o, gguf, 8, 2), 2)
+        large.ask("register", 1, adapters(o, gguf, 16, 1), 1)
+        sides = {"base": (small, -1), "one": (small, 0), "large": (large, 0), "two": (small, 0, 1)}
+        values = {side: [] for side in sides}
+        for _ in range(o.rounds):
+            for side, (driver, *words) in sides.items():
+                values[side].append(driver.ask("decode", 128, *words)["tokens_per_second"])
+        base, one, large_one, two = values.values()
+        print(f"| {name} | {spread(base)} | {spread(one)} | {ratio(one, base):.3f} | {spread(large_one)} | {spread(two)} | "
+              f"{ratio(two, large_one):.3f} |", flush=True)
+        small.close()
+        large.close()
 
 
 RELOAD = """
@@ -343,15 +262,15 @@ def first_tokens(o, model, prefix):
 def thousand(o):
     print("\n### A thousand adapters registered, another one each request: time to the first token\n")
     print("| model | what | ms | above base, ms |\n|---|---|---|---|")
-    for name, model in o.models:
-        prefix = adapters(o, model, 8, 8)
+    for name, model, gguf in o.models:
+        prefix = adapters(o, gguf, 8, 8)
         base, adapted, register = first_tokens(o, model, prefix)
         above = statistics.median(a - b for a, b in zip(adapted, base))
         print(f"| {name} | inference, base | {spread(base, 2)} | |")
         print(f"| {name} | inference, another of 1000 adapters each time "
               f"({register:.0f} ms to register them) | {spread(adapted, 2)} | {above:.2f} |")
         if o.python:
-            output = subprocess.run([o.python, "-c", RELOAD, model, prefix, "10", str(o.threads)],
+            output = subprocess.run([o.python, "-c", RELOAD, gguf, prefix, "10", str(o.threads)],
                                     check=True, capture_output=True, text=True).stdout
             reload = [float(line) for line in output.split()]
             above = statistics.median(reload) - statistics.median(base)
@@ -363,8 +282,8 @@ def loading(o):
     print("\n### Loading a rank-8 PEFT adapter on all linear layers\n")
     print("| model | load, ms | time between tokens, ms: mean / longest | while loading, longest |")
     print("|---|---|---|---|")
-    for name, model in o.models:
-        path = adapters(o, model, 8, 1) + "0"
+    for name, model, gguf in o.models:
+        path = adapters(o, gguf, 8, 1) + "0"
         d = Driver(o, model)
         times = [d.ask("load", path)["ms"] for _ in range(10 * o.rounds)]
         stalls = [d.ask("stall", path, 5) for _ in range(o.rounds)]
@@ -410,7 +329,7 @@ def busy(o):
     print(f"\n### On a busy machine: one stream of {BUSY_TOKENS} tokens, tok/s, beside busy processes\n")
     print("| busy processes | inference | with --threads 1 | llama-bench | its -t 1 | of idle | "
           "of --threads 1 |\n|---|---|---|---|---|---|---|")
-    model = o.models[0][1]
+    _, model, gguf = o.models[0]
     drivers = [Driver(o, model), Driver(o, model, 1)]
     idle = None
     for n in (0, 1, o.threads):
@@ -423,8 +342,8 @@ def busy(o):
             for _ in range(o.rounds):
                 for i, d in enumerate(drivers):
                     rows[i].append(d.ask("decode", BUSY_TOKENS)["tokens_per_second"])
-                rows[2].append(llama_bench(o, model, 0, BUSY_TOKENS))
-                rows[3].append(llama_bench(o, model, 0, BUSY_TOKENS, 1))
+                rows[2].append(llama_bench(o, gguf, 0, BUSY_TOKENS))
+                rows[3].append(llama_bench(o, gguf, 0, BUSY_TOKENS, 1))
         idle = idle or statistics.median(rows[0])
         print(f"| {n} | " + " | ".join(spread(r) for r in rows) +
               f" | {statistics.median(rows[0]) / idle:.2f} | {ratio(rows[0], rows[1]):.2f} |", flush=True)
@@ -433,23 +352,33 @@ def busy(o):
 
 
 SECTIONS = {"one": one_stream, "batches": batches, "eight": eight_requests, "curve": curve, "prefill": prefill,
-            "thousand": thousand, "loading": loading, "token": token_cost, "busy": busy,
+            "two": two_adapters, "thousand": thousand, "loading": loading, "token": token_cost, "busy": busy,
             "schema": constrained, "masks": masks, "lookup": lookup}
+
+
+def model_of(word):
+    name, paths = word.split("=", 1)
+    path, *gguf = paths.split(",")
+    return Model(name, path, gguf[0] if gguf else path)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--build", required=True)
     p.add_argument("--peers", help="for all sections but lookup and masks")
-    p.add_argument("--model", required=True, action="append", metavar="NAME=GGUF", help="may be given more than once")
+    p.add_argument("--model", required=True, action="append", metavar="NAME=FILE|NAME=DIR,GGUF")
     p.add_argument("--only", default=",".join(SECTIONS))
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--threads", type=int, default=os.cpu_count())
-    p.add_argument("--python", help="a Python with llama-cpp-python, for the reload row")
+    p.add_argument("--python", help="a Python with llama-cpp-python")
+    p.add_argument("--python-server", help="llama-cpp-python's examples/server/server.py")
+    p.add_argument("--mistralrs", help="bench/mistralrs, built")
     o = p.parse_args()
     if not o.peers and set(o.only.split(",")) - {"lookup", "masks"}:
         p.error("--peers is needed for these sections")
-    o.models = [tuple(word.split("=", 1)) for word in o.model]
+    o.models = [model_of(word) for word in o.model]
+    if any(os.path.isdir(m.gguf) for m in o.models):
+        p.error("a checkpoint's directory needs the GGUF file of the same weights beside it: NAME=DIR,GGUF")
     with tempfile.TemporaryDirectory() as o.work:
         for name in o.only.split(","):
             SECTIONS[name](o)

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Prepare and run the benchmarks: `scripts/bench.sh BUILD`, called by `make bench`. The peers are
-# built from the same llama.cpp source with the same flags: llama-bench, llama-batched-bench,
+# built from the same llama.cpp source with the same flags: llama-bench, llama-batched-bench, llama-completion,
 # llama-server, and llama-cpp-python in a virtual environment of its own, where openai is too. SECTIONS (of
-# bench/run.py, tokenize for bench/tokenizing.py, templates for bench/templates.py, checkpoints for
-# bench/checkpoints.py, http for bench/servers.py, python for bench/python_package.py) and ROUNDS pass through;
-# MODELS are names of scripts/bench-models.sh.
+# bench/run.py, tokenize for bench/tokenizing.py, templates for bench/templates.py, checkpoints (or of its sections
+# some: checkpoints:start,speed) for bench/checkpoints.py, http for bench/servers.py, python for
+# bench/python_package.py) and ROUNDS pass through; MODELS are names of scripts/bench-models.sh. MISTRALRS=1 builds
+# mistral.rs too (cargo), which takes long.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,22 +31,36 @@ install_python_peer() {
             "$venv.tmp/bin/python" -m pip install --quiet "$archive" openai >>"$venv.log" 2>&1 &&
         mv "$venv.tmp" "$venv"
 }
+# Its example server, which decodes requests together, and what that imports.
+install_python_server() {
+    [ ! -f "$venv/server.py" ] || return 0
+    "$venv/bin/python" -m pip install --quiet fastapi uvicorn websockets safetensors >>"$venv.log" 2>&1 &&
+        tar -xzOf "$archive" llama_cpp_python-0.3.36/examples/server/server.py >"$venv/server.py.tmp" &&
+        mv "$venv/server.py.tmp" "$venv/server.py"
+}
 no_amx=
 for flag in -mno-amx-tile -mno-amx-int8 -mno-amx-bf16; do
     if cc $flag -E -x c /dev/null >/dev/null 2>&1; then no_amx="$no_amx $flag"; fi
 done
-python=
+python= server=
 if install_python_peer; then
     python=$venv/bin/python
+    if install_python_server; then server=$venv/server.py; fi
 else
-    say "llama-cpp-python cannot be installed ($venv.log): its row is left out"
+    say "llama-cpp-python cannot be installed ($venv.log): its rows are left out"
 fi
 
-case ${SECTIONS:-} in http | python | tokenize | templates | checkpoints) ;; *)
+# Where it is not asked for, or there is no Rust, its columns are left out.
+mistralrs=
+if [ "${MISTRALRS:-0}" != 0 ]; then
+    mistralrs=$(sh "$here/mistralrs.sh") || say "mistral.rs cannot be built: its columns are left out"
+fi
+
+case ${SECTIONS:-} in http | python | tokenize | templates | checkpoints*) ;; *)
     # shellcheck disable=SC2086
     python3 "$here/../bench/run.py" --build "$build" --peers "$peers" $models \
         ${SECTIONS:+--only "$SECTIONS"} ${ROUNDS:+--rounds "$ROUNDS"} \
-        ${python:+--python "$python"}
+        ${python:+--python "$python"} ${server:+--python-server "$server"} ${mistralrs:+--mistralrs "$mistralrs"}
     ;;
 esac
 case ${SECTIONS:-tokenize} in
@@ -62,14 +77,20 @@ templates)
         say "jinja2 or the published templates cannot be fetched: their table is left out"
     ;;
 esac
-# PYTHON: one with transformers and torch; LLAMA_CPP_DIR: a llama.cpp source tree. Their rows are left out
+# PYTHON: one with transformers, torch and peft; LLAMA_CPP_DIR: a llama.cpp source tree. Their rows are left out
 # where these are not given.
 case ${SECTIONS:-checkpoints} in
-checkpoints)
-    published=$(sh "$here/fetch-tokenizers.sh") &&
-        python3 "$here/../bench/checkpoints.py" "$build" "$peers" "$published/qwen3" "${ROUNDS:-5}" \
-            "${PYTHON:-}" "${LLAMA_CPP_DIR:-}" ||
-        say "the published tokenizers cannot be fetched: the table of checkpoints is left out"
+checkpoints*)
+    case ${SECTIONS:-} in *:*) only=${SECTIONS#*:} ;; *) only= ;; esac
+    if published=$(sh "$here/fetch-tokenizers.sh" smollm2 qwen3) &&
+        checkpoints=$(sh "$here/bench-models.sh" "$peers" ${CHECKPOINTS:-135M 0.5B}); then
+        # shellcheck disable=SC2046
+        python3 "$here/../bench/checkpoints.py" --build "$build" --peers "$peers" --tokenizer "$published/qwen3" \
+            $(echo "$checkpoints" | sed 's/^/--model /') --rounds "${ROUNDS:-5}" ${only:+--only "$only"} \
+            ${PYTHON:+--python "$PYTHON"} ${mistralrs:+--mistralrs "$mistralrs"}
+    else
+        say "the checkpoints cannot be written: their tables are left out"
+    fi
     ;;
 esac
 case ${SECTIONS:-http} in
