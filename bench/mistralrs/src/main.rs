@@ -19,9 +19,10 @@ use std::time::Instant;
 
 use anyhow::{bail, Context, Result};
 use mistralrs::core::{
-    AutoDeviceMapParams, DefaultSchedulerMethod, DeviceMapSetting, GGUFLoaderBuilder, GGUFSpecificConfig, Loader,
-    MistralRs, MistralRsBuilder, ModelDType, NormalLoaderBuilder, NormalRequest, NormalSpecificConfig, Request,
-    RequestMessage, Response, SamplingParams, SchedulerConfig, TokenSource, Usage,
+    AutoDeviceMapParams, DefaultSchedulerMethod, DeviceMapSetting, GGUFLoaderBuilder,
+    GGUFSpecificConfig, Loader, MistralRs, MistralRsBuilder, ModelDType, NormalLoaderBuilder,
+    NormalRequest, NormalSpecificConfig, Request, RequestMessage, Response, SamplingParams,
+    SchedulerConfig, TokenSource, Usage,
 };
 use mistralrs::Device;
 use tokio::sync::mpsc::{channel, Receiver};
@@ -37,8 +38,15 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut words = std::env::args().skip(1);
-    let model = words.next().context("usage: mistralrs-peer MODEL [--dtype D] [--adapter ID] [--first]")?;
-    let mut o = Options { model, dtype: ModelDType::Auto, adapter: None, first: false };
+    let model = words
+        .next()
+        .context("usage: mistralrs-peer MODEL [--dtype D] [--adapter ID] [--first]")?;
+    let mut o = Options {
+        model,
+        dtype: ModelDType::Auto,
+        adapter: None,
+        first: false,
+    };
 
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -55,8 +63,16 @@ fn options() -> Result<Options> {
 }
 
 fn gguf_loader(path: &Path) -> Result<Box<dyn Loader>> {
-    let folder = path.parent().context("no folder")?.to_string_lossy().into_owned();
-    let name = path.file_name().context("no file")?.to_string_lossy().into_owned();
+    let folder = path
+        .parent()
+        .context("no folder")?
+        .to_string_lossy()
+        .into_owned();
+    let name = path
+        .file_name()
+        .context("no file")?
+        .to_string_lossy()
+        .into_owned();
     let config = GGUFSpecificConfig { topology: None };
 
     Ok(GGUFLoaderBuilder::new(None, None, folder, vec![name], config, false, None).build())
@@ -64,7 +80,8 @@ fn gguf_loader(path: &Path) -> Result<Box<dyn Loader>> {
 
 fn checkpoint_loader(o: &Options) -> Result<Box<dyn Loader>> {
     let config = NormalSpecificConfig::default();
-    let mut builder = NormalLoaderBuilder::new(config, None, None, Some(o.model.clone()), false, None);
+    let mut builder =
+        NormalLoaderBuilder::new(config, None, None, Some(o.model.clone()), false, None);
 
     if let Some(id) = &o.adapter {
         builder = builder.with_lora(vec![id.clone()]);
@@ -74,17 +91,34 @@ fn checkpoint_loader(o: &Options) -> Result<Box<dyn Loader>> {
 
 async fn load(o: &Options) -> Result<Arc<MistralRs>> {
     let path = Path::new(&o.model);
-    let loader = if path.is_dir() { checkpoint_loader(o)? } else { gguf_loader(path)? };
+    let loader = if path.is_dir() {
+        checkpoint_loader(o)?
+    } else {
+        gguf_loader(path)?
+    };
     let mapper = DeviceMapSetting::Auto(AutoDeviceMapParams::default_text());
-    let pipeline =
-        loader.load_model_from_hf(None, TokenSource::None, &o.dtype, &Device::Cpu, true, mapper, None, None)?;
+    let pipeline = loader.load_model_from_hf(
+        None,
+        TokenSource::None,
+        &o.dtype,
+        &Device::Cpu,
+        true,
+        mapper,
+        None,
+        None,
+    )?;
     let method = DefaultSchedulerMethod::Fixed(RUNNING.try_into()?);
 
-    Ok(MistralRsBuilder::new(pipeline, SchedulerConfig::DefaultScheduler { method }, false, None)
-        .with_no_prefix_cache(true)
-        .with_disable_eos_stop(true)
-        .build()
-        .await)
+    Ok(MistralRsBuilder::new(
+        pipeline,
+        SchedulerConfig::DefaultScheduler { method },
+        false,
+        None,
+    )
+    .with_no_prefix_cache(true)
+    .with_disable_eos_stop(true)
+    .build()
+    .await)
 }
 
 /// Tokens of every vocabulary that is measured here, others from call to call.
@@ -113,21 +147,34 @@ async fn start(runner: &MistralRs, prompt: Vec<u32>, tokens: usize) -> Result<Re
         None,
         None,
     );
-    runner.get_sender(None)?.send(Request::Normal(Box::new(request))).await?;
+    let engine = runner.get_sender(None)?;
+    engine
+        .send(Request::Normal(Box::new(request)))
+        .await
+        .ok()
+        .context("the engine has ended")?;
     Ok(receiver)
 }
 
 async fn finish(mut receiver: Receiver<Response>, tokens: usize) -> Result<Usage> {
     match receiver.recv().await.context("no answer")? {
         Response::CompletionDone(done) if done.usage.completion_tokens == tokens => Ok(done.usage),
-        Response::CompletionDone(done) => bail!("{} tokens, not {tokens}", done.usage.completion_tokens),
+        Response::CompletionDone(done) => {
+            bail!("{} tokens, not {tokens}", done.usage.completion_tokens)
+        }
         Response::CompletionModelError(text, _) => bail!("{text}"),
         Response::InternalError(e) | Response::ValidationError(e) => bail!("{e}"),
         _ => bail!("an answer of another kind"),
     }
 }
 
-async fn generate(runner: &MistralRs, n: usize, tokens: usize, length: usize, salt: &mut u32) -> Result<f64> {
+async fn generate(
+    runner: &MistralRs,
+    n: usize,
+    tokens: usize,
+    length: usize,
+    salt: &mut u32,
+) -> Result<f64> {
     let begin = Instant::now();
     let mut receivers = Vec::new();
 
@@ -150,20 +197,29 @@ async fn decode(runner: &MistralRs, tokens: usize, salt: &mut u32) -> Result<f64
 async fn answer(runner: &MistralRs, line: &str, salt: &mut u32) -> Result<String> {
     let mut words = line.split_whitespace();
     let command = words.next().unwrap_or("");
-    let numbers = words.map(|word| word.parse()).collect::<Result<Vec<usize>, _>>()?;
+    let numbers = words
+        .map(|word| word.parse())
+        .collect::<Result<Vec<usize>, _>>()?;
 
     match (command, numbers.as_slice()) {
         ("prefill", &[length]) => {
             let seconds = generate(runner, 1, 1, length, salt).await?;
             let speed = length as f64 / seconds;
-            Ok(format!("{{\"ms\":{:.3},\"tokens_per_second\":{speed:.3}}}", seconds * 1e3))
+            Ok(format!(
+                "{{\"ms\":{:.3},\"tokens_per_second\":{speed:.3}}}",
+                seconds * 1e3
+            ))
         }
-        ("decode", &[tokens]) => {
-            Ok(format!("{{\"tokens_per_second\":{:.3}}}", decode(runner, tokens, salt).await?))
-        }
+        ("decode", &[tokens]) => Ok(format!(
+            "{{\"tokens_per_second\":{:.3}}}",
+            decode(runner, tokens, salt).await?
+        )),
         ("generate", &[n, tokens, length]) => {
             let seconds = generate(runner, n, tokens, length, salt).await?;
-            Ok(format!("{{\"tokens\":{},\"seconds\":{seconds:.6}}}", n * tokens))
+            Ok(format!(
+                "{{\"tokens\":{},\"seconds\":{seconds:.6}}}",
+                n * tokens
+            ))
         }
         _ => bail!("not understood: {line}"),
     }
@@ -186,7 +242,10 @@ async fn run() -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let result = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run());
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run());
 
     if let Err(e) = &result {
         eprintln!("mistralrs-peer: {e:#}");
