@@ -40,8 +40,9 @@ typedef bool cpu_operator(void *owner, const struct cpu_thread *thread, struct g
 
 /* Who goes on with columns of a matmul's result on the thread that has just computed them, which has them in its
  * cache: columns first .. first+n-1 of all rows, first a multiple of MATMUL_COLUMNS, n too but at the end. All threads
- * have met since the matmul was begun. */
+ * have met since the matmul was begun. `coming` is called before they are computed: what will be read may be asked for. */
 struct cpu_after {
+    void (*coming)(void *owner, int32_t first, int32_t n);
     void (*columns)(void *owner, int32_t first, int32_t n);
     void *owner;
 };

@@ -178,6 +178,19 @@ static void expand_segment(const struct lora_operator *o, const struct delta *d,
     }
 }
 
+/* Of many adapters a few columns each: no stream that the CPU foresees. */
+static void ask_for_columns(void *delta, int32_t first, int32_t n)
+{
+    const struct delta *d = delta;
+
+    for (int32_t i = 0; i < d->segments->n; i++) {
+        const struct lora_module *m = module_of(d, &d->segments->list[i]);
+
+        if (m)
+            lora_ask_for(m, first, n);
+    }
+}
+
 /* B h, added to columns of the result. */
 static void expand_columns(void *delta, int32_t first, int32_t n)
 {
@@ -233,7 +246,7 @@ bool lora_matmul_compute(struct lora_operator *o, const struct cpu_thread *threa
                          struct ggml_tensor *t)
 {
     struct delta d = {.o = o, .tensor = lora_touched(o, t->src[0], LORA_MULTIPLIED)};
-    const struct cpu_after after = {expand_columns, &d};
+    const struct cpu_after after = {ask_for_columns, expand_columns, &d};
 
     if (d.tensor < 0)
         return false;

@@ -177,6 +177,8 @@ void row_matmul_compute_with(const struct cpu_thread *thread, struct ggml_tensor
         int32_t first = (int32_t)(i % in_matrix * at_once);
         int32_t n = (int32_t)min_i64(at_once, n_columns - first);
 
+        if (after)
+            after->coming(after->owner, first, n);
         matmul_columns(&m, first, n);
         if (after)
             after->columns(after->owner, first, n);

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+enum { CACHE_LINE = 64 };
+
 /* ------------------------------------------------------------------ portable */
 
 void lora_shrink_portable(const struct lora_module *m, float scale, const struct lora_rows *x,
@@ -36,6 +38,16 @@ void lora_expand_portable(const struct lora_module *m, const struct lora_rows *h
             lora_row(y, r)[o] += sum;
         }
     }
+}
+
+void lora_ask_for(const struct lora_module *m, int32_t first, int32_t n)
+{
+    size_t size = number_size(m->type);
+    const char *row = (const char *)m->bt + (size_t)first * size;
+
+    for (int32_t j = 0; j < m->rank; j++, row += (size_t)m->padded_out * size)
+        for (size_t i = 0; i < (size_t)n * size; i += CACHE_LINE)
+            __builtin_prefetch(row + i, 0, 2);
 }
 
 /* ------------------------------------------------------------------ AVX2, FMA, F16C */

@@ -34,6 +34,9 @@ void lora_shrink(const struct lora_module *module, float scale, const struct lor
 void lora_expand(const struct lora_module *module, const struct lora_rows *h, int32_t first,
                  int32_t n, const struct lora_rows *y);
 
+/* Asks the CPU for what lora_expand will read for these columns. */
+void lora_ask_for(const struct lora_module *module, int32_t first, int32_t n);
+
 /* The same in portable C, whatever the CPU: the reference of the tests. */
 void lora_shrink_portable(const struct lora_module *module, float scale, const struct lora_rows *x,
                           int32_t first, int32_t n, const struct lora_rows *h);
