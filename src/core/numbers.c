@@ -97,6 +97,12 @@ bool cpu_has_avx2(void)
     return have == 2;
 }
 
+bool cpu_has_avx512vl(void)
+{
+    return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
 bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
 {
     if (!cpu_has_avx2())
@@ -108,6 +114,11 @@ bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
 #else
 
 bool cpu_has_avx2(void)
+{
+    return false;
+}
+
+bool cpu_has_avx512vl(void)
 {
     return false;
 }

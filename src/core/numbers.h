@@ -114,5 +114,7 @@ bool numbers_magnitude(float *largest, uint32_t bits, int32_t type);
 
 /* The CPU has AVX2, FMA and F16C. Asked once. */
 bool cpu_has_avx2(void);
+/* And AVX-512 F and VL: 32 registers for the same instructions. */
+bool cpu_has_avx512vl(void);
 
 #endif

@@ -56,6 +56,7 @@ void lora_ask_for(const struct lora_module *m, int32_t first, int32_t n)
 #include <immintrin.h>
 
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
+#define AVX512VL __attribute__((target("avx2,fma,f16c,avx512f,avx512vl")))
 #define INLINE AVX2 static inline __attribute__((always_inline))
 
 INLINE __m256 load8(const void *w, int32_t type, size_t i)
@@ -83,7 +84,7 @@ INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor
                          const struct lora_rows *x, const struct lora_rows *h, int32_t from,
                          int32_t j, const int32_t n_rows, const int32_t n_j)
 {
-    __m256 acc[8];
+    __m256 acc[16];
     const float *in = lora_row(x, from);
     size_t n8 = (size_t)m->n_in & ~(size_t)7;
     size_t row = (size_t)j * (size_t)m->padded_in;
@@ -124,14 +125,15 @@ INLINE void shrink_rows(const struct lora_module *m, int32_t type, float factor,
         shrink_block(m, type, factor, x, h, from, j, n_rows, 1);
 }
 
-INLINE void shrink(const struct lora_module *m, int32_t type, float scale,
+/* wide: there are 32 registers. */
+INLINE void shrink(const struct lora_module *m, int32_t type, const bool wide, float scale,
                    const struct lora_rows *x, int32_t first, int32_t n, const struct lora_rows *h)
 {
     float factor = m->gain * scale;
     int32_t r = 0;
 
     for (; r + 4 <= x->n; r += 4)
-        shrink_rows(m, type, factor, x, h, r, first, first + n, 4, 2);
+        shrink_rows(m, type, factor, x, h, r, first, first + n, 4, wide ? 4 : 2);
     if (r + 2 <= x->n) {
         shrink_rows(m, type, factor, x, h, r, first, first + n, 2, 4);
         r += 2;
@@ -204,16 +206,31 @@ INLINE void expand(const struct lora_module *m, int32_t type, const struct lora_
         expand_rows(m, type, h, y, r, o, end, 1, 8);
 }
 
-/* A copy for each type, in which it is a constant. */
-AVX2 static void shrink_avx2(const struct lora_module *m, float scale, const struct lora_rows *x,
-                             int32_t first, int32_t n, const struct lora_rows *h)
+/* A copy for each type, in which it is a constant; of the shrink for each number of registers too (the expansion gains
+ * nothing by more). */
+INLINE void shrink_of(const bool wide, const struct lora_module *m, float scale,
+                      const struct lora_rows *x, int32_t first, int32_t n,
+                      const struct lora_rows *h)
 {
     if (m->type == NUMBER_F16)
-        shrink(m, NUMBER_F16, scale, x, first, n, h);
+        shrink(m, NUMBER_F16, wide, scale, x, first, n, h);
     else if (m->type == NUMBER_BF16)
-        shrink(m, NUMBER_BF16, scale, x, first, n, h);
+        shrink(m, NUMBER_BF16, wide, scale, x, first, n, h);
     else
-        shrink(m, NUMBER_F32, scale, x, first, n, h);
+        shrink(m, NUMBER_F32, wide, scale, x, first, n, h);
+}
+
+AVX2 void lora_shrink_avx2(const struct lora_module *m, float scale, const struct lora_rows *x,
+                           int32_t first, int32_t n, const struct lora_rows *h)
+{
+    shrink_of(false, m, scale, x, first, n, h);
+}
+
+AVX512VL static void shrink_avx512vl(const struct lora_module *m, float scale,
+                                     const struct lora_rows *x, int32_t first, int32_t n,
+                                     const struct lora_rows *h)
+{
+    shrink_of(true, m, scale, x, first, n, h);
 }
 
 AVX2 static void expand_avx2(const struct lora_module *m, const struct lora_rows *h, int32_t first,
@@ -230,8 +247,10 @@ AVX2 static void expand_avx2(const struct lora_module *m, const struct lora_rows
 void lora_shrink(const struct lora_module *m, float scale, const struct lora_rows *x, int32_t first,
                  int32_t n, const struct lora_rows *h)
 {
-    if (cpu_has_avx2())
-        shrink_avx2(m, scale, x, first, n, h);
+    if (cpu_has_avx512vl())
+        shrink_avx512vl(m, scale, x, first, n, h);
+    else if (cpu_has_avx2())
+        lora_shrink_avx2(m, scale, x, first, n, h);
     else
         lora_shrink_portable(m, scale, x, first, n, h);
 }

@@ -4,7 +4,7 @@
  *
  * Each number is computed by the same sequence of operations whatever rows, ranks and columns are
  * computed with it, so that a row's result depends neither on its neighbours nor on who computes what.
- * AVX2 with F16C where the CPU has it, else portable C. Pure functions; any thread.
+ * AVX-512 VL or AVX2 with F16C where the CPU has them, of the same bits, else portable C. Pure functions; any thread.
  */
 #ifndef INF_LORA_KERNELS_H
 #define INF_LORA_KERNELS_H
@@ -36,6 +36,12 @@ void lora_expand(const struct lora_module *module, const struct lora_rows *h, in
 
 /* Asks the CPU for what lora_expand will read for these columns. */
 void lora_ask_for(const struct lora_module *module, int32_t first, int32_t n);
+
+#if defined(__x86_64__) && defined(__GNUC__)
+/* The same bits with AVX2 alone, for tests: where the CPU has AVX-512 too, more is computed at once. */
+void lora_shrink_avx2(const struct lora_module *module, float scale, const struct lora_rows *x,
+                      int32_t first, int32_t n, const struct lora_rows *h);
+#endif
 
 /* The same in portable C, whatever the CPU: the reference of the tests. */
 void lora_shrink_portable(const struct lora_module *module, float scale, const struct lora_rows *x,
