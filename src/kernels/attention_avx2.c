@@ -1,6 +1,6 @@
 /*
  * attention with AVX2, FMA and F16C: the same operations in the same order as the portable one. Where
- * several queries see a tile its keys and values are made floats once for all of them.
+ * several queries see a tile its keys and values are made floats once for all of them, and each is read for two.
  */
 #include "kernels/attention_parts.h"
 
@@ -12,6 +12,9 @@
 
 #include <math.h>
 #include <string.h>
+
+/* Numbers of a key and its value with which a tile stays in the nearest cache while queries pass over it one by one. */
+enum { IN_CACHE = 256 };
 
 /* A tile's rows of keys or values: half floats as they lie, or floats. */
 struct rows {
@@ -72,6 +75,40 @@ INLINE __m256 dot8(const bool is_half, const struct rows *k, int32_t first, cons
             s[c] = _mm256_fmadd_ps(load8(is_half, row[c], i), x, s[c]);
     }
     return sum_lanes(s);
+}
+
+/* Of two queries with eight keys, which are floats: four keys at once, as many sums as hide an addition's time. */
+INLINE void dot8_of_two(const struct rows *k, int32_t first, const float *qa, const float *qb,
+                        int32_t dk, __m256 *a, __m256 *b)
+{
+    __m256 both[2];
+
+    UNROLL for (int half = 0; half < 2; half++)
+    {
+        const char *row[4];
+        __m256 s[8];
+
+        UNROLL for (int c = 0; c < 4; c++)
+        {
+            row[c] = row_at(k, first + 4 * half + c);
+            s[c] = s[4 + c] = _mm256_setzero_ps();
+        }
+        for (int32_t i = 0; i < dk; i += 8) {
+            __m256 xa = _mm256_loadu_ps(qa + i);
+            __m256 xb = _mm256_loadu_ps(qb + i);
+
+            UNROLL for (int c = 0; c < 4; c++)
+            {
+                __m256 key = load8(false, row[c], i);
+
+                s[c] = _mm256_fmadd_ps(key, xa, s[c]);
+                s[4 + c] = _mm256_fmadd_ps(key, xb, s[4 + c]);
+            }
+        }
+        both[half] = sum_lanes(s);
+    }
+    *a = _mm256_permute2f128_ps(both[0], both[1], 0x20);
+    *b = _mm256_permute2f128_ps(both[0], both[1], 0x31);
 }
 
 INLINE __m256 exp8(__m256 x)
@@ -155,14 +192,14 @@ TARGET static void cap_scores(__m256 s[TILE / 8], float cap)
     memcpy(s, one, sizeof one);
 }
 
-INLINE void tile_scores(const bool is_half, const struct rows *k, int32_t dk,
-                        const struct attention_scores *scores, const struct attention_query *query,
+/* s: what dot8 gave. */
+INLINE void make_scores(const struct attention_scores *scores, const struct attention_query *query,
                         const uint16_t mask[TILE], __m256 s[TILE / 8])
 {
     const __m256 infinite = _mm256_set1_ps(-INFINITY);
 
     UNROLL for (int i = 0; i < TILE / 8; i++)
-        s[i] = _mm256_mul_ps(dot8(is_half, k, i * 8, query->q, dk), _mm256_set1_ps(scores->scale));
+        s[i] = _mm256_mul_ps(s[i], _mm256_set1_ps(scores->scale));
     if (scores->cap != 0)
         cap_scores(s, scores->cap);
     UNROLL for (int i = 0; i < TILE / 8; i++)
@@ -194,21 +231,54 @@ INLINE void add_values(const bool is_half, const struct rows *v, const float p[T
     UNROLL for (int i = 0; i < n_v; i++) _mm256_storeu_ps(state + j + i * 8, y[i]);
 }
 
-INLINE void add_tile(const bool is_half, const struct rows *k, const struct rows *v, int32_t dk,
-                     int32_t dv, const struct attention_scores *scores,
-                     const struct attention_query *query, const uint16_t mask[TILE])
+/* The same for two queries, n_v columns at once of each. A value whose weight is 0 is not multiplied: it may be of a
+ * cell that the query does not see. */
+INLINE void add_values_to_two(const struct rows *v, const float *pa, const float *pb, float *a,
+                              float *b, const int n_v)
 {
-    float *state = query->state;
-    __m256 s[TILE / 8];
-    __m256 sums = _mm256_setzero_ps();
-    float p[TILE];
-    float maximum = 0;
-    int32_t j = 0;
+    __m256 y[2][4];
 
-    tile_scores(is_half, k, dk, scores, query, mask, s);
-    maximum = largest(s);
+    UNROLL for (int i = 0; i < n_v; i++)
+    {
+        y[0][i] = _mm256_loadu_ps(a + i * 8);
+        y[1][i] = _mm256_loadu_ps(b + i * 8);
+    }
+    for (int32_t c = 0; c < v->n; c++) {
+        const float *row = (const float *)(const void *)(v->data + (size_t)c * v->stride);
+        __m256 wa = _mm256_set1_ps(pa[c]);
+        __m256 wb = _mm256_set1_ps(pb[c]);
+
+        if (pa[c] != 0 && pb[c] != 0) {
+            UNROLL for (int i = 0; i < n_v; i++)
+            {
+                __m256 value = _mm256_loadu_ps(row + i * 8);
+
+                y[0][i] = _mm256_fmadd_ps(value, wa, y[0][i]);
+                y[1][i] = _mm256_fmadd_ps(value, wb, y[1][i]);
+            }
+        } else if (pa[c] != 0) {
+            UNROLL for (int i = 0; i < n_v; i++)
+                y[0][i] = _mm256_fmadd_ps(_mm256_loadu_ps(row + i * 8), wa, y[0][i]);
+        } else if (pb[c] != 0) {
+            UNROLL for (int i = 0; i < n_v; i++)
+                y[1][i] = _mm256_fmadd_ps(_mm256_loadu_ps(row + i * 8), wb, y[1][i]);
+        }
+    }
+    UNROLL for (int i = 0; i < n_v; i++)
+    {
+        _mm256_storeu_ps(a + i * 8, y[0][i]);
+        _mm256_storeu_ps(b + i * 8, y[1][i]);
+    }
+}
+
+/* Of scores what values are multiplied with, in p, added to the state's sum; false: the query sees none of them. */
+INLINE bool add_weights(__m256 s[TILE / 8], float *state, int32_t dv, float p[TILE])
+{
+    __m256 sums = _mm256_setzero_ps();
+    float maximum = largest(s);
+
     if (maximum == -INFINITY)
-        return;
+        return false;
     if (!(maximum <= state[0]))
         raise_maximum(state, maximum, dv);
     UNROLL for (int i = 0; i < TILE / 8; i++)
@@ -218,10 +288,72 @@ INLINE void add_tile(const bool is_half, const struct rows *k, const struct rows
         _mm256_storeu_ps(p + i * 8, s[i]);
     }
     state[1] += sum8(sums);
+    return true;
+}
+
+INLINE void add_all_values(const bool is_half, const struct rows *v, int32_t dv,
+                           const float p[TILE], float *state)
+{
+    int32_t j = 0;
+
     for (; j + 64 <= dv; j += 64)
         add_values(is_half, v, p, state + 2, j, 8);
     for (; j < dv; j += 8)
         add_values(is_half, v, p, state + 2, j, 1);
+}
+
+INLINE void add_tile(const bool is_half, const struct rows *k, const struct rows *v, int32_t dk,
+                     int32_t dv, const struct attention_scores *scores,
+                     const struct attention_query *query, const uint16_t mask[TILE])
+{
+    __m256 s[TILE / 8];
+    float p[TILE];
+
+    UNROLL for (int i = 0; i < TILE / 8; i++) s[i] = dot8(is_half, k, i * 8, query->q, dk);
+    make_scores(scores, query, mask, s);
+    if (add_weights(s, query->state, dv, p))
+        add_all_values(is_half, v, dv, p, query->state);
+}
+
+/* A query that sees some of a tile, and which. */
+struct looking {
+    const struct attention_query *query;
+    uint16_t mask[TILE];
+};
+
+/* Of floats. */
+INLINE void add_tile_to_two(const struct rows *k, const struct rows *v, int32_t dk, int32_t dv,
+                            const struct attention_scores *scores, const struct looking *a,
+                            const struct looking *b)
+{
+    float *state_a = a->query->state;
+    float *state_b = b->query->state;
+    __m256 sa[TILE / 8];
+    __m256 sb[TILE / 8];
+    float pa[TILE];
+    float pb[TILE];
+    bool has_a = false;
+    bool has_b = false;
+
+    UNROLL for (int i = 0; i < TILE / 8; i++)
+        dot8_of_two(k, i * 8, a->query->q, b->query->q, dk, &sa[i], &sb[i]);
+    make_scores(scores, a->query, a->mask, sa);
+    make_scores(scores, b->query, b->mask, sb);
+    has_a = add_weights(sa, state_a, dv, pa);
+    has_b = add_weights(sb, state_b, dv, pb);
+    if (has_a && has_b) {
+        struct rows from = *v;
+        int32_t j = 0;
+
+        for (; j + 32 <= dv; j += 32, from.data += 32 * sizeof(float))
+            add_values_to_two(&from, pa, pb, state_a + 2 + j, state_b + 2 + j, 4);
+        for (; j < dv; j += 8, from.data += 8 * sizeof(float))
+            add_values_to_two(&from, pa, pb, state_a + 2 + j, state_b + 2 + j, 1);
+    } else if (has_a) {
+        add_all_values(false, v, dv, pa, state_a);
+    } else if (has_b) {
+        add_all_values(false, v, dv, pb, state_b);
+    }
 }
 
 /* A single query reads the numbers as they lie. */
@@ -259,20 +391,22 @@ TARGET static void add_to_many(const struct attention_cells *cells, int32_t firs
                                const struct attention_scores *scores,
                                const struct attention_query *queries, int32_t n_queries)
 {
-    float k_floats[TILE * ATTENTION_MAX_HEAD];
-    float v_floats[TILE * ATTENTION_MAX_HEAD];
+    float k_floats[TILE * ATTENTION_MAX_HEAD] __attribute__((aligned(64)));
+    float v_floats[TILE * ATTENTION_MAX_HEAD] __attribute__((aligned(64)));
     struct rows k = {NULL, 0, 0};
     struct rows v = {NULL, 0, 0};
+    const bool in_pairs = cells->dk + cells->dv > IN_CACHE;
 
     for (; first < end; first += TILE) {
         int32_t n = end - first < TILE ? end - first : TILE;
+        struct looking two[2]; /* the first waits for another */
+        int32_t waiting = 0;
         bool is_ready = false;
 
         for (int32_t i = 0; i < n_queries; i++) {
-            uint16_t mask[TILE];
-
-            copy_mask(queries[i].mask, first, n, mask);
-            if (!sees_some(mask))
+            two[waiting].query = &queries[i];
+            copy_mask(queries[i].mask, first, n, two[waiting].mask);
+            if (!sees_some(two[waiting].mask))
                 continue;
             if (!is_ready) {
                 k = as_floats(cells, cells->k + (size_t)first * cells->k_stride, cells->k_stride, n,
@@ -281,8 +415,16 @@ TARGET static void add_to_many(const struct attention_cells *cells, int32_t firs
                               cells->dv, v_floats);
                 is_ready = true;
             }
-            add_tile(false, &k, &v, cells->dk, cells->dv, scores, &queries[i], mask);
+            if (!in_pairs) {
+                add_tile(false, &k, &v, cells->dk, cells->dv, scores, two[0].query, two[0].mask);
+                continue;
+            }
+            waiting = !waiting;
+            if (!waiting)
+                add_tile_to_two(&k, &v, cells->dk, cells->dv, scores, &two[0], &two[1]);
         }
+        if (waiting)
+            add_tile(false, &k, &v, cells->dk, cells->dv, scores, two[0].query, two[0].mask);
     }
 }
 
