@@ -165,6 +165,7 @@ void row_matmul_compute_with(const struct cpu_thread *thread, struct ggml_tensor
     int64_t n_matrices = node->src[1]->ne[2] * node->src[1]->ne[3];
     int64_t at_once = row_matmul_columns(thread, n_columns, n_matrices);
     int64_t in_matrix = 0;
+    int64_t next = 0; /* piece of this thread's, known a piece before: its weights are asked for */
 
     if (after)
         at_once = columns_in_cache(at_once, node->ne[1]);
@@ -172,11 +173,15 @@ void row_matmul_compute_with(const struct cpu_thread *thread, struct ggml_tensor
     if (row_matmul_prepared(thread->exact, node) > 0)
         row_matmul_prepare(thread, node);
     cpu_operators_share(thread);
-    for (int64_t i = thread->index; i < in_matrix * n_matrices; i = cpu_operators_next(thread)) {
+    next = cpu_operators_next(thread);
+    for (int64_t i = thread->index; i < in_matrix * n_matrices;
+         i = next, next = cpu_operators_next(thread)) {
         struct matmul m = matrix(thread, node, i / in_matrix);
         int32_t first = (int32_t)(i % in_matrix * at_once);
         int32_t n = (int32_t)min_i64(at_once, n_columns - first);
 
+        if (next / in_matrix == i / in_matrix)
+            m.after = (const char *)m.w + (size_t)(next % in_matrix * at_once) * m.w_stride;
         if (after)
             after->coming(after->owner, first, n);
         matmul_columns(&m, first, n);

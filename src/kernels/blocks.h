@@ -119,6 +119,12 @@ static inline const void *matmul_x(const struct matmul *m, int32_t row)
     return (const char *)m->x + (size_t)(m->rows ? m->rows[row].x : row) * m->x_stride;
 }
 
+/* Where the rows of weights lie that come after those before `column`, of columns that end at `end`. */
+static inline const char *matmul_next(const struct matmul *m, int32_t column, int32_t end)
+{
+    return column < end ? (const char *)m->w + (size_t)column * m->w_stride : m->after;
+}
+
 static inline float *matmul_y(const struct matmul *m, int32_t row)
 {
     return m->y + (size_t)(m->rows ? m->rows[row].y : row) * m->y_stride;

@@ -173,8 +173,9 @@ INLINE __m256 multiply_unpacked(const int32_t type, rows8 p, int32_t b, const st
 
 /* ------------------------------------------------------------------ columns */
 
+/* next: as matmul_next. */
 INLINE void few_n(const int32_t type, const struct matmul *m, int32_t column, int32_t n_columns,
-                  const int n)
+                  const char *next, const int n)
 {
     const struct activations *x[2];
     const uint8_t *p[16];
@@ -191,7 +192,7 @@ INLINE void few_n(const int32_t type, const struct matmul *m, int32_t column, in
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
         int32_t n_blocks = blocks_in_chunk(m->n_in, i);
 
-        ask_for((const char *)m->w + (size_t)(column + 8) * m->w_stride + (size_t)i * part, part);
+        ask_for(next, (size_t)i * part, part);
         scales_of(type, p, n_blocks, &scales);
         if (type == WEIGHT_Q8_0) {
             for (int32_t b = 0; b < n_blocks; b++)
@@ -211,12 +212,14 @@ INLINE void few_n(const int32_t type, const struct matmul *m, int32_t column, in
         memcpy(matmul_y(m, c) + column, &y[c], (size_t)n_columns * sizeof(float));
 }
 
-typedef void few_columns(const struct matmul *m, int32_t column, int32_t n_columns);
+typedef void few_columns(const struct matmul *m, int32_t column, int32_t n_columns,
+                         const char *next);
 
 #define FEW(type, n)                                                                               \
-    INSTANCE void few_##type##_##n(const struct matmul *m, int32_t column, int32_t n_columns)      \
+    INSTANCE void few_##type##_##n(const struct matmul *m, int32_t column, int32_t n_columns,      \
+                                   const char *next)                                               \
     {                                                                                              \
-        few_n(WEIGHT_##type, m, column, n_columns, n);                                             \
+        few_n(WEIGHT_##type, m, column, n_columns, next, n);                                       \
     }
 #define FEW_1(type) FEW(type, 1)
 #define FEW_1_OF(type) AT(WEIGHT_##type) few_##type##_1,
@@ -229,11 +232,12 @@ static few_columns *const one_row_of[WEIGHT_TYPES] = {FOR_QUANTISED(FEW_1_OF)};
 static bool few_rows(const struct matmul *m, int32_t first, int32_t n)
 {
     few_columns *columns = m->n_rows == 1 ? one_row_of[m->type] : NULL;
+    int32_t end = first + n;
 
     if (m->n_rows == 2 && m->type == WEIGHT_Q8_0)
         columns = few_Q8_0_2;
-    for (int32_t c = 0; columns && c < n; c += 8)
-        columns(m, first + c, n - c < 8 ? n - c : 8);
+    for (int32_t c = first; columns && c < end; c += 8)
+        columns(m, c, end - c < 8 ? end - c : 8, matmul_next(m, c + 8, end));
     return columns != NULL;
 }
 

@@ -51,6 +51,8 @@ struct matmul {
     const struct matmul_row *rows; /* (n_rows); NULL: all of x and y, in order */
     float *y;                      /* (n_rows, columns) */
     size_t y_stride;               /* floats */
+    const void *
+        after; /* rows of weights that the thread reads next, or NULL: they are asked for in time */
 };
 
 /* Columns that are computed together: a share of them that is a multiple wastes nothing. */

@@ -107,9 +107,10 @@ INLINE void store_sums(const __m512 y[], const int n_w, float *out)
     }
 }
 
-INLINE void tile(const struct matmul *m, int32_t row, int32_t column, const int n, const int n_w)
+INLINE void tile(const struct matmul *m, int32_t row, int32_t column, int32_t end, const int n,
+                 const int n_w)
 {
-    const bool asks = row == 0; /* afterwards they are there */
+    const char *next = row == 0 ? matmul_next(m, column + n_w, end) : NULL; /* else there */
     const char *x[8];
     const char *w[8];
     __m512 y[24];
@@ -124,8 +125,8 @@ INLINE void tile(const struct matmul *m, int32_t row, int32_t column, const int 
     }
     ROLLED for (; i + NUMBERS <= m->n_in; i += NUMBERS)
     {
-        UNROLL for (int k = 0; asks && k < n_w; k++)
-            ask_for(w[k] + (size_t)n_w * m->w_stride + (size_t)i * 2, 2 * NUMBERS);
+        UNROLL for (int k = 0; next && k < n_w; k++)
+            ask_for(next, (size_t)k * m->w_stride + (size_t)i * 2, 2 * NUMBERS);
         multiply_step(w, x, i, 0xffffffff, n, n_w, y);
     }
     if (i < m->n_in)
@@ -137,9 +138,9 @@ INLINE void strip(const struct matmul *m, int32_t row, int32_t column, int32_t e
                   const int n_w)
 {
     for (; column + n_w <= end; column += n_w)
-        tile(m, row, column, n, n_w);
+        tile(m, row, column, end, n, n_w);
     for (; column < end; column++)
-        tile(m, row, column, n, 1);
+        tile(m, row, column, end, n, 1);
 }
 
 typedef void strip_rows(const struct matmul *m, int32_t row, int32_t column, int32_t end);
@@ -164,14 +165,17 @@ static strip_rows *const strip_of[ROWS_TOGETHER] = {strip_1, strip_2, strip_3, s
 /* n rows of activations, from `from` on. */
 static void pass(const struct matmul *m, int32_t from, int32_t n, int32_t first, int32_t n_columns)
 {
+    struct matmul part = *m;
+
     for (int32_t c = first; c < first + n_columns; c += WEIGHTS_AT_ONCE) {
         int32_t end = c + WEIGHTS_AT_ONCE < first + n_columns ? c + WEIGHTS_AT_ONCE
                                                               : first + n_columns;
         int32_t rows = 0;
 
+        part.after = matmul_next(m, end, first + n_columns);
         for (int32_t r = 0; r < n; r += rows) {
             rows = together(n - r);
-            strip_of[rows - 1](m, from + r, c, end);
+            strip_of[rows - 1](&part, from + r, c, end);
         }
     }
 }

@@ -352,7 +352,7 @@ TARGET static void store(const struct matmul *m, int32_t row, int32_t n_rows, in
 }
 
 TARGET static void quantised_panel(const struct matmul *m, int32_t row, int32_t n_rows,
-                                   int32_t column, int32_t n, struct panel *panel)
+                                   int32_t column, int32_t n, const char *next, struct panel *panel)
 {
     const uint8_t *p[16];
     __m256 sums[ROWS_AT_ONCE][2] __attribute__((aligned(VECTOR_BYTES)));
@@ -362,7 +362,7 @@ TARGET static void quantised_panel(const struct matmul *m, int32_t row, int32_t 
     for (int32_t r = 0; r < n_rows; r++)
         sums[r][0] = sums[r][1] = _mm256_setzero_ps();
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {
-        ask_for((const char *)m->w + (size_t)(column + 16) * m->w_stride + (size_t)i * part, part);
+        ask_for(next, (size_t)i * part, part);
         for (int h = 0; h < 2; h++)
             unpack_of[m->type](p + 8 * h, blocks_in_chunk(m->n_in, i), panel, h);
         for (int k = 0; k < 16; k++)
@@ -380,7 +380,8 @@ static void panels(const struct matmul *m, int32_t first, int32_t n)
         int32_t n_rows = m->n_rows - row < ROWS_AT_ONCE ? m->n_rows - row : ROWS_AT_ONCE;
 
         for (int32_t c = 0; c < n; c += 16)
-            quantised_panel(m, row, n_rows, first + c, n - c < 16 ? n - c : 16, &panel);
+            quantised_panel(m, row, n_rows, first + c, n - c < 16 ? n - c : 16,
+                            matmul_next(m, first + c + 16, first + n), &panel);
     }
 }
 

@@ -167,8 +167,8 @@ INLINE void multiply_rest(const int32_t type, const char *const w[], const float
 INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_t column,
                  int32_t end, const int n, const int n_w)
 {
-    const bool asks = row == 0; /* afterwards they are there */
     const int n_rows = n_w * EIGHTS;
+    const char *next = row == 0 ? matmul_next(m, column + n_rows, end) : NULL; /* else there */
     size_t i = 0;
     size_t n8 = (size_t)m->n_in & ~(size_t)7;
     const float *x[ROWS_TOGETHER];
@@ -187,8 +187,8 @@ INLINE void tile(const int32_t type, const struct matmul *m, int32_t row, int32_
         UNROLL for (int j = 0; j < n_w; j++) y[k * n_w + j] = floats_zero();
     }
     for (; i + 32 <= n8; i += 32) {
-        UNROLL for (int k = 0; asks && k < n_rows; k++) ask_for(
-            w[k] + (size_t)n_rows * m->w_stride + i * number_bytes(type), 32 * number_bytes(type));
+        UNROLL for (int k = 0; next && k < n_rows; k++) ask_for(
+            next, (size_t)k * m->w_stride + i * number_bytes(type), 32 * number_bytes(type));
         ROLLED for (size_t j = i; j < i + 32; j += 8)
         {
             multiply_eight(type, w, x, j, n, n_w, y);
@@ -258,13 +258,16 @@ enum { WEIGHTS_AT_ONCE = 24, NUMBERS_AT_ONCE = 32 };
 
 static void numbers(const struct matmul *m, int32_t from, int32_t n_rows, int32_t first, int32_t n)
 {
+    struct matmul part = *m;
+
     for (int32_t c = first; c < first + n; c += WEIGHTS_AT_ONCE) {
         int32_t end = c + WEIGHTS_AT_ONCE < first + n ? c + WEIGHTS_AT_ONCE : first + n;
         int32_t rows = 0;
 
+        part.after = matmul_next(m, end, first + n);
         for (int32_t r = 0; r < n_rows; r += rows) {
             rows = together(n_rows - r);
-            strip_of[m->type][rows - 1](m, from + r, c, end);
+            strip_of[m->type][rows - 1](&part, from + r, c, end);
         }
     }
 }

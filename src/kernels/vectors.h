@@ -66,12 +66,12 @@ static inline int32_t together(int32_t left)
     return (left + passes - 1) / passes;
 }
 
-/* Several rows of weights that are read at once are no stream that the CPU foresees: the next ones are
+/* Several rows of weights that are read at once are no stream that the CPU foresees: the next ones (NULL: unknown) are
  * asked for, a part with each step. */
-INLINE void ask_for(const void *p, size_t bytes)
+INLINE void ask_for(const char *next, size_t at, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)p + i, _MM_HINT_T1);
+    for (size_t i = 0; next && i < bytes; i += 64)
+        _mm_prefetch(next + at + i, _MM_HINT_T1);
 }
 
 INLINE float sum8(__m256 v)
