@@ -66,7 +66,8 @@ static int32_t settle_storage(struct lora_plan *plan, struct adapter_source *sou
 {
     int32_t code = INF_OK;
 
-    if (pairs_in(plan) < safetensors_file_size(file) / 4 * 3 || (!source->path && !source->block))
+    if (pairs_in(plan) < safetensors_file_size(file) / 4 * 3 ||
+        (source->path ? !safetensors_is_file(file) : !source->block))
         return INF_OK;
     if (source->path)
         code = safetensors_load(&source->block, file, err);

@@ -36,6 +36,44 @@ expect_usage "'=b' is not ID=PATH" adapters load -m "$model" =b
 expect_usage "'x' is too much" adapters list x
 expect_usage "'b' is too much" adapters unload a b
 
+# ---- a PEFT directory in several files, as transformers writes a large one: the same numbers as in one
+cat >"$work/shards.py" <<'PYTHON'
+import json, shutil, struct, sys
+source, target, index = sys.argv[1:]
+data = open(source + "/adapter_model.safetensors", "rb").read()
+start = 8 + struct.unpack("<Q", data[:8])[0]
+entries = {name: info for name, info in json.loads(data[8:start]).items() if name != "__metadata__"}
+where = {name: "adapter_model-0000%d-of-00003.safetensors" % (i % 3 + 1) for i, name in enumerate(sorted(entries))}
+for file in set(where.values()):
+    header, numbers = {}, b""
+    for name in (name for name in entries if where[name] == file):
+        begin, end = entries[name]["data_offsets"]
+        header[name] = {**entries[name], "data_offsets": [len(numbers), len(numbers) + end - begin]}
+        numbers += data[start + begin:start + end]
+    text = json.dumps(header).encode()
+    open(target + "/" + file, "wb").write(struct.pack("<Q", len(text)) + text + numbers)
+json.dump({"metadata": {}, "weight_map": where}, open(target + "/" + index, "w"))
+shutil.copy(source + "/adapter_config.json", target)
+PYTHON
+for index in adapter_model.safetensors.index.json model.safetensors.index.json; do
+    rm -rf "$work/shards"
+    mkdir "$work/shards"
+    python3 -B "$work/shards.py" "$adapter-0" "$work/shards" "$index" || fail 'shards.py'
+    for loaded in "$adapter-0" "$work/shards"; do
+        expect_ok logits -m "$model" --load "a=$loaded" --adapter a --ids 1,2,3 --top 5
+        cp "$work/out" "$work/logits-${loaded##*/}"
+    done
+    cmp -s "$work/logits-${adapter##*/}-0" "$work/logits-shards" || fail "$index: other numbers than of one file"
+done
+expect_ok inspect --json "$work/shards" --base "$model"
+check 'r["fits"] is True and r["n_tensors"] == 4'
+mv "$work/shards/adapter_model-00002-of-00003.safetensors" "$work/second"
+expect_error 8 'adapter_model-00002-of-00003.safetensors' inspect "$work/shards"
+cp "$work/shards/adapter_model-00001-of-00003.safetensors" "$work/shards/adapter_model-00002-of-00003.safetensors"
+expect_error 9 'lies in two files' inspect "$work/shards"
+printf '{"weight_map":{"x":"../adapter_config.json"}}' >"$work/shards/model.safetensors.index.json"
+expect_error 9 'files beside it' inspect "$work/shards"
+
 # ---- a GGUF adapter: the same numbers as the PEFT directory that it was made of
 cat >"$work/convert.py" <<'PYTHON'
 import json, struct, sys

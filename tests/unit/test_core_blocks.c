@@ -106,7 +106,8 @@ static void test_block__out_of_memory__is_none(void **state)
 {
     (void)state;
     assert_null(block_take(SIZE_MAX));
-    assert_null(block_take(SIZE_MAX / 2 - 1));
+    if (keeps) /* the sanitizer ends a program that asks for so much */
+        assert_null(block_take(SIZE_MAX / 2 - 1));
     mem_fail_nth(1);
     assert_null(block_take(8 * mega));
     mem_fail_nth(0);

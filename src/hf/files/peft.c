@@ -7,6 +7,7 @@
 #include "core/ascii.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "hf/files/shard_index.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -614,6 +615,54 @@ static int32_t open_config(struct peft_adapter *p, const char *dir, inf_error *e
     return code;
 }
 
+static bool has_tensor(const void *weights, const char *name)
+{
+    return safetensors_find(weights, name) != NULL;
+}
+
+/* The files of an index, each of which is opened and none of which is read. */
+static int32_t open_parts(struct safetensors **out, const struct shard_index *index, inf_error *err)
+{
+    struct safetensors **parts = mem_calloc(index->n, sizeof *parts);
+    size_t n = 0;
+    int32_t code = parts ? INF_OK : error_no_memory(err);
+
+    for (; n < index->n && code == INF_OK; n += code == INF_OK)
+        code = safetensors_open(&parts[n], index->paths[n], err);
+    if (code == INF_OK)
+        code = safetensors_join(out, parts, n, err);
+    else
+        while (n > 0)
+            safetensors_close(parts[--n]);
+    mem_free(parts);
+    return code;
+}
+
+/* What lists the files of an adapter in several; NULL: nothing there. The second is what transformers'
+ * save_pretrained writes. */
+static const char *index_in(const char *dir)
+{
+    static const char *const names[] = {WEIGHTS_NAME ".index.json", "model.safetensors.index.json"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (path_exists(dir, names[i]))
+            return names[i];
+    return NULL;
+}
+
+static int32_t open_shards(struct peft_adapter *p, const char *dir, inf_error *err)
+{
+    struct shard_index index;
+    int32_t code = shard_index_open(&index, dir, index_in(dir), err);
+
+    if (code == INF_OK)
+        code = open_parts(&p->weights, &index, err);
+    if (code == INF_OK)
+        code = shard_index_check(&index, has_tensor, p->weights, err);
+    shard_index_free(&index);
+    return code;
+}
+
 static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *err)
 {
     char *path = path_join(dir, WEIGHTS_NAME);
@@ -623,6 +672,8 @@ static int32_t open_weights(struct peft_adapter *p, const char *dir, inf_error *
         code = error_no_memory(err);
     else if (path_exists(dir, WEIGHTS_NAME))
         code = safetensors_open(&p->weights, path, err);
+    else if (index_in(dir))
+        code = open_shards(p, dir, err);
     else if (path_exists(dir, "adapter_model.bin"))
         code = error_set(err, INF_ERROR_UNSUPPORTED,
                          "%s has only adapter_model.bin; save the adapter with "

@@ -1,7 +1,8 @@
 /*
  * peft: a PEFT LoRA adapter, checked as far as it can be without its base model.
  *
- * A directory with adapter_config.json and adapter_model.safetensors, or the bytes of both. What its
+ * A directory with adapter_config.json and adapter_model.safetensors (or an index and the files that it lists),
+ * or the bytes of both. What its
  * tensors are, behind "base_model.model." (which may be missing):
  *     <module>.lora_A.weight  .lora_B.weight        (rank, n_in), (n_out, rank)
  *     <module>.lora_B.bias                          (n_out), with lora_bias

@@ -20,6 +20,10 @@ struct safetensors {
     int fd;             /* -1 for memory */
     uint64_t size, data_start;
     char *path; /* NULL for memory */
+    /* joined: the parts, and which of them each tensor lies in; else NULL */
+    struct safetensors **parts;
+    size_t n_parts;
+    uint32_t *part_of;
 };
 
 /* The header's length from the first 8 bytes, checked against the file's size. */
@@ -124,10 +128,94 @@ void safetensors_close(struct safetensors *st)
         return;
     if (st->fd >= 0)
         close(st->fd);
+    for (size_t i = 0; i < st->n_parts; i++)
+        safetensors_close(st->parts[i]);
+    mem_free(st->parts);
+    mem_free(st->part_of);
     safetensors_table_free(&st->table);
     mem_free(st->path);
     mem_free(st);
 }
+
+/* ---------------------------------------------------------------- parts */
+
+/* A tensor, and which part it lies in. */
+struct placed {
+    struct safetensors_tensor tensor;
+    uint32_t part;
+};
+
+static int by_placed(const void *a, const void *b)
+{
+    return safetensors_compare(&((const struct placed *)a)->tensor,
+                               &((const struct placed *)b)->tensor);
+}
+
+static int32_t merge(struct safetensors *st, struct placed *all, size_t n, inf_error *err)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < st->n_parts; i++)
+        for (size_t k = 0; k < st->parts[i]->table.n; k++)
+            all[at++] = (struct placed){st->parts[i]->table.tensors[k], (uint32_t)i};
+    if (n > 1)
+        qsort(all, n, sizeof *all, by_placed);
+    for (size_t i = 0; i < n; i++) {
+        st->table.tensors[i] = all[i].tensor;
+        st->part_of[i] = all[i].part;
+        if (i > 0 && by_placed(&all[i - 1], &all[i]) == 0)
+            return error_set(err, INF_ERROR_BAD_FORMAT,
+                             "the tensor \"%.160s\" lies in two files: %.160s and %.160s",
+                             all[i].tensor.name, st->parts[all[i - 1].part]->path,
+                             st->parts[all[i].part]->path);
+    }
+    st->table.n = n;
+    return INF_OK;
+}
+
+static int32_t list_parts(struct safetensors *st, inf_error *err)
+{
+    struct placed *all = NULL;
+    size_t n = 0;
+    int32_t code = INF_OK;
+
+    for (size_t i = 0; i < st->n_parts; i++) {
+        n += st->parts[i]->table.n;
+        st->size += st->parts[i]->size;
+    }
+    all = mem_calloc(n, sizeof *all);
+    st->table.tensors = mem_calloc(n, sizeof *st->table.tensors);
+    st->part_of = mem_calloc(n, sizeof *st->part_of);
+    code = all && st->table.tensors && st->part_of ? merge(st, all, n, err) : error_no_memory(err);
+    mem_free(all);
+    return code;
+}
+
+int32_t safetensors_join(struct safetensors **out, struct safetensors *const *parts, size_t n,
+                         inf_error *err)
+{
+    struct safetensors *st = mem_calloc(1, sizeof *st);
+    struct safetensors **own = mem_calloc(n, sizeof *own);
+    int32_t code = INF_OK;
+
+    if (!st || !own) {
+        for (size_t i = 0; i < n; i++)
+            safetensors_close(parts[i]);
+        mem_free(st);
+        mem_free(own);
+        return error_no_memory(err);
+    }
+    memcpy(own, parts, n * sizeof *own);
+    *st = (struct safetensors){.fd = -1, .parts = own, .n_parts = n};
+    code = list_parts(st, err);
+    if (code == INF_OK)
+        *out = st;
+    else
+        safetensors_close(st);
+    return code;
+}
+
+/* ---------------------------------------------------------------- looking */
 
 size_t safetensors_count(const struct safetensors *st)
 {
@@ -153,6 +241,11 @@ uint64_t safetensors_file_size(const struct safetensors *st)
     return st->size;
 }
 
+bool safetensors_is_file(const struct safetensors *st)
+{
+    return st->fd >= 0;
+}
+
 int32_t safetensors_load(struct block **out, struct safetensors *st, inf_error *err)
 {
     size_t lead = (size_t)(0 - st->data_start) % ALIGNMENT;
@@ -172,5 +265,7 @@ int32_t safetensors_load(struct block **out, struct safetensors *st, inf_error *
 int32_t safetensors_data(const void **out, const struct safetensors *st,
                          const struct safetensors_tensor *t, void *scratch, inf_error *err)
 {
+    if (st->parts)
+        st = st->parts[st->part_of[t - st->table.tensors]];
     return bytes_at(out, st, scratch, t->size, t->offset, err);
 }

@@ -48,6 +48,10 @@ int32_t safetensors_open(struct safetensors **out, const char *path, inf_error *
 /* `bytes` is borrowed until safetensors_close. */
 int32_t safetensors_from_memory(struct safetensors **out, const void *bytes, size_t size,
                                 inf_error *err);
+/* The tensors of all parts as those of one file. Takes the parts over, also when it fails: BAD_FORMAT (a tensor in
+ * two of them), NO_MEMORY. */
+int32_t safetensors_join(struct safetensors **out, struct safetensors *const *parts, size_t n,
+                         inf_error *err);
 void safetensors_close(struct safetensors *st); /* NULL is ignored */
 
 size_t safetensors_count(const struct safetensors *st);
@@ -55,14 +59,15 @@ size_t safetensors_count(const struct safetensors *st);
 const struct safetensors_tensor *safetensors_at(const struct safetensors *st, size_t index);
 /* NULL when there is none of that name. Binary search. */
 const struct safetensors_tensor *safetensors_find(const struct safetensors *st, const char *name);
-/* Bytes of the whole file. */
+/* Bytes of the whole file, or of all parts. */
 uint64_t safetensors_file_size(const struct safetensors *st);
 
 /*
  * Reads all of a file, at once, into a block that the caller gives back behind safetensors_close: from then on
  * it is memory. What follows the header is aligned to 64 bytes there. Errors: IO, NO_MEMORY; nothing has
- * changed then.
+ * changed then. false from safetensors_is_file: it cannot.
  */
+bool safetensors_is_file(const struct safetensors *st);
 int32_t safetensors_load(struct block **out, struct safetensors *st, inf_error *err);
 
 /*

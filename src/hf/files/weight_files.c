@@ -3,8 +3,8 @@
 
 #include "core/file.h"
 #include "core/growing.h"
-#include "core/json.h"
 #include "core/memory.h"
+#include "hf/files/shard_index.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +14,6 @@
 #include <unistd.h>
 
 #define INDEX_NAME "model.safetensors.index.json"
-#define MAX_INDEX ((uint64_t)256 << 20)
-enum { MAX_FILES = 4096 };
 
 struct mapped {
     char *path;
@@ -71,93 +69,12 @@ static int32_t add_file(struct weight_files *f, char *path, inf_error *err)
 {
     if (!path)
         return error_no_memory(err);
-    if (f->n_files == MAX_FILES) {
-        mem_free(path);
-        return error_set(err, INF_ERROR_BAD_FORMAT, INDEX_NAME " lists more than %d files",
-                         MAX_FILES);
-    }
     if (!GROW(f->files, f->files_cap, f->n_files + 1)) {
         mem_free(path);
         return error_no_memory(err);
     }
     f->files[f->n_files] = (struct mapped){.path = path, .fd = -1};
     return map_file(&f->files[f->n_files++], err);
-}
-
-/* ------------------------------------------------------------------ the index */
-
-/* A file beside the index: no other folder's. */
-static bool is_plain_name(const char *name, size_t len)
-{
-    return len > 0 && len < 256 && strlen(name) == len && !strchr(name, '/') && name[0] != '.';
-}
-
-static bool has_file(const struct weight_files *f, const char *path)
-{
-    for (size_t i = 0; i < f->n_files; i++)
-        if (strcmp(f->files[i].path, path) == 0)
-            return true;
-    return false;
-}
-
-static int32_t add_shard(struct weight_files *f, const char *dir, struct json_span value,
-                         struct buffer *name, inf_error *err)
-{
-    char *path = NULL;
-
-    buffer_clear(name);
-    if (!scan_is_string(value) || !scan_unescape(name, value) ||
-        !is_plain_name(name->data ? name->data : "", name->len))
-        return error_set(err, INF_ERROR_BAD_FORMAT,
-                         INDEX_NAME ": weight_map must name files beside it, and has %.*s",
-                         value.len < 60 ? (int)value.len : 60, value.data);
-    path = path_join(dir, name->data);
-    if (path && has_file(f, path)) {
-        mem_free(path);
-        return INF_OK;
-    }
-    return add_file(f, path, err);
-}
-
-static int32_t add_shards(struct weight_files *f, const char *dir, struct json_span map,
-                          inf_error *err)
-{
-    struct json_span key, value;
-    struct json_walk w;
-    struct buffer name;
-    int32_t code = INF_OK;
-
-    if (!scan_object(&w, map))
-        return error_set(err, INF_ERROR_BAD_FORMAT, INDEX_NAME " has no weight_map");
-    buffer_init(&name, 4096);
-    while (code == INF_OK && scan_next_member(&w, &key, &value))
-        code = add_shard(f, dir, value, &name, err);
-    buffer_free(&name);
-    if (code == INF_OK && f->n_files == 0)
-        return error_set(err, INF_ERROR_BAD_FORMAT, INDEX_NAME ": weight_map is empty");
-    return code;
-}
-
-/* What the index promises is there. */
-static int32_t check_promises(const struct weight_files *f, struct json_span map, inf_error *err)
-{
-    struct json_span key, value;
-    struct json_walk w;
-    struct buffer name;
-    int32_t code = INF_OK;
-
-    buffer_init(&name, 65536);
-    scan_object(&w, map);
-    while (code == INF_OK && scan_next_member(&w, &key, &value)) {
-        buffer_clear(&name);
-        if (!scan_unescape(&name, key) || !name.data || !weight_files_find(f, name.data))
-            code = error_set(err, INF_ERROR_BAD_FORMAT,
-                             INDEX_NAME " lists the tensor \"%.*s\", which none of its files has; "
-                                        "download them again",
-                             key.len > 2 && key.len < 200 ? (int)key.len - 2 : 0, key.data + 1);
-    }
-    buffer_free(&name);
-    return code;
 }
 
 /* ------------------------------------------------------------------ all weights */
@@ -205,26 +122,23 @@ static int32_t open_single(struct weight_files *f, const char *dir, inf_error *e
     return code == INF_OK ? list_weights(f, err) : code;
 }
 
+static bool has_weight(const void *files, const char *name)
+{
+    return weight_files_find(files, name) != NULL;
+}
+
 static int32_t open_index(struct weight_files *f, const char *dir, inf_error *err)
 {
-    struct json_span root = {0};
-    struct json_span map = {0};
-    char *text = NULL;
-    size_t len = 0;
-    int32_t code = file_read_in(&text, &len, dir, INDEX_NAME, MAX_INDEX, err);
+    struct shard_index index;
+    int32_t code = shard_index_open(&index, dir, INDEX_NAME, err);
 
-    if (code != INF_OK)
-        return code;
-    if (!scan_json(&root, text, len))
-        code = error_set(err, INF_ERROR_BAD_FORMAT, INDEX_NAME " is no JSON");
-    map = scan_member(root, "weight_map");
-    if (code == INF_OK)
-        code = add_shards(f, dir, map, err);
+    for (size_t i = 0; i < index.n && code == INF_OK; i++)
+        code = add_file(f, mem_strdup(index.paths[i]), err);
     if (code == INF_OK)
         code = list_weights(f, err);
     if (code == INF_OK)
-        code = check_promises(f, map, err);
-    mem_free(text);
+        code = shard_index_check(&index, has_weight, f, err);
+    shard_index_free(&index);
     return code;
 }
 
