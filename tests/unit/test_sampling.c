@@ -1,5 +1,6 @@
 /* Sampling: llama.cpp's meaning of each option, on distributions whose outcome is known. */
 #include "local/sampling.h"
+#include "sampling_cases.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -561,6 +562,69 @@ static void test_transformers__draws__follow_a_plain_computation(void **state)
     sampler_free(s);
 }
 
+/* As scripts/make_sampling_cases.py has them. */
+static void case_logits(float *x, uint32_t number)
+{
+    uint32_t random = 1000 + number;
+
+    for (int i = 0; i < CASE_TOKENS; i++) {
+        random = random * 1664525u + 1013904223u;
+        x[i] = (float)((int32_t)((random >> 8) % 12000000) - 6000000) / 1048576.0f;
+    }
+}
+
+static struct sampler *make_case(const struct sampling_case *c, uint64_t seed)
+{
+    struct sampling_options o = as_transformers();
+    struct sampler *s = NULL;
+
+    o.n_vocab = CASE_TOKENS;
+    o.seed = seed;
+    o.temperature = c->temperature;
+    o.top_k = c->top_k;
+    o.top_p = c->top_p;
+    o.min_p = c->min_p;
+    o.repetition_penalty = c->penalty;
+    o.penalty_last_n = -1;
+    s = make(o, NULL);
+    for (int i = 0; i < c->n_before; i++)
+        assert_true(sampler_accept(s, c->before[i], i % 2));
+    return s;
+}
+
+/* Pearson's sum over the tokens of a case is chi-squared, with as many degrees of freedom but one: that it is
+ * above this has a chance of less than one in 10^6. */
+static void check_counts(const struct sampling_case *c, const int *counts, double draws)
+{
+    double sum = 0, freedom = c->n_left - 1, drawn = 0;
+
+    for (int i = 0; i < c->n_left; i++) {
+        double wanted = c->left[i].share * draws, off = counts[c->left[i].token] - wanted;
+
+        drawn += counts[c->left[i].token];
+        sum += wanted >= 1 ? off * off / wanted : fabs(off) > 20 ? 1e9 : 0;
+    }
+    assert_true(drawn == draws); /* no other token */
+    assert_true(sum <= freedom + 8 * sqrt(2 * freedom) + 20);
+}
+
+static void test_transformers__draws__have_the_shares_of_its_own_processors(void **state)
+{
+    enum { DRAWS = 100000 };
+
+    (void)state;
+    for (uint32_t i = 0; i < sizeof sampling_cases / sizeof sampling_cases[0]; i++) {
+        struct sampler *s = make_case(&sampling_cases[i], 11 + i);
+        float x[CASE_TOKENS];
+        int counts[N];
+
+        case_logits(x, i);
+        count(s, x, DRAWS, counts);
+        check_counts(&sampling_cases[i], counts, DRAWS);
+        sampler_free(s);
+    }
+}
+
 static void test_logprobs__are_those_of_softmax(void **state)
 {
     float x[N];
@@ -617,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_transformers__min_p__of_shares_at_the_temperature),
         cmocka_unit_test(test_transformers__ties__all_kept_by_top_k_the_higher_ids_by_top_p),
         cmocka_unit_test(test_transformers__draws__follow_a_plain_computation),
+        cmocka_unit_test(test_transformers__draws__have_the_shares_of_its_own_processors),
         cmocka_unit_test(test_logprobs__are_those_of_softmax),
         cmocka_unit_test(test_top__of_all__is_the_sorted_vocabulary),
     };
