@@ -81,11 +81,20 @@ static int32_t check_config(const struct model_config *c, inf_error *err)
     return INF_OK;
 }
 
+/* What surrounds a text model decides how text is attended to (PaliGemma's prompts see all of themselves), so that
+ * both must be of one family. */
 static int32_t find_family(const struct checkpoint *c, const struct family **out, inf_error *err)
 {
-    if (family_of_checkpoint(out, c->config.text_type, NULL) == INF_OK)
-        return INF_OK;
-    return family_of_checkpoint(out, c->config.model_type, err);
+    const struct family *text = NULL;
+    int32_t code = family_of_checkpoint(out, c->config.model_type, err);
+
+    if (code == INF_OK)
+        code = family_of_checkpoint(&text, c->config.text_type, err);
+    if (code == INF_OK && text != *out)
+        code = error_set(err, INF_ERROR_UNSUPPORTED,
+                         "config.json: \"text_config.model_type\" is \"%.60s\", which no %.60s has",
+                         c->config.text_type, c->config.model_type);
+    return code;
 }
 
 static struct gguf_numbers numbers_of(const struct blueprint_tensor *t)

@@ -44,10 +44,10 @@ static void put_local_rope(struct blueprint *b, struct config_reader *r)
     struct json_span own = scan_member(config_value(r, "rope_parameters"), "sliding_attention");
     double theta = config_real(r, "rope_local_base_freq", 10000);
 
-    if (scan_is_object(own)) {
+    if (!scan_is_none(own)) {
         struct config_rope rope = config_rope(r, "sliding_attention", 10000, 1);
 
-        theta = rope.theta;
+        theta = config_has(&rope.params, "rope_theta") ? rope.theta : theta;
         if (r->code == INF_OK && strcmp(rope.type, "default") != 0)
             config_refuse(r, "rope_parameters",
                           "llama.cpp does not scale the rope of layers that slide");

@@ -305,7 +305,7 @@ static void test_open__nested_model__text_part_found(void **state)
         items[i].name = names[i];
     }
     write_tensors("model.safetensors", items, LLAMA);
-    write_text("config.json", "{\"model_type\":\"llava\",\"text_config\":" CONFIG("") "}");
+    write_text("config.json", "{\"model_type\":\"llama\",\"text_config\":" CONFIG("") "}");
     c = opened(WEIGHT_TYPE_AUTO);
     assert_int_equal(c->model.n_embd, 8);
     assert_false(c->model.tied);
@@ -313,11 +313,15 @@ static void test_open__nested_model__text_part_found(void **state)
     items[2] = items[LLAMA - 1]; /* a head that is tied, as the root says */
     write_tensors("model.safetensors", items, LLAMA - 1);
     refused(INF_ERROR_BAD_FORMAT, "lm_head.weight");
-    write_text("config.json", "{\"model_type\":\"llava\",\"tie_word_embeddings\":true,"
+    write_text("config.json", "{\"model_type\":\"llama\",\"tie_word_embeddings\":true,"
                               "\"text_config\":" CONFIG("") "}");
     c = opened(WEIGHT_TYPE_AUTO);
     assert_true(c->model.tied);
     checkpoint_close(c);
+    write_text("config.json", "{\"model_type\":\"llava\",\"text_config\":" CONFIG("") "}");
+    refused(INF_ERROR_UNSUPPORTED, "\"llava\"");
+    write_text("config.json", "{\"model_type\":\"gemma3\",\"text_config\":" CONFIG("") "}");
+    refused(INF_ERROR_UNSUPPORTED, "text_config.model_type");
 }
 
 /* ------------------------------------------------------------------ refusals */

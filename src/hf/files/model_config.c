@@ -306,6 +306,8 @@ struct config_rope config_rope(struct config_reader *r, const char *layer_type, 
     if (config_has(r, key) && !scan_is_object(out.params.object))
         config_bad(r, key, "it must be an object");
     own = layer_type ? scan_member(out.params.object, layer_type) : own;
+    if (!scan_is_none(own) && !scan_is_object(own))
+        config_bad(&out.params, layer_type, "it must be an object");
     if (scan_is_object(own))
         out.params.object = own;
     out.theta = config_real(&out.params, "rope_theta", config_real(r, "rope_theta", theta));
