@@ -75,6 +75,15 @@ static int32_t settle_storage(struct lora_plan *plan, struct adapter_source *sou
     return code == INF_OK ? locate(plan, file, err) : code;
 }
 
+/* Whether a plan cannot be made without a look at numbers. */
+static bool has_base_copies(const struct peft_adapter *a)
+{
+    for (size_t i = 0; i < a->n_modules; i++)
+        if (a->modules[i].base)
+            return true;
+    return false;
+}
+
 static int32_t read_peft(struct lora_weights **out, struct adapter_source *source,
                          const struct reading *r, inf_error *err)
 {
@@ -84,8 +93,12 @@ static int32_t read_peft(struct lora_weights **out, struct adapter_source *sourc
                                 : peft_from_memory(&adapter, source->config, source->config_len,
                                                    source->weights, source->weights_len, err);
 
+    if (code == INF_OK && has_base_copies(adapter))
+        adapter_source_wait(source);
     if (code == INF_OK)
         code = plan_peft_adapter(&plan, adapter, r->model, err);
+    adapter_source_wait(
+        source); /* names and shapes are settled while the numbers are on their way */
     if (code == INF_OK)
         code = settle_storage(&plan, source, adapter->weights, err);
     if (code == INF_OK)
@@ -188,10 +201,13 @@ int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
 {
     struct reading r = {model, op_to_poll};
     struct lora_weights *w = NULL;
-    int32_t code = source->path ? read_path(&w, source, &r, err)
-                   : source->config
-                       ? read_peft(&w, source, &r, err)
-                       : read_gguf_bytes(&w, source->weights, source->weights_len, &r, err);
+    int32_t code = INF_OK;
+
+    if (!source->config)
+        adapter_source_wait(source);
+    code = source->path     ? read_path(&w, source, &r, err)
+           : source->config ? read_peft(&w, source, &r, err)
+                            : read_gguf_bytes(&w, source->weights, source->weights_len, &r, err);
 
     if (code != INF_OK)
         return code;

@@ -39,6 +39,8 @@ bool numbers_largest_portable(float *largest, const void *data, int32_t type, si
 
 #define AVX2 __attribute__((target("avx2")))
 
+enum { AHEAD = 2048 }; /* bytes that are fetched before they are needed */
+
 AVX2 static uint32_t largest_f32(const unsigned char *src, size_t n)
 {
     const __m256i mask = _mm256_set1_epi32(0x7fffffff);
@@ -62,17 +64,27 @@ AVX2 static uint32_t largest_f32(const unsigned char *src, size_t n)
 AVX2 static uint32_t largest_half(const unsigned char *src, int32_t type, size_t n)
 {
     const __m256i mask = _mm256_set1_epi16(0x7fff);
-    __m256i x = _mm256_setzero_si256();
+    __m256i x[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                    _mm256_setzero_si256()};
     uint16_t lanes[16];
     uint32_t largest = 0;
     size_t i = 0;
 
+    for (; i + 64 <= n; i += 64) { /* two cache lines */
+        const __m256i *at = (const __m256i *)(const void *)(src + 2 * i);
+
+        _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+        _mm_prefetch((const char *)at + AHEAD + 64, _MM_HINT_T0);
+        for (int k = 0; k < 4; k++)
+            x[k] = _mm256_max_epu16(x[k], _mm256_and_si256(_mm256_loadu_si256(at + k), mask));
+    }
+    x[0] = _mm256_max_epu16(_mm256_max_epu16(x[0], x[1]), _mm256_max_epu16(x[2], x[3]));
     for (; i + 16 <= n; i += 16) {
         const __m256i *at = (const __m256i *)(const void *)(src + 2 * i);
 
-        x = _mm256_max_epu16(x, _mm256_and_si256(_mm256_loadu_si256(at), mask));
+        x[0] = _mm256_max_epu16(x[0], _mm256_and_si256(_mm256_loadu_si256(at), mask));
     }
-    _mm256_storeu_si256((__m256i *)(void *)lanes, x);
+    _mm256_storeu_si256((__m256i *)(void *)lanes, x[0]);
     largest = largest_bits(src + 2 * i, type, n - i);
     for (int k = 0; k < 16; k++)
         largest = lanes[k] > largest ? lanes[k] : largest;

@@ -11,21 +11,9 @@
 #ifndef INF_CORE_PROVIDER_H
 #define INF_CORE_PROVIDER_H
 
-#include "core/blocks.h"
+#include "core/adapter_source.h"
 #include "core/buffer.h"
 #include "core/op.h"
-
-/* A deep copy of inf_adapter_source; whoever holds it frees it with adapter_source_free. */
-struct adapter_source {
-    char *path; /* NULL: from memory */
-    char *config;
-    size_t config_len;
-    /* Aligned to 64 bytes; with a config, what is behind the header is. */
-    char *weights;
-    size_t weights_len;
-    struct block *block; /* where they lie; whoever takes it, to write there too, leaves NULL */
-};
-void adapter_source_free(struct adapter_source *source);
 
 struct provider_ops {
     int32_t type;                /* enum inf_provider_type */
@@ -51,7 +39,8 @@ struct provider_ops {
     int32_t (*generate)(void *impl, inf_op *op, inf_error *err); /* the request: op_request(op) */
     int32_t (*load)(void *impl, inf_op *op, inf_error *err);
     int32_t (*unload)(void *impl, inf_op *op, inf_error *err);
-    /* Takes `source` over when it returns INF_OK. */
+    /* Takes `source` over when it returns INF_OK; does not look at its weights itself, which may be on their
+     * way. */
     int32_t (*adapter_load)(void *impl, inf_op *op, const char *id, struct adapter_source *source,
                             inf_error *err);
     int32_t (*adapter_unload)(void *impl, inf_op *op, const char *id, inf_error *err);

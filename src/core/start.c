@@ -15,8 +15,6 @@
 
 #define MAX_ID 256
 
-enum { ALIGNMENT = 64 };
-
 /* Of a provider that check_start may have refused. */
 #define SLOT(provider, name) ((provider) ? (provider)->ops->name : NULL)
 
@@ -111,21 +109,6 @@ int32_t inf_provider_unload_start(inf_op **out, inf_provider *provider,
 
 /* ------------------------------------------------------------------ adapters */
 
-void inf_adapter_source_default(inf_adapter_source *source, size_t size)
-{
-    inf_adapter_source defaults = {.struct_size = sizeof defaults};
-
-    struct_write(source, size, &defaults, sizeof defaults);
-}
-
-void adapter_source_free(struct adapter_source *source)
-{
-    mem_free(source->path);
-    mem_free(source->config);
-    block_give(source->block);
-    *source = (struct adapter_source){0};
-}
-
 static int32_t check_id(const char *id, inf_error *err)
 {
     size_t n = id ? strlen(id) : 0;
@@ -149,104 +132,27 @@ static int32_t check_path(const char *path, const char *what, inf_error *err)
                : error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s is not valid UTF-8", what);
 }
 
-static int32_t check_source(const inf_adapter_source *s, inf_error *err)
-{
-    bool path = s->path && *s->path;
-
-    if (path == (s->weights.data != NULL))
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "adapter: give either a path or the weights' bytes");
-    if (path && s->config.data)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "adapter: config goes with weights from memory, not with a path");
-    return path ? check_path(s->path, "adapter: the path", err) : INF_OK;
-}
-
-/*
- * How far behind an aligned place a copy begins, so that an adapter can be used where it lies. What comes
- * with a config is safetensors: 8 bytes with the length of a header, the header, numbers.
- */
-static size_t lead_of(const inf_adapter_source *s)
-{
-    uint64_t header = 0;
-
-    if (!s->config.data || s->weights.len < sizeof header)
-        return 0;
-    memcpy(&header, s->weights.data, sizeof header);
-    return (size_t)(0 - (header + sizeof header)) % ALIGNMENT;
-}
-
-/* The one copy that is made of an adapter's numbers. */
-static bool copy_weights(struct adapter_source *out, const inf_adapter_source *s)
-{
-    size_t lead = lead_of(s);
-
-    out->block = block_take(s->weights.len + lead);
-    if (!out->block)
-        return false;
-    out->weights = out->block->data + lead;
-    out->weights_len = s->weights.len;
-    memcpy(out->weights, s->weights.data, s->weights.len);
-    return true;
-}
-
-static int32_t copy_source(struct adapter_source *out, const inf_adapter_source *s, inf_error *err)
-{
-    bool ok = true;
-
-    *out = (struct adapter_source){0};
-    if (s->weights.data) {
-        ok = copy_weights(out, s);
-        if (s->config.data) {
-            out->config = mem_strndup(s->config.data, s->config.len);
-            out->config_len = s->config.len;
-        }
-        ok = ok && (!s->config.data || out->config);
-    } else {
-        out->path = mem_strdup(s->path);
-        ok = out->path != NULL;
-    }
-    if (ok)
-        return INF_OK;
-    adapter_source_free(out);
-    return error_no_memory(err);
-}
-
-static int32_t read_source(struct adapter_source *out, const inf_adapter_source *source,
-                           inf_error *err)
-{
-    inf_adapter_source read;
-    int32_t code = INF_OK;
-
-    if (!source)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT, "source is NULL");
-    inf_adapter_source_default(&read, sizeof read);
-    code = struct_read(&read, sizeof read, source, "inf_adapter_source", err);
-    if (code == INF_OK)
-        code = check_source(&read, err);
-    return code == INF_OK ? copy_source(out, &read, err) : code;
-}
-
 int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char *id,
                                const inf_adapter_source *source, const inf_callbacks *callbacks,
                                inf_error *err)
 {
     struct adapter_source copy = {0};
+    struct late_copy *late = NULL;
     inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK)
         code = check_id(id, err);
     if (code == INF_OK)
-        code = read_source(&copy, source, err);
+        code = adapter_source_copy(&copy, source, err);
     code = begin(&op, out, code, provider, SLOT(provider, adapter_load), "adapters",
                  OP_ADAPTER_LOAD, callbacks, NULL, err);
-    if (code != INF_OK) {
-        adapter_source_free(&copy);
-        return code;
+    late = copy.late;
+    if (code == INF_OK) {
+        op = *out;
+        code = provider->ops->adapter_load(provider->impl, op, id, &copy, err);
     }
-    op = *out;
-    code = provider->ops->adapter_load(provider->impl, op, id, &copy, err);
+    adapter_source_finish(late);
     if (code != INF_OK)
         adapter_source_free(&copy);
     return started(out, op, code, err);
