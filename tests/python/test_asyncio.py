@@ -214,6 +214,25 @@ def test_a_stream_s_task_keeps_its_context(vllm):
     run(main())
 
 
+def test_what_a_consumer_sets_in_its_context_stays(vllm):
+    """In one that was empty before, too."""
+    import contextvars
+
+    count = contextvars.ContextVar("count", default=0)
+
+    async def main():
+        n = 0
+        async for _ in inference.VLLMProvider(vllm.url).stream("x", "smol", max_tokens=8):
+            n += 1
+            count.set(count.get() + 1)
+            await asyncio.sleep(0)
+        return n, count.get()
+
+    vllm.set(delay=0.01)
+    n, counted = contextvars.Context().run(run, main())
+    assert n == counted > 1
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_a_consumer_that_ends_the_loop_takes_nothing_from_the_others(vllm, kind):
     provider = inference.VLLMProvider(vllm.url)

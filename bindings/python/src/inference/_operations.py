@@ -31,6 +31,7 @@ BATCH = 256  # events a pull; the loop runs its other callbacks between two pull
 
 _events_of = _abi.EVENT.read.iter_unpack
 _SIZE = _abi.EVENT.size
+_asyncio = vars(asyncio)
 _TOKEN, _DONE = _abi.EVENT_TOKEN, _abi.EVENT_DONE
 _byref = ctypes.byref
 
@@ -43,7 +44,7 @@ class Waiter(asyncio.Future[None]):
 
     def add_done_callback(self, fn: Any, *, context: Any = None) -> None:
         if self._then is None and not self.done():
-            self._then = fn, context or contextvars.copy_context()
+            self._then = fn, contextvars.copy_context() if context is None else context
         else:
             super().add_done_callback(fn, context=context)
 
@@ -77,7 +78,9 @@ class Queue:
         self.pending: Dict[int, Operation] = {}
         self.buffer = ctypes.create_string_buffer(BATCH * _SIZE)
         self.view = memoryview(self.buffer).cast("B")
+        self.address = ctypes.addressof(self.buffer)
         self.count = ctypes.c_size_t()
+        self.count_at = ctypes.addressof(self.count)
         self.pointer = 0
         out, error = ctypes.c_void_p(), _abi.ERROR.type()
         lib.check(lib.functions.queue_create(_byref(out), lib.context, _byref(error)), error)
@@ -86,21 +89,22 @@ class Queue:
 
     def readable(self) -> None:
         """One batch."""
-        code = self.next(self.pointer, self.buffer, _SIZE, BATCH, _byref(self.count), 0, None)
+        code = self.next(self.pointer, self.address, _SIZE, BATCH, self.count_at, 0, None)
         n = self.count.value
         if code or not n:
             if code:  # the library was closed, or this is a forked child
                 self.over()
             return
         pending, ready = self.pending, []
-        for kind, _, _, user, *chunk in _events_of(self.view[: n * _SIZE]):
+        for event in _events_of(self.view[: n * _SIZE]):
+            kind, user = event[0], event[3]
             operation = pending.get(user)
             if operation is None:
                 continue
             if kind == _TOKEN:
                 stream = operation.waits()
                 if stream is not None:
-                    stream._add(*chunk)
+                    stream._add(event)
                     waiter = stream._waiter
                     if waiter is not None and not waiter.done():
                         waiter.set_result(None)
@@ -109,7 +113,7 @@ class Queue:
                 del pending[user]
                 operation.done()
         # Now that everything has been read: these may do anything.
-        if getattr(asyncio, "_nest_patched", False):  # nest_asyncio: they may run the loop, which could not
+        if _asyncio.get("_nest_patched"):  # nest_asyncio: they may run the loop, which could not
             for waiter in ready:  # enter this callback's context again
                 waiter.later()
             return

@@ -113,10 +113,9 @@ class Pieces:
     _tokens = 0
     _calls: List[Dict[str, Any]]
 
-    def _add(
-        self, text: int, text_len: int, reasoning: int, reasoning_len: int, tokens: int, calls: int, n_calls: int
-    ) -> None:
+    def _add(self, event: Tuple[Any, ...]) -> None:
         """What a token event carries."""
+        _, _, _, _, text, text_len, reasoning, reasoning_len, tokens, calls, n_calls = event
         self._text += _string_at(text, text_len).decode("utf-8", "replace")
         if reasoning_len:
             self._reasoning += _string_at(reasoning, reasoning_len).decode("utf-8", "replace")

@@ -133,10 +133,10 @@ class PulledStream(SyncStream, Pieces):
         if code:  # the library was closed, which ends every operation
             wait(lib, self._op.value or 0)
             self._ended = True
-        for kind, _, _, _, *chunk in _events_of(events.raw[: count.value * _SIZE]):
-            if kind == _abi.EVENT_TOKEN:
-                self._add(*chunk)
-            elif kind == _abi.EVENT_DONE:
+        for event in _events_of(events.raw[: count.value * _SIZE]):
+            if event[0] == _abi.EVENT_TOKEN:
+                self._add(event)
+            elif event[0] == _abi.EVENT_DONE:
                 self._ended = True
 
     def close(self) -> None:
