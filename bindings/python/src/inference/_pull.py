@@ -58,6 +58,7 @@ class PulledStream(SyncStream, Pieces):
 
     def __init__(self, prepare: Callable[[], Plan[Any]]) -> None:
         self._op, self._queue = ctypes.c_void_p(), ctypes.c_void_p()
+        self._events, self._count = ctypes.create_string_buffer(_BATCH * _SIZE), ctypes.c_size_t()
         self._library: Any = None
         self._guard = threading.RLock()  # a signal's handler may close
         self._prepare: Optional[Callable[[], Plan[Any]]] = prepare
@@ -128,12 +129,13 @@ class PulledStream(SyncStream, Pieces):
 
     def _wait(self, lib: Library) -> None:
         """One pull: what came, or nothing where it is time for signal handlers."""
-        events, count = ctypes.create_string_buffer(_BATCH * _SIZE), ctypes.c_size_t()
-        code = lib.functions.queue_wait(self._queue, events, _SIZE, _BATCH, _byref(count), slice_ms(), None)
+        code = lib.functions.queue_wait(
+            self._queue, self._events, _SIZE, _BATCH, _byref(self._count), slice_ms(), None
+        )
         if code:  # the library was closed, which ends every operation
             wait(lib, self._op.value or 0)
             self._ended = True
-        for event in _events_of(events.raw[: count.value * _SIZE]):
+        for event in _events_of(self._events.raw[: self._count.value * _SIZE]):
             if event[0] == _abi.EVENT_TOKEN:
                 self._add(event)
             elif event[0] == _abi.EVENT_DONE:
