@@ -190,6 +190,20 @@ def test_load_unload_and_stats(model_path):
     provider.sync.unload()
 
 
+def test_unloading_gives_memory_back(model_path):
+    """What of the file was looked at is the process's no more."""
+    def resident():
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    provider = inference.LlamaCppProvider(model_path, n_ctx=256).sync
+    first = provider.generate("Once upon a time", "m", max_tokens=3, temperature=0)
+    loaded = resident()
+    provider.unload()
+    assert resident() < loaded - os.path.getsize(model_path) // 2
+    assert provider.generate("Once upon a time", "m", max_tokens=3, temperature=0) == first
+
+
 def test_options_of_constructors(model_path):
     for wrong in ({"n_ctx": 3}, {"max_sequences": 0}, {"flash_attention": "perhaps"}, {"adapter_overflow": "x"}):
         with pytest.raises(inference.InvalidArgumentError):

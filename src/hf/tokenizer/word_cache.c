@@ -11,15 +11,16 @@ enum { N_ENTRIES = 1 << 15, LINE = 64 };
 bool word_cache_init(struct word_cache *c)
 {
     c->seed = hash_seed();
-    c->entries = mem_aligned(LINE, N_ENTRIES * sizeof *c->entries);
-    if (c->entries)
-        memset(c->entries, 0, N_ENTRIES * sizeof *c->entries);
-    return c->entries != NULL;
+    /* Zeros that the system gives when they are touched: most texts have few words. */
+    c->memory = mem_calloc(1, N_ENTRIES * sizeof *c->entries + LINE);
+    c->entries = (struct word_entry *)(((uintptr_t)c->memory + LINE - 1) / LINE * LINE);
+    return c->memory != NULL;
 }
 
 void word_cache_free(struct word_cache *c)
 {
-    mem_free(c->entries);
+    mem_free(c->memory);
+    c->memory = NULL;
     c->entries = NULL;
 }
 

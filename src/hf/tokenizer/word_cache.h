@@ -20,7 +20,8 @@ struct word_entry {
 };
 
 struct word_cache {
-    struct word_entry *entries;
+    void *memory;               /* that they lie in */
+    struct word_entry *entries; /* aligned to lines */
     uint64_t seed;
 };
 
