@@ -2,10 +2,12 @@
  * model: what a GGUF file is to the in-process provider (local/model.h): its header, read and checked
  * by our own reader before llama.cpp opens it, and what the engine makes of it.
  *
- * What is loaded shares one vocabulary, which goes with the last of it: `lock`, a leaf, guards who has it.
+ * What is loaded shares one vocabulary, which goes with the last of it: `lock`, a leaf, guards who has it. It is
+ * read on a thread of its own while the weights are loaded and an engine is made.
  */
 #include "arch/adapter.h"
 #include "arch/families.h"
+#include "core/context.h"
 #include "core/memory.h"
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
@@ -40,10 +42,16 @@ struct gguf_source {
 
 struct loaded_gguf {
     struct gguf_source *source;
-    struct vocabulary *vocabulary; /* shared; NULL: it is llama.cpp's */
-    /* one of the two, or none: the vocabulary alone */
-    struct llama_model *llama;
+    struct vocabulary *vocabulary; /* shared; NULL: it is llama.cpp's, or being read */
+    int32_t n_tokens;              /* of a vocabulary that is not llama.cpp's; 0: it is */
+    pthread_t reader;
+    bool reading; /* reader is to be joined, and then has left: */
+    int32_t code;
+    inf_error error;
+    /* none of the two: the vocabulary alone; both: the weights, and the vocabulary of a file that ours was not
+     * to be made of */
     struct mapped_model *mapped;
+    struct llama_model *llama;
 };
 
 static const struct {
@@ -176,22 +184,6 @@ static struct vocabulary *share_vocabulary(struct gguf_source *s)
     return v;
 }
 
-/* One load at a time makes one. *out NULL: it is llama.cpp's. */
-static int32_t acquire_vocabulary(struct gguf_source *s, struct vocabulary **out, inf_error *err)
-{
-    int32_t code = INF_OK;
-
-    *out = share_vocabulary(s);
-    if (*out)
-        return INF_OK;
-    code = vocabulary_read(out, s->file, err);
-    pthread_mutex_lock(&s->lock);
-    s->vocabulary = *out;
-    s->n_sharing = *out != NULL;
-    pthread_mutex_unlock(&s->lock);
-    return code;
-}
-
 static void release_vocabulary(struct gguf_source *s, struct vocabulary *v)
 {
     bool last = false;
@@ -205,6 +197,43 @@ static void release_vocabulary(struct gguf_source *s, struct vocabulary *v)
     pthread_mutex_unlock(&s->lock);
     if (last)
         vocabulary_free(v);
+}
+
+/* One load at a time makes one. */
+static void *read_vocabulary(void *arg)
+{
+    struct loaded_gguf *l = arg;
+    struct gguf_source *s = l->source;
+
+    l->code = vocabulary_read(&l->vocabulary, s->file, &l->error);
+    pthread_mutex_lock(&s->lock);
+    s->vocabulary = l->vocabulary;
+    s->n_sharing = l->vocabulary != NULL;
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* Without a thread, at once. */
+static void begin_vocabulary(struct loaded_gguf *l)
+{
+    l->n_tokens = vocabulary_count(l->source->file);
+    l->vocabulary = share_vocabulary(l->source);
+    if (l->vocabulary || l->n_tokens == 0)
+        return;
+    l->reading = thread_start(&l->reader, "inf-vocabulary", read_vocabulary, l) == 0;
+    if (!l->reading)
+        read_vocabulary(l);
+}
+
+/* Afterwards l->vocabulary is what it will be. */
+static int32_t finish_vocabulary(struct loaded_gguf *l, inf_error *err)
+{
+    if (l->reading)
+        pthread_join(l->reader, NULL);
+    l->reading = false;
+    if (l->code != INF_OK && err)
+        *err = l->error;
+    return l->code;
 }
 
 /* ------------------------------------------------------------------ the model, loaded */
@@ -235,8 +264,7 @@ static int32_t load_file(struct loaded_gguf *l, bool tokenizer_only, inf_op *op,
     struct llama_model_source source = {.path = s->config->base_url,
                                         .n_gpu_layers = s->config->n_gpu_layers,
                                         .tokenizer_only = tokenizer_only,
-                                        .n_tokens = l->vocabulary ? vocabulary_size(l->vocabulary)
-                                                                  : 0,
+                                        .n_tokens = l->vocabulary ? l->n_tokens : 0,
                                         .architecture = s->base.architecture,
                                         .op = op};
 
@@ -254,11 +282,11 @@ static bool can_map(const struct loaded_gguf *l)
 
     snprintf(key, sizeof key, "%s.nextn_predict_layers", s->base.architecture);
     gguf_get_int(s->file, key, &n_drafting); /* llama.cpp looks for those in a file */
-    return l->vocabulary && !s->place.on_device && mapped_model_suits() && n_drafting == 0 &&
+    return l->n_tokens > 0 && !s->place.on_device && mapped_model_suits() && n_drafting == 0 &&
            family_find(&family, s->base.architecture, NULL) == INF_OK;
 }
 
-static const void *ready(const void *impl, size_t i)
+static const void *tensor_bytes(const void *impl, size_t i)
 {
     return gguf_file_tensor(impl, i)->data;
 }
@@ -273,7 +301,7 @@ static int32_t load_mapped(struct loaded_gguf *l, inf_op *op, inf_error *err)
     const struct gguf_source *s = l->source;
     struct model_weights weights = {.file = s->file,
                                     .impl = s->file,
-                                    .ready = ready,
+                                    .ready = tensor_bytes,
                                     .n_maps = (size_t)gguf_file_part_count(s->file),
                                     .map = part_at};
     struct mapped_options options = {.n_gpu_layers = s->config->n_gpu_layers, .op = op};
@@ -281,8 +309,8 @@ static int32_t load_mapped(struct loaded_gguf *l, inf_op *op, inf_error *err)
     int32_t code = INF_OK;
 
     buffer_init(&header, BUFFER_NO_LIMIT);
-    code = gguf_write_without_tokens(s->file, s->base.architecture,
-                                     (uint32_t)vocabulary_size(l->vocabulary), &header, err);
+    code = gguf_write_without_tokens(s->file, s->base.architecture, (uint32_t)l->n_tokens, &header,
+                                     err);
     weights.header = header.data;
     weights.header_size = header.len;
     gguf_file_will_need(s->file);
@@ -300,31 +328,19 @@ static int32_t load_weights(struct loaded_gguf *l, inf_op *op, struct tokenizer 
 
     if (code != INF_ERROR_BACKEND)
         return code;
-    return load_file(l, false, op, tokenizer, err);
+    code = finish_vocabulary(l, err);
+    return code == INF_OK ? load_file(l, false, op, tokenizer, err) : code;
 }
 
 static void unload_gguf(struct loaded_gguf *l)
 {
+    finish_vocabulary(l, NULL);
     mapped_model_free(l->mapped);
     if (l->mapped)
         gguf_file_let_go(l->source->file);
     engine_free_model(l->llama);
     release_vocabulary(l->source, l->vocabulary);
     mem_free(l);
-}
-
-static int32_t load_parts(struct loaded_gguf *l, bool tokenizer_only, inf_op *op,
-                          struct tokenizer *tokenizer, inf_error *err)
-{
-    int32_t code = acquire_vocabulary(l->source, &l->vocabulary, err);
-
-    if (code != INF_OK)
-        return code;
-    if (l->vocabulary)
-        vocabulary_describe(l->vocabulary, tokenizer);
-    if (!tokenizer_only)
-        return load_weights(l, op, tokenizer, err);
-    return l->vocabulary ? INF_OK : load_file(l, true, op, tokenizer, err);
 }
 
 static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
@@ -340,13 +356,29 @@ static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_
     if (!l)
         return error_no_memory(err);
     l->source = s;
-    code = load_parts(l, tokenizer_only, op, &out->tokenizer, err);
+    begin_vocabulary(l);
+    if (!tokenizer_only)
+        code = load_weights(l, op, &out->tokenizer, err);
     if (code != INF_OK) {
         unload_gguf(l);
         return code;
     }
     out->impl = l;
     return INF_OK;
+}
+
+static int32_t ready(struct loaded_model *loaded, inf_op *op, inf_error *err)
+{
+    struct loaded_gguf *l = loaded->impl;
+    int32_t code = finish_vocabulary(l, err);
+
+    if (code != INF_OK)
+        return code;
+    if (l->vocabulary)
+        vocabulary_describe(l->vocabulary, &loaded->tokenizer);
+    else if (!l->llama) /* which has described its own */
+        code = load_file(l, true, op, &loaded->tokenizer, err);
+    return code;
 }
 
 static int32_t make_engine(void *model, const struct loaded_model *loaded,
@@ -397,6 +429,7 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
         .destroy = destroy,
         .open = open_file,
         .load = load,
+        .ready = ready,
         .make_engine = make_engine,
         .unload = unload,
         .adapter_load = adapter_load,

@@ -259,6 +259,15 @@ static int32_t read_tokens(struct vocabulary *v, struct reading *r, bool *usable
     return code == INF_OK && *usable ? make_tokenizer(v, r, usable, err) : code;
 }
 
+int32_t vocabulary_count(const struct gguf_file *file)
+{
+    struct gguf_texts tokens;
+
+    return splitter_of(file) && gguf_texts_begin(file, "tokenizer.ggml.tokens", &tokens)
+               ? (int32_t)tokens.left
+               : 0;
+}
+
 int32_t vocabulary_read(struct vocabulary **out, const struct gguf_file *file, inf_error *err)
 {
     struct reading r = {.file = file, .splitter = splitter_of(file), .ids = {11, 11}};
@@ -290,11 +299,6 @@ void vocabulary_free(struct vocabulary *v)
     hf_tokenizer_free(v->hf);
     mem_free(v->kinds);
     mem_free(v);
-}
-
-int32_t vocabulary_size(const struct vocabulary *v)
-{
-    return v->n;
 }
 
 /* ------------------------------------------------------------------ as local/tokenizer.h wants it */

@@ -13,11 +13,13 @@
 
 struct vocabulary;
 
-/* Of a file that gguf_model_check has passed. *out NULL: it is to be llama.cpp's. NO_MEMORY. */
+/* How many tokens it would have; 0: it is llama.cpp's, as is known without reading it. Of a file that
+ * gguf_model_check has passed, here and below. */
+int32_t vocabulary_count(const struct gguf_file *file);
+/* *out NULL: it is to be llama.cpp's. NO_MEMORY. */
 int32_t vocabulary_read(struct vocabulary **out, const struct gguf_file *file, inf_error *err);
 void vocabulary_free(struct vocabulary *v); /* NULL is ignored */
 
-int32_t vocabulary_size(const struct vocabulary *v);
 /* Borrows v. */
 void vocabulary_describe(struct vocabulary *v, struct tokenizer *out);
 

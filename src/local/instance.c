@@ -58,6 +58,8 @@ static int32_t load(struct instance *i, inf_error *err)
         code = make_engine(i, &engine, &i->engine, err);
     if (code == INF_OK && !o->tokenizer_only)
         code = scheduler_create(&i->scheduler, &i->engine, &scheduler, err);
+    if (code == INF_OK && o->ops->ready)
+        code = o->ops->ready(&i->loaded, o->op, err);
     return code;
 }
 

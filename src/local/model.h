@@ -55,6 +55,9 @@ struct model_ops {
      * or TIMEOUT when that is to stop. */
     int32_t (*load)(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
                     inf_error *err);
+    /* NULL: the tokenizer is there once `load` has returned. Otherwise it is after this, which waits for what goes
+     * on beside making the engine. op: as for load. */
+    int32_t (*ready)(struct loaded_model *loaded, inf_op *op, inf_error *err);
 
     /* An engine over loaded weights, which is freed before them (engine_ops.free). On a preparation
      * thread, or between two steps on the worker of another engine. */
