@@ -9,9 +9,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -130,6 +132,56 @@ static void test_unload__gguf__keeps_nothing_of_the_vocabulary(void **state)
     close_bench(&b);
 }
 
+/* The model with a token that ends in NUL, which llama.cpp reads as another: it gets the vocabulary. */
+static void write_odd_model(const char *to)
+{
+    static const char token[] = "\xc4\xa0zebra";
+    FILE *in = fopen(getenv("INFERENCE_TEST_MODEL"), "rb");
+    FILE *out = fopen(to, "wb");
+    char *bytes = NULL, *at = NULL;
+    size_t n = 0;
+
+    assert_true(in && out);
+    assert_int_equal(fseek(in, 0, SEEK_END), 0);
+    n = (size_t)ftell(in);
+    rewind(in);
+    bytes = malloc(n);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, n, in), n);
+    at = memmem(bytes, n, token, sizeof token - 1);
+    assert_non_null(at);
+    at[sizeof token - 2] = '\0';
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+    fclose(in);
+    free(bytes);
+}
+
+static void test_unload__vocabulary_that_is_llama_cpp_s__too(void **state)
+{
+    char path[] = "/tmp/inference-unload-XXXXXX";
+    struct bench b;
+    int32_t ours[32], theirs[32];
+    int32_t n = 0;
+
+    (void)state;
+    open_bench(&b, INF_PROVIDER_LLAMACPP, getenv("INFERENCE_TEST_MODEL"));
+    n = tokenize(&b, ours, 32);
+    close_bench(&b);
+    close(mkstemp(path));
+    write_odd_model(path);
+    open_bench(&b, INF_PROVIDER_LLAMACPP, path);
+    for (int i = 0; i < 2; i++) {
+        generate(&b);
+        assert_int_equal(tokenize(&b, theirs, 32), n);
+        assert_memory_equal(ours, theirs, (size_t)n * sizeof *ours);
+        unload(&b);
+        assert_int_equal(tokenize(&b, theirs, 32), n);
+    }
+    close_bench(&b);
+    unlink(path);
+}
+
 static void test_unload__checkpoint_s_tokenizer__is_read_again(void **state)
 {
     struct bench b;
@@ -155,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unload__gguf__keeps_nothing_of_the_vocabulary),
+        cmocka_unit_test(test_unload__vocabulary_that_is_llama_cpp_s__too),
         cmocka_unit_test(test_unload__checkpoint_s_tokenizer__is_read_again),
     };
 
