@@ -253,6 +253,7 @@ def test_what_servers_list(vllm):
         await provider.load_adapter("a", PIRATE)
         listed = await provider.server_adapters()
         assert [(x["id"], x["tracked"], x["on_server"]) for x in listed] == [("a", True, True)]
+        assert provider.sync.server_adapters() == listed
         await provider.unload_adapter("a")
 
     run(main())

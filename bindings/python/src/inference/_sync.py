@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Coroutine, Dict, Iterable, List, Optional, TypeVar
 
-from . import _native, _plans
+from . import _native, _plans, vllm_provider
 from ._late import Late
 from ._native import NativeProvider
 from ._pull import PulledStream, SyncStream
@@ -93,10 +93,10 @@ class NativeSyncProvider(SyncProvider):
         super().__init__(provider)
         self._native = provider
 
-    def _is_ours(self, method: str) -> bool:
+    def _is_ours(self, method: str, module: Any = _native) -> bool:
         """Whether it is this package's, and not of a subclass written in Python, or put there by a test. What
         wraps a method may have its name and module, but runs in globals of its own."""
-        return getattr(getattr(self._native, method), "__globals__", None) is vars(_native)
+        return getattr(getattr(self._native, method), "__globals__", None) is vars(module)
 
     def generate(
         self,
@@ -206,3 +206,16 @@ class NativeSyncProvider(SyncProvider):
 
     def stats(self) -> ProviderStats:
         return self._native.stats()
+
+
+class VLLMSyncProvider(NativeSyncProvider):
+    """Blocking methods of a VLLMProvider."""
+
+    def __init__(self, provider: vllm_provider.VLLMProvider) -> None:
+        super().__init__(provider)
+        self._vllm = provider
+
+    def server_adapters(self) -> Any:
+        if not self._is_ours("server_adapters", vllm_provider):
+            return run(self._vllm.server_adapters())
+        return _plans.server_adapters(self._vllm).call_blocking()

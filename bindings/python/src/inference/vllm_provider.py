@@ -13,9 +13,11 @@ from ._native import keywords, resolve
 from ._server import ServerProvider
 
 if TYPE_CHECKING:
-    from . import _plans
+    from . import _plans, _sync
+    from ._sync import VLLMSyncProvider
 else:
     _plans = Late(globals(), "_plans")
+    _sync = Late(globals(), "_sync")
 
 __all__ = ["VLLMProvider"]
 
@@ -86,6 +88,11 @@ class VLLMProvider(ServerProvider):
     @_loaded_adapters.setter
     def _loaded_adapters(self, _: object) -> NoReturn:
         raise AttributeError(_A_COPY)
+
+    @property
+    def sync(self) -> VLLMSyncProvider:
+        """The same methods, blocking: for scripts and notebooks, inside a running event loop too."""
+        return _sync.VLLMSyncProvider(self)
 
     async def server_adapters(self) -> Any:
         """What the servers list, asked now, beside what this provider tracks.
