@@ -89,7 +89,7 @@ fuzz:
 peers:
 	@sh scripts/llama-cpp.sh --component peers --jobs $(JOBS) $(if $(findstring -portable,$(kind)),--portable)
 
-# SECTIONS=one,eight,... only these tables; MODELS="Q4_1 BF16 ..."; ROUNDS=7.
+# SECTIONS=one,eight,... only these tables; MODELS="Q4_1 BF16 ..."; ROUNDS=7. MISTRALRS=1 builds that peer (cargo).
 bench: all model
 	@sh scripts/build.sh $(BUILD) $(JOBS) bench
 	@sh scripts/bench.sh $(BUILD)

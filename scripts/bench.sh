@@ -43,12 +43,15 @@ for flag in -mno-amx-tile -mno-amx-int8 -mno-amx-bf16; do
     if cc $flag -E -x c /dev/null >/dev/null 2>&1; then no_amx="$no_amx $flag"; fi
 done
 python= server=
-if install_python_peer; then
-    python=$venv/bin/python
-    if install_python_server; then server=$venv/server.py; fi
-else
-    say "llama-cpp-python cannot be installed ($venv.log): its rows are left out"
-fi
+case ${SECTIONS:-} in tokenize | templates | checkpoints*) ;; *)
+    if install_python_peer; then
+        python=$venv/bin/python
+        if install_python_server; then server=$venv/server.py; fi
+    else
+        say "llama-cpp-python cannot be installed ($venv.log): its rows are left out"
+    fi
+    ;;
+esac
 
 # Where it is not asked for, or there is no Rust, its columns are left out.
 mistralrs=
