@@ -13,6 +13,7 @@ FUZZ_SECONDS ?= 60
 
 # A build folder for each kind of build, so that none makes another one build everything anew.
 kind := $(if $(filter 1 ON on yes,$(PORTABLE)),-portable)
+kind := $(kind)$(if $(filter 1 ON on yes,$(CUDA)),-cuda)
 kind := $(kind)$(if $(findstring thread,$(SANITIZE)),-tsan)
 kind := $(kind)$(if $(findstring address,$(SANITIZE)),-asan)
 kind := $(kind)$(if $(filter undefined,$(SANITIZE)),-ubsan)
@@ -25,6 +26,7 @@ ASAN_CORE := build-asan-core$(compiler)
 
 flags := -DINF_WERROR=ON -DINF_TESTS=ON -DSANITIZE=$(SANITIZE)
 flags += -DPORTABLE=$(if $(findstring -portable,$(kind)),ON,OFF)
+flags += -DCUDA=$(if $(findstring -cuda,$(kind)),ON,OFF)
 flags += -DLLAMA_CPP_DIR=$(abspath $(LLAMA_CPP_DIR))
 flags += $(if $(filter CC,$(named)),-DCMAKE_C_COMPILER=$(CC))
 flags += $(if $(filter CXX,$(named)),-DCMAKE_CXX_COMPILER=$(CXX))
@@ -135,6 +137,7 @@ help:
 	@echo
 	@echo 'SANITIZE=address,undefined or thread   instruments everything, llama.cpp too; a folder of its own'
 	@echo 'PORTABLE=1                             for any x86-64-v3 CPU (AVX2) instead of this one'
+	@echo 'CUDA=1                                 with the CUDA backend of ggml too: nvcc, CUDAARCHS=90 for one kind of GPU'
 	@echo 'LLAMA_CPP_DIR=DIR                      a llama.cpp checkout instead of the pinned source'
 	@echo 'CC= CXX=                               compilers; a folder of its own'
 	@echo 'JOBS=                                  parallel jobs'

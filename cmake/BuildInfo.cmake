@@ -1,5 +1,9 @@
 # INF_BUILD_INFO, the text of inf_build_info: "name: value" lines.
 set(lines)
+set(with_cuda)
+if(CUDA)
+    set(with_cuda ", CUDA")
+endif()
 
 if(INF_LLAMACPP)
     if(LLAMA_CPP_DIR)
@@ -9,7 +13,7 @@ if(INF_LLAMACPP)
         list(TRANSFORM source REPLACE "^[A-Z]+=" "")
         list(JOIN source " " source)
     endif()
-    string(APPEND lines "llama.cpp: of ${source}\\nbackends: CPU\\n")
+    string(APPEND lines "llama.cpp: of ${source}\\nbackends: CPU${with_cuda}\\n")
 
     # llama.cpp is compiled for this CPU, or for x86-64-v3; the compiler says what that has.
     if(PORTABLE)

@@ -34,9 +34,10 @@ if(NOT SANITIZE AND NOT INF_FUZZ)
 endif()
 
 # The static library is one object: llama.cpp linked in, every symbol but the exported ones made
-# local, so that a program may hold another llama.cpp or an older inference beside it.
+# local, so that a program may hold another llama.cpp or an older inference beside it. Not with CUDA, whose
+# libraries a program would have to find too.
 set(INF_STATIC_LIBRARY)
-if(NOT SANITIZE AND NOT INF_FUZZ AND CMAKE_OBJCOPY)
+if(NOT SANITIZE AND NOT INF_FUZZ AND NOT CUDA AND CMAKE_OBJCOPY)
     set(INF_STATIC_LIBRARY ${PROJECT_BINARY_DIR}/libinference.a)
     set(object ${PROJECT_BINARY_DIR}/libinference.o)
     set(symbols ${PROJECT_SOURCE_DIR}/cmake/exported-symbols.txt)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Build llama.cpp from its pinned source, once, into a cache outside the tree.
 #
-#   scripts/llama-cpp.sh [--component llama|peers] [--sanitize LIST] [--portable]
+#   scripts/llama-cpp.sh [--component llama|peers] [--sanitize LIST] [--portable] [--cuda]
 #                        [--cc PROGRAM] [--cxx PROGRAM] [--source DIR] [--jobs N]
 #
 # Prints the folder with include/ and lib/ (peers: bin/) on stdout; progress goes to stderr.
@@ -10,6 +10,7 @@
 #           benchmarks compare with
 # --sanitize: address,undefined or thread, compiled into all of it.
 # --portable: an x86-64-v3 baseline (AVX2, FMA, F16C, BMI2) instead of this machine's own CPU.
+# --cuda: with ggml's CUDA backend too; needs nvcc.
 # --source (or LLAMA_CPP_DIR): a llama.cpp checkout instead of the pinned source.
 # In "llama" a few places are edited, in copies (cmake/llama-cpp/edits): a checkout stays as it is, and may
 # be of a version in which they are not found; then it is built without, and CMake says so at configuring.
@@ -28,13 +29,14 @@ VERSION=0.3.36
 SHA256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 SDIST=llama_cpp_python-$VERSION
 
-component=llama sanitize= portable= cc=${CC:-cc} cxx=${CXX:-c++}
+component=llama sanitize= portable= cuda= cc=${CC:-cc} cxx=${CXX:-c++}
 source_dir=${LLAMA_CPP_DIR:-} pinned= jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 while [ $# -gt 0 ]; do
     case $1 in
     --component) component=$2 && shift ;;
     --sanitize) sanitize=$2 && shift ;;
     --portable) portable=1 ;;
+    --cuda) cuda=1 ;;
     --cc) cc=$2 && shift ;;
     --cxx) cxx=$2 && shift ;;
     --source) source_dir=$2 && shift ;;
@@ -51,6 +53,18 @@ esac
 for tool in cmake "$cc" "$cxx"; do
     command -v "$tool" >/dev/null 2>&1 || die "$tool not found; scripts/install-deps.sh installs it"
 done
+
+# Where CMake looks too.
+find_nvcc() {
+    command -v "${CUDACXX:-nvcc}" 2>/dev/null ||
+        { [ -z "${CUDACXX:-}" ] && command -v "${CUDA_PATH:-/usr/local/cuda}/bin/nvcc"; }
+}
+if [ -n "$cuda" ]; then
+    [ "$component" = llama ] || die "--cuda is for the component llama"
+    [ -z "$sanitize" ] || die "CUDA=1 does not go with SANITIZE=$sanitize"
+    find_nvcc >/dev/null || die "CUDA=1 needs the CUDA toolkit: nvcc is neither in PATH nor in \
+${CUDA_PATH:-/usr/local/cuda}/bin; CUDACXX=PATH names it"
+fi
 
 cache=$(cache_dir)/llama.cpp
 mkdir -p "$cache"
@@ -87,12 +101,17 @@ key_text() {
     llama) cat "$here"/../cmake/llama-cpp/edits/* ;;
     peers) cat "$here/../cmake/llama-cpp/peers.cmake" ;;
     esac
+    if [ -n "$cuda" ]; then
+        "$(find_nvcc)" --version
+        echo "CUDAARCHS=${CUDAARCHS:-}"
+        cat "$here/../cmake/llama-cpp/cuda.cmake"
+    fi
     [ -n "$portable" ] || native_features
 }
 
 [ -n "$source_dir" ] || pinned=1
 key=$(key_text | sha256sum | cut -c1-16)
-name=$component${portable:+-portable}${sanitize:+-$(echo "$sanitize" | tr ',' '-')}-$key
+name=$component${portable:+-portable}${cuda:+-cuda}${sanitize:+-$(echo "$sanitize" | tr ',' '-')}-$key
 prefix=$cache/$name
 work=$cache/$name.tmp
 
@@ -147,6 +166,8 @@ build() {
     set -- -DCOMPONENT="$component" -DLLAMA_CPP_DIR="$source_dir" -DSANITIZE="$sanitize" \
         -DPORTABLE="${portable:-0}" -DPINNED="${pinned:-0}" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" \
         -DCMAKE_INSTALL_PREFIX="$work/out"
+    [ -z "$cuda" ] || set -- -DCMAKE_CUDA_COMPILER="$(find_nvcc)" \
+        -DCMAKE_PROJECT_inference_llama_cpp_INCLUDE="$here/../cmake/llama-cpp/cuda.cmake" "$@"
     command -v ninja >/dev/null 2>&1 && set -- -G Ninja "$@"
     run_logged cmake -S "$here/../cmake/llama-cpp" -B "$work/build" "$@"
     run_logged cmake --build "$work/build" -j "$jobs"

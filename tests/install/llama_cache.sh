@@ -53,10 +53,12 @@ COMPILER
     chmod +x "$scratch/$name"
 done
 
-# cached OUT: runs the script; what it prints is in OUT, what it says in OUT.err.
+# cached OUT [OPTION...]: runs the script; what it prints is in OUT, what it says in OUT.err.
 cached() {
+    out=$1
+    shift
     sh "$INFERENCE_SOURCE_DIR/scripts/llama-cpp.sh" --source "$source" \
-        --cc "$scratch/cc" --cxx "$scratch/c++" --jobs 1 >"$scratch/$1" 2>"$scratch/$1.err"
+        --cc "$scratch/cc" --cxx "$scratch/c++" --jobs 1 "$@" >"$scratch/$out" 2>"$scratch/$out.err"
 }
 said() {
     cat "$scratch/$1"
@@ -134,6 +136,13 @@ echo '// changed' >>"$source/ggml/src/ggml-cpu/ops.cpp"
 cached other
 [ "$(said other)" != "$prefix" ] || fail "what another source made was used"
 is_whole "$prefix" || fail "the first build is gone"
+
+# ---- CUDA, without its compiler
+
+! CUDACXX=$scratch/none cached cuda --cuda || fail "there was a build with CUDA without nvcc"
+grep -q 'nvcc' "$scratch/cuda.err" || fail "it is not said that nvcc is missing"
+! CUDACXX=true cached cuda --cuda --sanitize thread || fail "there was a build with CUDA and a sanitizer"
+grep -q 'SANITIZE=thread' "$scratch/cuda.err" || fail "it is not said what CUDA does not go with"
 
 # ---- one that fails says so
 
