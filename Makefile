@@ -126,7 +126,7 @@ help:
 	@echo '                   tests/parity/cases (scripts/make_parity_cases.py makes them)'
 	@echo 'make model         fetch the small real model into the cache'
 	@echo 'make bench         the tables of docs/benchmarks.md; SECTIONS=one,eight,... ROUNDS=7'
-	@echo 'make peers         the programs of llama.cpp that the benchmarks need'
+	@echo 'make peers         build the programs of llama.cpp that benchmarks compare with'
 	@echo 'make fuzz          each fuzz target for FUZZ_SECONDS=60 (clang)'
 	@echo 'make install       library, header, pkg-config, CMake package, man page, completion;'
 	@echo '                   PREFIX= DESTDIR='

@@ -48,7 +48,8 @@ done
 sed -nE 's/^([a-z][a-z-]*):.*/\1/p' Makefile | sort -u >"$scratch/targets"
 awk '/^```/ { code = !code; next } { print (code ? "`" : " ") $0 }' $documents |
     grep -oE '`(make|\./run)( [A-Z_]+=("[^"]*"|[^ `"]*))* [a-z][a-z-]*' | sed 's/.* //' | sort -u >"$scratch/named"
-make -s help | sed -nE 's/^make ([a-z-]+) .*/\1/p' >"$scratch/helped" || fail "make help fails"
+make -s help >"$scratch/make-help" || fail "make help fails"
+sed -nE 's/^make ([a-z-]+) .*/\1/p' "$scratch/make-help" >"$scratch/helped"
 [ "$(wc -l <"$scratch/helped")" -gt 5 ] || fail "make help lists hardly any targets"
 cat "$scratch/helped" >>"$scratch/named"
 while read -r target; do
