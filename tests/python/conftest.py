@@ -83,9 +83,10 @@ def pending():
 
 
 def python(code, *arguments, timeout=60, **environment):
-    """A program of its own; returns (exit code, stdout, stderr)."""
+    """A program of its own; returns (exit code, stdout, stderr). From 3.12 on Python warns of a fork beside threads."""
     import subprocess
 
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True,
+    quiet = "ignore:This process (pid=:DeprecationWarning"  # the message begins so
+    done = subprocess.run([sys.executable, "-W", quiet, "-c", code, *arguments], capture_output=True, text=True,
                           timeout=timeout, env=dict(os.environ, **environment))
     return done.returncode, done.stdout, done.stderr
