@@ -70,6 +70,7 @@ async def beyond(provider: LlamaCppProvider) -> None:
         async for chunk in chunks:
             piece: Chunk = chunk
             print(piece.text, end="")
+    print(chunks.result.finish_reason, chunks.result.prompt_tokens)
     report = await provider.load_adapter("a", b"...", config={"r": 8})
     print(report.rank, report.evicted, (await provider.load_adapter("b", b"...", config=Lora())).scale)
     ids: List[int] = await provider.tokenize("x")

@@ -185,6 +185,7 @@ class Chunk:
 
 
 ResultT = TypeVar("ResultT", bound=GenerationResult, covariant=True)
+StreamT = TypeVar("StreamT", bound="TextStream[Any]")
 
 
 class TextStream(ABC, Generic[ResultT]):
@@ -206,10 +207,10 @@ class TextStream(ABC, Generic[ResultT]):
     async def aclose(self) -> None:
         """Ends the generation, if it has not ended by itself."""
 
-    def __aiter__(self) -> TextStream[ResultT]:
+    def __aiter__(self: StreamT) -> StreamT:
         return self
 
-    async def __aenter__(self) -> TextStream[ResultT]:
+    async def __aenter__(self: StreamT) -> StreamT:
         return self
 
     async def __aexit__(self, *_: object) -> None:
