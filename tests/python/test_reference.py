@@ -1,9 +1,11 @@
 """The reference's names, signatures, defaults and examples, as its documentation gives them."""
 
 import abc
+import copy
 import dataclasses
 import inspect
 import os
+import pickle
 import sys
 
 import pytest
@@ -220,6 +222,11 @@ def test_vllm_examples(vllm, tmp_path):
         await provider.load_adapter("adapter-001", PIRATE)
         assert await provider.list_adapters() == ["adapter-001", "adapter-002"]
         assert provider._loaded_adapters == {"adapter-001", "adapter-002"}
+        assert eval(repr(provider._loaded_adapters)) == provider._loaded_adapters
+        for copied in (copy.copy, copy.deepcopy, lambda ids: pickle.loads(pickle.dumps(ids))):
+            mine = copied(provider._loaded_adapters)
+            mine.add("planned")  # a copy is one's own
+            assert mine == {"adapter-001", "adapter-002", "planned"}
         result = await provider.generate("def fib", "smol", "adapter-001", 8)
         assert result.model == "smol" and result.adapter_id == "adapter-001"
         await provider.unload_adapter("adapter-001")
@@ -250,6 +257,15 @@ def test_ollama_examples(ollama, caplog):
         with pytest.raises(inference.UnsupportedOperationError):
             await provider.unload_adapter("adapter-001")
         assert await provider.list_adapters() == []
+        for unused in ("", "a" * 300, "a\0", None):  # always: neither argument matters
+            with pytest.raises(inference.UnsupportedOperationError):
+                await provider.load_adapter(unused, unused)
+            with pytest.raises(inference.UnsupportedOperationError):
+                await provider.unload_adapter(unused)
+        with pytest.raises(inference.UnsupportedOperationError):
+            provider.sync.load_adapter("a", b"weights")
+        with pytest.raises(inference.UnsupportedOperationError):
+            provider.sync.unload_adapter("")
 
     run(main())
     warned = [r for r in caplog.records if r.name == "inference" and "adapter-001" in r.getMessage()]

@@ -53,6 +53,7 @@ class NativeProvider(InferenceProvider):
 
     _kind = 0  # enum inf_provider_type
     _in_process = False
+    _has_adapters = True
 
     def __init__(self, base_url: Optional[str], options: Mapping[str, Any]) -> None:
         self._url = base_url

@@ -146,6 +146,8 @@ def stream(
 
 
 def load(provider: NativeProvider, adapter_id: str, given: Source, config: Any) -> Plan[AdapterReport]:
+    if not provider._has_adapters:  # the library says so, whatever they are
+        adapter_id, given, config = "unused", "unused", None
     lib, native = library(), provider._native()
     path, weights, config_json = _adapters.source(given, config)
     source = _abi.ADAPTER_SOURCE.type()
@@ -166,7 +168,8 @@ def load(provider: NativeProvider, adapter_id: str, given: Source, config: Any) 
 
 
 def unload(provider: NativeProvider, adapter_id: str) -> Plan[None]:
-    arguments = (provider._native(), _request.c_string("adapter_id", adapter_id))
+    name = adapter_id if provider._has_adapters else "unused"
+    arguments = (provider._native(), _request.c_string("adapter_id", name))
     return Plan(library().functions.adapter_unload_start, arguments, _nothing, provider._where())
 
 

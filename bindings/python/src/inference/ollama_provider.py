@@ -36,6 +36,7 @@ class OllamaProvider(ServerProvider):
     """
 
     _kind = 2  # INF_PROVIDER_OLLAMA
+    _has_adapters = False
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ at runtime.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Set, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, NoReturn, Optional, Set, Tuple, Type, Union
 
 from ._late import Late
 from ._native import keywords, resolve
@@ -35,6 +35,12 @@ class _Tracked(Set[str]):
 
     def copy(self) -> Set[str]:
         return set(self)
+
+    def __reduce__(self) -> Tuple[Type[Set[str]], Tuple[List[str]]]:
+        return set, (list(self),)  # the copy module's copies, and pickle's, are plain ones too
+
+    def __repr__(self) -> str:
+        return repr(set(self))
 
 
 _CHANGES = "add clear difference_update discard intersection_update pop remove symmetric_difference_update update"
