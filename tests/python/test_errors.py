@@ -120,11 +120,16 @@ def test_invalid_arguments(local):
         with pytest.raises(ValueError):
             local.sync.generate("x", "m", **wrong)
     for wrong in ({"max_tokens": "5"}, {"temperature": "0"}, {"stop": 5}, {"seed": 1.5}, {"adapters": "a"},
-                  {"ignore_eos": 1}, {"system_prompt": 5}, {"max_tokens": True}):
+                  {"ignore_eos": 1}, {"system_prompt": 5}, {"max_tokens": True}, {"max_tokens": 4096.0},
+                  {"add_special": "no"}):
         with pytest.raises(TypeError):
             run(local.generate("x", "m", **wrong))
     with pytest.raises(TypeError):
         run(local.generate(5, "m"))
+    for wrong in (lambda: local.sync.tokenize("x", add_special="no"), lambda: local.sync.detokenize([1], skip_special=0),
+                  lambda: local.sync.render([{"role": "user", "content": "x"}], add_generation_prompt="no")):
+        with pytest.raises(TypeError, match="must be bool"):
+            wrong()
     with pytest.raises(TypeError):
         local.stream("x", "m", nonsense=1)._prepare()
     with pytest.raises(ValueError):

@@ -181,13 +181,13 @@ def model(provider: NativeProvider, load: bool) -> Plan[None]:
 
 def tokenize(provider: NativeProvider, text: str, add_special: bool) -> Plan[List[int]]:
     raw = _request.utf8("text", text)
-    arguments = (provider._native(), _abi.Text(raw, len(raw)), add_special)
+    arguments = (provider._native(), _abi.Text(raw, len(raw)), _request.flag("add_special", add_special))
     return Plan(library().functions.tokenize_start, arguments, _results.read_tokens)
 
 
 def detokenize(provider: NativeProvider, ids: Iterable[int], skip_special: bool) -> Plan[str]:
     array, n = _request.ids_array("ids", ids)
-    arguments = (provider._native(), array, n, skip_special)
+    arguments = (provider._native(), array, n, _request.flag("skip_special", skip_special))
     return Plan(library().functions.detokenize_start, arguments, _results.read_text)
 
 
@@ -195,7 +195,8 @@ def render(
     provider: NativeProvider, messages: Messages, add_generation_prompt: bool, variables: Mapping[str, Any]
 ) -> Plan[str]:
     raw = _request.as_json("messages", {**variables, "messages": list(messages)} if variables else list(messages))
-    arguments = (provider._native(), _abi.Text(raw, len(raw)), add_generation_prompt)
+    prompted = _request.flag("add_generation_prompt", add_generation_prompt)
+    arguments = (provider._native(), _abi.Text(raw, len(raw)), prompted)
     return Plan(library().functions.render_start, arguments, _results.read_text)
 
 

@@ -158,11 +158,15 @@ def _schema(s: Any, v: Any) -> None:
     s.json_schema_len = len(raw)
 
 
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("%s must be bool, not %s" % (name, type(value).__name__))
+    return value
+
+
 def _flag(name: str) -> Callable[[Any, Any], None]:
     def set_flag(s: Any, v: Any) -> None:
-        if not isinstance(v, bool):
-            raise TypeError("%s must be bool, not %s" % (name, type(v).__name__))
-        setattr(s, name, v)
+        setattr(s, name, flag(name, v))
 
     return set_flag
 
@@ -176,7 +180,7 @@ def _time(field: str, name: str) -> Callable[[Any, Any], None]:
 
 def _add_special(s: Any, v: Any) -> None:
     s.add_special_set = True
-    s.add_special = bool(v)
+    s.add_special = flag("add_special", v)
 
 
 _SPECULATE = {"auto": 0, "off": 1, "lookup": 2}
@@ -305,8 +309,9 @@ def build(
         raw = utf8("model", model)
         s.model = raw
         s.model_len = len(raw)
-    if max_tokens != DEFAULT_MAX_TOKENS:  # left at its default, a server may fit it to its window
+    n = whole("max_tokens", max_tokens)
+    if n != DEFAULT_MAX_TOKENS:  # left at its default, a server may fit it to its window
         s.max_tokens_set = True
-        s.max_tokens = whole("max_tokens", max_tokens)
+        s.max_tokens = n
     set_options(s, options, keep)
     return s, keep
