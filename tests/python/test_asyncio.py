@@ -188,6 +188,20 @@ def test_a_stream_has_one_consumer_at_a_time(vllm):
     run(main())
 
 
+def test_a_stream_belongs_to_one_loop(vllm):
+    vllm.set(delay=0.2)
+    stream = inference.VLLMProvider(vllm.url).stream("x", "smol", max_tokens=30)
+
+    async def chunk():
+        return await stream.__anext__()
+
+    assert run(chunk()).text
+    for _ in range(2):  # each time, and never as if it had ended
+        with pytest.raises(inference.StateError, match="event loop"):
+            run(chunk())
+    run(stream.aclose())
+
+
 def test_a_stream_s_task_keeps_its_context(vllm):
     import contextvars
 

@@ -281,6 +281,8 @@ class Stream(TextStream[GenerationResult], Pieces):
         if self._operation is None:
             raise StopAsyncIteration
         while not (self._text or self._reasoning or self._calls or self._ended):
+            if asyncio.get_running_loop() is not self._loop:
+                raise exceptions.StateError("the stream belongs to the event loop that asked for its first chunk")
             self._waiter = waiter = Waiter(loop=self._loop)
             try:
                 await waiter
