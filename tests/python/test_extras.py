@@ -72,6 +72,9 @@ def test_keys_and_headers(vllm):
     for provider in (inference.VLLMProvider(vllm.url, api_key="secret"), inference.VLLMProvider("http://u:secret@h/v1"),
                      inference.OllamaProvider(headers={"Authorization": "secret"})):
         assert "secret" not in repr(provider) and type(provider).__name__ in repr(provider)
+    for provider in (inference.LlamaCppProvider("m.gguf", 512, n_threads=2),
+                     inference.TransformersProvider("m", torch_dtype="bfloat16")):
+        assert repr(eval(repr(provider), vars(inference))) == repr(provider)
 
 
 def test_speculation(local, vllm):

@@ -87,7 +87,7 @@ _CONFIG: Dict[str, Tuple[str, Callable[[str, Any], Any]]] = {
     "adapter_check": ("adapter_check", _choice(_CHECK)),
     "max_connections": ("max_connections", _request.whole),
     "device": ("device", _request.c_string),
-    "dtype": ("dtype", _request.c_string),
+    "torch_dtype": ("dtype", _request.c_string),
 }
 
 

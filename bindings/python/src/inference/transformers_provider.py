@@ -51,7 +51,7 @@ class TransformersProvider(NativeProvider):
         adapter_overflow: Optional[str] = None,
     ) -> None:
         options = keywords(locals(), "model_name", "torch_dtype")
-        options["dtype"] = torch_dtype if isinstance(torch_dtype, str) else str(torch_dtype).rpartition(".")[2]
+        options["torch_dtype"] = torch_dtype if isinstance(torch_dtype, str) else str(torch_dtype).rpartition(".")[2]
         super().__init__(resolve(model_name, VARIABLE) or None, options)
 
     @property
