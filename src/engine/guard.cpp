@@ -98,8 +98,10 @@ void on_abort(const char *message)
     fprintf(stderr, "inference: error: ggml gave up, the process ends: %s\n", message);
 }
 
+/* What was said before, outside of such a call, is not this one's. */
 void begin()
 {
+    say_last_error(INF_LOG_DEBUG);
     target.last_error[0] = '\0';
     target.out_of_memory = false;
 }

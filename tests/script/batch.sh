@@ -157,7 +157,7 @@ batch '{"prompt":"hi","temperature":0,"max_tokens":8}
 {"messages":[{"role":"user","content":"hi"}],"max_tokens":1,"system_prompt":"Be very brief."}
 {"prompt":"hi","chat":true,"max_tokens":1}
 {"messages":[{"role":"user","content":"hi"}],"max_tokens":1,"template_variables":{"x":1}}
-{"prompt":"hi","timeout":0.000001}
+{"prompt":"hi","timeout":0.000001,"ignore_eos":true}
 {"prompt":"hi","timeout_ms":1000000,"max_tokens":1,"min_p":0.1,"top_p":0.9,"repetition_penalty":1.1,"frequency_penalty":0.1,"presence_penalty":0.1,"seed":"18446744073709551615","stop_token_ids":[5]}
 {"prompt":"hi","model":null,"max_tokens":1}
 {"prompt":"hi","extra_json":{"a":1},"max_tokens":1}
