@@ -67,15 +67,6 @@ static void load(float *out, const void *data, int32_t dtype, size_t n)
             out[i] = source_at(data, dtype, i);
 }
 
-static uint16_t bf16_of(float x)
-{
-    uint32_t bits = bits_of_f32(x);
-
-    if ((bits & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(bits >> 16 | 0x40); /* NaN: kept, made quiet */
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
-}
-
 /* false: a finite number does not fit f16. */
 static bool store(void *out, int32_t type, const float *x, size_t n)
 {
@@ -86,7 +77,7 @@ static bool store(void *out, int32_t type, const float *x, size_t n)
         memcpy(out, x, n * sizeof *x);
     else if (type == WEIGHT_TYPE_BF16)
         for (size_t i = 0; i < n; i++)
-            halves[i] = bf16_of(x[i]);
+            halves[i] = bf16_of_f32(x[i]);
     else
         for (size_t i = 0; i < n; i++) {
             fits = fits && !(fabsf(x[i]) > F16_MAX && isfinite(x[i]));

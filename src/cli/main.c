@@ -131,7 +131,7 @@ static int run(const struct command *command, int argc, char **argv)
         command->run(&session, &s, &err);
         session_close(&session, &err);
         if (output_error(&broken) != INF_OK)
-            err = broken; /* what was cancelled for it is no news */
+            err = broken; /* not what was cancelled for it */
         exit_code = err.code == INF_OK ? 0 : report_error(&err);
     }
     settings_free(&s);

@@ -487,10 +487,21 @@ static void destroy(void *impl)
     free_ollama(o);
 }
 
+/* It has no adapters that could be checked. */
+static int32_t check_config(inf_provider_config *config, inf_error *err)
+{
+    return config->adapter_check == INF_ADAPTER_CHECK_AUTO
+               ? INF_OK
+               : error_set(err, INF_ERROR_INVALID_ARGUMENT,
+                           "adapter_check: the ollama provider has no use for it, since it loads "
+                           "no adapters");
+}
+
 const struct provider_ops ollama_provider_ops = {.type = INF_PROVIDER_OLLAMA,
                                                  .name = "ollama",
                                                  .url_variable = "OLLAMA_BASE_URL",
                                                  .default_url = "http://localhost:11434/v1",
+                                                 .check_config = check_config,
                                                  .create = create,
                                                  .destroy = destroy,
                                                  .generate = generate};

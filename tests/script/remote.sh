@@ -37,6 +37,7 @@ done
 expect_error 18 'does not exist' generate -p vllm -u "$vllm" -m nobody hi
 expect_error 18 'ollama pull nobody' generate -p ollama -u "$ollama" -m nobody hi
 expect_error 5 '--ignore-eos' generate -p ollama -u "$ollama" -m smol --ignore-eos hi
+expect_error 3 '--adapter-check: the ollama provider has no use' generate -p ollama -u "$ollama" -m smol --adapter-check never hi
 INFERENCE_PROVIDER=ollama OLLAMA_BASE_URL=$ollama
 export INFERENCE_PROVIDER OLLAMA_BASE_URL
 expect_ok generate -m smol -n 2 hi
