@@ -4,6 +4,7 @@
 #include "llamacpp/llamacpp.h"
 
 #include "core/error.h"
+#include "engine/llama_model.h"
 
 #include <string.h>
 
@@ -25,12 +26,14 @@ int32_t llamacpp_check_config(inf_provider_config *config, inf_error *err)
         config->device = NULL;
         return INF_OK;
     }
-    if (strcmp(config->device, "cpu") != 0)
+    if (strcmp(config->device, "cpu") != 0) {
+        if (engine_has_device_of(config->device))
+            return INF_OK;
         return error_set(
             err, INF_ERROR_UNSUPPORTED,
-            "device: %s is not part of this build, which computes on the CPU; use cpu or "
-            "auto",
+            "device: %.60s is not there for this build of the library; use cpu or auto",
             config->device);
+    }
     if (config->n_gpu_layers > 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "device: cpu and n_gpu_layers %d contradict each other",

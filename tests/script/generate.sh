@@ -295,7 +295,7 @@ unset LLAMACPP_MODEL_PATH
 expect_error 3 'LLAMACPP_MODEL_PATH' generate -n 2 hi
 unset INFERENCE_PROVIDER
 expect_error 5 '--dtype: a GGUF file has its own types, float16' generate --threads 1 -m "$model" --dtype float16 hi
-expect_error 5 '--device: cuda is not part of this build' generate --threads 1 -m "$model" --device cuda hi
+expect_error 5 '--device: cuda is not there for this build' generate --threads 1 -m "$model" --device cuda hi
 expect_error 3 '--device: cpu and --gpu-layers 3 contradict' generate --threads 1 -m "$model" --device cpu --gpu-layers 3 hi
 expect_error 3 'both name the model' generate --threads 1 -m "$model" -u "$model" hi
 expect_ok generate --threads 1 -m "$model" -u '' -n 2 hi
