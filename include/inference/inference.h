@@ -385,7 +385,8 @@ enum inf_adapter_overflow {
 
 /* Whether an adapter directory is checked here before its path goes to a server, which takes NaN
  * weights and names that match nothing: format, every weight, and names and shapes where the base
- * model's directory can be read. A path that only the server can read is sent as it is. */
+ * model's directory can be read. A path that only the server can read is sent as it is. Of vllm; anything but auto is
+ * an invalid argument of the others. */
 enum inf_adapter_check {
     INF_ADAPTER_CHECK_AUTO = 0, /* when the server is on this machine */
     INF_ADAPTER_CHECK_ALWAYS = 1,

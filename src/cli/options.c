@@ -139,7 +139,7 @@ static const struct option options[] = {
      "servers: a request of which nothing has come is sent so often again, 0 to 10; default 2"},
     {0, "adapter-check", NULL, NULL, "auto|always|never", OPTION_CHOICE, AT(config.adapter_check),
      ON_SERVER,
-     "servers: read an adapter here before it is loaded there; default auto: where the server is "
+     "vllm: read an adapter here before it is loaded there; default auto: where the server is "
      "on "
      "this machine"},
     {0, "batch", NULL, NULL, "FILE", OPTION_TEXT, AT(batch), GENERATE,

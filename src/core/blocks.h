@@ -1,8 +1,7 @@
 /*
  * blocks: large pieces of memory whose pages stay at hand. A page that is touched for the first time costs
  * several times what it takes to write it, since the system clears it and puts it in its place; so what is
- * given back is kept, up to BLOCKS_KEPT_BYTES, for whoever wants about as much next. Large blocks ask for
- * huge pages where they fill them.
+ * given back is kept, up to BLOCKS_KEPT_BYTES, for whoever wants about as much next.
  * What is in a block is whatever was there before. Threads: any; no lock, so that a forked child may give
  * blocks back.
  */
