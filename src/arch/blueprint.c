@@ -191,7 +191,7 @@ static size_t type_block(int32_t type)
     return gguf_weight_type(type)->block;
 }
 
-static bool is_head(const char *name)
+bool blueprint_is_head(const char *name)
 {
     return strcmp(name, "token_embd.weight") == 0 || strcmp(name, "output.weight") == 0;
 }
@@ -206,7 +206,7 @@ static int32_t choose_type(const struct blueprint *b, const struct blueprint_ten
     if (t->n_dims < 2 || (w->flags & WEIGHT_F32))
         return WEIGHT_TYPE_F32;
     if ((type == WEIGHT_TYPE_Q4_0 || type == WEIGHT_TYPE_Q4_K) &&
-        (is_head(t->name) || t->ne[0] % (int64_t)type_block(type) != 0))
+        (blueprint_is_head(t->name) || t->ne[0] % (int64_t)type_block(type) != 0))
         type = WEIGHT_TYPE_Q8_0;
     return t->ne[0] % (int64_t)type_block(type) == 0 ? type : b->plain_type;
 }

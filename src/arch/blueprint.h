@@ -69,6 +69,9 @@ void blueprint_add_values(struct blueprint *b, struct config_reader *r, const ch
 /* Whether the checkpoint has a tensor of that whole name. */
 bool blueprint_has(const struct blueprint *b, const char *name);
 
+/* The embedding or the output layer, by llama.cpp's name. */
+bool blueprint_is_head(const char *name);
+
 /* A dtype of safetensors and a weight_type. */
 bool blueprint_is_same_type(int32_t dtype, int32_t type);
 
@@ -79,10 +82,8 @@ int32_t blueprint_make(struct blueprint *out, const struct family *family,
 void blueprint_free(struct blueprint *b);
 
 /* Rows [first, first + n) of a tensor that is to be made, as numbers of `type` (F32, F16 or BF16).
- * NOT_FINITE where a number does not fit f16. */
+ * NOT_FINITE where a number does not fit f16; IO, NO_MEMORY. */
 int32_t blueprint_rows(const struct blueprint *b, const struct blueprint_tensor *t, int64_t first,
                        int64_t n, int32_t type, void *out, inf_error *err);
-/* The tensor is made: the pages that it was made of can go. */
-void blueprint_let_go(const struct blueprint_tensor *t);
 
 #endif

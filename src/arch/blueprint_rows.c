@@ -99,8 +99,10 @@ bool blueprint_is_same_type(int32_t dtype, int32_t type)
 struct matrix {
     const struct blueprint *b;
     const struct blueprint_tensor *t;
-    int64_t columns;     /* of the result */
-    int64_t source_rows; /* of one source, after an exchange */
+    int64_t columns;           /* of the result */
+    int64_t source_rows;       /* of one source, after an exchange */
+    const struct weight *seen; /* the source that the window is on */
+    struct weight_window window;
 };
 
 static int64_t rows_of(const struct safetensors_tensor *t)
@@ -125,15 +127,16 @@ static const struct weight *source_of(const struct matrix *m, int64_t row, int64
 }
 
 /* Element by element; transposed: element (r, c) lies at (c, r). */
-static void gather(const struct matrix *m, const struct weight *from, int64_t row, float *out)
+static void gather(const struct matrix *m, int64_t row, float *out)
 {
     const struct weight_change *c = m->t->change;
+    int32_t dtype = m->seen->tensor->dtype;
 
     for (int64_t i = 0; i < m->columns; i++) {
         int64_t column = c && c->column ? c->column(m->b, i) : i;
         int64_t at = c && c->transposed ? column * m->source_rows + row : row * m->columns + column;
 
-        out[i] = source_at(from->data, from->tensor->dtype, (size_t)at);
+        out[i] = source_at(m->window.data, dtype, (size_t)at);
     }
 }
 
@@ -145,7 +148,25 @@ static void compute(const struct matrix *m, float *out)
         out[i] = c->value(out[i]);
 }
 
-static bool make_row(const struct matrix *m, int64_t row, int32_t type, float *scratch, void *out)
+static int32_t look_at(struct matrix *m, const struct weight *source, inf_error *err)
+{
+    if (m->seen == source)
+        return INF_OK;
+    weight_window_close(&m->window);
+    m->seen = source;
+    return weight_window_open(&m->window, m->b->files, source, err);
+}
+
+static int32_t does_not_fit(const struct weight *source, inf_error *err)
+{
+    return error_set(err, INF_ERROR_NOT_FINITE,
+                     "the tensor \"%.160s\" has numbers that float16 does not hold; use "
+                     "bfloat16 or float32",
+                     source->tensor->name);
+}
+
+static int32_t make_row(struct matrix *m, int64_t row, int32_t type, float *scratch, void *out,
+                        inf_error *err)
 {
     const struct weight_change *c = m->t->change;
     bool in_order = !c || (!c->column && !c->transposed);
@@ -153,18 +174,23 @@ static bool make_row(const struct matrix *m, int64_t row, int32_t type, float *s
     const struct weight *from = source_of(m, row, &own);
     int32_t dtype = from->tensor->dtype;
     size_t size = source_size(dtype);
-    const char *at = (const char *)from->data + (size_t)(own * m->columns) * size;
+    int32_t code = look_at(m, from, err);
+    const char *at = code == INF_OK
+                         ? (const char *)m->window.data + (size_t)(own * m->columns) * size
+                         : NULL;
 
+    if (code != INF_OK)
+        return code;
     if (in_order && !(c && c->value) && blueprint_is_same_type(dtype, type)) {
         memcpy(out, at, (size_t)m->columns * size);
-        return true;
+        return INF_OK;
     }
     if (in_order)
         load(scratch, at, dtype, (size_t)m->columns);
     else
-        gather(m, from, own, scratch);
+        gather(m, own, scratch);
     compute(m, scratch);
-    return store(out, type, scratch, (size_t)m->columns);
+    return store(out, type, scratch, (size_t)m->columns) ? INF_OK : does_not_fit(from, err);
 }
 
 int32_t blueprint_rows(const struct blueprint *b, const struct blueprint_tensor *t, int64_t first,
@@ -173,7 +199,7 @@ int32_t blueprint_rows(const struct blueprint *b, const struct blueprint_tensor 
     struct matrix m = {.b = b, .t = t, .columns = t->ne[0]};
     size_t row_bytes = 0;
     float *scratch = NULL;
-    bool fits = true;
+    int32_t code = INF_OK;
 
     if (t->n_dims == 1) { /* a column, so that rows are what changes put elsewhere */
         m.columns = 1;
@@ -189,18 +215,9 @@ int32_t blueprint_rows(const struct blueprint *b, const struct blueprint_tensor 
         return error_no_memory(err);
     m.source_rows = t->change && t->change->transposed ? t->sources[0]->tensor->shape[1]
                                                        : rows_of(t->sources[0]->tensor);
-    for (int64_t i = 0; i < n; i++)
-        fits = make_row(&m, first + i, type, scratch, (char *)out + (size_t)i * row_bytes) && fits;
+    for (int64_t i = 0; i < n && code == INF_OK; i++)
+        code = make_row(&m, first + i, type, scratch, (char *)out + (size_t)i * row_bytes, err);
+    weight_window_close(&m.window);
     mem_free(scratch);
-    return fits ? INF_OK
-                : error_set(err, INF_ERROR_NOT_FINITE,
-                            "the tensor \"%.160s\" has numbers that float16 does not hold; use "
-                            "bfloat16 or float32",
-                            t->sources[0]->tensor->name);
-}
-
-void blueprint_let_go(const struct blueprint_tensor *t)
-{
-    for (size_t i = 0; i < t->n_sources; i++)
-        weight_files_let_go(t->sources[i]->data, t->sources[i]->tensor->size);
+    return code;
 }

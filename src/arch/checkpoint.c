@@ -128,6 +128,27 @@ static int32_t read_header(struct checkpoint *c, inf_error *err)
     return code == INF_OK ? list_numbers(c, err) : code;
 }
 
+/* Mapped stays what is used where it lies, and what an adapter's copy of a base weight is compared with: the embedding
+ * and the output layer. */
+static int32_t keep_mapped(struct checkpoint *c, inf_error *err)
+{
+    const struct weight *first = weight_files_at(c->files, 0);
+    bool *kept = mem_calloc(weight_files_count(c->files) + 1, sizeof *kept);
+    int32_t code = INF_OK;
+
+    if (!kept)
+        return error_no_memory(err);
+    for (size_t i = 0; i < c->blueprint.n_tensors; i++) {
+        const struct blueprint_tensor *t = &c->blueprint.tensors[i];
+
+        if (t->data || (t->n_sources == 1 && blueprint_is_head(t->name)))
+            kept[t->sources[0] - first] = true;
+    }
+    code = weight_files_keep(c->files, kept, err);
+    mem_free(kept);
+    return code;
+}
+
 static int32_t open_parts(struct checkpoint *c, const char *dir, int32_t type, inf_error *err)
 {
     const struct family *family = NULL;
@@ -144,6 +165,8 @@ static int32_t open_parts(struct checkpoint *c, const char *dir, int32_t type, i
     if (code == INF_OK)
         code = blueprint_make(&c->blueprint, family, &c->config, c->files,
                               type == WEIGHT_TYPE_AUTO ? c->own_type : type, c->own_type, err);
+    if (code == INF_OK)
+        code = keep_mapped(c, err);
     return code == INF_OK ? read_header(c, err) : code;
 }
 

@@ -25,7 +25,6 @@ struct making {
     struct piece *pieces;
     size_t n_pieces;
     _Atomic size_t done;
-    _Atomic size_t *left; /* (tensors) pieces that are not made yet */
 };
 
 /* ------------------------------------------------------------------ sizes */
@@ -99,8 +98,6 @@ static int32_t make_piece(void *owner, size_t i, inf_error *err)
         code = is_plain(t->type) ? m->weights->rows(m->weights->impl, p->tensor, p->first, p->n,
                                                     t->type, out, err)
                                  : quantise(m, p, t, out, err);
-    if (code == INF_OK && atomic_fetch_sub(&m->left[p->tensor], 1) == 1)
-        m->weights->made(m->weights->impl, p->tensor);
     if (code == INF_OK && (op_kind(op) == OP_MODEL_LOAD || op_kind(op) == OP_GENERATE))
         op_progress(op, (float)atomic_fetch_add(&m->done, 1) / (float)m->n_pieces);
     return code;
@@ -125,7 +122,6 @@ static size_t cut(struct making *m, bool count_only)
                 continue;
             m->pieces[n] = (struct piece){i, first,
                                           left < rows_a_piece(t) ? left : rows_a_piece(t)};
-            atomic_fetch_add(&m->left[i], 1);
         }
     }
     return n;
@@ -151,14 +147,10 @@ int32_t make_weights(const struct model_weights *w, const struct mapped_options 
     place(&m, arena);
     m.n_pieces = cut(&m, true);
     m.pieces = mem_alloc((m.n_pieces ? m.n_pieces : 1) * sizeof *m.pieces);
-    m.left = mem_calloc(gguf_file_tensor_count(w->file) + 1, sizeof *m.left);
-    if (m.pieces && m.left) {
-        cut(&m, false);
-        code = parallel_run(m.n_pieces, options->n_threads, "inf-weights", make_piece, &m, err);
-    } else {
-        code = error_no_memory(err);
-    }
+    if (!m.pieces)
+        return error_no_memory(err);
+    cut(&m, false);
+    code = parallel_run(m.n_pieces, options->n_threads, "inf-weights", make_piece, &m, err);
     mem_free(m.pieces);
-    mem_free((void *)m.left);
     return code;
 }

@@ -27,7 +27,6 @@ struct model_weights {
      * f32, f16 or bf16 (ggml's number). */
     int32_t (*rows)(const void *impl, size_t tensor, int64_t first, int64_t n, int32_t type,
                     void *out, inf_error *err);
-    void (*made)(const void *impl, size_t tensor); /* what it was made of is not needed any more */
     /* The memory that ready tensors lie in: n_maps pieces, page-aligned. */
     size_t n_maps;
     const void *(*map)(const void *impl, size_t i, size_t *size);

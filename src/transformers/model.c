@@ -300,11 +300,6 @@ static int32_t make_rows(const void *impl, size_t i, int64_t first, int64_t n, i
     return blueprint_rows(b, &b->tensors[i], first, n, type, out, err);
 }
 
-static void made(const void *impl, size_t i)
-{
-    blueprint_let_go(&((const struct blueprint *)impl)->tensors[i]);
-}
-
 static const void *map_at(const void *impl, size_t i, size_t *size)
 {
     return weight_files_map(((const struct blueprint *)impl)->files, i, size);
@@ -318,7 +313,6 @@ static struct model_weights weights_of(const struct checkpoint *c)
                                   .impl = &c->blueprint,
                                   .ready = ready,
                                   .rows = make_rows,
-                                  .made = made,
                                   .n_maps = weight_files_maps(c->files),
                                   .map = map_at};
 }
@@ -354,12 +348,8 @@ static void unload_checkpoint(struct loaded_checkpoint *l)
     struct hf_source *s = l->source;
 
     mapped_model_free(l->mapped);
-    for (size_t i = 0; l->mapped && i < weight_files_maps(s->checkpoint->files); i++) {
-        size_t size = 0;
-        const void *map = weight_files_map(s->checkpoint->files, i, &size);
-
-        weight_files_let_go(map, size);
-    }
+    if (l->mapped)
+        weight_files_let_go(s->checkpoint->files);
     release_tokenizer(s);
     mem_free(l);
 }

@@ -501,6 +501,70 @@ static void test_check__file_changed__io(void **state)
     weight_files_close(f);
 }
 
+static size_t mapped_bytes(const struct weight_files *f)
+{
+    size_t n = 0, size = 0;
+
+    for (size_t i = 0; i < weight_files_maps(f); i++) {
+        weight_files_map(f, i, &size);
+        n += size;
+    }
+    return n;
+}
+
+/* Four weights of four pages or more each, of which the second is kept. */
+static void test_keep__others__address_space_given_back_and_read_through_windows(void **state)
+{
+    static struct item items[] = {{"a", 128, 128, 1, NULL},
+                                  {"b", 128, 128, 2, NULL},
+                                  {"c", 128, 128, 3, NULL},
+                                  {"d", 128, 128, 4, NULL}};
+    static const bool kept[] = {false, true, false, false};
+    const size_t one = 128 * 128 * sizeof(float), page = (size_t)sysconf(_SC_PAGESIZE);
+    struct weight_window window = {.data = NULL};
+    struct weight_files *f = NULL;
+    const struct weight *w = NULL;
+    size_t before = 0, after = 0;
+
+    (void)state;
+    write_tensors("model.safetensors", items, 4);
+    assert_int_equal(weight_files_open(&f, dir, NULL), INF_OK);
+    before = mapped_bytes(f);
+    assert_int_equal(weight_files_keep(f, kept, NULL), INF_OK);
+    after = mapped_bytes(f);
+    assert_true(before - after > 3 * one - 4 * page);
+    assert_true(before - after <= 3 * one);
+    assert_int_equal(weight_files_maps(f), 3); /* the header, b, the last page */
+    for (size_t i = 0; i < 4; i++) {
+        w = weight_files_at(f, i);
+        assert_int_equal(w->data != NULL, kept[i]);
+        assert_int_equal(weight_window_open(&window, f, w, NULL), INF_OK);
+        assert_float_equal(((const float *)window.data)[0], (float)(i + 1), 0);
+        assert_float_equal(((const float *)window.data)[128 * 128 - 1],
+                           (float)(i + 1) + 128 * 128 - 1, 0);
+        if (w->data)
+            assert_memory_equal(w->data, window.data, one);
+        weight_window_close(&window);
+    }
+    weight_files_let_go(f);
+    assert_float_equal(((const float *)weight_files_at(f, 1)->data)[1], 3, 0);
+    weight_files_close(f);
+}
+
+static void test_window__file_shorter_than_it_was__io(void **state)
+{
+    struct weight_window window = {.data = NULL};
+    struct weight_files *f = NULL;
+    char path[512];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    assert_int_equal(weight_files_open(&f, dir, NULL), INF_OK);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_int_equal(weight_window_open(&window, f, weight_files_at(f, 0), NULL), INF_ERROR_IO);
+    weight_files_close(f);
+}
+
 /* ------------------------------------------------------------------ how to generate */
 
 static struct generation_config generation(const char *text)
@@ -672,6 +736,8 @@ int main(void)
         TEST(test_open__shards__all_found),
         TEST(test_open__index_that_lies__refused),
         TEST(test_check__file_changed__io),
+        TEST(test_keep__others__address_space_given_back_and_read_through_windows),
+        TEST(test_window__file_shorter_than_it_was__io),
         TEST(test_generation__nothing_said__greedy_and_the_configs_end),
         TEST(test_generation__values__taken),
         TEST(test_template__places__in_their_order),

@@ -7,6 +7,7 @@
 #include "hf/files/shard_index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,23 +20,31 @@ struct mapped {
     char *path;
     int fd;
     struct stat status;
-    void *map;
     size_t size;
     struct safetensors *tensors;
+};
+
+/* Pages of a file. */
+struct piece {
+    char *at;
+    size_t size;
 };
 
 struct weight_files {
     struct mapped *files;
     size_t n_files, files_cap;
+    struct piece *pieces; /* what is mapped: at first a piece a file */
+    size_t n_pieces, pieces_cap;
     struct weight *weights;
     size_t n_weights;
 };
 
 /* ------------------------------------------------------------------ one file */
 
-static int32_t map_file(struct mapped *m, inf_error *err)
+static int32_t map_file(struct weight_files *f, struct mapped *m, inf_error *err)
 {
     uint64_t size = 0;
+    void *map = NULL;
     int32_t code = file_open(&m->fd, &size, m->path, err);
 
     if (code != INF_OK)
@@ -44,21 +53,20 @@ static int32_t map_file(struct mapped *m, inf_error *err)
         return error_set_errno(err, errno, "read", m->path);
     if (size == 0)
         return error_set(err, INF_ERROR_BAD_FORMAT, "%s is empty", m->path);
+    if (!GROW(f->pieces, f->pieces_cap, f->n_pieces + 1))
+        return error_no_memory(err);
     m->size = (size_t)size;
-    m->map = mmap(NULL, m->size, PROT_READ, MAP_SHARED, m->fd, 0);
-    if (m->map == MAP_FAILED) {
-        m->map = NULL;
+    map = mmap(NULL, m->size, PROT_READ, MAP_SHARED, m->fd, 0);
+    if (map == MAP_FAILED)
         return error_set_errno(err, errno, "map", m->path);
-    }
-    code = safetensors_from_memory(&m->tensors, m->map, m->size, err);
+    f->pieces[f->n_pieces++] = (struct piece){map, m->size};
+    code = safetensors_from_memory(&m->tensors, map, m->size, err);
     return code == INF_OK ? INF_OK : error_prefix(err, "%s", m->path);
 }
 
-static void unmap(struct mapped *m)
+static void close_file(struct mapped *m)
 {
     safetensors_close(m->tensors);
-    if (m->map)
-        munmap(m->map, m->size);
     if (m->fd >= 0)
         close(m->fd);
     mem_free(m->path);
@@ -74,7 +82,7 @@ static int32_t add_file(struct weight_files *f, char *path, inf_error *err)
         return error_no_memory(err);
     }
     f->files[f->n_files] = (struct mapped){.path = path, .fd = -1};
-    return map_file(&f->files[f->n_files++], err);
+    return map_file(f, &f->files[f->n_files++], err);
 }
 
 /* ------------------------------------------------------------------ all weights */
@@ -101,7 +109,7 @@ static int32_t list_weights(struct weight_files *f, inf_error *err)
             const struct safetensors_tensor *t = safetensors_at(f->files[i].tensors, k);
 
             f->weights[f->n_weights++] = (struct weight){
-                .tensor = t, .data = (const char *)f->files[i].map + t->offset, .file = i};
+                .tensor = t, .data = f->pieces[i].at + t->offset, .file = i};
         }
     qsort(f->weights, f->n_weights, sizeof *f->weights, by_name);
     for (size_t i = 1; i < f->n_weights; i++)
@@ -180,8 +188,11 @@ void weight_files_close(struct weight_files *f)
 {
     if (!f)
         return;
+    for (size_t i = 0; i < f->n_pieces; i++)
+        munmap(f->pieces[i].at, f->pieces[i].size);
     for (size_t i = 0; i < f->n_files; i++)
-        unmap(&f->files[i]);
+        close_file(&f->files[i]);
+    mem_free(f->pieces);
     mem_free(f->files);
     mem_free(f->weights);
     mem_free(f);
@@ -210,13 +221,13 @@ const struct weight *weight_files_find(const struct weight_files *f, const char 
 
 size_t weight_files_maps(const struct weight_files *f)
 {
-    return f->n_files;
+    return f->n_pieces;
 }
 
 const void *weight_files_map(const struct weight_files *f, size_t i, size_t *size)
 {
-    *size = f->files[i].size;
-    return f->files[i].map;
+    *size = f->pieces[i].size;
+    return f->pieces[i].at;
 }
 
 uint64_t weight_files_bytes(const struct weight_files *f)
@@ -231,36 +242,151 @@ uint64_t weight_files_bytes(const struct weight_files *f)
 void weight_files_will_need(const struct weight_files *f)
 {
     for (size_t i = 0; i < f->n_files; i++)
-        madvise(f->files[i].map, f->files[i].size, MADV_WILLNEED);
+        posix_fadvise(f->files[i].fd, 0, 0, POSIX_FADV_WILLNEED);
 }
 
-/* Whole pages alone: the others have neighbours on them. */
-void weight_files_let_go(const void *data, size_t size)
+void weight_files_let_go(const struct weight_files *f)
+{
+    for (size_t i = 0; i < f->n_pieces; i++)
+        madvise(f->pieces[i].at, f->pieces[i].size, MADV_DONTNEED);
+}
+
+/* ------------------------------------------------------------------ what stays mapped */
+
+static int by_address(const void *a, const void *b)
+{
+    const char *x = (*(struct weight *const *)a)->data;
+    const char *y = (*(struct weight *const *)b)->data;
+
+    return (x > y) - (x < y);
+}
+
+static const char *end_of(const struct weight *w)
+{
+    return (const char *)w->data + w->tensor->size;
+}
+
+/* The piece that it lies in. */
+static size_t piece_of(const struct weight_files *f, const char *at)
+{
+    size_t i = 0;
+
+    while (at < f->pieces[i].at || at >= f->pieces[i].at + f->pieces[i].size)
+        i++;
+    return i;
+}
+
+/* Whole pages alone: the others have neighbours on them. A piece may become two. */
+static int32_t drop(struct weight_files *f, const char *from, const char *to, inf_error *err)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
-    uintptr_t to = ((uintptr_t)data + size) / page * page;
+    struct piece *p = NULL;
+    size_t i = 0, before = 0, gone = 0;
 
-    if (from < to)
-        madvise((void *)from, to - from, MADV_DONTNEED);
+    from += (page - (uintptr_t)from % page) % page;
+    to -= (uintptr_t)to % page;
+    if (from >= to)
+        return INF_OK;
+    if (!GROW(f->pieces, f->pieces_cap, f->n_pieces + 1))
+        return error_no_memory(err);
+    i = piece_of(f, from);
+    p = &f->pieces[i];
+    before = (size_t)(from - p->at);
+    gone = (size_t)(to - from);
+    if (munmap(p->at + before, gone) != 0)
+        return INF_OK; /* too many pieces for the system: it stays */
+    if (p->size > before + gone)
+        f->pieces[f->n_pieces++] = (struct piece){p->at + before + gone, p->size - before - gone};
+    p->size = before;
+    return INF_OK;
+}
+
+/* Neighbours go together, so that the page that two of them share goes too. */
+static int32_t drop_all(struct weight_files *f, struct weight *const *in_order, const bool *kept,
+                        inf_error *err)
+{
+    int32_t code = INF_OK;
+
+    for (size_t i = 0, k = 0; i < f->n_weights && code == INF_OK; i = k + 1) {
+        k = i;
+        if (kept[in_order[i] - f->weights])
+            continue;
+        while (k + 1 < f->n_weights && !kept[in_order[k + 1] - f->weights] &&
+               in_order[k + 1]->data == end_of(in_order[k]))
+            k++;
+        code = drop(f, in_order[i]->data, end_of(in_order[k]), err);
+    }
+    return code;
+}
+
+int32_t weight_files_keep(struct weight_files *f, const bool *kept, inf_error *err)
+{
+    struct weight **in_order = mem_calloc(f->n_weights + 1, sizeof *in_order);
+    int32_t code = INF_OK;
+
+    if (!in_order)
+        return error_no_memory(err);
+    for (size_t i = 0; i < f->n_weights; i++)
+        in_order[i] = &f->weights[i];
+    qsort(in_order, f->n_weights, sizeof(*in_order), by_address);
+    code = drop_all(f, in_order, kept, err);
+    for (size_t i = 0; i < f->n_weights; i++)
+        if (!kept[i])
+            f->weights[i].data = NULL;
+    mem_free(in_order);
+    return code;
+}
+
+/* ------------------------------------------------------------------ changes, windows */
+
+static int32_t check_file(const struct mapped *m, inf_error *err)
+{
+    struct stat now;
+
+    if (fstat(m->fd, &now) != 0)
+        return error_set_errno(err, errno, "read", m->path);
+    if (now.st_size != m->status.st_size || now.st_ino != m->status.st_ino ||
+        now.st_mtim.tv_sec != m->status.st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != m->status.st_mtim.tv_nsec)
+        return error_set(err, INF_ERROR_IO,
+                         "%s changed while the model was in use; unload the model, and load it "
+                         "again when the file is whole",
+                         m->path);
+    return INF_OK;
+}
+
+int32_t weight_window_open(struct weight_window *out, const struct weight_files *f,
+                           const struct weight *w, inf_error *err)
+{
+    const struct mapped *m = &f->files[w->file];
+    uint64_t inside = w->tensor->offset % (uint64_t)sysconf(_SC_PAGESIZE);
+    size_t size = (size_t)(w->tensor->size + inside);
+    void *map = MAP_FAILED;
+    int32_t code = check_file(
+        m, err); /* beyond the end of a file that is shorter now nothing can be read */
+
+    *out = (struct weight_window){.data = NULL};
+    if (code != INF_OK)
+        return code;
+    map = mmap(NULL, size, PROT_READ, MAP_SHARED, m->fd, (off_t)(w->tensor->offset - inside));
+    if (map == MAP_FAILED)
+        return error_set_errno(err, errno, "map", m->path);
+    *out = (struct weight_window){(const char *)map + inside, map, size};
+    return INF_OK;
+}
+
+void weight_window_close(struct weight_window *w)
+{
+    if (w->map)
+        munmap(w->map, w->size);
+    *w = (struct weight_window){.data = NULL};
 }
 
 int32_t weight_files_check(const struct weight_files *f, inf_error *err)
 {
-    struct stat now;
+    int32_t code = INF_OK;
 
-    for (size_t i = 0; i < f->n_files; i++) {
-        const struct mapped *m = &f->files[i];
-
-        if (fstat(m->fd, &now) != 0)
-            return error_set_errno(err, errno, "read", m->path);
-        if (now.st_size != m->status.st_size || now.st_ino != m->status.st_ino ||
-            now.st_mtim.tv_sec != m->status.st_mtim.tv_sec ||
-            now.st_mtim.tv_nsec != m->status.st_mtim.tv_nsec)
-            return error_set(err, INF_ERROR_IO,
-                             "%s changed while the model was in use; unload the model, and load it "
-                             "again when the file is whole",
-                             m->path);
-    }
-    return INF_OK;
+    for (size_t i = 0; i < f->n_files && code == INF_OK; i++)
+        code = check_file(&f->files[i], err);
+    return code;
 }
