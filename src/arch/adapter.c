@@ -97,10 +97,12 @@ static int32_t read_peft(struct lora_weights **out, struct adapter_source *sourc
         adapter_source_wait(source);
     if (code == INF_OK)
         code = plan_peft_adapter(&plan, adapter, r->model, err);
-    adapter_source_wait(
-        source); /* names and shapes are settled while the numbers are on their way */
     if (code == INF_OK)
         code = settle_storage(&plan, source, adapter->weights, err);
+    if (code == INF_OK && plan.storage)
+        plan.arriving = source; /* names and shapes are settled, the numbers are on their way */
+    else
+        adapter_source_wait(source);
     if (code == INF_OK)
         code = lora_weights_make(out, &plan, r->op, err);
     if (code == INF_OK && plan.storage)

@@ -11,12 +11,15 @@
 
 enum {
     ALIGNMENT = 64,
-    LATE_FROM = 256 << 10 /* bytes: less is copied at once */
+    LATE_FROM = 256 << 10, /* bytes: less is copied at once */
+    PIECE = 256 << 10
 };
 
-/* Who made it holds `lock` until the copy is whole. It goes with the last of the two who know it. */
+/* It goes with the last of the two who know it. */
 struct late_copy {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of there */
+    pthread_cond_t more;
+    char *there; /* up to here it is copied */
     pthread_t maker;
     bool dropped; /* of the maker's thread alone: nobody wants it any more */
     atomic_int refs;
@@ -29,30 +32,55 @@ static void release(struct late_copy *late)
 {
     if (atomic_fetch_sub(&late->refs, 1) != 1)
         return;
+    pthread_cond_destroy(&late->more);
     pthread_mutex_destroy(&late->lock);
     mem_free(late);
+}
+
+static void arrive(struct late_copy *late, size_t n)
+{
+    pthread_mutex_lock(&late->lock);
+    late->there = late->to + n;
+    pthread_cond_signal(&late->more);
+    pthread_mutex_unlock(&late->lock);
 }
 
 void adapter_source_finish(struct late_copy *late)
 {
     if (!late)
         return;
-    if (!late->dropped)
-        memcpy(late->to, late->from, late->n);
-    pthread_mutex_unlock(&late->lock);
+    for (size_t at = 0; at < late->n && !late->dropped;) {
+        size_t n = late->n - at < PIECE ? late->n - at : PIECE;
+
+        memcpy(late->to + at, late->from + at, n);
+        at += n;
+        arrive(late, at);
+    }
     release(late);
+}
+
+static void wait_until(struct late_copy *late, const char *end)
+{
+    pthread_mutex_lock(&late->lock);
+    while (late->there < end)
+        pthread_cond_wait(&late->more, &late->lock);
+    pthread_mutex_unlock(&late->lock);
+}
+
+void adapter_source_wait_for(const struct adapter_source *s, const void *end)
+{
+    if (s->late)
+        wait_until(s->late, end);
 }
 
 void adapter_source_wait(struct adapter_source *s)
 {
     if (!s->late)
         return;
-    if (pthread_equal(s->late->maker, pthread_self())) {
+    if (pthread_equal(s->late->maker, pthread_self()))
         s->late->dropped = true;
-    } else {
-        pthread_mutex_lock(&s->late->lock);
-        pthread_mutex_unlock(&s->late->lock);
-    }
+    else
+        wait_until(s->late, s->late->to + s->late->n);
     release(s->late);
     s->late = NULL;
 }
@@ -122,11 +150,14 @@ static bool copy_from(struct adapter_source *out, const char *from, size_t first
     late = mem_calloc(1, sizeof *late);
     if (!late)
         return false;
-    *late = (struct late_copy){
-        .maker = pthread_self(), .to = out->weights + first, .from = from + first, .n = rest};
+    *late = (struct late_copy){.maker = pthread_self(),
+                               .there = out->weights + first,
+                               .to = out->weights + first,
+                               .from = from + first,
+                               .n = rest};
     atomic_init(&late->refs, 2);
     pthread_mutex_init(&late->lock, NULL);
-    pthread_mutex_lock(&late->lock);
+    pthread_cond_init(&late->more, NULL);
     memcpy(out->weights, from, first);
     out->late = late;
     return true;

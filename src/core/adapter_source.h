@@ -1,8 +1,8 @@
 /*
  * adapter_source: where an adapter is loaded from: a deep copy of an inf_adapter_source. Of bytes from memory the
  * header is copied first, and the numbers behind it while another thread may already look at that; whoever wants
- * them waits (adapter_source_wait), and so does whoever ends the copy, so that the caller's bytes are not looked
- * at any more when an operation ends or its start returns.
+ * them waits for as many as it wants (adapter_source_wait_for) or for all (adapter_source_wait), and so does whoever
+ * ends the copy, so that the caller's bytes are not looked at any more when an operation ends or its start returns.
  * Threads: one at a time, but for that.
  */
 #ifndef INF_CORE_ADAPTER_SOURCE_H
@@ -29,8 +29,10 @@ int32_t adapter_source_copy(struct adapter_source *out, const inf_adapter_source
                             inf_error *err);
 /* On the thread that made the copy, once, whatever became of it; NULL is ignored. */
 void adapter_source_finish(struct late_copy *late);
-/* Until all of it is there. Not between the two above on their thread. */
+/* Until all of it is there. On the thread of the two above, between them: it is not copied at all. */
 void adapter_source_wait(struct adapter_source *s);
+/* Until what lies before `end` in weights is there. Not on that thread. */
+void adapter_source_wait_for(const struct adapter_source *s, const void *end);
 /* On any thread. */
 void adapter_source_free(struct adapter_source *s);
 

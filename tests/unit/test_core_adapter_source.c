@@ -129,6 +129,37 @@ static void test_source__waited_for_or_freed_elsewhere__until_its_maker_is_done(
     }
 }
 
+static void *follow(void *arg)
+{
+    struct waiting *w = arg;
+
+    w->was_whole = true;
+    for (size_t end = HEADER; end <= LARGE; end += 100000) {
+        adapter_source_wait_for(&w->source, w->source.weights + end);
+        w->was_whole = w->was_whole && memcmp(w->source.weights, w->want, end) == 0;
+    }
+    adapter_source_free(&w->source);
+    return NULL;
+}
+
+static void test_source__waited_for_piece_by_piece__each_is_there(void **state)
+{
+    char *bytes = file_of(LARGE, HEADER);
+    struct waiting w = {.want = bytes};
+    struct late_copy *late = NULL;
+    pthread_t thread;
+
+    (void)state;
+    copy(&w.source, bytes, LARGE, true);
+    late = w.source.late;
+    assert_int_equal(pthread_create(&thread, NULL, follow, &w), 0);
+    adapter_source_finish(late);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(w.was_whole);
+    free(bytes);
+    assert_int_equal(mem_live(), 0);
+}
+
 /* A start whose operation is cancelled while it is handed over. */
 static void test_source__freed_by_its_maker__is_not_written_to_any_more(void **state)
 {
@@ -176,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_source__any_bytes__are_whole_once_waited_for),
         cmocka_unit_test(test_source__waited_for_or_freed_elsewhere__until_its_maker_is_done),
+        cmocka_unit_test(test_source__waited_for_piece_by_piece__each_is_there),
         cmocka_unit_test(test_source__freed_by_its_maker__is_not_written_to_any_more),
         cmocka_unit_test(test_source__any_allocation_fails__no_memory_and_no_leak),
     };
