@@ -1,9 +1,7 @@
 /*
  * backends: the composition root, the only file that knows which providers this build has.
  */
-#include "core/error.h"
 #include "core/file.h"
-#include "core/memory.h"
 #include "core/provider.h"
 #include "remote/remote.h"
 
@@ -27,34 +25,3 @@ const struct provider_ops *const backends[] = {&vllm_provider_ops, &ollama_provi
                                                &no_llamacpp, &no_transformers,
 #endif
                                                NULL};
-
-#ifdef INF_WITH_LLAMACPP
-static int32_t inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
-{
-    if (!transformers_is_checkpoint(path))
-        return llamacpp_inspect(out, path, base, err);
-    if (base)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "%s is a model, not an adapter; only an adapter is held against a base",
-                         path);
-    return transformers_inspect(out, path, err);
-}
-#endif
-
-int32_t backend_inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
-{
-#ifdef INF_WITH_LLAMACPP
-    char *cached = transformers_cached(path);
-    char *cached_base = base ? transformers_cached(base) : NULL;
-    int32_t code = inspect(out, cached ? cached : path, cached_base ? cached_base : base, err);
-
-    mem_free(cached);
-    mem_free(cached_base);
-    return code;
-#else
-    (void)out;
-    (void)base;
-    return error_set(err, INF_ERROR_UNSUPPORTED,
-                     "this build cannot inspect %s; configure it with -DINF_LLAMACPP=ON", path);
-#endif
-}

@@ -4,6 +4,7 @@
 #include "arch/adapter_plan.h"
 #include "core/context.h"
 #include "core/file.h"
+#include "core/inspect.h"
 #include "core/memory.h"
 #include "core/op.h"
 #include "lora/halves.h"
@@ -216,4 +217,21 @@ int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
     fill_report(report, w);
     *out = w;
     return INF_OK;
+}
+
+int32_t adapter_check_fit(const struct gguf_model *model, const char *path, inf_error *misfit,
+                          inf_error *err)
+{
+    struct adapter_source source = {.path = (char *)(uintptr_t)path};
+    struct lora_weights *weights = NULL;
+    inf_adapter_report report = {0};
+    int32_t code = adapter_read(&weights, &source, model, NULL, &report, misfit);
+
+    lora_weights_free(weights);
+    block_give(source.block);
+    if (inspect_is_misfit(code))
+        return INF_OK;
+    if (code != INF_OK && err)
+        *err = *misfit;
+    return code;
 }

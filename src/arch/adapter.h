@@ -21,6 +21,10 @@ int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
                      const struct gguf_model *model, const inf_op *op_to_poll,
                      inf_adapter_report *report, inf_error *err);
 
+/* Reads the adapter at a path for `model`, and forgets it: provider_ops.check_fit of a row whose model it is. */
+int32_t adapter_check_fit(const struct gguf_model *model, const char *path, inf_error *misfit,
+                          inf_error *err);
+
 /* adapter.lora.alpha of a GGUF adapter; 0 when the file has none, as in llama.cpp. NOT_FINITE,
  * BAD_FORMAT when it is no number. */
 int32_t gguf_adapter_alpha(double *alpha, const struct gguf_file *adapter, inf_error *err);

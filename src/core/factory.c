@@ -55,12 +55,19 @@ int32_t inf_provider_type_info(inf_provider_info *out, size_t size, int32_t type
     return struct_write(out, size, &info, sizeof info) ? INF_OK : INF_ERROR_INVALID_ARGUMENT;
 }
 
+const struct provider_ops *provider_row_of_model(const char *path)
+{
+    for (size_t i = 0; backends[i]; i++)
+        if (backends[i]->owns_model && backends[i]->owns_model(path))
+            return backends[i];
+    return NULL;
+}
+
 int32_t inf_provider_type_of_model(const char *path)
 {
-    for (size_t i = 0; path && *path && backends[i]; i++)
-        if (backends[i]->owns_model && backends[i]->owns_model(path))
-            return backends[i]->type;
-    return 0;
+    const struct provider_ops *row = path && *path ? provider_row_of_model(path) : NULL;
+
+    return row ? row->type : 0;
 }
 
 /* What is given, else what the environment says, else the default. */

@@ -55,19 +55,26 @@ struct provider_ops {
                       inf_error *err);
     int32_t (*logits)(void *impl, inf_op *op, const inf_logits_request *request, inf_error *err);
     void (*stats)(void *impl, inf_provider_stats *stats);
+
+    /* Of a row in process, without a provider, on a preparation thread; may do I/O. Paths are of models that the
+     * row owns, and of adapters. */
+    /* A JSON object of what it is into `out`. *adapter: an adapter's format; NULL stays, of a model. It is told
+     * with an error too, when it is known by then. */
+    int32_t (*inspect)(struct buffer *out, const char **adapter, const char *path, inf_error *err);
+    /* Loads the adapter for the base as a provider would, and forgets it. *misfit (without an error): why it is
+     * refused. Other errors are those of reading either. */
+    int32_t (*check_fit)(const char *base, const char *adapter, inf_error *misfit, inf_error *err);
 };
 /* tokenize, detokenize, render and logits copy what they are given. */
 
 /* report->id is the id; copied. Keeps the list sorted. */
 int32_t adapter_list_add(inf_adapter_list *list, const inf_adapter_report *report, inf_error *err);
 
-/*
- * The composition root (src/backends.c), the only place that knows every backend.
- * backends: the rows, NULL behind the last.
- * backend_inspect: a JSON object into `out`, as inf_inspect_start describes; runs on a
- * preparation thread, may do I/O.
- */
+/* The composition root (src/backends.c), the only place that knows every backend: the rows, NULL behind the
+ * last. */
 extern const struct provider_ops *const backends[];
-int32_t backend_inspect(struct buffer *out, const char *path, const char *base, inf_error *err);
+
+/* The row whose owns_model says so; NULL: no path of a model. May do I/O. */
+const struct provider_ops *provider_row_of_model(const char *path);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "core/provider_state.h"
 
+#include "core/inspect.h"
 #include "core/json_check.h"
 #include "core/memory.h"
 #include "core/request.h"
@@ -302,7 +303,7 @@ static void run_inspection(struct job *job)
     inf_error err = {0};
 
     if (op_stop_error(op, &err) == INF_OK)
-        backend_inspect(&op_output(op)->text, i->path, i->base, &err);
+        inspect_path(&op_output(op)->text, i->path, i->base, &err);
     inspection_free(i);
     op_finish(op, &err);
 }

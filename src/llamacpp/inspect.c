@@ -1,20 +1,17 @@
 /*
- * inspect: what a GGUF model, a GGUF adapter or a PEFT directory is, as a JSON object, from headers
- * and adapter weights alone; llama.cpp is not asked. Runs on a preparation thread.
+ * inspect: what a GGUF model or a GGUF adapter is, as a JSON object, from its header alone, and whether an
+ * adapter fits such a model; llama.cpp is not asked. Runs on a preparation thread.
  */
 #include "arch/adapter.h"
-#include "arch/base_model.h"
+#include "core/ascii.h"
+#include "core/json_dump.h"
 #include "core/memory.h"
 #include "core/utf8.h"
-#include "hf/files/peft.h"
 #include "llamacpp/llamacpp.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ------------------------------------------------------------------ values */
 
@@ -86,20 +83,9 @@ static json_t *metadata_text(const struct gguf_file *f, const char *key)
     return gguf_get_text(f, key, &text) && text.len ? text_value(text) : json_null();
 }
 
-static int32_t dump(struct buffer *out, json_t *object, inf_error *err)
-{
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    bool ok = text && buffer_append_str(out, text);
-
-    free(text); /* jansson's allocation */
-    json_decref(object);
-    return ok ? INF_OK : error_no_memory(err);
-}
-
 /* ------------------------------------------------------------------ a model */
 
-static int32_t describe_model(struct buffer *out, const struct gguf_file *f, const char *base,
-                              inf_error *err)
+static int32_t describe_model(struct buffer *out, const struct gguf_file *f, inf_error *err)
 {
     struct gguf_model m;
     inf_text template;
@@ -108,11 +94,8 @@ static int32_t describe_model(struct buffer *out, const struct gguf_file *f, con
 
     if (code != INF_OK)
         return code;
-    if (base)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "this is a model, not an adapter; only an adapter is held against a base");
     main_dtype(f, dtype);
-    return dump(
+    return json_dump(
         out,
         json_pack("{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, "
                   "s:b, s:o, s:b}",
@@ -198,135 +181,53 @@ static int32_t describe_gguf_adapter(struct buffer *out, const struct gguf_file 
     if (code == INF_OK && n_modules == 0)
         code = error_set(err, INF_ERROR_BAD_FORMAT, "the adapter has no *.lora_a tensor");
     else if (code == INF_OK)
-        code = dump(out,
-                    json_pack("{s:s, s:s, s:o, s:s, s:I, s:f, s:f, s:s, s:o, s:I, s:I, s:I}",
-                              "kind", "adapter", "format", "gguf", "architecture",
-                              metadata_text(f, "general.architecture"), "peft_type", "LORA", "rank",
-                              (json_int_t)rank, "alpha", alpha, "scale",
-                              alpha != 0 ? alpha / (double)rank : 1.0, "dtype", dtype, "targets",
-                              unique_texts(targets, n_modules), "n_modules", (json_int_t)n_modules,
-                              "n_tensors", (json_int_t)n, "size", (json_int_t)gguf_file_size(f)),
-                    err);
+        code = json_dump(out,
+                         json_pack("{s:s, s:s, s:o, s:s, s:I, s:f, s:f, s:s, s:o, s:I, s:I, s:I}",
+                                   "kind", "adapter", "format", "gguf", "architecture",
+                                   metadata_text(f, "general.architecture"), "peft_type", "LORA",
+                                   "rank", (json_int_t)rank, "alpha", alpha, "scale",
+                                   alpha != 0 ? alpha / (double)rank : 1.0, "dtype", dtype,
+                                   "targets", unique_texts(targets, n_modules), "n_modules",
+                                   (json_int_t)n_modules, "n_tensors", (json_int_t)n, "size",
+                                   (json_int_t)gguf_file_size(f)),
+                         err);
     mem_free(targets);
     return code;
 }
 
-/* ------------------------------------------------------------------ an adapter and its base */
+/* ------------------------------------------------------------------ a file */
 
-/* Puts "fits" and "reason" at the end of the object in out; nothing there yet: an adapter that is
- * refused whatever the base. */
-static int32_t add_fit(struct buffer *out, const char *format, bool fits, const char *reason,
-                       inf_error *err)
+static bool is_adapter(const struct gguf_file *f)
 {
-    json_t *object = out->len ? json_loadb(out->data, out->len, JSON_ALLOW_NUL, NULL)
-                              : json_pack("{s:s, s:s}", "kind", "adapter", "format", format);
+    inf_text type = {0};
 
-    buffer_clear(out);
-    if (object) {
-        json_object_set_new(object, "fits", json_boolean(fits));
-        if (reason)
-            json_object_set_new(object, "reason", json_string(reason));
-    }
-    return dump(out, object, err);
+    return gguf_get_text(f, "general.type", &type) && text_equals(type.data, type.len, "adapter");
 }
 
-/* The error of the load becomes the reason. */
-static int32_t add_misfit(struct buffer *out, const char *format, inf_error *err)
-{
-    inf_error reason = *err;
-
-    error_none(err);
-    return add_fit(out, format, false, reason.message, err);
-}
-
-/* A sound file that the provider refuses. */
-static bool is_misfit(int32_t code)
-{
-    return code == INF_ERROR_MISMATCH || code == INF_ERROR_UNSUPPORTED ||
-           code == INF_ERROR_NOT_FINITE;
-}
-
-/* Loads the adapter for the base, as the provider would, and forgets it. */
-static int32_t describe_fit(struct buffer *out, const char *format, const char *path,
-                            const char *base, inf_error *err)
-{
-    struct adapter_source source = {.path = (char *)path};
-    struct base_model model;
-    struct lora_weights *weights = NULL;
-    inf_adapter_report report = {0};
-    int32_t code = base_model_open(&model, base, err);
-
-    if (code != INF_OK)
-        return code;
-    code = adapter_read(&weights, &source, &model.model, NULL, &report, err);
-    if (code == INF_OK)
-        code = add_fit(out, format, true, NULL, err);
-    else if (is_misfit(code))
-        code = add_misfit(out, format, err);
-    lora_weights_free(weights);
-    block_give(source.block);
-    base_model_close(&model);
-    return code;
-}
-
-static int32_t describe_peft(struct buffer *out, const char *dir, inf_error *err)
-{
-    struct peft_adapter *adapter = NULL;
-    int32_t code = peft_check(dir, err);
-
-    if (code == INF_OK)
-        code = peft_open(&adapter, dir, err);
-    if (code == INF_OK)
-        code = peft_describe(out, adapter, err);
-    peft_close(adapter);
-    return code;
-}
-
-static int32_t inspect_directory(struct buffer *out, const char *dir, const char *base,
-                                 inf_error *err)
-{
-    int32_t code = describe_peft(out, dir, err);
-
-    if (base && is_misfit(code)) {
-        buffer_clear(out);
-        return add_misfit(out, "peft", err);
-    }
-    return code == INF_OK && base ? describe_fit(out, "peft", dir, base, err) : code;
-}
-
-static int32_t inspect_file(struct buffer *out, const char *path, const char *base, inf_error *err)
+int32_t llamacpp_inspect(struct buffer *out, const char **adapter, const char *path, inf_error *err)
 {
     struct gguf_file *file = NULL;
-    inf_text type = {0};
-    bool is_adapter = false;
     int32_t code = gguf_file_open(&file, path, err);
 
     if (code != INF_OK)
         return code;
-    is_adapter = gguf_get_text(file, "general.type", &type) && type.len == 7 &&
-                 memcmp(type.data, "adapter", 7) == 0;
-    code = is_adapter ? describe_gguf_adapter(out, file, err)
-                      : describe_model(out, file, base, err);
-    if (code != INF_OK)
-        error_prefix(err, "%s", path);
+    *adapter = is_adapter(file) ? "gguf" : NULL;
+    code = *adapter ? describe_gguf_adapter(out, file, err) : describe_model(out, file, err);
     gguf_file_close(file);
-    if (is_adapter && base && is_misfit(code)) {
-        buffer_clear(out);
-        return add_misfit(out, "gguf", err);
-    }
-    return code == INF_OK && is_adapter && base ? describe_fit(out, "gguf", path, base, err) : code;
+    return code == INF_OK ? INF_OK : error_prefix(err, "%s", path);
 }
 
-int32_t llamacpp_inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
+int32_t llamacpp_check_fit(const char *base, const char *adapter, inf_error *misfit, inf_error *err)
 {
-    struct stat info;
-    int32_t code = INF_OK;
+    struct gguf_model model;
+    struct gguf_file *file = NULL;
+    int32_t code = gguf_file_open(&file, base, err);
 
-    if (stat(path, &info) != 0)
-        return error_set_errno(err, errno, "open", path);
-    code = S_ISDIR(info.st_mode) ? inspect_directory(out, path, base, err)
-                                 : inspect_file(out, path, base, err);
     if (code != INF_OK)
-        buffer_clear(out);
+        return code;
+    code = gguf_model_check(&model, file, err);
+    code = code == INF_OK ? adapter_check_fit(&model, adapter, misfit, err)
+                          : error_prefix(err, "%s", base);
+    gguf_file_close(file);
     return code;
 }

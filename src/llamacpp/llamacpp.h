@@ -12,10 +12,11 @@ extern const struct provider_ops llamacpp_provider_ops;
     .type = INF_PROVIDER_LLAMACPP, .name = "llamacpp", .url_variable = "LLAMACPP_MODEL_PATH",      \
     .default_url = "", .in_process = true, .owns_model = gguf_path
 
-/* provider_ops.check_config. */
+/* The row's check_config, inspect and check_fit. */
 int32_t llamacpp_check_config(inf_provider_config *config, inf_error *err);
-
-/* What a GGUF file or an adapter is, as inf_inspect_start describes; may do I/O. */
-int32_t llamacpp_inspect(struct buffer *out, const char *path, const char *base, inf_error *err);
+int32_t llamacpp_inspect(struct buffer *out, const char **adapter, const char *path,
+                         inf_error *err);
+int32_t llamacpp_check_fit(const char *base, const char *adapter, inf_error *misfit,
+                           inf_error *err);
 
 #endif

@@ -439,6 +439,6 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
     return local_create(impl, &ops, ctx, config, err);
 }
 
-const struct provider_ops llamacpp_provider_ops = {LLAMACPP_IDENTITY,
-                                                   .check_config = llamacpp_check_config,
-                                                   .create = create_provider, LOCAL_PROVIDER_SLOTS};
+const struct provider_ops llamacpp_provider_ops = {
+    LLAMACPP_IDENTITY,    .check_config = llamacpp_check_config, .create = create_provider,
+    LOCAL_PROVIDER_SLOTS, .inspect = llamacpp_inspect,           .check_fit = llamacpp_check_fit};

@@ -39,11 +39,6 @@ bool transformers_owns(const char *path)
     return owns;
 }
 
-bool transformers_is_checkpoint(const char *path)
-{
-    return path_exists(path, "config.json") && !path_exists(path, "adapter_config.json");
-}
-
 int32_t checkpoint_directory(char **dir, const char *model, inf_error *err)
 {
     struct stat info;

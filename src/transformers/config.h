@@ -8,6 +8,10 @@
  * caller's). IO, INVALID_ARGUMENT, NO_MEMORY. */
 int32_t checkpoint_directory(char **dir, const char *model, inf_error *err);
 
+/* The directory of an id that the hub's local cache has (mem_*, the caller's); NULL for a path, and for
+ * anything else. May do I/O. */
+char *transformers_cached(const char *path);
+
 /* enum weight_type of a name as dtype has it, WEIGHT_TYPE_AUTO of NULL and "auto". INVALID_ARGUMENT. */
 int32_t weight_type_of(int32_t *type, const char *dtype, inf_error *err);
 /* "float32", ...; of a type that dtype can name. */

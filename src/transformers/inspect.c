@@ -1,25 +1,20 @@
 /*
- * inspect: what a checkpoint is, as a JSON object, from its headers and its config alone. What the
- * provider would refuse is refused here too, in the same words. Runs on a preparation thread.
+ * inspect: what a checkpoint is, as a JSON object, from its headers and its config alone; what a PEFT adapter is,
+ * its weights looked through; and whether an adapter fits a checkpoint. What the provider would refuse is refused
+ * here too, in the same words. Runs on a preparation thread.
  */
+#include "arch/adapter.h"
 #include "arch/checkpoint.h"
+#include "core/file.h"
+#include "core/json_dump.h"
+#include "core/memory.h"
 #include "hf/files/generation_config.h"
+#include "hf/files/peft.h"
 #include "hf/files/template_files.h"
 #include "transformers/config.h"
 #include "transformers/transformers.h"
 
-#include <jansson.h>
-#include <stdlib.h>
-
-static int32_t dump(struct buffer *out, json_t *object, inf_error *err)
-{
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    bool ok = text && buffer_append_str(out, text);
-
-    free(text); /* jansson's allocation */
-    json_decref(object);
-    return ok ? INF_OK : error_no_memory(err);
-}
+/* ------------------------------------------------------------------ a model */
 
 /* What is computed from the config (rope's factors) is none. */
 static int64_t count_parameters(const struct checkpoint *c)
@@ -88,7 +83,7 @@ static json_t *describe(const struct checkpoint *c, const struct generation_conf
     return object;
 }
 
-int32_t transformers_inspect(struct buffer *out, const char *dir, inf_error *err)
+static int32_t inspect_checkpoint(struct buffer *out, const char *dir, inf_error *err)
 {
     struct generation_config generation;
     struct checkpoint *c = NULL;
@@ -102,9 +97,59 @@ int32_t transformers_inspect(struct buffer *out, const char *dir, inf_error *err
     if (code == INF_OK)
         code = chat_templates_read(&template, &for_tools, dir, err);
     if (code == INF_OK)
-        code = dump(out, describe(c, &generation, template.len + for_tools.len > 0), err);
+        code = json_dump(out, describe(c, &generation, template.len + for_tools.len > 0), err);
     buffer_free(&template);
     buffer_free(&for_tools);
     checkpoint_close(c);
+    return code;
+}
+
+/* ------------------------------------------------------------------ an adapter */
+
+static int32_t inspect_adapter(struct buffer *out, const char *dir, inf_error *err)
+{
+    struct peft_adapter *adapter = NULL;
+    int32_t code = peft_check(dir, err);
+
+    if (code == INF_OK)
+        code = peft_open(&adapter, dir, err);
+    if (code == INF_OK)
+        code = peft_describe(out, adapter, err);
+    peft_close(adapter);
+    return code;
+}
+
+int32_t transformers_check_fit(const char *base, const char *adapter, inf_error *misfit,
+                               inf_error *err)
+{
+    struct checkpoint *c = NULL;
+    char *dir = NULL;
+    int32_t code = checkpoint_directory(&dir, base, err);
+
+    if (code == INF_OK)
+        code = checkpoint_open(&c, dir, WEIGHT_TYPE_AUTO, err);
+    if (code == INF_OK)
+        code = adapter_check_fit(&c->model, adapter, misfit, err);
+    checkpoint_close(c);
+    mem_free(dir);
+    return code;
+}
+
+/* ------------------------------------------------------------------ a directory */
+
+int32_t transformers_inspect(struct buffer *out, const char **adapter, const char *path,
+                             inf_error *err)
+{
+    char *cached = transformers_cached(path);
+    const char *dir = cached ? cached : path;
+    int32_t code = INF_OK;
+
+    if (path_exists(dir, "config.json") && !path_exists(dir, "adapter_config.json")) {
+        code = inspect_checkpoint(out, dir, err);
+    } else {
+        *adapter = "peft";
+        code = inspect_adapter(out, dir, err);
+    }
+    mem_free(cached);
     return code;
 }

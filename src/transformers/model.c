@@ -451,6 +451,10 @@ static int32_t create_provider(void **impl, inf_context *ctx, const inf_provider
     return local_create(impl, &ops, ctx, config, err);
 }
 
-const struct provider_ops transformers_provider_ops = {
-    TRANSFORMERS_IDENTITY, .owns_model = transformers_owns,
-    .check_config = transformers_check_config, .create = create_provider, LOCAL_PROVIDER_SLOTS};
+const struct provider_ops transformers_provider_ops = {TRANSFORMERS_IDENTITY,
+                                                       .owns_model = transformers_owns,
+                                                       .check_config = transformers_check_config,
+                                                       .create = create_provider,
+                                                       LOCAL_PROVIDER_SLOTS,
+                                                       .inspect = transformers_inspect,
+                                                       .check_fit = transformers_check_fit};

@@ -12,16 +12,12 @@ extern const struct provider_ops transformers_provider_ops;
     .url_variable = "TRANSFORMERS_MODEL_NAME", .default_url = "",                                  \
     .device_variable = "TRANSFORMERS_DEVICE", .in_process = true
 
-/* provider_ops.check_config and owns_model. */
+/* The row's check_config, owns_model, inspect and check_fit. */
 int32_t transformers_check_config(inf_provider_config *config, inf_error *err);
 bool transformers_owns(const char *path);
-
-/* The directory of an id that the hub's local cache has (mem_*, the caller's); NULL for a path, and for
- * anything else. May do I/O. */
-char *transformers_cached(const char *path);
-/* Whether a directory is a model's, not an adapter's. */
-bool transformers_is_checkpoint(const char *path);
-/* What a checkpoint's directory is, as inf_inspect_start describes; may do I/O. */
-int32_t transformers_inspect(struct buffer *out, const char *dir, inf_error *err);
+int32_t transformers_inspect(struct buffer *out, const char **adapter, const char *path,
+                             inf_error *err);
+int32_t transformers_check_fit(const char *base, const char *adapter, inf_error *misfit,
+                               inf_error *err);
 
 #endif

@@ -482,6 +482,23 @@ static void fake_destroy(void *impl)
     atomic_fetch_sub(&alive, 1);
 }
 
+/* All it knows are adapters, and none fits. */
+static int32_t fake_inspect(struct buffer *out, const char **adapter, const char *path,
+                            inf_error *err)
+{
+    *adapter = "fake";
+    return buffer_printf(out, "{\"path\": \"%s\"}", path) ? INF_OK : error_no_memory(err);
+}
+
+static int32_t fake_check_fit(const char *base, const char *adapter, inf_error *misfit,
+                              inf_error *err)
+{
+    (void)adapter;
+    (void)err;
+    error_set(misfit, INF_ERROR_MISMATCH, "%s", base);
+    return INF_OK;
+}
+
 const struct provider_ops fake_ops = {.type = INF_PROVIDER_LLAMACPP,
                                       .name = "llamacpp",
                                       .url_variable = "LLAMACPP_MODEL_PATH",
@@ -499,7 +516,9 @@ const struct provider_ops fake_ops = {.type = INF_PROVIDER_LLAMACPP,
                                       .detokenize = fake_detokenize,
                                       .render = fake_render,
                                       .logits = fake_logits,
-                                      .stats = fake_stats};
+                                      .stats = fake_stats,
+                                      .inspect = fake_inspect,
+                                      .check_fit = fake_check_fit};
 
 const struct provider_ops fake_server_ops = {.type = INF_PROVIDER_VLLM,
                                              .name = "vllm",

@@ -21,10 +21,3 @@ static const struct provider_ops no_transformers = {.type = INF_PROVIDER_TRANSFO
 
 const struct provider_ops *const backends[] = {&fake_server_ops, &no_ollama, &fake_ops,
                                                &no_transformers, NULL};
-
-int32_t backend_inspect(struct buffer *out, const char *path, const char *base, inf_error *err)
-{
-    bool ok = buffer_printf(out, "{\"path\": \"%s\", \"base\": \"%s\"}", path, base ? base : "");
-
-    return ok ? INF_OK : error_no_memory(err);
-}

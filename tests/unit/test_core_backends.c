@@ -23,6 +23,8 @@ static void every_row_is_whole(void **state)
             assert_true(!ops->create && !ops->destroy && !ops->generate);
         else
             assert_true(ops->create && ops->destroy && ops->generate);
+        assert_int_equal(ops->inspect != NULL, ops->in_process && !ops->missing);
+        assert_int_equal(ops->check_fit != NULL, ops->inspect != NULL);
     }
 }
 

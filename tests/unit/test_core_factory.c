@@ -556,7 +556,7 @@ static void nesting_without_end_is_refused(void **state)
 
 /* ------------------------------------------------------------------ inspect */
 
-static void inspecting_goes_through_the_root(void **state)
+static void inspecting_goes_through_the_rows(void **state)
 {
     inf_op *op = NULL;
     inf_text text;
@@ -566,7 +566,7 @@ static void inspecting_goes_through_the_root(void **state)
     assert_int_equal(inf_op_wait(op, -1, NULL), INF_OK);
     assert_int_equal(inf_op_text(op, &text), INF_OK);
     assert_non_null(strstr(text.data, "\"adapter\""));
-    assert_non_null(strstr(text.data, "\"base\""));
+    assert_non_null(strstr(text.data, "\"fits\":false,\"reason\":\"base\""));
     inf_op_release(op);
     assert_int_equal(inf_inspect_start(&op, ctx, "", NULL, NULL, NULL), INF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(inf_inspect_start(&op, ctx, NULL, NULL, NULL, NULL),
@@ -676,7 +676,7 @@ int main(void)
         TEST(a_step_and_the_factory_share_the_cache),
         TEST(a_step_that_is_not_one_is_refused),
         TEST(nesting_without_end_is_refused),
-        TEST(inspecting_goes_through_the_root),
+        TEST(inspecting_goes_through_the_rows),
         TEST(options_make_a_provider_and_must_agree_with_a_cached_one),
         TEST(the_type_and_url_of_options_stand_in_for_missing_arguments),
     };
