@@ -74,22 +74,16 @@ static int32_t tokenize_prompt(struct generate *g, const struct tokenizer *token
 static int32_t check_prompt(const struct local_provider *p, int32_t n, inf_error *err)
 {
     const struct model_facts *f = &p->facts;
+    int32_t code = window_check(f->window, f->window_of, (size_t)n, 1, err);
 
     if (n == 0)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "the prompt is empty");
-    if (n >= f->window)
-        return error_set_detail(err, INF_ERROR_CONTEXT_FULL, n,
-                                "the prompt has %d tokens and the %s %d%s%s, which must hold one "
-                                "more; shorten the prompt%s",
-                                n, f->window_of ? "model" : "window n_ctx", f->window,
-                                f->window_of ? " " : "", f->window_of ? f->window_of : "",
-                                f->window_of ? "" : " or raise n_ctx");
-    if (n > f->n_ctx_train)
+    if (code == INF_OK && n > f->n_ctx_train)
         context_log(p->context, INF_LOG_WARNING,
                     "the prompt has %d tokens and the model was trained on %d; the answer may be "
                     "poor",
                     n, f->n_ctx_train);
-    return INF_OK;
+    return code;
 }
 
 /* ------------------------------------------------------------------ the sampler */
@@ -161,19 +155,6 @@ static int32_t make_sampler(struct instance *i, const inf_request *r,
     o.seed = r->seed.is_set ? r->seed.value : fresh_seed();
     o.n_vocab = i->loaded.tokenizer.n_vocab;
     return sampler_create(out, &o, constrained ? &constraint : NULL, err);
-}
-
-static int32_t check_stop_ids(const struct instance *i, const inf_request *r, inf_error *err)
-{
-    for (size_t k = 0; k < r->n_stop_token_ids; k++) {
-        int32_t id = r->stop_token_ids[k];
-
-        if (id < 0 || id >= i->loaded.tokenizer.n_vocab)
-            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, id,
-                                    "stop_token_ids: %d is outside the vocabulary of %d tokens", id,
-                                    i->loaded.tokenizer.n_vocab);
-    }
-    return INF_OK;
 }
 
 /* ------------------------------------------------------------------ the hand-over */
@@ -258,7 +239,8 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
     int32_t *tokens = NULL;
     int32_t n = 0;
     int32_t room = 0;
-    int32_t code = check_stop_ids(i, r, err);
+    int32_t code = tokenizer_check_ids(&i->loaded.tokenizer, "stop_token_ids:", r->stop_token_ids,
+                                       r->n_stop_token_ids, err);
 
     if (code == INF_OK)
         code = tokenize_prompt(g, &i->loaded.tokenizer, &tokens, &n, err);
@@ -359,10 +341,8 @@ int32_t local_generate(void *impl, inf_op *op, inf_error *err)
     g->base.dispose = dispose;
     code = count(g, err);
     if (code == INF_OK)
-        code = adapter_set_pin(&g->adapters, p->registry, op_request(op)->adapters,
-                               op_request(op)->n_adapters, err);
-    if (code == INF_OK)
-        code = p->ops->adapters_check(g->adapters, err);
+        code = provider_pin(p, &g->adapters, op_request(op)->adapters, op_request(op)->n_adapters,
+                            err);
     if (code != INF_OK) {
         preparation_free(&g->base);
         return code;

@@ -100,20 +100,12 @@ static void run_task(struct scheduler_task *task)
 
 static int32_t check_ids(const struct logits *l, inf_error *err)
 {
-    int32_t window = l->base.provider->facts.window;
-    int32_t n_vocab = l->instance->loaded.tokenizer.n_vocab;
-    const char *of = l->base.provider->facts.window_of;
+    const struct model_facts *f = &l->base.provider->facts;
+    int32_t code = window_check(f->window, f->window_of, l->n_ids, 0, err);
 
-    if (l->n_ids > (size_t)window) /* n_ctx was checked at the call */
-        return error_set_detail(err, INF_ERROR_CONTEXT_FULL, (int64_t)l->n_ids,
-                                "%zu tokens do not fit the model's %d %s", l->n_ids, window,
-                                of ? of : "tokens");
-    for (size_t k = 0; k < l->n_ids + l->n_probe; k++)
-        if (l->ids[k] < 0 || l->ids[k] >= n_vocab)
-            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, l->ids[k],
-                                    "token %d is outside the vocabulary of %d tokens", l->ids[k],
-                                    n_vocab);
-    return INF_OK;
+    return code == INF_OK ? tokenizer_check_ids(&l->instance->loaded.tokenizer, "token", l->ids,
+                                                l->n_ids + l->n_probe, err)
+                          : code;
 }
 
 static void run_logits(struct preparation *base)
@@ -143,12 +135,10 @@ int32_t local_logits(void *impl, inf_op *op, const inf_logits_request *request, 
     struct local_provider *p = impl;
     size_t n = request->n_token_ids;
     struct logits *l = NULL;
-    int32_t code = INF_OK;
+    int32_t code = window_check(p->config.n_ctx, NULL, n, 0, err);
 
-    if (n > (size_t)p->config.n_ctx)
-        return error_set_detail(err, INF_ERROR_CONTEXT_FULL, (int64_t)n,
-                                "%zu tokens do not fit the window n_ctx of %d; raise n_ctx", n,
-                                p->config.n_ctx);
+    if (code != INF_OK)
+        return code;
     l = preparation_create(sizeof *l + (n + request->n_probe) * sizeof *l->ids, p, op, run_logits,
                            err);
     if (!l)
@@ -162,9 +152,7 @@ int32_t local_logits(void *impl, inf_op *op, const inf_logits_request *request, 
         memcpy(l->ids, request->token_ids, n * sizeof *l->ids);
     if (request->n_probe)
         memcpy(l->ids + n, request->probe, request->n_probe * sizeof *l->ids);
-    code = adapter_set_pin(&l->adapters, p->registry, request->adapters, request->n_adapters, err);
-    if (code == INF_OK)
-        code = p->ops->adapters_check(l->adapters, err);
+    code = provider_pin(p, &l->adapters, request->adapters, request->n_adapters, err);
     if (code != INF_OK) {
         preparation_free(&l->base);
         return code;

@@ -16,6 +16,33 @@ int32_t provider_check_model(const struct local_provider *p, inf_error *err)
     return error_set(err, INF_ERROR_INVALID_ARGUMENT, "no model is set; %s", p->ops->how_to_set);
 }
 
+int32_t window_check(int32_t window, const char *of, size_t n, int32_t n_new, inf_error *err)
+{
+    int32_t room = window - n_new;
+    const char *beside = n_new > 0 ? " and an answer" : "";
+
+    if (n <= (size_t)room)
+        return INF_OK;
+    if (of)
+        return error_set_detail(
+            err, INF_ERROR_CONTEXT_FULL, (int64_t)n,
+            "the prompt has %zu tokens and the model's %d %s have room for %d%s; "
+            "shorten the prompt",
+            n, window, of, room, beside);
+    return error_set_detail(err, INF_ERROR_CONTEXT_FULL, (int64_t)n,
+                            "the prompt has %zu tokens and the window n_ctx %d has room for %d%s; "
+                            "shorten the prompt or raise n_ctx",
+                            n, window, room, beside);
+}
+
+int32_t provider_pin(const struct local_provider *p, struct adapter_set **out,
+                     const inf_request_adapter *adapters, size_t n, inf_error *err)
+{
+    int32_t code = adapter_set_pin(out, p->registry, adapters, n, err);
+
+    return code == INF_OK ? p->ops->adapters_check(*out, err) : code;
+}
+
 /* load_lock is held. */
 static int32_t open_model(struct local_provider *p, inf_error *err)
 {

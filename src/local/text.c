@@ -34,13 +34,10 @@ static int32_t detokenize(const struct tokenizer *tokenizer, const struct bytes_
 {
     const int32_t *ids = (const int32_t *)(const void *)d->bytes;
     size_t n = d->len / sizeof *ids;
+    int32_t code = tokenizer_check_ids(tokenizer, "token", ids, n, err);
 
-    for (size_t k = 0; k < n; k++)
-        if (ids[k] < 0 || ids[k] >= tokenizer->n_vocab)
-            return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, ids[k],
-                                    "token %d is outside the vocabulary of %d tokens", ids[k],
-                                    tokenizer->n_vocab);
-    return tokenizer->ops->decode(tokenizer->impl, ids, n, d->choice, out, err);
+    return code == INF_OK ? tokenizer->ops->decode(tokenizer->impl, ids, n, d->choice, out, err)
+                          : code;
 }
 
 static void run_detokenize(struct preparation *base)

@@ -48,4 +48,9 @@ struct tokenizer {
     int32_t n_vocab;
 };
 
+/* Whether ids that were given from outside are the vocabulary's; `what` begins the message ("token").
+ * INVALID_ARGUMENT. */
+int32_t tokenizer_check_ids(const struct tokenizer *t, const char *what, const int32_t *ids,
+                            size_t n, inf_error *err);
+
 #endif
