@@ -3,6 +3,7 @@
  * steps of the scheduler's worker.
  */
 #include "core/memory.h"
+#include "local/logit_scan.h"
 #include "local/provider.h"
 
 #include <string.h>
@@ -37,7 +38,7 @@ static int32_t fill_output(const struct logits *l, const float *logits, int32_t 
     memcpy(o->all, logits, (size_t)n_vocab * sizeof *o->all);
     o->n_all = (size_t)n_vocab;
     if (n_top)
-        logits_top(logits, n_vocab, n_top, o->top_ids, o->top);
+        logits_top_logprobs(logits, n_vocab, n_top, o->top_ids, o->top);
     for (int32_t k = 0; k < n_top; k++) /* the logits themselves, not log-probabilities */
         o->top[k] = logits[o->top_ids[k]];
     o->n_top = (size_t)n_top;

@@ -2,7 +2,7 @@
 #include "local/logprob_log.h"
 
 #include "core/memory.h"
-#include "local/sampling.h"
+#include "local/logit_scan.h"
 
 #define MAX_TOP 20
 
@@ -47,7 +47,7 @@ bool logprob_log_add(struct logprob_log *log, const struct tokenizer *t, const f
     bool ok = add(&log->list, t, token, logits_logprob(logits, t->n_vocab, token), false);
 
     if (ok && log->n_top > 0)
-        logits_top(logits, t->n_vocab, log->n_top, ids, logprobs);
+        logits_top_logprobs(logits, t->n_vocab, log->n_top, ids, logprobs);
     for (int32_t i = 0; ok && i < log->n_top; i++)
         ok = add(&log->list, t, ids[i], logprobs[i], true);
     if (!ok)

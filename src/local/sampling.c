@@ -1,252 +1,15 @@
 /*
  * sampling: options and logits in, a token out.
- *
- * A vocabulary has 50,000 to 260,000 entries and a step a few milliseconds, so that passes over all
- * logits are kept few and simple enough for the compiler to vectorise: one for the check and the
- * maximum of each block, after which only blocks that can hold a candidate are looked into.
  */
 #include "local/sampling.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
+#include "local/generator.h"
+#include "local/logit_scan.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* ------------------------------------------------------------------ passes over logits */
-
-#define LANES 16
-#define BLOCK 256
-
-/* The largest of n values; *bad gets a non-zero bit where one is NaN or +inf. */
-static float scan(const float *x, int32_t n, int32_t *bad)
-{
-    float best[LANES];
-    int32_t odd[LANES] = {0};
-    int32_t i = 0;
-
-    for (int32_t k = 0; k < LANES; k++)
-        best[k] = -INFINITY;
-    for (; i + LANES <= n; i += LANES) {
-        for (int32_t k = 0; k < LANES; k++) {
-            best[k] = x[i + k] > best[k] ? x[i + k] : best[k];
-            odd[k] |= !(x[i + k] <= FLT_MAX);
-        }
-    }
-    for (; i < n; i++) {
-        best[0] = x[i] > best[0] ? x[i] : best[0];
-        odd[0] |= !(x[i] <= FLT_MAX);
-    }
-    for (int32_t k = 0; k < LANES; k++) {
-        best[0] = best[k] > best[0] ? best[k] : best[0];
-        *bad |= odd[k];
-    }
-    return best[0];
-}
-
-bool logits_are_usable(const float *logits, int32_t n_vocab)
-{
-    int32_t bad = 0;
-
-    return scan(logits, n_vocab, &bad) > -INFINITY && bad == 0;
-}
-
-static int32_t block_length(int32_t at, int32_t n)
-{
-    return n - at < BLOCK ? n - at : BLOCK;
-}
-
-/* The first largest logit, or SAMPLER_NOT_FINITE. */
-static int32_t arg_max(const float *logits, int32_t n)
-{
-    float best = -INFINITY;
-    int32_t block = -1;
-    int32_t bad = 0;
-
-    for (int32_t at = 0; at < n; at += BLOCK) {
-        float m = scan(logits + at, block_length(at, n), &bad);
-
-        if (m > best) {
-            best = m;
-            block = at;
-        }
-    }
-    if (bad || block < 0)
-        return SAMPLER_NOT_FINITE;
-    while (logits[block] != best)
-        block++;
-    return block;
-}
-
-/* The n largest so far as a heap, the least of them on top; of equal ones the higher id is less, or,
- * with high_first, the lower. */
-struct top {
-    int32_t *ids;
-    float *values;
-    int32_t n, capacity;
-    bool high_first;
-};
-
-static bool is_less(const struct top *t, int32_t a, int32_t b)
-{
-    if (t->values[a] != t->values[b])
-        return t->values[a] < t->values[b];
-    return (t->ids[a] > t->ids[b]) != t->high_first;
-}
-
-static void exchange(struct top *t, int32_t a, int32_t b)
-{
-    int32_t id = t->ids[a];
-    float value = t->values[a];
-
-    t->ids[a] = t->ids[b];
-    t->values[a] = t->values[b];
-    t->ids[b] = id;
-    t->values[b] = value;
-}
-
-static void sift_down(struct top *t, int32_t at, int32_t n)
-{
-    for (;;) {
-        int32_t least = at;
-
-        for (int32_t child = 2 * at + 1; child <= 2 * at + 2; child++)
-            if (child < n && is_less(t, child, least))
-                least = child;
-        if (least == at)
-            return;
-        exchange(t, at, least);
-        at = least;
-    }
-}
-
-static void sift_up(struct top *t, int32_t at)
-{
-    while (at > 0 && is_less(t, at, (at - 1) / 2)) {
-        exchange(t, at, (at - 1) / 2);
-        at = (at - 1) / 2;
-    }
-}
-
-static void top_add(struct top *t, int32_t id, float value)
-{
-    if (t->n < t->capacity) {
-        t->ids[t->n] = id;
-        t->values[t->n] = value;
-        sift_up(t, t->n++);
-    } else if (value > t->values[0] || (t->high_first && value >= t->values[0])) {
-        t->ids[0] = id;
-        t->values[0] = value;
-        sift_down(t, 0, t->n);
-    }
-}
-
-/* Fills an empty `top` from logits, which are usable, and sorts it, largest first. */
-static void top_select(struct top *t, const float *logits, int32_t n)
-{
-    int32_t bad = 0;
-
-    for (int32_t at = 0; at < n; at += BLOCK) {
-        int32_t length = block_length(at, n);
-
-        if (t->n == t->capacity &&
-            !(scan(logits + at, length, &bad) >
-              (t->high_first ? nextafterf(t->values[0], -INFINITY) : t->values[0])))
-            continue;
-        for (int32_t i = at; i < at + length; i++)
-            top_add(t, i, logits[i]);
-    }
-    for (int32_t last = t->n - 1; last > 0; last--) {
-        exchange(t, 0, last);
-        sift_down(t, 0, last);
-    }
-}
-
-/* log(sum(exp(scale (x - max)))) + scale max over all. */
-static double log_sum_exp_of(const float *logits, int32_t n, float max, float scale)
-{
-    double sum = 0;
-
-    for (int32_t at = 0; at < n; at += BLOCK) {
-        float part = 0;
-
-        for (int32_t i = at; i < at + block_length(at, n); i++)
-            part += expf((logits[i] - max) * scale);
-        sum += (double)part;
-    }
-    return log(sum) + (double)max * (double)scale;
-}
-
-static double log_sum_exp(const float *logits, int32_t n, float max)
-{
-    return log_sum_exp_of(logits, n, max, 1);
-}
-
-static float largest(const float *logits, int32_t n)
-{
-    int32_t bad = 0;
-
-    return scan(logits, n, &bad);
-}
-
-float logits_logprob(const float *logits, int32_t n_vocab, int32_t token)
-{
-    return (float)((double)logits[token] - log_sum_exp(logits, n_vocab, largest(logits, n_vocab)));
-}
-
-void logits_top(const float *logits, int32_t n_vocab, int32_t n, int32_t *ids, float *logprobs)
-{
-    struct top t = {.ids = ids, .values = logprobs, .capacity = n};
-    double total = 0;
-
-    top_select(&t, logits, n_vocab);
-    total = t.n ? log_sum_exp(logits, n_vocab, logprobs[0]) : 0;
-    for (int32_t i = 0; i < t.n; i++)
-        logprobs[i] = (float)((double)logprobs[i] - total);
-}
-
-/* ------------------------------------------------------------------ the generator */
-
-/* xoshiro256++ (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021),
- * its state filled by splitmix64 as they advise. */
-struct generator {
-    uint64_t state[4];
-};
-
-static void generator_seed(struct generator *g, uint64_t seed)
-{
-    for (int i = 0; i < 4; i++) {
-        uint64_t z = seed += 0x9E3779B97F4A7C15u;
-
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-        g->state[i] = z ^ (z >> 31);
-    }
-}
-
-static uint64_t rotate(uint64_t x, int bits)
-{
-    return (x << bits) | (x >> (64 - bits));
-}
-
-/* Uniform in [0, 1). */
-static double generator_next(struct generator *g)
-{
-    uint64_t *s = g->state;
-    uint64_t result = rotate(s[0] + s[3], 23) + s[0];
-    uint64_t t = s[1] << 17;
-
-    s[2] ^= s[0];
-    s[3] ^= s[1];
-    s[1] ^= s[2];
-    s[0] ^= s[3];
-    s[2] ^= t;
-    s[3] = rotate(s[3], 45);
-    return (double)(result >> 11) * 0x1p-53;
-}
-
-/* ------------------------------------------------------------------ the sampler */
 
 struct sampler {
     struct sampling_options options;
@@ -255,11 +18,12 @@ struct sampler {
 
     /* penalties: the tokens looked back at, a ring unless penalty_last_n is -1 */
     int32_t *recent;
-    int32_t n_recent, recent_capacity, recent_at;
+    int32_t n_recent, recent_at;
+    size_t recent_capacity;
     int32_t *counts; /* (n_vocab) of the tokens in recent; NULL: no penalties */
 
     float *adjusted; /* (n_vocab) penalised and constrained logits; made when needed */
-    struct top candidates;
+    struct logits_top candidates;
     double scale; /* of logits where shares of probability are looked at */
 };
 
@@ -272,11 +36,10 @@ static bool has_penalties(const struct sampling_options *o)
 static bool alloc_penalties(struct sampler *s)
 {
     int32_t n = s->options.penalty_last_n;
+    bool ok = n < 0 || GROW(s->recent, s->recent_capacity, (size_t)n);
 
-    s->recent_capacity = n > 0 ? n : 256;
-    s->recent = mem_alloc((size_t)s->recent_capacity * sizeof *s->recent);
     s->counts = mem_calloc((size_t)s->options.n_vocab, sizeof *s->counts);
-    return s->recent && s->counts;
+    return ok && s->counts;
 }
 
 static bool alloc_candidates(struct sampler *s)
@@ -339,32 +102,19 @@ void sampler_free(struct sampler *s)
 
 /* ------------------------------------------------------------------ penalties */
 
-static bool make_room(struct sampler *s)
-{
-    int32_t capacity = s->recent_capacity * 2;
-    int32_t *recent = NULL;
-
-    if (s->options.penalty_last_n > 0 || s->n_recent < s->recent_capacity)
-        return true;
-    recent = mem_realloc(s->recent, (size_t)capacity * sizeof *recent);
-    if (!recent)
-        return false;
-    s->recent = recent;
-    s->recent_capacity = capacity;
-    s->recent_at = s->n_recent;
-    return true;
-}
-
 static bool remember(struct sampler *s, int32_t token)
 {
-    if (!make_room(s))
+    int32_t last_n = s->options.penalty_last_n;
+
+    if (last_n < 0 && !GROW(s->recent, s->recent_capacity, (size_t)s->n_recent + 1))
         return false;
-    if (s->n_recent == s->recent_capacity)
+    if (s->n_recent == last_n)
         s->counts[s->recent[s->recent_at]]--;
     else
         s->n_recent++;
-    s->recent[s->recent_at] = token;
-    s->recent_at = (s->recent_at + 1) % s->recent_capacity;
+    s->recent[s->recent_at++] = token;
+    if (s->recent_at == last_n)
+        s->recent_at = 0;
     s->counts[token]++;
     return true;
 }
@@ -415,14 +165,14 @@ static void penalise(struct sampler *s, float *logits)
  * of the sum of exponentials). Few are needed but for flat distributions. */
 static void select_nucleus(struct sampler *s, const float *logits, double total, double share)
 {
-    struct top *c = &s->candidates;
+    struct logits_top *c = &s->candidates;
     int32_t capacity = c->capacity;
     double covered = 0;
 
     for (int32_t n = 128; covered < share; n *= 16) {
         c->n = 0;
         c->capacity = n < capacity / 16 ? n : capacity;
-        top_select(c, logits, s->options.n_vocab);
+        logits_select(c, logits, s->options.n_vocab);
         covered = 0;
         for (int32_t i = 0; i < c->n; i++)
             covered += exp((double)c->values[i] * s->scale - total);
@@ -441,7 +191,7 @@ static float least_of(const struct sampler *s, float max)
 /* Tokens not less probable than min_p of the best, unsorted. */
 static void select_above(struct sampler *s, const float *logits, float max)
 {
-    struct top *c = &s->candidates;
+    struct logits_top *c = &s->candidates;
     float least = least_of(s, max);
 
     c->n = 0;
@@ -457,7 +207,7 @@ static void select_above(struct sampler *s, const float *logits, float max)
 static int32_t count_kept(const struct sampler *s, double total)
 {
     const struct sampling_options *o = &s->options;
-    const struct top *c = &s->candidates;
+    const struct logits_top *c = &s->candidates;
     float least = least_of(s, c->values[0]);
     double covered = 0;
     int32_t n = 0;
@@ -472,14 +222,14 @@ static int32_t count_kept(const struct sampler *s, double total)
 /* Sorted, the k best; where ties count, all that equal the last of them too. */
 static void select_top_k(struct sampler *s, const float *logits)
 {
-    struct top *c = &s->candidates;
+    struct logits_top *c = &s->candidates;
     int32_t capacity = c->capacity;
     float last = 0;
     int32_t n = 0;
 
     c->n = 0;
     c->capacity = s->options.top_k;
-    top_select(c, logits, s->options.n_vocab);
+    logits_select(c, logits, s->options.n_vocab);
     c->capacity = capacity;
     if (s->options.order != SAMPLING_AS_TRANSFORMERS || c->n == 0)
         return;
@@ -497,14 +247,14 @@ static void select_top_k(struct sampler *s, const float *logits)
 static void select_candidates(struct sampler *s, const float *logits, float max)
 {
     const struct sampling_options *o = &s->options;
-    struct top *c = &s->candidates;
+    struct logits_top *c = &s->candidates;
     double total = 0;
 
     if (o->top_k > 0 && o->top_k < o->n_vocab) {
         select_top_k(s, logits);
-        total = o->top_p < 1 ? log_sum_exp_of(c->values, c->n, max, (float)s->scale) : 0;
+        total = o->top_p < 1 ? logits_log_sum_exp(c->values, c->n, max, (float)s->scale) : 0;
     } else if (o->top_p < 1) {
-        total = log_sum_exp_of(logits, o->n_vocab, max, (float)s->scale);
+        total = logits_log_sum_exp(logits, o->n_vocab, max, (float)s->scale);
         select_nucleus(s, logits, total, (double)o->top_p);
     } else {
         select_above(s, logits, max);
@@ -516,7 +266,7 @@ static void select_candidates(struct sampler *s, const float *logits, float max)
 /* One of the candidates, by its probability at the temperature. */
 static int32_t draw(struct sampler *s, float max)
 {
-    const struct top *c = &s->candidates;
+    const struct logits_top *c = &s->candidates;
     double scale = 1.0 / (double)s->options.temperature;
     double sum = 0;
     double left = 0;
@@ -539,9 +289,11 @@ static int32_t draw(struct sampler *s, float max)
 
 static int32_t choose(struct sampler *s, const float *logits)
 {
-    int32_t best = arg_max(logits, s->options.n_vocab);
+    int32_t best = logits_arg_max(logits, s->options.n_vocab);
 
-    if (best < 0 || s->options.temperature <= 0)
+    if (best < 0)
+        return SAMPLER_NOT_FINITE;
+    if (s->options.temperature <= 0)
         return best;
     select_candidates(s, logits, logits[best]);
     return draw(s, logits[best]);

@@ -75,12 +75,4 @@ int32_t sampler_sample(struct sampler *s, const float *logits);
 /* How many of n tokens may come next, one after another, by the constraint; fewer where it cannot tell. */
 int32_t sampler_allows_run(const struct sampler *s, const int32_t *tokens, int32_t n);
 
-/* True when every logit is finite or -inf, at least one finite. */
-bool logits_are_usable(const float *logits, int32_t n_vocab);
-
-/* Natural log-probability of `token`, and the n most probable tokens with theirs, from raw logits.
- * ids and logprobs hold n. */
-float logits_logprob(const float *logits, int32_t n_vocab, int32_t token);
-void logits_top(const float *logits, int32_t n_vocab, int32_t n, int32_t *ids, float *logprobs);
-
 #endif

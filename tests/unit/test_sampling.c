@@ -1,4 +1,5 @@
 /* Sampling: llama.cpp's meaning of each option, on distributions whose outcome is known. */
+#include "local/logit_scan.h"
 #include "local/sampling.h"
 #include "sampling_cases.h"
 
@@ -636,7 +637,7 @@ static void test_logprobs__are_those_of_softmax(void **state)
     x[4] = 100 + logf(0.5f);
     x[700] = 100 + logf(0.25f);
     x[30] = 100 + logf(0.25f);
-    logits_top(x, N, 3, ids, logprobs);
+    logits_top_logprobs(x, N, 3, ids, logprobs);
     assert_int_equal(ids[0], 4);
     assert_int_equal(ids[1], 30); /* equal ones by id */
     assert_int_equal(ids[2], 700);
@@ -654,7 +655,7 @@ static void test_top__of_all__is_the_sorted_vocabulary(void **state)
     (void)state;
     for (int i = 0; i < N; i++)
         x[i] = (float)((i * 7919) % N);
-    logits_top(x, N, N, ids, values);
+    logits_top_logprobs(x, N, N, ids, values);
     for (int i = 0; i < N; i++)
         assert_true(x[ids[i]] == (float)(N - 1 - i));
 }

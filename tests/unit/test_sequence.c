@@ -6,6 +6,7 @@
 
 #include "core/op_state.h"
 #include "core/memory.h"
+#include "local/logit_scan.h"
 
 #include <math.h>
 #include <setjmp.h>
