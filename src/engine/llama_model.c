@@ -7,12 +7,9 @@
 #include "engine/guard.h"
 #include "engine/llama_tokenizer.h"
 #include "engine/row_operators.h"
-#include "kernels/path.h"
 
-#include <ggml-backend.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 static bool on_progress(float progress, void *user_data)
 {
@@ -69,57 +66,4 @@ int32_t engine_load_model(struct llama_model **out, struct tokenizer *tokenizer,
 void engine_free_model(struct llama_model *model)
 {
     llama_model_free(model);
-}
-
-/* ggml names devices after their backend: CUDA0, Vulkan1, MTL0 (Metal). */
-static bool is_of(ggml_backend_dev_t device, const char *kind)
-{
-    const char *prefix = strcasecmp(kind, "mps") == 0 || strcasecmp(kind, "metal") == 0 ? "MTL"
-                                                                                        : kind;
-
-    return strncasecmp(ggml_backend_dev_name(device), prefix, strlen(prefix)) == 0;
-}
-
-static bool has_device(const char *kind)
-{
-    guard_start();
-    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-        ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        enum ggml_backend_dev_type type = ggml_backend_dev_type(device);
-
-        if ((type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU) &&
-            (!kind || is_of(device, kind)))
-            return true;
-    }
-    return false;
-}
-
-int32_t engine_choose_place(struct engine_place *out, inf_context *ctx,
-                            const inf_provider_config *config, const char *instead, inf_error *err)
-{
-    if (kernel_path_check(err) != INF_OK)
-        return INF_ERROR_INVALID_ARGUMENT;
-    out->on_device = config->n_gpu_layers != 0 && engine_has_device();
-    if (config->n_gpu_layers > 0 && !out->on_device)
-        context_log(ctx, INF_LOG_WARNING,
-                    "n_gpu_layers %d: there is no device for them, the CPU computes all layers",
-                    config->n_gpu_layers);
-    if (config->adapter_execution == INF_ADAPTERS_SHARED && out->on_device)
-        return error_set(err, INF_ERROR_UNSUPPORTED,
-                         "adapter_execution shared needs the weights in host memory; set %s or "
-                         "adapter_execution to auto",
-                         instead);
-    out->native_adapters = config->adapter_execution == INF_ADAPTERS_NATIVE ||
-                           (config->adapter_execution == INF_ADAPTERS_AUTO && out->on_device);
-    return INF_OK;
-}
-
-bool engine_has_device(void)
-{
-    return has_device(NULL);
-}
-
-bool engine_has_device_of(const char *kind)
-{
-    return has_device(kind);
 }

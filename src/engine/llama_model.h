@@ -27,17 +27,4 @@ int32_t engine_load_model(struct llama_model **out, struct tokenizer *tokenizer,
 /* With its engines gone. */
 void engine_free_model(struct llama_model *model);
 
-/* Where a provider of this config computes; layers for a device that is not there are logged. UNSUPPORTED: shared
- * adapters with weights on a device; `instead` is what to set ("n_gpu_layers to 0"). */
-struct engine_place {
-    bool on_device, native_adapters;
-};
-int32_t engine_choose_place(struct engine_place *out, inf_context *ctx,
-                            const inf_provider_config *config, const char *instead, inf_error *err);
-
-/* Whether there is a device with memory of its own, or a GPU that shares the host's. */
-bool engine_has_device(void);
-/* The same of one kind: "cuda", "mps", "metal", "vulkan", ... */
-bool engine_has_device_of(const char *kind);
-
 #endif

@@ -4,7 +4,7 @@
 #include "llamacpp/llamacpp.h"
 
 #include "core/error.h"
-#include "engine/llama_model.h"
+#include "engine/place.h"
 
 #include <string.h>
 
@@ -22,22 +22,8 @@ int32_t llamacpp_check_config(inf_provider_config *config, inf_error *err)
             "quantize the file to another type",
             config->dtype);
     config->dtype = NULL; /* "auto" is as if nothing was said, for whoever compares too */
-    if (is_auto(config->device)) {
-        config->device = NULL;
-        return INF_OK;
-    }
-    if (strcmp(config->device, "cpu") != 0) {
-        if (engine_has_device_of(config->device))
-            return INF_OK;
-        return error_set(
-            err, INF_ERROR_UNSUPPORTED,
-            "device: %.60s is not there for this build of the library; use cpu or auto",
-            config->device);
-    }
-    if (config->n_gpu_layers > 0)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "device: cpu and n_gpu_layers %d contradict each other",
-                         config->n_gpu_layers);
-    config->n_gpu_layers = 0;
+    if (!is_auto(config->device))
+        return engine_check_device(config, err);
+    config->device = NULL;
     return INF_OK;
 }

@@ -13,6 +13,7 @@
 #include "engine/llama_model.h"
 #include "engine/engine_adapter.h"
 #include "engine/mapped_model.h"
+#include "engine/place.h"
 #include "gguf/write.h"
 #include "llamacpp/llamacpp.h"
 #include "llamacpp/vocabulary.h"

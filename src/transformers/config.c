@@ -4,7 +4,7 @@
 #include "arch/checkpoint.h"
 #include "core/file.h"
 #include "core/memory.h"
-#include "engine/llama_model.h"
+#include "engine/place.h"
 #include "hf/hub_cache.h"
 #include "transformers/transformers.h"
 
@@ -103,26 +103,13 @@ const char *weight_type_name(int32_t type)
 /* cpu where nothing is said, unlike elsewhere: the reference does so. */
 static int32_t check_device(inf_provider_config *c, inf_error *err)
 {
-    const char *device = c->device && *c->device ? c->device : "cpu";
+    bool is_auto = c->device && strcmp(c->device, "auto") == 0;
 
-    if (strcmp(device, "auto") == 0) {
-        if (engine_has_device() || c->n_gpu_layers > 0)
-            return INF_OK;
-        device = "cpu"; /* all there is; whoever compares finds it the same */
-    }
-    if (strcmp(device, "cpu") != 0) {
-        if (engine_has_device_of(device))
-            return INF_OK;
-        return error_set(
-            err, INF_ERROR_UNSUPPORTED,
-            "device: %.60s is not there for this build of the library; use cpu or auto", device);
-    }
-    if (c->n_gpu_layers > 0)
-        return error_set(err, INF_ERROR_INVALID_ARGUMENT,
-                         "device: cpu and n_gpu_layers %d contradict each other", c->n_gpu_layers);
-    c->device = "cpu";
-    c->n_gpu_layers = 0;
-    return INF_OK;
+    if (is_auto && (engine_has_device() || c->n_gpu_layers > 0))
+        return INF_OK;
+    if (is_auto || !c->device || !*c->device)
+        c->device = "cpu"; /* of auto all there is; whoever compares finds it the same */
+    return engine_check_device(c, err);
 }
 
 int32_t transformers_check_config(inf_provider_config *config, inf_error *err)

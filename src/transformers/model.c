@@ -16,6 +16,7 @@
 #include "engine/llama_model.h"
 #include "engine/engine_adapter.h"
 #include "engine/mapped_model.h"
+#include "engine/place.h"
 #include "hf/files/generation_config.h"
 #include "hf/files/template_files.h"
 #include "local/local.h"
