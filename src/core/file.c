@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ALIGNMENT = 64 };
@@ -127,4 +126,11 @@ bool is_directory(const char *path)
     struct stat info;
 
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool file_is_same(const struct stat *before, const struct stat *now)
+{
+    return now->st_dev == before->st_dev && now->st_ino == before->st_ino &&
+           now->st_size == before->st_size && now->st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           now->st_mtim.tv_nsec == before->st_mtim.tv_nsec;
 }

@@ -8,6 +8,7 @@
 #include "core/error.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /* A descriptor, which the caller closes, and the file's size. Waits for no FIFO. IO: missing,
  * unreadable, not a regular file; *fd is then -1. */
@@ -27,5 +28,7 @@ int32_t file_read_in(char **data, size_t *size, const char *dir, const char *nam
 /* Whether there is something at "dir/name", of whatever kind. */
 bool path_exists(const char *dir, const char *name);
 bool is_directory(const char *path);
+/* Whether two looks at a file saw the same one, unchanged. */
+bool file_is_same(const struct stat *before, const struct stat *now);
 
 #endif

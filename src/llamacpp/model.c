@@ -2,12 +2,13 @@
  * model: what a GGUF file is to the in-process provider (local/model.h): its header, read and checked
  * by our own reader before llama.cpp opens it, and what the engine makes of it.
  *
- * What is loaded shares one vocabulary, which goes with the last of it: `lock`, a leaf, guards who has it. It is
- * read on a thread of its own while the weights are loaded and an engine is made.
+ * What is loaded shares one vocabulary. It is read on a thread of its own while the weights are loaded and an
+ * engine is made.
  */
 #include "arch/adapter.h"
 #include "arch/families.h"
 #include "core/context.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "engine/llama_engine.h"
 #include "engine/llama_model.h"
@@ -18,12 +19,11 @@
 #include "llamacpp/llamacpp.h"
 #include "llamacpp/vocabulary.h"
 #include "local/local.h"
+#include "local/shared.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { N_SPECIAL = 7 };
 
@@ -35,10 +35,7 @@ struct gguf_source {
     struct stat status;     /* of the file when its header was read */
     struct gguf_model base;
     struct chat_token special[N_SPECIAL]; /* their texts are owned */
-
-    pthread_mutex_t lock;
-    struct vocabulary *vocabulary;
-    int32_t n_sharing; /* the vocabulary */
+    struct shared vocabulary;
 };
 
 struct loaded_gguf {
@@ -83,7 +80,7 @@ static void destroy(void *model)
     if (!s)
         return;
     close_file(s);
-    pthread_mutex_destroy(&s->lock);
+    shared_destroy(&s->vocabulary);
     mem_free(s);
 }
 
@@ -95,7 +92,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
 
     if (!s)
         return error_no_memory(err);
-    pthread_mutex_init(&s->lock, NULL);
+    shared_init(&s->vocabulary);
     s->context = ctx;
     s->config = config;
     code = engine_choose_place(&s->place, ctx, config, "n_gpu_layers to 0", err);
@@ -174,43 +171,12 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
 
 /* ------------------------------------------------------------------ the vocabulary */
 
-static struct vocabulary *share_vocabulary(struct gguf_source *s)
-{
-    struct vocabulary *v = NULL;
-
-    pthread_mutex_lock(&s->lock);
-    v = s->vocabulary;
-    s->n_sharing += v != NULL;
-    pthread_mutex_unlock(&s->lock);
-    return v;
-}
-
-static void release_vocabulary(struct gguf_source *s, struct vocabulary *v)
-{
-    bool last = false;
-
-    if (!v)
-        return;
-    pthread_mutex_lock(&s->lock);
-    last = --s->n_sharing == 0;
-    if (last)
-        s->vocabulary = NULL;
-    pthread_mutex_unlock(&s->lock);
-    if (last)
-        vocabulary_free(v);
-}
-
-/* One load at a time makes one. */
 static void *read_vocabulary(void *arg)
 {
     struct loaded_gguf *l = arg;
-    struct gguf_source *s = l->source;
 
-    l->code = vocabulary_read(&l->vocabulary, s->file, &l->error);
-    pthread_mutex_lock(&s->lock);
-    s->vocabulary = l->vocabulary;
-    s->n_sharing = l->vocabulary != NULL;
-    pthread_mutex_unlock(&s->lock);
+    l->code = vocabulary_read(&l->vocabulary, l->source->file, &l->error);
+    shared_made(&l->source->vocabulary, l->vocabulary);
     return NULL;
 }
 
@@ -218,7 +184,7 @@ static void *read_vocabulary(void *arg)
 static void begin_vocabulary(struct loaded_gguf *l)
 {
     l->n_tokens = vocabulary_count(l->source->file);
-    l->vocabulary = share_vocabulary(l->source);
+    l->vocabulary = shared_hold(&l->source->vocabulary);
     if (l->vocabulary || l->n_tokens == 0)
         return;
     l->reading = thread_start(&l->reader, "inf-vocabulary", read_vocabulary, l) == 0;
@@ -244,18 +210,11 @@ static int32_t finish_vocabulary(struct loaded_gguf *l, inf_error *err)
 static int32_t check_same_file(const struct gguf_source *s, inf_error *err)
 {
     const char *path = s->config->base_url;
-    const struct stat *before = &s->status;
     struct stat now;
 
     if (stat(path, &now) != 0)
         return error_set_errno(err, errno, "read", path);
-    if (now.st_dev != before->st_dev || now.st_ino != before->st_ino ||
-        now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
-        return error_set(err, INF_ERROR_STATE,
-                         "%s changed since it was first read; evict this provider and get it again",
-                         path);
-    return INF_OK;
+    return file_is_same(&s->status, &now) ? INF_OK : model_changed(path, err);
 }
 
 static int32_t load_file(struct loaded_gguf *l, bool tokenizer_only, inf_op *op,
@@ -340,7 +299,8 @@ static void unload_gguf(struct loaded_gguf *l)
     if (l->mapped)
         gguf_file_let_go(l->source->file);
     engine_free_model(l->llama);
-    release_vocabulary(l->source, l->vocabulary);
+    if (l->vocabulary && shared_let_go(&l->source->vocabulary))
+        vocabulary_free(l->vocabulary);
     mem_free(l);
 }
 

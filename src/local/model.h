@@ -78,4 +78,7 @@ struct model_ops {
     int32_t (*adapters_check)(const struct adapter_set *set, inf_error *err);
 };
 
+/* The error of a load that finds other files than `open` did. STATE. */
+int32_t model_changed(const char *path, inf_error *err);
+
 #endif

@@ -16,6 +16,13 @@ int32_t provider_check_model(const struct local_provider *p, inf_error *err)
     return error_set(err, INF_ERROR_INVALID_ARGUMENT, "no model is set; %s", p->ops->how_to_set);
 }
 
+int32_t model_changed(const char *path, inf_error *err)
+{
+    return error_set(err, INF_ERROR_STATE,
+                     "%s changed since it was first read; evict this provider and get it again",
+                     path);
+}
+
 int32_t window_check(int32_t window, const char *of, size_t n, int32_t n_new, inf_error *err)
 {
     int32_t room = window - n_new;

@@ -2,10 +2,9 @@
  * model: what a Hugging Face checkpoint is to the in-process provider (local/model.h): its files, looked
  * at before anything of them is loaded, and what the engine makes of them.
  *
- * The weights' files stay mapped as long as the provider lives. The tokenizer goes with the last of what is
- * loaded, and is read anew for the next: `lock`, a leaf, guards who has it. A directory with a tokenizer and without
- * a model opens too: texts can be tokenized and rendered then, and what else is asked for says what is
- * missing.
+ * The weights' files stay mapped as long as the provider lives. The tokenizer is shared by what is loaded. A
+ * directory with a tokenizer and without a model opens too: texts can be tokenized and rendered then, and what
+ * else is asked for says what is missing.
  */
 #include "arch/adapter.h"
 #include "arch/checkpoint.h"
@@ -20,12 +19,12 @@
 #include "hf/files/generation_config.h"
 #include "hf/files/template_files.h"
 #include "local/local.h"
+#include "local/shared.h"
 #include "transformers/config.h"
 #include "transformers/tokenizer.h"
 #include "transformers/transformers.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,20 +38,18 @@ struct hf_source {
     struct checkpoint *checkpoint; /* NULL: there is a tokenizer alone, and no_model says why */
     inf_error no_model;
     struct generation_config generation;
-    struct checkpoint_tokenizer tokenizer;
+    struct checkpoint_tokenizer tokenizer; /* until the first load, which takes hf over */
+    struct shared shared;                  /* hf */
     struct buffer chat_template, tools_template;
     struct chat_token special[MAX_SPECIAL]; /* their names and texts are owned */
     size_t n_special;
     char window_of[240];
-
-    pthread_mutex_t lock;
-    int32_t n_sharing;     /* the tokenizer */
-    bool tokenizer_closed; /* it was there before */
 };
 
 struct loaded_checkpoint {
     struct hf_source *source;
     struct mapped_model *mapped; /* NULL: the tokenizer alone */
+    struct checkpoint_tokenizer tokenizer;
 };
 
 /* ------------------------------------------------------------------ life */
@@ -81,7 +78,7 @@ static void destroy(void *model)
     if (!s)
         return;
     close_files(s);
-    pthread_mutex_destroy(&s->lock);
+    shared_destroy(&s->shared);
     mem_free(s);
 }
 
@@ -93,7 +90,7 @@ static int32_t create(void **model, inf_context *ctx, const inf_provider_config 
 
     if (!s)
         return error_no_memory(err);
-    pthread_mutex_init(&s->lock, NULL);
+    shared_init(&s->shared);
     s->context = ctx;
     s->config = config;
     buffer_init(&s->chat_template, BUFFER_NO_LIMIT);
@@ -259,31 +256,21 @@ static int32_t open_model(void *model, struct model_facts *facts, inf_error *err
 
 /* ------------------------------------------------------------------ the tokenizer */
 
-/* One load at a time makes it. Where it cannot be had any more, what needs it says why. */
-static void acquire_tokenizer(struct hf_source *s)
+/* The one that was opened first, another's, or a new one; where it cannot be had any more, what needs it says why. */
+static void acquire_tokenizer(struct loaded_checkpoint *l)
 {
-    bool closed = false;
+    struct hf_source *s = l->source;
+    struct checkpoint_tokenizer *t = &l->tokenizer;
 
-    pthread_mutex_lock(&s->lock);
-    closed = s->n_sharing++ == 0 && s->tokenizer_closed;
-    s->tokenizer_closed = s->tokenizer_closed && !closed;
-    pthread_mutex_unlock(&s->lock);
-    if (closed)
-        hf_tokenizer_open(&s->tokenizer.hf, s->dir, &s->tokenizer.missing);
-}
-
-static void release_tokenizer(struct hf_source *s)
-{
-    struct hf_tokenizer *hf = NULL;
-
-    pthread_mutex_lock(&s->lock);
-    if (--s->n_sharing == 0) {
-        hf = s->tokenizer.hf;
-        s->tokenizer.hf = NULL;
-        s->tokenizer_closed = hf != NULL;
-    }
-    pthread_mutex_unlock(&s->lock);
-    hf_tokenizer_free(hf);
+    *t = s->tokenizer;
+    s->tokenizer.hf = NULL;
+    if (!t->hf)
+        t->hf = shared_hold(&s->shared);
+    else
+        shared_made(&s->shared, t->hf);
+    if (!t->hf && t->missing.code == INF_OK &&
+        hf_tokenizer_open(&t->hf, s->dir, &t->missing) == INF_OK)
+        shared_made(&s->shared, t->hf);
 }
 
 /* ------------------------------------------------------------------ the model, loaded */
@@ -330,9 +317,7 @@ static int32_t load_weights(const struct hf_source *s, inf_op *op, struct mapped
     int32_t code = weight_files_check(c->files, NULL);
 
     if (code != INF_OK)
-        return error_set(err, INF_ERROR_STATE,
-                         "%s changed since it was first read; evict this provider and get it again",
-                         s->dir);
+        return model_changed(s->dir, err);
     weight_files_will_need(c->files);
     return mapped_model_load(out, &weights, &options, err);
 }
@@ -351,7 +336,8 @@ static void unload_checkpoint(struct loaded_checkpoint *l)
     mapped_model_free(l->mapped);
     if (l->mapped)
         weight_files_let_go(s->checkpoint->files);
-    release_tokenizer(s);
+    if (l->tokenizer.hf && shared_let_go(&s->shared))
+        hf_tokenizer_free(l->tokenizer.hf);
     mem_free(l);
 }
 
@@ -371,8 +357,8 @@ static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_
     if (!l)
         return error_no_memory(err);
     l->source = s;
-    acquire_tokenizer(s);
-    checkpoint_tokenizer_describe(&s->tokenizer, &out->tokenizer);
+    acquire_tokenizer(l);
+    checkpoint_tokenizer_describe(&l->tokenizer, &out->tokenizer);
     if (!tokenizer_only)
         code = load_model(l, op, err);
     if (code != INF_OK) {
