@@ -18,7 +18,6 @@ _inference() {
     argument=$(awk -v c="$command" -v p="$prev" '$1 == c && ($2 == p || $3 == p) && $NF !~ /^-/ { print $NF }' <<<"$options")
     case $argument in
     *\|*) COMPREPLY=($(compgen -W "${argument//|/ }" -- "$cur")) ;;
-    PROVIDER) COMPREPLY=($(compgen -W 'vllm ollama llamacpp transformers' -- "$cur")) ;;
     FILE | MODEL | ID=PATH) COMPREPLY=($(compgen -f -- "$cur")) ;;
     '')
         if [[ $cur == -* ]]; then

@@ -28,10 +28,10 @@
 #define ON_SERVER (GENERATE | COMMAND_ADAPTERS | SERVER)
 #define ALL (ON_PROVIDER | COMMAND_INSPECT)
 
+/* Providers are named where their defaults differ, which the library does not tell. */
 static const struct option options[] = {
     {'p', "provider", NULL, NULL, "PROVIDER", OPTION_TEXT, AT(provider), ON_PROVIDER,
-     "vllm, ollama, llamacpp or transformers; left out: what -m tells, else $INFERENCE_PROVIDER, "
-     "else vllm"},
+     "left out: what -m tells, else $INFERENCE_PROVIDER, else the first of them"},
     {'m', "model", NULL, "model", "MODEL", OPTION_TEXT, AT(model), ON_PROVIDER,
      "a GGUF file (llamacpp), a checkpoint's directory or hub id (transformers), or a server's "
      "name"},
@@ -221,6 +221,24 @@ int usage_error(const struct command *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
+/* What a flag takes, as it is shown: of providers, all that the library names. */
+static const char *argument_of(const struct option *o)
+{
+    static char providers[128];
+    const char *name = inf_provider_type_name(1);
+    size_t at = 0;
+
+    if (o->offset != AT(provider))
+        return o->argument;
+    for (int32_t type = 2; name && at < sizeof providers; type++) {
+        const char *next = inf_provider_type_name(type);
+
+        at += (size_t)snprintf(providers + at, sizeof providers - at, next ? "%s|" : "%s", name);
+        name = next;
+    }
+    return providers;
+}
+
 /* ------------------------------------------------------------------ the command line */
 
 static bool name_is(const char *name, const char *text, size_t len)
@@ -299,7 +317,7 @@ static int parse_option(struct settings *s, const struct command *command, int a
     else if (*value == '\0' && ++*at < argc)
         value = argv[*at];
     else if (*value == '\0')
-        return usage_error(command, "%.*s needs a value: %s", shown, argument, o->argument);
+        return usage_error(command, "%.*s needs a value: %s", shown, argument, argument_of(o));
     if (!setting_from_text(s, o, value))
         return usage_error(command, "%.*s takes %s, not '%s'", shown, argument, setting_kind(o),
                            value);
@@ -513,7 +531,7 @@ static void print_option(const struct option *o)
     else
         n = snprintf(flag, sizeof flag, "    --%s", o->name);
     if (o->argument)
-        snprintf(flag + n, sizeof flag - (size_t)n, " %s", o->argument);
+        snprintf(flag + n, sizeof flag - (size_t)n, " %s", argument_of(o));
     printf("  %s\n        %s\n", flag, o->help);
 }
 
@@ -538,7 +556,7 @@ void options_print_all(const struct command *commands, size_t n)
             printf("%s --%s", commands[c].name, o->name);
             if (o->letter)
                 printf(" -%c", o->letter);
-            printf("%s%s\n", o->argument ? " " : "", o->argument ? o->argument : "");
+            printf("%s%s\n", o->argument ? " " : "", o->argument ? argument_of(o) : "");
         }
     }
 }

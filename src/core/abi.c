@@ -1,6 +1,7 @@
 /*
  * abi: the public header's structs and enumerators by name, for bindings that cannot read it. A test
- * reads the header and asks for each: nothing there can be forgotten here.
+ * reads the header and asks for each: nothing there can be forgotten here. Providers are among them since the
+ * header numbers them; what a provider is, its row alone says.
  */
 #include <inference/inference.h>
 
