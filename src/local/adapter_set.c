@@ -5,6 +5,7 @@
 
 #include "core/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* One that was named before is the same generation again, whatever was loaded meanwhile. */
@@ -85,4 +86,42 @@ bool adapter_set_equal(const struct adapter_set *a, const struct adapter_set *b)
 {
     return a == b || (adapter_set_size(a) == adapter_set_size(b) &&
                       adapter_set_common(a, b) == adapter_set_size(a));
+}
+
+/* "'a', 'b'"; those for which there is no room are an ellipsis. */
+static const char *list_ids(const struct adapter_set *s, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (int32_t i = 0; i < s->n; i++) {
+        const char *id = s->list[i].adapter->id;
+
+        if (n + strlen(id) + sizeof "'', ..." > size) {
+            memcpy(out + n, "...", sizeof "...");
+            return out;
+        }
+        n += (size_t)snprintf(out + n, size - n, i + 1 < s->n ? "'%s', " : "'%s'", id);
+    }
+    return out;
+}
+
+int32_t adapter_set_not_finite(const struct adapter_set *s, inf_error *err)
+{
+    char ids[320];
+
+    if (!s)
+        return error_set(err, INF_ERROR_NOT_FINITE,
+                         "the model's logits are NaN or infinite; the model file is damaged or its "
+                         "weights overflow");
+    if (s->n == 1)
+        return error_set(
+            err, INF_ERROR_NOT_FINITE,
+            "adapter '%s' overflows: its logits are NaN or infinite; lower its scale or "
+            "train it again",
+            s->list[0].adapter->id);
+    return error_set(
+        err, INF_ERROR_NOT_FINITE,
+        "the adapters %s together overflow: the logits are NaN or infinite; lower their "
+        "scales, or try each alone",
+        list_ids(s, ids, sizeof ids));
 }

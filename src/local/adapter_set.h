@@ -37,6 +37,8 @@ void adapter_set_unref(struct adapter_set *s);
 int32_t adapter_set_common(const struct adapter_set *a, const struct adapter_set *b);
 /* Whether the two compute the same: equal generations and scales in the same order. */
 bool adapter_set_equal(const struct adapter_set *a, const struct adapter_set *b);
+/* The error of logits, computed with them, that are NaN or infinite. */
+int32_t adapter_set_not_finite(const struct adapter_set *s, inf_error *err);
 static inline int32_t adapter_set_size(const struct adapter_set *s)
 {
     return s ? s->n : 0;

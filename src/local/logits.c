@@ -27,8 +27,7 @@ static int32_t fill_output(const struct logits *l, const float *logits, int32_t 
     int32_t n_top = l->top < n_vocab ? l->top : n_vocab;
 
     if (!logits_are_usable(logits, n_vocab))
-        return error_set(err, INF_ERROR_NOT_FINITE, "the logits are NaN or infinite%s",
-                         l->adapters ? "; the adapters overflow" : "");
+        return adapter_set_not_finite(l->adapters, err);
     o->all = mem_alloc((size_t)n_vocab * sizeof *o->all);
     o->top_ids = mem_alloc((size_t)(n_top ? n_top : 1) * sizeof *o->top_ids);
     o->top = mem_alloc((size_t)(n_top ? n_top : 1) * sizeof *o->top);
