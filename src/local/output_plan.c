@@ -3,28 +3,16 @@
  */
 #include "local/output_plan.h"
 
-#include "core/json.h"
 #include "local/constraint.h"
 
 /* The tools of a request's own field are checked; those among a template's variables, where any JSON may stand, count
  * when they are such. */
 static int32_t read_tools(struct output_tools *out, const inf_request *r, inf_error *err)
 {
-    struct json_span all = {NULL, 0};
-    struct json_span found = {NULL, 0};
-    inf_text tools = r->tools;
-    int32_t code = INF_OK;
+    inf_text tools = chat_tools(r->tools, r->template_variables, r->messages_json);
+    int32_t code = output_tools_read(out, tools, err);
 
-    if (!tools.data && r->template_variables.data &&
-        scan_json(&all, r->template_variables.data, r->template_variables.len))
-        found = scan_member(all, "tools");
-    if (!tools.data && !found.data && r->messages_json.data &&
-        scan_json(&all, r->messages_json.data, r->messages_json.len))
-        found = scan_member(all, "tools");
-    if (!tools.data && scan_is_none(found))
-        return output_tools_read(out, (inf_text){NULL, 0}, err);
-    code = output_tools_read(out, tools.data ? tools : (inf_text){found.data, found.len}, err);
-    if (code != INF_ERROR_INVALID_ARGUMENT || tools.data)
+    if (code != INF_ERROR_INVALID_ARGUMENT || r->tools.data)
         return code;
     *out = (struct output_tools){0};
     return error_none(err);

@@ -36,18 +36,24 @@ static bool is_to_stop(void *op)
     return op_stop_code(op) != INF_OK;
 }
 
-static bool names_tools(inf_text json)
+inf_text chat_tools(inf_text given, inf_text variables, inf_text messages)
 {
-    struct json_span all = {NULL, 0};
+    inf_text places[] = {variables, messages};
 
-    return json.data && scan_json(&all, json.data, json.len) &&
-           !scan_is_none(scan_member(all, "tools"));
+    for (int i = 0; i < 2 && !given.data; i++) {
+        struct json_span all = {NULL, 0}, found = {NULL, 0};
+
+        if (places[i].data && scan_json(&all, places[i].data, places[i].len))
+            found = scan_member(all, "tools");
+        if (!scan_is_none(found))
+            given = (inf_text){found.data, found.len};
+    }
+    return given;
 }
 
-static bool has_tools(const struct chat_input *input)
+static bool has_tools(const struct chat_input *i)
 {
-    return input->tools_json.data || names_tools(input->variables_json) ||
-           names_tools(input->messages_json);
+    return chat_tools(i->tools_json, i->variables_json, i->messages_json).data != NULL;
 }
 
 /* Until op is to stop; the error is then op's. Sets input->stop. *used: the template. */

@@ -18,4 +18,8 @@ struct rendered {
 int32_t render_request(struct local_provider *p, inf_op *op, struct buffer *out,
                        struct rendered *rendered, inf_error *err);
 
+/* The tools of a chat as JSON, borrowed: those given, else those among the template's variables, else beside the
+ * messages. Absent: none. */
+inf_text chat_tools(inf_text given, inf_text variables, inf_text messages);
+
 #endif
