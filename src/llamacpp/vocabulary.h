@@ -1,6 +1,6 @@
 /*
  * vocabulary: a GGUF file's vocabulary as a tokenizer of our own (hf/tokenizer), for the kinds of
- * vocabulary of which it gives the ids that the model was trained on: see vocabulary.c's table. The
+ * vocabulary of which it gives the ids that the model was trained on: see splitters.c's table. The
  * others are llama.cpp's, whose tables take many times as long to make.
  *
  * Immutable once made; any thread.
