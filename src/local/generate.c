@@ -1,16 +1,14 @@
 /*
  * generate: a request of the in-process provider, from the public call to the scheduler: pin the
- * adapters, load the model if need be, render and tokenize the prompt, make the sampler.
+ * adapters, load the model if need be, render and tokenize the prompt, hand it over.
  */
 #include "core/clock.h"
 #include "core/memory.h"
-#include "local/constraint.h"
-#include "local/output_plan.h"
+#include "local/generator.h"
 #include "local/render.h"
-#include "text/constraint/json_schema.h"
+#include "local/request_sampler.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 struct generate {
     struct preparation base;
@@ -84,77 +82,6 @@ static int32_t check_prompt(const struct local_provider *p, int32_t n, inf_error
                     "poor",
                     n, f->n_ctx_train);
     return code;
-}
-
-/* ------------------------------------------------------------------ the sampler */
-
-static uint64_t fresh_seed(void)
-{
-    uint64_t seed = 0;
-
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint64_t)clock_us();
-    return seed;
-}
-
-static int32_t make_grammar(struct instance *i, const inf_request *r,
-                            const struct output_plan *plan, struct grammar **out, inf_error *err)
-{
-    if (output_plan_wants_call(plan))
-        return output_plan_grammar(out, plan, &i->loaded.tokenizer, err);
-    if (!r->json_schema.data)
-        return constraint_read_gbnf(out, &i->loaded.tokenizer, r->grammar, err);
-    return json_schema_compile(out, r->json_schema, err);
-}
-
-static int32_t make_constraint(struct instance *i, const inf_request *r,
-                               const struct output_plan *plan, struct sampling_constraint *out,
-                               bool *constrained, inf_error *err)
-{
-    const struct token_texts *texts = NULL;
-    struct grammar *grammar = NULL;
-    int32_t code = INF_OK;
-
-    *constrained = r->grammar.data || r->json_schema.data || output_plan_wants_call(plan);
-    if (!*constrained)
-        return INF_OK;
-    code = make_grammar(i, r, plan, &grammar, err);
-    if (code != INF_OK)
-        return code;
-    texts = instance_token_texts(i);
-    if (texts)
-        return constraint_create(out, texts, grammar, err);
-    grammar_free(grammar);
-    return error_no_memory(err);
-}
-
-static void set_f32(float *to, inf_maybe_f32 value)
-{
-    if (value.is_set)
-        *to = value.value;
-}
-
-static int32_t make_sampler(struct instance *i, const inf_request *r,
-                            const struct output_plan *plan, struct sampler **out, inf_error *err)
-{
-    struct sampling_options o = i->options.facts->default_sampling;
-    struct sampling_constraint constraint = {0};
-    bool constrained = false;
-    int32_t code = make_constraint(i, r, plan, &constraint, &constrained, err);
-
-    if (code != INF_OK)
-        return code;
-    set_f32(&o.temperature, r->temperature);
-    set_f32(&o.top_p, r->top_p);
-    set_f32(&o.min_p, r->min_p);
-    set_f32(&o.repetition_penalty, r->repetition_penalty);
-    set_f32(&o.frequency_penalty, r->frequency_penalty);
-    set_f32(&o.presence_penalty, r->presence_penalty);
-    if (r->top_k.is_set)
-        o.top_k = r->top_k.value;
-    o.seed = r->seed.is_set ? r->seed.value : fresh_seed();
-    o.n_vocab = i->loaded.tokenizer.n_vocab;
-    return sampler_create(out, &o, constrained ? &constraint : NULL, err);
 }
 
 /* ------------------------------------------------------------------ the hand-over */
@@ -247,7 +174,7 @@ static int32_t make_sequence(struct generate *g, struct instance *i, struct sequ
     if (code == INF_OK)
         code = check_prompt(p, n, err);
     if (code == INF_OK)
-        code = make_sampler(i, r, &g->plan, &sampler, err);
+        code = request_sampler(&sampler, i, r, &g->plan, err);
     if (code == INF_OK)
         code = output_plan_parser(&parser, &g->plan, fresh_seed(), err);
     op_output(g->base.op)->prompt_tokens = n;

@@ -1,6 +1,10 @@
 /* generator: see the header. */
 #include "local/generator.h"
 
+#include "core/clock.h"
+
+#include <sys/random.h>
+
 void generator_seed(struct generator *g, uint64_t seed)
 {
     for (int i = 0; i < 4; i++) {
@@ -30,4 +34,13 @@ double generator_next(struct generator *g)
     s[2] ^= t;
     s[3] = rotate(s[3], 45);
     return (double)(result >> 11) * 0x1p-53;
+}
+
+uint64_t fresh_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint64_t)clock_us();
+    return seed;
 }

@@ -15,4 +15,7 @@ void generator_seed(struct generator *g, uint64_t seed);
 /* Uniform in [0, 1). */
 double generator_next(struct generator *g);
 
+/* One that nobody can tell before. */
+uint64_t fresh_seed(void);
+
 #endif

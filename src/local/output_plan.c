@@ -3,8 +3,6 @@
  */
 #include "local/output_plan.h"
 
-#include "local/constraint.h"
-
 /* The tools of a request's own field are checked; those among a template's variables, where any JSON may stand, count
  * when they are such. */
 static int32_t read_tools(struct output_tools *out, const inf_request *r, inf_error *err)
@@ -45,17 +43,6 @@ void output_plan_free(struct output_plan *plan)
 bool output_plan_wants_call(const struct output_plan *plan)
 {
     return plan->choice == OUTPUT_REQUIRED || plan->choice == OUTPUT_NAMED;
-}
-
-int32_t output_plan_grammar(struct grammar **out, const struct output_plan *plan,
-                            const struct tokenizer *tokenizer, inf_error *err)
-{
-    struct call_grammar_options o = {.format = plan->format,
-                                     .tools = &plan->tools,
-                                     .named = plan->named,
-                                     .in_reasoning = plan->in_reasoning};
-
-    return constraint_read_calls(out, tokenizer, &o, err);
 }
 
 int32_t output_plan_parser(struct output_parser **out, struct output_plan *plan, uint64_t seed,

@@ -7,8 +7,6 @@
 #define INF_LOCAL_OUTPUT_PLAN_H
 
 #include "local/render.h"
-#include "local/tokenizer.h"
-#include "text/constraint/grammar.h"
 #include "text/output/output_parser.h"
 
 struct output_plan {
@@ -25,11 +23,8 @@ int32_t output_plan_read(struct output_plan *out, const inf_request *r,
                          const struct rendered *rendered, inf_error *err);
 void output_plan_free(struct output_plan *plan);
 
-/* Whether a call has to come: then output_plan_grammar. */
+/* Whether a call has to come. */
 bool output_plan_wants_call(const struct output_plan *plan);
-/* Errors of call_grammar_make. */
-int32_t output_plan_grammar(struct grammar **out, const struct output_plan *plan,
-                            const struct tokenizer *tokenizer, inf_error *err);
 
 /* NULL and INF_OK: there is nothing to take out. Takes the plan's tools over. NO_MEMORY. */
 int32_t output_plan_parser(struct output_parser **out, struct output_plan *plan, uint64_t seed,
