@@ -154,53 +154,49 @@ static int32_t start_drafting(struct sequence *s, struct instance *i, const inf_
     return code;
 }
 
+static int32_t fill_sequence(struct generate *g, struct instance *i, struct sequence *s,
+                             inf_error *err)
+{
+    const struct local_provider *p = g->base.provider;
+    const inf_request *r = op_request(g->base.op);
+    int32_t room = 0;
+    int32_t code = tokenizer_check_ids(s->tokenizer, "stop_token_ids:", r->stop_token_ids,
+                                       r->n_stop_token_ids, err);
+
+    if (code == INF_OK)
+        code = tokenize_prompt(g, s->tokenizer, &s->tokens, &s->n_prompt, err);
+    op_output(g->base.op)->prompt_tokens = s->n_prompt;
+    if (code == INF_OK)
+        code = check_prompt(p, s->n_prompt, err);
+    if (code == INF_OK)
+        code = request_sampler(&s->sampler, i, r, &g->plan, err);
+    if (code == INF_OK)
+        code = output_plan_parser(&s->parser, &g->plan, fresh_seed(), err);
+    if (code == INF_OK)
+        code = sequence_begin(s, err);
+    if (code == INF_OK)
+        code = start_drafting(s, i, r, err);
+    room = p->facts.window - s->n_prompt;
+    s->max_tokens = r->max_tokens.value < room ? r->max_tokens.value : room;
+    s->named_call = g->plan.choice == OUTPUT_NAMED;
+    return code;
+}
+
 /* The sequence takes the adapters over, and its place among those in flight. */
 static int32_t make_sequence(struct generate *g, struct instance *i, struct sequence **out,
                              inf_error *err)
 {
-    struct local_provider *p = g->base.provider;
-    const inf_request *r = op_request(g->base.op);
-    struct adapter_set *adapters = g->adapters;
-    struct output_parser *parser = NULL;
-    struct sampler *sampler = NULL;
-    int32_t *tokens = NULL;
-    int32_t n = 0;
-    int32_t room = 0;
-    int32_t code = tokenizer_check_ids(&i->loaded.tokenizer, "stop_token_ids:", r->stop_token_ids,
-                                       r->n_stop_token_ids, err);
+    int32_t code = sequence_create(out, g->base.op, &i->loaded.tokenizer, err);
 
     if (code == INF_OK)
-        code = tokenize_prompt(g, &i->loaded.tokenizer, &tokens, &n, err);
-    if (code == INF_OK)
-        code = check_prompt(p, n, err);
-    if (code == INF_OK)
-        code = request_sampler(&sampler, i, r, &g->plan, err);
-    if (code == INF_OK)
-        code = output_plan_parser(&parser, &g->plan, fresh_seed(), err);
-    op_output(g->base.op)->prompt_tokens = n;
-    if (code != INF_OK) {
-        sampler_free(sampler);
-        mem_free(tokens);
-        return code;
-    }
-    room = p->facts.window - n;
-    g->adapters = NULL;
-    code = sequence_create(out, g->base.op, &i->loaded.tokenizer, tokens, n,
-                           r->max_tokens.value < room ? r->max_tokens.value : room, sampler,
-                           adapters, err);
-    if (code != INF_OK) {
-        output_parser_free(parser);
-        return code;
-    }
-    (*out)->parser = parser;
-    code = start_drafting(*out, i, r, err);
+        code = fill_sequence(g, i, *out, err);
     if (code != INF_OK) {
         sequence_drop(*out);
-        *out = NULL;
         return code;
     }
-    (*out)->named_call = g->plan.choice == OUTPUT_NAMED;
-    (*out)->in_flight = &p->in_flight;
+    (*out)->adapters = g->adapters;
+    (*out)->in_flight = &g->base.provider->in_flight;
+    g->adapters = NULL;
     g->counted = false;
     return INF_OK;
 }

@@ -32,67 +32,50 @@ void sequence_drop(struct sequence *s)
     mem_free(s);
 }
 
-static int32_t prepare_output(struct sequence *s, const inf_request *request)
+static bool prepare_output(struct sequence *s, const inf_request *request)
 {
     const struct tokenizer *t = s->tokenizer;
+    size_t n = request->n_stop_token_ids;
 
     s->decoder = t->ops->decoder_create ? t->ops->decoder_create(t->impl) : t->impl;
     s->stream = text_stream_create(request->stop, request->n_stop);
-    if (!s->decoder || !s->stream)
-        return INF_ERROR_NO_MEMORY;
-    if (request->n_stop_token_ids) {
-        s->stop_ids = mem_alloc(request->n_stop_token_ids * sizeof *s->stop_ids);
-        if (!s->stop_ids)
-            return INF_ERROR_NO_MEMORY;
-        memcpy(s->stop_ids, request->stop_token_ids,
-               request->n_stop_token_ids * sizeof *s->stop_ids);
-        s->n_stop_ids = request->n_stop_token_ids;
-    }
-    if (s->n_logprobs >= 0) {
-        s->logprobs = logprob_log_create(s->n_logprobs);
-        if (!s->logprobs)
-            return INF_ERROR_NO_MEMORY;
-    }
-    return INF_OK;
+    if (n)
+        s->stop_ids = mem_alloc(n * sizeof *s->stop_ids);
+    if (s->stop_ids)
+        memcpy(s->stop_ids, request->stop_token_ids, n * sizeof *s->stop_ids);
+    s->n_stop_ids = s->stop_ids ? n : 0;
+    if (request->logprobs.is_set)
+        s->logprobs = logprob_log_create(request->logprobs.value);
+    return s->decoder && s->stream && s->n_stop_ids == n &&
+           (!request->logprobs.is_set || s->logprobs);
 }
 
 int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
-                        int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
-                        struct sampler *sampler, struct adapter_set *adapters, inf_error *err)
+                        inf_error *err)
 {
-    const inf_request *request = op_request(op);
     struct sequence *s = mem_calloc(1, sizeof *s);
-    int32_t code = INF_OK;
 
-    *out = NULL;
-    if (!s) {
-        mem_free(tokens);
-        sampler_free(sampler);
-        adapter_set_unref(adapters);
+    *out = s;
+    if (!s)
         return error_no_memory(err);
-    }
     s->op = op;
     s->tokenizer = tokenizer;
-    s->tokens = tokens;
-    s->n_prompt = s->n_tokens = n_prompt;
-    s->capacity = (size_t)n_prompt;
-    s->max_tokens = max_tokens;
-    s->sampler = sampler;
-    s->adapters = adapters;
-    s->ignore_eos = request->ignore_eos;
-    s->n_logprobs = request->logprobs.is_set ? request->logprobs.value : -1;
+    s->ignore_eos = op_request(op)->ignore_eos;
     s->slot = -1;
     buffer_init(&s->piece, BUFFER_NO_LIMIT);
     buffer_init(&s->shown, BUFFER_NO_LIMIT);
-    code = prepare_output(s, request);
-    for (int32_t i = 0; i < n_prompt && code == INF_OK; i++)
-        code = sampler_accept(sampler, tokens[i], false) ? INF_OK : INF_ERROR_NO_MEMORY;
-    if (code != INF_OK) {
-        sequence_drop(s);
-        return error_no_memory(err);
-    }
-    *out = s;
     return INF_OK;
+}
+
+int32_t sequence_begin(struct sequence *s, inf_error *err)
+{
+    bool ok = prepare_output(s, op_request(s->op));
+
+    s->n_tokens = s->n_prompt;
+    s->capacity = (size_t)s->n_prompt;
+    for (int32_t i = 0; ok && i < s->n_prompt; i++)
+        ok = sampler_accept(s->sampler, s->tokens[i], false);
+    return ok ? INF_OK : error_no_memory(err);
 }
 
 static bool append_token(struct sequence *s, int32_t token)

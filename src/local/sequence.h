@@ -36,7 +36,6 @@ struct sequence {
     int32_t *stop_ids;
     size_t n_stop_ids;
     bool ignore_eos;
-    int32_t n_logprobs; /* -1: not asked */
     struct logprob_log *logprobs;
     struct lookup *lookup; /* NULL: nothing is drafted; owned */
     bool drafts_always;    /* whether or not it pays */
@@ -56,15 +55,14 @@ struct sequence {
     int64_t n_drafted, n_accepted; /* in all: verified; taken */
 };
 
-/*
- * Takes over: tokens (mem_*), sampler, the reference to adapters; also when it fails. The stop strings,
- * ids and the other options come from op_request(op). NO_MEMORY.
- */
+/* One without a prompt. Its owner sets tokens and n_prompt (mem_*), max_tokens and sampler, and what else it is to
+ * have, all of which is the sequence's then; and begins it. NO_MEMORY. */
 int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
-                        int32_t *tokens, int32_t n_prompt, int32_t max_tokens,
-                        struct sampler *sampler, struct adapter_set *adapters, inf_error *err);
+                        inf_error *err);
+/* Makes what the tokens' text goes through, as op_request(op) says, and tells the sampler the prompt. NO_MEMORY. */
+int32_t sequence_begin(struct sequence *s, inf_error *err);
 
-/* Frees one that was not handed to the scheduler; the operation goes on. */
+/* Frees one that was not handed to the scheduler; the operation goes on. NULL is ignored. */
 void sequence_drop(struct sequence *s);
 
 /* The sequence drafts tokens, from now on until sequence_stop_drafting: from its own, and from `reference` (n may

@@ -608,16 +608,25 @@ int32_t free_sequence(struct sequence **out, inf_op *op, const struct tokenizer 
     struct sampling_options o = {
         .top_p = 1, .repetition_penalty = 1, .n_vocab = tokenizer->n_vocab};
     int32_t n = (int32_t)strlen(prompt);
-    int32_t *tokens = mem_alloc((size_t)n * sizeof *tokens);
-    struct sampler *sampler = NULL;
-    int32_t code = tokens ? sampler_create(&sampler, &o, NULL, err) : error_no_memory(err);
+    struct sequence *s = NULL;
+    int32_t code = sequence_create(&s, op, tokenizer, err);
 
+    *out = NULL;
+    if (code == INF_OK)
+        code = sampler_create(&s->sampler, &o, NULL, err);
+    if (code == INF_OK && !(s->tokens = mem_alloc((size_t)n * sizeof *s->tokens)))
+        code = error_no_memory(err);
+    for (; code == INF_OK && s->n_prompt < n; s->n_prompt++)
+        s->tokens[s->n_prompt] = (unsigned char)prompt[s->n_prompt];
+    if (code == INF_OK)
+        code = sequence_begin(s, err);
     if (code != INF_OK) {
-        mem_free(tokens);
+        sequence_drop(s);
         adapter_set_unref(adapters);
         return code;
     }
-    for (int32_t i = 0; i < n; i++)
-        tokens[i] = (unsigned char)prompt[i];
-    return sequence_create(out, op, tokenizer, tokens, n, max_tokens, sampler, adapters, err);
+    s->max_tokens = max_tokens;
+    s->adapters = adapters;
+    *out = s;
+    return INF_OK;
 }

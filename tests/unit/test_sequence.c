@@ -447,19 +447,19 @@ static void test_not_finite__changes_nothing(void **state)
     close_bench(&b);
 }
 
-/* Takes tokens over, as sequence_create does. */
 static struct sequence *sequence_with(struct bench *b, const struct sampling_options *o,
                                       const struct sampling_constraint *constraint)
 {
     struct sequence *s = NULL;
-    struct sampler *sampler = NULL;
-    int32_t *tokens = mem_calloc(1, sizeof *tokens);
 
-    assert_non_null(tokens);
-    tokens[0] = 'e';
-    assert_int_equal(sampler_create(&sampler, o, constraint, NULL), INF_OK);
-    assert_int_equal(
-        sequence_create(&s, b->op, &free_tokenizer, tokens, 1, 10, sampler, NULL, NULL), INF_OK);
+    assert_int_equal(sequence_create(&s, b->op, &free_tokenizer, NULL), INF_OK);
+    assert_int_equal(sampler_create(&s->sampler, o, constraint, NULL), INF_OK);
+    s->tokens = mem_calloc(1, sizeof *s->tokens);
+    assert_non_null(s->tokens);
+    s->tokens[0] = 'e';
+    s->n_prompt = 1;
+    s->max_tokens = 10;
+    assert_int_equal(sequence_begin(s, NULL), INF_OK);
     return s;
 }
 
