@@ -292,8 +292,10 @@ static int32_t load_weights(struct loaded_gguf *l, inf_op *op, struct tokenizer 
     return code == INF_OK ? load_file(l, false, op, tokenizer, err) : code;
 }
 
-static void unload_gguf(struct loaded_gguf *l)
+static void unload(void *loaded)
 {
+    struct loaded_gguf *l = loaded;
+
     finish_vocabulary(l, NULL);
     mapped_model_free(l->mapped);
     if (l->mapped)
@@ -321,7 +323,7 @@ static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_
     if (!tokenizer_only)
         code = load_weights(l, op, &out->tokenizer, err);
     if (code != INF_OK) {
-        unload_gguf(l);
+        unload(l);
         return code;
     }
     out->impl = l;
@@ -356,11 +358,6 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .on_device = s->place.on_device};
 
     return llama_engine_create(out, &source, options, err);
-}
-
-static void unload(struct loaded_model *loaded)
-{
-    unload_gguf(loaded->impl);
 }
 
 /* ------------------------------------------------------------------ adapters */

@@ -211,7 +211,7 @@ static void run_generate(struct preparation *base)
     int64_t before_us = clock_us();
 
     if (code == INF_OK)
-        code = provider_acquire(base->provider, base->op, &i, &err);
+        code = provider_acquire(base->provider, base->op, false, &i, &err);
     op_output(base->op)->timings.load_us = clock_us() - before_us;
     if (code == INF_OK)
         code = make_sequence(g, i, &sequence, &err);

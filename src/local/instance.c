@@ -69,7 +69,7 @@ static void free_parts(struct instance *i, struct scheduler_stats *final)
     if (i->engine.impl)
         i->engine.ops->free(i->engine.impl);
     if (i->loaded.impl)
-        i->options.ops->unload(&i->loaded);
+        i->options.ops->unload(i->loaded.impl);
     token_texts_free(i->texts);
     pthread_mutex_destroy(&i->texts_lock);
     mem_free(i);

@@ -112,7 +112,7 @@ static void run_logits(struct preparation *base)
 {
     struct logits *l = (struct logits *)(void *)base;
     inf_error err = {0};
-    int32_t code = provider_acquire(base->provider, base->op, &l->instance, &err);
+    int32_t code = provider_acquire(base->provider, base->op, false, &l->instance, &err);
 
     if (code == INF_OK)
         code = check_ids(l, &err);

@@ -64,8 +64,8 @@ struct model_ops {
     int32_t (*make_engine)(void *model, const struct loaded_model *loaded,
                            const struct engine_options *options, struct engine *out,
                            inf_error *err);
-    /* Any thread, with its engines gone. */
-    void (*unload)(struct loaded_model *loaded);
+    /* loaded_model.impl. Any thread, with its engines gone. */
+    void (*unload)(void *loaded);
 
     /* After open, on preparation threads: reads and converts an adapter, checked against the model's
      * names and shapes. Fills report but for its texts, generation and `replaced`; *bytes is what it
@@ -80,5 +80,7 @@ struct model_ops {
 
 /* The error of a load that finds other files than `open` did. STATE. */
 int32_t model_changed(const char *path, inf_error *err);
+/* Whether n tokens, and as many new ones, are within a request's window; `of`: model_facts.window_of. CONTEXT_FULL. */
+int32_t window_check(int32_t window, const char *of, size_t n, int32_t n_new, inf_error *err);
 
 #endif

@@ -16,32 +16,6 @@ int32_t provider_check_model(const struct local_provider *p, inf_error *err)
     return error_set(err, INF_ERROR_INVALID_ARGUMENT, "no model is set; %s", p->ops->how_to_set);
 }
 
-int32_t model_changed(const char *path, inf_error *err)
-{
-    return error_set(err, INF_ERROR_STATE,
-                     "%s changed since it was first read; evict this provider and get it again",
-                     path);
-}
-
-int32_t window_check(int32_t window, const char *of, size_t n, int32_t n_new, inf_error *err)
-{
-    int32_t room = window - n_new;
-    const char *beside = n_new > 0 ? " and an answer" : "";
-
-    if (n <= (size_t)room)
-        return INF_OK;
-    if (of)
-        return error_set_detail(
-            err, INF_ERROR_CONTEXT_FULL, (int64_t)n,
-            "the prompt has %zu tokens and the model's %d %s have room for %d%s; "
-            "shorten the prompt",
-            n, window, of, room, beside);
-    return error_set_detail(err, INF_ERROR_CONTEXT_FULL, (int64_t)n,
-                            "the prompt has %zu tokens and the window n_ctx %d has room for %d%s; "
-                            "shorten the prompt or raise n_ctx",
-                            n, window, room, beside);
-}
-
 int32_t provider_pin(const struct local_provider *p, struct adapter_set **out,
                      const inf_request_adapter *adapters, size_t n, inf_error *err)
 {
@@ -149,8 +123,8 @@ static int32_t load_instance(struct local_provider *p, inf_op *op, bool tokenize
     return code;
 }
 
-static int32_t acquire(struct local_provider *p, inf_op *op, bool tokenizer_only,
-                       struct instance **out, inf_error *err)
+int32_t provider_acquire(struct local_provider *p, inf_op *op, bool tokenizer_only,
+                         struct instance **out, inf_error *err)
 {
     int32_t code = INF_OK;
 
@@ -163,18 +137,6 @@ static int32_t acquire(struct local_provider *p, inf_op *op, bool tokenizer_only
         code = load_instance(p, op, tokenizer_only, out, err);
     pthread_mutex_unlock(&p->load_lock);
     return code;
-}
-
-int32_t provider_acquire(struct local_provider *p, inf_op *op, struct instance **out,
-                         inf_error *err)
-{
-    return acquire(p, op, false, out, err);
-}
-
-int32_t provider_acquire_tokenizer(struct local_provider *p, inf_op *op, struct instance **out,
-                                   inf_error *err)
-{
-    return acquire(p, op, true, out, err);
 }
 
 static int32_t submit(void *impl, inf_op *op, void (*run)(struct preparation *), inf_error *err)
@@ -192,7 +154,7 @@ static void run_load(struct preparation *prep)
     struct instance *i = NULL;
     inf_error err = {0};
 
-    if (provider_acquire(prep->provider, prep->op, &i, &err) == INF_OK)
+    if (provider_acquire(prep->provider, prep->op, false, &i, &err) == INF_OK)
         op_progress(prep->op, 1.0f);
     instance_unref(i);
     preparation_end(prep, &err);

@@ -42,17 +42,13 @@ int32_t provider_check_model(const struct local_provider *p, inf_error *err);
 /* Reads the model's files on first use; from then on p->facts may be read. As provider_check_model, or
  * model_ops.open's errors. */
 int32_t provider_open(struct local_provider *p, inf_error *err);
-/* A reference to the loaded model, loading it for op if need be. Errors of open and instance_load. */
-int32_t provider_acquire(struct local_provider *p, inf_op *op, struct instance **out,
-                         inf_error *err);
-/* Whether n tokens, and as many new ones, are within a request's window; `of`: model_facts.window_of. CONTEXT_FULL. */
-int32_t window_check(int32_t window, const char *of, size_t n, int32_t n_new, inf_error *err);
+/* A reference to the loaded model, or, where that is enough, to its tokenizer alone, loading it for op if need be.
+ * Errors of open and instance_load. */
+int32_t provider_acquire(struct local_provider *p, inf_op *op, bool tokenizer_only,
+                         struct instance **out, inf_error *err);
 /* The pinned adapters of a request, which may be together. *out is the caller's to give back, on errors too.
  * Errors of adapter_set_pin and model_ops.adapters_check. */
 int32_t provider_pin(const struct local_provider *p, struct adapter_set **out,
                      const inf_request_adapter *adapters, size_t n, inf_error *err);
-/* A reference to something with a tokenizer: the loaded model, or the tokenizer alone. */
-int32_t provider_acquire_tokenizer(struct local_provider *p, inf_op *op, struct instance **out,
-                                   inf_error *err);
 
 #endif

@@ -14,7 +14,7 @@ static void run_tokenize(struct preparation *base)
     inf_error err = {0};
     int32_t n = 0;
 
-    if (provider_acquire_tokenizer(base->provider, base->op, &i, &err) == INF_OK &&
+    if (provider_acquire(base->provider, base->op, true, &i, &err) == INF_OK &&
         i->loaded.tokenizer.ops->encode(i->loaded.tokenizer.impl, (inf_text){t->bytes, t->len},
                                         t->choice, true, &o->token_ids, &n, &err) == INF_OK)
         o->n_token_ids = (size_t)n;
@@ -46,7 +46,7 @@ static void run_detokenize(struct preparation *base)
     struct instance *i = NULL;
     inf_error err = {0};
 
-    if (provider_acquire_tokenizer(base->provider, base->op, &i, &err) == INF_OK)
+    if (provider_acquire(base->provider, base->op, true, &i, &err) == INF_OK)
         detokenize(&i->loaded.tokenizer, d, &op_output(base->op)->text, &err);
     instance_unref(i);
     preparation_end(base, &err);

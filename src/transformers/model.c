@@ -329,8 +329,9 @@ static int32_t refuse_without_model(const struct hf_source *s, inf_error *err)
     return s->no_model.code;
 }
 
-static void unload_checkpoint(struct loaded_checkpoint *l)
+static void unload(void *loaded)
 {
+    struct loaded_checkpoint *l = loaded;
     struct hf_source *s = l->source;
 
     mapped_model_free(l->mapped);
@@ -362,7 +363,7 @@ static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_
     if (!tokenizer_only)
         code = load_model(l, op, err);
     if (code != INF_OK) {
-        unload_checkpoint(l);
+        unload(l);
         return code;
     }
     out->impl = l;
@@ -390,11 +391,6 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .check_arg = s->checkpoint->files};
 
     return llama_engine_create(out, &source, options, err);
-}
-
-static void unload(struct loaded_model *loaded)
-{
-    unload_checkpoint(loaded->impl);
 }
 
 /* ------------------------------------------------------------------ adapters */

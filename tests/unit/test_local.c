@@ -110,9 +110,9 @@ static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_
     return INF_OK;
 }
 
-static void unload(struct loaded_model *loaded)
+static void unload(void *loaded)
 {
-    ((struct door *)loaded->impl)->alive--;
+    ((struct door *)loaded)->alive--;
 }
 
 static void free_made_engine(void *engine)
