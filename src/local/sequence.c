@@ -23,7 +23,7 @@ void sequence_drop(struct sequence *s)
         s->tokenizer->ops->decoder_free(s->decoder);
     text_stream_free(s->stream);
     output_parser_free(s->parser);
-    logprob_log_free(s->logprobs);
+    logprob_list_free(&s->logprobs);
     lookup_free(s->lookup);
     buffer_free(&s->piece);
     buffer_free(&s->shown);
@@ -44,15 +44,13 @@ static bool prepare_output(struct sequence *s, const inf_request *request)
     if (s->stop_ids)
         memcpy(s->stop_ids, request->stop_token_ids, n * sizeof *s->stop_ids);
     s->n_stop_ids = s->stop_ids ? n : 0;
-    if (request->logprobs.is_set)
-        s->logprobs = logprob_log_create(request->logprobs.value);
-    return s->decoder && s->stream && s->n_stop_ids == n &&
-           (!request->logprobs.is_set || s->logprobs);
+    return s->decoder && s->stream && s->n_stop_ids == n;
 }
 
 int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenizer *tokenizer,
                         inf_error *err)
 {
+    const inf_request *request = op_request(op);
     struct sequence *s = mem_calloc(1, sizeof *s);
 
     *out = s;
@@ -60,7 +58,9 @@ int32_t sequence_create(struct sequence **out, inf_op *op, const struct tokenize
         return error_no_memory(err);
     s->op = op;
     s->tokenizer = tokenizer;
-    s->ignore_eos = op_request(op)->ignore_eos;
+    s->ignore_eos = request->ignore_eos;
+    s->n_logprobs = request->logprobs.is_set ? request->logprobs.value : -1;
+    logprob_list_init(&s->logprobs, BUFFER_NO_LIMIT);
     s->slot = -1;
     buffer_init(&s->piece, BUFFER_NO_LIMIT);
     buffer_init(&s->shown, BUFFER_NO_LIMIT);
@@ -222,7 +222,8 @@ enum sequence_state sequence_advance(struct sequence *s, const float *logits, in
     if (s->first_token_us == 0)
         s->first_token_us = s->last_token_us;
     if (!sampler_accept(s->sampler, token, true) || !append_token(s, token) ||
-        (s->logprobs && !logprob_log_add(s->logprobs, s->tokenizer, logits, token)))
+        (s->n_logprobs >= 0 &&
+         !logprob_log_add(&s->logprobs, s->tokenizer, logits, token, s->n_logprobs)))
         goto no_memory;
     if (is_stop_token(s, token)) {
         *finish = INF_FINISH_STOP;
@@ -269,7 +270,7 @@ static bool fill_tokens(const struct sequence *s, struct op_output *o)
         memcpy(o->token_ids, s->tokens + s->n_prompt, n * sizeof *o->token_ids);
         o->n_token_ids = n;
     }
-    return !s->logprobs || logprob_log_finish(s->logprobs, o);
+    return s->n_logprobs < 0 || logprob_list_fill(&s->logprobs, o, NULL) == INF_OK;
 }
 
 /* As servers say it. */

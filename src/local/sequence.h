@@ -7,7 +7,7 @@
 #ifndef INF_LOCAL_SEQUENCE_H
 #define INF_LOCAL_SEQUENCE_H
 
-#include "core/op.h"
+#include "core/logprob_list.h"
 #include "local/adapter_set.h"
 #include "local/lookup.h"
 #include "local/sampling.h"
@@ -36,7 +36,8 @@ struct sequence {
     int32_t *stop_ids;
     size_t n_stop_ids;
     bool ignore_eos;
-    struct logprob_log *logprobs;
+    int32_t n_logprobs; /* of others beside each token's; -1: not asked */
+    struct logprob_list logprobs;
     struct lookup *lookup; /* NULL: nothing is drafted; owned */
     bool drafts_always;    /* whether or not it pays */
 
