@@ -139,16 +139,6 @@ int32_t provider_acquire(struct local_provider *p, inf_op *op, bool tokenizer_on
     return code;
 }
 
-static int32_t submit(void *impl, inf_op *op, void (*run)(struct preparation *), inf_error *err)
-{
-    struct preparation *prep = preparation_create(sizeof *prep, impl, op, run, err);
-
-    if (!prep)
-        return INF_ERROR_NO_MEMORY;
-    preparation_submit(prep);
-    return INF_OK;
-}
-
 static void run_load(struct preparation *prep)
 {
     struct instance *i = NULL;
@@ -162,7 +152,7 @@ static void run_load(struct preparation *prep)
 
 int32_t local_load(void *impl, inf_op *op, inf_error *err)
 {
-    return submit(impl, op, run_load, err);
+    return preparation_of_bytes(impl, op, NULL, 0, false, run_load, err);
 }
 
 /* What is loaded (the model, or a tokenizer alone) goes when its last request has ended, and the operation ends
@@ -188,7 +178,7 @@ static void run_unload(struct preparation *prep)
 
 int32_t local_unload(void *impl, inf_op *op, inf_error *err)
 {
-    return submit(impl, op, run_unload, err);
+    return preparation_of_bytes(impl, op, NULL, 0, false, run_unload, err);
 }
 
 /* ------------------------------------------------------------------ life */
