@@ -5,6 +5,7 @@
 #include "core/growing.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,7 @@ static int32_t refuse(inf_error *err, const char *field, inf_text text, const ch
     size_t column = 1; /* in characters */
 
     for (const char *p = text.data; p < at; p++) {
-        column += ((unsigned char)*p & 0xc0) != 0x80;
+        column += !utf8_goes_on(*p);
         if (*p == '\n') {
             line++;
             column = 1;

@@ -9,7 +9,7 @@ enum utf8_piece utf8_next(const char *s, size_t n, size_t *len)
     unsigned char c = (unsigned char)*s;
     unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
     unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-    size_t whole = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    size_t whole = utf8_width(*s);
 
     *len = 1;
     if (c >= 0x80 && (c < 0xc2 || c > 0xf4))
@@ -80,13 +80,13 @@ bool utf8_append(struct buffer *out, const char *s, size_t n, size_t *cut)
     return buffer_append(out, s + begin, i - begin);
 }
 
-uint32_t utf8_decode(const char *s, size_t n)
+size_t utf8_count(const char *s, size_t n)
 {
-    uint32_t code = (unsigned char)*s & (n == 1 ? 0xffu : 0xffu >> (n + 1));
+    size_t count = 0;
 
-    for (size_t i = 1; i < n; i++)
-        code = code << 6 | ((unsigned char)s[i] & 0x3f);
-    return code;
+    for (size_t i = 0; i < n; i++)
+        count += !utf8_goes_on(s[i]);
+    return count;
 }
 
 size_t utf8_encode(char out[4], uint32_t code)

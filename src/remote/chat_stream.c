@@ -2,6 +2,7 @@
 #include "remote/chat_stream.h"
 
 #include "core/memory.h"
+#include "core/utf8.h"
 #include "remote/chat_words.h"
 #include "remote/server_error.h"
 
@@ -285,7 +286,7 @@ static int32_t take_finish(struct chat_stream *s, struct json_span reason, inf_e
     if (!text_join_json(&s->scratch, reason))
         return error_no_memory(err);
     n = s->scratch.len < sizeof word ? s->scratch.len : sizeof word - 1;
-    while (n && n < s->scratch.len && ((unsigned char)s->scratch.data[n] & 0xc0) == 0x80)
+    while (n && n < s->scratch.len && utf8_goes_on(s->scratch.data[n]))
         n--; /* cut between code points */
     if (n)
         memcpy(word, s->scratch.data, n);

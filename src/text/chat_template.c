@@ -281,10 +281,8 @@ static void tag_last(struct vm *vm, struct job *job, struct list *messages)
 static size_t without_space(const char *s, size_t n)
 {
     while (n) {
-        size_t at = n - 1;
+        size_t at = utf8_back(s, n);
 
-        while (at && ((unsigned char)s[at] & 0xc0) == 0x80)
-            at--;
         if (!unicode_space(utf8_decode(s + at, n - at)))
             break;
         n = at;

@@ -14,9 +14,14 @@ static void test_utf8__every_code_point__is_encoded_and_read_back(void **state)
         char bytes[4];
         size_t n = utf8_encode(bytes, code);
         bool half = code >= 0xd800 && code < 0xe000;
+        size_t at = 0;
 
         assert_int_equal(n, code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4);
         assert_int_equal(utf8_decode(bytes, n), code);
+        assert_int_equal(utf8_step(bytes, &at), code);
+        assert_int_equal(at, n);
+        assert_int_equal(utf8_back(bytes, n), 0);
+        assert_int_equal(utf8_count(bytes, n), 1);
         assert_int_equal(utf8_sequence(bytes, n), half ? 0 : n);
         for (size_t cut = 1; cut < n && !half; cut++) {
             size_t len = 0;

@@ -161,28 +161,21 @@ void added_search_init(struct added_search *search, const struct added_tokens *t
 
 static bool word_before(const char *s, size_t at)
 {
-    size_t begin = at;
+    size_t begin = at ? utf8_back(s, at) : 0;
 
-    if (at == 0)
-        return false;
-    do
-        begin--;
-    while (begin > 0 && ((unsigned char)s[begin] & 0xc0) == 0x80);
-    return char_is_word(utf8_decode(s + begin, at - begin));
+    return at && char_is_word(utf8_decode(s + begin, at - begin));
 }
 
 static bool word_behind(const char *s, size_t n, size_t at)
 {
-    return at < n && char_is_word(utf8_decode(s + at, utf8_sequence(s + at, n - at)));
+    return at < n && char_is_word(utf8_step(s, &at));
 }
 
 static size_t spaces_before(const char *s, size_t at)
 {
     while (at > 0) {
-        size_t begin = at - 1;
+        size_t begin = utf8_back(s, at);
 
-        while (begin > 0 && ((unsigned char)s[begin] & 0xc0) == 0x80)
-            begin--;
         if (!char_is_space(utf8_decode(s + begin, at - begin)))
             break;
         at = begin;
@@ -193,11 +186,11 @@ static size_t spaces_before(const char *s, size_t at)
 static size_t spaces_behind(const char *s, size_t n, size_t at)
 {
     while (at < n) {
-        size_t width = utf8_sequence(s + at, n - at);
+        size_t next = at;
 
-        if (!char_is_space(utf8_decode(s + at, width)))
+        if (!char_is_space(utf8_step(s, &next)))
             break;
-        at += width;
+        at = next;
     }
     return at;
 }

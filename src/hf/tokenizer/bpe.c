@@ -306,7 +306,7 @@ static enum bpe_done encode_affixed(const struct bpe *m, struct bpe_work *w, con
 
     buffer_init(&scratch, BUFFER_NO_LIMIT);
     for (size_t i = 0, width = 0; i < n && done == BPE_DONE; i += width) {
-        width = utf8_sequence(piece + i, n - i);
+        width = utf8_width(piece[i]);
         done = add_affixed(&r, &scratch, piece + i, width, i == 0, i + width == n);
     }
     buffer_free(&scratch);
@@ -358,7 +358,8 @@ static enum bpe_done encode_characters(const struct bpe *m, struct bpe_work *w, 
         uint32_t code = 0;
         int32_t id = 0;
 
-        width = bpe_next_character(piece + i, &code);
+        width = utf8_width(piece[i]);
+        code = utf8_decode(piece + i, width);
         id = bpe_character_id(m, piece + i, width, code);
         if (m->cuts && last.known && id >= 0 && !bpe_joins_characters(m, last.code, code)) {
             done = end_characters(&r, all_known, (inf_text){piece + begin, i - begin}, out);

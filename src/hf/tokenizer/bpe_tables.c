@@ -83,16 +83,6 @@ static bool find_characters(struct bpe *m)
     return true;
 }
 
-/* The last character of a text. */
-static uint32_t last_character(const char *text, size_t n)
-{
-    size_t width = 1;
-
-    while (width < n && width < 4 && ((unsigned char)text[n - width] & 0xc0) == 0x80)
-        width++;
-    return utf8_decode(text + n - width, width);
-}
-
 static void set_join(struct bpe *m, uint32_t left, uint32_t right)
 {
     uint32_t at = 0;
@@ -118,9 +108,8 @@ static bool find_joins(struct bpe *m)
     if (!m->joins)
         return false;
     for (size_t i = 0; i < m->n_merge_slots; i++) {
-        size_t n_left = 0, n_right = 0;
+        size_t n_left = 0, n_right = 0, last = 0;
         const char *left = NULL, *right = NULL;
-        uint32_t code = 0;
 
         if (m->merges[i].pair == BPE_NO_PAIR)
             continue;
@@ -128,8 +117,9 @@ static bool find_joins(struct bpe *m)
         right = vocab_text(m->vocab, (uint32_t)m->merges[i].pair, &n_right);
         if (!left || !right || n_left == 0 || n_right == 0)
             continue;
-        bpe_next_character(right, &code);
-        set_join(m, last_character(left, n_left), code);
+        last = utf8_back(left, n_left);
+        set_join(m, utf8_decode(left + last, n_left - last),
+                 utf8_decode(right, utf8_width(*right)));
     }
     return true;
 }

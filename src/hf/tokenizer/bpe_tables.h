@@ -55,16 +55,6 @@ static inline bool bpe_joins_characters(const struct bpe *m, uint32_t left, uint
     return bpe_bit(m->joins, bpe_join_of_characters(left, right));
 }
 
-/* The character at s, which is well-formed, and how many bytes it has. */
-static inline size_t bpe_next_character(const char *s, uint32_t *code)
-{
-    unsigned char c = (unsigned char)*s;
-    size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-
-    *code = n == 1 ? c : utf8_decode(s, n);
-    return n;
-}
-
 static inline int32_t bpe_character_id(const struct bpe *m, const char *s, size_t n, uint32_t code)
 {
     return code < BPE_CHARS ? m->char_ids[code] : vocab_find(m->vocab, s, n);

@@ -156,7 +156,7 @@ static bool append_grapheme(const struct charsmap *c, const char *s, size_t n, s
     if (text)
         return buffer_append(out, text, len);
     for (size_t i = 0, width = 0; i < n; i += width) {
-        width = utf8_sequence(s + i, n - i);
+        width = utf8_width(s[i]);
         text = find(c, s + i, width, &len);
         if (!buffer_append(out, text ? text : s + i, text ? len : width))
             return false;
@@ -169,15 +169,14 @@ bool charsmap_apply(const struct charsmap *c, const char *s, size_t n, struct bu
     utf8proc_int32_t before = 0, state = 0;
     size_t begin = 0;
 
-    for (size_t i = 0, width = 0; i < n; i += width) {
-        utf8proc_int32_t code = 0;
+    for (size_t i = 0; i < n;) {
+        size_t at = i;
+        utf8proc_int32_t code = (utf8proc_int32_t)utf8_step(s, &i);
 
-        width = utf8_sequence(s + i, n - i);
-        code = (utf8proc_int32_t)utf8_decode(s + i, width);
-        if (i > 0 && utf8proc_grapheme_break_stateful(before, code, &state)) {
-            if (!append_grapheme(c, s + begin, i - begin, out))
+        if (at > 0 && utf8proc_grapheme_break_stateful(before, code, &state)) {
+            if (!append_grapheme(c, s + begin, at - begin, out))
                 return false;
-            begin = i;
+            begin = at;
         }
         before = code;
     }

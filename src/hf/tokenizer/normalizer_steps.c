@@ -85,13 +85,12 @@ static size_t space_chinese(uint32_t c, uint32_t out[MOST_CODES])
 
 static bool map_text(inf_text text, character_map *map, struct buffer *out, bool *moved)
 {
-    for (size_t i = 0, width = 0; i < text.len; i += width) {
+    for (size_t i = 0; i < text.len;) {
         uint32_t codes[MOST_CODES];
-        size_t n = 0;
+        bool first = i == 0;
+        size_t n = map(utf8_step(text.data, &i), codes);
 
-        width = utf8_sequence(text.data + i, text.len - i);
-        n = map(utf8_decode(text.data + i, width), codes);
-        *moved = *moved || (i == 0 && n == 0);
+        *moved = *moved || (first && n == 0);
         if (!buffer_reserve(out, 4 * MOST_CODES))
             return false;
         for (size_t k = 0; k < n; k++)
@@ -109,18 +108,16 @@ static bool strip(const struct normalizer_step *step, inf_text text, struct buff
     size_t begin = 0, end = text.len;
 
     while (step->first && begin < end) {
-        size_t width = utf8_sequence(s + begin, end - begin);
+        size_t next = begin;
 
-        if (!char_is_space(utf8_decode(s + begin, width)))
+        if (!char_is_space(utf8_step(s, &next)))
             break;
-        begin += width;
+        begin = next;
         *moved = true;
     }
     while (step->second && end > begin) {
-        size_t at = end - 1;
+        size_t at = utf8_back(s, end);
 
-        while (at > begin && ((unsigned char)s[at] & 0xc0) == 0x80)
-            at--;
         if (!char_is_space(utf8_decode(s + at, end - at)))
             break;
         end = at;
@@ -170,8 +167,7 @@ static int32_t replace(const struct normalizer_step *step, struct text_pattern_w
     int32_t code = INF_OK;
 
     while (text_matches_next(&m, &code, err)) {
-        if (m.begin == 0 && m.end > 0 &&
-            (step->content.len == 0 || m.end > utf8_sequence(text.data, text.len)))
+        if (m.begin == 0 && m.end > 0 && (step->content.len == 0 || m.end > utf8_width(*text.data)))
             *moved = true;
         if (!buffer_append(out, text.data + done, m.begin - done) ||
             !buffer_append(out, step->content.data, step->content.len))

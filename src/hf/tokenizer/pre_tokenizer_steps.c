@@ -23,11 +23,14 @@ struct splitter {
     bool pending, pending_match, last_match;
 };
 
+static struct piece part_of(struct piece piece, size_t begin, size_t end)
+{
+    return (struct piece){piece.s + begin, end - begin, piece.first && begin == 0};
+}
+
 static bool hand_on(struct splitter *s, size_t begin, size_t end)
 {
-    return pre_step_next(
-        s->run, s->next,
-        (struct piece){s->whole.s + begin, end - begin, s->whole.first && begin == 0});
+    return pre_step_next(s->run, s->next, part_of(s->whole, begin, end));
 }
 
 static bool flush(struct splitter *s)
@@ -166,7 +169,7 @@ static bool split_by_test(struct pre_tokenizer_run *run, const struct pre_step *
 
     s.behavior = behavior;
     for (size_t i = 0, width = 0; i < piece.n; i += width) {
-        width = utf8_sequence(piece.s + i, piece.n - i);
+        width = utf8_width(piece.s[i]);
         if (!test(utf8_decode(piece.s + i, width), step))
             continue;
         if ((done < i && !tell(&s, done, i, false)) || !tell(&s, i, i + width, true))
@@ -178,12 +181,8 @@ static bool split_by_test(struct pre_tokenizer_run *run, const struct pre_step *
 
 enum { NO_PIECE, A_WORD, A_SIGN };
 
-static int whitespace_kind(const char *s, size_t n, size_t *width)
+static int kind_of(uint32_t c)
 {
-    uint32_t c = 0;
-
-    *width = utf8_sequence(s, n);
-    c = utf8_decode(s, *width);
     return char_is_word(c) ? A_WORD : char_is_space(c) ? NO_PIECE : A_SIGN;
 }
 
@@ -194,21 +193,19 @@ static bool split_words(struct pre_tokenizer_run *run, size_t at, struct piece p
     size_t begin = 0;
 
     for (size_t i = 0, width = 0; i <= piece.n; i += width) {
-        int now = i < piece.n ? whitespace_kind(piece.s + i, piece.n - i, &width) : NO_PIECE;
+        int now = NO_PIECE;
 
-        width = i < piece.n ? width : 1;
+        width = i < piece.n ? utf8_width(piece.s[i]) : 1;
+        if (i < piece.n)
+            now = kind_of(utf8_decode(piece.s + i, width));
         if (now == kind)
             continue;
-        if (kind != NO_PIECE &&
-            !pre_step_next(run, at + 1,
-                           (struct piece){piece.s + begin, i - begin, piece.first && begin == 0}))
+        if (kind != NO_PIECE && !pre_step_next(run, at + 1, part_of(piece, begin, i)))
             return false;
         begin = i;
         kind = now;
     }
-    return kind == NO_PIECE || pre_step_next(run, at + 1,
-                                             (struct piece){piece.s + begin, piece.n - begin,
-                                                            piece.first && begin == 0});
+    return kind == NO_PIECE || pre_step_next(run, at + 1, part_of(piece, begin, piece.n));
 }
 
 static bool split_lengths(struct pre_tokenizer_run *run, const struct pre_step *step, size_t at,
@@ -217,12 +214,11 @@ static bool split_lengths(struct pre_tokenizer_run *run, const struct pre_step *
     size_t begin = 0, count = 0;
 
     for (size_t i = 0; i <= piece.n; i++) {
-        if (i < piece.n && ((unsigned char)piece.s[i] & 0xc0) == 0x80)
+        if (i < piece.n && utf8_goes_on(piece.s[i]))
             continue;
         if (i < piece.n && count++ < step->length)
             continue;
-        if (!pre_step_next(run, at + 1,
-                           (struct piece){piece.s + begin, i - begin, piece.first && begin == 0}))
+        if (!pre_step_next(run, at + 1, part_of(piece, begin, i)))
             return false;
         begin = i;
         count = 1;

@@ -15,12 +15,7 @@ enum { WORD_OR_SPACE = CHAR_LETTER | CHAR_NUMBER | CHAR_SPACE };
 /* The classes of the character at s[at], and its width. */
 static inline unsigned look(const char *s, size_t at, size_t *width)
 {
-    unsigned char c = (unsigned char)s[at];
-
-    *width = 1;
-    if (c < 0x80)
-        return char_classes(c);
-    *width = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    *width = utf8_width(s[at]);
     return char_classes(utf8_decode(s + at, *width));
 }
 

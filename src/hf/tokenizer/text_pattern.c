@@ -275,7 +275,7 @@ bool text_matches_next(struct text_matches *m, int32_t *code, inf_error *err)
             m->at = m->end;
             return true;
         }
-        m->at += m->at < m->n ? utf8_sequence(m->s + m->at, m->n - m->at) : 1;
+        m->at += m->at < m->n ? utf8_width(m->s[m->at]) : 1;
     }
     return false;
 }

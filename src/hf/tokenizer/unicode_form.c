@@ -44,15 +44,10 @@ static bool is_inert(enum unicode_form form, uint32_t c)
     return !(char_forms(c) & changes);
 }
 
-static size_t width_at(const char *s, size_t n, size_t at)
-{
-    return (unsigned char)s[at] < 0x80 ? 1 : utf8_sequence(s + at, n - at);
-}
-
 size_t unicode_form_first(enum unicode_form form, const char *s, size_t n)
 {
     for (size_t i = 0, width = 0; i < n; i += width) {
-        width = width_at(s, n, i);
+        width = utf8_width(s[i]);
         if (width > 1 && !is_inert(form, utf8_decode(s + i, width)))
             return i;
     }
@@ -111,24 +106,22 @@ static bool is_too_new(uint32_t c)
 /* The beginning of the character before `at`, which may be joined with what follows. */
 static size_t before(const char *s, size_t from, size_t at)
 {
-    size_t begin = at;
+    size_t begin = at > from ? utf8_back(s, at) : at;
 
-    while (begin > from && ((unsigned char)s[--begin] & 0xc0) == 0x80) {
-    }
     return begin < at && is_too_new(utf8_decode(s + begin, at - begin)) ? at : begin;
 }
 
 /* Behind the character at `from` and all that follow and may change. */
 static size_t end_of_change(enum unicode_form form, const char *s, size_t n, size_t from)
 {
-    size_t at = from + width_at(s, n, from);
+    size_t at = from + utf8_width(s[from]);
 
     while (at < n) {
-        size_t width = width_at(s, n, at);
+        size_t next = at;
 
-        if (is_inert(form, utf8_decode(s + at, width)))
+        if (is_inert(form, utf8_step(s, &next)))
             break;
-        at += width;
+        at = next;
     }
     return at;
 }

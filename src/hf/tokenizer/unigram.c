@@ -97,7 +97,7 @@ static enum unigram_done find_paths(const struct unigram *m, struct unigram_node
     for (size_t i = 0; i <= n; i++)
         nodes[i] = (struct unigram_node){0, UINT32_MAX, 0};
     for (size_t at = 0, width = 0; at < n; at += width) {
-        width = utf8_sequence(piece + at, n - at);
+        width = utf8_width(piece[at]);
         if (offer_tokens(m, nodes, piece, n, at, width))
             continue;
         if (nodes[at + width].from == UINT32_MAX ||

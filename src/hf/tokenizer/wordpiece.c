@@ -2,6 +2,7 @@
 #include "hf/tokenizer/wordpiece.h"
 
 #include "core/memory.h"
+#include "core/utf8.h"
 
 enum wordpiece_done wordpiece_finish(struct wordpiece *m)
 {
@@ -32,15 +33,6 @@ static enum wordpiece_done push(struct id_list *out, int32_t id)
 static enum wordpiece_done push_unknown(const struct wordpiece *m, struct id_list *out)
 {
     return m->unk < 0 ? WORDPIECE_NO_UNK : push(out, m->unk);
-}
-
-static size_t count_characters(const char *s, size_t n)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < n; i++)
-        count += ((unsigned char)s[i] & 0xc0) != 0x80;
-    return count;
 }
 
 /* Where the texts go on that begin with the prefix; 0 with *none set: there are none. */
@@ -81,7 +73,7 @@ enum wordpiece_done wordpiece_encode(const struct wordpiece *m, const char *piec
     bool none = false;
     uint32_t inside = behind_prefix(m, &none);
 
-    if (count_characters(piece, n) > m->chars)
+    if (utf8_count(piece, n) > m->chars)
         return push_unknown(m, out);
     for (size_t at = 0, len = 0; at < n; at += len) {
         int32_t id = at > 0 && none

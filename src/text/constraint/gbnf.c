@@ -99,9 +99,9 @@ static bool read_escape(struct parser *p, uint32_t *out)
 /* The text is valid UTF-8. */
 static bool read_character(struct parser *p, uint32_t *out)
 {
-    size_t n = utf8_sequence(p->at, (size_t)(p->end - p->at));
+    size_t n = 0;
 
-    *out = utf8_decode(p->at, n);
+    *out = utf8_step(p->at, &n);
     p->at += n;
     return *out != '\\' || read_escape(p, out);
 }

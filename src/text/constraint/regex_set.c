@@ -161,7 +161,7 @@ bool regex_set_add_text(struct regex_set *set, int number, const char *s, size_t
         return false;
     for (size_t i = 0; i < n; length++) {
         at[length] = (int32_t)i;
-        i += utf8_sequence(s + i, n - i);
+        i += utf8_width(s[i]);
     }
     for (size_t end = n; length-- > 0 && !set->no_memory && !set->large;) {
         struct code_range one;
@@ -500,14 +500,12 @@ uint64_t regex_automaton_match(const struct regex_automaton *a, const char *s, s
     const struct regex_state *state = &a->states[0];
 
     for (size_t i = 0; i < n;) {
-        size_t len = utf8_sequence(s + i, n - i);
-        uint32_t code = utf8_decode(s + i, len);
+        uint32_t code = utf8_step(s, &i);
         const struct regex_edge *e = &a->edges[state->first_edge];
 
         while (e->high < code)
             e++;
         state = &a->states[e->to];
-        i += len;
     }
     return state->matched;
 }

@@ -110,12 +110,7 @@ static verdict judge_number(enum schema_key key, const json_t *limit, const json
 
 static double characters(const json_t *text)
 {
-    const char *s = json_string_value(text);
-    double n = 0;
-
-    for (size_t i = 0; i < json_string_length(text); i++)
-        n += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return n;
+    return (double)utf8_count(json_string_value(text), json_string_length(text));
 }
 
 static verdict matches(struct judge *j, const json_t *schema, const char *source,

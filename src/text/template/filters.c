@@ -36,13 +36,13 @@ BUILTIN(do_title)
     while (at < s->len) {
         size_t start = at;
         size_t first = at;
-        bool separator = starts_word(text_next(s->data, &first));
+        bool separator = starts_word(utf8_step(s->data, &first));
         const struct text *piece;
 
         while (at < s->len) {
             size_t next = at;
 
-            if (starts_word(text_next(s->data, &next)) != separator)
+            if (starts_word(utf8_step(s->data, &next)) != separator)
                 break;
             at = next;
         }
@@ -210,7 +210,7 @@ BUILTIN(do_wordcount)
 
     vm_step(r->vm, s->len / 4);
     while (at < s->len) {
-        bool word = is_word(text_next(s->data, &at));
+        bool word = is_word(utf8_step(s->data, &at));
 
         n += word && !within;
         within = word;

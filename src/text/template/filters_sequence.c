@@ -20,7 +20,7 @@ static bool all_digits(const struct text *s)
     size_t at = 0;
 
     while (at < s->len)
-        if (!(unicode_flags(text_next(s->data, &at)) & U_DIGIT))
+        if (!(unicode_flags(utf8_step(s->data, &at)) & U_DIGIT))
             return false;
     return s->len > 0;
 }

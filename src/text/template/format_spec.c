@@ -62,9 +62,9 @@ static void read_align(struct spec *f, const struct text *s, size_t *at)
 
     if (s->len == 0)
         return;
-    c = text_next(s->data, &first);
+    c = utf8_step(s->data, &first);
     second = first;
-    if (first < s->len && is_align(text_next(s->data, &second))) {
+    if (first < s->len && is_align(utf8_step(s->data, &second))) {
         f->fill = c;
         f->align = s->data[first];
         *at = second;

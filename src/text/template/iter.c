@@ -58,7 +58,7 @@ static bool next_char(struct vm *vm, struct iter *it, struct value *out)
 
     if (at >= s->len)
         return false;
-    text_next(s->data, &it->pos);
+    utf8_step(s->data, &it->pos);
     *out = v_str(text_wrap_counted(vm, s->data + at, it->pos - at, 1));
     return true;
 }
@@ -71,7 +71,7 @@ static bool previous_char(struct vm *vm, struct iter *it, struct value *out)
 
     if (end == 0)
         return false;
-    at = text_back(s->data, end);
+    at = utf8_back(s->data, end);
     it->pos = s->len - at;
     *out = v_str(text_wrap_counted(vm, s->data + at, end - at, 1));
     return true;

@@ -20,7 +20,7 @@ static void write_value(struct writer *w, struct value v);
 
 static void write_unit(struct writer *w, unsigned unit)
 {
-    char text[8];
+    char text[16];
 
     snprintf(text, sizeof text, "\\u%04x", unit);
     build_str(&w->b, text);
@@ -63,7 +63,7 @@ static void write_text(struct writer *w, const struct text *s)
             at++;
         build_add(&w->b, s->data + start, at - start);
         if (at < s->len)
-            write_escape(w, text_next(s->data, &at));
+            write_escape(w, utf8_step(s->data, &at));
     }
     build_char(&w->b, '"');
 }

@@ -100,7 +100,7 @@ static size_t skip_space(const struct lexer *x, size_t pos)
     while (pos < x->len) {
         size_t next = pos;
 
-        if (!unicode_space(text_next(x->s, &next)))
+        if (!unicode_space(utf8_step(x->s, &next)))
             break;
         pos = next;
     }
@@ -112,10 +112,10 @@ static size_t skip_space(const struct lexer *x, size_t pos)
 static size_t strip_right(const char *s, size_t from, size_t end)
 {
     while (end > from) {
-        size_t back = text_back(s, end);
+        size_t back = utf8_back(s, end);
         size_t next = back;
 
-        if (!unicode_space(text_next(s, &next)))
+        if (!unicode_space(utf8_step(s, &next)))
             break;
         end = back;
     }
@@ -349,7 +349,7 @@ static void lex_name(struct lexer *x)
 
     while (end < x->len) {
         size_t next = end;
-        uint32_t c = text_next(x->s, &next);
+        uint32_t c = utf8_step(x->s, &next);
         unsigned flags = unicode_flags(c);
 
         if (c != '_' && !(flags & (U_ALNUM | U_NAME)))
@@ -398,7 +398,7 @@ static void escape_octal(struct builder *b, const char *s, size_t len, size_t *i
 static void escape_other(struct builder *b, const char *s, size_t *i)
 {
     char text[16];
-    uint32_t c = text_next(s, i);
+    uint32_t c = utf8_step(s, i);
 
     build_char(b, '\\');
     if (c < 0x80) {
@@ -477,7 +477,7 @@ static void lex_string(struct lexer *x)
 
     if (end == x->len) {
         fail(x, text_printf(x->vm, "unexpected char %s at %zu",
-                            x->s[x->pos] == '"' ? "'\"'" : "\"'\"", text_count(x->s, x->pos)));
+                            x->s[x->pos] == '"' ? "'\"'" : "\"'\"", utf8_count(x->s, x->pos)));
         return;
     }
     build_init(&b, x->vm);
@@ -538,17 +538,17 @@ static void lex_operator(struct lexer *x)
         return;
     }
     build_init(&b, x->vm);
-    text_next(x->s, &next);
+    utf8_step(x->s, &next);
     build_str(&b, "unexpected char ");
     repr_text(&b, text_wrap(x->vm, x->s + x->pos, next - x->pos));
-    build_text(&b, text_printf(x->vm, " at %zu", text_count(x->s, x->pos)));
+    build_text(&b, text_printf(x->vm, " at %zu", utf8_count(x->s, x->pos)));
     fail(x, build_done(&b));
 }
 
 static void lex_token(struct lexer *x)
 {
     size_t next = x->pos;
-    uint32_t c = text_next(x->s, &next);
+    uint32_t c = utf8_step(x->s, &next);
     size_t end;
 
     if (unicode_space(c)) {

@@ -87,7 +87,7 @@ static size_t name_end(const struct text *s, size_t at)
     int n = 0;
 
     while (end < s->len && n < MAX_NAME - 1 && !memchr("\t\n\f <&#;", s->data[end], 8)) {
-        text_next(s->data, &end);
+        utf8_step(s->data, &end);
         n++;
     }
     return n && end < s->len && s->data[end] == ';' ? end + 1 : end;

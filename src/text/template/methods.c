@@ -33,7 +33,7 @@ static bool all_flags(struct vm *vm, const struct text *s, unsigned flags)
 
     vm_step(vm, s->len);
     while (at < s->len)
-        if (!(unicode_flags(text_next(s->data, &at)) & flags))
+        if (!(unicode_flags(utf8_step(s->data, &at)) & flags))
             return false;
     return s->len > 0;
 }
@@ -76,7 +76,7 @@ BUILTIN(str_isspace)
 
     vm_step(r->vm, s->len);
     while (at < s->len)
-        if (!unicode_space(text_next(s->data, &at)))
+        if (!unicode_space(utf8_step(s->data, &at)))
             return v_bool(false);
     return v_bool(s->len > 0);
 }
@@ -90,7 +90,7 @@ BUILTIN(str_isidentifier)
     while (at < s->len) {
         unsigned wanted = at ? U_NAME : U_NAME_START;
 
-        if (!(unicode_flags(text_next(s->data, &at)) & wanted))
+        if (!(unicode_flags(utf8_step(s->data, &at)) & wanted))
             return v_bool(false);
     }
     return v_bool(s->len > 0);
@@ -105,7 +105,7 @@ BUILTIN(str_istitle)
 
     vm_step(r->vm, s->len);
     while (at < s->len) {
-        unsigned flags = unicode_flags(text_next(s->data, &at));
+        unsigned flags = unicode_flags(utf8_step(s->data, &at));
 
         if ((flags & (U_UPPER | U_TITLE)) ? after_cased : ((flags & U_LOWER) && !after_cased))
             return v_bool(false);
@@ -288,12 +288,12 @@ static int64_t find_in(struct render *r, const struct value *args, bool last)
         const char *found = what->len ? memmem(s->data + from, end - from, what->data, what->len)
                                       : s->data + from;
 
-        return found ? (int64_t)text_count(s->data, (size_t)(found - s->data)) : -1;
+        return found ? (int64_t)utf8_count(s->data, (size_t)(found - s->data)) : -1;
     }
     for (size_t at = end - what->len + 1; at-- > from;) {
         vm_step(r->vm, what->len / 64 + 1);
         if (memcmp(s->data + at, what->data, what->len) == 0)
-            return (int64_t)text_count(s->data, at);
+            return (int64_t)utf8_count(s->data, at);
     }
     return -1;
 }
@@ -338,7 +338,7 @@ BUILTIN(str_count)
         return v_int(0);
     vm_step(r->vm, (end - from) / 16);
     if (!what->len)
-        return v_int((int64_t)text_count(s->data + from, end - from) + 1);
+        return v_int((int64_t)utf8_count(s->data + from, end - from) + 1);
     while (end - from >= what->len &&
            (found = memmem(s->data + from, end - from, what->data, what->len)) != NULL) {
         from = (size_t)(found - s->data) + what->len;
@@ -415,7 +415,7 @@ static uint32_t fill_char(struct render *r, const struct text *s, struct value v
     fill = s->safe ? text_escape(r->vm, v) : arg_text(r, v);
     if (fill->count != 1)
         vm_throw(r->vm, E_TYPE, "The fill character must be exactly one character long");
-    return text_next(fill->data, &at);
+    return utf8_step(fill->data, &at);
 }
 
 BUILTIN(str_center)
@@ -478,7 +478,7 @@ BUILTIN(str_expandtabs)
 
     build_init(&b, r->vm);
     while (at < s->len) {
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
 
         if (c == '\t') {
             int64_t room = size > 0 ? size - column % size : 0;
@@ -535,7 +535,7 @@ BUILTIN(str_translate)
 
     build_init(&b, r->vm);
     while (at < s->len)
-        translate_char(r, &b, args[1], text_next(s->data, &at));
+        translate_char(r, &b, args[1], utf8_step(s->data, &at));
     return like(r, build_done(&b), s);
 }
 
@@ -551,12 +551,12 @@ static struct dict *translations_between(struct render *r, struct value *args)
     if (from->count != to->count)
         vm_throw(r->vm, E_VALUE, "the first two maketrans arguments must have equal length");
     while (at < from->len) {
-        struct value c = v_int((int64_t)text_next(from->data, &at));
+        struct value c = v_int((int64_t)utf8_step(from->data, &at));
 
-        dict_set(r->vm, d, c, v_int((int64_t)text_next(to->data, &at_to)));
+        dict_set(r->vm, d, c, v_int((int64_t)utf8_step(to->data, &at_to)));
     }
     for (at = 0; cut && at < cut->len;)
-        dict_set(r->vm, d, v_int((int64_t)text_next(cut->data, &at)), v_none());
+        dict_set(r->vm, d, v_int((int64_t)utf8_step(cut->data, &at)), v_none());
     return d;
 }
 
@@ -573,7 +573,7 @@ static struct dict *translations_of(struct render *r, const struct dict *given)
         if (key.type != V_STR && !is_integer(key))
             vm_throw(r->vm, E_TYPE, "keys in translate table must be strings or integers");
         if (key.type == V_STR)
-            key = v_int((int64_t)text_next(key.s->data, &at));
+            key = v_int((int64_t)utf8_step(key.s->data, &at));
         dict_set(r->vm, d, key, given->entries[i].value);
     }
     return d;

@@ -361,7 +361,7 @@ static bool read_digits(struct vm *vm, const struct text *s, size_t at, int base
 
     *out = 0;
     while (at < s->len) {
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
         int value = digit(c);
 
         if (c == '_' && after_digit) {
@@ -424,13 +424,13 @@ static char *plain_number(struct vm *vm, const struct text *s)
     bool after_digit = false;
 
     while (at < s->len) {
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
         int value = unicode_decimal(c);
 
         if (c == '_') {
             size_t next = at;
 
-            if (!after_digit || at >= s->len || unicode_decimal(text_next(s->data, &next)) < 0)
+            if (!after_digit || at >= s->len || unicode_decimal(utf8_step(s->data, &next)) < 0)
                 return NULL;
             after_digit = false;
             continue;

@@ -188,7 +188,7 @@ struct text *value_ascii(struct vm *vm, struct value v)
 
     build_init(&b, vm);
     while (at < s->len) {
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
 
         if (c < 0x80) {
             build_char(&b, c);
@@ -320,13 +320,13 @@ static void put_conversion(struct percent *p)
         p->used = 1; /* the mapping counts as used */
     }
     read_conversion(p, &c);
-    index = text_count(p->format->data, p->at);
+    index = utf8_count(p->format->data, p->at);
     type = next_char(p);
     if (keyed.type == V_MISSING)
         keyed = next_arg(p);
     if (!strchr("sracdiuoxXeEfFgG", type)) {
         size_t at = p->at - 1;
-        uint32_t ch = text_next(p->format->data, &at);
+        uint32_t ch = utf8_step(p->format->data, &at);
 
         vm_throw(p->r->vm, E_VALUE, "unsupported format character '%c' (0x%x) at index %zu",
                  ch > 31 && ch < 127 ? (int)ch : '?', ch, index);

@@ -180,10 +180,10 @@ static size_t word_end(const struct text *s, size_t at)
 {
     size_t next = at;
 
-    while (at < s->len && !unicode_space(text_next(s->data, &next)))
+    while (at < s->len && !unicode_space(utf8_step(s->data, &next)))
         at = next;
     next = at;
-    while (at < s->len && unicode_space(text_next(s->data, &next)))
+    while (at < s->len && unicode_space(utf8_step(s->data, &next)))
         at = next;
     return at;
 }

@@ -165,7 +165,7 @@ void repr_text(struct builder *b, const struct text *s)
             at++;
         build_add(b, s->data + start, at - start);
         if (at < s->len)
-            repr_char(b, text_next(s->data, &at), quote);
+            repr_char(b, utf8_step(s->data, &at), quote);
     }
     build_char(b, (unsigned char)quote);
 }

@@ -117,10 +117,8 @@ static const char *python_format(struct vm *vm, const struct text *format)
 static size_t python_room(const char *format)
 {
     size_t room = 1024;
-    size_t n_chars = 0;
+    size_t n_chars = utf8_count(format, strlen(format));
 
-    for (; *format; format++)
-        n_chars += ((unsigned char)*format & 0xC0) != 0x80;
     while (room < 256 * n_chars)
         room *= 2;
     return room;

@@ -68,7 +68,7 @@ static struct value text_part(struct render *r, const struct text *s, struct bou
         size_t end = text_offset(s, (size_t)b.start + 1);
 
         for (int64_t i = 0; i < b.n; i++) {
-            size_t at = text_back(s->data, end);
+            size_t at = utf8_back(s->data, end);
 
             build_add(&built, s->data + at, end - at);
             end = at;

@@ -172,7 +172,7 @@ static size_t read_rest(struct formatter *f, const struct text *s, size_t at, in
         if (at >= s->len)
             bad(f, "end of string while looking for conversion specifier");
         start = at;
-        *conversion = (int)text_next(s->data, &at);
+        *conversion = (int)utf8_step(s->data, &at);
         if (at >= s->len)
             bad(f, "unmatched '{' in format spec");
         if (s->data[at] == '}')

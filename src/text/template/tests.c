@@ -57,7 +57,7 @@ static bool same_constants(struct value a, struct value b)
     if (a.type == V_FLOAT || (a.type == V_INT && (a.i < -5 || a.i > 256)))
         return false;
     if (a.type == V_STR &&
-        (a.s->safe || a.s->count > 1 || (a.s->count && text_next(a.s->data, &at) > 255)))
+        (a.s->safe || a.s->count > 1 || (a.s->count && utf8_step(a.s->data, &at) > 255)))
         return false;
     return value_same(a, b);
 }

@@ -3,30 +3,11 @@
  */
 #include "text/template/value.h"
 
-#include "core/utf8.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MIN_JOIN_ROOM 256
-
-size_t text_count(const char *data, size_t len)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)data[i] & 0xc0) != 0x80;
-    return n;
-}
-
-size_t text_back(const char *s, size_t at)
-{
-    do
-        at--;
-    while (at > 0 && ((unsigned char)s[at] & 0xc0) == 0x80);
-    return at;
-}
 
 struct text *text_wrap_counted(struct vm *vm, const char *data, size_t len, size_t count)
 {
@@ -39,7 +20,7 @@ struct text *text_wrap_counted(struct vm *vm, const char *data, size_t len, size
 struct text *text_wrap(struct vm *vm, const char *data, size_t len)
 {
     vm_step(vm, len / 64);
-    return text_wrap_counted(vm, data, len, text_count(data, len));
+    return text_wrap_counted(vm, data, len, utf8_count(data, len));
 }
 
 struct text *text_new(struct vm *vm, const char *data, size_t len)
@@ -87,7 +68,7 @@ size_t text_offset(const struct text *s, size_t index)
     if (index >= s->count)
         return s->len;
     while (index-- > 0)
-        text_next(s->data, &at);
+        utf8_step(s->data, &at);
     return at;
 }
 
@@ -101,7 +82,7 @@ struct text *text_slice(struct vm *vm, const struct text *s, size_t from, size_t
     vm_step(vm, to / 16);
     end = start;
     for (size_t i = from; i < to; i++)
-        text_next(s->data, &end);
+        utf8_step(s->data, &end);
     return text_wrap_counted(vm, s->data + start, end - start, to - from);
 }
 

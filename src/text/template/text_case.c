@@ -13,9 +13,9 @@ static bool final_sigma(const struct text *s, size_t at, size_t next)
     bool before = false;
 
     while (p > 0 && !before) {
-        size_t back = text_back(s->data, p);
+        size_t back = utf8_back(s->data, p);
         size_t q = back;
-        unsigned flags = unicode_flags(text_next(s->data, &q));
+        unsigned flags = unicode_flags(utf8_step(s->data, &q));
 
         p = back;
         if (flags & U_IGNORABLE)
@@ -26,7 +26,7 @@ static bool final_sigma(const struct text *s, size_t at, size_t next)
     if (!before)
         return false;
     while (next < s->len) {
-        unsigned flags = unicode_flags(text_next(s->data, &next));
+        unsigned flags = unicode_flags(utf8_step(s->data, &next));
 
         if (!(flags & U_IGNORABLE))
             return !(flags & U_CASED);
@@ -65,7 +65,7 @@ static struct text *map_all(struct vm *vm, const struct text *s, const struct ca
     vm_step(vm, s->len);
     while (at < s->len) {
         size_t start = at;
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
 
         if (table == &UNICODE_LOWER)
             build_lower(&b, s, c, start, at);
@@ -99,7 +99,7 @@ struct text *text_swapcase(struct vm *vm, const struct text *s)
     vm_step(vm, s->len);
     while (at < s->len) {
         size_t start = at;
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
         unsigned flags = unicode_flags(c);
 
         if (flags & U_UPPER)
@@ -122,7 +122,7 @@ struct text *text_title(struct vm *vm, const struct text *s)
     vm_step(vm, s->len);
     while (at < s->len) {
         size_t start = at;
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
 
         if (after_cased)
             build_lower(&b, s, c, start, at);
@@ -142,7 +142,7 @@ struct text *text_capitalize(struct vm *vm, const struct text *s)
     vm_step(vm, s->len);
     while (at < s->len) {
         size_t start = at;
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
 
         if (start == 0)
             build_mapped(&b, &UNICODE_TITLE, c);
@@ -160,7 +160,7 @@ static bool all_cased(struct vm *vm, const struct text *s, unsigned is, unsigned
 
     vm_step(vm, s->len);
     while (at < s->len) {
-        unsigned flags = unicode_flags(text_next(s->data, &at));
+        unsigned flags = unicode_flags(utf8_step(s->data, &at));
 
         if (flags & isnt)
             return false;

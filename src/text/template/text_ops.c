@@ -16,7 +16,7 @@ static bool is_among(const struct text *chars, uint32_t c)
     if (!chars)
         return unicode_space(c);
     while (at < chars->len)
-        if (text_next(chars->data, &at) == c)
+        if (utf8_step(chars->data, &at) == c)
             return true;
     return false;
 }
@@ -31,15 +31,15 @@ struct text *text_strip(struct vm *vm, const struct text *s, const struct text *
     while (left && from < end) {
         size_t next = from;
 
-        if (!is_among(chars, text_next(s->data, &next)))
+        if (!is_among(chars, utf8_step(s->data, &next)))
             break;
         from = next;
     }
     while (right && end > from) {
-        size_t back = text_back(s->data, end);
+        size_t back = utf8_back(s->data, end);
         size_t next = back;
 
-        if (!is_among(chars, text_next(s->data, &next)))
+        if (!is_among(chars, utf8_step(s->data, &next)))
             break;
         end = back;
     }
@@ -72,7 +72,7 @@ static struct text *insert_between(struct vm *vm, const struct text *s, const st
     while (at < s->len && count > 0) {
         size_t start = at;
 
-        text_next(s->data, &at);
+        utf8_step(s->data, &at);
         build_text(&b, with);
         build_add(&b, s->data + start, at - start);
         count--;
@@ -130,7 +130,7 @@ static struct list *split_space(struct vm *vm, const struct text *s, int64_t max
         size_t next = at;
         size_t start = at;
 
-        if (unicode_space(text_next(s->data, &next))) {
+        if (unicode_space(utf8_step(s->data, &next))) {
             at = next;
             continue;
         }
@@ -140,7 +140,7 @@ static struct list *split_space(struct vm *vm, const struct text *s, int64_t max
         }
         do
             at = next;
-        while (at < s->len && !unicode_space(text_next(s->data, &next)));
+        while (at < s->len && !unicode_space(utf8_step(s->data, &next)));
         add_part(vm, l, s, s->data + start, s->data + at);
     }
     return l;
@@ -207,10 +207,10 @@ static struct list *rsplit_space(struct vm *vm, const struct text *s, int64_t ma
             break;
         }
         while (at > 0) {
-            size_t back = text_back(rest->data, at);
+            size_t back = utf8_back(rest->data, at);
             size_t next = back;
 
-            if (unicode_space(text_next(rest->data, &next)))
+            if (unicode_space(utf8_step(rest->data, &next)))
                 break;
             at = back;
         }
@@ -252,7 +252,7 @@ struct list *text_splitlines(struct vm *vm, const struct text *s, bool keep)
     vm_step(vm, s->len / 4);
     while (at < s->len) {
         size_t end = at;
-        uint32_t c = text_next(s->data, &at);
+        uint32_t c = utf8_step(s->data, &at);
 
         if (!unicode_line_end(c))
             continue;

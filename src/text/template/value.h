@@ -11,6 +11,7 @@
 #ifndef INF_TEXT_TEMPLATE_VALUE_H
 #define INF_TEXT_TEMPLATE_VALUE_H
 
+#include "core/utf8.h"
 #include "text/template/template.h"
 
 #include <setjmp.h>
@@ -317,30 +318,6 @@ static inline bool text_ascii(const struct text *s)
 }
 /* Bytes before the code point of this index. */
 size_t text_offset(const struct text *s, size_t index);
-size_t text_count(const char *data, size_t len);
-
-static inline uint32_t text_next(const char *s, size_t *at)
-{
-    unsigned char c = (unsigned char)s[*at];
-
-    if (c < 0x80) {
-        *at += 1;
-        return c;
-    }
-    if (c < 0xe0) {
-        *at += 2;
-        return (uint32_t)(c & 0x1f) << 6 | (s[*at - 1] & 0x3f);
-    }
-    if (c < 0xf0) {
-        *at += 3;
-        return (uint32_t)(c & 0xf) << 12 | (uint32_t)(s[*at - 2] & 0x3f) << 6 | (s[*at - 1] & 0x3f);
-    }
-    *at += 4;
-    return (uint32_t)(c & 7) << 18 | (uint32_t)(s[*at - 3] & 0x3f) << 12 |
-           (uint32_t)(s[*at - 2] & 0x3f) << 6 | (s[*at - 1] & 0x3f);
-}
-/* The start of the code point that ends before `at`. */
-size_t text_back(const char *s, size_t at);
 
 /* A text that grows in the arena. */
 struct builder {

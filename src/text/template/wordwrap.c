@@ -128,7 +128,7 @@ static size_t long_word_cut(const struct wrapper *w, const struct text *chunk, i
     if (!w->hyphens || (int64_t)chunk->count <= room)
         return (int64_t)chunk->count < room ? chunk->count : (size_t)room;
     for (size_t i = 0; (int64_t)i < room; i++) {
-        uint32_t c = text_next(chunk->data, &at);
+        uint32_t c = utf8_step(chunk->data, &at);
 
         if (c == '-' && other)
             hyphen = i;
@@ -196,7 +196,7 @@ static void read_chars(struct wrapper *w)
     w->chars = VM_ARRAY(w->vm, uint32_t, w->line->count);
     w->n = w->line->count;
     for (size_t i = 0; i < w->n; i++)
-        w->chars[i] = text_next(w->line->data, &at);
+        w->chars[i] = utf8_step(w->line->data, &at);
 }
 
 struct text *text_wordwrap(struct vm *vm, const struct text *s, int64_t width, bool break_long,
