@@ -34,7 +34,6 @@ struct parsed {
     struct buffer text, reasoning;
     json_t *calls;  /* NULL: none */
     json_t *pieces; /* the same, put together from what came */
-    size_t n_calls;
 };
 
 struct given {
@@ -101,7 +100,6 @@ static struct parsed parse(const struct given *g, size_t first, size_t step)
         out.ok = output_parser_push(p, g->output + at, n) && take(&out, p);
     }
     out.ok = out.ok && output_parser_finish(p) && take(&out, p) && output_parser_calls(p, &calls);
-    out.n_calls = p ? output_parser_n_calls(p) : 0;
     if (calls)
         out.calls = json_loads(calls, 0, NULL);
     mem_free(calls);

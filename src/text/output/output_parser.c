@@ -361,11 +361,6 @@ const inf_tool_call_delta *output_parser_call_pieces(const struct output_parser 
     return p->calls.pieces;
 }
 
-size_t output_parser_n_calls(const struct output_parser *p)
-{
-    return p->calls.n;
-}
-
 bool output_parser_calls(struct output_parser *p, char **out)
 {
     *out = output_calls_json(&p->calls);

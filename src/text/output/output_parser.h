@@ -40,9 +40,7 @@ inf_text output_parser_text(const struct output_parser *p);
 inf_text output_parser_reasoning(const struct output_parser *p);
 const inf_tool_call_delta *output_parser_call_pieces(const struct output_parser *p, size_t *n);
 
-/* So far. */
-size_t output_parser_n_calls(const struct output_parser *p);
-/* They as a JSON array, from mem_*; NULL: none. false: out of memory. */
+/* All of them so far as a JSON array, from mem_*; NULL: none. false: out of memory. */
 bool output_parser_calls(struct output_parser *p, char **out);
 
 /* A token that is not shown has this text, and it is to be pushed. */

@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#define MAX_NAME 256
 #define MAX_DEPTH 64
 
 /* ------------------------------------------------------------------ a literal as JSON */
@@ -276,7 +275,7 @@ static enum output_read read_call(struct output_scan *scan, const char *s, size_
     struct literal l = {s, at, n, NULL, false};
     inf_text name = take_name(&l, true);
 
-    if (name.len > MAX_NAME || (l.at < n && (name.len == 0 || s[l.at] != '(')))
+    if (name.len > OUTPUT_MAX_NAME || (l.at < n && (name.len == 0 || s[l.at] != '(')))
         return READ_NONE;
     if (l.at == n)
         return READ_MORE;
@@ -287,7 +286,7 @@ static enum output_read read_call(struct output_scan *scan, const char *s, size_
     *used = call_end(&scan->value, s, n);
     if (*used == 0)
         return READ_MORE;
-    return add_call(calls, name, s, l.at + 1, *used) ? READ_CALL : READ_NONE;
+    return output_added(add_call(calls, name, s, l.at + 1, *used));
 }
 
 enum output_read output_read_python(struct output_scan *scan, const char *s, size_t n, size_t at,

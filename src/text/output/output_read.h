@@ -23,12 +23,4 @@ enum output_read output_read_call(const struct output_format *f, struct output_s
  * false: there was nothing of one. */
 bool output_read_stop(const struct output_scan *scan, size_t *used, struct output_calls *calls);
 
-/* The end of a JSON value that begins at value->begin; 0: not there yet, or broken. */
-size_t output_json_end(struct output_json *value, const char *s, size_t n);
-
-/* s[at] begins the arguments of that call: an object. When it has begun like one, the call is open and has what is
- * there of it, up to `to`; *whole: its end too. false: it is none, or cannot be told yet. */
-bool output_stream_object(struct output_scan *scan, const char *s, size_t to, size_t at,
-                          inf_text id, inf_text name, struct output_calls *calls, bool *whole);
-
 #endif

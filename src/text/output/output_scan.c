@@ -3,6 +3,7 @@
  */
 #include "text/output/output_scan.h"
 
+#include "core/ascii.h"
 #include "core/json.h"
 
 #include <string.h>
@@ -39,4 +40,23 @@ size_t output_find(const char *s, size_t n, size_t at, const char *word)
         at++;
     }
     return n;
+}
+
+static bool in_name(char c)
+{
+    return is_letter(c) || is_digit(c) || ((unsigned char)c & 0x80) || (c && strchr("_-.:/", c));
+}
+
+size_t output_name_end(const char *s, size_t n, size_t at)
+{
+    while (at < n && in_name(s[at]))
+        at++;
+    return at;
+}
+
+inf_text output_piece(const char *s, size_t from, size_t to)
+{
+    struct json_span bare = scan_trim(s + from, to > from ? to - from : 0);
+
+    return (inf_text){bare.data, bare.len};
 }

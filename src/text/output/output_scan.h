@@ -5,14 +5,22 @@
 #ifndef INF_TEXT_OUTPUT_OUTPUT_SCAN_H
 #define INF_TEXT_OUTPUT_OUTPUT_SCAN_H
 
+#include <inference/inference.h>
+
 #include <stdbool.h>
-#include <stddef.h>
+
+enum { OUTPUT_MAX_NAME = 256 };
 
 enum output_read {
     READ_MORE, /* it may become one */
     READ_CALL, /* one, or a list of them: added to calls */
     READ_NONE  /* no call, whatever follows; or out of memory (calls->failed) */
 };
+
+static inline enum output_read output_added(bool ok)
+{
+    return ok ? READ_CALL : READ_NONE;
+}
 
 /* How far a JSON value has been looked at; all zero: not at all. */
 struct output_json {
@@ -42,5 +50,9 @@ int output_match(const char *s, size_t n, size_t at, const char *word);
 size_t output_skip_space(const char *s, size_t n, size_t at);
 /* Where the word begins at or behind `at`; n: nowhere. */
 size_t output_find(const char *s, size_t n, size_t at, const char *word);
+/* Behind what a name may be made of. */
+size_t output_name_end(const char *s, size_t n, size_t at);
+/* s[from..to) without the white space around it. */
+inf_text output_piece(const char *s, size_t from, size_t to);
 
 #endif

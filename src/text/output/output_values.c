@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "text/constraint/schema_refs.h"
+#include "text/output/output_scan.h"
 
 #include <string.h>
 #include <strings.h>
@@ -84,13 +85,6 @@ unsigned output_value_kinds(json_t *parameters, const char *name, size_t len)
 
 /* ------------------------------------------------------------------ values */
 
-static inf_text trimmed(const char *text, size_t len)
-{
-    struct json_span bare = scan_trim(text, len);
-
-    return (inf_text){bare.data, bare.len};
-}
-
 static bool is_word(inf_text text, const char *word)
 {
     return text.len == strlen(word) && strncasecmp(text.data, word, text.len) == 0;
@@ -133,7 +127,7 @@ static bool append(struct buffer *out, inf_text text)
 
 bool output_value_write(struct buffer *out, unsigned kinds, const char *text, size_t len)
 {
-    inf_text value = trimmed(text, len);
+    inf_text value = output_piece(text, 0, len);
     inf_text digits = value;
     struct json_span json = {NULL, 0};
     bool negative = false;
@@ -185,7 +179,7 @@ static bool begins_other(unsigned kinds, inf_text value)
 
 bool output_value_begin(struct buffer *out, unsigned kinds, const char *text, size_t len)
 {
-    inf_text value = trimmed(text, len);
+    inf_text value = output_piece(text, 0, len);
 
     if (begins_other(kinds, value))
         return append(out, value);
