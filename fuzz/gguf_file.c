@@ -4,6 +4,7 @@
  */
 #include <stdint.h>
 
+#include "gguf/file_parts.h"
 #include "gguf/model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,8 +22,8 @@ static void look_up(const struct gguf_file *f)
     size_t n = 0;
     struct gguf_texts it = {0};
 
-    for (size_t i = 0; i < gguf_file_key_count(f); i++) {
-        inf_text k = gguf_file_key(f, i);
+    for (size_t i = 0; i < f->values.n; i++) {
+        inf_text k = f->values.items[i].key;
 
         if (k.len >= sizeof key)
             continue;

@@ -79,18 +79,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *begin = (const char *)data;
     const char *end = size ? memchr(begin, '\0', size) : NULL;
     size_t n = end ? (size_t)(end - begin) : size;
-    struct hf_tokenizer_files files = {.tokenizer = {size ? begin : "", n}};
+    char *json = malloc(n + 1);
+    struct hf_tokenizer_files files = {.json = json,
+                                       .len = n,
+                                       .names = {"tokenizer.json", "tokenizer_config.json",
+                                                 "special_tokens_map.json", "added_tokens.json"}};
     inf_text text = {end ? end + 1 : "", end ? size - n - 1 : 0};
     struct hf_tokenizer *t = NULL;
     inf_error err = {0};
 
-    if (hf_tokenizer_parse(&t, &files, &err) != INF_OK) {
+    if (!json)
+        abort();
+    if (n)
+        memcpy(json, begin, n);
+    if (hf_tokenizer_parse(&t, &files, &err) == INF_OK) {
+        encode(t, text, true);
+        encode(t, text, false);
+        all_tokens(t);
+    } else {
         check_error(&err);
-        return 0;
     }
-    encode(t, text, true);
-    encode(t, text, false);
-    all_tokens(t);
     hf_tokenizer_free(t);
+    free(json);
     return 0;
 }

@@ -2,7 +2,7 @@
 # Dependencies point one way: `scripts/check-layers.sh [BUILD]`. For each folder of src: which folders
 # it may include from, which libraries' headers it may see, and what no library code may call. No two
 # files need each other in a circle: by what they include and, with a build folder, by whose functions
-# they call.
+# they call; and what nobody calls but its own file is static.
 # Prints each offence as file:line: text, and fails when there is one.
 set -eu
 
@@ -86,15 +86,21 @@ circles() {
 files src | xargs grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[a-z]' |
     sed -E 's/:.*include[[:space:]]*"/ src\//; s/".*//' | circles includes
 
-# Symbols that an object defines (D) and wants (U). The composition root is what core is given.
-if [ -n "$build" ] && command -v nm >/dev/null; then
-    find "$build"/CMakeFiles/inf*.dir/src -name '*.o' | while read -r object; do
-        file=src/${object##*.dir/src/}
-        [ -e "${file%.o}" ] || continue # of a file that is gone
-        nm -g "$object" | awk -v file="${file%.o}" '
-            $1 == "U" { print "U", $2, file }
-            NF == 3 && $2 ~ /^[TDBR]$/ { print "D", $3, file }'
+# Symbols that an object defines (D) and wants (U), but for those of files that are gone.
+symbols() {
+    find "$build"/CMakeFiles/inf*.dir/src -name '*.o' -exec nm -gA {} + |
+        sed -E 's/^.*\.dir\/(src\/[^:]*)\.o:/\1 /' | while read -r file rest; do
+        [ "$file" = "${last:=}" ] || { last=$file && there=$([ -e "$file" ] && echo yes || true); }
+        [ -z "$there" ] || echo "$file $rest"
     done | awk '
+        $(NF - 1) == "U" { print "U", $NF, $1 }
+        NF == 4 && $3 ~ /^[TDBR]$/ { print "D", $4, $1 }'
+}
+
+if [ -n "$build" ] && command -v nm >/dev/null; then
+    found=$(symbols)
+    # The composition root is what core is given.
+    echo "$found" | awk '
         $1 == "D" { where[$2] = $3 }
         $1 == "U" { wants[$3 " " $2] }
         END {
@@ -104,6 +110,26 @@ if [ -n "$build" ] && command -v nm >/dev/null; then
                     print part[1], where[part[2]]
             }
         }' | circles calls
+    # Another kind of build may want it, or a test: whose name stands in no other file is to be static.
+    alone=$(echo "$found" | awk '
+        $1 == "D" { where[$2] = $3 }
+        $1 == "U" { wanted[$2] }
+        END {
+            for (name in where)
+                if (!(name in wanted) && name !~ /^(inf_|_Z|main$)/)
+                    print name, where[name]
+        }')
+    {
+        echo "$alone"
+        files src tests fuzz bench | grep -E '\.(c|cpp)$' |
+            xargs grep -owF "$(echo "$alone" | cut -d' ' -f1)" | sort -u
+    } | awk -F'[ :]' '
+        !/:/ { where[$1] = $2 }
+        /:/ && $1 != where[$2] { delete where[$2] }
+        END {
+            for (name in where)
+                print where[name] ": " name "    (static: nothing else calls it)"
+        }' >>"$offences"
 fi
 
 if [ -s "$offences" ]; then

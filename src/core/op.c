@@ -201,11 +201,6 @@ int64_t op_work_began_us(const inf_op *op)
     return atomic_load_explicit(&op->work_began_us, memory_order_acquire);
 }
 
-struct op_owner_state *op_owner(inf_op *op)
-{
-    return &op->owner_state;
-}
-
 int32_t op_stop_code(const inf_op *op)
 {
     return atomic_load_explicit(&op->stop_code, memory_order_acquire);

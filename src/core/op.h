@@ -152,11 +152,4 @@ void op_finish_later(inf_op *op);
 inf_op *op_ref(inf_op *op);
 void op_unref(inf_op *op);
 
-/* A link for the owner's queues and a slot for its per-operation state, theirs while in flight. */
-struct op_owner_state {
-    inf_op *next;
-    void *state;
-};
-struct op_owner_state *op_owner(inf_op *op);
-
 #endif

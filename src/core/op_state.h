@@ -24,7 +24,6 @@ struct inf_op {
     int64_t started_us;
     struct op_times times;
     _Atomic int64_t work_began_us; /* 0: it waits; written under the context's lock */
-    struct op_owner_state owner_state;
     inf_request *request;
     struct op_output output;
     struct job finish_job;

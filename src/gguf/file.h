@@ -110,8 +110,6 @@ const uint8_t *gguf_array_bytes(const struct gguf_file *f, const char *key, int3
 bool gguf_get_kind(const struct gguf_file *f, const char *key, int32_t *kind, int32_t *item);
 /* "u32", "text", ... for messages. */
 const char *gguf_kind_name(int32_t kind);
-size_t gguf_file_key_count(const struct gguf_file *f);
-inf_text gguf_file_key(const struct gguf_file *f, size_t index);
 
 /* A walk over a text array, which for a whole vocabulary is faster than asking by index. */
 struct gguf_texts {

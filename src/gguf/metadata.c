@@ -32,16 +32,6 @@ void gguf_values_free(struct gguf_values *values)
     text_map_free(&values->map);
 }
 
-size_t gguf_file_key_count(const struct gguf_file *f)
-{
-    return f->values.n;
-}
-
-inf_text gguf_file_key(const struct gguf_file *f, size_t index)
-{
-    return index < f->values.n ? f->values.items[index].key : (inf_text){0};
-}
-
 static const struct gguf_value *find_value(const struct gguf_file *f, const char *key)
 {
     return gguf_values_find(&f->values, key);

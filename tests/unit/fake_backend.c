@@ -14,6 +14,12 @@
 
 #include <cmocka.h>
 
+struct answer {
+    inf_op *op;
+    const struct adapter *pin;
+    struct answer *next;
+};
+
 struct fake {
     inf_context *context;
     struct registry *adapters;
@@ -21,7 +27,7 @@ struct fake {
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     struct fake_plan plan;
-    inf_op *held, *queue; /* linked by op_owner()->next, oldest first */
+    struct answer *held, *queue; /* the oldest first */
     bool stop;
     bool model_loaded;
     int64_t requests;
@@ -55,40 +61,32 @@ void nap(void)
 
 /* ------------------------------------------------------------------ lists; the lock is held */
 
-static void append(inf_op **list, inf_op *op)
+static void append(struct answer **list, struct answer *answer)
 {
     while (*list)
-        list = &op_owner(*list)->next;
-    op_owner(op)->next = NULL;
-    *list = op;
+        list = &(*list)->next;
+    *list = answer;
 }
 
-static inf_op *take_first(inf_op **list)
+/* The answer of op, NULL: the first one; NULL where there is none. */
+static struct answer *take(struct answer **list, const inf_op *op)
 {
-    inf_op *op = *list;
+    struct answer *answer = NULL;
 
-    if (op)
-        *list = op_owner(op)->next;
-    return op;
-}
-
-static bool take_this(inf_op **list, const inf_op *op)
-{
-    for (; *list; list = &op_owner(*list)->next) {
-        if (*list == op) {
-            *list = op_owner(*list)->next;
-            return true;
-        }
-    }
-    return false;
+    while (op && *list && (*list)->op != op)
+        list = &(*list)->next;
+    answer = *list;
+    if (answer)
+        *list = answer->next;
+    return answer;
 }
 
 /* ------------------------------------------------------------------ finishing */
 
-static void release_pin(struct fake *f, inf_op *op)
+static void answer_free(struct fake *f, struct answer *answer)
 {
-    registry_unpin(f->adapters, op_owner(op)->state);
-    op_owner(op)->state = NULL;
+    registry_unpin(f->adapters, answer->pin);
+    mem_free(answer);
 }
 
 static void count_finished(struct fake *f)
@@ -99,10 +97,9 @@ static void count_finished(struct fake *f)
     atomic_fetch_sub(&in_flight, 1);
 }
 
-static int32_t fill_output(inf_op *op, inf_error *err)
+static int32_t fill_output(inf_op *op, const struct adapter *pin, inf_error *err)
 {
     struct op_output *out = op_output(op);
-    const struct adapter *pin = op_owner(op)->state;
 
     out->model = mem_strdup("fake");
     out->finish_reason = mem_strdup("stop");
@@ -116,8 +113,9 @@ static int32_t fill_output(inf_op *op, inf_error *err)
 }
 
 /* Emits what the plan says, with an eye on the stop code, and ends the operation. */
-static void run(struct fake *f, inf_op *op, const struct fake_plan *plan)
+static void run(struct fake *f, struct answer *answer, const struct fake_plan *plan)
 {
+    inf_op *op = answer->op;
     inf_error err = {0};
     size_t len = plan->piece ? strlen(plan->piece) : 0;
     int32_t code = op_stop_error(op, &err);
@@ -131,10 +129,10 @@ static void run(struct fake *f, inf_op *op, const struct fake_plan *plan)
     }
     op_output(op)->completion_tokens = done;
     if (code == INF_OK)
-        code = fill_output(op, &err);
+        code = fill_output(op, answer->pin, &err);
     if (code == INF_OK && plan->code != INF_OK)
         error_set(&err, plan->code, "the plan says so");
-    release_pin(f, op);
+    answer_free(f, answer);
     count_finished(f);
     op_finish(op, &err);
 }
@@ -145,12 +143,12 @@ static void *fake_thread(void *arg)
 
     pthread_mutex_lock(&f->lock);
     for (;;) {
-        inf_op *op = take_first(&f->queue);
+        struct answer *answer = take(&f->queue, NULL);
         struct fake_plan plan = f->plan;
 
-        if (op) {
+        if (answer) {
             pthread_mutex_unlock(&f->lock);
-            run(f, op, &plan);
+            run(f, answer, &plan);
             pthread_mutex_lock(&f->lock);
         } else if (f->stop) {
             break;
@@ -167,14 +165,14 @@ static void *fake_thread(void *arg)
 static void cancel_held(void *owner, inf_op *op)
 {
     struct fake *f = owner;
-    bool taken = false;
+    struct answer *answer = NULL;
 
     pthread_mutex_lock(&f->lock);
-    taken = take_this(&f->held, op);
+    answer = take(&f->held, op);
     pthread_mutex_unlock(&f->lock);
-    if (!taken)
+    if (!answer)
         return;
-    release_pin(f, op);
+    answer_free(f, answer);
     count_finished(f);
     op_finish_later(op);
 }
@@ -183,34 +181,43 @@ inf_op *fake_take(inf_provider *p)
 {
     struct fake *f = p->impl;
     inf_op *op = NULL;
+    struct answer *answer = NULL;
 
     pthread_mutex_lock(&f->lock);
-    op = take_first(&f->held);
+    answer = take(&f->held, NULL);
     pthread_mutex_unlock(&f->lock);
-    if (op) {
-        release_pin(f, op);
+    if (answer) {
+        op = answer->op;
+        answer_free(f, answer);
         count_finished(f);
     }
     return op;
 }
 
-static int32_t pin_adapter(struct fake *f, inf_op *op, inf_error *err)
+static int32_t answer_begin(struct answer **out, struct fake *f, inf_op *op, inf_error *err)
 {
     inf_text id = op_request(op)->adapter_id;
+    struct answer *answer = mem_calloc(1, sizeof *answer);
 
+    *out = answer;
+    if (!answer)
+        return error_no_memory(err);
+    answer->op = op;
     if (!id.data)
         return INF_OK;
-    op_owner(op)->state = (void *)(uintptr_t)registry_pin(f->adapters, id.data, id.len);
-    return op_owner(op)->state
-               ? INF_OK
-               : error_set(err, INF_ERROR_INVALID_ARGUMENT, "adapter_id: '%.*s' is not loaded",
-                           (int)id.len, id.data);
+    answer->pin = registry_pin(f->adapters, id.data, id.len);
+    if (answer->pin)
+        return INF_OK;
+    mem_free(answer);
+    return error_set(err, INF_ERROR_INVALID_ARGUMENT, "adapter_id: '%.*s' is not loaded",
+                     (int)id.len, id.data);
 }
 
 static int32_t fake_generate(void *impl, inf_op *op, inf_error *err)
 {
     struct fake *f = impl;
     struct fake_plan plan;
+    struct answer *answer = NULL;
     bool held = false;
     int32_t code = INF_OK;
 
@@ -220,20 +227,20 @@ static int32_t fake_generate(void *impl, inf_op *op, inf_error *err)
     held = plan.how == FAKE_HOLD || plan.how == FAKE_WAIT;
     if (plan.how == FAKE_REFUSE)
         return error_set(err, plan.code, "the plan refuses");
-    code = pin_adapter(f, op, err);
+    code = answer_begin(&answer, f, op, err);
     if (code != INF_OK)
         return code;
     atomic_fetch_add(&in_flight, 1);
     if (plan.how != FAKE_WAIT)
         op_begin_work(op);
     if (plan.how == FAKE_NOW) {
-        run(f, op, &plan);
+        run(f, answer, &plan);
         return INF_OK;
     }
     /* A held operation may be finished, and gone, as soon as the lock is given back. */
     op_ref(op);
     pthread_mutex_lock(&f->lock);
-    append(held ? &f->held : &f->queue, op);
+    append(held ? &f->held : &f->queue, answer);
     pthread_cond_signal(&f->changed);
     pthread_mutex_unlock(&f->lock);
     if (held)

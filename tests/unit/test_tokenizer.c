@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "hf/tokenizer/tokenizer.h"
+#include "hf/tokenizer/tokenizer_parts.h"
 
 #define LETTERS                                                                                    \
     "\"a\":0,\"b\":1,\"c\":2,\"\xc4\xa0\":3,\"ab\":4,\"abc\":5,\"\xc4\xa0"                         \
@@ -30,26 +30,40 @@ static const char small[] =
     "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[7],\"tokens\":[\"<s>\"]}}},"
     "\"model\":{\"type\":\"BPE\",\"vocab\":{" LETTERS "},\"merges\":[" MERGES "]}}";
 
+static int32_t parse(struct hf_tokenizer **out, const char *json, size_t n, const char *config,
+                     inf_error *err)
+{
+    char *copy = malloc(n + 1);
+    struct hf_tokenizer_files files = {.json = copy,
+                                       .len = n,
+                                       .config = {config, config ? strlen(config) : 0},
+                                       .names = {"tokenizer.json", "tokenizer_config.json",
+                                                 "special_tokens_map.json", "added_tokens.json"}};
+    int32_t code = INF_OK;
+
+    assert_non_null(copy);
+    memcpy(copy, json, n);
+    code = hf_tokenizer_parse(out, &files, err);
+    free(copy);
+    return code;
+}
+
 static struct hf_tokenizer *accepted(const char *json, const char *config)
 {
-    struct hf_tokenizer_files files = {.tokenizer = {json, strlen(json)}};
     struct hf_tokenizer *t = NULL;
     inf_error err = {0};
 
-    if (config)
-        files.config = (inf_text){config, strlen(config)};
-    if (hf_tokenizer_parse(&t, &files, &err) != INF_OK)
+    if (parse(&t, json, strlen(json), config, &err) != INF_OK)
         fail_msg("%s", err.message);
     return t;
 }
 
 static void refused(const char *json, int32_t code, const char *message)
 {
-    struct hf_tokenizer_files files = {.tokenizer = {json, strlen(json)}};
     struct hf_tokenizer *t = NULL;
     inf_error err = {0};
 
-    assert_int_equal(hf_tokenizer_parse(&t, &files, &err), code);
+    assert_int_equal(parse(&t, json, strlen(json), NULL, &err), code);
     assert_null(t);
     if (strstr(err.message, message) == NULL || strncmp(err.message, "tokenizer.json: ", 16) != 0)
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
@@ -95,6 +109,13 @@ static void test_encode__small_bpe__ids_of_merges(void **state)
     hf_tokenizer_free(t);
 }
 
+static int32_t id_of(const struct hf_tokenizer *t, const char *token)
+{
+    int32_t id = added_token_id(&t->added, token, strlen(token));
+
+    return id >= 0 ? id : vocab_find(&t->model.vocab, token, strlen(token));
+}
+
 static void test_decode__special_skipped_or_not__text(void **state)
 {
     struct hf_tokenizer *t = accepted(small, "{\"eos_token\":\"<s>\",\"pad_token\":\"[PAD]\"}");
@@ -110,9 +131,10 @@ static void test_decode__special_skipped_or_not__text(void **state)
     assert_int_equal(hf_tokenizer_decode(t, (int32_t[]){7, 5, 6}, 3, false, &out, &err), INF_OK);
     assert_string_equal(out.data, "<s>abc a");
     buffer_free(&out);
-    assert_int_equal(hf_tokenizer_named(t, HF_TOKEN_EOS), 7);
-    assert_int_equal(hf_tokenizer_named(t, HF_TOKEN_PAD), 8);
-    assert_int_equal(hf_tokenizer_named(t, HF_TOKEN_BOS), -1);
+    assert_string_equal(hf_tokenizer_named_text(t, HF_TOKEN_EOS), "<s>");
+    assert_string_equal(hf_tokenizer_named_text(t, HF_TOKEN_PAD), "[PAD]");
+    assert_int_equal(id_of(t, "[PAD]"), 8);
+    assert_null(hf_tokenizer_named_text(t, HF_TOKEN_BOS));
     assert_true(hf_tokenizer_is_special(t, 8));
     hf_tokenizer_free(t);
 }
@@ -144,7 +166,7 @@ static void test_parse__damaged_file__one_line(void **state)
 static void expect_token(const struct hf_tokenizer *t, const char *token, const char *bytes)
 {
     struct buffer out;
-    int32_t id = hf_tokenizer_id(t, (inf_text){token, strlen(token)});
+    int32_t id = id_of(t, token);
 
     buffer_init(&out, BUFFER_NO_LIMIT);
     assert_true(id >= 0);
@@ -330,11 +352,10 @@ static void test_parse__cut_anywhere__refused(void **state)
 {
     (void)state;
     for (size_t n = 0; n + 1 < sizeof small - 1; n++) {
-        struct hf_tokenizer_files files = {.tokenizer = {small, n}};
         struct hf_tokenizer *t = NULL;
         inf_error err = {0};
 
-        assert_int_not_equal(hf_tokenizer_parse(&t, &files, &err), INF_OK);
+        assert_int_not_equal(parse(&t, small, n, NULL, &err), INF_OK);
         assert_null(t);
     }
 }
@@ -345,7 +366,6 @@ static void test_parse_and_encode__memory_runs_out__no_leak(void **state)
 
     (void)state;
     for (int64_t nth = 1; !done; nth++) {
-        struct hf_tokenizer_files files = {.tokenizer = {small, sizeof small - 1}};
         struct hf_tokenizer *t = NULL;
         int64_t live = mem_live();
         inf_error err = {0};
@@ -353,7 +373,7 @@ static void test_parse_and_encode__memory_runs_out__no_leak(void **state)
         int32_t code = INF_OK;
 
         mem_fail_nth(nth);
-        code = hf_tokenizer_parse(&t, &files, &err);
+        code = parse(&t, small, sizeof small - 1, NULL, &err);
         if (code == INF_OK)
             code = hf_tokenizer_encode(t, (inf_text){"abc <s> ab", 10}, true, true, &ids, &n, &err);
         mem_fail_nth(0);

@@ -245,7 +245,7 @@ static int32_t name_tokens(struct merging *m)
         buffer_init(&text, BUFFER_NO_LIMIT);
         code = read_text(&text, content, m->err);
         if (code == INF_OK)
-            m->t->named[i].text = text.data;
+            m->t->named[i] = text.data;
         else
             buffer_free(&text);
         if (code == INF_OK)
@@ -393,12 +393,6 @@ static int32_t add_all(struct merging *m)
     added_tokens_begin(&m->t->added, &m->t->model.vocab);
     for (size_t i = 0; i < m->n && code == INF_OK; i++)
         code = add(m, m->wanted + i);
-    for (int i = 0; i < HF_NAMED_TOKENS; i++) {
-        struct named_token *named = m->t->named + i;
-
-        if (named->text) /* whatever has a name was added, or is there */
-            named->id = added_token_id(&m->t->added, named->text, strlen(named->text));
-    }
     return code;
 }
 
@@ -431,7 +425,7 @@ static int32_t merge(struct merging *m)
     return code == INF_OK ? add_all(m) : code;
 }
 
-int32_t config_tokens_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+int32_t config_tokens_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *source,
                            inf_error *err)
 {
     const char *const *names = source->names;

@@ -8,7 +8,7 @@
 #include "hf/tokenizer/tokenizer_parts.h"
 
 /* After tokenizer.json was read. BAD_FORMAT, UNSUPPORTED, NO_MEMORY. */
-int32_t config_tokens_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+int32_t config_tokens_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *source,
                            inf_error *err);
 
 #endif

@@ -65,7 +65,7 @@ static int32_t new_pattern(struct text_pattern **out, size_t n, inf_error *err)
     return INF_OK;
 }
 
-int32_t text_pattern_string(struct text_pattern **out, const char *s, size_t n, inf_error *err)
+static int32_t string_pattern(struct text_pattern **out, const char *s, size_t n, inf_error *err)
 {
     int32_t code = new_pattern(out, n, err);
 
@@ -145,7 +145,7 @@ int32_t text_pattern_read(struct text_pattern **out, struct json_span json, inf_
     if (!scan_unescape(&text, scan_is_string(string) ? string : regex))
         code = error_no_memory(err);
     else if (scan_is_string(string))
-        code = text_pattern_string(out, text.data ? text.data : "", text.len, err);
+        code = string_pattern(out, text.data ? text.data : "", text.len, err);
     else
         code = text_pattern_regex(out, text.data ? text.data : "", text.len, err);
     buffer_free(&text);

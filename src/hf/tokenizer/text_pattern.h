@@ -23,7 +23,6 @@ struct text_pattern;
 struct text_pattern_work;
 
 /* UNSUPPORTED: a construct that is not known, named; BAD_FORMAT: no pattern; NO_MEMORY. */
-int32_t text_pattern_string(struct text_pattern **out, const char *s, size_t n, inf_error *err);
 int32_t text_pattern_regex(struct text_pattern **out, const char *s, size_t n, inf_error *err);
 /* {"String": s} or {"Regex": s}. */
 int32_t text_pattern_read(struct text_pattern **out, struct json_span json, inf_error *err);

@@ -99,7 +99,7 @@ static void work_give(struct hf_tokenizer *t, struct tokenizer_work *w)
 /* ------------------------------------------------------------------ life */
 
 /* From one of the two. */
-static int32_t tokenizer_create(struct hf_tokenizer **out, const struct tokenizer_source *source,
+static int32_t tokenizer_create(struct hf_tokenizer **out, const struct hf_tokenizer_files *source,
                                 const struct hf_tokenizer_parts *parts, inf_error *err)
 {
     struct hf_tokenizer *t = mem_calloc(1, sizeof *t);
@@ -124,31 +124,10 @@ int32_t hf_tokenizer_make(struct hf_tokenizer **out, const struct hf_tokenizer_p
     return tokenizer_create(out, NULL, parts, err);
 }
 
-enum { FILES = 4 };
-static const char *const file_names[FILES] = {"tokenizer.json", "tokenizer_config.json",
-                                              "special_tokens_map.json", "added_tokens.json"};
-
 int32_t hf_tokenizer_parse(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
                            inf_error *err)
 {
-    struct tokenizer_source source = {
-        .len = files->tokenizer.len,
-        .config = files->config,
-        .special_tokens = files->special_tokens,
-        .added_tokens = files->added_tokens,
-        .names = {file_names[0], file_names[1], file_names[2], file_names[3]}};
-    int32_t code = INF_OK;
-
-    *out = NULL;
-    if (!files->tokenizer.data)
-        return error_set(err, INF_ERROR_BAD_FORMAT, "there is no %s", file_names[0]);
-    source.json = mem_alloc(source.len + 1);
-    if (!source.json)
-        return error_no_memory(err);
-    memcpy(source.json, files->tokenizer.data, source.len);
-    code = tokenizer_create(out, &source, NULL, err);
-    mem_free(source.json);
-    return code;
+    return tokenizer_create(out, files, NULL, err);
 }
 
 void hf_tokenizer_free(struct hf_tokenizer *t)
@@ -158,7 +137,7 @@ void hf_tokenizer_free(struct hf_tokenizer *t)
     for (int i = 0; i < IDLE_WORKS; i++)
         work_free(t->idle[i]);
     for (int i = 0; i < HF_NAMED_TOKENS; i++)
-        mem_free(t->named[i].text);
+        mem_free(t->named[i]);
     for (size_t i = 0; i < t->n_extra; i++) {
         mem_free(t->extra[i].name);
         mem_free(t->extra[i].text);
@@ -186,25 +165,28 @@ static int32_t read_file(char **data, size_t *n, const char *path, bool needed, 
 
 int32_t hf_tokenizer_open(struct hf_tokenizer **out, const char *dir, inf_error *err)
 {
+    enum { FILES = 4 };
+    static const char *const names[FILES] = {"tokenizer.json", "tokenizer_config.json",
+                                             "special_tokens_map.json", "added_tokens.json"};
     char *paths[FILES] = {NULL}, *data[FILES] = {NULL};
     size_t n[FILES] = {0};
     int32_t code = INF_OK;
 
     *out = NULL;
     for (int i = 0; i < FILES && code == INF_OK; i++) {
-        paths[i] = path_join(dir, file_names[i]);
+        paths[i] = path_join(dir, names[i]);
         code = paths[i] ? read_file(&data[i], &n[i], paths[i], i == 0, err) : error_no_memory(err);
     }
     if (code == INF_OK)
-        code = tokenizer_create(
+        code = hf_tokenizer_parse(
             out,
-            &(struct tokenizer_source){.json = data[0],
-                                       .len = n[0],
-                                       .config = {data[1], n[1]},
-                                       .special_tokens = {data[2], n[2]},
-                                       .added_tokens = {data[3], n[3]},
-                                       .names = {paths[0], paths[1], paths[2], paths[3]}},
-            NULL, err);
+            &(struct hf_tokenizer_files){.json = data[0],
+                                         .len = n[0],
+                                         .config = {data[1], n[1]},
+                                         .special_tokens = {data[2], n[2]},
+                                         .added_tokens = {data[3], n[3]},
+                                         .names = {paths[0], paths[1], paths[2], paths[3]}},
+            err);
     for (int i = 0; i < FILES; i++) {
         mem_free(paths[i]);
         mem_free(data[i]);
@@ -390,13 +372,6 @@ int32_t hf_tokenizer_size(const struct hf_tokenizer *t)
     return t->size;
 }
 
-int32_t hf_tokenizer_id(const struct hf_tokenizer *t, inf_text token)
-{
-    int32_t id = added_token_id(&t->added, token.data, token.len);
-
-    return id >= 0 ? id : vocab_find(&t->model.vocab, token.data, token.len);
-}
-
 bool hf_tokenizer_token_text(const struct hf_tokenizer *t, int32_t id, struct buffer *out)
 {
     size_t n = 0;
@@ -405,14 +380,9 @@ bool hf_tokenizer_token_text(const struct hf_tokenizer *t, int32_t id, struct bu
     return !text || token_decoder_bytes(t->decoder, text, n, out);
 }
 
-int32_t hf_tokenizer_named(const struct hf_tokenizer *t, enum hf_named_token which)
-{
-    return t->named[which].text ? t->named[which].id : -1;
-}
-
 const char *hf_tokenizer_named_text(const struct hf_tokenizer *t, enum hf_named_token which)
 {
-    return t->named[which].text;
+    return t->named[which];
 }
 
 bool hf_tokenizer_extra_text(const struct hf_tokenizer *t, size_t i, const char **name,

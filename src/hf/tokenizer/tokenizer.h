@@ -18,16 +18,17 @@
 struct hf_tokenizer;
 struct hf_decoder;
 
-/* The files' bytes; data NULL: there is no such file. Copied or read before the call returns. */
+/* The files' bytes, which are borrowed for the call; data NULL: there is no such file. */
 struct hf_tokenizer_files {
-    inf_text tokenizer;      /* tokenizer.json, which must be there */
+    char *json; /* tokenizer.json, which must be there; it is changed while it is read */
+    size_t len;
     inf_text config;         /* tokenizer_config.json */
     inf_text special_tokens; /* special_tokens_map.json */
     inf_text added_tokens;   /* added_tokens.json */
+    const char *names[4];    /* theirs in this order, which messages begin with */
 };
 
-/* BAD_FORMAT, UNSUPPORTED (a component that is not known, named), NO_MEMORY. Messages begin with the
- * file's name. */
+/* BAD_FORMAT, UNSUPPORTED (a component that is not known, named), NO_MEMORY. */
 int32_t hf_tokenizer_parse(struct hf_tokenizer **out, const struct hf_tokenizer_files *files,
                            inf_error *err);
 /* The same from the files of a directory; IO when there is no tokenizer.json. Messages name the path. */
@@ -59,8 +60,6 @@ void hf_tokenizer_free(struct hf_tokenizer *t); /* NULL is ignored */
 
 /* One more than the largest id. Ids below it may be holes: they have no text. */
 int32_t hf_tokenizer_size(const struct hf_tokenizer *t);
-/* The id of a token's text as the files write it ("<|im_end|>", "▁the"), or -1. */
-int32_t hf_tokenizer_id(const struct hf_tokenizer *t, inf_text token);
 
 /*
  * The ids of a text (mem_*, the caller's; NULL for none). What is not UTF-8 counts as U+FFFD.
@@ -92,8 +91,6 @@ enum hf_named_token {
     HF_TOKEN_MASK,
     HF_NAMED_TOKENS
 };
-/* Its id, or -1: not named, or named without being in the vocabulary. */
-int32_t hf_tokenizer_named(const struct hf_tokenizer *t, enum hf_named_token which);
 /* Its text as the files write it, which chat templates get as bos_token, ...; NULL: not named. */
 const char *hf_tokenizer_named_text(const struct hf_tokenizer *t, enum hf_named_token which);
 

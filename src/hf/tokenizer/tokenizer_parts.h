@@ -26,11 +26,6 @@ struct tokenizer_work {
     bool specials;
 };
 
-struct named_token {
-    char *text; /* NULL: not named */
-    int32_t id; /* -1: not in the vocabulary */
-};
-
 /* "image_token": "<image>" and the like. */
 struct extra_token {
     char *name, *text;
@@ -43,7 +38,7 @@ struct hf_tokenizer {
     struct pre_tokenizer *pre;
     struct post_processor post;
     struct token_decoder *decoder;
-    struct named_token named[HF_NAMED_TOKENS];
+    char *named[HF_NAMED_TOKENS]; /* their texts; NULL: not named */
     struct extra_token *extra;
     size_t n_extra, extra_cap;
     int32_t size;
@@ -51,16 +46,8 @@ struct hf_tokenizer {
     struct tokenizer_work *idle[IDLE_WORKS];
 };
 
-/* The files, with their names for messages. tokenizer.json is changed while it is read. */
-struct tokenizer_source {
-    char *json;
-    size_t len;
-    inf_text config, special_tokens, added_tokens;
-    const char *names[4]; /* in the order of hf_tokenizer_files */
-};
-
 /* tokenizer_read.c: all but the lock. */
-int32_t tokenizer_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+int32_t tokenizer_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *source,
                        inf_error *err);
 
 /* tokenizer_make.c: the same of parts. */

@@ -161,7 +161,7 @@ static int32_t count_ids(struct hf_tokenizer *t)
     return (int32_t)(t->added.n_of_id > n ? t->added.n_of_id : n);
 }
 
-int32_t tokenizer_read(struct hf_tokenizer *t, const struct tokenizer_source *source,
+int32_t tokenizer_read(struct hf_tokenizer *t, const struct hf_tokenizer_files *source,
                        inf_error *err)
 {
     int32_t code = INF_OK;

@@ -56,7 +56,7 @@ void decimal_of(struct decimal *out, const json_t *number)
         if (*at >= '0' && *at <= '9')
             digits[n++] = *at;
     place_digits(out, digits, n, *at ? 1 + (int32_t)strtol(at + 1, NULL, 10) : n);
-    if (decimal_is_zero(out))
+    if (decimal_ends_at(out, 0)) /* zero */
         out->negative = false;
 }
 
@@ -64,11 +64,6 @@ void decimal_nines(struct decimal *out, int32_t n, bool negative)
 {
     *out = (struct decimal){.negative = negative, .n_whole = n};
     memset(out->whole, 9, (size_t)n);
-}
-
-bool decimal_is_zero(const struct decimal *d)
-{
-    return decimal_ends_at(d, 0);
 }
 
 int decimal_digit(const struct decimal *d, int32_t place)

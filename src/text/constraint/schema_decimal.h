@@ -25,7 +25,6 @@ void decimal_of(struct decimal *out, const json_t *number);
 void decimal_nines(struct decimal *out, int32_t n, bool negative);
 /* -1, 0, 1 */
 int decimal_compare(const struct decimal *a, const struct decimal *b);
-bool decimal_is_zero(const struct decimal *d);
 /* The digit at a place counted from the first whole one; 0 behind the last. */
 int decimal_digit(const struct decimal *d, int32_t place);
 /* All digits from there on are 0. */

@@ -252,7 +252,7 @@ static bool item_in(struct vm *vm, const struct view *view, struct value v)
     return found && (value_same(*found, v.l->items[1]) || value_equal(vm, *found, v.l->items[1]));
 }
 
-bool view_contains(struct vm *vm, const struct view *view, struct value v)
+static bool view_contains(struct vm *vm, const struct view *view, struct value v)
 {
     return view->kind == VIEW_KEYS ? dict_get(vm, view->d, v) != NULL : item_in(vm, view, v);
 }

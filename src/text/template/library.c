@@ -41,7 +41,7 @@ static struct functions methods_of(struct value self)
     return self.type == V_BUILTIN ? class_methods(self.fn) : other_methods(self);
 }
 
-const struct builtin *find_method(struct value self, const struct text *name)
+static const struct builtin *find_method(struct value self, const struct text *name)
 {
     struct functions table = methods_of(self);
 

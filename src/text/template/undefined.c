@@ -78,16 +78,11 @@ struct text *undefined_message(struct vm *vm, const struct undefined *u)
     return build_done(&b);
 }
 
-void throw_undefined(struct vm *vm, const struct undefined *u)
-{
-    struct text *message = undefined_message(vm, u);
-
-    vm_throw(vm, u->security ? E_SECURITY : E_UNDEFINED, "%.*s",
-             (int)(message->len < 900 ? message->len : 900), message->data);
-}
-
 void check_defined(struct vm *vm, struct value v)
 {
-    if (v.type == V_UNDEFINED)
-        throw_undefined(vm, v.u);
+    struct text *message = v.type == V_UNDEFINED ? undefined_message(vm, v.u) : NULL;
+
+    if (message)
+        vm_throw(vm, v.u->security ? E_SECURITY : E_UNDEFINED, "%.*s",
+                 (int)(message->len < 900 ? message->len : 900), message->data);
 }

@@ -351,8 +351,6 @@ bool value_hashable(struct vm *vm, struct value v);
 
 /* What a view has of an entry. */
 struct value view_item(struct vm *vm, enum view_kind kind, const struct entry *e);
-/* Of keys or items. */
-bool view_contains(struct vm *vm, const struct view *view, struct value v);
 /* A set, and what compares as one: keys and items. */
 bool is_set_like(struct value v);
 bool set_like_contains(struct vm *vm, struct value set, struct value v);
@@ -380,7 +378,6 @@ const char *type_name(struct value v);
 const char *method_type(const struct method *m);
 /* Of a global that is a class; NULL: it is none. */
 const char *class_name(struct value v);
-_Noreturn void throw_undefined(struct vm *vm, const struct undefined *u);
 struct text *undefined_message(struct vm *vm, const struct undefined *u);
 void check_defined(struct vm *vm, struct value v);
 
