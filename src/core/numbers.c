@@ -2,10 +2,10 @@
  * infinity. */
 #include "core/numbers.h"
 
+#include "core/cpu_features.h"
+
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
-#include <stdatomic.h>
 #endif
 
 static uint32_t largest_bits(const unsigned char *data, int32_t type, size_t n)
@@ -91,30 +91,6 @@ AVX2 static uint32_t largest_half(const unsigned char *src, int32_t type, size_t
     return largest;
 }
 
-/* Once: CPUID leaves a virtual machine and costs more than a small matrix. (Not every compiler's
- * __builtin_cpu_supports knows f16c.) */
-bool cpu_has_avx2(void)
-{
-    static atomic_int known; /* 0: not yet; 1: no; 2: yes */
-    int have = atomic_load_explicit(&known, memory_order_relaxed);
-    unsigned a = 0, b = 0, c = 0, d = 0;
-
-    if (have == 0) {
-        have = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) && __builtin_cpu_supports("avx2") &&
-                       __builtin_cpu_supports("fma")
-                   ? 2
-                   : 1;
-        atomic_store_explicit(&known, have, memory_order_relaxed);
-    }
-    return have == 2;
-}
-
-bool cpu_has_avx512vl(void)
-{
-    return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512vl");
-}
-
 bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
 {
     if (!cpu_has_avx2())
@@ -124,16 +100,6 @@ bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
 }
 
 #else
-
-bool cpu_has_avx2(void)
-{
-    return false;
-}
-
-bool cpu_has_avx512vl(void)
-{
-    return false;
-}
 
 bool numbers_largest(float *largest, const void *data, int32_t type, size_t n)
 {

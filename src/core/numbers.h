@@ -12,16 +12,6 @@
 
 enum number_type { NUMBER_F32, NUMBER_F16, NUMBER_BF16 };
 
-static inline int32_t min_i32(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline int32_t max_i32(int32_t a, int32_t b)
-{
-    return a > b ? a : b;
-}
-
 static inline float f32_of_bits(uint32_t bits)
 {
     float f = 0;
@@ -111,10 +101,5 @@ bool numbers_largest(float *largest, const void *data, int32_t type, size_t n);
 bool numbers_largest_portable(float *largest, const void *data, int32_t type, size_t n);
 /* The magnitude of which these are the bits, and the largest of all; false as above. */
 bool numbers_magnitude(float *largest, uint32_t bits, int32_t type);
-
-/* The CPU has AVX2, FMA and F16C. Asked once. */
-bool cpu_has_avx2(void);
-/* And AVX-512 F and VL: 32 registers for the same instructions. */
-bool cpu_has_avx512vl(void);
 
 #endif

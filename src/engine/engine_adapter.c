@@ -6,7 +6,7 @@
 
 #include "core/cpu_count.h"
 #include "core/memory.h"
-#include "core/numbers.h"
+#include "core/min_max.h"
 #include "core/parallel.h"
 #include "engine/lora_export.h"
 #include "lora/dora.h"

@@ -7,6 +7,7 @@
  */
 #include "engine/lora_nodes.h"
 
+#include "core/min_max.h"
 #include "lora/dora.h"
 #include "lora/replace.h"
 

@@ -5,6 +5,7 @@
 #ifndef INF_ENGINE_ROW_NODES_H
 #define INF_ENGINE_ROW_NODES_H
 
+#include "core/min_max.h"
 #include "engine/cpu_operators.h"
 
 #include <ggml.h>
@@ -44,16 +45,6 @@ static inline bool row_is_f32(const struct ggml_tensor *t)
 {
     return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) && t->nb[1] % sizeof(float) == 0 &&
            t->nb[2] % sizeof(float) == 0 && t->nb[3] % sizeof(float) == 0;
-}
-
-static inline int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline int64_t max_i64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 static inline int64_t pieces(int64_t n, int64_t size)

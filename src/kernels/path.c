@@ -1,7 +1,7 @@
 /* path: see the header. */
 #include "kernels/path.h"
 
-#include "core/numbers.h"
+#include "core/cpu_features.h"
 #include "kernels/blocks.h"
 
 #include <stdatomic.h>

@@ -6,7 +6,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "core/numbers.h"
+#include "core/min_max.h"
 
 static struct slot *slot_at(struct batch *b, int32_t index)
 {

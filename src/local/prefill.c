@@ -3,7 +3,7 @@
  */
 #include "local/prefill.h"
 
-#include "core/numbers.h"
+#include "core/min_max.h"
 
 void prefill_pace_measured(struct prefill_pace *p, int32_t n_tokens, int64_t us)
 {

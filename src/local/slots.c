@@ -5,7 +5,7 @@
 
 #include "core/clock.h"
 #include "core/growing.h"
-#include "core/numbers.h"
+#include "core/min_max.h"
 #include "local/prefill.h"
 
 #include <string.h>

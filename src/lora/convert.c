@@ -1,6 +1,8 @@
 /* convert: see the header. */
 #include "lora/convert.h"
 
+#include "core/cpu_features.h"
+
 #include <string.h>
 
 #if defined(__x86_64__)

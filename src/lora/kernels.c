@@ -4,6 +4,8 @@
  */
 #include "lora/kernels.h"
 
+#include "core/cpu_features.h"
+
 #include <stdint.h>
 
 enum { CACHE_LINE = 64 };

@@ -1,6 +1,7 @@
 /* replace: see the header. */
 #include "lora/replace.h"
 
+#include "core/cpu_features.h"
 #include "lora/dora.h"
 
 #include <math.h>

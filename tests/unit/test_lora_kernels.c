@@ -1,5 +1,6 @@
 /* lora_kernels: the vector paths of kernels and conversions against portable C, and a row's
  * independence of its neighbours. */
+#include "core/cpu_features.h"
 #include "lora/convert.h"
 #include "lora/kernels.h"
 

@@ -3,6 +3,7 @@
  * for every type of weights, matrices in four dimensions and both numbers of threads; and a row's bits
  * are the same whoever is beside it and however many threads there are.
  */
+#include "core/cpu_features.h"
 #include "core/numbers.h"
 #include "engine/cpu_operators.h"
 #include "engine/row_operators.h"
