@@ -33,34 +33,63 @@ static int32_t hex_unit(const char *at, const char *end)
     return end - at >= 4 && read_hex_digits(at, 4, &unit) ? (int32_t)unit : -1;
 }
 
-/* Behind the escape whose backslash stands at `at`, or NULL. */
-static const char *skip_escape(const char *at, const char *end)
+size_t scan_plain(const char *s, size_t n)
 {
-    if (end - at < 2)
+    const uint64_t ones = UINT64_MAX / 255;
+    size_t i = 0;
+
+    /* Eight are looked at together: a byte is found where subtracting borrows from its upper bit. */
+    for (uint64_t x, found; i + sizeof x <= n; i += sizeof x) {
+        uint64_t quote, slash;
+
+        memcpy(&x, s + i, sizeof x);
+        quote = x ^ (ones * '"');
+        slash = x ^ (ones * '\\');
+        found = ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
+        if (found & (ones * 0x80))
+            break;
+    }
+    while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+        i++;
+    return i;
+}
+
+const char *scan_escape(const char *at, const char *end, uint32_t *code)
+{
+    static const char names[] = "\"\\/bfnrt";
+    static const char meanings[] = "\"\\/\b\f\n\r\t";
+    const char *name = end - at < 2 || at[1] == '\0' ? NULL : strchr(names, at[1]);
+    int32_t unit = -1, low = -1;
+
+    if (name)
+        *code = (unsigned char)meanings[name - names];
+    if (name)
+        return at + 2;
+    if (end - at >= 6 && at[1] == 'u')
+        unit = hex_unit(at + 2, end);
+    if (unit < 0)
         return NULL;
-    if (at[1] == 'u')
-        return hex_unit(at + 2, end) < 0 ? NULL : at + 6;
-    return at[1] != '\0' && strchr("\"\\/bfnrt", at[1]) ? at + 2 : NULL;
+    *code = (uint32_t)unit;
+    at += 6;
+    if (unit >= 0xd800 && unit <= 0xdbff && end - at >= 6 && at[0] == '\\' && at[1] == 'u')
+        low = hex_unit(at + 2, end);
+    if (low < 0xdc00 || low > 0xdfff)
+        return at;
+    *code = 0x10000 + ((*code - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
+    return at + 6;
 }
 
 /* Behind the string whose quote stands at `at`, or NULL. */
 static const char *skip_string(const char *at, const char *end)
 {
-    at++;
-    while (at < end) {
-        unsigned char c = (unsigned char)*at;
+    uint32_t code = 0;
 
-        if (c == '"')
+    for (at++; at; at = scan_escape(at, end, &code)) {
+        at += scan_plain(at, (size_t)(end - at));
+        if (at == end || (unsigned char)*at < 0x20)
+            return NULL;
+        if (*at == '"')
             return at + 1;
-        if (c < 0x20)
-            return NULL;
-        if (c != '\\') {
-            at++;
-            continue;
-        }
-        at = skip_escape(at, end);
-        if (!at)
-            return NULL;
     }
     return NULL;
 }
@@ -79,7 +108,7 @@ static const char *skip_digits(const char *at, const char *end)
     return at;
 }
 
-static const char *skip_number(const char *at, const char *end)
+const char *scan_number_end(const char *at, const char *end)
 {
     if (at < end && *at == '-')
         at++;
@@ -117,7 +146,7 @@ static const char *skip_scalar(const char *at, const char *end)
     case 'n':
         return skip_word(at, end, "null");
     default:
-        return skip_number(at, end);
+        return scan_number_end(at, end);
     }
 }
 
@@ -222,6 +251,22 @@ bool scan_json(struct json_span *out, const char *text, size_t len)
         return false;
     *out = (struct json_span){begin, (size_t)(behind - begin)};
     return true;
+}
+
+void json_step(struct json_place *p, char c)
+{
+    if (p->escaped) {
+        p->escaped = false;
+    } else if (p->in_string) {
+        p->escaped = c == '\\';
+        p->in_string = c != '"';
+    } else if (c == '{' || c == '[') {
+        p->depth++;
+    } else if (c == '}' || c == ']') {
+        p->depth -= p->depth > 0;
+    } else {
+        p->in_string = c == '"';
+    }
 }
 
 /* ------------------------------------------------------------------ walking what was scanned */
@@ -369,35 +414,13 @@ bool scan_is_none(struct json_span v)
 
 /* ------------------------------------------------------------------ strings */
 
-/* The code point of \uXXXX at `at`, with the second half of a pair when it follows. */
-static uint32_t read_unit(const char **at, const char *end)
-{
-    uint32_t c = (uint32_t)hex_unit(*at + 2, end);
-    int32_t low = -1;
-
-    *at += 6;
-    if (c < 0xd800 || c > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
-        return c;
-    low = hex_unit(*at + 2, end);
-    if (low < 0xdc00 || low > 0xdfff)
-        return c;
-    *at += 6;
-    return 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-}
-
 /* What the escape at *at means, into out; its length. */
 static size_t read_escape(char out[4], const char **at, const char *end)
 {
-    static const char names[] = "bfnrt";
-    static const char meanings[] = "\b\f\n\r\t";
-    const char *name = NULL;
+    uint32_t code = 0;
 
-    if ((*at)[1] == 'u')
-        return utf8_encode(out, read_unit(at, end));
-    name = strchr(names, (*at)[1]);
-    out[0] = name ? meanings[name - names] : (*at)[1];
-    *at += 2;
-    return 1;
+    *at = scan_escape(*at, end, &code);
+    return utf8_encode(out, code);
 }
 
 bool scan_unescape(struct buffer *out, struct json_span string)
@@ -461,11 +484,11 @@ bool scan_integer(struct json_span v, int64_t *out)
     for (size_t i = negative; i < v.len; i++) {
         unsigned digit = (unsigned)(v.data[i] - '0');
 
-        if (digit > 9 || sum > ((uint64_t)INT64_MAX - digit) / 10)
+        if (digit > 9 || sum > ((uint64_t)INT64_MAX + negative - digit) / 10)
             return false;
         sum = sum * 10 + digit;
     }
-    *out = negative ? -(int64_t)sum : (int64_t)sum;
+    *out = (int64_t)(negative ? 0 - sum : sum);
     return true;
 }
 

@@ -35,6 +35,22 @@ static inline bool scan_is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
+/* How many bytes at the beginning stand for themselves in a string: neither quote, backslash nor control
+ * character. */
+size_t scan_plain(const char *s, size_t n);
+/* Behind the escape whose backslash stands at `at`, of both halves of a pair; NULL: it is none. *code: what it
+ * means, which may be half of a pair that is alone. */
+const char *scan_escape(const char *at, const char *end, uint32_t *code);
+/* Behind the number that begins at `at`; NULL: none does. */
+const char *scan_number_end(const char *at, const char *end);
+
+/* Where a JSON text is, of which one byte after the other comes. */
+struct json_place {
+    size_t depth;
+    bool in_string, escaped;
+};
+void json_step(struct json_place *p, char c);
+
 /* A text without the white space around it. */
 struct json_span scan_trim(const char *text, size_t len);
 

@@ -15,22 +15,15 @@ static bool append_escaped(struct buffer *out, unsigned char c)
 
 bool write_json_string(struct buffer *out, const char *text, size_t len)
 {
-    size_t plain = 0;
+    bool ok = buffer_append(out, "\"", 1);
 
-    if (!buffer_append(out, "\"", 1))
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        if (!buffer_append(out, text + plain, i - plain))
-            return false;
-        plain = i + 1;
-        if (!append_escaped(out, c))
-            return false;
+    for (size_t plain = 0; ok && len > 0; text += plain, len -= plain) {
+        plain = scan_plain(text, len);
+        ok = buffer_append(out, text, plain);
+        if (ok && plain < len)
+            ok = append_escaped(out, (unsigned char)text[plain++]);
     }
-    return buffer_append(out, text + plain, len - plain) && buffer_append(out, "\"", 1);
+    return ok && buffer_append(out, "\"", 1);
 }
 
 bool write_json_float(struct buffer *out, float value)

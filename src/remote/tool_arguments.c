@@ -59,22 +59,6 @@ bool tool_arguments_say_nothing(const struct tool_arguments *a)
 
 /* ------------------------------------------------------------------ how far it is */
 
-static void step(struct json_progress *p, char c)
-{
-    if (p->escaped) {
-        p->escaped = false;
-    } else if (p->in_string) {
-        p->escaped = c == '\\';
-        p->in_string = c != '"';
-    } else if (c == '"') {
-        p->in_string = true;
-    } else if (c == '{' || c == '[') {
-        p->depth++;
-    } else if (c == '}' || c == ']') {
-        p->depth -= p->depth > 0;
-    }
-}
-
 /* The piece lies at the end of the text. True when that is one value now; it is looked at once, where
  * its brackets close, so that each byte is read a few times however small the pieces are. */
 static bool follow(struct json_progress *p, const struct buffer *text, size_t piece)
@@ -86,9 +70,9 @@ static bool follow(struct json_progress *p, const struct buffer *text, size_t pi
             continue;
         p->hopeless = !p->begun && at[i] != '{' && at[i] != '[';
         p->begun = true;
-        step(p, at[i]);
+        json_step(&p->at, at[i]);
     }
-    if (p->hopeless || !p->begun || p->depth || p->in_string)
+    if (p->hopeless || !p->begun || p->at.depth || p->at.in_string)
         return false;
     p->hopeless = !tool_arguments_is_whole(text->data, text->len);
     return !p->hopeless;

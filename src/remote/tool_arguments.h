@@ -20,8 +20,7 @@ enum { TOOL_CALL_BYTES_MAX = 10 * 1024 * 1024 };
 
 /* How far a text is on its way to being one object or array. */
 struct json_progress {
-    size_t depth;
-    bool in_string, escaped;
+    struct json_place at;
     bool begun;
     bool hopeless; /* it is none, and no more text makes it one */
 };

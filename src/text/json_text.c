@@ -3,58 +3,28 @@
  */
 #include "text/json_text.h"
 
-struct scan {
-    size_t depth;
-    size_t deepest;
-    size_t nodes;
-    bool in_string;
-    bool escaped;
-};
+#include "core/json.h"
 
-static void scan_string(struct scan *s, char c)
-{
-    if (s->escaped)
-        s->escaped = false;
-    else if (c == '\\')
-        s->escaped = true;
-    else if (c == '"')
-        s->in_string = false;
-}
-
-/* Every value but the first of a list follows a comma, a colon or an opening bracket. */
-static void scan_byte(struct scan *s, char c)
-{
-    if (s->in_string) {
-        scan_string(s, c);
-        return;
-    }
-    s->in_string = c == '"';
-    if (c == '[' || c == '{')
-        s->depth++;
-    if ((c == ']' || c == '}') && s->depth > 0)
-        s->depth--;
-    if (c == ',' || c == ':' || c == '[' || c == '{')
-        s->nodes++;
-    if (s->depth > s->deepest)
-        s->deepest = s->depth;
-}
+#include <string.h>
 
 static int32_t check_bounds(inf_text text, const char *what, const struct json_limits *limits,
                             inf_error *err)
 {
-    struct scan s = {0};
+    struct json_place at = {0};
+    size_t nodes = 0; /* every value but the first follows one of these */
 
     if (text.len > limits->bytes)
         return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, (int64_t)text.len,
                                 "%s: longer than %zu bytes", what, limits->bytes);
     for (size_t i = 0; i < text.len; i++) {
-        scan_byte(&s, text.data[i]);
-        if (s.deepest > limits->depth)
+        nodes += !at.in_string && text.data[i] && strchr(",:[{", text.data[i]);
+        json_step(&at, text.data[i]);
+        if (at.depth > limits->depth)
             return error_set_detail(err, INF_ERROR_INVALID_ARGUMENT, (int64_t)i,
                                     "%s: nested deeper than %zu at byte %zu", what, limits->depth,
                                     i);
     }
-    if (s.nodes > limits->nodes)
+    if (nodes > limits->nodes)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "%s: more than %zu values", what,
                          limits->nodes);
     return INF_OK;

@@ -169,6 +169,8 @@ static void test_integer__bounds(void **state)
     expect_integer("-17", true, -17);
     expect_integer("9223372036854775807", true, INT64_MAX);
     expect_integer("9223372036854775808", false, 0);
+    expect_integer("-9223372036854775808", true, INT64_MIN);
+    expect_integer("-9223372036854775809", false, 0);
     expect_integer("1.5", false, 0);
     expect_integer("1e3", false, 0);
     expect_integer("\"1\"", false, 0);

@@ -20,8 +20,7 @@ bool json_in_fail(struct json_in *in, const char *what)
 
 static void skip_space(struct json_in *in)
 {
-    while (in->at < in->end &&
-           (*in->at == ' ' || *in->at == '\n' || *in->at == '\r' || *in->at == '\t'))
+    while (in->at < in->end && scan_is_space(*in->at))
         in->at++;
 }
 
@@ -71,49 +70,20 @@ bool json_in_item(struct json_in *in, bool *first)
     return !in->failed && at_next(in, first, ']');
 }
 
-/* The code point of the \uXXXX (or the pair of them) at *at; false: none. */
-static bool read_unit(char **at, const char *end, uint32_t *code)
-{
-    uint32_t low = 0;
-
-    if (end - *at < 6 || !read_hex_digits(*at + 2, 4, code))
-        return false;
-    *at += 6;
-    if (*code < 0xd800 || *code > 0xdfff)
-        return true;
-    if (*code > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u' ||
-        !read_hex_digits(*at + 2, 4, &low) || low < 0xdc00 || low > 0xdfff)
-        return false;
-    *at += 6;
-    *code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
-    return true;
-}
-
 /* The escape at in->at, written to `to`; how many bytes, 0: none. */
 static size_t take_escape(struct json_in *in, char *to)
 {
-    static const char names[] = "\"\\/bfnrt";
-    static const char meanings[] = "\"\\/\b\f\n\r\t";
-    const char *name = NULL;
-    char bytes[4];
     uint32_t code = 0;
+    const char *behind = scan_escape(in->at, in->end, &code);
+    char bytes[4];
     size_t n = 0;
 
-    if (in->end - in->at < 2)
+    if (!behind || (code >= 0xd800 && code <= 0xdfff))
         return 0;
-    if (in->at[1] == 'u') {
-        if (!read_unit(&in->at, in->end, &code))
-            return 0;
-        n = utf8_encode(bytes, code);
-        memcpy(to, bytes, n);
-        return n;
-    }
-    name = in->at[1] ? strchr(names, in->at[1]) : NULL;
-    if (!name)
-        return 0;
-    *to = meanings[name - names];
-    in->at += 2;
-    return 1;
+    n = utf8_encode(bytes, code);
+    memcpy(to, bytes, n);
+    in->at += behind - in->at;
+    return n;
 }
 
 /* From the first escape on: what follows is moved down, over it. */
@@ -149,8 +119,7 @@ bool json_in_string(struct json_in *in, struct json_span *out)
         return json_in_fail(in, "a string is expected");
     at = ++in->at;
     out->data = at;
-    while (at < in->end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20)
-        at++;
+    at += scan_plain(at, (size_t)(in->end - at));
     in->at = at;
     if (at == in->end || *at != '"')
         return unescape(in, out);
@@ -209,35 +178,14 @@ bool json_in_bool(struct json_in *in, bool *out, bool absent)
     return json_in_fail(in, "true or false is expected");
 }
 
-static void pass_digits(struct json_in *in)
-{
-    char *begin = in->at;
-
-    while (in->at < in->end && is_digit(*in->at))
-        in->at++;
-    if (in->at == begin)
-        json_in_fail(in, "a number is damaged");
-}
-
 static bool pass_number(struct json_in *in)
 {
-    if (*in->at == '-')
-        in->at++;
-    if (in->at < in->end && *in->at == '0')
-        in->at++;
-    else
-        pass_digits(in);
-    if (in->at < in->end && *in->at == '.') {
-        in->at++;
-        pass_digits(in);
-    }
-    if (in->at < in->end && (*in->at == 'e' || *in->at == 'E')) {
-        in->at++;
-        if (in->at < in->end && (*in->at == '+' || *in->at == '-'))
-            in->at++;
-        pass_digits(in);
-    }
-    return !in->failed;
+    const char *behind = scan_number_end(in->at, in->end);
+
+    if (!behind)
+        return json_in_fail(in, "a number is damaged");
+    in->at += behind - in->at;
+    return true;
 }
 
 /* Strings stay as they stand in the file. */

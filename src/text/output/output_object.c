@@ -21,18 +21,12 @@ static size_t json_end(struct output_json *v, const char *s, size_t n)
     for (; v->at < n && !v->broken && !v->end; v->at++) {
         char c = s[v->at];
 
-        if (v->in_string) {
-            v->in_string = v->escaped || c != '"';
-            v->escaped = !v->escaped && c == '\\';
-            continue;
-        }
-        v->broken = !in_json(c) || (v->depth == 0 && c != '{' && c != '[');
+        v->broken = !v->place.in_string &&
+                    (!in_json(c) || (v->place.depth == 0 && c != '{' && c != '['));
         if (v->broken)
             return 0;
-        v->in_string = c == '"';
-        if (c == '{' || c == '[')
-            v->depth++;
-        else if ((c == '}' || c == ']') && --v->depth == 0)
+        json_step(&v->place, c);
+        if (v->place.depth == 0)
             v->end = v->at + 1;
     }
     return v->end;

@@ -238,14 +238,14 @@ static size_t call_end(struct output_json *v, const char *s, size_t n)
         char c = s[v->at];
 
         if (v->quote) {
-            if (!v->escaped && c == v->quote)
+            if (!v->place.escaped && c == v->quote)
                 v->quote = '\0';
-            v->escaped = !v->escaped && c == '\\';
+            v->place.escaped = !v->place.escaped && c == '\\';
         } else if (c == '"' || c == '\'') {
             v->quote = c;
         } else if (strchr("([{", c) && c) {
-            v->depth++;
-        } else if (strchr(")]}", c) && c && --v->depth == 0) {
+            v->place.depth++;
+        } else if (strchr(")]}", c) && c && --v->place.depth == 0) {
             v->end = v->at + 1;
         }
     }

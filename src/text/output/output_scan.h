@@ -5,9 +5,9 @@
 #ifndef INF_TEXT_OUTPUT_OUTPUT_SCAN_H
 #define INF_TEXT_OUTPUT_OUTPUT_SCAN_H
 
-#include <inference/inference.h>
+#include "core/json.h"
 
-#include <stdbool.h>
+#include <inference/inference.h>
 
 enum { OUTPUT_MAX_NAME = 256 };
 
@@ -26,8 +26,7 @@ static inline enum output_read output_added(bool ok)
 struct output_json {
     size_t at;
     size_t begin; /* where the value begins, 0: not known yet */
-    size_t depth;
-    bool in_string, escaped;
+    struct json_place place;
     size_t end;  /* behind it, 0: not known yet */
     bool broken; /* it is none */
     char quote;  /* of Python's: what ends the string; 0: outside of one */

@@ -5,7 +5,8 @@
 #include "text/template/engine.h"
 #include "text/template/limits.h"
 
-#include "core/utf8.h"
+#include "core/ascii.h"
+#include "core/json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -45,8 +46,7 @@ static _Noreturn void bad(struct reader *x, const char *why)
 
 static void skip_blanks(struct reader *x)
 {
-    while (x->at < x->len && (x->s[x->at] == ' ' || x->s[x->at] == '\n' || x->s[x->at] == '\r' ||
-                              x->s[x->at] == '\t'))
+    while (x->at < x->len && scan_is_space(x->s[x->at]))
         x->at++;
 }
 
@@ -62,76 +62,15 @@ static bool take(struct reader *x, const char *word)
 
 /* ------------------------------------------------------------------ texts */
 
-static uint32_t read_unit(struct reader *x)
-{
-    uint32_t unit = 0;
-
-    for (int i = 0; i < 4; i++, x->at++) {
-        char c = x->at < x->len ? x->s[x->at] : 0;
-
-        if (c >= '0' && c <= '9')
-            unit = unit << 4 | (uint32_t)(c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            unit = unit << 4 | (uint32_t)((c | 0x20) - 'a' + 10);
-        else
-            bad(x, "a wrong \\u escape");
-    }
-    return unit;
-}
-
 static void read_escape(struct reader *x, struct builder *b)
 {
-    static const char FROM[] = "\"\\/bfnrt";
-    static const char TO[] = "\"\\/\b\f\n\r\t";
-    char c = x->at < x->len ? x->s[x->at++] : 0;
-    const char *p = c ? strchr(FROM, c) : NULL;
-    uint32_t unit;
+    uint32_t code = 0;
+    const char *behind = scan_escape(x->s + x->at, x->s + x->len, &code);
 
-    if (p) {
-        build_char(b, (unsigned char)TO[p - FROM]);
-        return;
-    }
-    if (c != 'u')
+    if (!behind)
         bad(x, "a wrong escape");
-    unit = read_unit(x);
-    if (unit >= 0xd800 && unit < 0xdc00 && take(x, "\\u")) {
-        size_t back = x->at;
-        uint32_t low = read_unit(x);
-
-        if (low >= 0xdc00 && low < 0xe000)
-            unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-        else
-            x->at = back - 2;
-    }
-    build_char(b, unit);
-}
-
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c != '"' && c != '\\';
-}
-
-/* How many bytes at the beginning stand for themselves; eight are looked at together: a byte is found
- * where subtracting borrows from its upper bit. */
-static size_t plain_bytes(const char *s, size_t len)
-{
-    const uint64_t ones = UINT64_MAX / 255;
-    size_t n = 0;
-
-    for (uint64_t x, found; n + sizeof x <= len; n += sizeof x) {
-        uint64_t quote;
-        uint64_t slash;
-
-        memcpy(&x, s + n, sizeof x);
-        quote = x ^ (ones * '"');
-        slash = x ^ (ones * '\\');
-        found = ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
-        if (found & (ones * 0x80))
-            break;
-    }
-    while (n < len && is_plain((unsigned char)s[n]))
-        n++;
-    return n;
+    x->at = (size_t)(behind - x->s);
+    build_char(b, code);
 }
 
 /* A text without escapes stays where it is: the JSON outlives the rendering. */
@@ -145,7 +84,7 @@ static struct text *read_text(struct reader *x)
         size_t from = x->at;
         char c;
 
-        x->at += plain_bytes(x->s + from, x->len - from);
+        x->at += scan_plain(x->s + from, x->len - from);
         if (x->at >= x->len)
             bad(x, "a text has no end");
         c = x->s[x->at];
@@ -154,7 +93,7 @@ static struct text *read_text(struct reader *x)
             return text_wrap(x->vm, x->s + start, x->at - 1 - start);
         }
         build_add(&b, x->s + from, x->at - from);
-        x->at++;
+        x->at += c == '"';
         if (c == '"')
             return build_done(&b);
         if (c != '\\')
@@ -166,63 +105,33 @@ static struct text *read_text(struct reader *x)
 
 /* ------------------------------------------------------------------ numbers */
 
-static size_t digits(struct reader *x)
+static struct value integer_value(struct reader *x, struct json_span number)
 {
-    size_t start = x->at;
-
-    while (x->at < x->len && x->s[x->at] >= '0' && x->s[x->at] <= '9')
-        x->at++;
-    return x->at - start;
-}
-
-static struct value integer_value(struct reader *x, size_t start)
-{
-    bool negative = x->s[start] == '-';
     int64_t value = 0;
 
-    for (size_t i = start + negative; i < x->at; i++) {
-        int digit = x->s[i] - '0';
-
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, negative ? -digit : digit, &value))
-            bad(x, "an integer has more than 64 bits");
-    }
+    if (!scan_integer(number, &value))
+        bad(x, "an integer has more than 64 bits");
     return v_int(value);
 }
 
-static struct value float_value(struct reader *x, size_t start)
+static struct value float_value(struct reader *x, struct json_span number)
 {
-    size_t n = x->at - start;
-    char *copy = vm_alloc(x->vm, n + 1);
-
-    memcpy(copy, x->s + start, n);
-    copy[n] = 0;
-    return v_float(strtod(copy, NULL));
+    return v_float(strtod(text_new(x->vm, number.data, number.len)->data, NULL));
 }
 
 static struct value read_number(struct reader *x)
 {
-    size_t start = x->at;
+    struct json_span number = {x->s + x->at, 0};
+    const char *behind = scan_number_end(number.data, x->s + x->len);
     bool whole = true;
 
-    take(x, "-");
-    if (x->at < x->len && x->s[x->at] == '0')
-        x->at++;
-    else if (!digits(x))
-        bad(x, "a value was expected");
-    if (take(x, ".")) {
-        whole = false;
-        if (!digits(x))
-            bad(x, "a number without digits after its point");
-    }
-    if (take(x, "e") || take(x, "E")) {
-        whole = false;
-        if (!take(x, "+"))
-            take(x, "-");
-        if (!digits(x))
-            bad(x, "a number without an exponent");
-    }
-    return whole ? integer_value(x, start) : float_value(x, start);
+    if (!behind)
+        bad(x, is_digit(*number.data) ? "a damaged number" : "a value was expected");
+    for (const char *c = number.data; c < behind; c++)
+        whole = whole && (is_digit(*c) || *c == '-');
+    number.len = (size_t)(behind - number.data);
+    x->at += number.len;
+    return whole ? integer_value(x, number) : float_value(x, number);
 }
 
 /* ------------------------------------------------------------------ all of it */
