@@ -42,17 +42,6 @@ bool bpe_set_merges(struct bpe *m, const struct listed_merge *merges, size_t n)
     return true;
 }
 
-/* "<0x0A>" */
-static int32_t fallback_id(const struct vocab *v, int byte)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    char name[] = "<0x00>";
-
-    name[3] = digits[byte >> 4];
-    name[4] = digits[byte & 15];
-    return vocab_find(v, name, sizeof name - 1);
-}
-
 static void find_bytes(struct bpe *m)
 {
     for (int byte = 0; byte < 256; byte++) {
@@ -62,7 +51,7 @@ static void find_bytes(struct bpe *m)
             m->byte_ids[byte] = vocab_find(m->vocab, c,
                                            utf8_encode(c, byte_level_char((uint8_t)byte)));
         else
-            m->byte_ids[byte] = m->byte_fallback ? fallback_id(m->vocab, byte) : -1;
+            m->byte_ids[byte] = m->byte_fallback ? vocab_find_byte(m->vocab, byte) : -1;
     }
 }
 

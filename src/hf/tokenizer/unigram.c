@@ -16,16 +16,6 @@ struct unigram_node {
     int32_t id;
 };
 
-static int32_t fallback_id(const struct vocab *v, int byte)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    char name[] = "<0x00>";
-
-    name[3] = digits[byte >> 4];
-    name[4] = digits[byte & 15];
-    return vocab_find(v, name, sizeof name - 1);
-}
-
 enum unigram_done unigram_finish(struct unigram *m)
 {
     double least = INFINITY;
@@ -44,7 +34,7 @@ enum unigram_done unigram_finish(struct unigram *m)
     }
     m->unknown = least - UNKNOWN_PENALTY;
     for (int byte = 0; byte < 256; byte++)
-        m->byte_ids[byte] = m->byte_fallback ? fallback_id(m->vocab, byte) : -1;
+        m->byte_ids[byte] = m->byte_fallback ? vocab_find_byte(m->vocab, byte) : -1;
     return UNIGRAM_DONE;
 }
 

@@ -148,6 +148,16 @@ int32_t vocab_find(const struct vocab *v, const char *text, size_t len)
     return v->n_slots == 0 ? -1 : find(v, text, len, hash_bytes(v->seed, text, len));
 }
 
+int32_t vocab_find_byte(const struct vocab *v, int byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char name[] = "<0x00>";
+
+    name[3] = digits[byte >> 4];
+    name[4] = digits[byte & 15];
+    return vocab_find(v, name, sizeof name - 1);
+}
+
 void vocab_find_batch(const struct vocab *v, struct vocab_query *queries, size_t n)
 {
     for (size_t i = 0; i < n && v->n_slots > 0; i++) {

@@ -41,6 +41,8 @@ bool vocab_reserve(struct vocab *v, size_t n_ids, size_t n_bytes);
 enum vocab_added vocab_add(struct vocab *v, const char *text, size_t len, uint32_t id);
 /* The id, or -1. */
 int32_t vocab_find(const struct vocab *v, const char *text, size_t len);
+/* The id of a byte by itself, "<0x0A>", or -1. */
+int32_t vocab_find_byte(const struct vocab *v, int byte);
 /* The same for many at once, whose memory is then waited for together. */
 enum { VOCAB_BATCH = 32 };
 struct vocab_query {

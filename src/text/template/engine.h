@@ -362,12 +362,9 @@ bool text_to_int(struct vm *vm, const struct text *s, int base, int64_t *out);
 bool text_to_hex_double(struct vm *vm, const struct text *s, double *out);
 bool text_to_double(struct vm *vm, const struct text *s, double *out);
 
-struct text *text_lower(struct vm *vm, const struct text *s);
-struct text *text_upper(struct vm *vm, const struct text *s);
-struct text *text_title(struct vm *vm, const struct text *s);
-struct text *text_capitalize(struct vm *vm, const struct text *s);
-struct text *text_casefold(struct vm *vm, const struct text *s);
-struct text *text_swapcase(struct vm *vm, const struct text *s);
+enum letter_case { CASE_LOWER, CASE_UPPER, CASE_FOLD, CASE_SWAP, CASE_TITLE, CASE_CAPITALIZE };
+/* Keeps a mark of safety. */
+struct text *text_in_case(struct vm *vm, const struct text *s, enum letter_case wanted);
 /* chars NULL: whitespace */
 struct text *text_strip(struct vm *vm, const struct text *s, const struct text *chars, bool left,
                         bool right);

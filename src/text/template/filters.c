@@ -11,14 +11,14 @@
 
 /* ------------------------------------------------------------------ case */
 
-#define CASE_FILTER(name)                                                                          \
+#define CASE_FILTER(name, wanted)                                                                  \
     BUILTIN(do_##name)                                                                             \
     {                                                                                              \
-        return v_str(text_##name(r->vm, value_str(r->vm, args[0])));                               \
+        return v_str(text_in_case(r->vm, value_str(r->vm, args[0]), wanted));                      \
     }
-CASE_FILTER(lower)
-CASE_FILTER(upper)
-CASE_FILTER(capitalize)
+CASE_FILTER(lower, CASE_LOWER)
+CASE_FILTER(upper, CASE_UPPER)
+CASE_FILTER(capitalize, CASE_CAPITALIZE)
 
 static bool starts_word(uint32_t c)
 {
@@ -47,9 +47,9 @@ BUILTIN(do_title)
             at = next;
         }
         piece = text_wrap(r->vm, s->data + start, first - start);
-        build_text(&b, text_upper(r->vm, piece));
+        build_text(&b, text_in_case(r->vm, piece, CASE_UPPER));
         piece = text_wrap(r->vm, s->data + first, at - first);
-        build_text(&b, text_lower(r->vm, piece));
+        build_text(&b, text_in_case(r->vm, piece, CASE_LOWER));
     }
     return v_str(build_done(&b));
 }

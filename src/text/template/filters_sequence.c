@@ -71,7 +71,7 @@ static struct value path_get(struct render *r, const struct path *path, struct v
 
 static struct value ignore_case(struct render *r, struct value v)
 {
-    return v.type == V_STR ? v_str(text_lower(r->vm, v.s)) : v;
+    return v.type == V_STR ? v_str(text_in_case(r->vm, v.s, CASE_LOWER)) : v;
 }
 
 /* What a sorting filter goes by. */

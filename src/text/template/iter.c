@@ -33,46 +33,38 @@ bool iter_next(struct vm *vm, struct iter *it, struct value *out)
 
 /* ------------------------------------------------------------------ of each type */
 
-static bool next_item(struct vm *vm, struct iter *it, struct value *out)
+/* The place of the next of n things. */
+static size_t next_place(struct iter *it, size_t n)
 {
-    (void)vm;
-    if (it->pos >= it->source.l->len)
-        return false;
-    *out = it->source.l->items[it->pos++];
-    return true;
+    size_t at = it->pos++;
+
+    return it->backwards ? n - 1 - at : at;
 }
 
-static bool previous_item(struct vm *vm, struct iter *it, struct value *out)
+static bool next_item(struct vm *vm, struct iter *it, struct value *out)
 {
+    const struct list *l = it->source.l;
+
     (void)vm;
-    if (it->pos >= it->source.l->len)
+    if (it->pos >= l->len)
         return false;
-    *out = it->source.l->items[it->source.l->len - ++it->pos];
+    *out = l->items[next_place(it, l->len)];
     return true;
 }
 
 static bool next_char(struct vm *vm, struct iter *it, struct value *out)
 {
     const struct text *s = it->source.s;
-    size_t at = it->pos;
+    size_t at = it->backwards ? s->len - it->pos : it->pos;
+    size_t end = at;
 
-    if (at >= s->len)
+    if (it->pos >= s->len)
         return false;
-    utf8_step(s->data, &it->pos);
-    *out = v_str(text_wrap_counted(vm, s->data + at, it->pos - at, 1));
-    return true;
-}
-
-static bool previous_char(struct vm *vm, struct iter *it, struct value *out)
-{
-    const struct text *s = it->source.s;
-    size_t end = s->len - it->pos;
-    size_t at;
-
-    if (end == 0)
-        return false;
-    at = utf8_back(s->data, end);
-    it->pos = s->len - at;
+    if (it->backwards)
+        at = utf8_back(s->data, end);
+    else
+        utf8_step(s->data, &end);
+    it->pos += end - at;
     *out = v_str(text_wrap_counted(vm, s->data + at, end - at, 1));
     return true;
 }
@@ -84,18 +76,7 @@ static bool next_number(struct vm *vm, struct iter *it, struct value *out)
     (void)vm;
     if ((int64_t)it->pos >= r->len)
         return false;
-    *out = v_int(r->start + (int64_t)it->pos++ * r->step);
-    return true;
-}
-
-static bool previous_number(struct vm *vm, struct iter *it, struct value *out)
-{
-    const struct range *r = it->source.r;
-
-    (void)vm;
-    if ((int64_t)it->pos >= r->len)
-        return false;
-    *out = v_int(r->start + (r->len - 1 - (int64_t)it->pos++) * r->step);
+    *out = v_int(r->start + (int64_t)next_place(it, (size_t)r->len) * r->step);
     return true;
 }
 
@@ -113,18 +94,7 @@ static bool next_entry(struct vm *vm, struct iter *it, struct value *out)
     check_size(vm, it, view->d);
     if (it->pos >= view->d->len)
         return false;
-    *out = view_item(vm, view->kind, &view->d->entries[it->pos++]);
-    return true;
-}
-
-static bool previous_entry(struct vm *vm, struct iter *it, struct value *out)
-{
-    const struct view *view = it->source.view;
-
-    check_size(vm, it, view->d);
-    if (it->pos >= view->d->len)
-        return false;
-    *out = view_item(vm, view->kind, &view->d->entries[view->d->len - ++it->pos]);
+    *out = view_item(vm, view->kind, &view->d->entries[next_place(it, view->d->len)]);
     return true;
 }
 
@@ -204,6 +174,12 @@ struct iter *iter_of(struct vm *vm, struct value v)
     return it;
 }
 
+static struct iter *reversed(struct iter *it)
+{
+    it->backwards = true;
+    return it;
+}
+
 struct iter *iter_reversed(struct vm *vm, struct value v)
 {
     static const char *const VIEWS[] = {"dict_reversekeyiterator", "dict_reversevalueiterator",
@@ -211,19 +187,19 @@ struct iter *iter_reversed(struct vm *vm, struct value v)
 
     switch (v.type) {
     case V_LIST:
-        return iter_new(vm, "list_reverseiterator", previous_item, v);
+        return reversed(iter_new(vm, "list_reverseiterator", next_item, v));
     case V_TUPLE:
-        return iter_new(vm, "reversed", previous_item, v);
+        return reversed(iter_new(vm, "reversed", next_item, v));
     case V_STR:
-        return iter_new(vm, "reversed", previous_char, v);
+        return reversed(iter_new(vm, "reversed", next_char, v));
     case V_RANGE:
-        return iter_new(vm, "range_iterator", previous_number, v);
+        return reversed(iter_new(vm, "range_iterator", next_number, v));
     case V_DICT:
-        return entries(vm, VIEWS[VIEW_KEYS], previous_entry, keys_of(vm, v.d));
+        return reversed(entries(vm, VIEWS[VIEW_KEYS], next_entry, keys_of(vm, v.d)));
     case V_VIEW:
-        return entries(vm, VIEWS[v.view->kind], previous_entry, v);
+        return reversed(entries(vm, VIEWS[v.view->kind], next_entry, v));
     case V_UNDEFINED: /* reversed() goes by its len() and items */
-        return iter_new(vm, "reversed", nothing, v);
+        return reversed(iter_new(vm, "reversed", nothing, v));
     default:
         return NULL;
     }

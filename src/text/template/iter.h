@@ -14,6 +14,7 @@ struct iter {
     bool started;
     bool done;
     size_t pos;
+    bool backwards;
     size_t size; /* of a dict, when the iterator was made */
     struct value source;
     struct iter *inner; /* of a filter's generator */

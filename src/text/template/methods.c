@@ -15,17 +15,17 @@ static struct value like(struct render *r, const struct text *s, const struct te
 
 /* ------------------------------------------------------------------ case and kind */
 
-#define CASE_METHOD(name)                                                                          \
+#define CASE_METHOD(name, wanted)                                                                  \
     BUILTIN(str_##name)                                                                            \
     {                                                                                              \
-        return v_str(text_##name(r->vm, args[0].s));                                               \
+        return v_str(text_in_case(r->vm, args[0].s, wanted));                                      \
     }
-CASE_METHOD(lower)
-CASE_METHOD(upper)
-CASE_METHOD(title)
-CASE_METHOD(capitalize)
-CASE_METHOD(casefold)
-CASE_METHOD(swapcase)
+CASE_METHOD(lower, CASE_LOWER)
+CASE_METHOD(upper, CASE_UPPER)
+CASE_METHOD(title, CASE_TITLE)
+CASE_METHOD(capitalize, CASE_CAPITALIZE)
+CASE_METHOD(casefold, CASE_FOLD)
+CASE_METHOD(swapcase, CASE_SWAP)
 
 static bool all_flags(struct vm *vm, const struct text *s, unsigned flags)
 {

@@ -51,105 +51,47 @@ static void build_lower(struct builder *b, const struct text *s, uint32_t c, siz
         build_mapped(b, &UNICODE_LOWER, c);
 }
 
-static struct text *done_like(struct builder *b, const struct text *s)
+/* How the character is written; NULL: as it stands. */
+static const struct case_table *table_of(enum letter_case wanted, unsigned flags, bool first,
+                                         bool after_cased)
 {
-    return text_marked(b->vm, build_done(b), s->safe);
-}
-
-static struct text *map_all(struct vm *vm, const struct text *s, const struct case_table *table)
-{
-    struct builder b;
-    size_t at = 0;
-
-    build_init(&b, vm);
-    vm_step(vm, s->len);
-    while (at < s->len) {
-        size_t start = at;
-        uint32_t c = utf8_step(s->data, &at);
-
-        if (table == &UNICODE_LOWER)
-            build_lower(&b, s, c, start, at);
-        else
-            build_mapped(&b, table, c);
+    switch (wanted) {
+    case CASE_UPPER:
+        return &UNICODE_UPPER;
+    case CASE_FOLD:
+        return &UNICODE_CASEFOLD;
+    case CASE_SWAP:
+        return flags & U_UPPER ? &UNICODE_LOWER : flags & U_LOWER ? &UNICODE_UPPER : NULL;
+    case CASE_TITLE:
+        return after_cased ? &UNICODE_LOWER : &UNICODE_TITLE;
+    case CASE_CAPITALIZE:
+        return first ? &UNICODE_TITLE : &UNICODE_LOWER;
+    default:
+        return &UNICODE_LOWER;
     }
-    return done_like(&b, s);
 }
 
-struct text *text_lower(struct vm *vm, const struct text *s)
-{
-    return map_all(vm, s, &UNICODE_LOWER);
-}
-
-struct text *text_upper(struct vm *vm, const struct text *s)
-{
-    return map_all(vm, s, &UNICODE_UPPER);
-}
-
-struct text *text_casefold(struct vm *vm, const struct text *s)
-{
-    return map_all(vm, s, &UNICODE_CASEFOLD);
-}
-
-struct text *text_swapcase(struct vm *vm, const struct text *s)
+struct text *text_in_case(struct vm *vm, const struct text *s, enum letter_case wanted)
 {
     struct builder b;
-    size_t at = 0;
-
-    build_init(&b, vm);
-    vm_step(vm, s->len);
-    while (at < s->len) {
-        size_t start = at;
-        uint32_t c = utf8_step(s->data, &at);
-        unsigned flags = unicode_flags(c);
-
-        if (flags & U_UPPER)
-            build_lower(&b, s, c, start, at);
-        else if (flags & U_LOWER)
-            build_mapped(&b, &UNICODE_UPPER, c);
-        else
-            build_char(&b, c);
-    }
-    return done_like(&b, s);
-}
-
-struct text *text_title(struct vm *vm, const struct text *s)
-{
-    struct builder b;
-    size_t at = 0;
     bool after_cased = false;
 
     build_init(&b, vm);
     vm_step(vm, s->len);
-    while (at < s->len) {
-        size_t start = at;
+    for (size_t at = 0, start = 0; at < s->len; start = at) {
         uint32_t c = utf8_step(s->data, &at);
+        unsigned flags = wanted == CASE_SWAP || wanted == CASE_TITLE ? unicode_flags(c) : 0;
+        const struct case_table *table = table_of(wanted, flags, start == 0, after_cased);
 
-        if (after_cased)
+        if (!table)
+            build_char(&b, c);
+        else if (table == &UNICODE_LOWER)
             build_lower(&b, s, c, start, at);
         else
-            build_mapped(&b, &UNICODE_TITLE, c);
-        after_cased = unicode_flags(c) & U_CASED;
+            build_mapped(&b, table, c);
+        after_cased = flags & U_CASED;
     }
-    return done_like(&b, s);
-}
-
-struct text *text_capitalize(struct vm *vm, const struct text *s)
-{
-    struct builder b;
-    size_t at = 0;
-
-    build_init(&b, vm);
-    vm_step(vm, s->len);
-    while (at < s->len) {
-        size_t start = at;
-        uint32_t c = utf8_step(s->data, &at);
-
-        if (start == 0)
-            build_mapped(&b, &UNICODE_TITLE, c);
-        else
-            build_lower(&b, s, c, start, at);
-    }
-    return done_like(&b, s);
+    return text_marked(vm, build_done(&b), s->safe);
 }
 
 /* Some character of `is`, none of `isnt`. */
