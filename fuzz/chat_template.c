@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (cut)
         messages = (inf_text){(const char *)cut + 1, size - source.len - 1};
     code = chat_template_compile(&t, source, TOKENS, 2, &err);
-    expect(code == INF_OK ? t != NULL : t == NULL && code == INF_ERROR_TEMPLATE);
+    expect(code == INF_OK ? t != NULL : !t && code == INF_ERROR_TEMPLATE);
     if (t)
         render(t, messages);
     chat_template_free(t);

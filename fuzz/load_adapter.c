@@ -125,7 +125,7 @@ void load_adapter(const uint8_t *config, size_t config_len, const uint8_t *weigh
 
     block_give(source.block);
     if (code != INF_OK) {
-        demand(err.code == code && err.message[0] != '\0' && strchr(err.message, '\n') == NULL);
+        demand(err.code == code && err.message[0] != '\0' && !strchr(err.message, '\n'));
         return;
     }
     check_modules(w);

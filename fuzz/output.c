@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pieces = parse(how, &output, 1 + how / 32);
     expect(same(&whole.pieces, &pieces.pieces));
     expect(same(&whole.text, &pieces.text) && same(&whole.reasoning, &pieces.reasoning));
-    expect((whole.calls == NULL) == (pieces.calls == NULL));
+    expect(!whole.calls == !pieces.calls);
     expect(!whole.calls || strcmp(whole.calls, pieces.calls) == 0);
     if (whole.calls) {
         calls = json_loads(whole.calls, JSON_ALLOW_NUL, NULL);

@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
     const char *end = size > 0 ? memchr(text, '\n', size) : NULL;
-    size_t len = end != NULL ? (size_t)(end - text) : size;
-    size_t skip = end != NULL ? len + 1 : len;
+    size_t len = end ? (size_t)(end - text) : size;
+    size_t skip = end ? len + 1 : len;
     struct pattern *p = NULL;
     int64_t budget = 1000000;
     bool first = false;

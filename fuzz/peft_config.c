@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     inf_error err = {0};
 
     if (peft_config_parse(&c, (const char *)data, size, &err) != INF_OK) {
-        if (err.code == INF_OK || err.message[0] == '\0' || strchr(err.message, '\n') != NULL)
+        if (err.code == INF_OK || err.message[0] == '\0' || strchr(err.message, '\n'))
             abort();
         return 0;
     }

@@ -94,7 +94,7 @@ const struct gguf_model *small_model(void)
     static struct gguf_file *file;
     static struct gguf_model model;
 
-    if (file == NULL) {
+    if (!file) {
         write_file();
         if (gguf_file_from_memory(&file, bytes, len, NULL) != INF_OK)
             abort();

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_error(const inf_error *err)
 {
-    if (err->code == INF_OK || err->message[0] == '\0' || strchr(err->message, '\n') != NULL)
+    if (err->code == INF_OK || err->message[0] == '\0' || strchr(err->message, '\n'))
         abort();
 }
 

@@ -3,7 +3,8 @@
 # it may include from, which libraries' headers it may see, and what no library code may call. No two
 # files need each other in a circle: by what they include and, with a build folder, by whose functions
 # they call; and what nobody calls but its own file is static.
-# Prints each offence as file:line: text, and fails when there is one.
+# Pointers are asked as they are: !p, not p == NULL. Prints each offence as file:line: text, and fails when
+# there is one.
 set -eu
 
 build=${1:+$(cd "$1" && pwd)}
@@ -76,6 +77,11 @@ never 'exit|_exit|_Exit|abort|printf|puts|putchar|perror|system|assert' '^$' \
     'library code neither prints nor ends the process'
 never 'malloc|calloc|realloc|strdup|strndup|asprintf|vasprintf' '^src/core/memory\.' \
     'allocate through core/memory.h'
+
+# `!= NULL` makes a value of a pointer, or asks what was just assigned.
+files src tests fuzz bench examples |
+    xargs grep -nE '== NULL|(if|while) \([^(=]*(\([^()]*\))? != NULL\)|!= NULL (\?|&&|\|\|)' |
+    { grep -vE '[^=!<>]= [^=].*\) != NULL' || true; } | report 'write p, or !p'
 
 # circles: pairs of files on standard input, the first needing the second.
 circles() {

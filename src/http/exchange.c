@@ -345,7 +345,7 @@ static int32_t need_host(struct http_exchange *x, const char *host, size_t n, ui
 
     if (code != INF_OK)
         return code;
-    *waits = addresses == NULL;
+    *waits = !addresses;
     return *waits ? INF_OK : add_addresses(x, host, n, port, addresses, err);
 }
 

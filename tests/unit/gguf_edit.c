@@ -269,7 +269,7 @@ void document_set(struct document *d, const char *key, uint32_t kind, const void
 {
     struct pair *p = document_find(d, key);
 
-    if (p == NULL) {
+    if (!p) {
         p = &d->pairs[d->n_pairs++];
         memset(p, 0, sizeof *p);
         p->key = bytes_copy(key, strlen(key));

@@ -403,10 +403,10 @@ static void change_item(struct pair *p, struct rng *r)
 static void change_array(struct document *d, struct rng *r, char what[200])
 {
     struct pair *p = any_array(d, r);
-    uint64_t count = p != NULL ? get_u64(p->value.data + 4) : 0;
+    uint64_t count = p ? get_u64(p->value.data + 4) : 0;
     uint64_t n = 0;
 
-    if (p == NULL)
+    if (!p)
         return;
     snprintf(what, 200, "array %.*s", (int)p->key.len, (char *)p->key.data);
     switch (rng_below(r, 5)) {
@@ -646,7 +646,7 @@ static void change_layers(struct document *d, struct rng *r, char what[200])
             p = &d->pairs[i];
         }
     }
-    n = p != NULL ? get_u32(p->value.data) : 0;
+    n = p ? get_u32(p->value.data) : 0;
     if (n == 0 || n > 100)
         return;
     snprintf(what, 200, "layers");

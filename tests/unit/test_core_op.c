@@ -627,7 +627,7 @@ static void try_everything_that_blocks(struct record *r, inf_op *op)
     t->codes[n++] = inf_op_wait(op, 0, NULL);
     t->codes[n++] = inf_context_close(t->bench->ctx, NULL);
     t->codes[n++] = inf_generate(&out, t->bench->p, &request, NULL);
-    t->codes[n++] = out == NULL ? INF_ERROR_STATE : INF_OK;
+    t->codes[n++] = out ? INF_OK : INF_ERROR_STATE;
     t->codes[n++] = inf_provider_load(t->bench->p, NULL);
     t->codes[n++] = inf_provider_unload(t->bench->p, NULL);
     t->codes[n++] = inf_adapter_load(t->bench->p, "a", "path", NULL, NULL);

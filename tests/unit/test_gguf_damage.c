@@ -55,7 +55,7 @@ static struct bytes read_file(const char *name)
 
     snprintf(path, sizeof path, "%s/parity/fixtures/%s/base.gguf", TEST_SOURCE_DIR, name);
     f = fopen(path, "rb");
-    if (f == NULL) {
+    if (!f) {
         fail_msg("cannot open %s", path);
         return b;
     }
@@ -105,7 +105,7 @@ static void write_file(const char *path, struct bytes b)
 static void quiet(enum ggml_log_level level, const char *text, void *user_data)
 {
     (void)user_data;
-    if (getenv("GGUF_DAMAGE_LOG") != NULL && level >= GGML_LOG_LEVEL_WARN)
+    if (getenv("GGUF_DAMAGE_LOG") && level >= GGML_LOG_LEVEL_WARN)
         fputs(text, stderr);
 }
 
@@ -168,7 +168,7 @@ static int child(const char *path, uint32_t variant, int32_t room)
     mp.n_gpu_layers = 0;
     mp.use_extra_bufts = (variant & 1) != 0;
     model = llama_model_load_from_file(path, mp);
-    if (model == NULL)
+    if (!model)
         return 1;
     look_at_vocabulary(model, llama_model_get_vocab(model));
     cp.n_seq_max = (variant & 2) != 0 ? 2 : 1;
@@ -181,7 +181,7 @@ static int child(const char *path, uint32_t variant, int32_t room)
     if ((variant & 16) != 0)
         cp.type_k = cp.type_v = GGML_TYPE_F32;
     ctx = llama_init_from_model(model, cp);
-    if (ctx == NULL) {
+    if (!ctx) {
         llama_model_free(model);
         return 1;
     }
@@ -208,7 +208,7 @@ static int run_child(const char *path, uint32_t variant, int32_t n_positions)
         limit = (struct rlimit){(rlim_t)2 << 30, (rlim_t)2 << 30};
         setrlimit(RLIMIT_AS, &limit); /* an absurd allocation is a death */
 #endif
-        if (getenv("GGUF_DAMAGE_LOG") == NULL) {
+        if (!getenv("GGUF_DAMAGE_LOG")) {
             int null = open("/dev/null", O_WRONLY);
 
             dup2(null, 2);
@@ -240,11 +240,11 @@ static int let_through(struct bytes b, const char *path, struct tally *t, int32_
         assert_true(code == err.code && err.message[0] != '\0');
         assert_null(strchr(err.message, '\n'));
     }
-    if (getenv("GGUF_DAMAGE_UNCHECKED") != NULL)
+    if (getenv("GGUF_DAMAGE_UNCHECKED"))
         code = INF_OK;
     if (code == INF_OK)
         write_file(path, b);
-    if (code != INF_OK && getenv("GGUF_DAMAGE_LOG") != NULL)
+    if (code != INF_OK && getenv("GGUF_DAMAGE_LOG"))
         fprintf(stderr, "refused: %s\n", err.message);
     *n_positions = model.n_positions;
     gguf_file_close(f);
@@ -256,7 +256,7 @@ static void keep_killer(struct bytes b, const char *name, int i)
     const char *dir = getenv("GGUF_DAMAGE_KEEP");
     char path[512];
 
-    if (dir != NULL) {
+    if (dir) {
         snprintf(path, sizeof path, "%s/%s-%d.gguf", dir, name, i);
         write_file(path, b);
     }
@@ -278,7 +278,7 @@ static void damage(const char *name, int count, uint64_t seed, const char *path,
             if (WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
                 t->ran += WEXITSTATUS(status) == 0;
                 t->refused_llama += WEXITSTATUS(status) == 1;
-                if (WEXITSTATUS(status) == 1 && getenv("GGUF_DAMAGE_LOG") != NULL)
+                if (WEXITSTATUS(status) == 1 && getenv("GGUF_DAMAGE_LOG"))
                     fprintf(stderr, "llama.cpp refused %s %d: %s\n", name, i, what);
             } else {
                 t->died++;
@@ -296,7 +296,7 @@ static int number_of(const char *variable, int otherwise)
 {
     const char *v = getenv(variable);
 
-    return v != NULL ? atoi(v) : otherwise;
+    return v ? atoi(v) : otherwise;
 }
 
 static void test_gguf_damage__rebuilt_file__is_the_same(void **state)
@@ -367,7 +367,7 @@ static void test_gguf_damage__weight_types__are_those_of_ggml(void **state)
     for (int32_t i = 0; i < GGML_TYPE_COUNT; i++) {
         const struct gguf_weight_type *type = gguf_weight_type(i);
 
-        if (type == NULL) {
+        if (!type) {
             assert_int_equal(ggml_blck_size((enum ggml_type)i), 0);
         } else {
             assert_int_equal(ggml_blck_size((enum ggml_type)i), type->block);
@@ -391,7 +391,7 @@ static void test_gguf_damage__damaged_file__is_refused_or_harmless(void **state)
     assert_true(fd >= 0);
     close(fd);
     for (int i = 0; i < n_fixtures; i++)
-        if (only == NULL || strcmp(only, fixtures[i]) == 0)
+        if (!only || strcmp(only, fixtures[i]) == 0)
             damage(fixtures[i], count / n_fixtures, seed * 100 + (uint64_t)i, path, &t);
     unlink(path);
     print_message("%d files: %d refused by the reader, %d by the model check, %d by llama.cpp, "

@@ -35,7 +35,7 @@ static void refused(const void *data, size_t size, int32_t code, const char *mes
 
     assert_int_equal(gguf_file_from_memory(&f, data, size, &err), code);
     assert_null(f);
-    if (strstr(err.message, message) == NULL)
+    if (!strstr(err.message, message))
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
 }
 
@@ -483,7 +483,7 @@ static void test_gguf_file__every_allocation__can_fail(void **state)
         mem_fail_nth(n);
         code = gguf_file_from_memory(&f, good.data, good.len, &err);
         mem_fail_nth(0);
-        assert_true(code == INF_OK || (code == INF_ERROR_NO_MEMORY && f == NULL));
+        assert_true(code == INF_OK || (code == INF_ERROR_NO_MEMORY && !f));
         gguf_file_close(f);
         assert_int_equal(mem_live(), live);
     }
@@ -566,7 +566,7 @@ static void split_refused(const char *path, int32_t code, const char *message)
 
     assert_int_equal(gguf_file_open(&f, path, &err), code);
     assert_null(f);
-    if (strstr(err.message, message) == NULL)
+    if (!strstr(err.message, message))
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
 }
 
@@ -613,7 +613,7 @@ static int read_fixture(void **state)
     long size = 0;
 
     (void)state;
-    if (f == NULL || mkdtemp(folder) == NULL)
+    if (!f || !mkdtemp(folder))
         return -1;
     fseek(f, 0, SEEK_END);
     size = ftell(f);

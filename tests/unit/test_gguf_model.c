@@ -74,7 +74,7 @@ static void refused_as(struct document *d, int32_t code, const char *message)
     inf_error err = {0};
 
     assert_int_equal(check(d, &err), code);
-    if (strstr(err.message, message) == NULL)
+    if (!strstr(err.message, message))
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
 }
 
@@ -559,12 +559,11 @@ static void test_gguf_model__missing_tensor__is_named(void **state)
             snprintf(name, sizeof name, "%.*s", (int)d->tensors[i].name.len,
                      (char *)d->tensors[i].name.data);
             document_remove_tensor(d, i);
-            if (strcmp(name, "output.weight") == 0 || strstr(name, "rope_f") != NULL ||
-                strstr(name, "attn_q.bias") != NULL || strstr(name, "attn_k.bias") != NULL ||
+            if (strcmp(name, "output.weight") == 0 || strstr(name, "rope_f") ||
+                strstr(name, "attn_q.bias") || strstr(name, "attn_k.bias") ||
                 strstr(name, "attn_v.bias") != NULL) {
                 accepted(d); /* llama.cpp can do without */
-            } else if (strstr(name, "attn_qkv.weight") != NULL &&
-                       strcmp(architectures[a], "gpt2") != 0) {
+            } else if (strstr(name, "attn_qkv.weight") && strcmp(architectures[a], "gpt2") != 0) {
                 refused(d, "attn_q"); /* then the three are looked for */
             } else {
                 refused(d, name);

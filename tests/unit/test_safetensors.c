@@ -49,7 +49,7 @@ static void refused(struct file f, const char *message)
     assert_int_equal(safetensors_from_memory(&st, f.bytes, f.size, &err), INF_ERROR_BAD_FORMAT);
     assert_null(st);
     assert_int_equal(err.code, INF_ERROR_BAD_FORMAT);
-    if (strstr(err.message, message) == NULL)
+    if (!strstr(err.message, message))
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
     free(f.bytes);
 }
@@ -482,7 +482,7 @@ static void open_fails(const char *path, int32_t code, const char *message)
 
     assert_int_equal(safetensors_open(&st, path, &err), code);
     assert_null(st);
-    if (strstr(err.message, message) == NULL || strstr(err.message, path) == NULL)
+    if (!strstr(err.message, message) || !strstr(err.message, path))
         fail_msg("\"%s\" does not say \"%s\" and the path", err.message, message);
 }
 
@@ -587,7 +587,7 @@ static int make_dir(void **state)
 {
     (void)state;
     snprintf(dir, sizeof dir, "/tmp/safetensors-XXXXXX");
-    return mkdtemp(dir) == NULL;
+    return !mkdtemp(dir);
 }
 
 static int remove_dir(void **state)

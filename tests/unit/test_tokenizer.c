@@ -65,7 +65,7 @@ static void refused(const char *json, int32_t code, const char *message)
 
     assert_int_equal(parse(&t, json, strlen(json), NULL, &err), code);
     assert_null(t);
-    if (strstr(err.message, message) == NULL || strncmp(err.message, "tokenizer.json: ", 16) != 0)
+    if (!strstr(err.message, message) || strncmp(err.message, "tokenizer.json: ", 16) != 0)
         fail_msg("\"%s\" does not say \"%s\"", err.message, message);
 }
 
