@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/growing.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/utf8.h"
@@ -38,16 +39,6 @@ static bool meaning_of(struct json_span *out, struct buffer *memory, struct json
     return true;
 }
 
-/* FNV-1a. */
-static uint64_t hash_of(struct json_span text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (unsigned char)text.data[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static bool add_key(struct check *c, struct json_span string)
 {
     struct json_span meaning = {NULL, 0};
@@ -57,7 +48,8 @@ static bool add_key(struct check *c, struct json_span string)
     buffer_init(&memory, BUFFER_NO_LIMIT);
     ok = ok && meaning_of(&meaning, &memory, string);
     if (ok)
-        c->keys[c->n_keys++] = (struct key){c->open[c->depth - 1], hash_of(meaning), string};
+        c->keys[c->n_keys++] = (struct key){c->open[c->depth - 1],
+                                            hash_fnv(meaning.data, meaning.len), string};
     buffer_free(&memory);
     return ok;
 }

@@ -1,5 +1,6 @@
 /* gbnf_nodes: rules, nodes and blocks of nodes of a grammar while it is compiled. */
 #include "core/growing.h"
+#include "core/hash.h"
 #include "text/constraint/gbnf_parts.h"
 
 #include <string.h>
@@ -28,15 +29,6 @@ bool gbnf_fault(struct parser *p, const char *too_large)
 
 /* ------------------------------------------------------------------ rules by name */
 
-static uint32_t hash(const char *s, size_t n)
-{
-    uint32_t h = 2166136261u; /* FNV-1a */
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)s[i]) * 16777619u;
-    return h;
-}
-
 static bool new_rule(struct parser *p, const char *name, size_t len, int32_t *out)
 {
     if (!GROW(p->names, p->names_cap, p->b.g->n_rules + 1))
@@ -50,7 +42,7 @@ static bool new_rule(struct parser *p, const char *name, size_t len, int32_t *ou
 
 bool gbnf_named_rule(struct parser *p, const char *name, size_t len, int32_t *out)
 {
-    size_t b = hash(name, len) % p->n_buckets;
+    size_t b = hash_fnv(name, len) % p->n_buckets;
 
     for (; p->names && p->buckets[b]; b = (b + 1) % p->n_buckets) {
         const struct rule_name *r = &p->names[p->buckets[b] - 1];

@@ -3,6 +3,8 @@
  */
 #include "text/constraint/schema_decimal.h"
 
+#include "core/ascii.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +55,7 @@ void decimal_of(struct decimal *out, const json_t *number)
     }
     out->negative = *text == '-';
     for (at += out->negative; *at && *at != 'e'; at++)
-        if (*at >= '0' && *at <= '9')
+        if (is_digit(*at))
             digits[n++] = *at;
     place_digits(out, digits, n, *at ? 1 + (int32_t)strtol(at + 1, NULL, 10) : n);
     if (decimal_ends_at(out, 0)) /* zero */

@@ -4,6 +4,7 @@
  */
 #include "text/output/call_grammar.h"
 
+#include "core/ascii.h"
 #include "core/json.h"
 #include "text/constraint/grammar_graph.h"
 #include "text/constraint/json_schema.h"
@@ -220,8 +221,8 @@ static int32_t parameters(struct writer *w, const struct output_tool *tool, para
 static bool is_keyword(const char *name)
 {
     for (const char *c = name; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_' ||
-              ((unsigned char)*c & 0x80) || (c > name && *c >= '0' && *c <= '9')))
+        if (!(is_letter(*c) || *c == '_' || ((unsigned char)*c & 0x80) ||
+              (c > name && is_digit(*c))))
             return false;
     return *name;
 }

@@ -235,6 +235,14 @@ struct value *dict_get_text(const struct dict *d, struct text *key)
 
 /* ------------------------------------------------------------------ views */
 
+struct value view_new(struct vm *vm, enum view_kind kind, struct dict *d)
+{
+    struct view *view = VM_NEW(vm, struct view);
+
+    *view = (struct view){.kind = kind, .d = d};
+    return (struct value){.type = V_VIEW, .view = view};
+}
+
 struct value view_item(struct vm *vm, enum view_kind kind, const struct entry *e)
 {
     if (kind == VIEW_KEYS)

@@ -1,6 +1,7 @@
 /*
  * filters: those of one value. Those of sequences are in filters_sequence.c.
  */
+#include "core/ascii.h"
 #include "text/template/functions.h"
 #include "text/template/iter.h"
 #include "text/template/unicode.h"
@@ -247,15 +248,14 @@ static void quote(struct builder *b, const struct text *s, bool for_query)
     char hex[4];
 
     for (size_t i = 0; i < s->len; i++) {
-        unsigned char c = (unsigned char)s->data[i];
+        char c = s->data[i];
 
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            (c && strchr(SAFE, c)) || (c == '/' && !for_query)) {
-            build_char(b, c);
+        if (is_letter(c) || is_digit(c) || (c && strchr(SAFE, c)) || (c == '/' && !for_query)) {
+            build_char(b, (unsigned char)c);
         } else if (c == ' ' && for_query) {
             build_char(b, '+');
         } else {
-            snprintf(hex, sizeof hex, "%%%02X", c);
+            snprintf(hex, sizeof hex, "%%%02X", (unsigned char)c);
             build_str(b, hex);
         }
     }

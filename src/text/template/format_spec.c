@@ -1,9 +1,8 @@
 /*
  * format_spec: format(value, spec), the small language behind the colon of '{:>10}'.
  */
+#include "core/ascii.h"
 #include "text/template/engine.h"
-
-#include "core/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -45,7 +44,7 @@ static int64_t read_number(struct vm *vm, const struct text *s, size_t *at, int6
 {
     int64_t n = -1;
 
-    while (*at < s->len && s->data[*at] >= '0' && s->data[*at] <= '9') {
+    while (*at < s->len && is_digit(s->data[*at])) {
         n = (n < 0 ? 0 : n) * 10 + (s->data[*at] - '0');
         if (n > limit)
             vm_throw(vm, E_LIMIT, "a width or precision is too large");

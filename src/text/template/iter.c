@@ -116,14 +116,6 @@ static bool next_turn(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-static struct value keys_of(struct vm *vm, struct dict *d)
-{
-    struct view *view = VM_NEW(vm, struct view);
-
-    *view = (struct view){.kind = VIEW_KEYS, .d = d};
-    return (struct value){.type = V_VIEW, .view = view};
-}
-
 static struct iter *entries(struct vm *vm, const char *type,
                             bool (*next)(struct vm *, struct iter *, struct value *),
                             struct value view)
@@ -151,11 +143,11 @@ struct iter *iter_try(struct vm *vm, struct value v)
     case V_RANGE:
         return iter_new(vm, "range_iterator", next_number, v);
     case V_DICT:
-        return entries(vm, VIEWS[VIEW_KEYS], next_entry, keys_of(vm, v.d));
+        return entries(vm, VIEWS[VIEW_KEYS], next_entry, view_new(vm, VIEW_KEYS, v.d));
     case V_VIEW:
         return entries(vm, VIEWS[v.view->kind], next_entry, v);
     case V_SET:
-        return entries(vm, "set_iterator", next_entry, keys_of(vm, v.d));
+        return entries(vm, "set_iterator", next_entry, view_new(vm, VIEW_KEYS, v.d));
     case V_UNDEFINED:
         return iter_new(vm, "generator", nothing, v);
     case V_LOOP:
@@ -195,7 +187,7 @@ struct iter *iter_reversed(struct vm *vm, struct value v)
     case V_RANGE:
         return reversed(iter_new(vm, "range_iterator", next_number, v));
     case V_DICT:
-        return reversed(entries(vm, VIEWS[VIEW_KEYS], next_entry, keys_of(vm, v.d)));
+        return reversed(entries(vm, VIEWS[VIEW_KEYS], next_entry, view_new(vm, VIEW_KEYS, v.d)));
     case V_VIEW:
         return reversed(entries(vm, VIEWS[v.view->kind], next_entry, v));
     case V_UNDEFINED: /* reversed() goes by its len() and items */

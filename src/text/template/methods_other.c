@@ -74,27 +74,19 @@ static const struct builtin RANGE_METHODS[] = {
 
 /* ------------------------------------------------------------------ dicts */
 
-static struct value view_of(struct render *r, enum view_kind kind, struct dict *d)
-{
-    struct view *view = VM_NEW(r->vm, struct view);
-
-    *view = (struct view){.kind = kind, .d = d};
-    return (struct value){.type = V_VIEW, .view = view};
-}
-
 BUILTIN(dict_keys)
 {
-    return view_of(r, VIEW_KEYS, args[0].d);
+    return view_new(r->vm, VIEW_KEYS, args[0].d);
 }
 
 BUILTIN(dict_values)
 {
-    return view_of(r, VIEW_VALUES, args[0].d);
+    return view_new(r->vm, VIEW_VALUES, args[0].d);
 }
 
 BUILTIN(dict_items)
 {
-    return view_of(r, VIEW_ITEMS, args[0].d);
+    return view_new(r->vm, VIEW_ITEMS, args[0].d);
 }
 
 BUILTIN(dict_do_get)

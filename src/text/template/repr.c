@@ -1,6 +1,7 @@
 /*
  * repr: Python's str() and repr() of values. See value.h.
  */
+#include "core/ascii.h"
 #include "text/template/engine.h"
 #include "text/template/iter.h"
 #include "text/template/unicode.h"
@@ -58,7 +59,7 @@ static size_t digits_of(const char *s, char digits[40], int *point)
     size_t n = 0;
 
     for (; *s != 'e'; s++)
-        if (*s >= '0' && *s <= '9')
+        if (is_digit(*s))
             digits[n++] = *s;
     *point = (int)strtol(s + 1, NULL, 10) + 1;
     while (n > 1 && digits[n - 1] == '0')

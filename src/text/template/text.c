@@ -1,6 +1,7 @@
 /*
  * text: texts and the builder. See value.h.
  */
+#include "core/hash.h"
 #include "text/template/value.h"
 
 #include <stdarg.h>
@@ -136,13 +137,10 @@ bool text_is(const struct text *s, const char *other)
 
 uint32_t text_hash(struct text *s)
 {
-    uint32_t h = 2166136261u;
-
-    if (s->hash)
-        return s->hash;
-    for (size_t i = 0; i < s->len; i++)
-        h = (h ^ (unsigned char)s->data[i]) * 16777619u;
-    s->hash = h ? h : 1;
+    if (!s->hash)
+        s->hash = (uint32_t)hash_fnv(s->data, s->len);
+    if (!s->hash)
+        s->hash = 1;
     return s->hash;
 }
 

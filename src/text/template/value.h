@@ -349,6 +349,7 @@ struct value *dict_get(struct vm *vm, const struct dict *d, struct value key);
 struct value *dict_get_text(const struct dict *d, struct text *key);
 bool value_hashable(struct vm *vm, struct value v);
 
+struct value view_new(struct vm *vm, enum view_kind kind, struct dict *d);
 /* What a view has of an entry. */
 struct value view_item(struct vm *vm, enum view_kind kind, const struct entry *e);
 /* A set, and what compares as one: keys and items. */
