@@ -86,17 +86,11 @@ static struct value unsafe_attribute(struct render *r, struct value object, cons
 
 /* ------------------------------------------------------------------ attributes of types */
 
-static struct value text_value(struct render *r, const struct text *name)
-{
-    return name ? v_str(name) : v_none();
-    (void)r;
-}
-
 static struct value macro_attribute(struct render *r, const struct macro *m,
                                     const struct text *name)
 {
     if (text_is(name, "name"))
-        return text_value(r, m->info->name);
+        return m->info->name ? v_str(m->info->name) : v_none();
     if (text_is(name, "catch_kwargs"))
         return v_bool(m->info->takes_kwargs);
     if (text_is(name, "catch_varargs"))
@@ -383,8 +377,7 @@ static struct value item_of(struct render *r, struct value object, struct value 
     case V_RANGE:
         if (key.type == V_SLICE)
             return get_slice(r, object, key.slice);
-        return is_integer(key) ? sequence_item(r, object, key.type == V_BOOL ? key.b : key.i)
-                               : v_of(V_MISSING);
+        return is_integer(key) ? sequence_item(r, object, number_integer(key)) : v_of(V_MISSING);
     default:
         return v_of(V_MISSING);
     }

@@ -380,7 +380,7 @@ static struct text *format_number(struct spec *f, struct value v)
         return format_float(f, number_double(v));
     if (f->type && !strchr("bcdoxXn", f->type))
         unknown_type(f, v_int(0));
-    return format_integer(f, v.type == V_BOOL ? v.b : v.i);
+    return format_integer(f, number_integer(v));
 }
 
 struct text *format_value(struct vm *vm, struct value v, const struct text *spec)

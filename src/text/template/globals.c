@@ -11,23 +11,21 @@
 BUILTIN(global_range)
 {
     struct range *range = VM_NEW(r->vm, struct range);
-    uint64_t distance;
+    bool forward;
 
     *range = (struct range){.step = arg_int(r, args[2], 1)};
     range->start = call->n > 1 ? value_index(r->vm, args[0]) : 0;
     range->stop = value_index(r->vm, args[call->n > 1 ? 1 : 0]);
     if (range->step == 0)
         vm_throw(r->vm, E_VALUE, "range() arg 3 must not be zero");
-    if (range->step > 0 && range->stop > range->start) {
-        distance = (uint64_t)range->stop - (uint64_t)range->start;
-        range->len = (int64_t)((distance - 1) / (uint64_t)range->step + 1 > MAX_RANGE
-                                   ? MAX_RANGE + 1
-                                   : (distance - 1) / (uint64_t)range->step + 1);
-    } else if (range->step < 0 && range->stop < range->start) {
-        distance = (uint64_t)range->start - (uint64_t)range->stop;
-        range->len = (int64_t)((distance - 1) / (0 - (uint64_t)range->step) + 1 > MAX_RANGE
-                                   ? MAX_RANGE + 1
-                                   : (distance - 1) / (0 - (uint64_t)range->step) + 1);
+    forward = range->step > 0;
+    if (forward ? range->stop > range->start : range->stop < range->start) {
+        uint64_t from = (uint64_t)(forward ? range->start : range->stop);
+        uint64_t to = (uint64_t)(forward ? range->stop : range->start);
+        uint64_t by = forward ? (uint64_t)range->step : 0 - (uint64_t)range->step;
+        uint64_t n = (to - from - 1) / by + 1;
+
+        range->len = n > MAX_RANGE ? MAX_RANGE + 1 : (int64_t)n;
     }
     if (range->len > MAX_RANGE)
         vm_throw(r->vm, E_RUNTIME,

@@ -15,11 +15,6 @@ static _Noreturn void too_large(struct vm *vm)
     vm_throw(vm, E_LIMIT, "an integer has more than 64 bits");
 }
 
-static int64_t integer(struct value v)
-{
-    return v.type == V_BOOL ? v.b : v.i;
-}
-
 static _Noreturn void unsupported(struct vm *vm, const char *op, struct value a, struct value b)
 {
     check_defined(vm, a);
@@ -59,8 +54,8 @@ static struct value repeat_text(struct vm *vm, const struct text *s, int64_t n)
     size_t len;
     char *data;
 
-    if (s->len && times > vm->limit / s->len)
-        vm_throw(vm, E_LIMIT, "it needs more than %zu MiB of memory", vm->limit >> 20);
+    if (s->len)
+        vm_check_room(vm, times, s->len);
     len = s->len * times;
     data = vm_alloc(vm, len);
     vm_step(vm, len / 64);
@@ -77,8 +72,8 @@ static struct value repeat_list(struct vm *vm, struct value v, int64_t n)
 
     if (n < 0 || !v.l->len)
         n = 0;
-    if (v.l->len && (size_t)n > vm->limit / v.l->len)
-        vm_throw(vm, E_LIMIT, "it needs more than %zu MiB of memory", vm->limit >> 20);
+    if (v.l->len)
+        vm_check_room(vm, (size_t)n, v.l->len);
     l = list_new(vm, v.l->len * (size_t)n);
     for (int64_t i = 0; i < n; i++) {
         memcpy(l->items + l->len, v.l->items, v.l->len * sizeof *l->items);
@@ -95,7 +90,8 @@ static bool is_sequence(struct value v)
 
 static struct value repeat(struct vm *vm, struct value v, struct value n)
 {
-    return v.type == V_STR ? repeat_text(vm, v.s, integer(n)) : repeat_list(vm, v, integer(n));
+    return v.type == V_STR ? repeat_text(vm, v.s, number_integer(n))
+                           : repeat_list(vm, v, number_integer(n));
 }
 
 /* ------------------------------------------------------------------ numbers */
@@ -106,7 +102,7 @@ static struct value add(struct vm *vm, struct value a, struct value b)
 
     if (a.type == V_FLOAT || b.type == V_FLOAT)
         return v_float(number_double(a) + number_double(b));
-    if (__builtin_add_overflow(integer(a), integer(b), &sum))
+    if (__builtin_add_overflow(number_integer(a), number_integer(b), &sum))
         too_large(vm);
     return v_int(sum);
 }
@@ -117,7 +113,7 @@ static struct value subtract(struct vm *vm, struct value a, struct value b)
 
     if (a.type == V_FLOAT || b.type == V_FLOAT)
         return v_float(number_double(a) - number_double(b));
-    if (__builtin_sub_overflow(integer(a), integer(b), &difference))
+    if (__builtin_sub_overflow(number_integer(a), number_integer(b), &difference))
         too_large(vm);
     return v_int(difference);
 }
@@ -128,7 +124,7 @@ static struct value multiply(struct vm *vm, struct value a, struct value b)
 
     if (a.type == V_FLOAT || b.type == V_FLOAT)
         return v_float(number_double(a) * number_double(b));
-    if (__builtin_mul_overflow(integer(a), integer(b), &product))
+    if (__builtin_mul_overflow(number_integer(a), number_integer(b), &product))
         too_large(vm);
     return v_int(product);
 }
@@ -151,7 +147,7 @@ static struct value divide(struct vm *vm, struct value a, struct value b)
                                                         : "division by zero");
     if (a.type == V_FLOAT || b.type == V_FLOAT)
         return v_float(number_double(a) / number_double(b));
-    return v_float(divide_integers(integer(a), integer(b)));
+    return v_float(divide_integers(number_integer(a), number_integer(b)));
 }
 
 /* Python's float_divmod. */
@@ -196,8 +192,8 @@ static struct value divide_floor(struct vm *vm, struct value a, struct value b, 
         mod = float_modulo(number_double(a), number_double(b), &quotient);
         return v_float(modulo ? mod : quotient);
     }
-    x = integer(a);
-    y = integer(b);
+    x = number_integer(a);
+    y = number_integer(b);
     if (y == -1) /* INT64_MIN / -1 is not to be computed */
         return modulo ? v_int(0) : subtract(vm, v_int(0), v_int(x));
     if (modulo)
@@ -225,8 +221,8 @@ static struct value power(struct vm *vm, struct value a, struct value b)
     double y = number_double(b);
     double result;
 
-    if (a.type != V_FLOAT && b.type != V_FLOAT && integer(b) >= 0)
-        return power_integers(vm, integer(a), integer(b));
+    if (a.type != V_FLOAT && b.type != V_FLOAT && number_integer(b) >= 0)
+        return power_integers(vm, number_integer(a), number_integer(b));
     if (x == 0 && y < 0)
         vm_throw(vm, E_VALUE, "0.0 cannot be raised to a negative power");
     if (x < 0 && y != floor(y) && isfinite(x) && isfinite(y))
@@ -320,7 +316,7 @@ struct value op_unary(struct render *r, int op, struct value a)
                  type_name(a));
     if (a.type == V_FLOAT)
         return v_float(op == T_SUB ? -a.f : a.f);
-    return op == T_SUB ? subtract(r->vm, v_int(0), a) : v_int(integer(a));
+    return op == T_SUB ? subtract(r->vm, v_int(0), a) : v_int(number_integer(a));
 }
 
 /* ------------------------------------------------------------------ numbers in texts */

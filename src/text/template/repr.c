@@ -378,11 +378,9 @@ static void repr_value(struct builder *b, struct value v)
         build_add(b, number, float_chars(v.f, number));
         break;
     case V_STR:
-        if (v.s->safe)
-            build_str(b, "Markup(");
+        build_str(b, v.s->safe ? "Markup(" : "");
         repr_text(b, v.s);
-        if (v.s->safe)
-            build_char(b, ')');
+        build_str(b, v.s->safe ? ")" : "");
         break;
     case V_LIST:
         repr_items(b, v.l, '[', ']');
@@ -391,11 +389,9 @@ static void repr_value(struct builder *b, struct value v)
         repr_items(b, v.l, '(', ')');
         break;
     case V_DICT:
-        if (v.d->proxy)
-            build_str(b, "mappingproxy(");
+        build_str(b, v.d->proxy ? "mappingproxy(" : "");
         repr_dict(b, v.d);
-        if (v.d->proxy)
-            build_char(b, ')');
+        build_str(b, v.d->proxy ? ")" : "");
         break;
     case V_SET:
         repr_set(b, v);

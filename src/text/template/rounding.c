@@ -72,8 +72,8 @@ struct value number_round(struct vm *vm, struct value v, int64_t digits)
     double f;
 
     if (v.type != V_FLOAT)
-        return digits >= 0 ? v_int(v.type == V_BOOL ? v.b : v.i)
-                           : round_integer(vm, v.type == V_BOOL ? v.b : v.i, digits);
+        return digits >= 0 ? v_int(number_integer(v))
+                           : round_integer(vm, number_integer(v), digits);
     if (!isfinite(v.f) || digits > MAX_DIGITS)
         return v;
     if (digits < MIN_DIGITS)

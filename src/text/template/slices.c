@@ -10,7 +10,7 @@ static int64_t slice_bound(struct render *r, struct value v, int64_t fallback)
     if (!is_integer(v))
         vm_throw(r->vm, E_TYPE,
                  "slice indices must be integers or None or have an __index__ method");
-    return v.type == V_BOOL ? v.b : v.i;
+    return number_integer(v);
 }
 
 static int64_t clamp(int64_t at, int64_t len, int64_t low, int64_t high)

@@ -158,8 +158,7 @@ static void build_reserve(struct builder *b, size_t extra)
 
     if (extra <= b->cap - b->len)
         return;
-    if (extra > b->vm->limit)
-        vm_throw(b->vm, E_LIMIT, "it needs more than %zu MiB of memory", b->vm->limit >> 20);
+    vm_check_room(b->vm, extra, 1);
     while (cap < b->len + extra)
         cap *= 2;
     data = vm_alloc(b->vm, cap);
@@ -198,8 +197,7 @@ void build_char(struct builder *b, uint32_t c)
 
 void build_fill(struct builder *b, uint32_t c, size_t n)
 {
-    if (n > b->vm->limit)
-        vm_throw(b->vm, E_LIMIT, "it needs more than %zu MiB of memory", b->vm->limit >> 20);
+    vm_check_room(b->vm, n, 1);
     while (n-- > 0)
         build_char(b, c);
 }

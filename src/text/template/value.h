@@ -86,6 +86,8 @@ static inline void vm_leave(struct vm *vm)
     vm->depth--;
 }
 
+/* Throws E_LIMIT where n things of that size, which is not 0, have no room. */
+void vm_check_room(struct vm *vm, size_t n, size_t size);
 /* Aligned for anything; throws E_MEMORY, E_LIMIT. */
 void *vm_alloc(struct vm *vm, size_t size);
 void *vm_array(struct vm *vm, size_t n, size_t size);
@@ -394,7 +396,11 @@ struct text *text_escape(struct vm *vm, struct value v);
 bool is_number(struct value v);  /* bool, int, float */
 bool is_integer(struct value v); /* bool, int */
 double number_double(struct value v);
-int64_t number_integer(struct value v); /* of a bool or an int */
+/* Of a bool or an int. */
+static inline int64_t number_integer(struct value v)
+{
+    return v.type == V_BOOL ? v.b : v.i;
+}
 /* An int where Python wants an index; throws E_TYPE. */
 int64_t value_index(struct vm *vm, struct value v);
 size_t float_chars(double f, char out[32]);

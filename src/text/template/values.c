@@ -103,11 +103,6 @@ bool is_number(struct value v)
     return is_integer(v) || v.type == V_FLOAT;
 }
 
-int64_t number_integer(struct value v)
-{
-    return v.type == V_BOOL ? v.b : v.i;
-}
-
 double number_double(struct value v)
 {
     return v.type == V_FLOAT ? v.f : (double)number_integer(v);

@@ -77,13 +77,19 @@ void vm_enter(struct vm *vm)
         vm_throw(vm, E_LIMIT, "it is nested too deeply, or calls itself without end");
 }
 
+void vm_check_room(struct vm *vm, size_t n, size_t size)
+{
+    if (n > vm->limit / size)
+        vm_throw(vm, E_LIMIT, "it needs more than %zu MiB of memory", vm->limit >> 20);
+}
+
 static void grow(struct vm *vm, size_t size)
 {
     size_t want = vm->used < MAX_CHUNK_BYTES ? vm->used : MAX_CHUNK_BYTES;
     struct chunk *c;
 
-    if (size > vm->limit || vm->used > vm->limit - size)
-        vm_throw(vm, E_LIMIT, "it needs more than %zu MiB of memory", vm->limit >> 20);
+    vm_check_room(vm, size, 1);
+    vm_check_room(vm, vm->used + size, 1);
     if (want < CHUNK_BYTES)
         want = CHUNK_BYTES;
     if (want < size)
@@ -115,8 +121,7 @@ void *vm_alloc(struct vm *vm, size_t size)
 
 void *vm_array(struct vm *vm, size_t n, size_t size)
 {
-    if (n > vm->limit / size)
-        vm_throw(vm, E_LIMIT, "it needs more than %zu MiB of memory", vm->limit >> 20);
+    vm_check_room(vm, n, size);
     vm_step(vm, n / 16);
     return vm_alloc(vm, n * size);
 }
