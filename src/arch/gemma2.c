@@ -3,12 +3,6 @@
 
 #define BEYOND_CAPS 1e6
 
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
-    {.module = NULL},
-};
-
 static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
     WEIGHTS_ATTENTION(NULL, NULL),
@@ -57,13 +51,5 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, &defaults);
 }
 
-const struct family family_gemma2 = {
-    .name = "gemma2",
-    .blocks = "layers",
-    .prefix = "model.",
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .weights = weights,
-    .ignored = usual_ignored,
-};
+const struct family family_gemma2 = {FAMILY("gemma2"), .globals = plus_one_globals,
+                                     .ignored = usual_ignored};

@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
 static const struct family_weight weights[] = {
     {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
     WEIGHTS_ATTENTION(NULL, NULL),
@@ -88,13 +81,5 @@ static void describe(struct blueprint *b, struct config_reader *r)
     put_rope(b, r);
 }
 
-const struct family family_gemma3 = {
-    .name = "gemma3",
-    .blocks = "layers",
-    .prefix = "model.",
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .weights = weights,
-    .ignored = ignored,
-};
+const struct family family_gemma3 = {FAMILY("gemma3"), .globals = plus_one_globals,
+                                     .ignored = ignored};

@@ -19,6 +19,13 @@ const struct family_weight usual_globals[] = {
     {.module = NULL},
 };
 
+const struct family_weight plus_one_globals[] = {
+    WEIGHTS_EMBEDDING,
+    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
+    WEIGHTS_HEAD,
+    {.module = NULL},
+};
+
 const char *const usual_ignored[] = {"*rotary_emb.inv_freq", NULL};
 
 void keys_put_u32(struct blueprint *b, const char *suffix, int64_t value)
@@ -83,26 +90,25 @@ static bool names_sliding_layers(const struct config_reader *r)
     return false;
 }
 
-/* Which layers slide, as layer_types says it, else all but every step-th. */
-static void read_layer_types(bool *slides, const struct blueprint *b, struct config_reader *r,
-                             int64_t step)
+void keys_layer_types(bool *is, const struct blueprint *b, struct config_reader *r,
+                      const char *kind, int64_t step)
 {
     struct json_span item = {0};
     struct json_walk w;
     int32_t n = 0;
 
     for (int32_t i = 0; i < b->n_layer; i++)
-        slides[i] = (i + 1) % step != 0;
+        is[i] = (i + 1) % step != 0;
     if (!config_has(r, "layer_types"))
         return;
     scan_array(&w, config_value(r, "layer_types"));
     for (; scan_next_item(&w, &item); n++) {
         bool full = scan_is_string(item) && scan_equals(item, "full_attention");
 
-        if (!full && !(scan_is_string(item) && scan_equals(item, "sliding_attention")))
-            config_refuse(r, "layer_types", "layers are full_attention or sliding_attention");
+        if (!full && !(scan_is_string(item) && scan_equals(item, kind)))
+            config_refuse(r, "layer_types", "layers are full_attention or %s", kind);
         if (n < b->n_layer)
-            slides[n] = !full;
+            is[n] = !full;
     }
     if (r->code == INF_OK && n != b->n_layer)
         config_bad(r, "layer_types", "there are %d layers", b->n_layer);
@@ -116,7 +122,7 @@ void keys_sliding(struct blueprint *b, struct config_reader *r, int64_t step, in
 
     if (r->code != INF_OK)
         return;
-    read_layer_types(slides, b, r, step);
+    keys_layer_types(slides, b, r, "sliding_attention", step);
     for (int32_t i = 0; i < b->n_layer; i++)
         any = any || slides[i];
     if (!any || r->code != INF_OK)

@@ -46,8 +46,12 @@ extern const char *const activation_gelu_tanh[];
 void keys_no_sliding(struct blueprint *b, struct config_reader *r, const char *key,
                      int64_t otherwise);
 
-/* Layers that slide by sliding_window (otherwise: the class's default): those that layer_types names, else
- * all but every step-th. */
+/* Of each layer whether it is of that kind, the others being full_attention: as layer_types says it, else
+ * all but every step-th are. */
+void keys_layer_types(bool *is, const struct blueprint *b, struct config_reader *r,
+                      const char *kind, int64_t step);
+
+/* Layers that slide by sliding_window (otherwise: the class's default). */
 void keys_sliding(struct blueprint *b, struct config_reader *r, int64_t step, int64_t otherwise);
 
 /* Gemma's query_pre_attn_scalar: llama.cpp scales by the size of a head, and where there are so many
@@ -66,9 +70,16 @@ void keys_put_text(struct blueprint *b, const char *suffix, const char *value);
 void keys_put_u32(struct blueprint *b, const char *suffix, int64_t value);
 void keys_put_f32(struct blueprint *b, const char *suffix, double value);
 
-/* What most families have: an embedding, a last norm and a head; tensors that rope is computed without. */
-extern const struct family_weight usual_globals[];
+/* What most families have: an embedding, a last norm and a head; the same where norms multiply by 1 + w;
+ * tensors that rope is computed without. */
+extern const struct family_weight usual_globals[], plus_one_globals[];
 extern const char *const usual_ignored[];
+
+/* A family whose file has model_types, describe and weights, and names blocks as most do. */
+#define FAMILY(named)                                                                              \
+    .name = (named), .blocks = "layers", .prefix = "model.", .model_types = model_types,           \
+    .describe = describe, .weights = weights
+#define FAMILY_USUAL(named) FAMILY(named), .globals = usual_globals, .ignored = usual_ignored
 
 /* An embedding, a last norm and a head; what is computed, not read. */
 extern const struct family_weight usual_globals[];

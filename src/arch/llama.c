@@ -39,15 +39,5 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, d);
 }
 
-const struct family family_llama = {
-    .name = "llama",
-    .covers = "Llama, Mistral, Mixtral",
-    .blocks = "layers",
-    .prefix = "model.",
-    .regroups = true,
-    .model_types = model_types,
-    .describe = describe,
-    .globals = usual_globals,
-    .weights = weights,
-    .ignored = usual_ignored,
-};
+const struct family family_llama = {FAMILY_USUAL("llama"), .covers = "Llama, Mistral, Mixtral",
+                                    .regroups = true};

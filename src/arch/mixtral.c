@@ -31,14 +31,4 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, &defaults);
 }
 
-const struct family family_mixtral = {
-    .name = "llama",
-    .blocks = "layers",
-    .prefix = "model.",
-    .regroups = true,
-    .model_types = model_types,
-    .describe = describe,
-    .globals = usual_globals,
-    .weights = weights,
-    .ignored = usual_ignored,
-};
+const struct family family_mixtral = {FAMILY_USUAL("llama"), .regroups = true};

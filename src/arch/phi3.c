@@ -94,13 +94,4 @@ static void describe(struct blueprint *b, struct config_reader *r)
     put_rope(b, r, &defaults);
 }
 
-const struct family family_phi3 = {
-    .name = "phi3",
-    .blocks = "layers",
-    .prefix = "model.",
-    .model_types = model_types,
-    .describe = describe,
-    .globals = usual_globals,
-    .weights = weights,
-    .ignored = usual_ignored,
-};
+const struct family family_phi3 = {FAMILY_USUAL("phi3")};

@@ -25,13 +25,4 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope(b, r, &defaults);
 }
 
-const struct family family_qwen3 = {
-    .name = "qwen3",
-    .blocks = "layers",
-    .prefix = "model.",
-    .model_types = model_types,
-    .describe = describe,
-    .globals = usual_globals,
-    .weights = weights,
-    .ignored = usual_ignored,
-};
+const struct family family_qwen3 = {FAMILY_USUAL("qwen3")};

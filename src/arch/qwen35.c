@@ -61,13 +61,6 @@ static const struct weight_change outputs = {.column = value_row};
 
 /* ------------------------------------------------------------------ tensors */
 
-static const struct family_weight globals[] = {
-    WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
-    WEIGHTS_HEAD,
-    {.module = NULL},
-};
-
 #define ATTENTION .unless = FEATURE_DELTA_NET
 #define DELTA_NET .when = FEATURE_DELTA_NET
 
@@ -108,35 +101,6 @@ static const char *const ignored[] = {"model.visual.*",       "visual.*", "mtp.*
 
 /* ------------------------------------------------------------------ config.json */
 
-static bool is_delta_net(struct config_reader *r, int32_t block, int64_t interval)
-{
-    struct json_span item = {0};
-    struct json_walk w;
-
-    if (!scan_array(&w, config_value(r, "layer_types")))
-        return (block + 1) % interval != 0;
-    for (int32_t i = 0; scan_next_item(&w, &item); i++)
-        if (i == block)
-            return scan_is_string(item) && scan_equals(item, "linear_attention");
-    return false;
-}
-
-static bool has_layer_types(struct config_reader *r, int32_t n)
-{
-    struct json_span item = {0};
-    struct json_walk w;
-    int32_t count = 0;
-
-    if (!config_has(r, "layer_types"))
-        return true;
-    scan_array(&w, config_value(r, "layer_types"));
-    for (; scan_next_item(&w, &item); count++)
-        if (!scan_is_string(item) ||
-            (!scan_equals(item, "linear_attention") && !scan_equals(item, "full_attention")))
-            return false;
-    return count == n;
-}
-
 /* Which layers are delta nets; llama.cpp keeps a state for those, a cache for the others. */
 static void put_layers(struct blueprint *b, struct config_reader *r)
 {
@@ -145,13 +109,11 @@ static void put_layers(struct blueprint *b, struct config_reader *r)
     int32_t n_recurrent = 0;
     char key[128];
 
-    if (r->code == INF_OK && !has_layer_types(r, b->n_layer))
-        config_bad(r, "layer_types",
-                   "it must say linear_attention or full_attention for each layer");
+    if (r->code == INF_OK)
+        keys_layer_types(recurrent, b, r, "linear_attention", interval);
     if (r->code != INF_OK)
         return;
     for (int32_t i = 0; i < b->n_layer; i++) {
-        recurrent[i] = is_delta_net(r, i, interval);
         b->block_features[i] = recurrent[i] ? FEATURE_DELTA_NET : 0;
         n_recurrent += recurrent[i];
     }
@@ -233,15 +195,6 @@ static bool read_sizes(struct blueprint *b, const struct gguf_model *m)
     return true;
 }
 
-const struct family family_qwen35 = {
-    .name = "qwen35",
-    .covers = "Qwen3.5",
-    .blocks = "layers",
-    .prefix = "model.",
-    .model_types = model_types,
-    .describe = describe,
-    .globals = globals,
-    .weights = weights,
-    .ignored = ignored,
-    .sizes = read_sizes,
-};
+const struct family family_qwen35 = {FAMILY("qwen35"), .covers = "Qwen3.5",
+                                     .globals = plus_one_globals, .ignored = ignored,
+                                     .sizes = read_sizes};

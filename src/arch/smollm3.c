@@ -50,14 +50,4 @@ static void describe(struct blueprint *b, struct config_reader *r)
     keys_rope_of(b, &rope, false);
 }
 
-const struct family family_smollm3 = {
-    .name = "smollm3",
-    .blocks = "layers",
-    .prefix = "model.",
-    .regroups = true,
-    .model_types = model_types,
-    .describe = describe,
-    .globals = usual_globals,
-    .weights = weights,
-    .ignored = usual_ignored,
-};
+const struct family family_smollm3 = {FAMILY_USUAL("smollm3"), .regroups = true};
