@@ -11,12 +11,6 @@
 
 enum { NAME_SIZE = 256 };
 
-/* What may stand before the list of blocks. */
-static const char *const prefixes[] = {
-    "model.",          "model.language_model.", "language_model.model.",
-    "language_model.", "transformer.",          "",
-};
-
 /* ------------------------------------------------------------------ for describe */
 
 const char *blueprint_key(const struct blueprint *b, const char *suffix, char buf[128])
@@ -75,12 +69,12 @@ static void find_prefix(struct blueprint *b)
     char start[NAME_SIZE];
 
     snprintf(b->prefix, sizeof b->prefix, "%s", b->family->prefix);
-    for (size_t p = 0; p < sizeof prefixes / sizeof prefixes[0]; p++) {
-        size_t n = (size_t)snprintf(start, sizeof start, "%s%s.0.", prefixes[p], b->family->blocks);
+    for (const char *const *prefix = family_prefixes; *prefix; prefix++) {
+        size_t n = (size_t)snprintf(start, sizeof start, "%s%s.0.", *prefix, b->family->blocks);
 
         for (size_t i = 0; i < weight_files_count(b->files); i++)
             if (strncmp(weight_files_at(b->files, i)->tensor->name, start, n) == 0) {
-                snprintf(b->prefix, sizeof b->prefix, "%s", prefixes[p]);
+                snprintf(b->prefix, sizeof b->prefix, "%s", *prefix);
                 return;
             }
     }

@@ -5,6 +5,14 @@
 
 #include <string.h>
 
+const char *const family_prefixes[] = {"model.language_model.",
+                                       "language_model.model.",
+                                       "language_model.",
+                                       "transformer.",
+                                       "model.",
+                                       "",
+                                       NULL};
+
 /* Without leading zeros. */
 const char *family_in_block(const char *name, int32_t *block)
 {

@@ -118,6 +118,9 @@ struct family {
 extern const struct family family_llama, family_qwen2, family_qwen3, family_gemma2, family_gemma3,
     family_phi3, family_smollm3, family_gpt2, family_qwen35, family_qwen3moe, family_mixtral;
 
+/* What may stand before the list of blocks, or before "lm_head", longest first; NULL at the end. */
+extern const char *const family_prefixes[];
+
 /* Whether a row of a block is the weight of a linear layer, which is no expert's. */
 bool family_is_layer(const struct family_weight *w);
 /* Whether a tensor of a checkpoint is of no use here: a tower for images, say. */
