@@ -56,6 +56,13 @@ int32_t family_find(const struct family **out, const char *name, inf_error *err)
     return refuse(name, err);
 }
 
+bool family_states_independent(const char *name)
+{
+    const struct family *family = NULL;
+
+    return family_find(&family, name, NULL) == INF_OK && family->states_independent;
+}
+
 /* ------------------------------------------------------------------ checkpoints */
 
 static bool has_type(const struct family *f, const char *model_type)

@@ -104,6 +104,8 @@ struct family {
     const char *prefix; /* usually before it */
     /* Its rope turns neighbouring pairs: each head's halves are interleaved in GGUF's q and k. */
     bool regroups;
+    /* Its recurrent layers go on token by token, by ggml's one node for it, whatever is computed together. */
+    bool states_independent;
     const char *const *model_types; /* "model_type" of config.json, or of its text_config */
     /* Errors go to the reader. */
     void (*describe)(struct blueprint *b, struct config_reader *r);

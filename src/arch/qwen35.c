@@ -195,6 +195,6 @@ static bool read_sizes(struct blueprint *b, const struct gguf_model *m)
     return true;
 }
 
-const struct family family_qwen35 = {FAMILY("qwen35"), .covers = "Qwen3.5",
-                                     .globals = plus_one_globals, .ignored = ignored,
-                                     .sizes = read_sizes};
+const struct family family_qwen35 = {FAMILY("qwen35"),           .covers = "Qwen3.5",
+                                     .states_independent = true, .globals = plus_one_globals,
+                                     .ignored = ignored,         .sizes = read_sizes};

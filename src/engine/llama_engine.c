@@ -658,7 +658,8 @@ int32_t llama_engine_create(struct engine *out, const struct llama_engine_source
         .impl = e,
         .limits = {.max_slots = options->max_slots,
                    .row_independent = !source->on_device && !source->native_adapters &&
-                                      row_operators_cover(source->base, has_flash_attention(e)) &&
+                                      row_operators_cover(source->base, has_flash_attention(e),
+                                                          source->states_independent) &&
                                       keeps_cells(e),
                    .takes_back = state_bytes == 0,
                    .max_context = options->max_context,

@@ -22,6 +22,7 @@ struct llama_engine_source {
     struct llama_model *model;     /* borrowed */
     const struct gguf_model *base; /* borrowed: the model's header */
     int32_t flash_attention;       /* enum inf_flash_attention; an exact engine has none */
+    bool states_independent;       /* what is computed beside them changes no recurrent states */
     bool float_cache;              /* keys and values stay f32, else f16 */
     bool native_adapters;
     bool on_device; /* a part of the model may be computed elsewhere than on the CPU */

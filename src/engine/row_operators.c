@@ -78,19 +78,13 @@ static bool is_of_state(const struct gguf_tensor *t)
     return false;
 }
 
-/* Recurrent layers: those of Qwen3.5 go on token by token, by ggml's one node for it, whatever is computed
- * together. Nobody has looked at others. */
-static bool covers_states(const struct gguf_model *model)
-{
-    return strcmp(model->architecture, "qwen35") == 0;
-}
-
 bool row_operators_attend(int32_t head_dim)
 {
     return row_operators_compute() && head_dim % 8 == 0 && head_dim <= ATTENTION_MAX_HEAD;
 }
 
-bool row_operators_cover(const struct gguf_model *model, bool flash_attention)
+bool row_operators_cover(const struct gguf_model *model, bool flash_attention,
+                         bool states_independent)
 {
     bool covers = row_operators_compute();
     bool has_states = model->state_bytes > 0;
@@ -103,7 +97,7 @@ bool row_operators_cover(const struct gguf_model *model, bool flash_attention)
         covers = covers_weight(t);
         has_states = has_states || is_of_state(t);
     }
-    return covers && (!has_states || covers_states(model));
+    return covers && (!has_states || states_independent);
 }
 
 const struct cpu_kernels *row_operators(void)

@@ -26,8 +26,10 @@ bool row_operators_compute(void);
 bool row_operators_attend(int32_t head_dim);
 
 /* Whether all that a model computes of a row does not depend on what is computed beside it: not where types
- * of weights are left to ggml, nor of recurrent layers but Qwen3.5's. flash_attention: it may be used. */
-bool row_operators_cover(const struct gguf_model *model, bool flash_attention);
+ * of weights are left to ggml, nor where recurrent layers do. flash_attention: it may be used. states_independent:
+ * recurrent layers, if it has any, do not. */
+bool row_operators_cover(const struct gguf_model *model, bool flash_attention,
+                         bool states_independent);
 
 #ifdef __cplusplus
 }

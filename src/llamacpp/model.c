@@ -357,6 +357,7 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .native_adapters = s->place.native_adapters,
                                          .on_device = s->place.on_device};
 
+    source.states_independent = family_states_independent(s->base.architecture);
     return llama_engine_create(out, &source, options, err);
 }
 

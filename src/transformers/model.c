@@ -390,6 +390,7 @@ static int32_t make_engine(void *model, const struct loaded_model *loaded,
                                          .check = check_files,
                                          .check_arg = s->checkpoint->files};
 
+    source.states_independent = s->checkpoint->blueprint.family->states_independent;
     return llama_engine_create(out, &source, options, err);
 }
 
