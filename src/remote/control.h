@@ -3,8 +3,8 @@
  * does.
  *
  * Threads start as they are needed, CONTROL_THREADS at most. Tasks of one key run one after another, in
- * the order they came, all others at once: so a server that hangs holds up nobody else's. Of loads at
- * most LOADS_AT_ONCE run.
+ * the order they came, all others at once: so a server that hangs holds up nobody else's. Of loads and
+ * unloads at most LOADS_AT_ONCE run.
  *
  * A task may have an operation that waits for it. When that is cancelled or timed out it ends at once,
  * and the task is taken back if it has not begun. A running one is cut short, unless it has begun what
