@@ -192,9 +192,7 @@ static int32_t check_pickle(const char *dir, const char *name, inf_error *err)
 /* Where it has LoRA. */
 static void fill_report(inf_adapter_report *report, const struct peft_adapter *p)
 {
-    for (size_t i = 0; i < p->n_modules; i++)
-        if (p->modules[i].rank > report->rank)
-            report->rank = p->modules[i].rank;
+    report->rank = peft_rank(p);
     if (report->rank == 0)
         return;
     report->scale = p->scale;

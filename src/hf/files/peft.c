@@ -2,275 +2,16 @@
  * peft: see the header. Owns the configuration, the open weights and the module table; refuses to
  * know base models and what architectures call their modules.
  */
-#include "hf/files/peft.h"
+#include "hf/files/peft_parts.h"
 
-#include "core/ascii.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "hf/files/shard_index.h"
 
 #include <errno.h>
-#include <jansson.h>
-#include <math.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define WEIGHTS_NAME "adapter_model.safetensors"
 #define CONFIG_NAME "adapter_config.json"
-
-/* ---------------------------------------------------------------- tensor names */
-
-#define MEMBER(name) offsetof(struct peft_module, name)
-
-/* How a tensor's name ends, behind the module's: the adapter's name may stand between mark and end. And
- * what it is: which member of its module, and of what kind that is; -1: any that has LoRA, or, of a bias,
- * one trained in full. */
-static const struct form {
-    const char *mark, *end;
-    size_t member;
-    int32_t kind;
-} forms[] = {
-    {".lora_A", ".weight", MEMBER(a), PEFT_LINEAR},
-    {".lora_B", ".weight", MEMBER(b), PEFT_LINEAR},
-    {".lora_B", ".bias", MEMBER(bias), -1},
-    {".lora_magnitude_vector", "", MEMBER(magnitude), -1},
-    {".lora_magnitude_vector", ".weight", MEMBER(magnitude), -1},
-    {".lora_embedding_A", "", MEMBER(a), PEFT_EMBEDDING},
-    {".lora_embedding_B", "", MEMBER(b), PEFT_EMBEDDING},
-    {".token_adapter.trainable_tokens_delta", "", MEMBER(rows), PEFT_TOKENS},
-    {".base_layer.weight", "", MEMBER(base), -1},
-    /* the mark may be missing: trained in full */
-    {".modules_to_save", ".weight", MEMBER(whole), PEFT_SAVED},
-    {".modules_to_save", ".bias", MEMBER(whole_bias), -1},
-};
-enum { N_FORMS = sizeof forms / sizeof forms[0], FORM_WHOLE = N_FORMS - 2, FORM_WHOLE_BIAS };
-
-/* A tensor of the file, its name taken apart. */
-struct piece {
-    const char *module; /* start of the module's name within the tensor's */
-    size_t module_len;
-    const struct form *form;
-    const struct safetensors_tensor *tensor;
-};
-
-static bool ends_with(const char *s, size_t len, const char *suffix, size_t *rest)
-{
-    bool ends = text_ends(s, len, suffix);
-
-    *rest = ends ? len - strlen(suffix) : *rest;
-    return ends;
-}
-
-/* "<module><mark>" or "<module><mark>.<adapter>"; the module's length. */
-static bool is_marked(const char *name, size_t len, const char *mark, size_t *module_len)
-{
-    size_t before = len;
-
-    if (ends_with(name, len, mark, module_len))
-        return *module_len > 0;
-    while (before > 0 && name[before - 1] != '.')
-        before--;
-    return before > 1 && before < len && ends_with(name, before - 1, mark, module_len) &&
-           *module_len > 0;
-}
-
-/* What is in the file of a module trained in full; older versions of peft name what it is in there. */
-static bool is_whole(const char *name, size_t len, struct piece *out)
-{
-    size_t stem = 0;
-
-    out->form = &forms[text_ends(name, len, ".bias") ? FORM_WHOLE_BIAS : FORM_WHOLE];
-    if (!ends_with(name, len, out->form->end, &stem))
-        return false;
-    if (!is_marked(name, stem, out->form->mark, &out->module_len))
-        out->module_len = stem;
-    return out->module_len > 0;
-}
-
-/* Why a tensor that is no LoRA pair is refused. */
-static int32_t refuse_tensor(const char *name, inf_error *err)
-{
-    static const struct {
-        const char *mark, *what;
-    } known[] = {
-        {"lora_diag", "KaSA"},
-        {"embed_tokens", "trained or resized embeddings"},
-        {"lm_head", "a trained or resized output layer"},
-        {".bias", "a trained bias"},
-    };
-    const char *what = "no LoRA matrix";
-
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strstr(name, known[i].mark)) {
-            what = known[i].what;
-            break;
-        }
-    }
-    return error_set(err, INF_ERROR_UNSUPPORTED,
-                     WEIGHTS_NAME ": tensor \"%.160s\" is %s, which is not supported here: "
-                                  "neither is it LoRA nor does modules_to_save name it",
-                     name, what);
-}
-
-static bool has_control(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return true;
-    return false;
-}
-
-static bool is_form(const struct form *f, const char *name, size_t len, struct piece *out)
-{
-    size_t stem = len;
-
-    out->form = f;
-    return (f->end[0] == '\0' || ends_with(name, len, f->end, &stem)) &&
-           is_marked(name, stem, f->mark, &out->module_len);
-}
-
-/* The rest of a name that has none of the forms: a module trained in full, if the config says so. */
-static int32_t take_whole(struct piece *out, struct peft_adapter *p, size_t len, inf_error *err)
-{
-    const struct safetensors_tensor *t = out->tensor;
-    bool saved = false;
-    char *module = NULL;
-    int32_t code = INF_OK;
-
-    if (!is_whole(out->module, len, out))
-        return refuse_tensor(t->name, err);
-    if (out->form == &forms[FORM_WHOLE_BIAS] && peft_config_says(p->config)->biases) {
-        ends_with(out->module, out->module_len, ".base_layer", &out->module_len);
-        return INF_OK;
-    }
-    module = mem_strndup(out->module, out->module_len);
-    code = module ? peft_config_saves(p->config, module, &saved, err) : error_no_memory(err);
-    /* a head that is kept tied to embeddings trained in full is beside them */
-    if (code == INF_OK && !saved && peft_config_says(p->config)->ties &&
-        text_ends(module, out->module_len, "lm_head"))
-        saved = peft_config_says(p->config)->has_saved;
-    mem_free(module);
-    return code != INF_OK || saved ? code : refuse_tensor(t->name, err);
-}
-
-static int32_t take_apart(struct piece *out, struct peft_adapter *p,
-                          const struct safetensors_tensor *t, inf_error *err)
-{
-    static const char prefix[] = "base_model.model.";
-    const char *name = t->name;
-    size_t len = 0;
-
-    if (has_control(name))
-        return error_set(err, INF_ERROR_BAD_FORMAT,
-                         WEIGHTS_NAME ": the tensor name \"%.160s\" holds control characters",
-                         name);
-    if (strncmp(name, prefix, sizeof prefix - 1) == 0)
-        name += sizeof prefix - 1;
-    len = strlen(name);
-    *out = (struct piece){.module = name, .tensor = t};
-    for (size_t i = 0; i < FORM_WHOLE; i++)
-        if (is_form(&forms[i], name, len, out))
-            return INF_OK;
-    return take_whole(out, p, len, err);
-}
-
-static int compare_modules(const struct piece *x, const struct piece *y)
-{
-    size_t n = x->module_len < y->module_len ? x->module_len : y->module_len;
-    int order = memcmp(x->module, y->module, n);
-
-    return order != 0 ? order : (x->module_len > y->module_len) - (x->module_len < y->module_len);
-}
-
-static int by_module(const void *a, const void *b)
-{
-    const struct piece *x = a, *y = b;
-    int order = compare_modules(x, y);
-
-    return order != 0 ? order : (x->form > y->form) - (x->form < y->form);
-}
-
-/* ---------------------------------------------------------------- pairing */
-
-/* Puts one piece into its module. */
-static int32_t join_piece(struct peft_module *m, const struct piece *piece, inf_error *err)
-{
-    const struct safetensors_tensor **slot =
-        (const struct safetensors_tensor **)(void *)((char *)m + piece->form->member);
-    int32_t kind = piece->form->kind;
-
-    if (*slot)
-        return error_set(err, INF_ERROR_BAD_FORMAT,
-                         WEIGHTS_NAME ": \"%.160s\" and \"%.160s\" are for the same module; save "
-                                      "one adapter only",
-                         (*slot)->name, piece->tensor->name);
-    if (kind >= 0 && m->kind >= 0 && kind != m->kind)
-        return error_set(err, INF_ERROR_BAD_FORMAT,
-                         WEIGHTS_NAME ": \"%.160s\" is for a module that is trained in another way "
-                                      "too, as peft does not",
-                         piece->tensor->name);
-    m->kind = kind >= 0 ? kind : m->kind;
-    *slot = piece->tensor;
-    return INF_OK;
-}
-
-/* `pieces` sorted by module: fills modules and their names. */
-static int32_t join_pieces(struct peft_adapter *p, const struct piece *pieces, size_t n,
-                           inf_error *err)
-{
-    char *name = p->names;
-    int32_t code = INF_OK;
-
-    for (size_t i = 0; i < n && code == INF_OK; i++) {
-        if (i == 0 || compare_modules(&pieces[i - 1], &pieces[i]) != 0) {
-            p->modules[p->n_modules++] = (struct peft_module){.name = name, .kind = -1};
-            memcpy(name, pieces[i].module, pieces[i].module_len);
-            name += pieces[i].module_len;
-            *name++ = '\0';
-        }
-        code = join_piece(&p->modules[p->n_modules - 1], &pieces[i], err);
-    }
-    return code;
-}
-
-/* Every tensor taken apart; *bytes is what the module names need. */
-static int32_t list_pieces(struct piece *pieces, struct peft_adapter *p, size_t *bytes,
-                           inf_error *err)
-{
-    size_t n = safetensors_count(p->weights);
-
-    for (size_t i = 0; i < n; i++) {
-        int32_t code = take_apart(&pieces[i], p, safetensors_at(p->weights, i), err);
-
-        if (code != INF_OK)
-            return code;
-        *bytes += pieces[i].module_len + 1;
-    }
-    for (size_t i = 1; i < n; i++)
-        if (by_module(&pieces[i - 1], &pieces[i]) > 0) { /* seldom: their names are sorted */
-            qsort(pieces, n, sizeof *pieces, by_module);
-            break;
-        }
-    return INF_OK;
-}
-
-static int32_t pair_tensors(struct peft_adapter *p, inf_error *err)
-{
-    size_t n = safetensors_count(p->weights), bytes = 0;
-    struct piece *pieces = mem_calloc(n, sizeof *pieces);
-    int32_t code = pieces ? list_pieces(pieces, p, &bytes, err) : error_no_memory(err);
-
-    if (code == INF_OK && n == 0)
-        code = error_set(err, INF_ERROR_BAD_FORMAT, WEIGHTS_NAME " holds no tensors");
-    if (code == INF_OK) {
-        p->modules = mem_calloc(n, sizeof *p->modules);
-        p->names = mem_alloc(bytes);
-        code = p->modules && p->names ? join_pieces(p, pieces, n, err) : error_no_memory(err);
-    }
-    mem_free(pieces);
-    return code;
-}
 
 /* ---------------------------------------------------------------- checks */
 
@@ -299,17 +40,6 @@ static int32_t check_tensor(const struct safetensors_tensor *t, int32_t n_dims, 
     return INF_OK;
 }
 
-static const struct safetensors_tensor *any_of(const struct peft_module *m)
-{
-    const struct safetensors_tensor *all[] = {m->a,          m->b,    m->rows,      m->whole,
-                                              m->whole_bias, m->bias, m->magnitude, m->base};
-
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i])
-            return all[i];
-    return NULL;
-}
-
 static int32_t check_pair(const struct peft_module *m, inf_error *err)
 {
     int32_t code = INF_OK;
@@ -318,7 +48,7 @@ static int32_t check_pair(const struct peft_module *m, inf_error *err)
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": tensor \"%.160s\" has no lora_%c beside it; save the "
                                       "adapter again",
-                         any_of(m)->name, m->a ? 'B' : 'A');
+                         peft_any_tensor(m)->name, m->a ? 'B' : 'A');
     code = check_tensor(m->a, 2, err);
     if (code == INF_OK)
         code = check_tensor(m->b, 2, err);
@@ -445,7 +175,7 @@ static int32_t check_parameter(struct peft_adapter *p, struct peft_module *m, bo
                                inf_error *err)
 {
     size_t len = strlen(m->name), rest = len;
-    bool inner = ends_with(m->name, len, ".base_layer", &rest);
+    bool inner = peft_ends_with(m->name, len, ".base_layer", &rest);
     char *module = NULL;
     int32_t code = INF_OK;
 
@@ -542,9 +272,13 @@ static int32_t check_module(struct peft_adapter *p, struct peft_module *m, inf_e
     if (m->kind < 0 && m->whole_bias)
         m->kind = PEFT_SAVED;
     if (m->kind < 0 || (m->kind >= PEFT_SAVED && (m->base || m->bias || m->magnitude)))
-        return refuse_tensor((m->base ? m->base : m->bias ? m->bias : m->magnitude)->name, err);
+        return peft_refuse_tensor((m->base   ? m->base
+                                   : m->bias ? m->bias
+                                             : m->magnitude)
+                                      ->name,
+                                  err);
     if (m->whole_bias && m->kind != PEFT_SAVED && m->kind != PEFT_LINEAR)
-        return refuse_tensor(m->whole_bias->name, err);
+        return peft_refuse_tensor(m->whole_bias->name, err);
     code = check_tensor(m->whole_bias, 1, err);
     if (code != INF_OK)
         return code;
@@ -579,7 +313,7 @@ static int32_t check_lists(const struct peft_adapter *p, inf_error *err)
 
 static int32_t check_adapter(struct peft_adapter *p, inf_error *err)
 {
-    int32_t code = pair_tensors(p, err);
+    int32_t code = peft_pair_tensors(p, err);
 
     for (size_t i = 0; i < p->n_modules && code == INF_OK; i++)
         code = check_module(p, &p->modules[i], err);
@@ -729,173 +463,4 @@ void peft_close(struct peft_adapter *p)
     mem_free(p->modules);
     mem_free(p->names);
     mem_free(p);
-}
-
-/* ---------------------------------------------------------------- values */
-
-static int32_t check_finite(const struct peft_adapter *p, const struct safetensors_tensor *t,
-                            void *scratch, inf_error *err)
-{
-    float largest = 0;
-    size_t at = 0;
-    const void *data = NULL;
-    int32_t code = safetensors_data(&data, p->weights, t, scratch, err);
-
-    if (code != INF_OK ||
-        numbers_largest(&largest, data, t->dtype, t->size / number_size(t->dtype)))
-        return code;
-    while (isfinite(number_at(data, t->dtype, at)))
-        at++;
-    return error_set_detail(err, INF_ERROR_NOT_FINITE, (int64_t)at,
-                            WEIGHTS_NAME ": tensor \"%.160s\" holds a NaN or an infinity (first "
-                                         "at element %zu); train or save the adapter again",
-                            t->name, at);
-}
-
-static size_t largest_tensor(const struct safetensors *weights)
-{
-    size_t largest = 0;
-
-    for (size_t i = 0; i < safetensors_count(weights); i++) {
-        size_t size = safetensors_at(weights, i)->size;
-
-        largest = size > largest ? size : largest;
-    }
-    return largest;
-}
-
-int32_t peft_check(const char *dir, inf_error *err)
-{
-    struct peft_adapter *p = NULL;
-    int32_t code = peft_open(&p, dir, err);
-    void *scratch = code == INF_OK ? mem_alloc(largest_tensor(p->weights)) : NULL;
-
-    if (code == INF_OK && !scratch)
-        code = error_no_memory(err);
-    for (size_t i = 0; code == INF_OK && i < safetensors_count(p->weights); i++)
-        code = check_finite(p, safetensors_at(p->weights, i), scratch, err);
-    mem_free(scratch);
-    peft_close(p);
-    return code;
-}
-
-/* ---------------------------------------------------------------- description */
-
-static const char *last_part(const char *module)
-{
-    const char *dot = strrchr(module, '.');
-
-    return dot ? dot + 1 : module;
-}
-
-static int compare_strings(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The last parts of the module names, sorted, each once; NULL when out of memory. */
-static json_t *list_targets(const struct peft_adapter *p)
-{
-    json_t *list = NULL;
-    const char **parts = mem_calloc(p->n_modules, sizeof *parts);
-
-    if (!parts)
-        return NULL;
-    for (size_t i = 0; i < p->n_modules; i++)
-        parts[i] = last_part(p->modules[i].name);
-    qsort(parts, p->n_modules, sizeof *parts, compare_strings);
-    list = json_array();
-    for (size_t i = 0; list && i < p->n_modules; i++) {
-        if (i > 0 && strcmp(parts[i - 1], parts[i]) == 0)
-            continue;
-        if (json_array_append_new(list, json_string(parts[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
-    }
-    mem_free(parts);
-    return list;
-}
-
-/* Under the config's own names where it has some. */
-static const char *kind_name(const struct peft_module *m)
-{
-    return m->parameter                 ? "target_parameters"
-           : m->magnitude               ? "use_dora"
-           : m->bias                    ? "lora_bias"
-           : m->whole_bias && !m->whole ? "bias"
-           : m->kind == PEFT_SAVED      ? "modules_to_save"
-           : m->kind == PEFT_TOKENS     ? "trainable_token_indices"
-           : m->kind == PEFT_EMBEDDING  ? "lora_embedding"
-                                        : "lora";
-}
-
-/* What it has of those, each once; NULL when out of memory. */
-static json_t *list_kinds(const struct peft_adapter *p)
-{
-    static const char *const all[] = {"lora",
-                                      "use_dora",
-                                      "lora_bias",
-                                      "bias",
-                                      "lora_embedding",
-                                      "modules_to_save",
-                                      "trainable_token_indices",
-                                      "target_parameters"};
-    json_t *list = json_array();
-
-    for (size_t k = 0; list && k < sizeof all / sizeof all[0]; k++) {
-        bool has = false;
-
-        for (size_t i = 0; i < p->n_modules; i++)
-            has = has || strcmp(kind_name(&p->modules[i]), all[k]) == 0;
-        if (has && json_array_append_new(list, json_string(all[k])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
-    }
-    return list;
-}
-
-static const char *torch_name(const char *name)
-{
-    return strcmp(name, "F32") == 0 ? "float32" : strcmp(name, "F16") == 0 ? "float16" : "bfloat16";
-}
-
-static const char *dtype_of(const struct peft_adapter *p)
-{
-    const char *name = any_of(&p->modules[0])->dtype_name;
-
-    for (size_t i = 0; i < safetensors_count(p->weights); i++)
-        if (strcmp(safetensors_at(p->weights, i)->dtype_name, name) != 0)
-            return "mixed";
-    return torch_name(name);
-}
-
-static int32_t largest_rank(const struct peft_adapter *p)
-{
-    int32_t rank = 0;
-
-    for (size_t i = 0; i < p->n_modules; i++)
-        rank = p->modules[i].rank > rank ? p->modules[i].rank : rank;
-    return rank;
-}
-
-int32_t peft_describe(struct buffer *out, const struct peft_adapter *p, inf_error *err)
-{
-    bool rslora = peft_config_says(p->config)->rslora;
-    json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:i, s:f, s:f, s:b, s:s, s:o*, s:o*, s:I, s:I, s:I, s:s?}", "kind",
-        "adapter", "format", "peft", "peft_type", "LORA", "rank", largest_rank(p), "alpha",
-        peft_config_says(p->config)->alpha, "scale", (double)p->scale, "use_rslora", (int)rslora,
-        "dtype", dtype_of(p), "targets", list_targets(p), "kinds", list_kinds(p), "n_modules",
-        (json_int_t)p->n_modules, "n_tensors", (json_int_t)safetensors_count(p->weights), "size",
-        (json_int_t)safetensors_file_size(p->weights), "base_model",
-        peft_config_says(p->config)->base);
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    bool fits = text && json_object_get(object, "targets") && json_object_get(object, "kinds") &&
-                buffer_append_str(out, text);
-
-    free(text); /* jansson's allocation */
-    json_decref(object);
-    return fits ? INF_OK : error_no_memory(err);
 }

@@ -76,6 +76,9 @@ void peft_close(struct peft_adapter *p); /* NULL is ignored */
 /* Whether it has nothing but LoRA pairs of linear layers. */
 bool peft_is_plain(const struct peft_adapter *p);
 
+/* The largest of its modules'; 0: it has no LoRA. */
+int32_t peft_rank(const struct peft_adapter *p);
+
 /* peft_open, and every weight read: NOT_FINITE names the tensor that holds a NaN or infinity. */
 int32_t peft_check(const char *dir, inf_error *err);
 
