@@ -8,23 +8,17 @@
 
 #include <string.h>
 
-/* Of a chunk without its text; a longer one is read as a whole every time. */
-#define FRAME_MAX 2048
 /* Of a refusal; what does not fit a message is not kept. */
 #define REFUSAL_MAX 2048
-/* FNV-1a's, for the hash of a text. */
-#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
-#define HASH_TIMES UINT64_C(0x100000001b3)
 
 void chat_stream_init(struct chat_stream *s, int32_t dialect)
 {
     *s = (struct chat_stream){.dialect = dialect, .prompt_tokens = -1, .completion_tokens = -1};
-    s->text.hash = s->reasoning.hash = HASH_BEGIN;
-    buffer_init(&s->text.out, BUFFER_NO_LIMIT);
-    buffer_init(&s->reasoning.out, BUFFER_NO_LIMIT);
+    chat_text_init(&s->text);
+    chat_text_init(&s->reasoning);
     buffer_init(&s->scratch, (size_t)4 * CHAT_EVENT_MAX);
     buffer_init(&s->refusal, REFUSAL_MAX);
-    buffer_init(&s->frame, FRAME_MAX);
+    chat_frame_init(&s->frame);
     logprob_list_init(&s->logprobs, (size_t)16 * LOGPROBS_MAX);
 }
 
@@ -34,7 +28,7 @@ void chat_stream_free(struct chat_stream *s)
     buffer_free(&s->reasoning.out);
     buffer_free(&s->scratch);
     buffer_free(&s->refusal);
-    buffer_free(&s->frame);
+    buffer_free(&s->frame.around);
     tool_calls_free(&s->tool_calls);
     logprob_list_free(&s->logprobs);
 }
@@ -52,21 +46,11 @@ static int64_t known(int64_t count)
 
 /* ------------------------------------------------------------------ text */
 
-static uint64_t hash(uint64_t so_far, const char *bytes, size_t n)
+/* pushed: false where there was no memory for it. */
+static int32_t check_text(const struct chat_stream *s, bool pushed, inf_error *err)
 {
-    for (size_t i = 0; i < n; i++)
-        so_far = (so_far ^ (unsigned char)bytes[i]) * HASH_TIMES;
-    return so_far;
-}
-
-/* What t has had added to it since it was `before` bytes long. */
-static int32_t note_added(struct chat_stream *s, struct chat_text *t, size_t before, inf_error *err)
-{
-    size_t added = t->out.len - before;
-
-    if (added)
-        t->hash = hash(t->hash, t->out.data + before, added);
-    t->len += added;
+    if (!pushed)
+        return error_no_memory(err);
     if (s->text.len + s->reasoning.len <= CHAT_TEXT_MAX)
         return INF_OK;
     return error_set_detail(err, INF_ERROR_LIMIT, CHAT_TEXT_MAX,
@@ -74,32 +58,23 @@ static int32_t note_added(struct chat_stream *s, struct chat_text *t, size_t bef
                             CHAT_TEXT_MAX);
 }
 
-/* The contents of a string that needs no decoding; false: it has an escape. */
-static bool plain(struct json_span string)
-{
-    return !memchr(string.data, '\\', string.len);
-}
-
 static int32_t take_string(struct chat_stream *s, struct chat_text *t, struct json_span string,
                            inf_error *err)
 {
     const char *text = string.data + 1;
     size_t len = string.len - 2;
-    size_t before = t->out.len;
 
     if (len == 0)
         return INF_OK;
     s->text_chunks++;
-    if (!plain(string)) {
+    if (memchr(text, '\\', len)) {
         buffer_clear(&s->scratch);
         if (!scan_unescape(&s->scratch, string))
             return error_no_memory(err);
         text = s->scratch.data;
         len = s->scratch.len;
     }
-    if (!text_join_push(&t->join, text, len, &t->out))
-        return error_no_memory(err);
-    return note_added(s, t, before, err);
+    return check_text(s, chat_text_push(t, text, len), err);
 }
 
 static int32_t take_text(struct chat_stream *s, struct chat_text *t, struct json_span value,
@@ -151,28 +126,6 @@ static int32_t read_whole(struct chat_stream *s, struct buffer *out, struct json
     return ok ? INF_OK : error_no_memory(err);
 }
 
-/* That begins with all that was put out. */
-static bool goes_on(const struct chat_text *t, const struct buffer *whole)
-{
-    return t->len && whole->len >= t->len && hash(HASH_BEGIN, whole->data, t->len) == t->hash;
-}
-
-/* Of a text that begins with what was put out, the rest. */
-static int32_t take_rest(struct chat_stream *s, struct chat_text *t, const struct buffer *whole,
-                         inf_error *err)
-{
-    size_t before = t->out.len;
-    size_t rest = whole->len - t->len;
-
-    t->join.n_held = 0; /* the rest has it */
-    if (rest == 0)
-        return INF_OK;
-    s->text_chunks++;
-    if (!text_join_push(&t->join, whole->data + t->len, rest, &t->out))
-        return error_no_memory(err);
-    return note_added(s, t, before, err);
-}
-
 /* A text that stands elsewhere than in a delta. Where deltas have brought text it may be that text as a
  * whole; beside a delta that says something (`beside`) it can be nothing else. */
 static int32_t take_elsewhere(struct chat_stream *s, struct chat_text *t, struct json_span content,
@@ -185,66 +138,15 @@ static int32_t take_elsewhere(struct chat_stream *s, struct chat_text *t, struct
     buffer_init(&whole, BUFFER_NO_LIMIT);
     if (t->in_deltas)
         code = read_whole(s, &whole, content, err);
-    again = code == INF_OK && goes_on(t, &whole);
-    if (again)
-        code = take_rest(s, t, &whole, err);
+    again = code == INF_OK && chat_text_begins(t, &whole);
+    if (again) {
+        s->text_chunks += whole.len > t->len;
+        code = check_text(s, chat_text_push_rest(t, &whole), err);
+    }
     buffer_free(&whole);
     if (code != INF_OK || again || beside)
         return code;
     return t == &s->text ? take_content(s, content, err) : take_text(s, t, content, err);
-}
-
-/* Nothing follows: what is held of a code point goes out. */
-static int32_t flush(struct chat_stream *s, struct chat_text *t, inf_error *err)
-{
-    size_t before = t->out.len;
-
-    if (!text_join_end(&t->join, &t->out))
-        return error_no_memory(err);
-    return note_added(s, t, before, err);
-}
-
-/* ------------------------------------------------------------------ chunks like the last one
-
- * Most chunks of a stream differ in their text alone. What stood around the text of the last chunk
- * that said nothing else is kept, its frame; a chunk with the same bytes around a string without an
- * escape is that same JSON with another text, and need not be read again. */
-
-static void learn_frame(struct chat_stream *s, const char *data, size_t len, struct json_span text)
-{
-    size_t before = (size_t)(text.data + 1 - data);
-    size_t after = (size_t)(data + len - (text.data + text.len - 1));
-
-    buffer_clear(&s->frame); /* without memory or room there is no frame */
-    if (plain(text) && buffer_append(&s->frame, data, before) &&
-        buffer_append(&s->frame, data + len - after, after))
-        s->frame_before = before;
-    else
-        buffer_clear(&s->frame);
-}
-
-/* Needs an escape in JSON, or ends the string. */
-static bool is_bare(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == '"' || text[i] == '\\')
-            return false;
-    return true;
-}
-
-/* *text is the content's string, quotes included. */
-static bool fits_frame(const struct chat_stream *s, const char *data, size_t len,
-                       struct json_span *text)
-{
-    size_t before = s->frame_before;
-    size_t after = s->frame.len - before;
-
-    if (s->frame.len == 0 || len < s->frame.len ||
-        memcmp(data + len - after, s->frame.data + before, after) != 0 ||
-        memcmp(data, s->frame.data, before) != 0)
-        return false;
-    *text = (struct json_span){data + before - 1, len - s->frame.len + 2};
-    return is_bare(text->data + 1, text->len - 2);
 }
 
 /* ------------------------------------------------------------------ what both dialects share */
@@ -583,7 +485,7 @@ static int32_t take_completions(struct chat_stream *s, const char *data, size_t 
     s->only_text = (struct json_span){0};
     code = take_chunk(s, chunk, err);
     if (code == INF_OK && s->only_text.data)
-        learn_frame(s, data, len, s->only_text);
+        chat_frame_learn(&s->frame, data, len, s->only_text);
     return code;
 }
 
@@ -649,7 +551,7 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
 
     if (s->done)
         return broken(err, "something follows its end");
-    if (fits_frame(s, data, len, &value))
+    if (chat_frame_fits(&s->frame, data, len, &value))
         return take_string(s, &s->text, value, err);
     value = scan_trim(data, len);
     data = value.data;
@@ -674,10 +576,9 @@ int32_t chat_stream_event(struct chat_stream *s, const char *data, size_t len, i
 
 int32_t chat_stream_end(struct chat_stream *s, inf_error *err)
 {
-    int32_t code = flush(s, &s->reasoning, err);
+    bool ended = chat_text_end(&s->reasoning) && chat_text_end(&s->text);
+    int32_t code = check_text(s, ended, err);
 
-    if (code == INF_OK)
-        code = flush(s, &s->text, err);
     if (code != INF_OK)
         return code;
     if (!s->finished)

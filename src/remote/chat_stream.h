@@ -15,9 +15,10 @@
 #ifndef INF_REMOTE_CHAT_STREAM_H
 #define INF_REMOTE_CHAT_STREAM_H
 
+#include "remote/chat_frame.h"
 #include "remote/chat_logprobs.h"
+#include "remote/chat_text.h"
 #include "remote/chat_tools.h"
-#include "remote/text_join.h"
 
 enum {
     CHAT_EVENT_MAX = 10 * 1024 * 1024, /* bytes of one event or line, for the owner's splitter */
@@ -26,14 +27,6 @@ enum {
 
 enum chat_dialect { CHAT_COMPLETIONS = 0, CHAT_OLLAMA = 1 };
 
-struct chat_text {
-    struct buffer out; /* whole code points that came since the owner took them */
-    struct text_join join;
-    size_t len;     /* of all that was put out */
-    uint64_t hash;  /* of all that was put out: whether a longer text begins with it */
-    bool in_deltas; /* some of it came so */
-};
-
 struct chat_stream {
     int32_t dialect;
     bool whole; /* what comes is one object, the whole answer: the owner's to say */
@@ -41,8 +34,7 @@ struct chat_stream {
 
     struct buffer scratch;      /* a string as it is read */
     struct buffer refusal;      /* why the model refused, so far; the beginning of it */
-    struct buffer frame;        /* of the last chunk that was nothing but text; empty: none */
-    size_t frame_before;        /* of its bytes, those before the text */
+    struct chat_frame frame;    /* of the last chunk that was nothing but text */
     struct json_span only_text; /* the text of the chunk being read, while it says nothing else */
 
     bool finished; /* the finish reason came */
