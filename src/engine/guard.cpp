@@ -41,7 +41,7 @@ int32_t level_of(ggml_log_level level)
  * also when it is only rounded up; generate warns of a prompt that is. The second is said of
  * swa_full, which the engine wants; the third of a prompt with two beginning-of-text tokens, which
  * generate sees to; the last of a model whose tokenizer is ours. */
-bool is_no_news(const char *text)
+bool is_routine(const char *text)
 {
     return strstr(text, "starts with a BOS token") ||
            strstr(text, "possible training context overflow") ||
@@ -75,7 +75,7 @@ void on_log(ggml_log_level level, const char *text, void *)
 {
     size_t len = strcspn(text, "\n");
 
-    if (level == GGML_LOG_LEVEL_WARN && is_no_news(text))
+    if (level == GGML_LOG_LEVEL_WARN && is_routine(text))
         level = GGML_LOG_LEVEL_INFO;
 
     if (len < 3 || is_too_much(text)) /* progress dots and blank lines */
