@@ -152,6 +152,14 @@ struct generation *adapter_names_commit(struct adapter_names *a, struct generati
     return old;
 }
 
+bool adapter_names_restore(struct adapter_names *a, struct generation *g)
+{
+    if (adapter_names_current(a, g->id, strlen(g->id)))
+        return false;
+    g->state = GENERATION_CURRENT;
+    return true;
+}
+
 static void forget_if_nowhere(struct adapter_names *a, struct generation *g)
 {
     size_t at = place_of(a, g->name);

@@ -39,7 +39,6 @@ struct generation {
     uint64_t where;              /* bit i: replica i has it from us, as far as is known, or may */
     uint32_t life[REPLICAS_MAX]; /* the replica's (replicas.h) in which it was last seen there */
     int64_t until_us;            /* until then a server may still be about to have it */
-    bool listed;                 /* the owner's */
 };
 
 struct adapter_names {
@@ -57,6 +56,8 @@ void adapter_names_free(struct adapter_names *a);
 struct generation *adapter_names_add(struct adapter_names *a, const char *id, const char *path);
 /* Makes g its id's current generation. Returns the one it replaced, now going, or NULL. */
 struct generation *adapter_names_commit(struct adapter_names *a, struct generation *g);
+/* A going one is its id's current one again, unless there is another: false. */
+bool adapter_names_restore(struct adapter_names *a, struct generation *g);
 /* Nobody uses it (any more): it is freed once no server may have it. */
 void adapter_names_leave(struct adapter_names *a, struct generation *g);
 /* What has that name is not on these replicas, or not from us. */
@@ -74,8 +75,31 @@ bool generation_serves(const struct generation *g);
 /* A current one is going from now on. true: no request has it; else `waiting` is given to whoever gives
  * the last pin back. */
 bool generation_hide(struct generation *g, void *waiting);
+static inline void generation_pin(struct generation *g)
+{
+    g->pins++;
+}
+
 /* Gives a pin back. What waited for it being the last, or NULL. */
 void *generation_unpin(struct generation *g);
+
+/* Replica i has it from us as far as is known, or may. */
+static inline bool generation_may_be_on(const struct generation *g, size_t i)
+{
+    return replica_in(g->where, i);
+}
+
+/* It was seen there, ours, in that life. */
+static inline bool generation_was_seen(const struct generation *g, size_t i, uint32_t life)
+{
+    return g->life[i] == life;
+}
+
+static inline void generation_saw(struct generation *g, size_t i, uint32_t life)
+{
+    g->where |= replica_bit(i);
+    g->life[i] = life;
+}
 
 /* Adds every current generation to the list. */
 int32_t adapter_names_list(const struct adapter_names *a, inf_adapter_list *list, inf_error *err);

@@ -9,7 +9,7 @@
 
 /* ------------------------------------------------------------------ into the operation */
 
-static void note_news(struct chat_call *call)
+static void note_arrival(struct chat_call *call)
 {
     call->last_us = clock_us();
     if (!call->first_us)
@@ -20,7 +20,7 @@ static int32_t give_piece(void *owner, const inf_tool_call_delta *piece, inf_err
 {
     struct chat_call *call = owner;
 
-    note_news(call);
+    note_arrival(call);
     return op_emit_tool_call(call->op, piece, err);
 }
 
@@ -33,7 +33,7 @@ static int32_t hand_over(struct chat_call *call, bool end, int32_t code, inf_err
     inf_error mine = {0};
 
     if (r->len || t->len)
-        note_news(call);
+        note_arrival(call);
     if (r->len)
         op_emit_reasoning(call->op, r->data, r->len, &mine);
     if (t->len && mine.code == INF_OK)
@@ -267,13 +267,10 @@ static void fill(struct chat_call *call, const struct http_outcome *outcome, inf
 struct server_answer chat_call_answer(const struct chat_call *call,
                                       const struct http_outcome *outcome, const char *name)
 {
-    return (struct server_answer){.server = call->server,
-                                  .route = ROUTE_CHAT,
-                                  .status = outcome->head.status,
-                                  .name = name,
-                                  .proxy = outcome->proxy,
-                                  .body = outcome->body,
-                                  .body_len = outcome->body_len};
+    struct server_answer a = server_answer_of(call->server, ROUTE_CHAT, outcome);
+
+    a.name = name;
+    return a;
 }
 
 void chat_call_end(struct chat_call *call, const struct http_outcome *outcome, const inf_error *how)

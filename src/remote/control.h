@@ -29,7 +29,7 @@ struct task_kind {
     /* On a control thread, without the lock. Returns how its operation ends, or TASK_POSTPONED. */
     int32_t (*run)(struct task *t, inf_error *err);
     void (*free)(struct task *t); /* what the kind has beyond struct task; NULL: nothing */
-    bool is_load;
+    bool is_load; /* or an unload: of these few run at once, and control's end cuts none short */
 };
 
 /* run has put the task off (control_postpone), and must not look at it any more. */

@@ -126,3 +126,8 @@ bool model_entry_is_from(const struct model_entry *e, const char *path)
 {
     return e->parent && (!e->root || !path || same_path(e->root, path));
 }
+
+bool model_entry_names(const struct model_entry *e, const char *path)
+{
+    return e->parent && e->root && strcmp(e->root, path) == 0;
+}

@@ -37,5 +37,7 @@ const struct model_entry *model_list_base(const struct model_list *list);
 /* The entry is an adapter from that path (NULL: from any), as far as the list tells. The two may be
  * spelled apart: slashes at the end, another name of the same file here. */
 bool model_entry_is_from(const struct model_entry *e, const char *path);
+/* The list says that it is an adapter from that very path. Looks at no file. */
+bool model_entry_names(const struct model_entry *e, const char *path);
 
 #endif

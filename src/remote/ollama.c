@@ -55,10 +55,10 @@ static void request_done(struct chat_call *call, const struct http_outcome *outc
     pthread_mutex_lock(&o->lock);
     call->sending = false;
     pthread_mutex_unlock(&o->lock);
-    if (outcome && err.code == INF_ERROR_HTTP_STATUS && outcome->head.status >= 400) {
+    if (outcome) {
         struct server_answer a = chat_call_answer(call, outcome, op_request(call->op)->model.data);
 
-        server_error(&a, &err);
+        server_refusal(&a, &err);
     }
     chat_call_end(call, outcome, &err);
 }
@@ -161,16 +161,10 @@ static void send_or_finish(struct request *r, enum server_kind kind)
 
 static void why_not(const struct ollama *o, const struct http_outcome *outcome, inf_error *err)
 {
-    struct server_answer a = {.server = &o->server,
-                              .route = ROUTE_VERSION,
-                              .status = outcome->head.status,
-                              .proxy = outcome->proxy,
-                              .body = outcome->body,
-                              .body_len = outcome->body_len};
+    struct server_answer a = server_answer_of(&o->server, ROUTE_VERSION, outcome);
 
     *err = *outcome->error;
-    if (err->code == INF_ERROR_HTTP_STATUS && a.status >= 400)
-        server_error(&a, err);
+    server_refusal(&a, err);
 }
 
 /* Those that the answer is for: all, or with `locked` those whose headers were sent. The lock is
@@ -319,19 +313,20 @@ static void cancel(void *owner, inf_op *op)
 static int32_t check_request(const struct request *r, enum server_kind kind, struct buffer *body,
                              inf_error *err)
 {
-    inf_error ignored;
-    int32_t code = INF_OK;
+    inf_error why, ignored;
+    bool takes = false;
 
     if (kind != KIND_UNKNOWN)
         return write_body(body, r, kind, err);
-    code = write_body(body, r, KIND_OLLAMA, err);
+    takes = write_body(body, r, KIND_OLLAMA, &why) == INF_OK;
     buffer_free(body);
-    if (code == INF_OK)
-        return INF_OK;
-    if (write_body(body, r, KIND_OTHER, &ignored) == INF_OK)
-        code = INF_OK;
-    buffer_free(body);
-    return code;
+    if (!takes) {
+        takes = write_body(body, r, KIND_OTHER, &ignored) == INF_OK;
+        buffer_free(body);
+    }
+    if (!takes && err)
+        *err = why;
+    return takes ? INF_OK : why.code;
 }
 
 /* The lock is held. */
@@ -387,24 +382,19 @@ static int32_t generate(void *impl, inf_op *op, inf_error *err)
     struct ollama *o = impl;
     inf_text adapter = op_request(op)->adapter_id;
     struct request *r = NULL;
-    inf_error mine = {0};
     int32_t code = INF_OK;
 
     if (adapter.data)
         context_log(o->context, INF_LOG_WARNING,
                     "Ollama has no adapters: adapter_id '%.*s' is ignored, the base model answers",
                     (int)(adapter.len < 256 ? adapter.len : 256), adapter.data);
-    code = chat_call_make((void **)&r, sizeof *r, op, &o->server, request_done, &mine);
-    if (code == INF_OK) {
-        r->ollama = o;
-        code = start(r, &mine);
-    }
-    if (code == INF_OK)
-        return INF_OK;
-    if (r)
+    code = chat_call_make((void **)&r, sizeof *r, op, &o->server, request_done, err);
+    if (code != INF_OK)
+        return code;
+    r->ollama = o;
+    code = start(r, err);
+    if (code != INF_OK)
         chat_call_free(&r->call);
-    if (err)
-        *err = mine;
     return code;
 }
 

@@ -337,6 +337,23 @@ int32_t server_error(const struct server_answer *answer, inf_error *err)
     return fill(err, INF_ERROR_HTTP_STATUS, a.status);
 }
 
+struct server_answer server_answer_of(const struct server *s, int32_t route,
+                                      const struct http_outcome *outcome)
+{
+    return (struct server_answer){.server = s,
+                                  .route = route,
+                                  .status = outcome->head.status,
+                                  .proxy = outcome->proxy,
+                                  .body = outcome->body,
+                                  .body_len = outcome->body_len};
+}
+
+int32_t server_refusal(const struct server_answer *a, inf_error *err)
+{
+    return err->code == INF_ERROR_HTTP_STATUS && a->status >= 400 ? server_error(a, err)
+                                                                  : err->code;
+}
+
 static int32_t failed_in_stream(const struct said *s, inf_error *err)
 {
     int32_t status = s->code >= 400 && s->code < 600 ? (int32_t)s->code : 0;

@@ -22,6 +22,12 @@ struct server_answer {
     size_t body_len;
 };
 
+/* Of an exchange with it; without names. */
+struct server_answer server_answer_of(const struct server *s, int32_t route,
+                                      const struct http_outcome *outcome);
+
+/* err: how a call ended; of a refusal it becomes server_error. Returns its code. */
+int32_t server_refusal(const struct server_answer *a, inf_error *err);
 /*
  * HTTP_STATUS with http_status, in nearly every case; CONTEXT_FULL when the prompt does not fit the
  * window. Understood: {"error":{"message",...}}, {"error":"text"}, {"object":"error","message"},

@@ -43,6 +43,16 @@ static inf_text model_of(const struct request *r)
     return asked->adapter_id.data ? asked->adapter_id : asked->model;
 }
 
+/* Without the lock. */
+static void unpin(struct request *r)
+{
+    if (!r->generation)
+        return;
+    pthread_mutex_lock(&r->vllm->lock);
+    vllm_unpin(r->vllm, r->generation);
+    pthread_mutex_unlock(&r->vllm->lock);
+}
+
 /* ------------------------------------------------------------------ an attempt */
 
 static int32_t write_body(struct buffer *body, const struct request *r, inf_error *err)
@@ -95,7 +105,7 @@ static bool must_look(const struct request *r)
     size_t i = r->flight.replica;
 
     return r->generation && op_stop_code(r->call.op) == INF_OK &&
-           r->generation->life[i] != replicas_life(&r->vllm->replicas, i, clock_us());
+           !generation_was_seen(r->generation, i, replicas_life(&r->vllm->replicas, i, clock_us()));
 }
 
 /* On the replica, after a look if there must be one. The lock is held. */
@@ -148,19 +158,15 @@ static int32_t send_elsewhere(struct request *r)
 /* Nothing of it is in flight any more, and no lock is held. */
 static void finish(struct request *r, const struct http_outcome *outcome, inf_error *err)
 {
-    struct vllm *v = r->vllm;
     inf_text adapter = op_request(r->call.op)->adapter_id;
     struct op_output *out = op_output(r->call.op);
 
     out->adapter_id = adapter.data ? mem_strndup(adapter.data, adapter.len) : NULL;
     if (adapter.data && !out->adapter_id && err->code == INF_OK)
         error_no_memory(err);
-    if (r->generation) {
+    if (r->generation)
         out->adapter_generation = r->generation->report.generation;
-        pthread_mutex_lock(&v->lock);
-        vllm_unpin(v, r->generation);
-        pthread_mutex_unlock(&v->lock);
-    }
+    unpin(r);
     chat_call_end(&r->call, outcome, err);
 }
 
@@ -226,9 +232,7 @@ static int32_t try_further(struct request *r, const struct http_outcome *outcome
         r->without_max_tokens = true;
         return send_again(r, false, err);
     }
-    if (err->code == INF_ERROR_HTTP_STATUS && a.status >= 400)
-        return server_error(&a, err);
-    return err->code;
+    return server_refusal(&a, err);
 }
 
 /* What the attempt says of its replica. The lock is held. */
@@ -335,7 +339,7 @@ static int32_t pin_adapter(struct request *r, inf_error *err)
         return INF_OK;
     r->generation = adapter_names_current(names, id.data, id.len);
     if (r->generation) {
-        r->generation->pins++;
+        generation_pin(r->generation);
         return INF_OK;
     }
     if (adapter_names_is_going(names, id.data, id.len))
@@ -375,26 +379,18 @@ int32_t vllm_generate(void *impl, inf_op *op, inf_error *err)
 {
     struct vllm *v = impl;
     struct request *r = NULL;
-    inf_error mine = {0};
     int32_t code = chat_call_make((void **)&r, sizeof *r, op, &v->replicas.items[0].server,
-                                  attempt_done, &mine);
+                                  attempt_done, err);
 
-    if (code == INF_OK) {
-        r->vllm = v;
-        r->flight.call = &r->call;
-        r->waiter.done = look_done;
-        code = start(r, &mine);
-    }
+    if (code != INF_OK)
+        return code;
+    r->vllm = v;
+    r->flight.call = &r->call;
+    r->waiter.done = look_done;
+    code = start(r, err);
     if (code == INF_OK)
         return INF_OK;
-    if (r && r->generation) {
-        pthread_mutex_lock(&v->lock);
-        vllm_unpin(v, r->generation);
-        pthread_mutex_unlock(&v->lock);
-    }
-    if (r)
-        chat_call_free(&r->call);
-    if (err)
-        *err = mine;
+    unpin(r);
+    chat_call_free(&r->call);
     return code;
 }

@@ -50,7 +50,7 @@ static bool pin_tracked(struct tracked *tracked, struct vllm *v)
     for (size_t k = 0; tracked->items && k < v->names.n; k++) {
         if (v->names.items[k]->state != GENERATION_CURRENT)
             continue;
-        v->names.items[k]->pins++;
+        generation_pin(v->names.items[k]);
         tracked->items[tracked->n++] = v->names.items[k];
     }
     pthread_mutex_unlock(&v->lock);

@@ -47,7 +47,7 @@ static int32_t check_name(const struct load *l, size_t i, inf_error *err)
                          l->id, vllm_url(v, i));
     pthread_mutex_lock(&v->lock);
     g = adapter_names_find(&v->names, l->id);
-    if (g && replica_in(g->where, i))
+    if (g && generation_may_be_on(g, i))
         path = mem_strdup(g->path);
     pthread_mutex_unlock(&v->lock);
     ours = path && model_entry_is_from(e, path);

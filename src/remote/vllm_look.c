@@ -88,7 +88,7 @@ static int32_t load_again(struct task *t, size_t i, struct generation *g, inf_er
     if (code != INF_OK)
         return code;
     pthread_mutex_lock(&v->lock);
-    had_it = replica_in(g->where, i);
+    had_it = generation_may_be_on(g, i);
     g->where |= replica_bit(i);
     pthread_mutex_unlock(&v->lock);
     code = vllm_post(t, &t->calls, replica_bit(i), g->name, g->path, LOAD_MS, err);
@@ -124,8 +124,7 @@ static int32_t make_sure(struct task *t, size_t i, struct generation *g,
     if (code != INF_OK)
         return code;
     pthread_mutex_lock(&v->lock);
-    g->where |= replica_bit(i);
-    g->life[i] = life;
+    generation_saw(g, i, life);
     pthread_mutex_unlock(&v->lock);
     return INF_OK;
 }
@@ -138,9 +137,9 @@ static void mark_listed(struct vllm *v, size_t i, const struct model_list *list,
         const struct model_entry *e = &list->items[k];
         struct generation *g = e->parent ? adapter_names_find(&v->names, e->id) : NULL;
 
-        if (g && generation_serves(g) && replica_in(g->where, i) && e->root &&
-            strcmp(e->root, g->path) == 0)
-            g->life[i] = life;
+        if (g && generation_serves(g) && generation_may_be_on(g, i) &&
+            model_entry_names(e, g->path))
+            generation_saw(g, i, life);
     }
     pthread_mutex_unlock(&v->lock);
 }
@@ -157,7 +156,7 @@ static int32_t look(struct look *l, inf_error *err)
 
     pthread_mutex_lock(&v->lock);
     life = v->replicas.items[i].life;
-    seen = g->life[i] == life; /* another's look has shown it */
+    seen = generation_was_seen(g, i, life); /* another's look has shown it */
     pthread_mutex_unlock(&v->lock);
     if (seen)
         return INF_OK;
@@ -223,7 +222,7 @@ static int32_t make_look(struct look **out, struct vllm *v, struct generation *g
     l->task.key = key;
     l->generation = g;
     l->replica = i;
-    g->pins++;
+    generation_pin(g);
     v->replicas.items[i].n_asking++;
     control_add(&v->control, &l->task);
     *out = l;
@@ -273,7 +272,7 @@ static struct generation *next_missing(const struct vllm *v, size_t i, uint32_t 
     for (size_t k = 0; k < v->names.n; k++) {
         struct generation *g = v->names.items[k];
 
-        if ((g->state == GENERATION_CURRENT || g->pins > 0) && g->life[i] != life)
+        if ((g->state == GENERATION_CURRENT || g->pins > 0) && !generation_was_seen(g, i, life))
             return g;
     }
     return NULL;
@@ -294,9 +293,9 @@ static int32_t load_missing(struct revival *r, const struct model_list *list, ui
 
         if (!key)
             return error_no_memory(err);
-        g->pins++;
+        generation_pin(g);
         control_take_key(t->control, t, key);
-        if (g->life[r->replica] != life) {
+        if (!generation_was_seen(g, r->replica, life)) {
             pthread_mutex_unlock(&v->lock);
             code = make_sure(t, r->replica, g, list, life, err);
             pthread_mutex_lock(&v->lock);

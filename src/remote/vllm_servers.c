@@ -67,11 +67,10 @@ int32_t vllm_refusal(struct task *t, const struct call *call, size_t i, int32_t 
         t->error_body = mem_strndup(call->body, call->body_len);
         t->error_body_len = t->error_body ? call->body_len : 0;
     }
-    if (call->error.code == INF_ERROR_HTTP_STATUS && call->status >= 400)
-        return server_error(&a, err);
-    if (err)
-        *err = call->error;
-    return call->error.code;
+    if (!err)
+        return call->error.code;
+    *err = call->error;
+    return server_refusal(&a, err);
 }
 
 int32_t vllm_not_ours(const struct vllm *v, size_t i, const struct generation *g, const char *root,
@@ -144,19 +143,12 @@ static void note_list(struct vllm *v, size_t i, const struct model_list *list)
     int64_t now = clock_us();
 
     pthread_mutex_lock(&v->lock);
-    for (size_t k = 0; k < names->n; k++)
-        names->items[k]->listed = false;
-    for (size_t k = 0; k < list->n; k++) {
-        struct generation *g = adapter_names_find(names, list->items[k].id);
-
+    for (size_t k = 0; k < list->n; k++)
         name_set_add(&names->used, list->items[k].id); /* short of memory: asked again */
-        if (g)
-            g->listed = true;
-    }
     for (size_t k = names->n; k-- > 0;) {
         const struct generation *g = names->items[k];
 
-        if (g->state == GENERATION_LEFT && !g->listed && now >= g->until_us)
+        if (g->state == GENERATION_LEFT && now >= g->until_us && !model_list_find(list, g->name))
             adapter_names_removed(names, g->name, replica_bit(i));
     }
     pthread_mutex_unlock(&v->lock);

@@ -151,13 +151,13 @@ static uint64_t holders(struct vllm *v, const struct generation *g, uint64_t *do
     for (size_t i = 0; i < v->replicas.n; i++) {
         const struct replica *one = &v->replicas.items[i];
 
-        if (!replica_in(g->where, i))
+        if (!generation_may_be_on(g, i))
             continue;
         if (one->dead && !one->reviving)
             *dead |= replica_bit(i);
         else
             mask |= replica_bit(i);
-        if (replica_in(mask, i) && g->life[i] != lives[i])
+        if (replica_in(mask, i) && !generation_was_seen(g, i, lives[i]))
             *doubtful |= replica_bit(i);
     }
     pthread_mutex_unlock(&v->lock);
@@ -197,9 +197,7 @@ static void let_go(struct unload *u, bool failed)
     struct generation *g = u->generation;
 
     pthread_mutex_lock(&v->lock);
-    if (u->task.op && failed && !adapter_names_current(&v->names, g->id, strlen(g->id)))
-        g->state = GENERATION_CURRENT;
-    else
+    if (!u->task.op || !failed || !adapter_names_restore(&v->names, g))
         adapter_names_leave(&v->names, g);
     u->generation = NULL;
     pthread_mutex_unlock(&v->lock);
@@ -249,7 +247,7 @@ void vllm_unload_leftovers(struct task *t, size_t i, const struct model_list *li
             continue;
         pthread_mutex_lock(&v->lock);
         g = adapter_names_find(&v->names, e->id);
-        if (g && g->state == GENERATION_LEFT && replica_in(g->where, i))
+        if (g && g->state == GENERATION_LEFT && generation_may_be_on(g, i))
             path = mem_strdup(g->path);
         pthread_mutex_unlock(&v->lock);
         if (path && model_entry_is_from(e, path))
