@@ -86,6 +86,8 @@ INLINE float sum8(__m256 v)
 
 typedef __m256i ints;
 typedef __m256 floats;
+/* The instruction of that name, for vectors of this width. */
+#define OF_WIDTH(name) _mm256_##name
 
 INLINE ints load_ints(const __m256i *p)
 {
@@ -114,56 +116,10 @@ INLINE ints ints_zero(void)
     return _mm256_setzero_si256();
 }
 
-INLINE ints ints_all(int32_t value)
-{
-    return _mm256_set1_epi32(value);
-}
-
-INLINE ints add16(ints a, ints b)
-{
-    return _mm256_add_epi16(a, b);
-}
-
-INLINE ints add32(ints a, ints b)
-{
-    return _mm256_add_epi32(a, b);
-}
-
-/* Sums of two products, of bytes without a sign and bytes with one; they must fit. */
-INLINE ints pairs_of_products(ints a, ints b)
-{
-    return _mm256_maddubs_epi16(a, b);
-}
-
-INLINE ints sums_of_pairs(ints v)
-{
-    return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
-}
-
 /* The bytes of x with the signs of w; anything where w is 0. */
 INLINE ints with_signs(ints x, ints w)
 {
     return _mm256_sign_epi8(x, w);
-}
-
-INLINE floats floats_zero(void)
-{
-    return _mm256_setzero_ps();
-}
-
-INLINE floats floats_of(ints v)
-{
-    return _mm256_cvtepi32_ps(v);
-}
-
-INLINE floats multiplied(floats a, floats b)
-{
-    return _mm256_mul_ps(a, b);
-}
-
-INLINE floats add_product(floats a, floats b, floats to)
-{
-    return _mm256_fmadd_ps(a, b, to);
 }
 
 INLINE floats floats_all(const float *value)
@@ -175,6 +131,7 @@ INLINE floats floats_all(const float *value)
 
 typedef __m512i ints;
 typedef __m512 floats;
+#define OF_WIDTH(name) _mm512_##name
 
 INLINE ints load_ints(const __m256i *p)
 {
@@ -201,54 +158,9 @@ INLINE ints ints_zero(void)
     return _mm512_setzero_si512();
 }
 
-INLINE ints ints_all(int32_t value)
-{
-    return _mm512_set1_epi32(value);
-}
-
-INLINE ints add16(ints a, ints b)
-{
-    return _mm512_add_epi16(a, b);
-}
-
-INLINE ints add32(ints a, ints b)
-{
-    return _mm512_add_epi32(a, b);
-}
-
-INLINE ints pairs_of_products(ints a, ints b)
-{
-    return _mm512_maddubs_epi16(a, b);
-}
-
-INLINE ints sums_of_pairs(ints v)
-{
-    return _mm512_madd_epi16(v, _mm512_set1_epi16(1));
-}
-
 INLINE ints with_signs(ints x, ints w)
 {
     return _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
-}
-
-INLINE floats floats_zero(void)
-{
-    return _mm512_setzero_ps();
-}
-
-INLINE floats floats_of(ints v)
-{
-    return _mm512_cvtepi32_ps(v);
-}
-
-INLINE floats multiplied(floats a, floats b)
-{
-    return _mm512_mul_ps(a, b);
-}
-
-INLINE floats add_product(floats a, floats b, floats to)
-{
-    return _mm512_fmadd_ps(a, b, to);
 }
 
 INLINE floats floats_all(const float *value)
@@ -257,6 +169,52 @@ INLINE floats floats_all(const float *value)
 }
 
 #endif
+
+INLINE ints ints_all(int32_t value)
+{
+    return OF_WIDTH(set1_epi32)(value);
+}
+
+INLINE ints add16(ints a, ints b)
+{
+    return OF_WIDTH(add_epi16)(a, b);
+}
+
+INLINE ints add32(ints a, ints b)
+{
+    return OF_WIDTH(add_epi32)(a, b);
+}
+
+/* Sums of two products, of bytes without a sign and bytes with one; they must fit. */
+INLINE ints pairs_of_products(ints a, ints b)
+{
+    return OF_WIDTH(maddubs_epi16)(a, b);
+}
+
+INLINE ints sums_of_pairs(ints v)
+{
+    return OF_WIDTH(madd_epi16)(v, OF_WIDTH(set1_epi16)(1));
+}
+
+INLINE floats floats_zero(void)
+{
+    return OF_WIDTH(setzero_ps)();
+}
+
+INLINE floats floats_of(ints v)
+{
+    return OF_WIDTH(cvtepi32_ps)(v);
+}
+
+INLINE floats multiplied(floats a, floats b)
+{
+    return OF_WIDTH(mul_ps)(a, b);
+}
+
+INLINE floats add_product(floats a, floats b, floats to)
+{
+    return OF_WIDTH(fmadd_ps)(a, b, to);
+}
 
 #if VECTOR_DOTS
 
