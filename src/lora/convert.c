@@ -2,12 +2,9 @@
 #include "lora/convert.h"
 
 #include "core/cpu_features.h"
+#include "lora/vectors.h"
 
 #include <string.h>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 static void store1(unsigned char *dst, int32_t type, size_t i, float value)
 {
@@ -104,33 +101,18 @@ uint32_t lora_copy_transposed_portable(uint16_t *dst, int32_t padded, const void
 
 /* ---------------------------------------------------------------- AVX2 and F16C */
 
-#if defined(__x86_64__)
-
-#define AVX2 __attribute__((target("avx2,f16c")))
-#define AVX2_INLINE AVX2 __attribute__((always_inline)) static inline
-
-AVX2_INLINE __m256 load8(const unsigned char *src, int32_t source)
-{
-    __m128i half;
-
-    if (source == NUMBER_F32)
-        return _mm256_loadu_ps((const float *)(const void *)src);
-    half = _mm_loadu_si128((const __m128i *)(const void *)src);
-    if (source == NUMBER_F16)
-        return _mm256_cvtph_ps(half);
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
-}
+#if INF_LORA_X86
 
 /* n (< 8) elements, the rest zero. */
-AVX2_INLINE __m256 load_part(const unsigned char *src, int32_t source, int32_t n)
+INLINE __m256 load_part(const unsigned char *src, int32_t source, int32_t n)
 {
     unsigned char part[8 * sizeof(float)] = {0};
 
     memcpy(part, src, (size_t)n * number_size(source));
-    return load8(part, source);
+    return load8(part, source, 0);
 }
 
-AVX2_INLINE void store8(unsigned char *dst, int32_t type, __m256 v)
+INLINE void store8(unsigned char *dst, int32_t type, __m256 v)
 {
     if (type == NUMBER_F32) {
         _mm256_storeu_ps((float *)(void *)dst, v);
@@ -141,9 +123,8 @@ AVX2_INLINE void store8(unsigned char *dst, int32_t type, __m256 v)
     }
 }
 
-AVX2_INLINE void rows_avx2(unsigned char *dst, int32_t type, int32_t padded,
-                           const unsigned char *src, int32_t source, int32_t rows, int32_t cols,
-                           float factor)
+INLINE void rows_avx2(unsigned char *dst, int32_t type, int32_t padded, const unsigned char *src,
+                      int32_t source, int32_t rows, int32_t cols, float factor)
 {
     const __m256 by = _mm256_set1_ps(factor);
     const size_t in = number_size(source), out = number_size(type);
@@ -152,8 +133,7 @@ AVX2_INLINE void rows_avx2(unsigned char *dst, int32_t type, int32_t padded,
         int32_t c = 0;
 
         for (; c + 8 <= cols; c += 8)
-            store8(dst + (size_t)c * out, type,
-                   _mm256_mul_ps(by, load8(src + (size_t)c * in, source)));
+            store8(dst + (size_t)c * out, type, _mm256_mul_ps(by, load8(src, source, (size_t)c)));
         for (; c < padded; c += 8) {
             int32_t left = cols > c ? cols - c : 0;
 
@@ -166,7 +146,7 @@ AVX2_INLINE void rows_avx2(unsigned char *dst, int32_t type, int32_t padded,
 }
 
 /* v[i][j] <-> v[j][i] */
-AVX2_INLINE void transpose8(__m256 v[8])
+INLINE void transpose8(__m256 v[8])
 {
     __m256 t[8], u[8];
 
@@ -188,16 +168,16 @@ AVX2_INLINE void transpose8(__m256 v[8])
 
 /* Columns r .. r + n (n <= 8) of the eight source rows to dst (rank, padded), rows r .., column o.
  * A row that is NULL counts as zeros. */
-AVX2_INLINE void transpose_block(unsigned char *dst, int32_t type, int32_t padded,
-                                 const unsigned char *const rows[8], int32_t source, int32_t o,
-                                 int32_t r, int32_t n, __m256 by)
+INLINE void transpose_block(unsigned char *dst, int32_t type, int32_t padded,
+                            const unsigned char *const rows[8], int32_t source, int32_t o,
+                            int32_t r, int32_t n, __m256 by)
 {
     __m256 v[8];
 
     for (int i = 0; i < 8; i++) {
         const unsigned char *at = rows[i] ? rows[i] + (size_t)r * number_size(source) : NULL;
 
-        v[i] = !at ? _mm256_setzero_ps() : n == 8 ? load8(at, source) : load_part(at, source, n);
+        v[i] = !at ? _mm256_setzero_ps() : n == 8 ? load8(at, source, 0) : load_part(at, source, n);
         v[i] = _mm256_mul_ps(by, v[i]);
     }
     transpose8(v);
@@ -208,9 +188,9 @@ AVX2_INLINE void transpose_block(unsigned char *dst, int32_t type, int32_t padde
     }
 }
 
-AVX2_INLINE void transposed_avx2(unsigned char *dst, int32_t type, int32_t padded,
-                                 const unsigned char *src, int32_t source, int32_t n_out,
-                                 int32_t rank, int32_t head_dim, float factor)
+INLINE void transposed_avx2(unsigned char *dst, int32_t type, int32_t padded,
+                            const unsigned char *src, int32_t source, int32_t n_out, int32_t rank,
+                            int32_t head_dim, float factor)
 {
     const __m256 by = _mm256_set1_ps(factor);
     const size_t row_size = (size_t)rank * number_size(source);
@@ -253,12 +233,12 @@ FOR_EACH_PAIR(DEFINE_PAIR)
 /* ---------------------------------------------------------------- AVX2, 16 bits as they are */
 
 /* The largest magnitude so far, of each lane. */
-AVX2_INLINE __m256i larger16(__m256i largest, __m256i halves)
+INLINE __m256i larger16(__m256i largest, __m256i halves)
 {
     return _mm256_max_epu16(largest, _mm256_and_si256(halves, _mm256_set1_epi16(0x7fff)));
 }
 
-AVX2_INLINE uint32_t largest_of(__m256i lanes)
+INLINE uint32_t largest_of(__m256i lanes)
 {
     uint16_t all[16];
     uint32_t largest = 0;
@@ -270,7 +250,7 @@ AVX2_INLINE uint32_t largest_of(__m256i lanes)
 }
 
 /* n numbers, of which the last 16 and fewer are padded with zeros. */
-AVX2_INLINE __m256i copy_row(uint16_t *dst, const unsigned char *src, size_t n, __m256i largest)
+INLINE __m256i copy_row(uint16_t *dst, const unsigned char *src, size_t n, __m256i largest)
 {
     unsigned char last[32] = {0};
     __m256i halves;
@@ -303,7 +283,7 @@ AVX2 static uint32_t copy_rows_avx2(uint16_t *dst, int32_t padded, const unsigne
 }
 
 /* n (1 to 8) numbers of a row, the rest zero; NULL: all are. */
-AVX2_INLINE __m128i load_halves(const unsigned char *src, int32_t n)
+INLINE __m128i load_halves(const unsigned char *src, int32_t n)
 {
     unsigned char part[16] = {0};
 
@@ -317,7 +297,7 @@ AVX2_INLINE __m128i load_halves(const unsigned char *src, int32_t n)
 }
 
 /* Of both lanes: v[i][j] <-> v[j][i] */
-AVX2_INLINE void transpose_halves(__m256i v[8])
+INLINE void transpose_halves(__m256i v[8])
 {
     __m256i t[8], u[8];
 
@@ -338,8 +318,8 @@ AVX2_INLINE void transpose_halves(__m256i v[8])
 }
 
 /* n (1 to 8) columns of sixteen source rows to as many rows of dst. */
-AVX2_INLINE __m256i copy_block(uint16_t *dst, int32_t padded, const unsigned char *const rows[16],
-                               int32_t r, const int32_t n, __m256i largest)
+INLINE __m256i copy_block(uint16_t *dst, int32_t padded, const unsigned char *const rows[16],
+                          int32_t r, const int32_t n, __m256i largest)
 {
     __m256i v[8];
 
@@ -359,8 +339,8 @@ AVX2_INLINE __m256i copy_block(uint16_t *dst, int32_t padded, const unsigned cha
 
 /* Sixteen source rows, all of them there: those of even number are `step` bytes apart, those of odd number too.
  * Eight of their columns, of which `even` and `odd` are the first, to as many rows of dst. */
-AVX2_INLINE __m256i copy_whole_block(uint16_t *dst, size_t padded, const unsigned char *even,
-                                     const unsigned char *odd, size_t step, __m256i largest)
+INLINE __m256i copy_whole_block(uint16_t *dst, size_t padded, const unsigned char *even,
+                                const unsigned char *odd, size_t step, __m256i largest)
 {
     __m256i v[8];
 
@@ -380,9 +360,8 @@ AVX2_INLINE __m256i copy_whole_block(uint16_t *dst, size_t padded, const unsigne
 }
 
 /* Outputs o .. o+15 of as many rows, at the columns that make whole blocks; *r: behind these. */
-AVX2_INLINE __m256i copy_whole_blocks(uint16_t *dst, size_t padded, const unsigned char *src,
-                                      int32_t o, int32_t rank, int32_t head_dim, int32_t *r,
-                                      __m256i largest)
+INLINE __m256i copy_whole_blocks(uint16_t *dst, size_t padded, const unsigned char *src, int32_t o,
+                                 int32_t rank, int32_t head_dim, int32_t *r, __m256i largest)
 {
     size_t row = 2 * (size_t)rank, step = head_dim ? row : 2 * row;
     const unsigned char *even = src + (size_t)lora_source_row(o, head_dim) * row;
@@ -430,7 +409,7 @@ AVX2 static uint32_t copy_transposed_avx2(uint16_t *dst, int32_t padded, const u
 void lora_convert_rows(void *dst, int32_t type, int32_t padded, const void *src, int32_t source,
                        int32_t rows, int32_t cols, float factor)
 {
-#if defined(__x86_64__)
+#if INF_LORA_X86
 #define TRY_ROWS(name, from, to)                                                                   \
     if (source == (from) && type == (to)) {                                                        \
         rows_##name(dst, padded, src, rows, cols, factor);                                         \
@@ -446,7 +425,7 @@ void lora_convert_transposed(void *dst, int32_t type, int32_t padded, const void
                              int32_t source, int32_t n_out, int32_t rank, int32_t head_dim,
                              float factor)
 {
-#if defined(__x86_64__)
+#if INF_LORA_X86
 #define TRY_TRANSPOSED(name, from, to)                                                             \
     if (source == (from) && type == (to)) {                                                        \
         transposed_##name(dst, padded, src, n_out, rank, head_dim, factor);                        \
@@ -460,7 +439,7 @@ void lora_convert_transposed(void *dst, int32_t type, int32_t padded, const void
 
 uint32_t lora_copy_rows(uint16_t *dst, int32_t padded, const void *src, int32_t rows, int32_t cols)
 {
-#if defined(__x86_64__)
+#if INF_LORA_X86
     if (cpu_has_avx2())
         return copy_rows_avx2(dst, padded, src, rows, cols);
 #endif
@@ -470,7 +449,7 @@ uint32_t lora_copy_rows(uint16_t *dst, int32_t padded, const void *src, int32_t 
 uint32_t lora_copy_transposed(uint16_t *dst, int32_t padded, const void *src, int32_t n_out,
                               int32_t rank, int32_t head_dim)
 {
-#if defined(__x86_64__)
+#if INF_LORA_X86
     if (cpu_has_avx2())
         return copy_transposed_avx2(dst, padded, src, n_out, rank, head_dim);
 #endif

@@ -5,8 +5,7 @@
 #include "lora/kernels.h"
 
 #include "core/cpu_features.h"
-
-#include <stdint.h>
+#include "lora/vectors.h"
 
 enum { CACHE_LINE = 64 };
 
@@ -54,32 +53,9 @@ void lora_ask_for(const struct lora_module *m, int32_t first, int32_t n)
 
 /* ------------------------------------------------------------------ AVX2, FMA, F16C */
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
+#if INF_LORA_X86
 
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
 #define AVX512VL __attribute__((target("avx2,fma,f16c,avx512f,avx512vl")))
-#define INLINE AVX2 static inline __attribute__((always_inline))
-
-INLINE __m256 load8(const void *w, int32_t type, size_t i)
-{
-    __m128i half;
-
-    if (type == NUMBER_F32)
-        return _mm256_loadu_ps((const float *)w + i);
-    half = _mm_loadu_si128((const __m128i *)((const uint16_t *)w + i));
-    return type == NUMBER_F16
-               ? _mm256_cvtph_ps(half)
-               : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
-}
-
-INLINE float sum8(__m256 v)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
-}
 
 /* n_rows rows from `from` on, n_j ranks from j on: n_rows * n_j accumulators in registers. */
 INLINE void shrink_block(const struct lora_module *m, int32_t type, float factor,
@@ -246,38 +222,34 @@ AVX2 static void expand_avx2(const struct lora_module *m, const struct lora_rows
         expand(m, NUMBER_F32, h, first, n, y);
 }
 
+#endif
+
+/* ------------------------------------------------------------------ dispatch */
+
 void lora_shrink(const struct lora_module *m, float scale, const struct lora_rows *x, int32_t first,
                  int32_t n, const struct lora_rows *h)
 {
-    if (cpu_has_avx512vl())
+#if INF_LORA_X86
+    if (cpu_has_avx512vl()) {
         shrink_avx512vl(m, scale, x, first, n, h);
-    else if (cpu_has_avx2())
+        return;
+    }
+    if (cpu_has_avx2()) {
         lora_shrink_avx2(m, scale, x, first, n, h);
-    else
-        lora_shrink_portable(m, scale, x, first, n, h);
-}
-
-void lora_expand(const struct lora_module *m, const struct lora_rows *h, int32_t first, int32_t n,
-                 const struct lora_rows *y)
-{
-    if (cpu_has_avx2())
-        expand_avx2(m, h, first, n, y);
-    else
-        lora_expand_portable(m, h, first, n, y);
-}
-
-#else
-
-void lora_shrink(const struct lora_module *m, float scale, const struct lora_rows *x, int32_t first,
-                 int32_t n, const struct lora_rows *h)
-{
+        return;
+    }
+#endif
     lora_shrink_portable(m, scale, x, first, n, h);
 }
 
 void lora_expand(const struct lora_module *m, const struct lora_rows *h, int32_t first, int32_t n,
                  const struct lora_rows *y)
 {
+#if INF_LORA_X86
+    if (cpu_has_avx2()) {
+        expand_avx2(m, h, first, n, y);
+        return;
+    }
+#endif
     lora_expand_portable(m, h, first, n, y);
 }
-
-#endif

@@ -11,7 +11,6 @@ enum {
     SHIFT_LIMIT = 126  /* 2 to this is a normal float, as its inverse */
 };
 
-/* The power of two that brings the largest magnitude to [2^13, 2^14); 0 where f32 keeps all. */
 int32_t lora_find_shift(float largest, int32_t type)
 {
     int exponent = 0;
@@ -39,10 +38,10 @@ int32_t lora_not_finite(const struct lora_matrix *m, inf_error *err)
                      m->name);
 }
 
-/* Reads a matrix of n numbers; *largest: the largest magnitude in it. */
 int32_t lora_matrix_scan(const void **data, float *largest, const struct lora_plan *plan,
-                         const struct lora_matrix *m, size_t n, void *scratch, inf_error *err)
+                         const struct lora_matrix *m, void *scratch, inf_error *err)
 {
+    size_t n = m->size / number_size(m->type);
     int32_t code = lora_matrix_read(data, plan, m, scratch, err);
 
     if (code != INF_OK)
@@ -61,7 +60,6 @@ int32_t lora_set_gain(struct lora_module *m, int32_t shift, const char *name, in
     return INF_OK;
 }
 
-/* Puts the first n numbers of each row in that order. */
 int32_t lora_reorder(const void *rows, int32_t type, int32_t rank, int32_t padded,
                      const int32_t *order, int32_t n, inf_error *err)
 {

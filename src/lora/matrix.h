@@ -10,9 +10,9 @@
 /* Where its bytes are: in memory, or read into `scratch`. */
 int32_t lora_matrix_read(const void **data, const struct lora_plan *plan,
                          const struct lora_matrix *m, void *scratch, inf_error *err);
-/* Reads a matrix of n numbers; *largest: the largest magnitude in it. NOT_FINITE. */
+/* Reads it; *largest: the largest magnitude in it. NOT_FINITE. */
 int32_t lora_matrix_scan(const void **data, float *largest, const struct lora_plan *plan,
-                         const struct lora_matrix *m, size_t n, void *scratch, inf_error *err);
+                         const struct lora_matrix *m, void *scratch, inf_error *err);
 int32_t lora_not_finite(const struct lora_matrix *m, inf_error *err);
 
 /* The power of two that brings the largest magnitude to [2^13, 2^14); 0 where f32 keeps all. */

@@ -3,6 +3,7 @@
 
 #include "core/cpu_features.h"
 #include "lora/dora.h"
+#include "lora/vectors.h"
 
 #include <math.h>
 
@@ -35,32 +36,7 @@ static void multiply_portable(const void *matrix, int32_t type, size_t row, int3
     }
 }
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
-#define INLINE AVX2 static inline __attribute__((always_inline))
-
-INLINE __m256 load8(const void *w, int32_t type, size_t i)
-{
-    const char *at = (const char *)w + i * number_size(type);
-    __m128i halves = _mm_setzero_si128();
-
-    if (type == NUMBER_F32)
-        return _mm256_loadu_ps((const float *)(const void *)at);
-    halves = _mm_loadu_si128((const __m128i *)(const void *)at);
-    if (type == NUMBER_F16)
-        return _mm256_cvtph_ps(halves);
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
-}
-
-INLINE float sum8(__m256 v)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
-}
+#if INF_LORA_X86
 
 /* n rows of x from `from` on, four sums each. */
 INLINE void multiply_block(const void *matrix, int32_t type, size_t at, size_t n_in,
@@ -115,19 +91,16 @@ AVX2 static void multiply_avx2(const void *matrix, int32_t type, size_t row, int
         multiply_type(matrix, NUMBER_F32, row, n_in, x, y, column);
 }
 
-static multiply *choose(void)
-{
-    return cpu_has_avx2() ? multiply_avx2 : multiply_portable;
-}
-
-#else
+#endif
 
 static multiply *choose(void)
 {
+#if INF_LORA_X86
+    if (cpu_has_avx2())
+        return multiply_avx2;
+#endif
     return multiply_portable;
 }
-
-#endif
 
 static void multiply_columns(multiply *product, const struct lora_module *m,
                              const struct lora_rows *x, int32_t first, int32_t n,

@@ -167,11 +167,10 @@ static struct lora_weights *make_block(const struct lora_plan *plan)
 
 /* Reads one matrix and finds its shift. */
 static int32_t scan_matrix(const void **data, int32_t *shift, const struct lora_plan *plan,
-                           const struct lora_matrix *m, size_t n, int32_t type, void *scratch,
-                           inf_error *err)
+                           const struct lora_matrix *m, int32_t type, void *scratch, inf_error *err)
 {
     float largest = 0;
-    int32_t code = lora_matrix_scan(data, &largest, plan, m, n, scratch, err);
+    int32_t code = lora_matrix_scan(data, &largest, plan, m, scratch, err);
 
     *shift = lora_find_shift(largest, type);
     return code;
@@ -208,8 +207,7 @@ static int32_t convert_b(struct lora_module *out, const struct lora_plan *plan,
                          inf_error *err)
 {
     const void *data = NULL;
-    size_t n = m->b.size / number_size(m->b.type);
-    int32_t code = scan_matrix(&data, shift, plan, &m->b, n, out->type, scratch, err);
+    int32_t code = scan_matrix(&data, shift, plan, &m->b, out->type, scratch, err);
 
     if (code != INF_OK)
         return code;
@@ -226,8 +224,7 @@ static int32_t convert_pair(struct lora_module *out, const struct lora_plan *pla
     const void *data = NULL;
     int32_t shift_a = 0, shift_b = 0;
     int32_t rows = (int32_t)stacked(m);
-    int32_t code = scan_matrix(&data, &shift_a, plan, &m->a, (size_t)rows * (size_t)out->n_in,
-                               out->type, scratch, err);
+    int32_t code = scan_matrix(&data, &shift_a, plan, &m->a, out->type, scratch, err);
 
     if (code != INF_OK)
         return code;
@@ -237,11 +234,6 @@ static int32_t convert_pair(struct lora_module *out, const struct lora_plan *pla
     if (code == INF_OK)
         code = convert_b(out, plan, m, &shift_b, scratch, err);
     return code == INF_OK ? lora_set_gain(out, shift_a + shift_b, m->a.name, err) : code;
-}
-
-static size_t numbers_in(const struct lora_matrix *m)
-{
-    return m->size / number_size(m->type);
 }
 
 /* The shift that all experts' matrices have in common. */
@@ -254,7 +246,7 @@ static int32_t scan_experts(int32_t *shift, const struct lora_plan *plan,
     int32_t code = INF_OK;
 
     for (int32_t e = 0; e < m->n_experts && code == INF_OK; e++) {
-        code = lora_matrix_scan(&data, &one, plan, &all[e], numbers_in(&all[e]), scratch, err);
+        code = lora_matrix_scan(&data, &one, plan, &all[e], scratch, err);
         largest = one > largest ? one : largest;
     }
     *shift = lora_find_shift(largest, type);
@@ -265,8 +257,7 @@ static int32_t scan_experts(int32_t *shift, const struct lora_plan *plan,
 static int32_t convert_experts(struct lora_module *out, const struct lora_plan *plan,
                                const struct lora_plan_module *m, void *scratch, inf_error *err)
 {
-    size_t size = number_size(out->type);
-    size_t rank = (size_t)m->rank;
+    size_t row = (size_t)m->rank * number_size(out->type);
     char *a = (char *)(uintptr_t)out->a, *bt = (char *)(uintptr_t)out->bt;
     const void *data = NULL;
     float ignored = 0;
@@ -276,21 +267,16 @@ static int32_t convert_experts(struct lora_module *out, const struct lora_plan *
     if (code == INF_OK)
         code = scan_experts(&shift_b, plan, m, m->experts_b, out->type, scratch, err);
     for (int32_t e = 0; e < m->n_experts && code == INF_OK; e++) {
-        const struct lora_matrix *from = &m->experts_a[e];
-
-        code = lora_matrix_scan(&data, &ignored, plan, from, numbers_in(from), scratch, err);
+        code = lora_matrix_scan(&data, &ignored, plan, &m->experts_a[e], scratch, err);
         if (code != INF_OK)
             break;
-        lora_convert_rows(a, out->type, out->padded_in, data, from->type, m->rank, out->n_in,
-                          ldexpf(1.0f, shift_a));
-        from = &m->experts_b[e];
-        code = lora_matrix_scan(&data, &ignored, plan, from, numbers_in(from), scratch, err);
-        if (code != INF_OK)
-            break;
-        lora_convert_transposed(bt, out->type, out->padded_out, data, from->type, out->n_out,
-                                m->rank, 0, ldexpf(1.0f, shift_b));
-        a += rank * (size_t)out->padded_in * size;
-        bt += rank * (size_t)out->padded_out * size;
+        lora_convert_rows(a + (size_t)e * row * (size_t)out->padded_in, out->type, out->padded_in,
+                          data, m->experts_a[e].type, m->rank, out->n_in, ldexpf(1.0f, shift_a));
+        code = lora_matrix_scan(&data, &ignored, plan, &m->experts_b[e], scratch, err);
+        if (code == INF_OK)
+            lora_convert_transposed(bt + (size_t)e * row * (size_t)out->padded_out, out->type,
+                                    out->padded_out, data, m->experts_b[e].type, out->n_out,
+                                    m->rank, 0, ldexpf(1.0f, shift_b));
     }
     return code == INF_OK ? lora_set_gain(out, shift_a + shift_b, m->a.name, err) : code;
 }
@@ -307,7 +293,7 @@ static int32_t convert_vector(const float *out, const struct lora_plan *plan,
 
     if (!out)
         return INF_OK;
-    code = lora_matrix_scan(&data, &largest, plan, from, (size_t)m->base.n_out, scratch, err);
+    code = lora_matrix_scan(&data, &largest, plan, from, scratch, err);
     for (int32_t i = 0; code == INF_OK && i < m->base.n_out; i++) {
         int32_t row = m->outputs ? m->outputs[i] : lora_source_row(i, m->head_dim);
 
@@ -379,8 +365,7 @@ static int32_t convert_whole(struct lora_module *out, const struct lora_plan *pl
 {
     const void *data = NULL;
     float largest = 0;
-    int32_t code = lora_matrix_scan(&data, &largest, plan, &m->whole,
-                                    m->whole.size / number_size(m->whole.type), scratch, err);
+    int32_t code = lora_matrix_scan(&data, &largest, plan, &m->whole, scratch, err);
 
     if (code == INF_OK && m->rows)
         return sort_rows(out, m, data, err);
