@@ -45,6 +45,14 @@ static inline bool is_last_part(const char *text, size_t len, const char *word)
     return text_ends(text, len, word) && (len == n || text[len - n - 1] == '.');
 }
 
+static inline bool text_has_control(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
+}
+
 /* n (up to 8) hexadecimal digits; false when one is none. */
 static inline bool read_hex_digits(const char *s, size_t n, uint32_t *out)
 {

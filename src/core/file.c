@@ -112,6 +112,23 @@ int32_t file_read_in(char **data, size_t *size, const char *dir, const char *nam
 }
 
 /* Without memory: want of it must not pass for a file that is not there. */
+int32_t file_read_if_there(char **data, size_t *size, const char *dir, const char *name,
+                           uint64_t max, inf_error *err)
+{
+    char *path = path_join(dir, name);
+    struct stat info;
+    int32_t code = INF_OK;
+
+    *data = NULL;
+    *size = 0;
+    if (!path)
+        return error_no_memory(err);
+    if (stat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        code = file_read(data, size, path, max, err);
+    mem_free(path);
+    return code;
+}
+
 bool path_exists(const char *dir, const char *name)
 {
     char path[PATH_MAX];

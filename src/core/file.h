@@ -25,6 +25,9 @@ char *path_join(const char *dir, const char *name);
 /* The same of "dir/name". */
 int32_t file_read_in(char **data, size_t *size, const char *dir, const char *name, uint64_t max,
                      inf_error *err);
+/* The same; *data NULL where there is none. */
+int32_t file_read_if_there(char **data, size_t *size, const char *dir, const char *name,
+                           uint64_t max, inf_error *err);
 /* Whether there is something at "dir/name", of whatever kind. */
 bool path_exists(const char *dir, const char *name);
 bool is_directory(const char *path);

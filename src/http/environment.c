@@ -222,19 +222,10 @@ static bool name_matches(const char *entry, size_t n, const char *host, size_t h
 
 bool environment_excluded(const char *no_proxy, const char *host, size_t n)
 {
-    char text[INET6_ADDRSTRLEN] = "";
     unsigned char address[16];
-    int family = 0;
+    int family = url_address(host, n, address);
 
-    if (!no_proxy)
-        return false;
-    if (n < sizeof text) {
-        memcpy(text, host, n);
-        family = inet_pton(AF_INET, text, address) == 1    ? AF_INET
-                 : inet_pton(AF_INET6, text, address) == 1 ? AF_INET6
-                                                           : 0;
-    }
-    for (const char *p = no_proxy; *p;) {
+    for (const char *p = no_proxy ? no_proxy : ""; *p;) {
         size_t length = strcspn(p, ", \t");
 
         if (length == 1 && *p == '*')

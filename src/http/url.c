@@ -17,8 +17,7 @@ static bool is_host_char(char c)
     return is_letter(c) || is_digit(c) || c == '.' || c == '-' || c == '_';
 }
 
-/* Addresses as inet_pton has them; `out` has room for 16 bytes. 0: none. */
-static int address_family(const char *host, size_t n, unsigned char *out)
+int url_address(const char *host, size_t n, unsigned char *out)
 {
     char text[INET6_ADDRSTRLEN];
 
@@ -52,7 +51,7 @@ static const char *parse_host(struct url *out, const char *p, const char *end)
     if (p < end && *p == '[') {
         const char *close = memchr(p, ']', (size_t)(end - p));
 
-        if (!close || address_family(p + 1, (size_t)(close - p - 1), address) != AF_INET6)
+        if (!close || url_address(p + 1, (size_t)(close - p - 1), address) != AF_INET6)
             return NULL;
         out->host = p + 1;
         out->host_len = (size_t)(close - p - 1);
@@ -63,7 +62,7 @@ static const char *parse_host(struct url *out, const char *p, const char *end)
         p++;
     out->host = host;
     out->host_len = (size_t)(p - host);
-    family = address_family(host, out->host_len, address);
+    family = url_address(host, out->host_len, address);
     out->literal = family == AF_INET;
     if (out->host_len == 0 || out->host_len > 253 ||
         (!out->literal && ends_in_number(host, out->host_len)))
@@ -233,7 +232,7 @@ bool url_is_loopback(const char *url)
 
     if (!parse(&u, url))
         return false;
-    switch (address_family(u.host, u.host_len, a)) {
+    switch (url_address(u.host, u.host_len, a)) {
     case AF_INET:
         return a[0] == 127 || memcmp(a, any, 4) == 0;
     case AF_INET6:
@@ -291,11 +290,11 @@ static size_t path_without_v1(const struct url *u)
 static bool same_host(const struct url *a, const struct url *b)
 {
     unsigned char x[16], y[16];
-    int family = address_family(a->host, a->host_len, x);
+    int family = url_address(a->host, a->host_len, x);
     size_t n = a->host_len, m = b->host_len;
 
     if (family)
-        return family == address_family(b->host, b->host_len, y) &&
+        return family == url_address(b->host, b->host_len, y) &&
                memcmp(x, y, family == AF_INET ? 4 : 16) == 0;
     n -= a->host[n - 1] == '.';
     m -= b->host[m - 1] == '.';

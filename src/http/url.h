@@ -55,6 +55,9 @@ bool url_is_loopback(const char *url);
 /* localhost and *.localhost, in any case: names that need no lookup. */
 bool url_is_local_name(const char *host, size_t n);
 
+/* Of a literal address: AF_INET or AF_INET6, and its bytes as inet_pton has them, at most 16; 0: it is none. */
+int url_address(const char *host, size_t n, unsigned char *out);
+
 /* For messages: without user, password, query and fragment, cut to fit. Returns out. */
 char *url_display(char *out, size_t size, const char *url);
 

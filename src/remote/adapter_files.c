@@ -2,10 +2,9 @@
 #include "remote/adapter_files.h"
 
 #include "core/ascii.h"
-#include "core/buffer.h"
 #include "core/file.h"
 #include "core/memory.h"
-#include "remote/name_set.h"
+#include "core/name_set.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,8 +20,6 @@ enum { FILES_MAX = 256, BLOCK = 1 << 16 };
 int32_t adapter_files_path(char **out, const char *path, inf_error *err)
 {
     char here[PATH_MAX];
-    struct buffer full;
-    bool ok = true;
 
     if (path[0] == '/' || access(path, F_OK) != 0) {
         *out = mem_strdup(path);
@@ -33,15 +30,8 @@ int32_t adapter_files_path(char **out, const char *path, inf_error *err)
         return error_set_errno(err, errno, "find", "the working directory");
     while (strncmp(path, "./", 2) == 0)
         path += 2;
-    buffer_init(&full, BUFFER_NO_LIMIT);
-    ok = buffer_append_str(&full, here) && buffer_append_str(&full, "/") &&
-         buffer_append_str(&full, path);
-    if (!ok) {
-        buffer_free(&full);
-        return error_no_memory(err);
-    }
-    *out = full.data;
-    return INF_OK;
+    *out = path_join(here, path);
+    return *out ? INF_OK : error_no_memory(err);
 }
 
 bool adapter_files_has(const char *dir, const char *name)

@@ -19,7 +19,7 @@
 
 #include "core/op.h"
 #include "remote/adapter_files.h"
-#include "remote/name_set.h"
+#include "core/name_set.h"
 #include "remote/replicas.h"
 
 enum generation_state {

@@ -1,6 +1,7 @@
 /* base_tensors: see the header. */
 #include "remote/base_tensors.h"
 
+#include "core/ascii.h"
 #include "core/file.h"
 #include "core/growing.h"
 #include "hf/files/safetensors.h"
@@ -19,8 +20,8 @@ static bool is_shard(const char *name)
 {
     size_t n = strlen(name);
 
-    return n > 12 && strcmp(name + n - 12, ".safetensors") == 0 &&
-           strncmp(name, "adapter_", 8) != 0;
+    return n > strlen(".safetensors") && text_ends(name, n, ".safetensors") &&
+           !text_begins(name, n, "adapter_");
 }
 
 static int32_t add_shard(struct base_tensors *b, const char *dir, const char *name, inf_error *err)
@@ -116,9 +117,7 @@ static bool is_packed(const struct base_tensors *b, const char *module)
 
 static bool is_output(const char *module)
 {
-    size_t n = strlen(module);
-
-    return n >= 7 && strcmp(module + n - 7, "lm_head") == 0;
+    return text_ends(module, strlen(module), "lm_head");
 }
 
 /* A checkpoint may hold its experts as one tensor, which an adapter names one by one. */

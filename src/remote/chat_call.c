@@ -226,14 +226,9 @@ static bool keep_body(struct op_output *out, const struct http_outcome *outcome)
     if (!outcome || outcome->error->code != INF_ERROR_HTTP_STATUS || !outcome->body)
         return true;
     mem_free(out->error_body);
-    out->error_body = mem_alloc(outcome->body_len + 1);
-    out->error_body_len = 0;
-    if (!out->error_body)
-        return false;
-    memcpy(out->error_body, outcome->body, outcome->body_len);
-    out->error_body[outcome->body_len] = '\0';
-    out->error_body_len = outcome->body_len;
-    return true;
+    out->error_body = mem_strndup(outcome->body, outcome->body_len);
+    out->error_body_len = out->error_body ? outcome->body_len : 0;
+    return out->error_body != NULL;
 }
 
 /* Into the operation's output: what came, the timings, a failed body. *err, when that is INF_OK, is

@@ -1,11 +1,11 @@
 /* server: see the header. */
 #include "remote/server.h"
 
+#include "core/ascii.h"
 #include "core/buffer.h"
 #include "core/memory.h"
 #include "http/url.h"
 
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -65,20 +65,12 @@ static int32_t add_lines(struct http_headers *h, inf_text lines, inf_error *err)
     return code;
 }
 
-static bool is_printable(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            return false;
-    return true;
-}
-
 static int32_t add_key(struct http_headers *h, const struct server_key *key, inf_error *err)
 {
     struct buffer value;
     int32_t code = INF_OK;
 
-    if (!is_printable(key->value))
+    if (text_has_control(key->value))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "%s: holds a control character (a line end at its end?); give the key "
                          "alone",
@@ -166,30 +158,26 @@ static bool is_own_name(const struct url *u)
     return is_host(u, name, strlen(name)) || is_host(u, name, strcspn(name, "."));
 }
 
+static const void *address_of(const struct sockaddr *sa)
+{
+    const void *any = sa;
+
+    return sa->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)any)->sin_addr
+                                    : (const void *)&((const struct sockaddr_in6 *)any)->sin6_addr;
+}
+
 static bool is_own_address(const struct url *u)
 {
-    char text[INET6_ADDRSTRLEN];
-    struct in_addr v4;
-    struct in6_addr v6;
+    unsigned char wanted[16];
+    int family = u->literal ? url_address(u->host, u->host_len, wanted) : 0;
     struct ifaddrs *all = NULL;
-    bool is_v4 = false;
     bool found = false;
 
-    if (!u->literal || u->host_len >= sizeof text)
+    if (!family || getifaddrs(&all) != 0)
         return false;
-    memcpy(text, u->host, u->host_len);
-    text[u->host_len] = '\0';
-    is_v4 = inet_pton(AF_INET, text, &v4) == 1;
-    if ((!is_v4 && inet_pton(AF_INET6, text, &v6) != 1) || getifaddrs(&all) != 0)
-        return false;
-    for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
-        const void *sa = i->ifa_addr;
-
-        if (sa && is_v4 && i->ifa_addr->sa_family == AF_INET)
-            found = ((const struct sockaddr_in *)sa)->sin_addr.s_addr == v4.s_addr;
-        else if (sa && !is_v4 && i->ifa_addr->sa_family == AF_INET6)
-            found = memcmp(&((const struct sockaddr_in6 *)sa)->sin6_addr, &v6, sizeof v6) == 0;
-    }
+    for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next)
+        found = i->ifa_addr && i->ifa_addr->sa_family == family &&
+                memcmp(address_of(i->ifa_addr), wanted, family == AF_INET ? 4 : 16) == 0;
     freeifaddrs(all);
     return found;
 }

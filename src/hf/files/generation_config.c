@@ -4,9 +4,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #define FILE_NAME "generation_config.json"
 #define MAX_SIZE ((uint64_t)16 << 20)
@@ -112,21 +110,16 @@ static void take_all(struct generation_config *g, struct config_reader *r)
     note_ignored(g, r);
 }
 
-static int32_t read_file(struct generation_config *out, const char *path, inf_error *err)
+static int32_t from_file(struct generation_config *out, const char *dir, const char *text,
+                         size_t len, inf_error *err)
 {
     struct config_reader r = {.where = "", .code = INF_OK, .err = err};
-    char *text = NULL;
-    size_t len = 0;
-    int32_t code = file_read(&text, &len, path, MAX_SIZE, err);
 
-    if (code != INF_OK)
-        return code;
     if (!scan_json(&r.object, text, len) || !scan_is_object(r.object))
         r.code = error_set(err, INF_ERROR_BAD_FORMAT, "it is no JSON object");
     else
         take_all(out, &r);
-    mem_free(text);
-    return r.code == INF_OK ? INF_OK : error_prefix(err, "%s", path);
+    return r.code == INF_OK ? INF_OK : error_prefix(err, "%s/" FILE_NAME, dir);
 }
 
 /* The text part's, where the root says nothing. */
@@ -146,17 +139,15 @@ static int32_t from_config(struct generation_config *out, const struct model_con
 int32_t generation_config_open(struct generation_config *out, const char *dir,
                                const struct model_config *config, inf_error *err)
 {
-    char *path = path_join(dir, FILE_NAME);
-    struct stat info;
-    int32_t code = INF_OK;
+    char *text = NULL;
+    size_t len = 0;
+    int32_t code = file_read_if_there(&text, &len, dir, FILE_NAME, MAX_SIZE, err);
 
     *out = defaults;
-    if (!path)
-        return error_no_memory(err);
-    if (stat(path, &info) == 0 || errno != ENOENT)
-        code = read_file(out, path, err);
-    else if (config)
+    if (code == INF_OK && text)
+        code = from_file(out, dir, text, len, err);
+    else if (code == INF_OK && config)
         code = from_config(out, config, err);
-    mem_free(path);
+    mem_free(text);
     return code;
 }

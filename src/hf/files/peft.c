@@ -357,12 +357,12 @@ static bool has_tensor(const void *weights, const char *name)
 /* The files of an index, each of which is opened and none of which is read. */
 static int32_t open_parts(struct safetensors **out, const struct shard_index *index, inf_error *err)
 {
-    struct safetensors **parts = mem_calloc(index->n, sizeof *parts);
+    struct safetensors **parts = mem_calloc(index->paths.n, sizeof *parts);
     size_t n = 0;
     int32_t code = parts ? INF_OK : error_no_memory(err);
 
-    for (; n < index->n && code == INF_OK; n += code == INF_OK)
-        code = safetensors_open(&parts[n], index->paths[n], err);
+    for (; n < index->paths.n && code == INF_OK; n += code == INF_OK)
+        code = safetensors_open(&parts[n], index->paths.items[n], err);
     if (code == INF_OK)
         code = safetensors_join(out, parts, n, err);
     else

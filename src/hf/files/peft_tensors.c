@@ -92,14 +92,6 @@ int32_t peft_refuse_tensor(const char *name, inf_error *err)
                      name, what);
 }
 
-static bool has_control(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return true;
-    return false;
-}
-
 static bool is_form(const struct form *f, const char *name, size_t len, struct piece *out)
 {
     size_t stem = len;
@@ -140,7 +132,7 @@ static int32_t take_apart(struct piece *out, struct peft_adapter *p,
     const char *name = t->name;
     size_t len = 0;
 
-    if (has_control(name))
+    if (text_has_control(name))
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          WEIGHTS_NAME ": the tensor name \"%.160s\" holds control characters",
                          name);

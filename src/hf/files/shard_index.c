@@ -3,7 +3,6 @@
 
 #include "core/buffer.h"
 #include "core/file.h"
-#include "core/growing.h"
 #include "core/memory.h"
 
 #include <string.h>
@@ -16,44 +15,17 @@ static bool is_plain_name(const char *name, size_t len)
     return len > 0 && len < 256 && strlen(name) == len && !strchr(name, '/') && name[0] != '.';
 }
 
-/* Where a path is, or is to go: an index may have millions of entries. */
-static size_t place_of(const struct shard_index *x, const char *path, bool *there)
+static int32_t add_path(struct shard_index *x, const char *dir, const char *name, inf_error *err)
 {
-    size_t low = 0, high = x->n;
+    char *path = path_join(dir, name);
+    bool added = path && name_set_add(&x->paths, path);
 
-    *there = false;
-    while (low < high && !*there) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(path, x->paths[middle]);
-
-        *there = order == 0;
-        if (order > 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return *there ? high : low;
-}
-
-/* Takes path over. */
-static int32_t add_path(struct shard_index *x, char *path, inf_error *err)
-{
-    bool there = false;
-    size_t at = path ? place_of(x, path, &there) : 0;
-    int32_t code = path ? INF_OK : error_no_memory(err);
-
-    if (code == INF_OK && !there && x->n == SHARD_INDEX_MAX_FILES)
-        code = error_set(err, INF_ERROR_BAD_FORMAT, "%s lists more than %d files", x->name,
+    mem_free(path);
+    if (!added)
+        return error_no_memory(err);
+    if (x->paths.n > SHARD_INDEX_MAX_FILES)
+        return error_set(err, INF_ERROR_BAD_FORMAT, "%s lists more than %d files", x->name,
                          SHARD_INDEX_MAX_FILES);
-    if (code == INF_OK && !there && !GROW(x->paths, x->cap, x->n + 1))
-        code = error_no_memory(err);
-    if (code != INF_OK || there) {
-        mem_free(path);
-        return code;
-    }
-    memmove(x->paths + at + 1, x->paths + at, (x->n - at) * sizeof *x->paths);
-    x->paths[at] = path;
-    x->n++;
     return INF_OK;
 }
 
@@ -66,7 +38,7 @@ static int32_t add_file(struct shard_index *x, const char *dir, struct json_span
         return error_set(err, INF_ERROR_BAD_FORMAT,
                          "%s: weight_map must name files beside it, and has %.*s", x->name,
                          value.len < 60 ? (int)value.len : 60, value.data);
-    return add_path(x, path_join(dir, name->data), err);
+    return add_path(x, dir, name->data, err);
 }
 
 static int32_t add_files(struct shard_index *x, const char *dir, inf_error *err)
@@ -82,7 +54,7 @@ static int32_t add_files(struct shard_index *x, const char *dir, inf_error *err)
     while (code == INF_OK && scan_next_member(&w, &key, &value))
         code = add_file(x, dir, value, &name, err);
     buffer_free(&name);
-    if (code == INF_OK && x->n == 0)
+    if (code == INF_OK && x->paths.n == 0)
         return error_set(err, INF_ERROR_BAD_FORMAT, "%s: weight_map is empty", x->name);
     return code;
 }
@@ -129,9 +101,7 @@ int32_t shard_index_check(const struct shard_index *x,
 
 void shard_index_free(struct shard_index *x)
 {
-    for (size_t i = 0; i < x->n; i++)
-        mem_free(x->paths[i]);
-    mem_free(x->paths);
+    name_set_free(&x->paths);
     mem_free(x->text);
     *x = (struct shard_index){0};
 }

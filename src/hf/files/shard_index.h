@@ -7,15 +7,15 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/name_set.h"
 
 enum { SHARD_INDEX_MAX_FILES = 4096 };
 
 struct shard_index {
     const char *name; /* of the index, for messages; borrowed */
     char *text;
-    struct json_span map; /* weight_map */
-    char **paths;         /* of the files, each once, sorted */
-    size_t n, cap;
+    struct json_span map;  /* weight_map */
+    struct name_set paths; /* of the files */
 };
 
 /* Fills an empty index; whatever comes out, the caller frees it. IO, BAD_FORMAT (no JSON, no weight_map, a name that

@@ -6,36 +6,15 @@
 #include "core/memory.h"
 #include "core/utf8.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-
 #define MAX_TEMPLATE ((uint64_t)4 << 20)
 #define MAX_CONFIG ((uint64_t)256 << 20)
-
-/* A file's bytes, or nothing where there is no such file. */
-static int32_t read_if_there(char **text, size_t *len, const char *dir, const char *name,
-                             uint64_t max, inf_error *err)
-{
-    char *path = path_join(dir, name);
-    struct stat info;
-    int32_t code = INF_OK;
-
-    *text = NULL;
-    *len = 0;
-    if (!path)
-        return error_no_memory(err);
-    if (stat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR))
-        code = file_read(text, len, path, max, err);
-    mem_free(path);
-    return code;
-}
 
 static int32_t take_file(struct buffer *out, bool *found, const char *dir, const char *name,
                          inf_error *err)
 {
     char *text = NULL;
     size_t len = 0;
-    int32_t code = read_if_there(&text, &len, dir, name, MAX_TEMPLATE, err);
+    int32_t code = file_read_if_there(&text, &len, dir, name, MAX_TEMPLATE, err);
 
     if (code == INF_OK && text && !utf8_valid(text, len))
         code = error_set(err, INF_ERROR_BAD_FORMAT, "%s/%s is not UTF-8", dir, name);
@@ -74,7 +53,7 @@ static int32_t take_from_config(struct buffer *out, struct buffer *for_tools, co
     struct json_span value = {0};
     char *text = NULL;
     size_t len = 0;
-    int32_t code = read_if_there(&text, &len, dir, "tokenizer_config.json", MAX_CONFIG, err);
+    int32_t code = file_read_if_there(&text, &len, dir, "tokenizer_config.json", MAX_CONFIG, err);
 
     if (code == INF_OK && text && !scan_json(&root, text, len))
         code = error_set(err, INF_ERROR_BAD_FORMAT, "%s/tokenizer_config.json is no JSON", dir);

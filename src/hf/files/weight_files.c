@@ -140,8 +140,8 @@ static int32_t open_index(struct weight_files *f, const char *dir, inf_error *er
     struct shard_index index;
     int32_t code = shard_index_open(&index, dir, INDEX_NAME, err);
 
-    for (size_t i = 0; i < index.n && code == INF_OK; i++)
-        code = add_file(f, mem_strdup(index.paths[i]), err);
+    for (size_t i = 0; i < index.paths.n && code == INF_OK; i++)
+        code = add_file(f, mem_strdup(index.paths.items[i]), err);
     if (code == INF_OK)
         code = list_weights(f, err);
     if (code == INF_OK)

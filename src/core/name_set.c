@@ -1,5 +1,5 @@
 /* name_set: see the header. */
-#include "remote/name_set.h"
+#include "core/name_set.h"
 
 #include "core/growing.h"
 

@@ -1,6 +1,6 @@
 /* name_set: a sorted set of strings. Not thread-safe: its owner guards it. */
-#ifndef INF_REMOTE_NAME_SET_H
-#define INF_REMOTE_NAME_SET_H
+#ifndef INF_CORE_NAME_SET_H
+#define INF_CORE_NAME_SET_H
 
 #include <stdbool.h>
 #include <stddef.h>
