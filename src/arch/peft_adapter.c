@@ -120,13 +120,16 @@ static bool check_count(const struct safetensors_tensor *t, const struct gguf_te
     return false;
 }
 
-/* As an embedding looks to adapters: tokens are its inputs. */
-static struct lora_base lookup_of(const struct gguf_model *model, const struct gguf_tensor *t)
+/* A weight as matmuls use it, or as an embedding looks to adapters: tokens are its inputs. */
+static struct lora_base used_as(const struct planning *p, const struct gguf_tensor *t,
+                                bool looked_up)
 {
-    struct lora_base b = base_of(model, t);
+    struct lora_base b = base_of(p->model, t);
 
-    b.n_in = (int32_t)t->ne[1];
-    b.n_out = (int32_t)t->ne[0];
+    if (looked_up) {
+        b.n_in = (int32_t)t->ne[1];
+        b.n_out = (int32_t)t->ne[0];
+    }
     return b;
 }
 
@@ -136,6 +139,39 @@ static struct lora_plan_module *add_module(const struct planning *p, struct lora
 
     *added = m;
     return added;
+}
+
+/* A and B, and what goes with them. */
+static struct lora_plan_module *add_pair(const struct planning *p, const struct peft_module *m,
+                                         const struct gguf_tensor *base, int32_t kind)
+{
+    return add_module(p, (struct lora_plan_module){.base = used_as(p, base, kind == LORA_LOOKUP),
+                                                   .kind = kind,
+                                                   .a = matrix_of(m->a),
+                                                   .b = matrix_of(m->b),
+                                                   .bias = matrix_of(m->bias),
+                                                   .magnitude = matrix_of(m->magnitude),
+                                                   .rank = m->rank,
+                                                   .scale = m->scale});
+}
+
+/* What stands in the place of a weight. */
+static struct lora_plan_module *add_whole(const struct planning *p,
+                                          const struct safetensors_tensor *t,
+                                          const struct gguf_tensor *base, int32_t kind)
+{
+    bool looked_up = kind == LORA_WHOLE_LOOKUP || kind == LORA_ROWS_LOOKUP;
+
+    return add_module(p, (struct lora_plan_module){.base = used_as(p, base, looked_up),
+                                                   .kind = kind,
+                                                   .whole = matrix_of(t)});
+}
+
+/* Whether a weight has a matrix for each of so many experts at most. */
+static bool is_stack(const struct gguf_tensor *t, int64_t most)
+{
+    return t->ne[3] == 1 && t->ne[2] <= most && t->ne[0] <= INT32_MAX / 2 &&
+           t->ne[1] <= INT32_MAX / 2;
 }
 
 /* ---------------------------------------------------------------- each kind */
@@ -150,20 +186,15 @@ static struct lora_plan_module *stack_of(const struct planning *p, const struct 
     for (size_t i = 0; i < p->plan->n; i++)
         if (p->plan->modules[i].experts_a && p->plan->modules[i].base.name == base->name)
             return &p->plan->modules[i];
-    if (base->ne[3] != 1 || base->ne[2] > 4096 || base->ne[0] > INT32_MAX / 2 ||
-        base->ne[1] > INT32_MAX / 2) {
+    if (!is_stack(base, 4096)) {
         has_no_place(p, m->a->name, why);
         return NULL;
     }
-    out = add_module(p,
-                     (struct lora_plan_module){.base = base_of(p->model, base),
-                                               .kind = LORA_EXPERTS,
-                                               .a = matrix_of(m->a),
-                                               .experts_a = mem_calloc(n, sizeof *out->experts_a),
-                                               .experts_b = mem_calloc(n, sizeof *out->experts_b),
-                                               .n_experts = (int32_t)n,
-                                               .rank = m->rank,
-                                               .scale = m->scale});
+    out = add_pair(p, m, base, LORA_EXPERTS);
+    out->b = matrix_of(NULL);
+    out->experts_a = mem_calloc(n, sizeof *out->experts_a);
+    out->experts_b = mem_calloc(n, sizeof *out->experts_b);
+    out->n_experts = (int32_t)n;
     if (out->experts_a && out->experts_b)
         return out;
     error_no_memory(why);
@@ -208,11 +239,8 @@ static bool plan_vector(const struct planning *p, const struct safetensors_tenso
         return has_no_place(p, t->name, why);
     if (!check_count(t, base, base->ne[0], why))
         return false;
-    out = add_module(p,
-                     (struct lora_plan_module){.base = base_of(p->model, base),
-                                               .kind = LORA_VECTOR,
-                                               .whole = matrix_of(t),
-                                               .change = row->change ? row->change->value : NULL});
+    out = add_whole(p, t, base, LORA_VECTOR);
+    out->change = row->change ? row->change->value : NULL;
     out->base.n_in = 1;
     out->base.n_out = (int32_t)base->ne[0];
     return set_order(out, p, place, why);
@@ -235,7 +263,6 @@ static bool plan_linear(const struct planning *p, const struct peft_module *m,
                         const struct place *place, inf_error *why)
 {
     const struct gguf_tensor *base = place->base;
-    struct lora_plan_module *out = NULL;
 
     if (place->expert >= 0)
         return plan_expert(p, m, place, why);
@@ -243,14 +270,8 @@ static bool plan_linear(const struct planning *p, const struct peft_module *m,
         return has_no_place(p, m->a->name, why);
     if (!check_pair(m, base->ne[0], base->ne[1], base, why))
         return false;
-    out = add_module(p, (struct lora_plan_module){.base = base_of(p->model, base),
-                                                  .a = matrix_of(m->a),
-                                                  .b = matrix_of(m->b),
-                                                  .bias = matrix_of(m->bias),
-                                                  .magnitude = matrix_of(m->magnitude),
-                                                  .rank = m->rank,
-                                                  .scale = m->scale});
-    return set_order(out, p, place, why) && plan_bias(p, m, place, why);
+    return set_order(add_pair(p, m, base, LORA_DELTA), p, place, why) &&
+           plan_bias(p, m, place, why);
 }
 
 /* Whether the head has something of that kind in the file. */
@@ -283,13 +304,7 @@ static bool plan_lookup(const struct planning *p, const struct peft_module *m,
     }
     if (!check_pair(m, base->ne[1], base->ne[0], base, why))
         return false;
-    add_module(p, (struct lora_plan_module){.base = lookup_of(p->model, base),
-                                            .kind = LORA_LOOKUP,
-                                            .a = matrix_of(m->a),
-                                            .b = matrix_of(m->b),
-                                            .magnitude = matrix_of(m->magnitude),
-                                            .rank = m->rank,
-                                            .scale = m->scale});
+    add_pair(p, m, base, LORA_LOOKUP);
     return true;
 }
 
@@ -299,21 +314,16 @@ static bool plan_stack(const struct planning *p, const struct peft_module *m,
                        inf_error *why)
 {
     int64_t rows = base->ne[2] * m->rank;
+    struct lora_plan_module *out = NULL;
 
-    if (base->ne[3] != 1 || base->ne[2] > INT32_MAX / m->rank || base->ne[0] > INT32_MAX / 2 ||
-        base->ne[1] > INT32_MAX / 2)
+    if (!is_stack(base, INT32_MAX / m->rank))
         return has_no_place(p, m->a->name, why);
     if (!check_shape(m->a, rows, base->ne[0], base, why) ||
         !check_shape(m->b, b_rows, rows, base, why))
         return false;
-    add_module(p, (struct lora_plan_module){.base = base_of(p->model, base),
-                                            .kind = LORA_EXPERTS,
-                                            .a = matrix_of(m->a),
-                                            .b = matrix_of(m->b),
-                                            .b_row = b_row,
-                                            .n_experts = (int32_t)base->ne[2],
-                                            .rank = m->rank,
-                                            .scale = m->scale});
+    out = add_pair(p, m, base, LORA_EXPERTS);
+    out->b_row = b_row;
+    out->n_experts = (int32_t)base->ne[2];
     return true;
 }
 
@@ -350,10 +360,8 @@ static bool plan_whole_linear(const struct planning *p, const struct peft_module
     if (!check_shape(m->whole, base->ne[transposed ? 0 : 1], base->ne[transposed ? 1 : 0], base,
                      why))
         return false;
-    out = add_module(p, (struct lora_plan_module){.base = base_of(p->model, base),
-                                                  .kind = LORA_WHOLE,
-                                                  .whole = matrix_of(m->whole),
-                                                  .transposed = transposed});
+    out = add_whole(p, m->whole, base, LORA_WHOLE);
+    out->transposed = transposed;
     return set_order(out, p, place, why);
 }
 
@@ -362,7 +370,6 @@ static bool plan_saved(const struct planning *p, const struct peft_module *m,
 {
     const struct safetensors_tensor *any = m->whole ? m->whole : m->whole_bias;
     const struct gguf_tensor *base = place->base;
-    bool looked_up = place->is_embedding;
 
     if (place->vector)
         return (!m->whole || plan_vector(p, m->whole, place->vector, place, why)) &&
@@ -375,10 +382,7 @@ static bool plan_saved(const struct planning *p, const struct peft_module *m,
         return has_no_place(p, any->name, why);
     if (!check_shape(m->whole, base->ne[1], base->ne[0], base, why))
         return false;
-    add_module(p, (struct lora_plan_module){.base = looked_up ? lookup_of(p->model, base)
-                                                              : base_of(p->model, base),
-                                            .kind = looked_up ? LORA_WHOLE_LOOKUP : LORA_WHOLE,
-                                            .whole = matrix_of(m->whole)});
+    add_whole(p, m->whole, base, place->is_embedding ? LORA_WHOLE_LOOKUP : LORA_WHOLE);
     return true;
 }
 
@@ -409,16 +413,8 @@ static bool copy_ids(struct lora_plan_module *out, const struct peft_module *m,
 static bool plan_rows(const struct planning *p, const struct peft_module *m,
                       const struct gguf_tensor *base, int32_t kind, inf_error *why)
 {
-    bool looked_up = kind == LORA_ROWS_LOOKUP;
-
-    if (!check_shape(m->rows, m->rows->shape[0], base->ne[0], base, why))
-        return false;
-    return copy_ids(
-        add_module(p, (struct lora_plan_module){.base = looked_up ? lookup_of(p->model, base)
-                                                                  : base_of(p->model, base),
-                                                .kind = kind,
-                                                .whole = matrix_of(m->rows)}),
-        m, base, why);
+    return check_shape(m->rows, m->rows->shape[0], base->ne[0], base, why) &&
+           copy_ids(add_whole(p, m->rows, base, kind), m, base, why);
 }
 
 /* Rows of embeddings that are the head's too are trained for both. */

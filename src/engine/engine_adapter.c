@@ -152,22 +152,15 @@ void engine_adapter_free(void *adapter)
 
 /* ------------------------------------------------------------------ several in one request */
 
-static const struct lora_module *first_replacing(const struct engine_adapter *a)
-{
-    for (size_t i = 0; i < a->weights->n_modules; i++)
-        if (lora_replaces(a->weights->modules[i].kind))
-            return &a->weights->modules[i];
-    return NULL;
-}
-
-/* A part that a replaces and b changes, or NULL. */
-static const struct lora_module *clash(const struct engine_adapter *a,
-                                       const struct engine_adapter *b)
+/* A part that a replaces, and that b, if any, changes; or NULL. */
+static const struct lora_module *replaced(const struct engine_adapter *a,
+                                          const struct engine_adapter *b)
 {
     for (size_t i = 0; i < a->weights->n_modules; i++) {
         const struct lora_module *m = &a->weights->modules[i];
 
-        if (lora_replaces(m->kind) && engine_adapter_module(b, m->index, lora_use_of(m->kind)))
+        if (lora_replaces(m->kind) &&
+            (!b || engine_adapter_module(b, m->index, lora_use_of(m->kind))))
             return m;
     }
     return NULL;
@@ -175,7 +168,7 @@ static const struct lora_module *clash(const struct engine_adapter *a,
 
 static int32_t check_scale(const struct scaled_adapter *a, inf_error *err)
 {
-    const struct lora_module *m = first_replacing(a->adapter->payload);
+    const struct lora_module *m = replaced(a->adapter->payload, NULL);
 
     if (!m || a->scale == 1)
         return INF_OK;
@@ -189,7 +182,7 @@ static int32_t check_scale(const struct scaled_adapter *a, inf_error *err)
 static int32_t check_pair(const struct scaled_adapter *a, const struct scaled_adapter *b,
                           inf_error *err)
 {
-    const struct lora_module *m = clash(a->adapter->payload, b->adapter->payload);
+    const struct lora_module *m = replaced(a->adapter->payload, b->adapter->payload);
 
     if (!m)
         return INF_OK;

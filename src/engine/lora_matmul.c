@@ -61,98 +61,71 @@ static int32_t rank_steps(const struct lora_module *m)
     return (m->rank + RANKS_AT_ONCE - 1) / RANKS_AT_ONCE;
 }
 
-/* A single row's ranks are shared out, of all its adapters together. */
-static void shrink_row(const struct lora_operator *o, const struct delta *d, int32_t steps,
-                       const struct cpu_thread *t)
-{
-    int32_t begin = share(steps, 1, t->index, t->n);
-    int32_t end = share(steps, 1, t->index + 1, t->n);
-    int32_t before = 0;
-
-    for (int32_t i = 0; i < d->segments->n; i++) {
-        const struct segment *s = &d->segments->list[i];
-        const struct lora_module *m = module_of(d, s);
-        struct lora_rows x = rows_of(&d->x, s);
-        struct lora_rows h;
-        int32_t first = 0;
-        int32_t last = 0;
-
-        if (!m)
-            continue;
-        h = shrunk_rows(o, s, m);
-        first = clamp(begin - before, rank_steps(m)) * RANKS_AT_ONCE;
-        last = min_i32(clamp(end - before, rank_steps(m)) * RANKS_AT_ONCE, m->rank);
-        before += rank_steps(m);
-        if (first < last)
-            lora_shrink(m, s->scale, &x, first, last - first, &h);
-    }
-}
-
-/* The steps of a single row's ranks; 0 when more rows than one have work here. */
-static int32_t steps_of_one_row(const struct delta *d)
+/* Whether no more rows than one have work here. */
+static bool is_one_row(const struct delta *d)
 {
     const struct segment *row = NULL;
-    int32_t steps = 0;
 
     for (int32_t i = 0; i < d->segments->n; i++) {
         const struct segment *s = &d->segments->list[i];
-        const struct lora_module *m = module_of(d, s);
 
-        if (!m)
+        if (!module_of(d, s))
             continue;
         if (s->n > 1 || (row && row->first != s->first))
-            return 0;
+            return false;
         row = s;
-        steps += rank_steps(m);
     }
-    return steps;
+    return true;
 }
 
-static int64_t work_of(const struct delta *d, const struct segment *s)
+/* Of A x for a segment; of a single row in steps. */
+static int64_t work_of(const struct delta *d, const struct segment *s, bool one_row)
 {
     const struct lora_module *m = module_of(d, s);
 
-    return m ? (int64_t)s->n * m->rank : 0;
+    return !m ? 0 : one_row ? rank_steps(m) : (int64_t)s->n * m->rank;
 }
 
-/* This thread's share of A x. Each takes an equal part of the work, cut between rows. */
-static void shrink(const struct lora_operator *o, const struct delta *d, const struct cpu_thread *t)
+/* What lies from begin to end of that work. A row is that thread's in whose part its first rank lies. */
+static void shrink_part(const struct delta *d, const struct segment *s, bool one_row, int64_t begin,
+                        int64_t end)
 {
-    int64_t total = 0;
-    int64_t before = 0;
-    int64_t first = 0;
-    int64_t end = 0;
-    int32_t steps = steps_of_one_row(d);
+    const struct lora_module *m = module_of(d, s);
+    int32_t most = one_row ? rank_steps(m) : s->n, each = one_row ? 1 : m->rank;
+    int32_t first = clamp((begin + each - 1) / each, most);
+    int32_t last = clamp((end + each - 1) / each, most);
+    struct lora_rows x = rows_of(&d->x, s), h = shrunk_rows(d->o, s, m);
 
-    if (steps > 0) {
-        shrink_row(o, d, steps, t);
+    if (first >= last)
         return;
+    if (one_row) {
+        first *= RANKS_AT_ONCE;
+        last = min_i32(last * RANKS_AT_ONCE, m->rank);
+        lora_shrink(m, s->scale, &x, first, last - first, &h);
+    } else {
+        x = part(x, first, last);
+        h = part(h, first, last);
+        lora_shrink(m, s->scale, &x, 0, m->rank, &h);
     }
+}
+
+/* Each thread takes an equal part of the work on A x: of many rows cut between rows, of a single one between
+ * its ranks, of all its adapters together. */
+static void shrink(const struct delta *d, const struct cpu_thread *t)
+{
+    bool one_row = is_one_row(d);
+    int64_t total = 0, before = 0;
+
     for (int32_t i = 0; i < d->segments->n; i++)
-        total += work_of(d, &d->segments->list[i]);
-    first = total * t->index / t->n;
-    end = total * (t->index + 1) / t->n;
+        total += work_of(d, &d->segments->list[i], one_row);
     for (int32_t i = 0; i < d->segments->n; i++) {
         const struct segment *s = &d->segments->list[i];
-        const struct lora_module *m = module_of(d, s);
-        struct lora_rows x = rows_of(&d->x, s);
-        struct lora_rows h;
-        int32_t row = 0;
-        int32_t last = 0;
+        int64_t work = work_of(d, s, one_row);
 
-        if (!m)
-            continue;
-        h = shrunk_rows(o, s, m);
-        /* A row is that thread's in whose part its first rank lies. */
-        row = clamp((first - before + m->rank - 1) / m->rank, s->n);
-        last = clamp((end - before + m->rank - 1) / m->rank, s->n);
-        before += work_of(d, s);
-        if (row < last) {
-            struct lora_rows from = part(x, row, last);
-            struct lora_rows to = part(h, row, last);
-
-            lora_shrink(m, s->scale, &from, 0, m->rank, &to);
-        }
+        if (work > 0)
+            shrink_part(d, s, one_row, total * t->index / t->n - before,
+                        total * (t->index + 1) / t->n - before);
+        before += work;
     }
 }
 
@@ -253,7 +226,7 @@ bool lora_matmul_compute(struct lora_operator *o, const struct cpu_thread *threa
         return false;
     if (!prepare_delta(o, &d, t))
         return fail(o);
-    shrink(o, &d, thread);
+    shrink(&d, thread);
     if ((o->kinds & 1u << LORA_WHOLE && replaces_all(&d)) ||
         !cpu_operators_matmul(thread, t, &after)) {
         cpu_operators_barrier(thread);

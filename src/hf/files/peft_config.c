@@ -578,36 +578,36 @@ static int32_t parse_flags(struct peft_config *c, const json_t *root, inf_error 
 {
     const char *bias = json_string_value(json_object_get(root, "bias"));
     struct peft_says *says = &c->says;
-    int32_t code = get_bool(root, "use_dora", &says->dora, err);
+    bool ignored = false;
+    const struct {
+        const char *key;
+        bool *value;
+    } flags[] = {{"use_rslora", &says->rslora},
+                 {"fan_in_fan_out", &ignored},
+                 {"use_dora", &says->dora},
+                 {"lora_bias", &says->lora_bias},
+                 {"ensure_weight_tying", &says->ties}};
+    int32_t code = INF_OK;
 
     says->biases = bias && strcmp(bias, "none") != 0;
     says->all_biases = bias && strcmp(bias, "all") == 0;
-    if (code == INF_OK)
-        code = get_bool(root, "lora_bias", &says->lora_bias, err);
-    if (code == INF_OK)
-        code = get_bool(root, "ensure_weight_tying", &says->ties, err);
+    for (size_t i = 0; code == INF_OK && i < sizeof flags / sizeof flags[0]; i++)
+        code = get_bool(root, flags[i].key, flags[i].value, err);
     if (code == INF_OK && says->dora && says->lora_bias)
         code = error_set(err, INF_ERROR_BAD_FORMAT,
                          CONFIG_NAME ": \"use_dora\" and \"lora_bias\" do not go together");
     return code;
 }
 
-static int32_t parse_numbers(struct peft_config *c, json_t *root, inf_error *err)
+static int32_t parse_numbers(struct peft_config *c, const json_t *root, inf_error *err)
 {
-    bool ignored = false;
     const json_t *r = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
     const json_t *base = json_object_get(root, "base_model_name_or_path");
     int32_t code = r ? rank_of(r, "r", &c->rank, err) : INF_OK;
 
     if (code == INF_OK && alpha)
         code = alpha_of(alpha, "lora_alpha", &c->says.alpha, err);
-    if (code == INF_OK)
-        code = get_bool(root, "use_rslora", &c->says.rslora, err);
-    if (code == INF_OK)
-        code = get_bool(root, "fan_in_fan_out", &ignored, err);
-    if (code == INF_OK && json_is_string(base))
-        code = copy_string(&c->base, base, err);
-    return code;
+    return code == INF_OK && json_is_string(base) ? copy_string(&c->base, base, err) : code;
 }
 
 static int32_t parse_root(struct peft_config *c, json_t *root, inf_error *err)
