@@ -78,8 +78,7 @@ static void call_done(void *owner, const struct http_outcome *outcome)
 static const struct http_callbacks callbacks = {.on_done = call_done};
 
 void calls_start(struct calls *c, size_t i, struct http_client *client, const struct server *s,
-                 const struct server_times *times, const char *path, const char *body,
-                 int64_t total_ms)
+                 const char *path, const char *body, int64_t total_ms)
 {
     struct call *call = &c->items[i];
     struct http_request r;
@@ -87,14 +86,11 @@ void calls_start(struct calls *c, size_t i, struct http_client *client, const st
     char *copy = body ? mem_strdup(body) : NULL;
     int32_t code = INF_OK;
 
-    http_request_default(&r);
+    server_request(&r, s);
     r.method = body ? "POST" : "GET";
     r.url = url;
-    r.headers = s->headers;
     r.body = copy;
     r.body_len = copy ? strlen(copy) : 0;
-    r.connect_ms = times->connect_ms;
-    r.silence_ms = times->silence_ms;
     r.total_ms = total_ms;
     r.retry = HTTP_RETRY_UNSENT;
     r.callbacks = &callbacks;

@@ -51,8 +51,7 @@ void calls_free(struct calls *c);
 /* Starts call i: GET without a body, else POST. body: copied. total_ms: of the whole call. A failed
  * start is the call's error. */
 void calls_start(struct calls *c, size_t i, struct http_client *client, const struct server *s,
-                 const struct server_times *times, const char *path, const char *body,
-                 int64_t total_ms);
+                 const char *path, const char *body, int64_t total_ms);
 /* Until every started call is done. */
 void calls_wait(struct calls *c);
 /* Ends what runs, with CANCELLED; what is started later ends so at once. */

@@ -136,8 +136,8 @@ static int64_t time_left_ms(const inf_op *op)
 }
 
 int32_t chat_call_start(struct chat_call *call, struct http_client *client,
-                        const struct server *server, const struct server_times *times,
-                        int32_t dialect, struct buffer *body, inf_error *err)
+                        const struct server *server, bool again, int32_t dialect,
+                        struct buffer *body, inf_error *err)
 {
     struct http_request request;
     struct http_exchange *exchange = NULL;
@@ -147,18 +147,16 @@ int32_t chat_call_start(struct chat_call *call, struct http_client *client,
 
     if (!url)
         return error_no_memory(err);
-    http_request_default(&request);
+    server_request(&request, server);
     request.method = "POST";
     request.url = url;
     request.headers = call->headers;
     request.gate = server->gate;
     request.body = body->data;
     request.body_len = body->len;
-    request.connect_ms = times->connect_ms;
-    request.silence_ms = times->silence_ms;
     request.total_ms = time_left_ms(call->op);
     request.retry = HTTP_RETRY_GENERATION;
-    request.max_retries = times->max_retries;
+    request.max_retries = again ? server->max_retries : 0;
     request.callbacks = &callbacks;
     request.owner = call;
     call->server = server;

@@ -42,11 +42,12 @@ int32_t chat_call_make(void **out, size_t size, inf_op *op, const struct server 
 /* The start has failed. */
 void chat_call_free(struct chat_call *call);
 
-/* An attempt, in that dialect (enum chat_dialect) at its route. body is taken over when it returns
- * INF_OK; on an error nothing has happened. The owner's lock is held. */
+/* An attempt, in that dialect (enum chat_dialect) at its route. again: it may be repeated, as often as the
+ * configuration says. body is taken over when it returns INF_OK; on an error nothing has happened. The
+ * owner's lock is held. */
 int32_t chat_call_start(struct chat_call *call, struct http_client *client,
-                        const struct server *server, const struct server_times *times,
-                        int32_t dialect, struct buffer *body, inf_error *err);
+                        const struct server *server, bool again, int32_t dialect,
+                        struct buffer *body, inf_error *err);
 
 /* For a canceller. waited: it was taken out of where it waited. The owner's lock is held. */
 void chat_call_cancel(struct chat_call *call, bool waited);

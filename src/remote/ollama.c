@@ -29,7 +29,6 @@ struct ollama {
     inf_context *context;
     struct http_client *client;
     struct server server;
-    struct server_times times;
 
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t answered;
@@ -100,7 +99,7 @@ static int32_t send_locked(struct request *r, struct buffer *body, inf_error *er
 {
     struct ollama *o = r->ollama;
 
-    return chat_call_start(&r->call, o->client, &o->server, &o->times,
+    return chat_call_start(&r->call, o->client, &o->server, true,
                            o->kind == KIND_OLLAMA ? CHAT_OLLAMA : CHAT_COMPLETIONS, body, err);
 }
 
@@ -261,16 +260,14 @@ static int32_t ask_kind(struct ollama *o, const struct request *r, inf_error *er
 
     if (!url)
         return error_no_memory(err);
-    http_request_default(&q);
+    server_request(&q, &o->server);
     q.method = "GET";
     q.url = url;
     q.headers = r->call.headers;
     q.body_max = VERSION_MAX;
-    q.connect_ms = o->times.connect_ms;
-    q.silence_ms = o->times.silence_ms;
     q.total_ms = VERSION_MS;
     q.retry = HTTP_RETRY_GENERATION; /* asking twice changes nothing */
-    q.max_retries = o->times.max_retries;
+    q.max_retries = o->server.max_retries;
     q.callbacks = &question_callbacks;
     q.owner = o;
     code = http_start(&o->question, o->client, &q, err);
@@ -417,14 +414,11 @@ const struct server_words ollama_words = {
         "an Ollama that listens on loopback only refuses host names that are not its own: use its "
         "address in base_url, or start it with OLLAMA_HOST=0.0.0.0",
     .no_model = "get it with 'ollama pull %s' or 'ollama create %s'",
-    .base = "is the base URL right? It is usually the server's address alone, without /api"};
+    .base = "is the base URL right? It is usually the server's address alone, without /api",
+    .any_key = "ollama"}; /* clients are expected to have one, and Ollama ignores it */
 
 static int32_t open_server(struct ollama *o, const inf_provider_config *config, inf_error *err)
 {
-    /* clients are expected to have a key, and Ollama ignores it */
-    const struct server_key key = config->api_key
-                                      ? (struct server_key){config->api_key, "api_key", false}
-                                      : (struct server_key){"ollama", "api_key", true};
     struct url_list urls;
     int32_t code = url_list_parse(&urls, config->base_url, err);
 
@@ -434,8 +428,7 @@ static int32_t open_server(struct ollama *o, const inf_provider_config *config, 
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "base_url: several servers at once are for vllm; give one Ollama");
     else
-        code = server_open(&o->server, &ollama_words, urls.urls[0], &key, config->headers,
-                           config->max_connections, err);
+        code = server_open(&o->server, &ollama_words, urls.urls[0], config, err);
     url_list_free(&urls);
     return code;
 }
@@ -449,8 +442,6 @@ static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *
     if (!o)
         return error_no_memory(err);
     o->context = ctx;
-    o->times = (struct server_times){config->connect_timeout_ms, config->silence_timeout_ms,
-                                     config->max_retries};
     o->waiting_end = &o->waiting;
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->answered, NULL);

@@ -8,6 +8,7 @@
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -65,6 +66,21 @@ static int32_t add_lines(struct http_headers *h, inf_text lines, inf_error *err)
     return code;
 }
 
+/* What is sent as a bearer token. */
+struct server_key {
+    const char *value; /* NULL or "": none */
+    const char *name;  /* where it comes from, for messages: "api_key", "VLLM_API_KEY" */
+    bool optional; /* nobody set it: gives way to credentials that the URL or the headers hold */
+};
+
+static struct server_key key_of(const struct server_words *words, const inf_provider_config *config)
+{
+    if (config->api_key || !words->key_variable)
+        return (struct server_key){config->api_key ? config->api_key : words->any_key, "api_key",
+                                   !config->api_key};
+    return (struct server_key){getenv(words->key_variable), words->key_variable, false};
+}
+
 static int32_t add_key(struct http_headers *h, const struct server_key *key, inf_error *err)
 {
     struct buffer value;
@@ -101,23 +117,24 @@ static bool authorizes(inf_text lines)
 }
 
 /* Of what could be the Authorization header there may be one; a key that nobody set gives way. */
-static int32_t add_authorization(struct server *s, bool in_url, const struct server_key *key,
-                                 const char *headers, inf_error *err)
+static int32_t add_authorization(struct server *s, bool in_url, const inf_provider_config *config,
+                                 inf_error *err)
 {
-    bool in_headers = authorizes(inf_str(headers));
-    bool keyed = key->value && *key->value && !(key->optional && (in_url || in_headers));
+    const struct server_key key = key_of(s->words, config);
+    bool in_headers = authorizes(inf_str(config->headers));
+    bool keyed = key.value && *key.value && !(key.optional && (in_url || in_headers));
 
     if (in_url && (keyed || in_headers))
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "base_url holds a user and password, and %s is set: both would be the "
                          "Authorization header; take one of them away",
-                         keyed ? key->name : "an Authorization line of headers");
+                         keyed ? key.name : "an Authorization line of headers");
     if (keyed && in_headers)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "headers has an Authorization line, and %s is set: take one of them away "
                          "(api_key \"\" sends no key)",
-                         key->name);
-    return keyed ? add_key(s->headers, key, err) : INF_OK;
+                         key.name);
+    return keyed ? add_key(s->headers, &key, err) : INF_OK;
 }
 
 int32_t server_headers(struct http_headers **out, const struct server *s, inf_text lines,
@@ -241,27 +258,37 @@ static int32_t set_urls(struct server *s, const char *url, bool *authorized, inf
 }
 
 int32_t server_open(struct server *s, const struct server_words *words, const char *url,
-                    const struct server_key *key, const char *headers, int32_t max_connections,
-                    inf_error *err)
+                    const inf_provider_config *config, inf_error *err)
 {
     bool authorized = false; /* by the URL */
     int32_t code = INF_OK;
 
-    *s = (struct server){.words = words};
+    *s = (struct server){.words = words,
+                         .connect_ms = config->connect_timeout_ms,
+                         .silence_ms = config->silence_timeout_ms,
+                         .max_retries = config->max_retries};
     code = set_urls(s, url, &authorized, err);
     if (code == INF_OK)
         code = http_headers_create(&s->headers, err);
     if (code == INF_OK)
         code = http_headers_add(s->headers, "Content-Type", "application/json", err);
     if (code == INF_OK)
-        code = add_authorization(s, authorized, key, headers, err);
+        code = add_authorization(s, authorized, config, err);
     if (code == INF_OK)
-        code = add_lines(s->headers, inf_str(headers), err);
+        code = add_lines(s->headers, inf_str(config->headers), err);
     if (code == INF_OK)
-        code = http_gate_create(&s->gate, max_connections, err);
+        code = http_gate_create(&s->gate, config->max_connections, err);
     if (code != INF_OK)
         server_close(s);
     return code;
+}
+
+void server_request(struct http_request *out, const struct server *s)
+{
+    http_request_default(out);
+    out->headers = s->headers;
+    out->connect_ms = s->connect_ms;
+    out->silence_ms = s->silence_ms;
 }
 
 void server_close(struct server *s)

@@ -11,8 +11,6 @@
 #include "remote/vllm_unload.h"
 #include "remote/vllm_watch.h"
 
-#include <stdlib.h>
-
 _Static_assert((int)REPLICAS_MAX >= URL_LIST_MAX, "every URL of a list has room");
 
 static void free_vllm(struct vllm *v)
@@ -36,22 +34,18 @@ const struct server_words vllm_words = {
     .forbidden_silently = FORBIDDEN,
     .no_adapters = "its LoRA routes are off: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
                    "and --enable-lora",
-    .base = "is the base URL right? It usually ends in /v1"};
+    .base = "is the base URL right? It usually ends in /v1",
+    .key_variable = "VLLM_API_KEY"};
 
 static int32_t open_servers(struct vllm *v, const inf_provider_config *config, inf_error *err)
 {
-    const struct server_key key = config->api_key
-                                      ? (struct server_key){config->api_key, "api_key", false}
-                                      : (struct server_key){getenv("VLLM_API_KEY"), "VLLM_API_KEY",
-                                                            false};
     struct url_list urls;
     int32_t code = url_list_parse(&urls, config->base_url, err);
 
     if (code != INF_OK)
         return code;
     for (size_t i = 0; i < urls.n && code == INF_OK; i++) {
-        code = server_open(&v->replicas.items[i].server, &vllm_words, urls.urls[i], &key,
-                           config->headers, config->max_connections, err);
+        code = server_open(&v->replicas.items[i].server, &vllm_words, urls.urls[i], config, err);
         if (code == INF_OK)
             v->replicas.n++;
     }
@@ -68,8 +62,6 @@ static int32_t create(void **impl, inf_context *ctx, const inf_provider_config *
     if (!v)
         return error_no_memory(err);
     v->context = ctx;
-    v->times = (struct server_times){config->connect_timeout_ms, config->silence_timeout_ms,
-                                     config->max_retries};
     v->adapter_check = config->adapter_check;
     pthread_mutex_init(&v->lock, NULL);
     adapter_names_init(&v->names);

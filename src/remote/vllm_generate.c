@@ -68,14 +68,12 @@ static int32_t send_locked(struct request *r, struct buffer *body, inf_error *er
     struct vllm *v = r->vllm;
     struct flight *f = &r->flight;
     struct replica *one = &v->replicas.items[f->replica];
-    struct server_times times = v->times;
+    /* While another replica could take it, that comes before trying this one again. */
+    bool again = !replicas_more(&v->replicas, r->tried);
     int32_t code = INF_OK;
 
-    /* While another replica could take it, that comes before trying this one again. */
-    if (replicas_more(&v->replicas, r->tried))
-        times.max_retries = 0;
     f->moved = false;
-    code = chat_call_start(&r->call, v->client, &one->server, &times, CHAT_COMPLETIONS, body, err);
+    code = chat_call_start(&r->call, v->client, &one->server, again, CHAT_COMPLETIONS, body, err);
     if (code != INF_OK)
         return code;
     r->life = replicas_life(&v->replicas, f->replica, clock_us());

@@ -107,8 +107,7 @@ static void call_each(struct vllm *v, struct calls *calls, uint64_t mask, const 
     calls_reset(calls);
     for (size_t i = 0; i < v->replicas.n; i++)
         if (replica_in(mask, i))
-            calls_start(calls, i, v->client, &v->replicas.items[i].server, &v->times, route, body,
-                        total_ms);
+            calls_start(calls, i, v->client, &v->replicas.items[i].server, route, body, total_ms);
     calls_wait(calls);
     for (size_t i = 0; i < v->replicas.n; i++)
         if (replica_in(mask, i))
@@ -156,7 +155,9 @@ static void note_list(struct vllm *v, size_t i, const struct model_list *list)
 
 int64_t vllm_patience_ms(const struct vllm *v)
 {
-    return v->times.connect_ms > 0 ? v->times.connect_ms : DEFAULT_PATIENCE_MS;
+    int64_t ms = v->replicas.items[0].server.connect_ms; /* all have the same */
+
+    return ms > 0 ? ms : DEFAULT_PATIENCE_MS;
 }
 
 static int64_t ask_ms(const struct vllm *v)

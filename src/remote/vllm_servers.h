@@ -24,7 +24,6 @@
 struct vllm {
     inf_context *context;       /* constant */
     struct http_client *client; /* constant */
-    struct server_times times;  /* constant */
     int32_t adapter_check;      /* constant: enum inf_adapter_check */
 
     pthread_mutex_t lock;
