@@ -156,8 +156,8 @@ static bool head_complete(struct http_exchange *x)
     if (x->status < 200)
         return true;
     x->head_done = true;
-    if (exchange_is_good(x) && x->callbacks->on_head)
-        code = x->callbacks->on_head(x->owner, &head, &x->error);
+    if (exchange_is_good(x) && x->asked.callbacks->on_head)
+        code = x->asked.callbacks->on_head(x->asked.owner, &head, &x->error);
     return code == INF_OK || owner_failed(x, code);
 }
 
@@ -205,10 +205,10 @@ static bool whole_body(struct http_exchange *x, const char *data, size_t n)
 {
     char what[FAILURE_WHAT];
 
-    if (n > x->body_max || x->answer.len > x->body_max - n) {
-        error_set_detail(&x->error, INF_ERROR_LIMIT, (int64_t)x->body_max,
+    if (n > x->asked.body_max || x->answer.len > x->asked.body_max - n) {
+        error_set_detail(&x->error, INF_ERROR_LIMIT, (int64_t)x->asked.body_max,
                          "%s: the answer is larger than %zu bytes",
-                         failure_what(what, sizeof what, x), x->body_max);
+                         failure_what(what, sizeof what, x), x->asked.body_max);
         return false;
     }
     if (!buffer_append(&x->answer, data, n)) {
@@ -222,7 +222,7 @@ static void first_byte(struct http_exchange *x)
 {
     x->phase = PHASE_BODY;
     heap_set(&x->client->deadlines, &x->deadline,
-             http_earlier(x->total_due, http_after(uv_now(&x->client->loop), x->silence_ms)));
+             http_earlier(x->total_due, http_after(uv_now(&x->client->loop), x->asked.silence_ms)));
 }
 
 /* Nothing may call libcurl here, and on_done may free what it works with: told a little later. */
@@ -252,10 +252,10 @@ bool exchange_body(struct http_exchange *x, const char *data, size_t n)
     }
     if (x->phase == PHASE_TRANSFER)
         first_byte(x);
-    if (!x->callbacks->on_data)
+    if (!x->asked.callbacks->on_data)
         return whole_body(x, data, n);
     x->delivered = true;
-    code = x->callbacks->on_data(x->owner, data, n, &x->error);
+    code = x->asked.callbacks->on_data(x->asked.owner, data, n, &x->error);
     if (code == HTTP_ENOUGH) {
         had_enough(x);
         return true;

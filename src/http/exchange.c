@@ -50,9 +50,9 @@ static void free_exchange(struct http_exchange *x)
 {
     struct http_client *c = x->client;
 
-    http_headers_unref(x->headers);
-    http_gate_release(x->gate);
-    mem_free(x->body);
+    http_headers_unref(x->asked.headers);
+    http_gate_release(x->asked.gate);
+    mem_free(x->asked.body);
     mem_free(x->location);
     mem_free(x->resolved[0].data);
     mem_free(x->resolved[1].data);
@@ -76,7 +76,6 @@ static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
     size_t method = strlen(r->method) + 1;
     size_t url = code == INF_OK ? strlen(r->url) + 1 : 0;
     struct http_exchange *x = NULL;
-    char *text = NULL;
 
     if (code == INF_OK && !r->direct)
         code = environment_proxy(&proxy, &c->environment, &parsed, err);
@@ -86,23 +85,17 @@ static int32_t make_exchange(struct http_exchange **out, struct http_client *c,
     if (!x)
         return error_no_memory(err);
     atomic_init(&x->refs, 1);
-    text = x->method + method;
-    memcpy(x->method, r->method, method);
-    memcpy(text, r->url, url);
-    x->url_text = text;
-    url_parse(&x->url, text, NULL);
+    memcpy(x->text, r->method, method);
+    memcpy(x->text + method, r->url, url);
     x->client = c;
-    x->callbacks = r->callbacks;
-    x->owner = r->owner;
-    x->connect_ms = r->connect_ms;
-    x->silence_ms = r->silence_ms;
-    x->total_ms = r->total_ms;
-    x->retry = r->retry;
-    x->max_retries = r->max_retries;
-    x->body_max = r->body_max;
+    x->asked = *r;
+    x->asked.method = x->text;
+    x->asked.url = x->text + method;
+    x->asked.headers = r->headers ? http_headers_ref(r->headers) : NULL;
+    x->asked.gate = gate_ref(r->gate);
+    x->asked.body = NULL; /* taken over when it starts */
+    url_parse(&x->url, x->asked.url, NULL);
     x->proxy = proxy;
-    x->headers = r->headers ? http_headers_ref(r->headers) : NULL;
-    x->gate = gate_ref(r->gate);
     x->deadline = (struct heap_node){.at = SIZE_MAX, .owner = x};
     x->retry_after_ms = -1;
     buffer_init(&x->answer, r->body_max > HTTP_ERROR_BODY_MAX ? r->body_max : HTTP_ERROR_BODY_MAX);
@@ -123,11 +116,10 @@ int32_t http_start(struct http_exchange **out, struct http_client *c, const stru
         code = make_exchange(&x, c, r, err);
     if (code != INF_OK)
         return code;
-    x->body = r->body;
-    x->body_len = r->body_len;
+    x->asked.body = r->body;
     if (atomic_load_explicit(&c->stopping, memory_order_acquire) ||
         !client_signal(x, SIGNAL_START)) {
-        x->body = NULL;
+        x->asked.body = NULL;
         exchange_unref(x);
         return error_set(err, INF_ERROR_STATE, "the context is closed");
     }
@@ -198,7 +190,7 @@ static void tell(struct http_exchange *x, const inf_error *err)
     };
 
     x->told = true;
-    x->callbacks->on_done(x->owner, &outcome);
+    x->asked.callbacks->on_done(x->asked.owner, &outcome);
 }
 
 static void finish(struct http_exchange *x, const inf_error *err)
@@ -211,8 +203,8 @@ static void finish(struct http_exchange *x, const inf_error *err)
     x->phase = PHASE_DONE;
     if (!x->told)
         tell(x, err);
-    mem_free(x->body);
-    x->body = NULL;
+    mem_free(x->asked.body);
+    x->asked.body = NULL;
     buffer_free(&x->answer);
     exchange_unref(x); /* the client's */
 }
@@ -271,7 +263,7 @@ void exchange_cancelled(struct http_exchange *x)
 
 static bool worth_repeating(const struct http_exchange *x, const inf_error *err)
 {
-    if (x->retry == HTTP_RETRY_UNSENT)
+    if (x->asked.retry == HTTP_RETRY_UNSENT)
         return !x->sent && (err->code == INF_ERROR_CONNECTION || err->code == INF_ERROR_TIMEOUT);
     if (err->code == INF_ERROR_HTTP_STATUS)
         return x->status == 408 || x->status == 409 || x->status == 429 || x->status >= 500;
@@ -297,7 +289,7 @@ static void failed(struct http_exchange *x, const inf_error *err)
     uint64_t wait = 0;
 
     leave(x);
-    if (x->delivered || x->attempts > x->max_retries || !worth_repeating(x, err)) {
+    if (x->delivered || x->attempts > x->asked.max_retries || !worth_repeating(x, err)) {
         finish(x, err);
         return;
     }
@@ -307,7 +299,7 @@ static void failed(struct http_exchange *x, const inf_error *err)
         return;
     }
     context_log(c->ctx, INF_LOG_INFO, "%s; trying again in %llu ms (%d of %d)", err->message,
-                (unsigned long long)wait, x->attempts, x->max_retries);
+                (unsigned long long)wait, x->attempts, x->asked.max_retries);
     x->phase = PHASE_BACKOFF;
     heap_set(&c->deadlines, &x->deadline, uv_now(&c->loop) + wait);
 }
@@ -391,7 +383,7 @@ static void attempt(struct http_exchange *x)
 {
     x->attempts++;
     exchange_forget_answer(x);
-    x->connect_due = from_now(x, x->connect_ms);
+    x->connect_due = from_now(x, x->asked.connect_ms);
     look_up_and_go(x);
 }
 
@@ -409,9 +401,9 @@ void exchange_resolved(struct http_exchange *x, const inf_error *err)
 
 void exchange_let_in(struct http_exchange *x)
 {
-    x->total_due = from_now(x, x->total_ms);
-    if (x->callbacks->on_begin)
-        x->callbacks->on_begin(x->owner);
+    x->total_due = from_now(x, x->asked.total_ms);
+    if (x->asked.callbacks->on_begin)
+        x->asked.callbacks->on_begin(x->asked.owner);
     attempt(x);
 }
 
@@ -447,14 +439,14 @@ static void timed_out(struct http_exchange *x)
 
     failure_what(what, sizeof what, x);
     if (uv_now(&x->client->loop) >= x->total_due)
-        error_set_detail(&err, INF_ERROR_TIMEOUT, x->total_ms,
+        error_set_detail(&err, INF_ERROR_TIMEOUT, x->asked.total_ms,
                          "%s: not done within %lld ms of getting its connection", what,
-                         (long long)x->total_ms);
+                         (long long)x->asked.total_ms);
     else
-        error_set_detail(&err, INF_ERROR_TIMEOUT, x->silence_ms,
+        error_set_detail(&err, INF_ERROR_TIMEOUT, x->asked.silence_ms,
                          "%s: the server sent nothing for %lld ms in the middle of its answer; "
                          "silence_timeout_ms raises it",
-                         what, (long long)x->silence_ms);
+                         what, (long long)x->asked.silence_ms);
     finish(x, &err);
 }
 
@@ -476,10 +468,10 @@ static void lookup_timed_out(struct http_exchange *x)
     const char *proxy = x->resolved[0].data ? "" : x->proxy->host; /* it is found first */
     inf_error err = {0};
 
-    error_set_detail(&err, INF_ERROR_TIMEOUT, x->connect_ms,
+    error_set_detail(&err, INF_ERROR_TIMEOUT, x->asked.connect_ms,
                      "the %shost '%.*s' was not found within %lld ms; connect_timeout_ms raises it",
                      *proxy ? "proxy's " : "", *proxy ? (int)strlen(proxy) : (int)x->url.host_len,
-                     *proxy ? proxy : x->url.host, (long long)x->connect_ms);
+                     *proxy ? proxy : x->url.host, (long long)x->asked.connect_ms);
     failed(x, &err);
 }
 
@@ -500,11 +492,11 @@ void exchange_due(struct http_exchange *x)
         attempt(x);
     } else if (x->phase == PHASE_LOOKUP) {
         lookup_timed_out(x);
-    } else if (x->phase == PHASE_BODY && now >= http_after(x->last_byte, x->silence_ms)) {
+    } else if (x->phase == PHASE_BODY && now >= http_after(x->last_byte, x->asked.silence_ms)) {
         timed_out(x);
     } else if (x->phase == PHASE_BODY) {
         heap_set(&c->deadlines, &x->deadline,
-                 http_earlier(x->total_due, http_after(x->last_byte, x->silence_ms)));
+                 http_earlier(x->total_due, http_after(x->last_byte, x->asked.silence_ms)));
     } else {
         if (x->phase == PHASE_TRANSFER && now >= x->proxy_due && x->head_bytes == 0)
             c->events->ask_proxy(x);

@@ -13,10 +13,11 @@ char *failure_what(char *out, size_t size, const struct http_exchange *x)
     char url[200];
     char proxy[110] = "";
 
-    url_display(url, sizeof url, x->url_text);
+    url_display(url, sizeof url, x->asked.url);
     if (x->proxy->url)
         url_display(proxy, sizeof proxy, x->proxy->url);
-    snprintf(out, size, "%s %s%s%s", x->method, url, *proxy ? " through the proxy " : "", proxy);
+    snprintf(out, size, "%s %s%s%s", x->asked.method, url, *proxy ? " through the proxy " : "",
+             proxy);
     return out;
 }
 
@@ -79,7 +80,7 @@ static int32_t no_proxy_connection(inf_error *err, const struct http_exchange *x
         err, INF_ERROR_CONNECTION, number,
         "%s %s: no connection to the proxy %s: %s; check that it runs, or unset "
         "the variable that names it " PROXY_VARIABLES,
-        x->method, url_display(url, sizeof url, x->url_text),
+        x->asked.method, url_display(url, sizeof url, x->asked.url),
         url_display(proxy, sizeof proxy, x->proxy->url),
         number > 0 ? strerror((int)number) : x->transfer->error);
 }
@@ -88,11 +89,11 @@ void failure_of_silent_proxy(inf_error *err, const struct http_exchange *x)
 {
     char what[FAILURE_WHAT];
 
-    error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
+    error_set_detail(err, INF_ERROR_TIMEOUT, x->asked.connect_ms,
                      "%s: the proxy took the request and says nothing, nor to a request of its own "
                      "within %lld ms; check that it runs, or unset the variable that names "
                      "it " PROXY_VARIABLES,
-                     failure_what(what, sizeof what, x), (long long)x->connect_ms);
+                     failure_what(what, sizeof what, x), (long long)x->asked.connect_ms);
 }
 
 void failure_of_lookup(inf_error *err, const struct http_exchange *x)
@@ -167,9 +168,9 @@ int32_t failure_of_transfer(inf_error *err, const struct http_exchange *x, CURLc
     case CURLE_COULDNT_CONNECT:
         return not_connected(err, what, x);
     case CURLE_OPERATION_TIMEDOUT:
-        return error_set_detail(err, INF_ERROR_TIMEOUT, x->connect_ms,
+        return error_set_detail(err, INF_ERROR_TIMEOUT, x->asked.connect_ms,
                                 "%s: no connection within %lld ms; connect_timeout_ms raises it",
-                                what, (long long)x->connect_ms);
+                                what, (long long)x->asked.connect_ms);
     case CURLE_PEER_FAILED_VERIFICATION:
         return error_set(err, INF_ERROR_CONNECTION,
                          "%s: the server's certificate is not trusted: %s; CURL_CA_BUNDLE or "

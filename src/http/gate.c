@@ -91,7 +91,7 @@ static void say_that_it_binds(struct http_gate *g, const struct http_exchange *x
 
 bool gate_enter(struct http_exchange *x)
 {
-    struct http_gate *g = x->gate;
+    struct http_gate *g = x->asked.gate;
 
     if (!g || (g->inside < g->max && !g->first)) {
         if (g)
@@ -126,7 +126,7 @@ static void take_out(struct http_gate *g, struct http_exchange *x)
 /* Who waits is let in later: an exchange that ends at once would call this from inside. */
 void gate_leave(struct http_exchange *x)
 {
-    struct http_gate *g = x->gate;
+    struct http_gate *g = x->asked.gate;
     struct http_client *c = x->client;
 
     if (x->phase == PHASE_QUEUED) {

@@ -58,19 +58,9 @@ struct http_exchange {
 
     /* Constant. */
     struct http_client *client;
-    const struct http_callbacks *callbacks;
-    void *owner;
-    int64_t connect_ms, silence_ms, total_ms;
-    int32_t retry, max_retries;
-    size_t body_max;
-    struct url url; /* into url_text */
-    const char *url_text;
+    struct http_request asked; /* with texts, a body (until it is done) and references of its own */
+    struct url url;            /* into asked.url */
     const struct proxy *proxy;
-    struct http_gate *gate; /* a reference; NULL: none */
-
-    struct http_headers *headers;
-    char *body;
-    size_t body_len;
 
     enum phase phase;
     int32_t attempts;
@@ -100,7 +90,7 @@ struct http_exchange {
     struct buffer answer;
     inf_error error; /* what a callback or a check made of it */
     char content_type[64];
-    char method[]; /* and the URL's text behind it */
+    char text[]; /* the method, and the URL behind it */
 };
 
 /* An easy handle and what its callbacks need; kept for the next exchange. */

@@ -50,7 +50,7 @@ void probe_proxy(struct http_exchange *x)
     r.method = "GET";
     r.url = x->proxy->self;
     r.direct = true;
-    r.connect_ms = r.total_ms = x->connect_ms;
+    r.connect_ms = r.total_ms = x->asked.connect_ms;
     r.max_retries = 0;
     r.callbacks = &callbacks;
     r.owner = c;

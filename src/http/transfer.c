@@ -235,20 +235,22 @@ static struct transfer *make_transfer(struct http_client *c)
 
 static bool set_method(CURL *easy, const struct http_exchange *x)
 {
-    bool post = strcmp(x->method, "POST") == 0;
+    bool post = strcmp(x->asked.method, "POST") == 0;
     bool ok = true;
 
-    if (post || x->body) {
+    if (post || x->asked.body) {
         SET(CURLOPT_POST, 1L);
-        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_len);
-        SET(CURLOPT_POSTFIELDS, x->body ? x->body : "");
-    } else if (strcmp(x->method, "HEAD") == 0) {
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->asked.body_len);
+        SET(CURLOPT_POSTFIELDS, x->asked.body ? x->asked.body : "");
+    } else if (strcmp(x->asked.method, "HEAD") == 0) {
         SET(CURLOPT_NOBODY, 1L);
     } else {
         SET(CURLOPT_HTTPGET, 1L);
     }
     SET(CURLOPT_CUSTOMREQUEST,
-        post || strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0 ? NULL : x->method);
+        post || strcmp(x->asked.method, "GET") == 0 || strcmp(x->asked.method, "HEAD") == 0
+            ? NULL
+            : x->asked.method);
     return ok;
 }
 
@@ -256,16 +258,17 @@ static bool set_up(struct transfer *t, struct http_exchange *x, uint64_t now)
 {
     CURL *easy = t->easy;
     struct http_client *c = x->client;
-    bool fresh = x->retry == HTTP_RETRY_UNSENT;
+    bool fresh = x->asked.retry == HTTP_RETRY_UNSENT;
     uint64_t connect_ms = x->connect_due > now ? x->connect_due - now : 1;
     bool ok = set_method(easy, x);
 
-    SET(CURLOPT_URL, x->url_text);
-    SET(CURLOPT_HTTPHEADER, headers_list(x->headers ? x->headers : c->no_headers));
+    SET(CURLOPT_URL, x->asked.url);
+    SET(CURLOPT_HTTPHEADER, headers_list(x->asked.headers ? x->asked.headers : c->no_headers));
     SET(CURLOPT_PROXY, x->proxy->url ? x->proxy->url : "");
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms < 1000000000 ? connect_ms : 1000000000));
     /* Refused by a handle that still has a buffer, as some HTTP/2 streams leave it: it serves. */
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, x->callbacks->on_data ? STREAM_BUFFER : BODY_BUFFER);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                     x->asked.callbacks->on_data ? STREAM_BUFFER : BODY_BUFFER);
     SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     /* HTTP/2 only where TLS tells that the server has it; then requests wait for the connection
      * that they can share instead of opening one each. */
