@@ -52,7 +52,6 @@ enum feature {
     FEATURE_QKV_BIAS = 1 << 1,
     FEATURE_O_BIAS = 1 << 2,
     FEATURE_MLP_BIAS = 1 << 3,
-    FEATURE_EXPERTS = 1 << 4, /* of a block: a mixture of experts, else dense */
     FEATURE_OWN = 1 << 8
 };
 
