@@ -183,7 +183,7 @@ INLINE void few_n(const int32_t type, const struct matmul *m, int32_t column, in
     __m256 y[2];
     size_t part = 8 * m->w_stride / (size_t)chunk_count(m->n_in);
 
-    find_rows(m, column, n_columns, p);
+    find_rows(m, column, n_columns, p, 16);
     UNROLL for (int c = 0; c < n; c++)
     {
         x[c] = matmul_x(m, c);

@@ -8,13 +8,14 @@
 #define VECTOR_BYTES 32
 #define VECTOR_DOTS 0
 #include "kernels/few_rows.h"
+#include "kernels/loads.h"
 #include "kernels/panels.h"
 #include "kernels/tiles.h"
 
 void matmul_columns_avx2(const struct matmul *m, int32_t first, int32_t n)
 {
     if (!weight_is_quantised(m->type))
-        tiles(m, first, n);
+        strips(m, strip_of[m->type], ROWS_TOGETHER, TILED_ROWS, first, n);
     else if (!few_rows(m, first, n))
         panels(m, first, n);
 }

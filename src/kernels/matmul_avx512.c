@@ -9,6 +9,7 @@
 #define VECTOR_BYTES 64
 #define VECTOR_DOTS 0
 #include "kernels/few_rows.h"
+#include "kernels/loads.h"
 #include "kernels/panels.h"
 #include "kernels/tiles.h"
 
@@ -17,7 +18,7 @@ void matmul_columns_avx512(const struct matmul *m, int32_t first, int32_t n)
     if (!weight_is_quantised(m->type) && m->n_rows <= 4)
         matmul_columns_avx2(m, first, n);
     else if (!weight_is_quantised(m->type))
-        tiles(m, first, n);
+        strips(m, strip_of[m->type], ROWS_TOGETHER, TILED_ROWS, first, n);
     else if (!few_rows(m, first, n))
         panels(m, first, n);
 }

@@ -12,9 +12,10 @@
 #define VECTOR_BF16 1
 #include "kernels/vectors.h"
 
-/* Numbers in a vector; rows of weights that all rows of activations pass over while they are in a near cache, and
- * the bytes of those. */
-enum { NUMBERS = 32, WEIGHTS_AT_ONCE = 24, ROWS_BYTES = 256 << 10 };
+#include "kernels/strips.h"
+
+/* Numbers in a vector; bytes of rows of activations that are in a near cache. */
+enum { NUMBERS = 32, ROWS_BYTES = 256 << 10 };
 
 #if !defined(INF_KERNELS_EMULATED)
 #define AS_BF16(v) ((__m512bh)(v))
@@ -143,8 +144,6 @@ INLINE void strip(const struct matmul *m, int32_t row, int32_t column, int32_t e
         tile(m, row, column, end, n, 1);
 }
 
-typedef void strip_rows(const struct matmul *m, int32_t row, int32_t column, int32_t end);
-
 #define STRIP(n, n_w)                                                                              \
     INSTANCE void strip_##n(const struct matmul *m, int32_t row, int32_t column, int32_t end)      \
     {                                                                                              \
@@ -162,31 +161,12 @@ STRIP(8, 3)
 static strip_rows *const strip_of[ROWS_TOGETHER] = {strip_1, strip_2, strip_3, strip_4,
                                                     strip_5, strip_6, strip_7, strip_8};
 
-/* n rows of activations, from `from` on. */
-static void pass(const struct matmul *m, int32_t from, int32_t n, int32_t first, int32_t n_columns)
-{
-    struct matmul part = *m;
-
-    for (int32_t c = first; c < first + n_columns; c += WEIGHTS_AT_ONCE) {
-        int32_t end = c + WEIGHTS_AT_ONCE < first + n_columns ? c + WEIGHTS_AT_ONCE
-                                                              : first + n_columns;
-        int32_t rows = 0;
-
-        part.after = matmul_next(m, end, first + n_columns);
-        for (int32_t r = 0; r < n; r += rows) {
-            rows = together(n - r);
-            strip_of[rows - 1](&part, from + r, c, end);
-        }
-    }
-}
-
 void matmul_columns_avx512bf16(const struct matmul *m, int32_t first, int32_t n)
 {
     int32_t at_once = ROWS_BYTES / (2 * m->n_in) / ROWS_TOGETHER * ROWS_TOGETHER;
 
     at_once = at_once > ROWS_TOGETHER ? at_once : ROWS_TOGETHER;
-    for (int32_t row = 0; row < m->n_rows; row += at_once)
-        pass(m, row, m->n_rows - row < at_once ? m->n_rows - row : at_once, first, n);
+    strips(m, strip_of, ROWS_TOGETHER, at_once, first, n);
 }
 
 #endif

@@ -329,7 +329,7 @@ TARGET static void multiply(const struct panel *p, const struct matmul *m, int32
     for (int32_t r = 0; r < n_rows; r += n) {
         const struct activations *x[ROWS_TOGETHER];
 
-        n = together(n_rows - r);
+        n = together(n_rows - r, ROWS_TOGETHER);
         for (int32_t c = 0; c < n; c++)
             x[c] = (const struct activations *)matmul_x(m, row + r + c) + i;
         multiply_of[m->type][n - 1](p, n_blocks, x, sums + r);
@@ -358,7 +358,7 @@ TARGET static void quantised_panel(const struct matmul *m, int32_t row, int32_t 
     __m256 sums[ROWS_AT_ONCE][2] __attribute__((aligned(VECTOR_BYTES)));
     size_t part = 16 * m->w_stride / (size_t)chunk_count(m->n_in);
 
-    find_rows(m, column, n, p);
+    find_rows(m, column, n, p, 16);
     for (int32_t r = 0; r < n_rows; r++)
         sums[r][0] = sums[r][1] = _mm256_setzero_ps();
     for (int32_t i = 0; i < chunk_count(m->n_in); i++) {

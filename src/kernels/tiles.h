@@ -2,13 +2,13 @@
  * tiles: rows of weights that are numbers times rows of activations, in registers. A vector of 16 is eight numbers
  * of one row of weights and eight of the next, so that each row has its eight sums.
  *
- * A part of one source file for each width of vectors, which includes it (vectors.h).
+ * A part of one source file for each kind of vectors, which includes first what they are and how they are loaded
+ * (loads.h, or neon.h).
  */
 #ifndef INF_KERNELS_TILES_H
 #define INF_KERNELS_TILES_H
 
-#include "kernels/blocks.h"
-#include "kernels/vectors.h"
+#include "kernels/strips.h"
 
 #include <string.h>
 
@@ -16,92 +16,6 @@ INLINE size_t number_bytes(const int32_t type)
 {
     return type == WEIGHT_F32 ? 4 : 2;
 }
-
-INLINE __m128i eight_halves(const void *w, size_t i)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)w + i));
-}
-
-/* Where the halves of eight numbers lie in a lane that has all of them. */
-#define BF16_LOW -1, -1, 0, 1, -1, -1, 2, 3, -1, -1, 4, 5, -1, -1, 6, 7
-#define BF16_HIGH -1, -1, 8, 9, -1, -1, 10, 11, -1, -1, 12, 13, -1, -1, 14, 15
-static const int8_t bf16_places[VECTOR_BYTES]
-    __attribute__((aligned(VECTOR_BYTES))) = {BF16_LOW, BF16_HIGH,
-#if VECTOR_BYTES == 64
-                                              BF16_LOW, BF16_HIGH
-#endif
-};
-
-#if VECTOR_BYTES == 32
-
-/* Of eight numbers that are in both lanes. One instruction, where widening and shifting are two, and one that
- * takes its table from memory: a tile leaves no register for it. */
-INLINE __m256 f32_of_bf16(__m256i twice)
-{
-    __asm__("vpshufb %1, %0, %0" : "+x"(twice) : "m"(bf16_places));
-    return _mm256_castsi256_ps(twice);
-}
-
-/* Numbers i .. i+7 of each row of weights in a vector. */
-INLINE floats load_weights(const int32_t type, const char *const w[EIGHTS], size_t i)
-{
-    if (type == WEIGHT_F32)
-        return _mm256_loadu_ps((const float *)(const void *)w[0] + i);
-    if (type == WEIGHT_F16)
-        return _mm256_cvtph_ps(eight_halves(w[0], i));
-    return f32_of_bf16(_mm256_broadcastsi128_si256(eight_halves(w[0], i)));
-}
-
-INLINE floats load_row(const float *x)
-{
-    return _mm256_loadu_ps(x);
-}
-
-/* What each row of weights in a vector gives. */
-INLINE void sums_of(floats v, float out[EIGHTS])
-{
-    out[0] = sum8(v);
-}
-
-#else
-
-/* Both rows' numbers are in two lanes each. */
-INLINE __m512 f32_of_bf16(__m128i first, __m128i second)
-{
-    __m512i v = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(first), 0xff00, second);
-
-    return _mm512_castsi512_ps(
-        _mm512_shuffle_epi8(v, _mm512_load_si512((const void *)bf16_places)));
-}
-
-INLINE floats load_weights(const int32_t type, const char *const w[EIGHTS], size_t i)
-{
-    if (type == WEIGHT_F32)
-        return _mm512_insertf32x8(
-            _mm512_castps256_ps512(_mm256_loadu_ps((const float *)(const void *)w[0] + i)),
-            _mm256_loadu_ps((const float *)(const void *)w[1] + i), 1);
-    if (type == WEIGHT_F16)
-        return _mm512_cvtph_ps(_mm256_inserti128_si256(
-            _mm256_castsi128_si256(eight_halves(w[0], i)), eight_halves(w[1], i), 1));
-    return f32_of_bf16(eight_halves(w[0], i), eight_halves(w[1], i));
-}
-
-INLINE floats load_row(const float *x)
-{
-    return _mm512_broadcast_f32x8(_mm256_loadu_ps(x));
-}
-
-/* As sum8, of both at once. */
-INLINE void sums_of(floats v, float out[EIGHTS])
-{
-    v = _mm512_add_ps(v, _mm512_shuffle_f32x4(v, v, 0xb1));
-    v = _mm512_add_ps(v, _mm512_shuffle_ps(v, v, 0x4e));
-    v = _mm512_add_ps(v, _mm512_shuffle_ps(v, v, 0xb1));
-    out[0] = _mm512_cvtss_f32(v);
-    out[1] = _mm_cvtss_f32(_mm512_extractf32x4_ps(v, 2));
-}
-
-#endif
 
 /* The last n < 8 numbers of what load_weights loads, then zeros. */
 INLINE floats load_rest(const int32_t type, const char *const w[EIGHTS], size_t i, size_t n)
@@ -225,8 +139,6 @@ INLINE void strip(const int32_t type, const struct matmul *m, int32_t row, int32
         tile(type, m, row, column, end, n, 1);
 }
 
-typedef void strip_rows(const struct matmul *m, int32_t row, int32_t column, int32_t end);
-
 #define FOR_NUMBERS(x) x(F32) x(F16) x(BF16)
 #define STRIP_N(type, n, n_w)                                                                      \
     INSTANCE void strip_##type##_##n(const struct matmul *m, int32_t row, int32_t column,          \
@@ -251,32 +163,9 @@ typedef void strip_rows(const struct matmul *m, int32_t row, int32_t column, int
 #endif
 FOR_NUMBERS(STRIP)
 
+/* Rows of activations that are in a near cache together. */
+enum { TILED_ROWS = 32 };
+
 static strip_rows *const strip_of[WEIGHT_TYPES][ROWS_TOGETHER] = {FOR_NUMBERS(STRIP_OF)};
-
-/* Rows of weights that all rows of activations pass over while they are in a near cache. */
-enum { WEIGHTS_AT_ONCE = 24, NUMBERS_AT_ONCE = 32 };
-
-static void numbers(const struct matmul *m, int32_t from, int32_t n_rows, int32_t first, int32_t n)
-{
-    struct matmul part = *m;
-
-    for (int32_t c = first; c < first + n; c += WEIGHTS_AT_ONCE) {
-        int32_t end = c + WEIGHTS_AT_ONCE < first + n ? c + WEIGHTS_AT_ONCE : first + n;
-        int32_t rows = 0;
-
-        part.after = matmul_next(m, end, first + n);
-        for (int32_t r = 0; r < n_rows; r += rows) {
-            rows = together(n_rows - r);
-            strip_of[m->type][rows - 1](&part, from + r, c, end);
-        }
-    }
-}
-
-static void tiles(const struct matmul *m, int32_t first, int32_t n)
-{
-    for (int32_t row = 0; row < m->n_rows; row += NUMBERS_AT_ONCE)
-        numbers(m, row, m->n_rows - row < NUMBERS_AT_ONCE ? m->n_rows - row : NUMBERS_AT_ONCE,
-                first, n);
-}
 
 #endif

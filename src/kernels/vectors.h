@@ -1,5 +1,5 @@
 /*
- * vectors: how functions of AVX2 or AVX-512 are written here, with either compiler, and what their width decides. A
+ * vectors: what functions of AVX2 or AVX-512 are built for, and what their width decides. A
  * file that includes it says which it is of: VECTOR_BYTES is 32 (AVX2, FMA, F16C) or 64 (AVX-512 F, BW, DQ and
  * VL), VECTOR_DOTS is 1 where there are sums of products of bytes (VNNI), VECTOR_BF16 is defined where there are such of
  * BF16. Only where INF_KERNELS_X86 is 1.
@@ -30,20 +30,6 @@
 #else
 #define TARGET __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")))
 #endif
-#define INLINE TARGET static inline __attribute__((always_inline))
-/* Of each type, and number of rows, a function of its own, in which it is a constant. */
-#define INSTANCE TARGET __attribute__((noinline)) static
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#define ROLLED _Pragma("clang loop unroll(disable)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#define ROLLED _Pragma("GCC unroll 1")
-#endif
-
-/* Of a table. */
-#define AT(index) [index] =
-
 /* In loops that gcc unrolls, and where it gives a sum a second register, it runs out of them: then a sum lies in
  * memory, for which each step waits. This one has a register. */
 #if defined(INF_KERNELS_EMULATED)
@@ -58,13 +44,7 @@
  * registers for them. */
 enum { LANES = VECTOR_BYTES / 4, EIGHTS = LANES / 8, ROWS_TOGETHER = VECTOR_BYTES == 32 ? 4 : 8 };
 
-/* How many of `left` rows are computed together: at most so many, and not three times four and one. */
-static inline int32_t together(int32_t left)
-{
-    int32_t passes = (left + ROWS_TOGETHER - 1) / ROWS_TOGETHER;
-
-    return (left + passes - 1) / passes;
-}
+#include "kernels/inline.h"
 
 /* Several rows of weights that are read at once are no stream that the CPU foresees: the next ones (NULL: unknown) are
  * asked for, a part with each step. */

@@ -7,23 +7,17 @@
 #ifndef INF_KERNELS_WEIGHTS_H
 #define INF_KERNELS_WEIGHTS_H
 
-#include "kernels/blocks.h"
 #include "kernels/vectors.h"
 
-#include <string.h>
+#include "kernels/quantised.h"
 
-#define FOR_QUANTISED(x) x(Q8_0) x(Q4_0) x(Q4_1) x(Q5_0) x(Q4_K) x(Q5_K) x(Q6_K)
+#include <string.h>
 
 /* Q8_0 has one where its bytes are multiplied without their sign. */
 INLINE bool has_offset(const int32_t type)
 {
     return (VECTOR_DOTS && type == WEIGHT_Q8_0) || type == WEIGHT_Q4_0 || type == WEIGHT_Q5_0 ||
            type == WEIGHT_Q6_K;
-}
-
-INLINE bool has_min(const int32_t type)
-{
-    return type == WEIGHT_Q4_1 || type == WEIGHT_Q4_K || type == WEIGHT_Q5_K;
 }
 
 /* Products of weights below 2^bits with activations, added in pairs of bytes, fit 16 bits for so many. */
@@ -37,32 +31,6 @@ struct scales {
     __m256 scale[GROUPS];
     __m256 min[CHUNK_BLOCKS];
 };
-
-/* Of a block of weights: a constant where the type is. */
-INLINE int32_t weight_bytes(const int32_t type)
-{
-    switch (type) {
-    case WEIGHT_Q8_0:
-        return sizeof(struct block_q8_0);
-    case WEIGHT_Q4_0:
-        return sizeof(struct block_q4_0);
-    case WEIGHT_Q4_1:
-        return sizeof(struct block_q4_1);
-    case WEIGHT_Q5_0:
-        return sizeof(struct block_q5_0);
-    case WEIGHT_Q4_K:
-        return sizeof(struct block_q4_k);
-    case WEIGHT_Q5_K:
-        return sizeof(struct block_q5_k);
-    default:
-        return sizeof(struct block_q6_k);
-    }
-}
-
-INLINE size_t chunk_bytes(const int32_t type)
-{
-    return (size_t)(type < WEIGHT_Q4_K ? CHUNK_BLOCKS : 1) * (size_t)weight_bytes(type);
-}
 
 /* Where the chunk begins in eight rows. */
 typedef const uint8_t *const rows8[8];
@@ -245,13 +213,6 @@ INLINE void scales_of(const int32_t type, rows8 p, int32_t n_blocks, struct scal
 INLINE __m256i without_sign(__m256i v)
 {
     return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80));
-}
-
-/* 16 rows of weights; where they end the last one again. */
-INLINE void find_rows(const struct matmul *m, int32_t column, int32_t n, const uint8_t *p[16])
-{
-    for (int32_t i = 0; i < 16; i++)
-        p[i] = (const uint8_t *)m->w + (size_t)(column + (i < n ? i : n - 1)) * m->w_stride;
 }
 
 #endif
