@@ -1,7 +1,7 @@
 #!/bin/sh
-# The unit tests of the kernels for aarch64, on another CPU: built by a cross compiler, run by an emulator, with a few
-# lines in cmocka's place, which Debian has for the machine's own architecture. Debian's packages:
-# gcc-aarch64-linux-gnu, qemu-user.
+# The unit tests of the kernels for aarch64, on another CPU: built by a cross compiler, also with the sanitizer of undefined
+# behaviour, run by an emulator of a CPU with sums of products of bytes and of one without, with a few lines in cmocka's
+# place, which Debian has for the machine's own architecture. Debian's packages: gcc-aarch64-linux-gnu, qemu-user.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -40,7 +40,23 @@ static int run_tests(const struct CMUnitTest *tests, size_t n)
 HEADER
 
 cd "$here/.."
-"$compiler" -std=c11 -D_GNU_SOURCE -O2 -static -ffunction-sections -Wl,--gc-sections -I "$work" -I src \
-    -I include -o "$work/test" tests/unit/test_kernels.c src/kernels/*.c src/core/numbers.c \
-    src/core/error.c src/core/utf8.c -lm
-qemu-aarch64 "$work/test"
+for options in -O3 '-O1 -fsanitize=undefined -fno-sanitize-recover=all'; do
+    objects=
+    for source in tests/unit/test_kernels.c src/kernels/*.c src/core/numbers.c src/core/error.c src/core/utf8.c; do
+        object=$work/$(basename "$source" .c).o
+        case $source in
+        *_neondot.c) march=armv8.2-a+dotprod ;;
+        *) march=armv8-a ;;
+        esac
+        # shellcheck disable=SC2086
+        "$compiler" -std=c11 -D_GNU_SOURCE $options -march=$march -Wall -Wextra -Wconversion -Wshadow -Werror \
+            -ffunction-sections -I "$work" -I src -I include -c -o "$object" "$source"
+        objects="$objects $object"
+    done
+    # shellcheck disable=SC2086
+    "$compiler" $options -static -Wl,--gc-sections -o "$work/test" $objects -lm
+    for cpu in max cortex-a53; do
+        say "$cpu, $options"
+        qemu-aarch64 -cpu $cpu "$work/test"
+    done
+done

@@ -143,7 +143,6 @@ void attention_add_portable(const struct attention_cells *cells, int32_t first, 
             add_tile(cells, first, end - first < TILE ? end - first : TILE, scores, &queries[i]);
 }
 
-#if INF_KERNELS_X86
 static void touch_operands(const struct attention_cells *cells, int32_t first, int32_t end,
                            const struct attention_query *queries, int32_t n)
 {
@@ -160,18 +159,19 @@ static void touch_operands(const struct attention_cells *cells, int32_t first, i
             touch_read(queries[i].mask + first, (size_t)(end - first) * sizeof(uint16_t));
     }
 }
-#endif
 
 void attention_add(const struct attention_cells *cells, int32_t first, int32_t end,
                    const struct attention_scores *scores, const struct attention_query *queries,
                    int32_t n)
 {
-#if INF_KERNELS_X86
-    if (kernel_path() >= KERNELS_AVX2) {
-        touch_operands(cells, first, end, queries, n);
-        attention_add_avx2(cells, first, end, scores, queries, n);
+    if (kernel_path() <= KERNELS_PORTABLE) {
+        attention_add_portable(cells, first, end, scores, queries, n);
         return;
     }
+    touch_operands(cells, first, end, queries, n);
+#if INF_KERNELS_X86
+    attention_add_avx2(cells, first, end, scores, queries, n);
+#elif INF_KERNELS_ARM
+    attention_add_neon(cells, first, end, scores, queries, n);
 #endif
-    attention_add_portable(cells, first, end, scores, queries, n);
 }

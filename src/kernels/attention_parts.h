@@ -26,6 +26,10 @@ void attention_add_portable(const struct attention_cells *cells, int32_t first, 
 void attention_add_avx2(const struct attention_cells *cells, int32_t first, int32_t end,
                         const struct attention_scores *scores,
                         const struct attention_query *queries, int32_t n);
+#elif INF_KERNELS_ARM
+void attention_add_neon(const struct attention_cells *cells, int32_t first, int32_t end,
+                        const struct attention_scores *scores,
+                        const struct attention_query *queries, int32_t n);
 #endif
 
 #endif

@@ -152,4 +152,13 @@ void matmul_columns_avx512bf16(const struct matmul *m, int32_t first, int32_t n)
 #define INF_KERNELS_X86 0
 #endif
 
+#if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__AARCH64EB__)
+#define INF_KERNELS_ARM 1
+void matmul_prepare_neon(int32_t type, int32_t n_in, const float *x, struct activations *out);
+void matmul_columns_neon(const struct matmul *m, int32_t first, int32_t n);
+void matmul_columns_neondot(const struct matmul *m, int32_t first, int32_t n);
+#else
+#define INF_KERNELS_ARM 0
+#endif
+
 #endif

@@ -5,6 +5,31 @@
 #include "kernels/blocks.h"
 #include "kernels/path.h"
 
+/* Of rows that are rounded, and weights times those, there is one that is not portable. */
+struct way {
+    void (*prepare)(int32_t type, int32_t n_in, const float *x, struct activations *out);
+    void (*multiply)(const struct matmul *m, int32_t first, int32_t n);
+    void (*round)(int32_t n_in, const float *x, uint16_t *out);
+    void (*multiply_rounded)(const struct matmul *m, int32_t first, int32_t n);
+};
+
+#define ROUNDED_PORTABLE matmul_round_portable, matmul_columns_portable
+#define PORTABLE {matmul_prepare_portable, matmul_columns_portable, ROUNDED_PORTABLE}
+static const struct way ways[KERNEL_PATHS] = {
+    [KERNELS_NONE] = PORTABLE,
+    [KERNELS_PORTABLE] = PORTABLE,
+#if INF_KERNELS_X86
+    [KERNELS_AVX2] = {matmul_prepare_avx2, matmul_columns_avx2, ROUNDED_PORTABLE},
+    [KERNELS_AVX512] = {matmul_prepare_avx2, matmul_columns_avx512, ROUNDED_PORTABLE},
+    [KERNELS_AVX512VNNI] = {matmul_prepare_avx2, matmul_columns_avx512vnni, ROUNDED_PORTABLE},
+    [KERNELS_AVX512BF16] = {matmul_prepare_avx2, matmul_columns_avx512vnni, matmul_round_avx512bf16,
+                            matmul_columns_avx512bf16},
+#elif INF_KERNELS_ARM
+    [KERNELS_NEON] = {matmul_prepare_neon, matmul_columns_neon, ROUNDED_PORTABLE},
+    [KERNELS_NEONDOT] = {matmul_prepare_neon, matmul_columns_neondot, ROUNDED_PORTABLE},
+#endif
+};
+
 int32_t matmul_block(int32_t type)
 {
     return weight_facts[type].block;
@@ -24,26 +49,16 @@ size_t matmul_prepared_bytes(int32_t type, int32_t n_in)
 
 void matmul_prepare(int32_t type, int32_t n_in, const float *x, void *out)
 {
-#if INF_KERNELS_X86
-    if (kernel_path() >= KERNELS_AVX2) {
-        touch_read(x, (size_t)n_in * sizeof *x);
-        touch_write(out, matmul_prepared_bytes(type, n_in));
-        if (type != WEIGHT_BF16_ROUNDED)
-            matmul_prepare_avx2(type, n_in, x, out);
-        else if (matmul_rounds_bf16())
-            matmul_round_avx512bf16(n_in, x, out);
-        else
-            matmul_round_portable(n_in, x, out);
-        return;
-    }
-#endif
+    const struct way *way = &ways[kernel_path()];
+
+    touch_read(x, (size_t)n_in * sizeof *x);
+    touch_write(out, matmul_prepared_bytes(type, n_in));
     if (type == WEIGHT_BF16_ROUNDED)
-        matmul_round_portable(n_in, x, out);
+        way->round(n_in, x, out);
     else
-        matmul_prepare_portable(type, n_in, x, out);
+        way->prepare(type, n_in, x, out);
 }
 
-#if INF_KERNELS_X86
 /* Not the weights, which nobody writes while somebody computes. */
 static void touch_operands(const struct matmul *m, int32_t first, int32_t n)
 {
@@ -57,27 +72,14 @@ static void touch_operands(const struct matmul *m, int32_t first, int32_t n)
         touch_write(m->y + (size_t)row.y * m->y_stride + first, (size_t)n * sizeof *m->y);
     }
 }
-#endif
 
 void matmul_columns(const struct matmul *m, int32_t first, int32_t n)
 {
-#if INF_KERNELS_X86
-    int32_t path = kernel_path();
+    const struct way *way = &ways[kernel_path()];
 
-    if (path >= KERNELS_AVX2) {
-        touch_operands(m, first, n);
-        if (m->type == WEIGHT_BF16_ROUNDED && !matmul_rounds_bf16())
-            matmul_columns_portable(m, first, n);
-        else if (m->type == WEIGHT_BF16_ROUNDED)
-            matmul_columns_avx512bf16(m, first, n);
-        else if (path >= KERNELS_AVX512VNNI)
-            matmul_columns_avx512vnni(m, first, n);
-        else if (path == KERNELS_AVX512)
-            matmul_columns_avx512(m, first, n);
-        else
-            matmul_columns_avx2(m, first, n);
-        return;
-    }
-#endif
-    matmul_columns_portable(m, first, n);
+    touch_operands(m, first, n);
+    if (m->type == WEIGHT_BF16_ROUNDED)
+        way->multiply_rounded(m, first, n);
+    else
+        way->multiply(m, first, n);
 }

@@ -7,6 +7,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if INF_KERNELS_ARM && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#elif INF_KERNELS_ARM && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
 enum { ASKED = 32 };
 
@@ -15,7 +21,9 @@ static const char *const names[KERNEL_PATHS] = {[KERNELS_NONE] = "none",
                                                 [KERNELS_AVX2] = "avx2",
                                                 [KERNELS_AVX512] = "avx512",
                                                 [KERNELS_AVX512VNNI] = "avx512vnni",
-                                                [KERNELS_AVX512BF16] = "avx512bf16"};
+                                                [KERNELS_AVX512BF16] = "avx512bf16",
+                                                [KERNELS_NEON] = "neon",
+                                                [KERNELS_NEONDOT] = "neondot"};
 
 const char *kernel_path_name(int32_t path)
 {
@@ -44,15 +52,30 @@ bool kernel_path_exists(int32_t path)
     case KERNELS_AVX512BF16:
         return kernel_path_exists(KERNELS_AVX512VNNI) && __builtin_cpu_supports("avx512bf16");
     default:
-        return true;
+        return path <= KERNELS_PORTABLE;
     }
 }
 
 #else
 
+static bool has_dots(void)
+{
+#if INF_KERNELS_ARM && defined(__linux__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif INF_KERNELS_ARM && defined(__APPLE__)
+    int32_t has = 0;
+    size_t size = sizeof has;
+
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) == 0 && has;
+#else
+    return false;
+#endif
+}
+
 bool kernel_path_exists(int32_t path)
 {
-    return path < KERNELS_AVX2;
+    return path <= KERNELS_PORTABLE || (INF_KERNELS_ARM && path == KERNELS_NEON) ||
+           (path == KERNELS_NEONDOT && has_dots());
 }
 
 #endif

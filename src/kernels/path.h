@@ -1,6 +1,6 @@
 /*
- * path: which instructions the kernels of this folder use: the widest that the CPU has of AVX2, AVX-512 and AVX-512
- * with VNNI, else there are none that are worth it; or what the environment variable INFERENCE_KERNELS says: one of
+ * path: which instructions the kernels of this folder use: the best that the CPU has of AVX2, AVX-512, AVX-512 with
+ * VNNI and with BF16, or of NEON and NEON with sums of products of bytes, else there are none that are worth it; or what the environment variable INFERENCE_KERNELS says: one of
  * kernel_path_name, "none": nothing is computed here (tests force each with it, benchmarks compare). All give the
  * same bits. Asked once; any thread.
  */
@@ -19,6 +19,8 @@ enum kernel_path {
     KERNELS_AVX512,
     KERNELS_AVX512VNNI,
     KERNELS_AVX512BF16, /* has VNNI too */
+    KERNELS_NEON,
+    KERNELS_NEONDOT, /* with sums of products of bytes (dotprod) */
     KERNEL_PATHS
 };
 

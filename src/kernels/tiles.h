@@ -150,6 +150,14 @@ INLINE void strip(const int32_t type, const struct matmul *m, int32_t row, int32
 #define STRIP(type) STRIP_N(type, 1, 8) STRIP_N(type, 2, 4) STRIP_N(type, 3, 3) STRIP_N(type, 4, 3)
 #define STRIP_OF(type)                                                                             \
     AT(WEIGHT_##type){strip_##type##_1, strip_##type##_2, strip_##type##_3, strip_##type##_4},
+#elif VECTOR_BYTES == 16
+#define STRIP(type)                                                                                \
+    STRIP_N(type, 1, 8)                                                                            \
+    STRIP_N(type, 2, 4)                                                                            \
+    STRIP_N(type, 3, 3) STRIP_N(type, 4, 2) STRIP_N(type, 5, 2) STRIP_N(type, 6, 2)
+#define STRIP_OF(type)                                                                             \
+    AT(WEIGHT_##type){strip_##type##_1, strip_##type##_2, strip_##type##_3,                        \
+                      strip_##type##_4, strip_##type##_5, strip_##type##_6},
 #else
 #define STRIP(type)                                                                                \
     STRIP_N(type, 1, 4)                                                                            \

@@ -76,6 +76,9 @@ static const struct way others[] = {
      NULL},
     {KERNELS_AVX512BF16, matmul_prepare_avx2, matmul_columns_avx512vnni, attention_add_avx2,
      matmul_round_avx512bf16, matmul_columns_avx512bf16},
+#elif INF_KERNELS_ARM
+    {KERNELS_NEON, matmul_prepare_neon, matmul_columns_neon, attention_add_neon, NULL, NULL},
+    {KERNELS_NEONDOT, matmul_prepare_neon, matmul_columns_neondot, attention_add_neon, NULL, NULL},
 #endif
     {KERNEL_PATHS, NULL, NULL, NULL, NULL, NULL}};
 
