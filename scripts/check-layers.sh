@@ -66,7 +66,7 @@ may arch core hf/files gguf lora
 may remote core http hf/files
 may local core text
 may engine core gguf lora kernels local/engine local/tokenizer local/adapter_set
-may llamacpp core hf/files hf/tokenizer gguf arch local engine
+may llamacpp core hf/tokenizer gguf arch local engine
 may transformers core hf arch local engine
 may cli
 may backends.c core remote llamacpp transformers
@@ -78,14 +78,14 @@ done
 only '(llama|llama-cpp|llama_edits|ggml[a-z-]*|gguf)\.h' engine/
 only 'ggml-internal/.*' engine/cpu_operators
 only '(jinja|json-schema|nlohmann|simdjson|rapidjson)[/.].*|cmocka\.h' none
-only 'jansson\.h' core/factory cli/ hf/files/ text/ llamacpp/ transformers/
+only 'jansson\.h' core/factory core/json_dump cli/ hf/files/ text/
 only 'curl/.*|uv\.h' http/
 only 'pcre2\.h|utf8proc\.h' hf/tokenizer/
 only 'uniname\.h|unictype\.h' text/template/
 
 only 'sys/(mman|eventfd)\.h' core/ gguf/file hf/files/weight_files
 only '(sys/socket|netinet/.*|arpa/inet|ifaddrs)\.h' http/ remote/server
-only '(immintrin|cpuid)\.h' core/numbers kernels/ lora/
+only '(immintrin|cpuid)\.h' core/cpu_features core/numbers kernels/ lora/
 
 own=$(ls -d src/*/ | sed 's|src/||; s|/$||' | paste -sd '|')
 files src | { xargs grep -nE "#[[:space:]]*include[[:space:]]*<($own)/" || true; } | report 'own headers stand in quotes'
