@@ -9,6 +9,7 @@
 #include "text/constraint/json_schema.h"
 
 #include <jansson.h>
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -189,6 +190,18 @@ static void test_json_schema__names_by_type_or_reference__are_enforced(void **st
     assert_refuses("{\"type\":\"object\",\"propertyNames\":{\"type\":\"integer\"},"
                    "\"additionalProperties\":{}}",
                    "propertyNames");
+}
+
+/* fixtures/locale/comma: LC_NUMERIC with decimal_point ",", by localedef. */
+static void test_json_schema__program_with_a_comma__numbers_have_dots(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("LOCPATH", TEST_SOURCE_DIR "/fixtures/locale", 1), 0);
+    assert_non_null(setlocale(LC_NUMERIC, "comma"));
+    assert_takes("{\"enum\":[0.1]}", "0.1");
+    assert_takes("{\"type\":\"number\",\"minimum\":0.25,\"maximum\":0.75}", "0.5");
+    assert_leaves("{\"type\":\"number\",\"minimum\":0.25,\"maximum\":0.75}", "0.76");
+    setlocale(LC_NUMERIC, "C");
 }
 
 static void test_json_schema__const_and_enum__are_enforced(void **state)
@@ -1253,6 +1266,7 @@ int main(void)
         cmocka_unit_test(test_json_schema__formats_of_others__bound_what_they_bound),
         cmocka_unit_test(test_json_schema__look_ahead_at_the_beginning__is_enforced),
         cmocka_unit_test(test_json_schema__names_by_type_or_reference__are_enforced),
+        cmocka_unit_test(test_json_schema__program_with_a_comma__numbers_have_dots),
         cmocka_unit_test(test_json_schema__const_and_enum__are_enforced),
         cmocka_unit_test(test_json_schema__objects__have_what_is_required_and_nothing_else),
         cmocka_unit_test(test_json_schema__arrays__have_their_counts),

@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -322,6 +323,27 @@ static void test_template__integers_beyond_64_bits__are_errors(void **state)
     assert_error("{{ 1e30 | int }}", "64 bits");
 }
 
+/* fixtures/locale/comma: LC_NUMERIC with decimal_point ",", by localedef. */
+static void test_template__program_with_a_comma__numbers_have_dots(void **state)
+{
+    static const char source[] =
+        "{{ 0.5 + 1.25 }} {{ '%.2f' % 2.5 }} {{ '3.5'|float }} {{ [0.1]|tojson }} "
+        "{{ x }} {{ 2.567|round(1) }}";
+    struct found found;
+    char comma[8];
+
+    (void)state;
+    assert_int_equal(setenv("LOCPATH", TEST_SOURCE_DIR "/fixtures/locale", 1), 0);
+    assert_non_null(setlocale(LC_NUMERIC, "comma"));
+    found = render_alone(inf_str(source), inf_str("{\"x\":7.25}"));
+    snprintf(comma, sizeof comma, "%.1f", 0.5);
+    setlocale(LC_NUMERIC, "C");
+    assert_string_equal(comma, "0,5"); /* it is there, and is the program's again */
+    assert_int_equal(found.code, INF_OK);
+    assert_memory_equal(found.text.data, "1.75 2.50 3.5 [0.1] 7.25 2.6", found.text.len);
+    buffer_free(&found.text);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     static const char source[] =
@@ -371,6 +393,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_template__chats__are_rendered_as_transformers_does),
         cmocka_unit_test(test_template__unsupported_names__are_refused_when_parsed),
         cmocka_unit_test(test_template__integers_beyond_64_bits__are_errors),
+        cmocka_unit_test(test_template__program_with_a_comma__numbers_have_dots),
         cmocka_unit_test(every_allocation_may_fail),
     };
 

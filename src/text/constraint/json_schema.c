@@ -4,6 +4,7 @@
  */
 #include "text/constraint/json_schema.h"
 
+#include "core/dots.h"
 #include "text/constraint/schema_check.h"
 #include "text/constraint/schema_kinds.h"
 #include "text/constraint/schema_value.h"
@@ -172,12 +173,15 @@ int32_t json_schema_compile_part(struct grammar **out, json_t *document, json_t 
                                  inf_error *err)
 {
     struct schema_compiler c;
+    struct dots dots;
     inf_error mine = {0};
 
     *out = NULL;
+    dots_begin(&dots);
     if (schema_compiler_begin(&c, document, &mine))
         *out = compile(&c, part);
     schema_compiler_end(&c);
+    dots_end(&dots);
     if (*out)
         return error_none(err);
     if (err)

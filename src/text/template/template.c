@@ -4,6 +4,7 @@
  */
 #include "text/template/template.h"
 
+#include "core/dots.h"
 #include "core/memory.h"
 #include "core/utf8.h"
 #include "text/template/functions.h"
@@ -59,11 +60,13 @@ static void compile(struct template *t, inf_text source)
 int32_t template_compile(struct template **out, inf_text source, inf_error *err)
 {
     struct template *t = mem_alloc(sizeof *t);
+    struct dots dots;
     int32_t code = INF_OK;
 
     *out = NULL;
     if (!t)
         return error_no_memory(err);
+    dots_begin(&dots);
     if (!source.data)
         source = (inf_text){"", 0};
     vm_init(&t->vm, MAX_TREE_BYTES);
@@ -76,6 +79,7 @@ int32_t template_compile(struct template **out, inf_text source, inf_error *err)
     else
         code = error_of(&t->vm, "the chat template cannot be used", err);
     vm_free(&t->scratch);
+    dots_end(&dots);
     if (code == INF_OK)
         *out = t;
     else
@@ -128,6 +132,7 @@ int32_t template_render(const struct template *t, const struct template_input *i
                         struct buffer *out, inf_error *err)
 {
     struct rendering *x = mem_calloc(1, sizeof *x);
+    struct dots dots;
     int32_t code;
 
     if (!x)
@@ -139,7 +144,9 @@ int32_t template_render(const struct template *t, const struct template_input *i
     x->r = (struct render){
         .vm = &x->vm, .tree = t->tree, .library = &LIBRARY, .out = &x->text, .now = input->now};
     x->vm.deadline_us = input->deadline_us ? input->deadline_us : template_deadline_us();
+    dots_begin(&dots);
     code = run(x, input, err);
+    dots_end(&dots);
     if (code == INF_OK && x->text.len && !buffer_append(out, x->text.data, x->text.len))
         code = error_no_memory(err);
     buffer_free(&x->text);
