@@ -95,6 +95,9 @@ struct family_weight {
 
 /* The beginning of a row: its names, and its shape in the checkpoint. */
 #define WEIGHT(from, to, ...) .module = (from), .tensor = (to), .shape = {__VA_ARGS__}
+/* A row: the weight of a norm that multiplies by 1 + w, of so many numbers. */
+#define WEIGHT_PLUS_ONE(from, to, size)                                                            \
+    {WEIGHT(from ".weight", to ".weight", size), .change = &change_plus_one}
 
 struct family {
     const char *name;   /* GGUF's general.architecture */

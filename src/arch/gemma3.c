@@ -4,19 +4,14 @@
 #include <string.h>
 
 static const struct family_weight weights[] = {
-    {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
+    WEIGHT_PLUS_ONE("input_layernorm", "attn_norm", SIZE_EMBD),
     WEIGHTS_ATTENTION(NULL, NULL),
-    {WEIGHT("self_attn.q_norm.weight", "attn_q_norm.weight", SIZE_HEAD),
-     .change = &change_plus_one},
-    {WEIGHT("self_attn.k_norm.weight", "attn_k_norm.weight", SIZE_HEAD),
-     .change = &change_plus_one},
-    {WEIGHT("post_attention_layernorm.weight", "post_attention_norm.weight", SIZE_EMBD),
-     .change = &change_plus_one},
-    {WEIGHT("pre_feedforward_layernorm.weight", "ffn_norm.weight", SIZE_EMBD),
-     .change = &change_plus_one},
+    WEIGHT_PLUS_ONE("self_attn.q_norm", "attn_q_norm", SIZE_HEAD),
+    WEIGHT_PLUS_ONE("self_attn.k_norm", "attn_k_norm", SIZE_HEAD),
+    WEIGHT_PLUS_ONE("post_attention_layernorm", "post_attention_norm", SIZE_EMBD),
+    WEIGHT_PLUS_ONE("pre_feedforward_layernorm", "ffn_norm", SIZE_EMBD),
     WEIGHTS_MLP,
-    {WEIGHT("post_feedforward_layernorm.weight", "post_ffw_norm.weight", SIZE_EMBD),
-     .change = &change_plus_one},
+    WEIGHT_PLUS_ONE("post_feedforward_layernorm", "post_ffw_norm", SIZE_EMBD),
     {.module = NULL},
 };
 

@@ -21,7 +21,7 @@ const struct family_weight usual_globals[] = {
 
 const struct family_weight plus_one_globals[] = {
     WEIGHTS_EMBEDDING,
-    {WEIGHT("^norm.weight", "output_norm.weight", SIZE_EMBD), .change = &change_plus_one},
+    WEIGHT_PLUS_ONE("^norm", "output_norm", SIZE_EMBD),
     WEIGHTS_HEAD,
     {.module = NULL},
 };

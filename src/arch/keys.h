@@ -81,10 +81,6 @@ extern const char *const usual_ignored[];
     .describe = describe, .weights = weights
 #define FAMILY_USUAL(named) FAMILY(named), .globals = usual_globals, .ignored = usual_ignored
 
-/* An embedding, a last norm and a head; what is computed, not read. */
-extern const struct family_weight usual_globals[];
-extern const char *const usual_ignored[];
-
 /* The rows that most families share. */
 #define WEIGHTS_EMBEDDING                                                                          \
     {WEIGHT("^embed_tokens.weight", "token_embd.weight", SIZE_VOCAB, SIZE_EMBD)}

@@ -180,12 +180,11 @@ static bool is_stack(const struct gguf_tensor *t, int64_t most)
 static struct lora_plan_module *stack_of(const struct planning *p, const struct gguf_tensor *base,
                                          const struct peft_module *m, inf_error *why)
 {
-    struct lora_plan_module *out = NULL;
+    struct lora_plan_module *out = find_stack(p->plan, base);
     size_t n = (size_t)base->ne[2];
 
-    for (size_t i = 0; i < p->plan->n; i++)
-        if (p->plan->modules[i].experts_a && p->plan->modules[i].base.name == base->name)
-            return &p->plan->modules[i];
+    if (out)
+        return out;
     if (!is_stack(base, 4096)) {
         has_no_place(p, m->a->name, why);
         return NULL;
@@ -231,8 +230,7 @@ static bool plan_expert(const struct planning *p, const struct peft_module *m,
 static bool plan_vector(const struct planning *p, const struct safetensors_tensor *t,
                         const struct family_weight *row, const struct place *place, inf_error *why)
 {
-    const struct gguf_tensor *base = row ? find_tensor(p->model, place->block, row->tensor, "")
-                                         : NULL;
+    const struct gguf_tensor *base = row ? find_tensor(p->model, place->block, row->tensor) : NULL;
     struct lora_plan_module *out = NULL;
 
     if (!base)
@@ -330,11 +328,9 @@ static bool plan_stack(const struct planning *p, const struct peft_module *m,
 static bool plan_experts(const struct planning *p, const struct peft_module *m,
                          const struct place *place, inf_error *why)
 {
-    const struct gguf_tensor *gate = find_tensor(p->model, place->block, "ffn_gate_exps",
-                                                 ".weight");
-    const struct gguf_tensor *up = find_tensor(p->model, place->block, "ffn_up_exps", ".weight");
-    const struct gguf_tensor *down = find_tensor(p->model, place->block, "ffn_down_exps",
-                                                 ".weight");
+    const struct gguf_tensor *gate = find_tensor(p->model, place->block, STACK_GATE);
+    const struct gguf_tensor *up = find_tensor(p->model, place->block, STACK_UP);
+    const struct gguf_tensor *down = find_tensor(p->model, place->block, STACK_DOWN);
     const char *end = strstr(m->name, ".mlp.experts");
 
     if (place->block < 0 || !end || strcmp(end, ".mlp.experts") != 0 || !gate || !up || !down ||

@@ -27,6 +27,16 @@ static inline void note_misfit(struct planning *p, const inf_error *why)
         p->misfit = *why;
 }
 
+/* The module that the single experts of a stack go to; NULL: none. */
+static inline struct lora_plan_module *find_stack(const struct lora_plan *plan,
+                                                  const struct gguf_tensor *stack)
+{
+    for (size_t i = 0; i < plan->n; i++)
+        if (plan->modules[i].experts_a && plan->modules[i].base.name == stack->name)
+            return &plan->modules[i];
+    return NULL;
+}
+
 /* ------------------------------------------------------------------ peft_places.c */
 
 /* What a module's name means. */
@@ -42,9 +52,13 @@ struct place {
 
 /* Where a module belongs; base stays NULL when nowhere. */
 void find_place(struct place *out, const struct planning *p, const char *module);
-/* The model's "blk.<block>.<tensor><suffix>"; block -1: its `tensor`. */
+/* The model's "blk.<block>.<tensor>"; block -1: its `tensor`. */
 const struct gguf_tensor *find_tensor(const struct gguf_model *model, int32_t block,
-                                      const char *tensor, const char *suffix);
+                                      const char *tensor);
+/* The matrices of all experts of a block, as such tensors. */
+#define STACK_GATE "ffn_gate_exps.weight"
+#define STACK_UP "ffn_up_exps.weight"
+#define STACK_DOWN "ffn_down_exps.weight"
 /* "<module><suffix>" among a family's rows, or NULL. */
 const struct family_weight *find_row(const struct family_weight *rows, const char *module,
                                      const char *suffix);

@@ -41,7 +41,7 @@ void name_add_block(struct name *n, int32_t block)
 }
 
 const struct gguf_tensor *find_tensor(const struct gguf_model *model, int32_t block,
-                                      const char *tensor, const char *suffix)
+                                      const char *tensor)
 {
     struct name name = {.len = 0};
 
@@ -50,27 +50,22 @@ const struct gguf_tensor *find_tensor(const struct gguf_model *model, int32_t bl
     name_add(&name, "blk", strlen("blk"));
     name_add_block(&name, block);
     name_add(&name, tensor, strlen(tensor));
-    name_add(&name, suffix, strlen(suffix));
     return gguf_file_find(model->file, name.text);
 }
 
 /* ------------------------------------------------------------------ a family's rows */
 
-/* "<module><suffix>", a row's name in a checkpoint. */
-static bool is_row(const struct family_weight *w, const char *module, const char *suffix)
-{
-    const char *name = w->module[0] == '^' ? w->module + 1 : w->module;
-    size_t n = strlen(module);
-
-    return strncmp(name, module, n) == 0 && strcmp(name + n, suffix) == 0;
-}
-
 const struct family_weight *find_row(const struct family_weight *rows, const char *module,
                                      const char *suffix)
 {
-    for (const struct family_weight *w = rows; w->module; w++)
-        if (is_row(w, module, suffix))
+    size_t n = strlen(module);
+
+    for (const struct family_weight *w = rows; w->module; w++) {
+        const char *name = w->module[0] == '^' ? w->module + 1 : w->module;
+
+        if (strncmp(name, module, n) == 0 && strcmp(name + n, suffix) == 0)
             return w;
+    }
     return NULL;
 }
 
@@ -117,8 +112,8 @@ static void find_expert(struct place *out, const struct gguf_model *model, const
 {
     static const char *const lists[] = {"mlp.experts.", "block_sparse_moe.experts."};
     static const char *const stacks[][2] = {
-        {"gate_proj", "ffn_gate_exps"}, {"up_proj", "ffn_up_exps"}, {"down_proj", "ffn_down_exps"},
-        {"w1", "ffn_gate_exps"},        {"w3", "ffn_up_exps"},      {"w2", "ffn_down_exps"},
+        {"gate_proj", STACK_GATE}, {"up_proj", STACK_UP}, {"down_proj", STACK_DOWN},
+        {"w1", STACK_GATE},        {"w3", STACK_UP},      {"w2", STACK_DOWN},
     };
     const char *name = NULL;
     int32_t expert = 0;
@@ -128,7 +123,7 @@ static void find_expert(struct place *out, const struct gguf_model *model, const
             name = family_in_block(module + strlen(lists[i]), &expert);
     for (size_t i = 0; name && i < sizeof stacks / sizeof stacks[0]; i++)
         if (strcmp(name, stacks[i][0]) == 0)
-            out->base = find_tensor(model, out->block, stacks[i][1], ".weight");
+            out->base = find_tensor(model, out->block, stacks[i][1]);
     if (out->base)
         out->expert = expert;
 }
@@ -178,5 +173,5 @@ void find_place(struct place *out, const struct planning *p, const char *module)
     }
     row = out->layer ? out->layer : out->vector;
     if (row)
-        out->base = find_tensor(p->model, out->block, row->tensor, "");
+        out->base = find_tensor(p->model, out->block, row->tensor);
 }

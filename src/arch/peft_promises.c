@@ -47,7 +47,7 @@ static int32_t check_layer(struct planning *p, const struct name *in_block, int3
     struct name module = *in_block;
 
     name_add(&module, w->module, (size_t)stem_length(w));
-    if (find_module(p->adapter, module.text) || !find_tensor(p->model, block, w->tensor, ""))
+    if (find_module(p->adapter, module.text) || !find_tensor(p->model, block, w->tensor))
         return INF_OK;
     return check_module(p, module.text, false, err);
 }
@@ -117,7 +117,7 @@ static int32_t check_kept_rows(struct planning *p, const struct family_weight *r
         int n = suffix ? (int)(suffix - w->module) : 0;
 
         if ((!bias && (!suffix || strcmp(suffix, ".weight") != 0)) || strchr(w->module, '#') ||
-            !find_tensor(p->model, block, w->tensor, ""))
+            !find_tensor(p->model, block, w->tensor))
             continue;
         if (block >= 0)
             snprintf(module, sizeof module, "%s%s.%d.%.*s", p->prefix, p->family->blocks, block, n,
@@ -152,12 +152,9 @@ int32_t check_promises(struct planning *p, inf_error *err)
 static const struct lora_plan_module *stack_in(const struct planning *p, int32_t block,
                                                const char *part)
 {
-    const struct gguf_tensor *t = find_tensor(p->model, block, part, ".weight");
+    const struct gguf_tensor *t = find_tensor(p->model, block, part);
 
-    for (size_t i = 0; t && i < p->plan->n; i++)
-        if (p->plan->modules[i].experts_a && p->plan->modules[i].base.name == t->name)
-            return &p->plan->modules[i];
-    return NULL;
+    return t ? find_stack(p->plan, t) : NULL;
 }
 
 static bool is_whole_stack(const struct lora_plan_module *m)
@@ -175,9 +172,9 @@ static bool is_whole_stack(const struct lora_plan_module *m)
  */
 static int32_t check_block(const struct planning *p, int32_t block, inf_error *err)
 {
-    const struct lora_plan_module *gate = stack_in(p, block, "ffn_gate_exps");
-    const struct lora_plan_module *up = stack_in(p, block, "ffn_up_exps");
-    const struct lora_plan_module *down = stack_in(p, block, "ffn_down_exps");
+    const struct lora_plan_module *gate = stack_in(p, block, STACK_GATE);
+    const struct lora_plan_module *up = stack_in(p, block, STACK_UP);
+    const struct lora_plan_module *down = stack_in(p, block, STACK_DOWN);
     const char *what = NULL;
 
     if (!is_whole_stack(gate) || !is_whole_stack(up) || !is_whole_stack(down))

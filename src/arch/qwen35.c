@@ -65,7 +65,7 @@ static const struct weight_change outputs = {.column = value_row};
 #define DELTA_NET .when = FEATURE_DELTA_NET
 
 static const struct family_weight weights[] = {
-    {WEIGHT("input_layernorm.weight", "attn_norm.weight", SIZE_EMBD), .change = &change_plus_one},
+    WEIGHT_PLUS_ONE("input_layernorm", "attn_norm", SIZE_EMBD),
     {WEIGHT("self_attn.q_proj.weight", "attn_q.weight", SIZE_Q_AND_GATE, SIZE_EMBD), ATTENTION},
     {WEIGHT("self_attn.k_proj.weight", "attn_k.weight", SIZE_KV, SIZE_EMBD), ATTENTION},
     {WEIGHT("self_attn.v_proj.weight", "attn_v.weight", SIZE_KV, SIZE_EMBD), ATTENTION},
@@ -89,8 +89,7 @@ static const struct family_weight weights[] = {
     {WEIGHT("linear_attn.norm.weight", "ssm_norm.weight", SIZE_STATE), DELTA_NET},
     {WEIGHT("linear_attn.out_proj.weight", "ssm_out.weight", SIZE_EMBD, SIZE_VALUES), DELTA_NET,
      .change = &outputs},
-    {WEIGHT("post_attention_layernorm.weight", "post_attention_norm.weight", SIZE_EMBD),
-     .change = &change_plus_one},
+    WEIGHT_PLUS_ONE("post_attention_layernorm", "post_attention_norm", SIZE_EMBD),
     WEIGHTS_MLP,
     {.module = NULL},
 };

@@ -19,75 +19,43 @@ enum use {
     N_USES
 };
 
-static const struct {
-    const char *text;
-    enum use use;
-} known[] = {
-    {"<|eot_id|>", USE_END},
-    {"<|im_end|>", USE_END},
-    {"<|end|>", USE_END},
-    {"<|return|>", USE_END},
-    {"<|call|>", USE_END},
-    {"<|flush|>", USE_END},
-    {"<|calls|>", USE_END},
-    {"<end_of_turn>", USE_END},
-    {"<|endoftext|>", USE_END},
-    {"</s>", USE_END},
-    {"<|eom_id|>", USE_END},
-    {"<EOT>", USE_END},
-    {"_<EOT>", USE_END},
-    {"[EOT]", USE_END},
-    {"[EOS]", USE_END},
-    {"<|end_of_text|>", USE_END},
-    {"<end_of_utterance>", USE_END},
-    {"<eos>", USE_END},
-    {"<turn|>", USE_END},
-    {"<|tool_response>", USE_END},
-    {"<｜end▁of▁sentence｜>", USE_END},
-    {"[e~[", USE_END},
-    {"<|channel|>", USE_SHOWN},
-    {"<|message|>", USE_SHOWN},
-    {"<|start|>", USE_SHOWN},
-    {"<|constrain|>", USE_SHOWN},
-    {"<|fim_pad|>", USE_FIM_PAD},
-    {"<fim-pad>", USE_FIM_PAD},
-    {"<fim_pad>", USE_FIM_PAD},
-    {"<PAD>", USE_FIM_PAD},
-    {"[PAD]", USE_FIM_PAD},
-    {"<|fim_repo|>", USE_FIM_REP},
-    {"<|repo_name|>", USE_FIM_REP},
-    {"<fim-repo>", USE_FIM_REP},
-    {"<REPO>", USE_FIM_REP},
-    {"<reponame>", USE_FIM_REP},
-    {"<|file_sep|>", USE_FIM_SEP},
-    {"<|fim_prefix|>", USE_FIM_PRE},
-    {"<fim-prefix>", USE_FIM_PRE},
-    {"<fim_prefix>", USE_FIM_PRE},
-    {"<｜fim▁begin｜>", USE_FIM_PRE},
-    {"<PRE>", USE_FIM_PRE},
-    {"▁<PRE>", USE_FIM_PRE},
-    {"<|code_prefix|>", USE_FIM_PRE},
-    {"<|prefix|>", USE_FIM_PRE},
-    {"<|fim_suffix|>", USE_FIM_SUF},
-    {"<fim-suffix>", USE_FIM_SUF},
-    {"<fim_suffix>", USE_FIM_SUF},
-    {"<｜fim▁hole｜>", USE_FIM_SUF},
-    {"<SUF>", USE_FIM_SUF},
-    {"▁<SUF>", USE_FIM_SUF},
-    {"<|code_suffix|>", USE_FIM_SUF},
-    {"<|suffix|>", USE_FIM_SUF},
-    {"<|fim_middle|>", USE_FIM_MID},
-    {"<fim-middle>", USE_FIM_MID},
-    {"<fim_middle>", USE_FIM_MID},
-    {"<｜fim▁end｜>", USE_FIM_MID},
-    {"<MID>", USE_FIM_MID},
-    {"▁<MID>", USE_FIM_MID},
-    {"<|code_middle|>", USE_FIM_MID},
-    {"<|middle|>", USE_FIM_MID},
-    {"<|plamo:eos|>", USE_SIGN},
-};
+enum { MOST_KNOWN = 22, LONGEST_KNOWN = 32 };
 
-enum { N_KNOWN = sizeof known / sizeof known[0], LONGEST_KNOWN = 32 };
+/* The texts of each use, NULL behind the last. */
+static const char *const known[N_USES][MOST_KNOWN + 1] = {
+    [USE_END] = {"<|eot_id|>",
+                 "<|im_end|>",
+                 "<|end|>",
+                 "<|return|>",
+                 "<|call|>",
+                 "<|flush|>",
+                 "<|calls|>",
+                 "<end_of_turn>",
+                 "<|endoftext|>",
+                 "</s>",
+                 "<|eom_id|>",
+                 "<EOT>",
+                 "_<EOT>",
+                 "[EOT]",
+                 "[EOS]",
+                 "<|end_of_text|>",
+                 "<end_of_utterance>",
+                 "<eos>",
+                 "<turn|>",
+                 "<|tool_response>",
+                 "<｜end▁of▁sentence｜>",
+                 "[e~["},
+    [USE_SHOWN] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"},
+    [USE_FIM_PAD] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"},
+    [USE_FIM_REP] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"},
+    [USE_FIM_SEP] = {"<|file_sep|>"},
+    [USE_FIM_PRE] = {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>",
+                     "▁<PRE>", "<|code_prefix|>", "<|prefix|>"},
+    [USE_FIM_SUF] = {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>",
+                     "▁<SUF>", "<|code_suffix|>", "<|suffix|>"},
+    [USE_FIM_MID] = {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>",
+                     "▁<MID>", "<|code_middle|>", "<|middle|>"},
+    [USE_SIGN] = {"<|plamo:eos|>"}};
 
 /* The keys that name a token of a use; the later one counts. */
 static const struct {
@@ -106,7 +74,7 @@ struct reading {
     uint8_t *kinds;
     size_t n;
     const struct gguf_file *file;
-    int32_t found[N_KNOWN]; /* ids by index in known; -1: no token has that text */
+    int32_t found[N_USES][MOST_KNOWN]; /* the ids of known; -1: no token has that text */
 };
 
 /* ------------------------------------------------------------------ the file's own words */
@@ -164,16 +132,18 @@ static void find_known(struct reading *r, const inf_text *texts)
 {
     memset(r->found, -1, sizeof r->found);
     for (size_t id = 0; id < r->n; id++)
-        for (int k = 0; k < N_KNOWN && may_be_known(texts[id]); k++)
-            if (text_equals(texts[id].data, texts[id].len, known[k].text))
-                r->found[k] = (int32_t)id;
+        for (int use = 0; use < N_USES && may_be_known(texts[id]); use++)
+            for (int k = 0; known[use][k]; k++)
+                if (text_equals(texts[id].data, texts[id].len, known[use][k]))
+                    r->found[use][k] = (int32_t)id;
 }
 
 static int32_t found(const struct reading *r, const char *text)
 {
-    for (int k = 0; k < N_KNOWN; k++)
-        if (strcmp(known[k].text, text) == 0)
-            return r->found[k];
+    for (int use = 0; use < N_USES; use++)
+        for (int k = 0; known[use][k]; k++)
+            if (strcmp(known[use][k], text) == 0)
+                return r->found[use][k];
     return -1;
 }
 
@@ -205,11 +175,11 @@ static void read_fim(struct reading *r, enum use use, const char *const keys[2])
 {
     int32_t id = id_of_key(r, keys[1], id_of_key(r, keys[0], -1));
 
-    for (int k = 0; k < N_KNOWN && id < 0; k++)
-        if (known[k].use == use && r->found[k] >= 0) {
-            id = r->found[k];
+    for (int k = 0; k < MOST_KNOWN && id < 0; k++) {
+        id = r->found[use][k];
+        if (id >= 0)
             set_control(r, id);
-        }
+    }
     if (use == USE_FIM_PAD || use == USE_FIM_REP || use == USE_FIM_SEP)
         set_end(r, id);
 }
@@ -218,14 +188,19 @@ static void read_known(struct reading *r)
 {
     for (size_t i = 0; i < sizeof fim_keys / sizeof fim_keys[0]; i++)
         read_fim(r, fim_keys[i].use, fim_keys[i].keys);
-    for (int k = 0; k < N_KNOWN; k++)
-        if (known[k].use == USE_END && r->found[k] >= 0) {
-            set_control(r, r->found[k]);
-            set_end(r, r->found[k]);
-        }
-    for (int k = 0; k < N_KNOWN; k++)
-        if (known[k].use == USE_SHOWN && r->found[k] >= 0)
-            r->kinds[r->found[k]] = (uint8_t)((r->kinds[r->found[k]] & KIND_END) | KIND_DEFINED);
+    for (int k = 0; k < MOST_KNOWN; k++) {
+        int32_t end = r->found[USE_END][k];
+
+        if (end >= 0)
+            set_control(r, end);
+        set_end(r, end);
+    }
+    for (int k = 0; k < MOST_KNOWN; k++) {
+        int32_t shown = r->found[USE_SHOWN][k];
+
+        if (shown >= 0)
+            r->kinds[shown] = (uint8_t)((r->kinds[shown] & KIND_END) | KIND_DEFINED);
+    }
 }
 
 /* Some vocabularies have a token of that text that ends a part of an answer, or nothing. */
