@@ -135,6 +135,13 @@ int32_t error_none(inf_error *err)
     return INF_OK;
 }
 
+int32_t error_copy(inf_error *err, const inf_error *why)
+{
+    if (err)
+        *err = *why;
+    return why->code;
+}
+
 int32_t error_prefix(inf_error *err, const char *format, ...)
 {
     char raw[2 * sizeof err->message + 8];

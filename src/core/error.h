@@ -23,6 +23,8 @@ int32_t error_set_errno(inf_error *err, int error_number, const char *what, cons
 int32_t error_no_memory(inf_error *err);
 /* Clears err to INF_OK and returns INF_OK. */
 int32_t error_none(inf_error *err);
+/* Copies what went wrong (code INF_OK: nothing) into err, which may be NULL; returns its code. */
+int32_t error_copy(inf_error *err, const inf_error *why);
 /* Puts "prefix: " (printf) before the message that err holds; returns err's code. */
 int32_t error_prefix(inf_error *err, const char *format, ...) ERROR_PRINTF(2, 3);
 

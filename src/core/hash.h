@@ -5,14 +5,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* FNV-1a. */
-static inline uint64_t hash_fnv(const char *data, size_t n)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+#define HASH_FNV_BEGIN UINT64_C(0xcbf29ce484222325) /* of nothing */
 
+/* FNV-1a, of what was hashed so far and then of these. */
+static inline uint64_t hash_fnv_on(uint64_t hash, const char *data, size_t n)
+{
     for (size_t i = 0; i < n; i++)
         hash = (hash ^ (unsigned char)data[i]) * UINT64_C(0x100000001b3);
     return hash;
+}
+
+static inline uint64_t hash_fnv(const char *data, size_t n)
+{
+    return hash_fnv_on(HASH_FNV_BEGIN, data, n);
 }
 
 #endif

@@ -44,7 +44,6 @@ struct loaded_gguf {
     int32_t n_tokens;              /* of a vocabulary that is not llama.cpp's; 0: it is */
     pthread_t reader;
     bool reading; /* reader is to be joined, and then has left: */
-    int32_t code;
     inf_error error;
     /* none of the two: the vocabulary alone; both: the weights, and the vocabulary of a file that ours was not
      * to be made of */
@@ -175,7 +174,7 @@ static void *read_vocabulary(void *arg)
 {
     struct loaded_gguf *l = arg;
 
-    l->code = vocabulary_read(&l->vocabulary, l->source->file, &l->error);
+    vocabulary_read(&l->vocabulary, l->source->file, &l->error);
     shared_made(&l->source->vocabulary, l->vocabulary);
     return NULL;
 }
@@ -198,9 +197,7 @@ static int32_t finish_vocabulary(struct loaded_gguf *l, inf_error *err)
     if (l->reading)
         pthread_join(l->reader, NULL);
     l->reading = false;
-    if (l->code != INF_OK && err)
-        *err = l->error;
-    return l->code;
+    return error_copy(err, &l->error);
 }
 
 /* ------------------------------------------------------------------ the model, loaded */

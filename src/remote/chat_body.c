@@ -87,7 +87,7 @@ static int32_t check_extra(const struct chat_form *form, struct json_span extra,
             return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                              "extra_json: %.*s is set by a field of the request too; give one",
                              (int)key.len, key.data);
-        if (chat_body_is_one_of(key, form->ignored))
+        if (form->ignored && chat_body_is_one_of(key, form->ignored))
             return error_set(err, INF_ERROR_UNSUPPORTED, "extra_json: %.*s: %s; leave it out",
                              (int)key.len, key.data, form->why_not);
         for (rest = w; scan_next_member(&rest, &other, &ignored);)

@@ -31,7 +31,7 @@ struct chat_form {
     const char *why_not; /* the others */
     uint64_t seed_max;
     bool any_role;              /* else system, user, assistant and tool */
-    const char *const *ignored; /* keys of extra_json that it would ignore, NULL behind them */
+    const char *const *ignored; /* keys of extra_json that it would ignore, NULL behind them; or NULL */
     const char *stream_options; /* of /v1 */
 };
 

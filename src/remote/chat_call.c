@@ -43,11 +43,7 @@ static int32_t hand_over(struct chat_call *call, bool end, int32_t code, inf_err
         tool_calls_give(&s->tool_calls, end, give_piece, call, &mine);
     buffer_clear(r);
     buffer_clear(t);
-    if (mine.code == INF_OK || code != INF_OK)
-        return code;
-    if (err)
-        *err = mine;
-    return mine.code;
+    return mine.code == INF_OK || code != INF_OK ? code : error_copy(err, &mine);
 }
 
 /* ------------------------------------------------------------------ the exchange */
@@ -255,15 +251,6 @@ static void fill(struct chat_call *call, const struct http_outcome *outcome, inf
         if (out->completion_tokens < 0)
             out->completion_tokens = call->reader.stream.text_chunks;
     }
-}
-
-struct server_answer chat_call_answer(const struct chat_call *call,
-                                      const struct http_outcome *outcome, const char *name)
-{
-    struct server_answer a = server_answer_of(call->server, ROUTE_CHAT, outcome);
-
-    a.name = name;
-    return a;
 }
 
 void chat_call_end(struct chat_call *call, const struct http_outcome *outcome, const inf_error *how)

@@ -54,10 +54,6 @@ void chat_call_cancel(struct chat_call *call, bool waited);
 /* Has `done` called on a preparation thread, with the operation's stop error. Never calls back. */
 void chat_call_stop(struct chat_call *call);
 
-/* The last attempt's answer, which refuses it. name: of the model asked for. */
-struct server_answer chat_call_answer(const struct chat_call *call,
-                                      const struct http_outcome *outcome, const char *name);
-
 /* Ends the operation and frees the call: what came, the timings, a failed body and the model go into
  * its output. err: how; INF_OK may become NO_MEMORY, or UNSUPPORTED (no log-probabilities came).
  * Nothing of it is in flight, and no lock is held. The provider may be gone afterwards. */

@@ -212,9 +212,7 @@ static int32_t take_other(struct chat_stream *s, struct json_span object, inf_er
     }
     if (server_error_in_stream(object, &mine) == INF_ERROR_PROTOCOL && !s->whole)
         return INF_OK;
-    if (err)
-        *err = mine;
-    return mine.code;
+    return error_copy(err, &mine);
 }
 
 /* Counts are whole numbers that an int holds, their sum too. */

@@ -1,20 +1,11 @@
 /* chat_text: see the header. */
 #include "remote/chat_text.h"
 
-/* FNV-1a's. */
-#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
-#define HASH_TIMES UINT64_C(0x100000001b3)
-
-static uint64_t hash(uint64_t so_far, const char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        so_far = (so_far ^ (unsigned char)bytes[i]) * HASH_TIMES;
-    return so_far;
-}
+#include "core/hash.h"
 
 void chat_text_init(struct chat_text *t)
 {
-    *t = (struct chat_text){.hash = HASH_BEGIN};
+    *t = (struct chat_text){.hash = HASH_FNV_BEGIN};
     buffer_init(&t->out, BUFFER_NO_LIMIT);
 }
 
@@ -24,7 +15,7 @@ static void note_added(struct chat_text *t, size_t before)
     size_t added = t->out.len - before;
 
     if (added)
-        t->hash = hash(t->hash, t->out.data + before, added);
+        t->hash = hash_fnv_on(t->hash, t->out.data + before, added);
     t->len += added;
 }
 
@@ -48,7 +39,7 @@ bool chat_text_end(struct chat_text *t)
 
 bool chat_text_begins(const struct chat_text *t, const struct buffer *whole)
 {
-    return t->len && whole->len >= t->len && hash(HASH_BEGIN, whole->data, t->len) == t->hash;
+    return t->len && whole->len >= t->len && hash_fnv(whole->data, t->len) == t->hash;
 }
 
 bool chat_text_push_rest(struct chat_text *t, const struct buffer *whole)

@@ -38,6 +38,7 @@ void task_free(struct task *t)
     buffer_free(&t->text);
     mem_free(t->error_body);
     mem_free(t->report_id);
+    mem_free(t->key);
     mem_free(t);
 }
 
@@ -122,7 +123,7 @@ struct task *control_find(const struct control *c, const struct task_kind *kind,
     return t;
 }
 
-void control_take_key(struct control *c, struct task *t, const char *key)
+void control_take_key(struct control *c, struct task *t, char *key)
 {
     while (is_running(c, key, t))
         pthread_cond_wait(&c->changed, c->lock);
@@ -131,6 +132,7 @@ void control_take_key(struct control *c, struct task *t, const char *key)
 
 void control_give_key(struct control *c, struct task *t)
 {
+    mem_free(t->key);
     t->key = NULL;
     pthread_cond_broadcast(&c->changed);
 }

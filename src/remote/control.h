@@ -41,7 +41,7 @@ struct task {
     struct control *control;      /* constant */
     struct task *next;            /* among the queued, or the running */
     bool queued, running;
-    const char *key;   /* NULL: none */
+    char *key;         /* from mem_*; NULL: none */
     bool waited_for;   /* it was made for an operation */
     inf_op *op;        /* NULL: nobody waits for it, or not any more */
     _Atomic bool left; /* its operation has left it */
@@ -102,9 +102,8 @@ void control_add(struct control *c, struct task *t);
 void control_postpone(struct control *c, struct task *t);
 /* The queued one of that kind and key, or NULL. */
 struct task *control_find(const struct control *c, const struct task_kind *kind, const char *key);
-/* For a running task without a key. Waits until no other has that one, and takes it; its text stays
- * until it is given back. */
-void control_take_key(struct control *c, struct task *t, const char *key);
+/* For a running task without a key. Waits until no other has that one (from mem_*), and takes it over. */
+void control_take_key(struct control *c, struct task *t, char *key);
 void control_give_key(struct control *c, struct task *t);
 /* There is something for `watch` to look after. */
 void control_watch(struct control *c);

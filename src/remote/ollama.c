@@ -55,7 +55,8 @@ static void request_done(struct chat_call *call, const struct http_outcome *outc
     call->sending = false;
     pthread_mutex_unlock(&o->lock);
     if (outcome) {
-        struct server_answer a = chat_call_answer(call, outcome, op_request(call->op)->model.data);
+        struct server_answer a = server_answer_of(call->server, ROUTE_CHAT,
+                                                  op_request(call->op)->model.data, outcome);
 
         server_refusal(&a, &err);
     }
@@ -64,7 +65,6 @@ static void request_done(struct chat_call *call, const struct http_outcome *outc
 
 /* ------------------------------------------------------------------ sending */
 
-static const char *const none[] = {NULL};
 static const char *const native_keys[] = {"num_ctx",  "keep_alive", "options",
                                           "truncate", "shift",      NULL};
 
@@ -72,8 +72,7 @@ static const char *const native_keys[] = {"num_ctx",  "keep_alive", "options",
 const struct chat_form ollama_form = {.write = chat_body_write_ollama,
                                       .takes = FIELD_TOP_K | FIELD_MIN_P | FIELD_REPETITION_PENALTY,
                                       .why_not = "Ollama cannot do that",
-                                      .seed_max = INT32_MAX,
-                                      .ignored = none};
+                                      .seed_max = INT32_MAX};
 
 /* An unknown server behind an Ollama URL gets what Ollama's /v1 takes. */
 const struct chat_form plain_form = {
@@ -160,7 +159,7 @@ static void send_or_finish(struct request *r, enum server_kind kind)
 
 static void why_not(const struct ollama *o, const struct http_outcome *outcome, inf_error *err)
 {
-    struct server_answer a = server_answer_of(&o->server, ROUTE_VERSION, outcome);
+    struct server_answer a = server_answer_of(&o->server, ROUTE_VERSION, NULL, outcome);
 
     *err = *outcome->error;
     server_refusal(&a, err);
@@ -321,9 +320,7 @@ static int32_t check_request(const struct request *r, enum server_kind kind, str
         takes = write_body(body, r, KIND_OTHER, &ignored) == INF_OK;
         buffer_free(body);
     }
-    if (!takes && err)
-        *err = why;
-    return takes ? INF_OK : why.code;
+    return takes ? INF_OK : error_copy(err, &why);
 }
 
 /* The lock is held. */

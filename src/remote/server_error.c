@@ -337,12 +337,13 @@ int32_t server_error(const struct server_answer *answer, inf_error *err)
     return fill(err, INF_ERROR_HTTP_STATUS, a.status);
 }
 
-struct server_answer server_answer_of(const struct server *s, int32_t route,
+struct server_answer server_answer_of(const struct server *s, int32_t route, const char *name,
                                       const struct http_outcome *outcome)
 {
     return (struct server_answer){.server = s,
                                   .route = route,
                                   .status = outcome->head.status,
+                                  .name = name,
                                   .proxy = outcome->proxy,
                                   .body = outcome->body,
                                   .body_len = outcome->body_len};

@@ -22,8 +22,8 @@ struct server_answer {
     size_t body_len;
 };
 
-/* Of an exchange with it; without names. */
-struct server_answer server_answer_of(const struct server *s, int32_t route,
+/* Of an exchange with it; without a path. */
+struct server_answer server_answer_of(const struct server *s, int32_t route, const char *name,
                                       const struct http_outcome *outcome);
 
 /* err: how a call ended; of a refusal it becomes server_error. Returns its code. */

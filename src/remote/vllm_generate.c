@@ -21,15 +21,12 @@ struct request {
     bool without_max_tokens, loaded_again;
 };
 
-static const char *const none[] = {NULL};
-
 const struct chat_form vllm_form = {
     .write = chat_body_write_v1,
     .takes = ~UINT32_C(0),
     .why_not = "vLLM cannot do that",
     .seed_max = INT64_MAX,
     .any_role = true, /* its chat template says what it knows */
-    .ignored = none,
     /* counts all along, so that a request that is cut short knows them */
     .stream_options = "{\"include_usage\":true,\"continuous_usage_stats\":true}"};
 
@@ -218,7 +215,8 @@ static int32_t load_again(struct request *r, inf_error *err)
 /* INF_OK when another attempt is under way; *err is how the request ends otherwise. */
 static int32_t try_further(struct request *r, const struct http_outcome *outcome, inf_error *err)
 {
-    struct server_answer a = chat_call_answer(&r->call, outcome, model_of(r).data);
+    struct server_answer a = server_answer_of(r->call.server, ROUTE_CHAT, model_of(r).data,
+                                              outcome);
 
     if (r->vllm->replicas.n > 1 && (is_unreachable(r, outcome) || is_busy_answer(outcome))) {
         if (send_elsewhere(r) == INF_OK)

@@ -12,9 +12,8 @@
 enum { NAMES_TRIED = 8 };
 
 struct load {
-    struct task task;
-    char *id;
-    char *path; /* as given, then as the servers get it */
+    struct task task; /* its key: the id */
+    char *path;       /* as given, then as the servers get it */
     struct files_digest digest;
     inf_adapter_report report;
     struct model_list lists[REPLICAS_MAX];
@@ -34,7 +33,7 @@ struct load {
 static int32_t check_name(const struct load *l, size_t i, inf_error *err)
 {
     struct vllm *v = vllm_of(&l->task);
-    const struct model_entry *e = model_list_find(&l->lists[i], l->id);
+    const struct model_entry *e = model_list_find(&l->lists[i], l->task.key);
     const struct generation *g = NULL;
     char *path = NULL;
     bool ours = false;
@@ -44,9 +43,9 @@ static int32_t check_name(const struct load *l, size_t i, inf_error *err)
     if (!e->parent)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "adapter id '%s' is the name of a base model at %s; choose another id",
-                         l->id, vllm_url(v, i));
+                         l->task.key, vllm_url(v, i));
     pthread_mutex_lock(&v->lock);
-    g = adapter_names_find(&v->names, l->id);
+    g = adapter_names_find(&v->names, l->task.key);
     if (g && generation_may_be_on(g, i))
         path = mem_strdup(g->path);
     pthread_mutex_unlock(&v->lock);
@@ -58,7 +57,7 @@ static int32_t check_name(const struct load *l, size_t i, inf_error *err)
                      "the server at %s has an adapter named '%s' that this program did not load; "
                      "unload it with 'inference adapters unload -p vllm -u %s %s', or choose "
                      "another id",
-                     vllm_url(v, i), l->id, vllm_url(v, i), l->id);
+                     vllm_url(v, i), l->task.key, vllm_url(v, i), l->task.key);
 }
 
 static bool must_check(const struct vllm *v)
@@ -161,7 +160,7 @@ static int32_t claim(struct load *l, inf_error *err)
     l->taken = false;
     l->why = (inf_error){0};
     pthread_mutex_lock(&v->lock);
-    g = adapter_names_add(&v->names, l->id, l->path);
+    g = adapter_names_add(&v->names, l->task.key, l->path);
     if (g) {
         g->digest = l->digest;
         g->report = l->report;
@@ -197,9 +196,7 @@ static int32_t load_on(struct load *l, uint64_t mask, inf_error *err)
         if (replica_in(mask, i)) /* all of them went away */
             note(l, &t->calls.items[i].error);
     vllm_removed(v, g->name, mask & ~(l->loaded | l->unsure));
-    if (err)
-        *err = l->why;
-    return l->why.code;
+    return error_copy(err, &l->why);
 }
 
 /* ------------------------------------------------------------------ and when it failed */
@@ -217,7 +214,7 @@ static void note_left(struct load *l, uint64_t left)
             continue;
         context_log(v->context, INF_LOG_WARNING,
                     "%s did not take back adapter '%s', which may stay loaded there as '%s'",
-                    vllm_url(v, i), l->id, l->generation->name);
+                    vllm_url(v, i), l->task.key, l->generation->name);
         more += first != NULL;
         first = first ? first : vllm_url(v, i);
     }
@@ -262,7 +259,7 @@ static int32_t load_under_a_name(struct load *l, inf_error *err)
         if (code == INF_OK)
             return INF_OK;
         /* A fresh name that somebody took meanwhile: the next one. The id itself is another's. */
-        again = l->taken && strcmp(l->generation->name, l->id) != 0;
+        again = l->taken && strcmp(l->generation->name, l->task.key) != 0;
         undo(l, err);
     }
     return err->code;
@@ -391,7 +388,7 @@ static int32_t run(struct task *t, inf_error *err)
             context_log(
                 v->context, INF_LOG_WARNING,
                 "%s is not there: it gets adapter '%s' from this program when it comes back",
-                vllm_url(v, i), l->id);
+                vllm_url(v, i), l->task.key);
     count_asking(v, -1);
     return code;
 }
@@ -402,7 +399,6 @@ static void free_load(struct task *t)
 
     vllm_free_lists(l->lists);
     mem_free(l->path);
-    mem_free(l->id);
 }
 
 static const struct task_kind load_kind = {run, free_load, true};
@@ -421,10 +417,9 @@ int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id, struct adapter
     l = task_make(&v->control, &load_kind, sizeof *l);
     if (!l)
         return error_no_memory(err);
-    l->id = mem_strdup(id);
+    l->task.key = mem_strdup(id);
     l->path = mem_strdup(source->path);
-    l->task.key = l->id;
-    code = l->id && l->path ? task_start(&l->task, op, err) : error_no_memory(err);
+    code = l->task.key && l->path ? task_start(&l->task, op, err) : error_no_memory(err);
     if (code == INF_OK)
         adapter_source_free(source);
     else

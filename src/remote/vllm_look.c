@@ -10,7 +10,6 @@
 
 struct look {
     struct task task;
-    char *key;
     struct generation *generation; /* pinned */
     size_t replica;
     struct look_waiter *waiting;
@@ -197,12 +196,7 @@ static int32_t run_look(struct task *t, inf_error *err)
     return INF_OK;
 }
 
-static void free_look(struct task *t)
-{
-    mem_free(((struct look *)t)->key);
-}
-
-static const struct task_kind look_kind = {run_look, free_look, false};
+static const struct task_kind look_kind = {run_look, NULL, false};
 
 /* ------------------------------------------------------------------ who waits */
 
@@ -218,7 +212,6 @@ static int32_t make_look(struct look **out, struct vllm *v, struct generation *g
     l = task_make(&v->control, &look_kind, sizeof *l);
     if (!l)
         return error_no_memory(err);
-    l->key = key;
     l->task.key = key;
     l->generation = g;
     l->replica = i;
@@ -241,7 +234,7 @@ int32_t vllm_look(struct vllm *v, struct generation *g, size_t i, struct look_wa
     l = (struct look *)control_find(&v->control, &look_kind, key); /* one that has not begun */
     if (!l)
         code = make_look(&l, v, g, i, key, err);
-    if (!l || l->key != key)
+    if (!l || l->task.key != key)
         mem_free(key);
     if (code != INF_OK)
         return code;
@@ -302,7 +295,6 @@ static int32_t load_missing(struct revival *r, const struct model_list *list, ui
         }
         control_give_key(t->control, t);
         vllm_unpin(v, g);
-        mem_free(key);
     }
     return code;
 }

@@ -201,12 +201,7 @@ int32_t vllm_ask_models(struct task *t, struct calls *calls, uint64_t *mask,
             *mask &= ~replica_bit(i);
         }
     }
-    if (code == INF_OK && *mask == 0) {
-        if (err)
-            *err = gone;
-        code = gone.code;
-    }
-    return code;
+    return code == INF_OK && *mask == 0 ? error_copy(err, &gone) : code;
 }
 
 void vllm_free_lists(struct model_list lists[REPLICAS_MAX])

@@ -9,8 +9,7 @@
 enum { UNLOAD_MS = 60000, DEAD_MS = 2000 };
 
 struct unload {
-    struct task task;
-    char *id;
+    struct task task;              /* its key: the id */
     struct generation *generation; /* NULL: the id is not tracked */
     const char *name;
     const char *path;       /* from where it was loaded; NULL: not by us */
@@ -117,9 +116,9 @@ static int32_t unload_unknown(struct unload *u, inf_error *err)
     struct vllm *v = vllm_of(&u->task);
     int32_t code = INF_OK;
 
-    u->name = u->id;
+    u->name = u->task.key;
     pthread_mutex_lock(&v->lock);
-    code = check_unknown(v, u->id, err); /* it may have become one of ours */
+    code = check_unknown(v, u->task.key, err); /* it may have become one of ours */
     pthread_mutex_unlock(&v->lock);
     if (code == INF_OK)
         code = ask(u, vllm_live(v), false, err);
@@ -128,7 +127,7 @@ static int32_t unload_unknown(struct unload *u, inf_error *err)
     settle_gone(u);
     if (u->done) { /* it was there, so its name is used up */
         pthread_mutex_lock(&v->lock);
-        name_set_add(&v->names.used, u->id);
+        name_set_add(&v->names.used, u->task.key);
         pthread_mutex_unlock(&v->lock);
     }
     if (u->why.code != INF_OK || !u->done)
@@ -280,7 +279,7 @@ static bool is_postponed(struct unload *u)
 
     pthread_mutex_lock(&v->lock);
     if (!u->generation && (!t->op || op_stop_code(t->op) == INF_OK))
-        g = adapter_names_current(&v->names, u->id, strlen(u->id));
+        g = adapter_names_current(&v->names, u->task.key, strlen(u->task.key));
     postponed = g && !hide(u, g);
     if (postponed)
         control_postpone(t->control, t);
@@ -297,12 +296,7 @@ static int32_t run(struct task *t, inf_error *err)
     return u->generation ? unload_tracked(u, err) : unload_unknown(u, err);
 }
 
-static void free_unload(struct task *t)
-{
-    mem_free(((struct unload *)t)->id);
-}
-
-static const struct task_kind unload_kind = {run, free_unload, true};
+static const struct task_kind unload_kind = {run, NULL, true};
 
 static struct unload *make(struct vllm *v, const char *id)
 {
@@ -310,9 +304,8 @@ static struct unload *make(struct vllm *v, const char *id)
 
     if (!u)
         return NULL;
-    u->id = mem_strdup(id);
-    u->task.key = u->id;
-    if (u->id)
+    u->task.key = mem_strdup(id);
+    if (u->task.key)
         return u;
     task_free(&u->task);
     return NULL;

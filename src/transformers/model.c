@@ -129,11 +129,8 @@ static int32_t open_parts(struct hf_source *s, int32_t type, inf_error *err)
     int32_t code = checkpoint_open(&s->checkpoint, s->dir, type, &s->no_model);
     bool has_tokenizer = hf_tokenizer_open(&t->hf, s->dir, &t->missing) == INF_OK;
 
-    if (code != INF_OK && (!has_tokenizer || code == INF_ERROR_NO_MEMORY)) {
-        if (err)
-            *err = *what_is_wrong(s);
-        return what_is_wrong(s)->code;
-    }
+    if (code != INF_OK && (!has_tokenizer || code == INF_ERROR_NO_MEMORY))
+        return error_copy(err, what_is_wrong(s));
     code = generation_config_open(&s->generation, s->dir,
                                   s->checkpoint ? &s->checkpoint->config : NULL, err);
     if (code != INF_OK)
@@ -322,13 +319,6 @@ static int32_t load_weights(const struct hf_source *s, inf_op *op, struct mapped
     return mapped_model_load(out, &weights, &options, err);
 }
 
-static int32_t refuse_without_model(const struct hf_source *s, inf_error *err)
-{
-    if (err)
-        *err = s->no_model;
-    return s->no_model.code;
-}
-
 static void unload(void *loaded)
 {
     struct loaded_checkpoint *l = loaded;
@@ -345,7 +335,7 @@ static void unload(void *loaded)
 static int32_t load_model(struct loaded_checkpoint *l, inf_op *op, inf_error *err)
 {
     return l->source->checkpoint ? load_weights(l->source, op, &l->mapped, err)
-                                 : refuse_without_model(l->source, err);
+                                 : error_copy(err, &l->source->no_model);
 }
 
 static int32_t load(void *model, bool tokenizer_only, inf_op *op, struct loaded_model *out,
@@ -406,7 +396,7 @@ static int32_t adapter_load(void *model, struct adapter_source *source, const in
     struct adapter_base base = {.weights = &from, .native = s->place.native_adapters};
     int32_t code = s->checkpoint
                        ? adapter_read(&weights, source, &s->checkpoint->model, op, report, err)
-                       : refuse_without_model(s, err);
+                       : error_copy(err, &s->no_model);
 
     if (code != INF_OK)
         return code;

@@ -3,13 +3,6 @@
 
 #include "core/memory.h"
 
-static int32_t missing(const struct checkpoint_tokenizer *t, inf_error *err)
-{
-    if (err)
-        *err = t->missing;
-    return t->missing.code;
-}
-
 /* A tokenizer may have tokens that were added after the model's matrices were made. */
 static int32_t check_ids(const struct checkpoint_tokenizer *t, const int32_t *ids, int32_t n,
                          inf_error *err)
@@ -30,7 +23,7 @@ static int32_t encode(void *impl, inf_text text, bool add_special, bool parse_sp
     int32_t code = INF_OK;
 
     if (!t->hf)
-        return missing(t, err);
+        return error_copy(err, &t->missing);
     code = hf_tokenizer_encode(t->hf, text, add_special, parse_special, ids, n, err);
     if (code != INF_OK)
         return code;
@@ -48,7 +41,8 @@ static int32_t decode(void *impl, const int32_t *ids, size_t n, bool skip_specia
 {
     const struct checkpoint_tokenizer *t = impl;
 
-    return t->hf ? hf_tokenizer_decode(t->hf, ids, n, skip_special, out, err) : missing(t, err);
+    return t->hf ? hf_tokenizer_decode(t->hf, ids, n, skip_special, out, err)
+                 : error_copy(err, &t->missing);
 }
 
 /* Rows of the model that no token has are shown as nothing. */

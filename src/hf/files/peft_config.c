@@ -673,8 +673,7 @@ int32_t peft_config_parse(struct peft_config **out, const char *text, size_t len
     int32_t code = why.code;
 
     if (!root) {
-        if (err)
-            *err = why;
+        error_copy(err, &why);
     } else if (!c) {
         code = error_no_memory(err);
     } else {

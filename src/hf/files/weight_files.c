@@ -345,9 +345,7 @@ static int32_t check_file(const struct mapped *m, inf_error *err)
 
     if (fstat(m->fd, &now) != 0)
         return error_set_errno(err, errno, "read", m->path);
-    if (now.st_size != m->status.st_size || now.st_ino != m->status.st_ino ||
-        now.st_mtim.tv_sec != m->status.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != m->status.st_mtim.tv_nsec)
+    if (!file_is_same(&m->status, &now))
         return error_set(err, INF_ERROR_IO,
                          "%s changed while the model was in use; unload the model, and load it "
                          "again when the file is whole",
