@@ -17,12 +17,25 @@
 
 #include "core/error.h"
 
+#include <ggml.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct ggml_tensor;
 struct ggml_threadpool;
+
+/* Where a row of a tensor lies. */
+static inline void *tensor_at(const struct ggml_tensor *t, int64_t i1, int64_t i2, int64_t i3)
+{
+    return (char *)t->data + (size_t)i1 * t->nb[1] + (size_t)i2 * t->nb[2] + (size_t)i3 * t->nb[3];
+}
+
+/* The same, counted through all matrices one after another. */
+static inline void *tensor_row(const struct ggml_tensor *t, int64_t row)
+{
+    return tensor_at(t, row % t->ne[1], row / t->ne[1] % t->ne[2], row / t->ne[1] / t->ne[2]);
+}
 
 /* One of the threads that compute a node together: number `index` of `n`. */
 struct cpu_thread {

@@ -14,11 +14,6 @@ struct expert_row {
     struct lora_rows x, h, y;
 };
 
-static void *at(const struct ggml_tensor *t, int64_t i1, int64_t i2)
-{
-    return (char *)t->data + (size_t)i1 * t->nb[1] + (size_t)i2 * t->nb[2];
-}
-
 /* An expert's part of a module. */
 static struct lora_module expert_of(const struct lora_module *m, int32_t expert)
 {
@@ -47,8 +42,8 @@ static bool get_expert_row(struct expert_row *out, const struct lora_operator *o
         return false;
     out->segment = s;
     out->module = expert_of(m, expert);
-    out->x = (struct lora_rows){at(x, slot % x->ne[1], token), 0, 1};
-    out->y = (struct lora_rows){at(t, slot, token), 0, 1};
+    out->x = (struct lora_rows){tensor_at(x, slot % x->ne[1], token, 0), 0, 1};
+    out->y = (struct lora_rows){tensor_at(t, slot, token, 0), 0, 1};
     out->h = (struct lora_rows){
         o->scratch + s->shrunk + (size_t)at_token * width + (size_t)expert * (size_t)m->rank, 0, 1};
     return true;

@@ -206,9 +206,9 @@ static bool prepare_delta(const struct lora_operator *o, struct delta *d,
 {
     const struct ggml_tensor *x = t->src[1];
 
-    int64_t n = count_rows(t);
+    int64_t n = ggml_nrows(t);
 
-    if (!is_rows(t) || !is_rows(x) || count_rows(x) != n)
+    if (!is_rows(t) || !is_rows(x) || ggml_nrows(x) != n)
         return false;
     d->x = rows_in(x);
     d->y = rows_in(t);

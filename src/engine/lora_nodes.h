@@ -76,14 +76,9 @@ static inline int32_t share(int32_t total, int32_t step, int32_t index, int32_t 
 }
 
 /* All rows, also where the tokens of a sequence have a dimension of their own (delta nets). */
-static inline int64_t count_rows(const struct ggml_tensor *t)
-{
-    return t->ne[1] * t->ne[2] * t->ne[3];
-}
-
 static inline struct lora_rows rows_in(const struct ggml_tensor *t)
 {
-    return (struct lora_rows){t->data, t->nb[1] / sizeof(float), (int32_t)count_rows(t)};
+    return (struct lora_rows){t->data, t->nb[1] / sizeof(float), (int32_t)ggml_nrows(t)};
 }
 
 /* One behind another, evenly. */

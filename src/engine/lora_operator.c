@@ -18,7 +18,7 @@ static bool compute(void *owner, const struct cpu_thread *thread, struct ggml_te
     if (!o->any)
         return false;
     lora_experts_finish(o, thread, t);
-    if (count_rows(t) == 0)
+    if (ggml_nrows(t) == 0)
         return false;
     switch (t->op) {
     case GGML_OP_MUL_MAT:

@@ -41,16 +41,6 @@ static void combine(float *y, const float *x, const float *w, int64_t n, bool pr
             y[i] = x[i] + w[i];
 }
 
-static float *row_at(const struct ggml_tensor *t, int64_t row)
-{
-    int64_t i1 = row % t->ne[1];
-    int64_t i2 = row / t->ne[1] % t->ne[2];
-    int64_t i3 = row / t->ne[1] / t->ne[2];
-
-    return (float *)(void *)((char *)t->data + (size_t)i1 * t->nb[1] + (size_t)i2 * t->nb[2] +
-                             (size_t)i3 * t->nb[3]);
-}
-
 static bool is_elementwise_known(const struct ggml_tensor *t)
 {
     const struct ggml_tensor *x = t->src[0];
@@ -69,7 +59,7 @@ bool lora_vector_compute(struct lora_operator *o, const struct cpu_thread *threa
     int32_t tensor = o->kinds & 1u << LORA_VECTOR ? lora_touched(o, t->src[1], LORA_MULTIPLIED)
                                                   : -1;
     const struct segments *segments = NULL;
-    int64_t rows = count_rows(t);
+    int64_t rows = ggml_nrows(t);
     int64_t each = 1;
 
     if (tensor < 0)
@@ -84,7 +74,7 @@ bool lora_vector_compute(struct lora_operator *o, const struct cpu_thread *threa
     for (int64_t row = thread->index; row < rows; row += thread->n) {
         const float *w = vector_of(segments, tensor, row / each);
 
-        combine(row_at(t, row), row_at(t->src[0], row), w ? w : t->src[1]->data, t->ne[0],
+        combine(tensor_row(t, row), tensor_row(t->src[0], row), w ? w : t->src[1]->data, t->ne[0],
                 t->op == GGML_OP_MUL);
     }
     return true;
@@ -98,7 +88,7 @@ bool lora_lookup_compute(struct lora_operator *o, const struct cpu_thread *threa
 
     if (tensor < 0)
         return false;
-    if (!is_rows(t) || count_rows(t) != o->by_token.n_rows || t->src[1]->type != GGML_TYPE_I32)
+    if (!is_rows(t) || ggml_nrows(t) != o->by_token.n_rows || t->src[1]->type != GGML_TYPE_I32)
         return fail(o);
     y = rows_in(t);
     cpu_operators_get_rows(thread, t);

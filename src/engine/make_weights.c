@@ -5,7 +5,8 @@
  */
 #include "engine/make_weights.h"
 
-#include "core/memory.h"
+#include "core/growing.h"
+#include "core/min_max.h"
 #include "core/parallel.h"
 
 #include <ggml-cpu.h>
@@ -52,9 +53,7 @@ static int64_t rows_of(const struct gguf_tensor *t)
 /* Rows that a piece of the tensor has. */
 static int64_t rows_a_piece(const struct gguf_tensor *t)
 {
-    int64_t n = (int64_t)(PIECE_BYTES / ((size_t)t->ne[0] * sizeof(float)));
-
-    return n < 1 ? 1 : n;
+    return max_i64((int64_t)(PIECE_BYTES / ((size_t)t->ne[0] * sizeof(float))), 1);
 }
 
 /* ------------------------------------------------------------------ one piece */
@@ -105,26 +104,22 @@ static int32_t make_piece(void *owner, size_t i, inf_error *err)
 
 /* ------------------------------------------------------------------ all of them */
 
-static size_t cut(struct making *m, bool count_only)
+static bool cut(struct making *m)
 {
-    size_t n = 0;
+    size_t capacity = 0;
 
     for (size_t i = 0; i < gguf_file_tensor_count(m->weights->file); i++) {
         const struct gguf_tensor *t = gguf_file_tensor(m->weights->file, i);
-        int64_t rows = rows_of(t);
+        int64_t rows = m->weights->ready(m->weights->impl, i) ? 0 : rows_of(t);
 
-        if (m->weights->ready(m->weights->impl, i))
-            continue;
-        for (int64_t first = 0; first < rows; first += rows_a_piece(t), n++) {
-            int64_t left = rows - first;
-
-            if (count_only)
-                continue;
-            m->pieces[n] = (struct piece){i, first,
-                                          left < rows_a_piece(t) ? left : rows_a_piece(t)};
+        for (int64_t first = 0; first < rows; first += rows_a_piece(t)) {
+            if (!GROW(m->pieces, capacity, m->n_pieces + 1))
+                return false;
+            m->pieces[m->n_pieces++] = (struct piece){i, first,
+                                                      min_i64(rows - first, rows_a_piece(t))};
         }
     }
-    return n;
+    return true;
 }
 
 static void place(const struct making *m, char *arena)
@@ -145,12 +140,9 @@ int32_t make_weights(const struct model_weights *w, const struct mapped_options 
     int32_t code = INF_OK;
 
     place(&m, arena);
-    m.n_pieces = cut(&m, true);
-    m.pieces = mem_alloc((m.n_pieces ? m.n_pieces : 1) * sizeof *m.pieces);
-    if (!m.pieces)
-        return error_no_memory(err);
-    cut(&m, false);
-    code = parallel_run(m.n_pieces, options->n_threads, "inf-weights", make_piece, &m, err);
+    code = cut(&m)
+               ? parallel_run(m.n_pieces, options->n_threads, "inf-weights", make_piece, &m, err)
+               : error_no_memory(err);
     mem_free(m.pieces);
     return code;
 }

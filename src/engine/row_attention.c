@@ -117,34 +117,26 @@ static struct attention_query query_at(const struct attention_node *a, const str
 {
     int64_t head = query_head(a, item, i);
     int64_t token = item->token + i / a->group;
-    struct attention_query query = {
-        .q = (const float *)(const void *)((const char *)a->q->data + (size_t)token * a->q->nb[1] +
-                                           (size_t)head * a->q->nb[2] +
-                                           (size_t)item->stream * a->q->nb[3]),
-        .slope = slope_of(a, head)};
+    struct attention_query query = {.q = tensor_at(a->q, token, head, item->stream),
+                                    .slope = slope_of(a, head)};
 
     if (a->mask)
-        query.mask = (const uint16_t *)(const void *)((const char *)a->mask->data +
-                                                      (size_t)token * a->mask->nb[1] +
-                                                      (size_t)(head % a->mask->ne[2]) *
-                                                          a->mask->nb[2] +
-                                                      (size_t)(item->stream % a->mask->ne[3]) *
-                                                          a->mask->nb[3]);
+        query.mask = tensor_at(a->mask, token, head % a->mask->ne[2],
+                               item->stream % a->mask->ne[3]);
     return query;
 }
 
 static struct attention_cells cells_of(const struct attention_node *a, const struct item *item)
 {
-    size_t stream = (size_t)(item->stream / (a->q->ne[3] / a->k->ne[3]));
+    int64_t stream = item->stream / (a->q->ne[3] / a->k->ne[3]);
 
-    return (struct attention_cells){
-        .k = (const char *)a->k->data + (size_t)item->head * a->k->nb[2] + stream * a->k->nb[3],
-        .v = (const char *)a->v->data + (size_t)item->head * a->v->nb[2] + stream * a->v->nb[3],
-        .k_stride = a->k->nb[1],
-        .v_stride = a->v->nb[1],
-        .dk = (int32_t)a->k->ne[0],
-        .dv = (int32_t)a->v->ne[0],
-        .is_float = a->k->type == GGML_TYPE_F32};
+    return (struct attention_cells){.k = tensor_at(a->k, 0, item->head, stream),
+                                    .v = tensor_at(a->v, 0, item->head, stream),
+                                    .k_stride = a->k->nb[1],
+                                    .v_stride = a->v->nb[1],
+                                    .dk = (int32_t)a->k->ne[0],
+                                    .dv = (int32_t)a->v->ne[0],
+                                    .is_float = a->k->type == GGML_TYPE_F32};
 }
 
 /* One segment of the cache for an item's queries, into `states` (n of them). */
@@ -171,12 +163,10 @@ static void finish(const struct attention_node *a, const struct item *item, cons
     for (int32_t i = 0; i < item->n; i++) {
         int64_t head = query_head(a, item, i);
         int64_t token = item->token + i / a->group;
-        char *out = (char *)a->result->data + (size_t)head * a->result->nb[1] +
-                    (size_t)token * a->result->nb[2] + (size_t)item->stream * a->result->nb[3];
 
         attention_finish(states + (size_t)i * attention_state_size(dv),
                          a->sinks ? (const float *)a->sinks->data + head : NULL,
-                         (float *)(void *)out, dv);
+                         tensor_at(a->result, head, token, item->stream), dv);
     }
 }
 

@@ -13,30 +13,19 @@ enum {
 
 int32_t row_matmul_type(enum ggml_type type)
 {
-    switch (type) {
-    case GGML_TYPE_F32:
-        return WEIGHT_F32;
-    case GGML_TYPE_F16:
-        return WEIGHT_F16;
-    case GGML_TYPE_BF16:
-        return WEIGHT_BF16;
-    case GGML_TYPE_Q8_0:
-        return WEIGHT_Q8_0;
-    case GGML_TYPE_Q4_0:
-        return WEIGHT_Q4_0;
-    case GGML_TYPE_Q4_1:
-        return WEIGHT_Q4_1;
-    case GGML_TYPE_Q5_0:
-        return WEIGHT_Q5_0;
-    case GGML_TYPE_Q4_K:
-        return WEIGHT_Q4_K;
-    case GGML_TYPE_Q5_K:
-        return WEIGHT_Q5_K;
-    case GGML_TYPE_Q6_K:
-        return WEIGHT_Q6_K;
-    default:
-        return WEIGHT_TYPES;
-    }
+    static const struct {
+        enum ggml_type ggml;
+        int32_t own;
+    } types[] = {{GGML_TYPE_F32, WEIGHT_F32},   {GGML_TYPE_F16, WEIGHT_F16},
+                 {GGML_TYPE_BF16, WEIGHT_BF16}, {GGML_TYPE_Q8_0, WEIGHT_Q8_0},
+                 {GGML_TYPE_Q4_0, WEIGHT_Q4_0}, {GGML_TYPE_Q4_1, WEIGHT_Q4_1},
+                 {GGML_TYPE_Q5_0, WEIGHT_Q5_0}, {GGML_TYPE_Q4_K, WEIGHT_Q4_K},
+                 {GGML_TYPE_Q5_K, WEIGHT_Q5_K}, {GGML_TYPE_Q6_K, WEIGHT_Q6_K}};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].ggml == type)
+            return types[i].own;
+    return WEIGHT_TYPES;
 }
 
 /* Weights with something in `extra` are laid out in a way of their own. */
@@ -78,17 +67,6 @@ size_t row_matmul_work(const struct ggml_tensor *node)
     return row_matmul_prepared(false, node) * (size_t)ggml_nrows(node->src[1]);
 }
 
-/* Rows of activations in order: those of a matrix, and of the matrices one after another. */
-static const float *activation_row(const struct ggml_tensor *x, int64_t i)
-{
-    int64_t row = i % x->ne[1];
-    int64_t second = i / x->ne[1] % x->ne[2];
-    int64_t third = i / x->ne[1] / x->ne[2];
-
-    return (const float *)(const void *)((const char *)x->data + (size_t)row * x->nb[1] +
-                                         (size_t)second * x->nb[2] + (size_t)third * x->nb[3]);
-}
-
 /* In pieces of rows. */
 void row_matmul_prepare(const struct cpu_thread *thread, const struct ggml_tensor *node)
 {
@@ -104,7 +82,7 @@ void row_matmul_prepare(const struct cpu_thread *thread, const struct ggml_tenso
         int64_t first = i % in_row * PREPARED_NUMBERS;
 
         matmul_prepare(type, (int32_t)min_i64(x->ne[0] - first, PREPARED_NUMBERS),
-                       activation_row(x, i / in_row) + first,
+                       (const float *)tensor_row(x, i / in_row) + first,
                        (char *)thread->work + (size_t)(i / in_row) * row +
                            (size_t)(i % in_row) * piece);
     }
@@ -123,15 +101,13 @@ static struct matmul matrix(const struct cpu_thread *thread, const struct ggml_t
     return (struct matmul){
         .type = row_matmul_kernel(thread->exact, node),
         .n_in = (int32_t)w->ne[0],
-        .w = (const char *)w->data + (size_t)(second / (x->ne[2] / w->ne[2])) * w->nb[2] +
-             (size_t)(third / (x->ne[3] / w->ne[3])) * w->nb[3],
+        .w = tensor_at(w, 0, second / (x->ne[2] / w->ne[2]), third / (x->ne[3] / w->ne[3])),
         .w_stride = w->nb[1],
         .x = prepared ? (const char *)thread->work + (size_t)(i * x->ne[1]) * prepared
-                      : (const char *)activation_row(x, i * x->ne[1]),
+                      : (const char *)tensor_row(x, i * x->ne[1]),
         .x_stride = prepared ? prepared : x->nb[1],
         .n_rows = (int32_t)x->ne[1],
-        .y = (float *)(void *)((char *)node->data + (size_t)second * node->nb[2] +
-                               (size_t)third * node->nb[3]),
+        .y = tensor_at(node, 0, second, third),
         .y_stride = node->nb[1] / sizeof(float)};
 }
 

@@ -51,14 +51,6 @@ void lora_convert_transposed_portable(void *dst, int32_t type, int32_t padded, c
     }
 }
 
-static uint16_t half_at(const unsigned char *src, size_t i)
-{
-    uint16_t half = 0;
-
-    memcpy(&half, src + 2 * i, sizeof half);
-    return half;
-}
-
 static uint32_t larger(uint32_t largest, uint16_t half)
 {
     uint32_t bits = half & 0x7fffu;
@@ -74,7 +66,7 @@ uint32_t lora_copy_rows_portable(uint16_t *dst, int32_t padded, const void *src,
 
     for (int32_t r = 0; r < rows; r++, from += 2 * (size_t)cols)
         for (int32_t c = 0; c < padded; c++) {
-            *dst = c < cols ? half_at(from, (size_t)c) : 0;
+            *dst = c < cols ? (uint16_t)number_bits(from, NUMBER_F16, (size_t)c) : 0;
             largest = larger(largest, *dst++);
         }
     return largest;
@@ -83,14 +75,13 @@ uint32_t lora_copy_rows_portable(uint16_t *dst, int32_t padded, const void *src,
 uint32_t lora_copy_transposed_portable(uint16_t *dst, int32_t padded, const void *src,
                                        int32_t n_out, int32_t rank, int32_t head_dim)
 {
-    const unsigned char *from = src;
     uint32_t largest = 0;
 
     for (int32_t o = 0; o < padded; o++) {
         size_t row = o < n_out ? (size_t)lora_source_row(o, head_dim) * (size_t)rank : 0;
 
         for (int32_t r = 0; r < rank; r++) {
-            uint16_t half = o < n_out ? half_at(from, row + (size_t)r) : 0;
+            uint16_t half = o < n_out ? (uint16_t)number_bits(src, NUMBER_F16, row + (size_t)r) : 0;
 
             dst[(size_t)r * (size_t)padded + (size_t)o] = half;
             largest = larger(largest, half);

@@ -30,8 +30,9 @@ struct chat_form {
     uint32_t takes;      /* enum chat_field */
     const char *why_not; /* the others */
     uint64_t seed_max;
-    bool any_role;              /* else system, user, assistant and tool */
-    const char *const *ignored; /* keys of extra_json that it would ignore, NULL behind them; or NULL */
+    bool any_role; /* else system, user, assistant and tool */
+    const char *const
+        *ignored; /* keys of extra_json that it would ignore, NULL behind them; or NULL */
     const char *stream_options; /* of /v1 */
 };
 
