@@ -17,35 +17,33 @@
 
 static atomic_int write_error; /* errno of the first write that failed */
 
-bool output_write(const char *data, size_t n)
+/* false, and the first failure is remembered. */
+static bool write_failed(int number)
 {
     int expected = 0;
 
+    atomic_compare_exchange_strong(&write_error, &expected, number ? number : EIO);
+    return false;
+}
+
+bool output_write(const char *data, size_t n)
+{
     if (atomic_load(&write_error))
         return false;
-    if (n == 0 || fwrite(data, 1, n, stdout) == n)
-        return true;
-    atomic_compare_exchange_strong(&write_error, &expected, errno ? errno : EIO);
-    return false;
+    return n == 0 || fwrite(data, 1, n, stdout) == n || write_failed(errno);
 }
 
 bool output_flush(void)
 {
-    int expected = 0;
-
     if (atomic_load(&write_error))
         return false;
-    if (fflush(stdout) == 0)
-        return true;
-    atomic_compare_exchange_strong(&write_error, &expected, errno ? errno : EIO);
-    return false;
+    return fflush(stdout) == 0 || write_failed(errno);
 }
 
 bool output_json(json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
                        : NULL;
-    int expected = 0;
     bool ok = false;
 
     json_decref(value);
@@ -55,7 +53,7 @@ bool output_json(json_t *value)
         text[n] = '\n'; /* in place of the NUL: one write, so that lines stay whole */
         ok = output_write(text, n + 1) && output_flush();
     } else {
-        atomic_compare_exchange_strong(&write_error, &expected, ENOMEM);
+        write_failed(ENOMEM);
     }
     free(text);
     return ok;

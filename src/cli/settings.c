@@ -382,36 +382,24 @@ bool setting_from_json(struct settings *s, const struct option *o, json_t *value
 
 const char *setting_kind(const struct option *o)
 {
-    switch (o->kind) {
-    case OPTION_SWITCH:
-    case OPTION_YES:
-    case OPTION_NO:
-        return "true or false";
-    case OPTION_TEXT:
-        return "a text";
-    case OPTION_CHOICE:
-    case OPTION_WORD:
-        return o->argument;
-    case OPTION_JSON:
-        return "a JSON object or array, or its text";
-    case OPTION_PAIRS:
-        return "ID=PATH, such as pirate=adapters/pirate";
-    case OPTION_TEXTS:
-        return "a text or a list of texts";
-    case OPTION_IDS:
-        return "a list of token ids";
-    case OPTION_INT:
-    case OPTION_I32:
-        return "a whole number up to 2147483647";
-    case OPTION_U64:
-        return "a whole number from 0 to 18446744073709551615";
-    case OPTION_ADAPTERS:
-        return "an adapter's id, or a list of {\"id\", \"scale\"}";
-    case OPTION_SECONDS:
-    case OPTION_MS:
-        return "a number or none";
-    case OPTION_F32:
-        break;
-    }
-    return "a number";
+    static const char *const kinds[] = {
+        [OPTION_SWITCH] = "true or false",
+        [OPTION_YES] = "true or false",
+        [OPTION_NO] = "true or false",
+        [OPTION_TEXT] = "a text",
+        [OPTION_JSON] = "a JSON object or array, or its text",
+        [OPTION_PAIRS] = "ID=PATH, such as pirate=adapters/pirate",
+        [OPTION_TEXTS] = "a text or a list of texts",
+        [OPTION_IDS] = "a list of token ids",
+        [OPTION_INT] = "a whole number up to 2147483647",
+        [OPTION_I32] = "a whole number up to 2147483647",
+        [OPTION_U64] = "a whole number from 0 to 18446744073709551615",
+        [OPTION_F32] = "a number",
+        [OPTION_ADAPTERS] = "an adapter's id, or a list of {\"id\", \"scale\"}",
+        [OPTION_SECONDS] = "a number or none",
+        [OPTION_MS] = "a number or none",
+    };
+    bool is_one_of = o->kind == OPTION_CHOICE || o->kind == OPTION_WORD;
+
+    return is_one_of ? o->argument : kinds[o->kind];
 }

@@ -34,35 +34,34 @@ static int32_t put(struct parser *s, int32_t op, int32_t x, int32_t y, int32_t d
     return p->n_program++;
 }
 
-/* Points an instruction emitted before at what comes next. */
-static void land(struct parser *s, int32_t at, bool second)
+/* Points an instruction emitted before at what comes next. Returns where it pointed. */
+static int32_t land(struct parser *s, int32_t at)
 {
-    if (s->code == INF_OK && second)
-        s->p->program[at].y = s->p->n_program;
-    else if (s->code == INF_OK)
-        s->p->program[at].x = s->p->n_program;
+    int32_t before = -1;
+
+    if (s->code != INF_OK)
+        return -1;
+    before = s->p->program[at].y;
+    s->p->program[at].y = s->p->n_program;
+    return before;
 }
 
 static void emit_alternatives(struct parser *s, int32_t index)
 {
-    int32_t exits = -1; /* jumps to the end, chained through x */
+    int32_t exits = -1; /* jumps to the end, chained through y */
 
     while (s->code == INF_OK && s->p->nodes[index].next >= 0) {
         int32_t split = put(s, OP_SPLIT, s->p->n_program + 1, 0, 0);
 
         emit(s, s->p->nodes[index].first);
-        exits = put(s, OP_JUMP, exits, 0, 0);
-        land(s, split, true);
+        exits = put(s, OP_JUMP, 0, exits, 0);
+        land(s, split);
         index = s->p->nodes[index].next;
     }
     if (s->code == INF_OK)
         emit(s, s->p->nodes[index].first);
-    while (s->code == INF_OK && exits >= 0) {
-        int32_t before = s->p->program[exits].x;
-
-        land(s, exits, false);
-        exits = before;
-    }
+    while (exits >= 0)
+        exits = land(s, exits);
 }
 
 static void emit_repeat(struct parser *s, int32_t index)
@@ -77,19 +76,15 @@ static void emit_repeat(struct parser *s, int32_t index)
         int32_t split = put(s, OP_SPLIT, s->p->n_program + 1, 0, 0);
 
         emit(s, first);
-        put(s, OP_JUMP, split, 0, 0);
-        land(s, split, true);
+        put(s, OP_JUMP, 0, split, 0);
+        land(s, split);
     }
     for (int32_t i = min; i < max && s->code == INF_OK; i++) {
         skips = put(s, OP_SPLIT, s->p->n_program + 1, skips, 0);
         emit(s, first);
     }
-    while (s->code == INF_OK && skips >= 0) {
-        int32_t before = s->p->program[skips].y;
-
-        land(s, skips, true);
-        skips = before;
-    }
+    while (skips >= 0)
+        skips = land(s, skips);
 }
 
 static void emit_look(struct parser *s, int32_t index)
@@ -98,7 +93,7 @@ static void emit_look(struct parser *s, int32_t index)
 
     emit(s, s->p->nodes[index].first);
     put(s, OP_MATCH, 0, 0, 0);
-    land(s, look, true);
+    land(s, look);
 }
 
 static void emit(struct parser *s, int32_t index)
@@ -271,7 +266,7 @@ static int32_t add_states(struct match *m, int32_t *list, int32_t n, int32_t pc,
             w->stack[depth++] = i->y;
             w->stack[depth++] = i->x;
         } else if (i->op == OP_JUMP) {
-            w->stack[depth++] = i->x;
+            w->stack[depth++] = i->y;
         } else if (i->op == OP_AT) {
             if (holds(m, i->detail, at))
                 w->stack[depth++] = pc + 1;

@@ -28,7 +28,8 @@ int32_t pattern_no_memory(struct parser *s)
     return -1;
 }
 
-static int32_t new_node(struct parser *s, int32_t type, int32_t first)
+/* `next` is for append_item. */
+static int32_t new_node(struct parser *s, struct node node)
 {
     struct pattern *p = s->p;
 
@@ -36,22 +37,19 @@ static int32_t new_node(struct parser *s, int32_t type, int32_t first)
         return -1;
     if (!GROW(p->nodes, p->cap_nodes, (size_t)p->n_nodes + 1))
         return pattern_no_memory(s);
-    p->nodes[p->n_nodes] = (struct node){.type = type, .first = first, .next = -1};
+    node.next = -1;
+    p->nodes[p->n_nodes] = node;
     return p->n_nodes++;
 }
 
 static int32_t new_set(struct parser *s, const struct set *set)
 {
     struct pattern *p = s->p;
-    int32_t node = new_node(s, NODE_SET, -1);
 
-    if (node < 0)
-        return -1;
     if (!GROW(p->sets, p->cap_sets, (size_t)p->n_sets + 1))
         return pattern_no_memory(s);
     p->sets[p->n_sets] = *set;
-    p->nodes[node].detail = p->n_sets++;
-    return node;
+    return new_node(s, (struct node){.type = NODE_SET, .first = -1, .detail = p->n_sets++});
 }
 
 static void set_add(struct set *set, unsigned c)
@@ -168,11 +166,7 @@ static int32_t parse_class(struct parser *s)
 
 static int32_t parse_at(struct parser *s, int32_t what)
 {
-    int32_t node = new_node(s, NODE_AT, -1);
-
-    if (node >= 0)
-        s->p->nodes[node].detail = what;
-    return node;
+    return new_node(s, (struct node){.type = NODE_AT, .first = -1, .detail = what});
 }
 
 /* After a backslash, outside a class. */
@@ -237,12 +231,9 @@ static int32_t parse_group(struct parser *s)
     s->looks -= look;
     if (node >= 0 && !take(s, ')'))
         return invalid(s, "has a group ( that does not end");
-    if (node >= 0 && look) {
-        node = new_node(s, NODE_LOOK, node);
-        if (node >= 0)
-            s->p->nodes[node].detail = negative;
-    }
-    return node;
+    return node < 0 || !look
+               ? node
+               : new_node(s, (struct node){.type = NODE_LOOK, .first = node, .detail = negative});
 }
 
 static bool take_braces(struct parser *s, int32_t *min, int32_t *max);
@@ -347,18 +338,13 @@ static int32_t parse_repeat(struct parser *s)
                             "has a possessive repetition, which is not supported");
     if (take_quantifier(s, &ignored_min, &ignored_max))
         return invalid(s, "has a repetition of a repetition");
-    node = new_node(s, NODE_REPEAT, node);
-    if (node >= 0) {
-        s->p->nodes[node].min = min;
-        s->p->nodes[node].max = max;
-    }
-    return node;
+    return new_node(s, (struct node){.type = NODE_REPEAT, .first = node, .min = min, .max = max});
 }
 
 /* A list node of `type` around item, linked behind `last` when there is one. */
 static int32_t append_item(struct parser *s, int32_t type, int32_t item, int32_t last)
 {
-    int32_t node = item < 0 ? -1 : new_node(s, type, item);
+    int32_t node = item < 0 ? -1 : new_node(s, (struct node){.type = type, .first = item});
 
     if (node >= 0 && last >= 0)
         s->p->nodes[last].next = node;
@@ -375,7 +361,7 @@ static int32_t parse_sequence(struct parser *s)
             return -1;
         head = head < 0 ? last : head;
     }
-    return head < 0 ? new_node(s, NODE_EMPTY, -1) : head;
+    return head < 0 ? new_node(s, (struct node){.type = NODE_EMPTY, .first = -1}) : head;
 }
 
 static int32_t parse_alternatives(struct parser *s)

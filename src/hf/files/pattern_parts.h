@@ -35,7 +35,7 @@ enum opcode { OP_SET, OP_AT, OP_SPLIT, OP_JUMP, OP_LOOK, OP_MATCH };
 
 struct instruction {
     int32_t op;     /* enum opcode */
-    int32_t x, y;   /* SPLIT: both ways; JUMP: x; LOOK: x its program, y what follows */
+    int32_t x, y;   /* SPLIT: both ways; JUMP: y; LOOK: x its program, y what follows */
     int32_t detail; /* as the node's */
 };
 
