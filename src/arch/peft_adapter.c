@@ -19,6 +19,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Why something does not fit, into *why; false. */
+#define MISFIT(why, ...) (error_set(why, __VA_ARGS__), false)
+
 /* ---------------------------------------------------------------- shapes and orders */
 
 static bool check_shape(const struct safetensors_tensor *t, int64_t rows, int64_t cols,
@@ -26,13 +29,12 @@ static bool check_shape(const struct safetensors_tensor *t, int64_t rows, int64_
 {
     if (t->shape[0] == rows && t->shape[1] == cols)
         return true;
-    error_set(
+    return MISFIT(
         why, INF_ERROR_MISMATCH,
         "adapter tensor \"%.160s\" has shape [%lld, %lld], but for %s of the model it must be "
         "[%lld, %lld]",
         t->name, (long long)t->shape[0], (long long)t->shape[1], base->name, (long long)rows,
         (long long)cols);
-    return false;
 }
 
 static struct lora_matrix matrix_of(const struct safetensors_tensor *t)
@@ -49,12 +51,10 @@ static bool set_head_rows(struct lora_plan_module *m, const struct place *place,
     int32_t heads = of_queries ? model->n_head : model->n_head_kv;
     int64_t rows = place->base->ne[1];
 
-    if (heads < 1 || rows % heads != 0 || rows / heads % 2 != 0) {
-        error_set(why, INF_ERROR_MISMATCH,
-                  "%s of the model has %lld rows, which its %d heads do not share evenly",
-                  place->base->name, (long long)rows, heads);
-        return false;
-    }
+    if (heads < 1 || rows % heads != 0 || rows / heads % 2 != 0)
+        return MISFIT(why, INF_ERROR_MISMATCH,
+                      "%s of the model has %lld rows, which its %d heads do not share evenly",
+                      place->base->name, (long long)rows, heads);
     m->head_dim = (int32_t)(rows / heads);
     return true;
 }
@@ -73,11 +73,9 @@ static bool set_order(struct lora_plan_module *m, const struct planning *p,
         return set_head_rows(m, place, p->model, why);
     if (!c || (!c->row && !c->column) || (of_inputs && m->kind == LORA_VECTOR))
         return true;
-    if (!p->family->sizes(&b, p->model) || b.size[place->layer->shape[of_inputs ? 1 : 0]] != n) {
-        error_set(why, INF_ERROR_MISMATCH,
-                  "%s of the model has no heads that its keys make sense of", m->base.name);
-        return false;
-    }
+    if (!p->family->sizes(&b, p->model) || b.size[place->layer->shape[of_inputs ? 1 : 0]] != n)
+        return MISFIT(why, INF_ERROR_MISMATCH,
+                      "%s of the model has no heads that its keys make sense of", m->base.name);
     order = mem_alloc((size_t)n * sizeof *order);
     if (!order) {
         error_no_memory(why);
@@ -91,11 +89,10 @@ static bool set_order(struct lora_plan_module *m, const struct planning *p,
 
 static bool has_no_place(const struct planning *p, const char *tensor, inf_error *why)
 {
-    error_set(why, INF_ERROR_MISMATCH,
-              "adapter tensor \"%.160s\" is for a module that the model (%s, %d layers) does "
-              "not have",
-              tensor, p->family->name, p->model->n_layer);
-    return false;
+    return MISFIT(why, INF_ERROR_MISMATCH,
+                  "adapter tensor \"%.160s\" is for a module that the model (%s, %d layers) does "
+                  "not have",
+                  tensor, p->family->name, p->model->n_layer);
 }
 
 /* LoRA of a matrix of so many inputs and outputs, and peft's copy of the matrix, where there is one. */
@@ -112,12 +109,11 @@ static bool check_count(const struct safetensors_tensor *t, const struct gguf_te
 {
     if (t->n_dims == 1 && t->shape[0] == n)
         return true;
-    error_set(
+    return MISFIT(
         why, INF_ERROR_MISMATCH,
         "adapter tensor \"%.160s\" has %lld numbers in %d dimensions, but %s of the model has "
         "%lld",
         t->name, (long long)t->shape[0], t->n_dims, base->name, (long long)n);
-    return false;
 }
 
 /* A weight as matmuls use it, or as an embedding looks to adapters: tokens are its inputs. */
@@ -213,14 +209,12 @@ static bool plan_expert(const struct planning *p, const struct peft_module *m,
     out = stack_of(p, base, m, why);
     if (!out)
         return false;
-    if (m->rank != out->rank || m->scale != out->scale) {
-        error_set(
+    if (m->rank != out->rank || m->scale != out->scale)
+        return MISFIT(
             why, INF_ERROR_UNSUPPORTED,
             "adapter tensor \"%.160s\" has another rank or scale than other experts of its block, "
             "as peft does not load",
             m->a->name);
-        return false;
-    }
     out->experts_a[place->expert] = matrix_of(m->a);
     out->experts_b[place->expert] = matrix_of(m->b);
     return true;
@@ -292,14 +286,12 @@ static bool plan_lookup(const struct planning *p, const struct peft_module *m,
     if (!base || !place->is_embedding)
         return has_no_place(p, m->a->name, why);
     if (peft_config_says(p->adapter->config)->ties && p->model->tied && is_token_table(base) &&
-        !has_head(p->adapter, PEFT_LINEAR)) {
-        error_set(
+        !has_head(p->adapter, PEFT_LINEAR))
+        return MISFIT(
             why, INF_ERROR_MISMATCH,
             "adapter tensor \"%.160s\" is LoRA on embeddings that \"ensure_weight_tying\" keeps "
             "tied to the head, but there is none for lm_head beside it",
             m->a->name);
-        return false;
-    }
     if (!check_pair(m, base->ne[1], base->ne[0], base, why))
         return false;
     add_pair(p, m, base, LORA_LOOKUP);
@@ -394,15 +386,12 @@ static bool copy_ids(struct lora_plan_module *out, const struct peft_module *m,
     }
     out->n_rows = (int32_t)n;
     memcpy(out->rows, m->token_ids, n * sizeof *out->rows);
-    for (size_t i = 0; i < n; i++) {
-        if (m->token_ids[i] < base->ne[1])
-            continue;
-        error_set(
-            why, INF_ERROR_MISMATCH,
-            "adapter tensor \"%.160s\" is for a token %d, but %s of the model has %lld tokens",
-            m->rows->name, m->token_ids[i], base->name, (long long)base->ne[1]);
-        return false;
-    }
+    for (size_t i = 0; i < n; i++)
+        if (m->token_ids[i] >= base->ne[1])
+            return MISFIT(
+                why, INF_ERROR_MISMATCH,
+                "adapter tensor \"%.160s\" is for a token %d, but %s of the model has %lld tokens",
+                m->rows->name, m->token_ids[i], base->name, (long long)base->ne[1]);
     return true;
 }
 

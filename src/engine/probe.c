@@ -1,10 +1,10 @@
 /* probe: see the header. */
 #include "engine/probe.h"
 
+#include "core/context.h"
 #include "core/memory.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include <errno.h>
 
 struct gathering {
     pthread_mutex_t lock;
@@ -23,29 +23,19 @@ static void *stay(void *arg)
     return NULL;
 }
 
-/* Starts up to n; how many there are. */
-static int32_t gather(struct gathering *g, pthread_t *threads, int32_t n)
-{
-    sigset_t all, before;
-    int32_t started = 0;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started < n && pthread_create(&threads[started], NULL, stay, g) == 0)
-        started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 int32_t probe_threads(int32_t n, inf_error *err)
 {
     struct gathering g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
     pthread_t *threads = mem_alloc((size_t)(n > 0 ? n : 1) * sizeof *threads);
     int32_t started = 0;
+    int number = 0;
 
     if (!threads)
         return error_no_memory(err);
-    started = gather(&g, threads, n);
+    while (number == 0 && started < n) {
+        number = thread_start(&threads[started], "inf-probe", stay, &g);
+        started += number == 0;
+    }
     pthread_mutex_lock(&g.lock);
     g.over = true;
     pthread_cond_broadcast(&g.changed);
@@ -55,8 +45,8 @@ int32_t probe_threads(int32_t n, inf_error *err)
     pthread_cond_destroy(&g.changed);
     pthread_mutex_destroy(&g.lock);
     mem_free(threads);
-    if (started >= n)
-        return INF_OK;
+    if (number == 0 || number == ENOMEM)
+        return thread_error(number, err);
     return error_set_detail(
         err, INF_ERROR_STATE, started,
         "the system gives %d of %d threads beside those that run; lower n_threads, "

@@ -69,10 +69,8 @@ static struct sorted *sorted_in(const struct cpu_thread *thread, const struct gg
 /* The expert of row number `row`; -1: of none that there is. */
 static int32_t expert_of(const struct ggml_tensor *node, int64_t row)
 {
-    const struct ggml_tensor *ids = node->src[2];
-    int32_t expert = *(const int32_t *)(const void *)((const char *)ids->data +
-                                                      (size_t)(row % node->ne[1]) * ids->nb[0] +
-                                                      (size_t)(row / node->ne[1]) * ids->nb[1]);
+    const int32_t *of_token = tensor_at(node->src[2], row / node->ne[1], 0, 0);
+    int32_t expert = of_token[row % node->ne[1]];
 
     return expert >= 0 && expert < node->src[0]->ne[2] ? expert : -1;
 }

@@ -98,17 +98,12 @@ static bool is_named(const char *line, const char *name, size_t n)
 /* "Name: value"; "Name;" is how libcurl is told of an empty value. */
 static char *make_line(const char *name, const char *value)
 {
-    size_t n = strlen(name);
-    size_t m = strlen(value);
-    char *line = mem_alloc(n + m + 3);
+    struct buffer line;
 
-    if (!line)
-        return NULL;
-    memcpy(line, name, n);
-    memcpy(line + n, m ? ": " : ";", m ? 3 : 2);
-    if (m)
-        memcpy(line + n + 2, value, m + 1);
-    return line;
+    buffer_init(&line, BUFFER_NO_LIMIT);
+    if (!buffer_printf(&line, *value ? "%s: %s" : "%s;%s", name, value))
+        buffer_free(&line);
+    return line.data;
 }
 
 int32_t http_headers_add(struct http_headers *h, const char *name, const char *value,

@@ -41,16 +41,12 @@ static bool is_nothing(struct json_span value, int depth)
         return true;
     if (scan_is_string(value))
         return is_no_text(value);
-    if (scan_object(&w, value)) {
-        while (nothing && scan_next_member(&w, &key, &inside))
-            nothing = is_nothing(inside, depth + 1);
+    for (scan_object(&w, value); nothing && scan_next_member(&w, &key, &inside);)
+        nothing = is_nothing(inside, depth + 1);
+    for (scan_array(&w, value); nothing && scan_next_item(&w, &inside);)
+        nothing = is_nothing(inside, depth + 1);
+    if (scan_is_object(value) || scan_is_array(value))
         return nothing;
-    }
-    if (scan_array(&w, value)) {
-        while (nothing && scan_next_item(&w, &inside))
-            nothing = is_nothing(inside, depth + 1);
-        return nothing;
-    }
     return scan_real(value, &number) && number == 0;
 }
 
