@@ -216,13 +216,6 @@ static bool lies_ready(const struct blueprint_tensor *t, const struct family_wei
 
 /* ------------------------------------------------------------------ rows of the tables */
 
-static int32_t missing(const struct blueprint *b, const char *name, inf_error *err)
-{
-    return error_set(err, INF_ERROR_BAD_FORMAT,
-                     "the checkpoint has no tensor \"%.160s\", which a %s model of this config has",
-                     name, b->family->name);
-}
-
 /* The tensors that make up the row's: one, or one an expert. */
 static int32_t find_sources(struct blueprint *b, struct blueprint_tensor *t,
                             const struct family_weight *w, int32_t block, inf_error *err)
@@ -240,7 +233,10 @@ static int32_t find_sources(struct blueprint *b, struct blueprint_tensor *t,
         write_name(name, b, w->module, block, (int64_t)i);
         sources[i] = find_weight(b, name);
         if (!sources[i])
-            return missing(b, name, err);
+            return error_set(
+                err, INF_ERROR_BAD_FORMAT,
+                "the checkpoint has no tensor \"%.160s\", which a %s model of this config has",
+                name, b->family->name);
         b->asked[sources[i] - weight_files_at(b->files, 0)] = true;
         code = check_dtype(sources[i]->tensor, err);
         if (code == INF_OK)

@@ -86,39 +86,37 @@ static bool set_time(struct settings *s, const struct option *o, double value)
     return true;
 }
 
-/* Room for one more item behind n, of a list that only this function makes longer: it has room for a power
+/* The n items and one more behind them, of a list that only this function makes longer: it has room for a power
  * of two of them, and moves when that is full. NULL: out of memory. */
-static void *longer(struct settings *s, void *items, size_t n, size_t size)
+static void *longer(struct settings *s, void *items, size_t n, const void *item, size_t size)
 {
-    void *moved = items;
+    char *moved = items;
 
     if ((n & (n - 1)) == 0) {
         moved = settings_alloc(s, (n ? 2 * n : 1) * size);
         if (moved && n)
             memcpy(moved, items, n * size);
     }
+    if (moved)
+        memcpy(moved + n * size, item, size);
     return moved;
 }
 
 static bool add_text(struct settings *s, struct text_list *list, inf_text text)
 {
-    inf_text *items = longer(s, list->items, list->n, sizeof *items);
+    inf_text *items = longer(s, list->items, list->n, &text, sizeof text);
 
-    if (items) {
-        items[list->n] = text;
+    if (items)
         *list = (struct text_list){items, list->n + 1};
-    }
     return items != NULL;
 }
 
 static bool add_adapter(struct settings *s, struct adapter_list *list, inf_request_adapter adapter)
 {
-    inf_request_adapter *items = longer(s, list->items, list->n, sizeof *items);
+    inf_request_adapter *items = longer(s, list->items, list->n, &adapter, sizeof adapter);
 
-    if (items) {
-        items[list->n] = adapter;
+    if (items)
         *list = (struct adapter_list){items, list->n + 1};
-    }
     return items != NULL;
 }
 

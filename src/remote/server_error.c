@@ -415,12 +415,12 @@ bool server_error_is_unknown_model(const struct server_answer *a)
     return s.json && (says(&s, "does not exist") || strcmp(s.param, "model") == 0);
 }
 
-bool server_error_is_name_taken(const struct server_answer *a)
+bool server_error_is_name_taken(int32_t status, const char *body, size_t len)
 {
     struct said s;
 
-    if (a->status != 400 && a->status != 409)
+    if (status != 400 && status != 409)
         return false;
-    read_body(&s, a->body, a->body_len);
+    read_body(&s, body, len);
     return says(&s, "already been loaded");
 }

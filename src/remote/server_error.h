@@ -47,7 +47,7 @@ void server_error_words(char *out, size_t size, struct json_span object);
 bool server_error_is_max_tokens(const struct server_answer *a);
 /* The answer says that the model, or adapter, of this name is not there. */
 bool server_error_is_unknown_model(const struct server_answer *a);
-/* The load was refused since a served adapter has the name. */
-bool server_error_is_name_taken(const struct server_answer *a);
+/* A load's answer: it was refused since a served adapter has the name. */
+bool server_error_is_name_taken(int32_t status, const char *body, size_t len);
 
 #endif

@@ -129,8 +129,6 @@ static void judge(struct load *l, size_t i)
 {
     const struct generation *g = l->generation;
     const struct call *call = &l->task.calls.items[i];
-    const struct server_answer a = {
-        .status = call->status, .body = call->body, .body_len = call->body_len};
     enum call_result result = call_result(call);
     inf_error why = {0};
 
@@ -139,7 +137,7 @@ static void judge(struct load *l, size_t i)
     } else if (result == CALL_UNKNOWN || call->status == 502 || call->status == 504) {
         settle(l, i);
     } else if (result == CALL_REFUSED) {
-        l->taken = l->taken || server_error_is_name_taken(&a);
+        l->taken = l->taken || server_error_is_name_taken(call->status, call->body, call->body_len);
         vllm_refusal(&l->task, call, i, ROUTE_LOAD, g->name, g->path, &why);
         note(l, &why);
     } else if (result == CALL_GONE &&

@@ -79,7 +79,6 @@ static int32_t load_again(struct task *t, size_t i, struct generation *g, inf_er
 {
     struct vllm *v = vllm_of(t);
     const struct call *call = &t->calls.items[i];
-    struct server_answer a = {0};
     enum listed listed = LISTED_NOT;
     bool had_it = false;
     int32_t code = check_bytes(g, err);
@@ -99,9 +98,8 @@ static int32_t load_again(struct task *t, size_t i, struct generation *g, inf_er
         vllm_removed(v, g->name, replica_bit(i));
     if (listed == LISTED_OURS)
         return INF_OK;
-    a = (struct server_answer){
-        .status = call->status, .body = call->body, .body_len = call->body_len};
-    if (listed == LISTED_FOREIGN || server_error_is_name_taken(&a))
+    if (listed == LISTED_FOREIGN ||
+        server_error_is_name_taken(call->status, call->body, call->body_len))
         return settle_taken(t, i, g, err);
     vllm_refusal(t, call, i, ROUTE_LOAD, g->name, g->path, err);
     return error_prefix(err, "the server lost adapter '%s' and did not load it again", g->id);

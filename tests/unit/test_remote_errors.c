@@ -233,8 +233,8 @@ static void test_questions__unknown_model_and_name_taken(void **state)
     (void)state;
     assert_true(server_error_is_unknown_model(&gone));
     assert_false(server_error_is_unknown_model(&lost)); /* a wrong URL, not a lost adapter */
-    assert_true(server_error_is_name_taken(&taken));
-    assert_false(server_error_is_name_taken(&gone));
+    assert_true(server_error_is_name_taken(taken.status, taken.body, taken.body_len));
+    assert_false(server_error_is_name_taken(gone.status, gone.body, gone.body_len));
 }
 
 static void test_body__hostile_bytes__end_in_one_line_of_utf8(void **state)
