@@ -57,8 +57,9 @@ bool gguf_check_params(struct gguf_check *c);
 bool gguf_check_vocab(struct gguf_check *c);
 bool gguf_check_tensors(struct gguf_check *c);
 
-/* BAD_FORMAT, and false. */
-bool gguf_bad(struct gguf_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The error, and false. */
+#define gguf_refuse(c, code, ...) (error_set((c)->err, code, __VA_ARGS__), false)
+#define gguf_bad(c, ...) gguf_refuse(c, INF_ERROR_BAD_FORMAT, __VA_ARGS__)
 
 /* The layer is a delta net (Qwen3.5), with a state and without keys and values. */
 bool gguf_check_is_recurrent(const struct gguf_check *c, int64_t layer);

@@ -196,38 +196,37 @@ static int32_t open_parts(struct gguf_file *f, const char *path, int32_t count, 
 
 /* ---------------------------------------------------------------- opening */
 
+/* The keys and tensors of the first part. How many parts there are; 0 after an error. */
+static int32_t read_first(struct gguf_file *f, inf_error *err)
+{
+    f->size = f->parts[0].size;
+    return gguf_parse_part(f, &f->parts[0], &f->values, err) ? split_count(f, err) : 0;
+}
+
+static int32_t opened(struct gguf_file **out, struct gguf_file *f, int32_t code,
+                      const inf_error *why, inf_error *err)
+{
+    *out = code == INF_OK ? f : NULL;
+    if (code == INF_OK)
+        return error_none(err);
+    gguf_file_close(f);
+    if (err)
+        *err = *why;
+    return code;
+}
+
 int32_t gguf_file_open(struct gguf_file **out, const char *path, inf_error *err)
 {
     inf_error local = {0};
-    int32_t code = INF_OK;
-    int32_t count = 0;
+    int32_t count = 1;
     struct gguf_file *f = new_file(&local);
+    int32_t code = f ? map_part(&f->parts[0], path, &local) : local.code;
 
-    *out = NULL;
-    if (!f) {
-        code = local.code;
-        goto done;
-    }
-    code = map_part(&f->parts[0], path, &local);
-    if (code != INF_OK)
-        goto done;
-    f->size = f->parts[0].size;
-    if (!gguf_parse_part(f, &f->parts[0], &f->values, &local) ||
-        (count = split_count(f, &local)) == 0) {
+    if (code == INF_OK && (count = read_first(f, &local)) == 0)
         code = error_prefix(&local, "%s", path);
-        goto done;
-    }
     if (count > 1)
         code = open_parts(f, path, count, &local);
-done:
-    if (err)
-        *err = local;
-    if (code != INF_OK) {
-        gguf_file_close(f);
-        return code;
-    }
-    *out = f;
-    return error_none(err);
+    return opened(out, f, code, &local, err);
 }
 
 static int32_t from_memory(struct gguf_file **out, const void *bytes, size_t size, bool header_only,
@@ -237,27 +236,15 @@ static int32_t from_memory(struct gguf_file **out, const void *bytes, size_t siz
     int32_t count = 0;
     struct gguf_file *f = new_file(&local);
 
-    *out = NULL;
     if (f) {
-        f->parts[0].bytes = size > 0 ? bytes : (const uint8_t *)"";
-        f->parts[0].size = size;
-        f->parts[0].header_only = header_only;
-        f->size = size;
-        if (gguf_parse_part(f, &f->parts[0], &f->values, &local))
-            count = split_count(f, &local);
-        if (count > 1)
-            error_set(&local, INF_ERROR_UNSUPPORTED,
-                      "a model in %" PRId32 " parts is read from its files, not from memory",
-                      count);
+        f->parts[0] = (struct gguf_part){
+            .bytes = size > 0 ? bytes : "", .size = size, .header_only = header_only};
+        count = read_first(f, &local);
     }
-    if (count != 1) {
-        gguf_file_close(f);
-        if (err)
-            *err = local;
-        return local.code;
-    }
-    *out = f;
-    return error_none(err);
+    if (count > 1)
+        error_set(&local, INF_ERROR_UNSUPPORTED,
+                  "a model in %" PRId32 " parts is read from its files, not from memory", count);
+    return opened(out, f, count == 1 ? INF_OK : local.code, &local, err);
 }
 
 int32_t gguf_file_from_memory(struct gguf_file **out, const void *bytes, size_t size,

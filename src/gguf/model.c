@@ -95,12 +95,6 @@ static const char *const other_architectures[] = {
     "kimi-k3",        "glm5-next",     "talkie",
     "mellum",         "nanbeige"};
 
-static bool unsupported(struct gguf_check *c, const char *what)
-{
-    error_set(c->err, INF_ERROR_UNSUPPORTED, "%s", what);
-    return false;
-}
-
 /* Files that are GGUF but no models. */
 static bool check_purpose(struct gguf_check *c)
 {
@@ -110,14 +104,17 @@ static bool check_purpose(struct gguf_check *c)
     gguf_get_text(c->f, "general.type", &type);
     gguf_get_text(c->f, "general.architecture", &arch);
     if (text_equals(type.data, type.len, "adapter"))
-        return unsupported(c, "this is a LoRA adapter, not a model: load it as an adapter of its "
-                              "base model");
+        return gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                           "this is a LoRA adapter, not a model: load it as an adapter of its "
+                           "base model");
     if (text_equals(type.data, type.len, "mmproj") ||
         text_equals(type.data, type.len, "projector") || text_equals(arch.data, arch.len, "clip"))
-        return unsupported(c, "this is a vision projector, not a model: give the path of the "
-                              "language model");
+        return gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                           "this is a vision projector, not a model: give the path of the "
+                           "language model");
     if (text_equals(type.data, type.len, "imatrix"))
-        return unsupported(c, "this is an importance matrix for quantising, not a model");
+        return gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                           "this is an importance matrix for quantising, not a model");
     if (!arch.data)
         return gguf_bad(c, "the key general.architecture is missing or no text: " GGUF_AGAIN);
     return true;
@@ -135,13 +132,12 @@ static bool check_generates(struct gguf_check *c)
                   {ARCH_SPEECH, "a speech model"}};
 
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (c->arch_bit == others[i].bit) {
-            error_set(c->err, INF_ERROR_UNSUPPORTED,
-                      "the architecture \"%s\" is that of %s, which this library does not generate "
-                      "text with",
-                      c->arch, others[i].what);
-            return false;
-        }
+        if (c->arch_bit == others[i].bit)
+            return gguf_refuse(
+                c, INF_ERROR_UNSUPPORTED,
+                "the architecture \"%s\" is that of %s, which this library does not generate "
+                "text with",
+                c->arch, others[i].what);
     return true;
 }
 
@@ -163,33 +159,16 @@ static bool find_architecture(struct gguf_check *c)
     for (size_t i = 0; i < sizeof other_architectures / sizeof other_architectures[0]; i++)
         if (text_equals(arch.data, arch.len, other_architectures[i]))
             return take_architecture(c, other_architectures[i], ARCH_OTHER);
-    error_set(c->err, INF_ERROR_UNSUPPORTED,
-              "the architecture \"%.*s\" is unknown to this version of llama.cpp",
-              arch.len < 40 ? (int)arch.len : 40, arch.data);
-    return false;
+    return gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                       "the architecture \"%.*s\" is unknown to this version of llama.cpp",
+                       arch.len < 40 ? (int)arch.len : 40, arch.data);
 }
 
-/* Keys of the whole file that llama.cpp reads with a fixed type. */
-static bool check_general(struct gguf_check *c)
+static bool has_weights(struct gguf_check *c)
 {
-    static const struct {
-        const char *key;
-        int32_t kind;
-    } typed[] = {
-        {"general.name", GGUF_TEXT},
-        {"general.file_type", GGUF_U32},
-        {"split.count", GGUF_U16},
-    };
-    int32_t kind = 0;
-    int32_t item = 0;
-
-    for (size_t i = 0; i < sizeof typed / sizeof typed[0]; i++)
-        if (gguf_get_kind(c->f, typed[i].key, &kind, &item) && kind != typed[i].kind)
-            return gguf_bad(c, "%s is of type %s where llama.cpp wants %s: " GGUF_AGAIN,
-                            typed[i].key, gguf_kind_name(kind), gguf_kind_name(typed[i].kind));
-    if (gguf_file_tensor_count(c->f) == 0)
-        return unsupported(c, "the file has a vocabulary but no weights: it cannot generate text");
-    return true;
+    return gguf_file_tensor_count(c->f) > 0 ||
+           gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                       "the file has a vocabulary but no weights: it cannot generate text");
 }
 
 /* The rows of the table of learned positions. */
@@ -258,7 +237,7 @@ int32_t gguf_model_check(struct gguf_model *out, const struct gguf_file *f, inf_
     int32_t recurrent = 0;
 
     memset(out, 0, sizeof *out);
-    if (!check_purpose(&c) || !find_architecture(&c) || !check_general(&c) ||
+    if (!check_purpose(&c) || !find_architecture(&c) || !has_weights(&c) ||
         !gguf_check_params(&c) || !gguf_check_vocab(&c) || !gguf_check_tensors(&c)) {
         if (err)
             *err = local;

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_LAYERS 512    /* LLAMA_MAX_LAYERS */
@@ -41,9 +42,9 @@ struct rule {
 
 /* llama.cpp reads these for every architecture, or for several. */
 static const struct rule rules[] = {
+    {"block_count", RULE_U32, 1, MAX_LAYERS, ARCH_ALL | ARCH_OTHER}, /* lists are as long */
     {"context_length", RULE_U32, 1, MAX_POSITIONS, ARCH_ALL | ARCH_OTHER},
     {"embedding_length", RULE_U32, 1, MAX_WIDTH, ARCH_ALL | ARCH_OTHER},
-    {"block_count", RULE_U32, 1, MAX_LAYERS, ARCH_ALL | ARCH_OTHER},
     {"attention.head_count", RULE_U32S, 0, 65536, ARCH_ALL},
     {"attention.head_count_kv", RULE_U32S, 0, 65536, 0},
     {"feed_forward_length", RULE_U32S, 0, MAX_WIDTH * 16.0, ARCH_ALL},
@@ -144,6 +145,12 @@ static const struct {
 };
 
 /* ---------------------------------------------------------------- one key */
+
+const char *gguf_arch_key(const struct gguf_check *c, const char *suffix, char buf[128])
+{
+    snprintf(buf, 128, "%s.%s", c->arch, suffix);
+    return buf;
+}
 
 static bool wrong_kind(struct gguf_check *c, const char *key, int32_t kind, const char *wanted)
 {
@@ -279,7 +286,7 @@ static bool is_uniform(struct gguf_check *c, const char *suffix)
     return true;
 }
 
-static bool load_values(struct gguf_check *c)
+static void load_values(struct gguf_check *c)
 {
     size_t n = 0;
     char buf[128];
@@ -307,7 +314,6 @@ static bool load_values(struct gguf_check *c)
     c->n_cls = gguf_get_array(c->f, gguf_arch_key(c, "classifier.output_labels", buf), &n) && n > 0
                    ? (int64_t)n
                    : 1;
-    return true;
 }
 
 /* ---------------------------------------------------------------- relations */
@@ -398,11 +404,10 @@ static bool check_common(struct gguf_check *c)
     char buf[128];
 
     gguf_get_bool(c->f, gguf_arch_key(c, "attention.causal", buf), &causal);
-    if (!causal) {
-        error_set(c->err, INF_ERROR_UNSUPPORTED,
-                  "this is an embedding model (%s is false): it cannot generate text", buf);
-        return false;
-    }
+    if (!causal)
+        return gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                           "this is an embedding model (%s is false): it cannot generate text",
+                           buf);
     if (int_of(c, "nextn_predict_layers", 0) >= c->n_layer)
         return gguf_bad(c, "%s.nextn_predict_layers leaves no layer: " GGUF_AGAIN, c->arch);
     if (c->n_head > 0 && c->n_head_kv > 0 && c->n_head % c->n_head_kv != 0)
@@ -536,16 +541,10 @@ static bool check_known(struct gguf_check *c)
 
 bool gguf_check_params(struct gguf_check *c)
 {
-    static const struct rule layers = {"block_count", RULE_U32, 1, MAX_LAYERS,
-                                       ARCH_ALL | ARCH_OTHER};
-
-    if (!check_rule(c, &layers))
-        return false;
     c->n_layer = int_of(c, "block_count", 0);
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
         if (!check_rule(c, &rules[i]))
             return false;
-    if (!load_values(c) || !check_common(c))
-        return false;
-    return (c->arch_bit & ARCH_ALL) == 0 || check_known(c);
+    load_values(c);
+    return check_common(c) && ((c->arch_bit & ARCH_ALL) == 0 || check_known(c));
 }

@@ -314,16 +314,13 @@ static bool place_tensors(struct cursor *c, struct gguf_file *f, size_t first, s
 
         if (offsets[i] != expected)
             return bad_tensor(c, t->name, "does not lie where the one before it ends");
-        if (c->header_only) {
-            expected += (t->size + alignment - 1) / alignment * alignment;
-            continue;
-        }
-        if (expected > c->size - start || t->size > c->size - start - expected)
+        if (!c->header_only && (expected > c->size - start || t->size > c->size - start - expected))
             return REFUSE(c, INF_ERROR_BAD_FORMAT, c->size,
                           "the file ends at byte %zu, before the data of the tensor %s: it is "
                           "cut off, download it again",
                           c->size, t->name);
-        t->data = c->bytes + start + expected;
+        if (!c->header_only)
+            t->data = c->bytes + start + expected;
         expected += (t->size + alignment - 1) / alignment * alignment; /* t->size <= file size */
     }
     return true;

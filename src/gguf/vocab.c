@@ -153,12 +153,15 @@ static const char *const plain_splitters[] = {"",
                                               "solar-open",
                                               "mellum2"};
 
-/* Keys of the tokenizer that must have a type when they are there. */
+/* Keys of the tokenizer and the file that llama.cpp reads with a fixed type. */
 static const struct {
     const char *key;
     int32_t kind;
     int32_t item;
 } typed_keys[] = {
+    {"general.name", GGUF_TEXT, 0},
+    {"general.file_type", GGUF_U32, 0},
+    {"split.count", GGUF_U16, 0},
     {"tokenizer.ggml.pre", GGUF_TEXT, 0},
     {"tokenizer.chat_template", GGUF_TEXT, 0},
     {"tokenizer.ggml.token_type_count", GGUF_U32, 0},
@@ -204,7 +207,7 @@ struct vocab {
 
 static bool same(inf_text t, const char *s)
 {
-    return t.len == strlen(s) && memcmp(t.data, s, t.len) == 0;
+    return text_equals(t.data, t.len, s);
 }
 
 static int short_of(inf_text t)
@@ -240,19 +243,17 @@ static bool find_model(struct vocab *v)
     for (size_t i = 0; i < sizeof tokenizer_models / sizeof tokenizer_models[0]; i++)
         if (same(name, tokenizer_models[i].name))
             v->model = &tokenizer_models[i];
-    if (!v->model) {
-        error_set(c->err, INF_ERROR_UNSUPPORTED,
-                  "the tokenizer \"%.*s\" (tokenizer.ggml.model) is unknown to llama.cpp",
-                  short_of(name), name.data);
-        return false;
-    }
-    if (v->model->kind == VOCAB_NONE || v->model->kind == VOCAB_WPM) {
-        error_set(c->err, INF_ERROR_UNSUPPORTED,
-                  v->model->kind == VOCAB_NONE
-                      ? "the model has no vocabulary: it cannot generate text"
-                      : "this is an embedding model (a BERT vocabulary): it cannot generate text");
-        return false;
-    }
+    if (!v->model)
+        return gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                           "the tokenizer \"%.*s\" (tokenizer.ggml.model) is unknown to llama.cpp",
+                           short_of(name), name.data);
+    if (v->model->kind == VOCAB_NONE)
+        return gguf_refuse(c, INF_ERROR_UNSUPPORTED,
+                           "the model has no vocabulary: it cannot generate text");
+    if (v->model->kind == VOCAB_WPM)
+        return gguf_refuse(
+            c, INF_ERROR_UNSUPPORTED,
+            "this is an embedding model (a BERT vocabulary): it cannot generate text");
     if ((c->arch_bit & ARCH_ALL) != 0 && v->model->kind != VOCAB_SPM && v->model->kind != VOCAB_BPE)
         return gguf_bad(c, "a %s model has no \"%s\" tokenizer (tokenizer.ggml.model): " GGUF_AGAIN,
                         c->arch, v->model->name);
@@ -280,11 +281,11 @@ static bool find_splitter(struct vocab *v)
             return true;
         }
     }
-    error_set(v->c->err, INF_ERROR_UNSUPPORTED,
-              "the pre-tokenizer \"%.*s\" (tokenizer.ggml.pre) is unknown to llama.cpp: the file "
-              "is damaged or made for a newer one",
-              short_of(pre), pre.data);
-    return false;
+    return gguf_refuse(
+        v->c, INF_ERROR_UNSUPPORTED,
+        "the pre-tokenizer \"%.*s\" (tokenizer.ggml.pre) is unknown to llama.cpp: the file "
+        "is damaged or made for a newer one",
+        short_of(pre), pre.data);
 }
 
 /* ---------------------------------------------------------------- tokens */
@@ -502,14 +503,9 @@ static bool check_rwkv_bytes(struct vocab *v)
 
 static bool check_coverage(struct vocab *v)
 {
-    switch (v->model->kind) {
-    case VOCAB_SPM:
+    if (v->model->kind == VOCAB_SPM)
         return check_bytes(v);
-    case VOCAB_RWKV:
-        return check_rwkv_bytes(v);
-    default:
-        return true;
-    }
+    return v->model->kind != VOCAB_RWKV || check_rwkv_bytes(v);
 }
 
 /* ---------------------------------------------------------------- special tokens */
@@ -595,9 +591,11 @@ bool gguf_check_vocab(struct gguf_check *c)
     struct vocab v = {.c = c};
     bool ok = false;
 
+    if (!check_types(c))
+        return false;
     if (is_counted_only(c))
         return true;
-    ok = check_types(c) && find_model(&v) &&
+    ok = find_model(&v) &&
          /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): find_model found it */
          (v.model->kind != VOCAB_BPE || find_splitter(&v)) && load_tokens(&v) && check_scores(&v) &&
          check_token_types(&v) && check_merges(&v) && check_coverage(&v) && check_added(&v) &&
