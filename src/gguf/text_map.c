@@ -2,58 +2,18 @@
  * text_map: see text_map.h. Open addressing with linear probing at a load of at most one half; a
  * slot keeps the hash, so that a probe reads the text itself only when it is most likely the one.
  */
-#ifndef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE /* getentropy */
-#endif
 #include "gguf/text_map.h"
 
 #include <string.h>
-#include <sys/random.h>
 
+#include "core/hash.h"
 #include "core/memory.h"
 
 #define BLOCK 64u
 
-/* A seed that a file cannot foresee; the address alone where the system has no random bytes. */
-static uint64_t seed_new(const void *address)
+static uint32_t hash_text(const struct text_map *m, inf_text text)
 {
-    uint64_t seed = 0;
-
-    if (getentropy(&seed, sizeof seed) != 0)
-        seed = (uint64_t)(uintptr_t)address * UINT64_C(0x9e3779b97f4a7c15);
-    return seed;
-}
-
-/* The high half folded into the low one after a multiplication: every input bit reaches every
- * output bit of the fold. */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t read_tail(const char *p, size_t n)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p, n);
-    return v;
-}
-
-static uint32_t hash_text(uint64_t seed, inf_text text)
-{
-    uint64_t h = seed ^ (uint64_t)text.len;
-    const char *p = text.data;
-    size_t left = text.len;
-
-    for (; left >= 8; left -= 8, p += 8)
-        h = mix(h ^ read_tail(p, 8), UINT64_C(0xa0761d6478bd642f) ^ seed);
-    if (left > 0)
-        h = mix(h ^ read_tail(p, left), UINT64_C(0xe7037ed1a0b428db) ^ seed);
-    h = mix(h, UINT64_C(0x8ebc6af09c88c6e3));
-    return (uint32_t)(h ^ (h >> 32));
+    return (uint32_t)hash_bytes(m->seed, text.data, text.len);
 }
 
 bool text_map_init(struct text_map *m, size_t count, text_map_text_fn text_of, const void *owner)
@@ -68,7 +28,7 @@ bool text_map_init(struct text_map *m, size_t count, text_map_text_fn text_of, c
         return false;
     memset(m->slots, 0xff, n * sizeof *m->slots); /* every index TEXT_MAP_NONE */
     m->mask = n - 1;
-    m->seed = seed_new(m->slots);
+    m->seed = hash_seed();
     m->text_of = text_of;
     m->owner = owner;
     return true;
@@ -104,7 +64,7 @@ uint32_t text_map_find(const struct text_map *m, inf_text text)
 {
     if (!m->slots)
         return TEXT_MAP_NONE;
-    return find_slot(m, text, hash_text(m->seed, text))->index;
+    return find_slot(m, text, hash_text(m, text))->index;
 }
 
 static uint32_t add_hashed(struct text_map *m, inf_text text, uint32_t hash, uint32_t index)
@@ -120,7 +80,7 @@ static uint32_t add_hashed(struct text_map *m, inf_text text, uint32_t hash, uin
 
 uint32_t text_map_add(struct text_map *m, inf_text text, uint32_t index)
 {
-    return add_hashed(m, text, hash_text(m->seed, text), index);
+    return add_hashed(m, text, hash_text(m, text), index);
 }
 
 /* The table is larger than the caches: all slots of a block are asked for before any is read. */
@@ -132,7 +92,7 @@ uint32_t text_map_add_all(struct text_map *m, const inf_text *texts, uint32_t n,
         uint32_t count = n - first < BLOCK ? n - first : BLOCK;
 
         for (uint32_t i = 0; i < count; i++) {
-            hashes[i] = hash_text(m->seed, texts[first + i]);
+            hashes[i] = hash_text(m, texts[first + i]);
             __builtin_prefetch(&m->slots[hashes[i] & m->mask], 1);
         }
         for (uint32_t i = 0; i < count; i++) {

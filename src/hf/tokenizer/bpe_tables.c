@@ -1,6 +1,7 @@
 /* bpe: its tables; see bpe.h. */
 #include "hf/tokenizer/bpe_tables.h"
 
+#include "core/hash.h"
 #include "core/memory.h"
 #include "hf/tokenizer/byte_level.h"
 

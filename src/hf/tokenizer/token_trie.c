@@ -2,8 +2,8 @@
 #include "hf/tokenizer/token_trie.h"
 
 #include "core/growing.h"
+#include "core/hash.h"
 #include "core/memory.h"
-#include "hf/tokenizer/vocab.h"
 
 #include <string.h>
 

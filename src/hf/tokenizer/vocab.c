@@ -2,44 +2,14 @@
 #include "hf/tokenizer/vocab.h"
 
 #include "core/growing.h"
+#include "core/hash.h"
 #include "core/memory.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 enum { FEWEST_SLOTS = 64 };
 
 #define HOLE UINT32_MAX
-
-uint64_t hash_seed(void)
-{
-    uint64_t seed = 0;
-
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
-        seed = (uint64_t)(uintptr_t)&seed * UINT64_C(0x9e3779b97f4a7c15);
-    return seed;
-}
-
-static uint64_t load_word(const char *s)
-{
-    uint64_t word = 0;
-
-    memcpy(&word, s, sizeof word);
-    return word;
-}
-
-uint64_t hash_bytes(uint64_t seed, const char *data, size_t n)
-{
-    uint64_t h = seed ^ n * UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t tail = 0;
-
-    for (; n >= 8; n -= 8, data += 8)
-        h = hash_mix((h ^ load_word(data)) + UINT64_C(0x2545f4914f6cdd1d), h >> 32 | seed << 32);
-    memcpy(&tail, data, n);
-    h = hash_mix(h ^ tail, UINT64_C(0xd6e8feb86659fd93));
-    h = hash_mix(h ^ seed >> 17, UINT64_C(0xa0761d6478bd642f));
-    return h ^ h >> 32;
-}
 
 void vocab_init(struct vocab *v)
 {

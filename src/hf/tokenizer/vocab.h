@@ -55,14 +55,4 @@ void vocab_find_batch(const struct vocab *v, struct vocab_query *queries, size_t
 /* The text of an id; NULL: a hole, or beyond the end. */
 const char *vocab_text(const struct vocab *v, uint32_t id, size_t *len);
 
-/* A hash of bytes that nobody outside can foresee. */
-uint64_t hash_bytes(uint64_t seed, const char *data, size_t n);
-uint64_t hash_seed(void);
-
-static inline uint64_t hash_mix(uint64_t a, uint64_t b)
-{
-    a *= b | 1;
-    return a ^ a >> 29;
-}
-
 #endif

@@ -1,8 +1,8 @@
 /* word_cache: see the header. */
 #include "hf/tokenizer/word_cache.h"
 
+#include "core/hash.h"
 #include "core/memory.h"
-#include "hf/tokenizer/vocab.h"
 
 #include <string.h>
 
