@@ -36,6 +36,7 @@ struct merging {
     struct wanted *wanted;
     size_t n, cap;
     struct vocab contents; /* of those that are wanted */
+    struct buffer text;    /* the last one that was read */
     inf_error *err;
 };
 
@@ -46,14 +47,38 @@ static struct json_span content_of(struct json_span token)
     return scan_is_object(token) ? scan_member(token, "content") : token;
 }
 
-/* The text that a JSON string means, appended to out. BAD_FORMAT: half a surrogate pair. */
-static int32_t read_text(struct buffer *out, struct json_span string, inf_error *err)
+/* The text that a JSON string means, into m->text. BAD_FORMAT: half a surrogate pair. */
+static int32_t read_text(struct merging *m, struct json_span string)
 {
-    if (!scan_unescape(out, string) || !buffer_append(out, "", 0))
-        return error_no_memory(err);
-    return utf8_valid(out->data, out->len)
+    buffer_clear(&m->text);
+    if (!scan_unescape(&m->text, string) || !buffer_append(&m->text, "", 0))
+        return error_no_memory(m->err);
+    return utf8_valid(m->text.data, m->text.len)
                ? INF_OK
-               : error_set(err, INF_ERROR_BAD_FORMAT, "a token that is no text");
+               : error_set(m->err, INF_ERROR_BAD_FORMAT, "a token that is no text");
+}
+
+/* That text, which is the caller's from now on. */
+static char *take_text(struct merging *m)
+{
+    char *text = m->text.data;
+
+    buffer_init(&m->text, BUFFER_NO_LIMIT);
+    return text;
+}
+
+/* That text as one of a set. */
+static int32_t note_text(struct merging *m, struct vocab *set)
+{
+    return vocab_add(set, m->text.data, m->text.len, set->n_ids) == VOCAB_NO_MEMORY
+               ? error_no_memory(m->err)
+               : INF_OK;
+}
+
+/* Whether tokenizer.json has that text. */
+static bool is_there(const struct merging *m)
+{
+    return added_token_id(&m->t->added, m->text.data, m->text.len) >= 0;
 }
 
 static int32_t want(struct merging *m, struct json_span token, int64_t order, bool special)
@@ -71,45 +96,29 @@ static int32_t want(struct merging *m, struct json_span token, int64_t order, bo
 /* Unless tokenizer.json or what is wanted already has it. */
 static int32_t want_new(struct merging *m, struct json_span token)
 {
-    struct buffer text;
     int32_t code = INF_OK;
 
     if (!scan_is_string(content_of(token)))
         return INF_OK;
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    code = read_text(&text, content_of(token), m->err);
-    if (code == INF_OK && text.len > 0 && added_token_id(&m->t->added, text.data, text.len) < 0 &&
-        vocab_find(&m->contents, text.data, text.len) < 0) {
-        code = want(m, token, INT64_MAX, true);
-        if (vocab_add(&m->contents, text.data, text.len, (uint32_t)m->n) == VOCAB_NO_MEMORY)
-            code = error_no_memory(m->err);
-    }
-    buffer_free(&text);
-    return code;
+    code = read_text(m, content_of(token));
+    if (code != INF_OK || m->text.len == 0 || is_there(m) ||
+        vocab_find(&m->contents, m->text.data, m->text.len) >= 0)
+        return code;
+    code = want(m, token, INT64_MAX, true);
+    return code == INF_OK ? note_text(m, &m->contents) : code;
+}
+
+static int32_t add_text(struct merging *m, struct vocab *set, struct json_span token)
+{
+    int32_t code = INF_OK;
+
+    if (!scan_is_string(content_of(token)))
+        return INF_OK;
+    code = read_text(m, content_of(token));
+    return code == INF_OK ? note_text(m, set) : code;
 }
 
 /* ------------------------------------------------------------------ added_tokens_decoder */
-
-static int by_order(const void *a, const void *b)
-{
-    const struct wanted *x = a, *y = b;
-
-    return (x->order > y->order) - (x->order < y->order);
-}
-
-static int32_t note_content(struct merging *m, struct json_span token)
-{
-    struct buffer text;
-    int32_t code = INF_OK;
-
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    code = read_text(&text, content_of(token), m->err);
-    if (code == INF_OK &&
-        vocab_add(&m->contents, text.data, text.len, (uint32_t)m->n) == VOCAB_NO_MEMORY)
-        code = error_no_memory(m->err);
-    buffer_free(&text);
-    return code;
-}
 
 /* {"151643": {"content": ..., "special": ...}, ...} */
 static int32_t want_decoder(struct merging *m, struct json_span decoder)
@@ -128,10 +137,8 @@ static int32_t want_decoder(struct merging *m, struct json_span decoder)
                              "added_tokens_decoder: an id and a token are expected");
         code = want(m, token, order, false);
         if (code == INF_OK)
-            code = note_content(m, token);
+            code = add_text(m, &m->contents, token);
     }
-    if (m->n > 0)
-        qsort(m->wanted, m->n, sizeof *m->wanted, by_order);
     return code;
 }
 
@@ -147,22 +154,7 @@ static struct json_span value_of(const struct merging *m, const char *key)
     return value.data ? value : scan_member(m->config, key);
 }
 
-static int32_t add_text(struct vocab *set, struct json_span token, inf_error *err)
-{
-    struct buffer text;
-    int32_t code = INF_OK;
-
-    if (!scan_is_string(content_of(token)))
-        return INF_OK;
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    code = read_text(&text, content_of(token), err);
-    if (code == INF_OK && vocab_add(set, text.data, text.len, set->n_ids) == VOCAB_NO_MEMORY)
-        code = error_no_memory(err);
-    buffer_free(&text);
-    return code;
-}
-
-static int32_t add_list(struct vocab *set, struct json_span list, inf_error *err)
+static int32_t add_list(struct merging *m, struct vocab *set, struct json_span list)
 {
     struct json_span key, token;
     struct json_walk w;
@@ -170,25 +162,25 @@ static int32_t add_list(struct vocab *set, struct json_span list, inf_error *err
 
     if (scan_array(&w, list))
         while (code == INF_OK && scan_next_item(&w, &token))
-            code = add_text(set, token, err);
+            code = add_text(m, set, token);
     else if (scan_object(&w, list))
         while (code == INF_OK && scan_next_member(&w, &key, &token))
-            code = add_text(set, token, err);
+            code = add_text(m, set, token);
     return code;
 }
 
 /* The tokens that the files name as bos, eos, ... or among the further special ones. */
-static int32_t collect_special(const struct merging *m, struct vocab *set)
+static int32_t collect_special(struct merging *m, struct vocab *set)
 {
     static const char *const lists[] = {"extra_special_tokens", "additional_special_tokens"};
     int32_t code = INF_OK;
 
     for (int i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++)
-        code = add_text(set, value_of(m, named_keys[i]), m->err);
+        code = add_text(m, set, value_of(m, named_keys[i]));
     for (size_t i = 0; i < 2 && code == INF_OK; i++) {
-        code = add_list(set, scan_member(m->config, lists[i]), m->err);
+        code = add_list(m, set, scan_member(m->config, lists[i]));
         if (code == INF_OK)
-            code = add_list(set, scan_member(m->map, lists[i]), m->err);
+            code = add_list(m, set, scan_member(m->map, lists[i]));
     }
     return code;
 }
@@ -196,21 +188,16 @@ static int32_t collect_special(const struct merging *m, struct vocab *set)
 static int32_t want_added_token(struct merging *m, struct json_span token, struct json_span id,
                                 const struct vocab *special)
 {
-    struct buffer text;
     int64_t order = 0;
     int32_t code = INF_OK;
 
     if (!scan_integer(id, &order))
         return error_set(m->err, INF_ERROR_BAD_FORMAT, "a token's id is no whole number");
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    code = read_text(&text, token, m->err);
-    if (code == INF_OK && text.len > 0 && added_token_id(&m->t->added, text.data, text.len) < 0) {
-        code = want(m, token, order, vocab_find(special, text.data, text.len) >= 0);
-        if (code == INF_OK)
-            code = note_content(m, token);
-    }
-    buffer_free(&text);
-    return code;
+    code = read_text(m, token);
+    if (code != INF_OK || m->text.len == 0 || is_there(m))
+        return code;
+    code = want(m, token, order, vocab_find(special, m->text.data, m->text.len) >= 0);
+    return code == INF_OK ? note_text(m, &m->contents) : code;
 }
 
 /* {"<tool>": 32000, ...}: those that tokenizer.json has are as it says. */
@@ -227,8 +214,6 @@ static int32_t want_added(struct merging *m)
     while (code == INF_OK && scan_next_member(&w, &token, &id))
         code = want_added_token(m, token, id, &special);
     vocab_free(&special);
-    if (m->n > 0)
-        qsort(m->wanted, m->n, sizeof *m->wanted, by_order);
     return code;
 }
 
@@ -238,18 +223,14 @@ static int32_t name_tokens(struct merging *m)
 
     for (int i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++) {
         struct json_span content = content_of(value_of(m, named_keys[i]));
-        struct buffer text;
 
         if (!scan_is_string(content))
             continue;
-        buffer_init(&text, BUFFER_NO_LIMIT);
-        code = read_text(&text, content, m->err);
-        if (code == INF_OK)
-            m->t->named[i] = text.data;
-        else
-            buffer_free(&text);
-        if (code == INF_OK)
+        code = read_text(m, content);
+        if (code == INF_OK) {
+            m->t->named[i] = take_text(m);
             code = want_new(m, value_of(m, named_keys[i]));
+        }
     }
     return code;
 }
@@ -269,24 +250,22 @@ static bool is_named_already(const struct hf_tokenizer *t, const char *name)
 static int32_t note_name(struct merging *m, struct json_span key, struct json_span token)
 {
     struct hf_tokenizer *t = m->t;
-    struct buffer name, text;
+    char *name = NULL;
     int32_t code = INF_OK;
 
     if (!scan_is_string(content_of(token)) || t->n_extra == MOST_NAMES)
         return INF_OK;
-    buffer_init(&name, BUFFER_NO_LIMIT);
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    code = read_text(&name, key, m->err);
+    code = read_text(m, key);
+    if (code != INF_OK || is_named_already(t, m->text.data))
+        return code;
+    if (!GROW(t->extra, t->extra_cap, t->n_extra + 1))
+        return error_no_memory(m->err);
+    name = take_text(m);
+    code = read_text(m, content_of(token));
     if (code == INF_OK)
-        code = read_text(&text, content_of(token), m->err);
-    if (code == INF_OK && !GROW(t->extra, t->extra_cap, t->n_extra + 1))
-        code = error_no_memory(m->err);
-    if (code == INF_OK && !is_named_already(t, name.data)) {
-        t->extra[t->n_extra++] = (struct extra_token){name.data, text.data};
-        return INF_OK;
-    }
-    buffer_free(&name);
-    buffer_free(&text);
+        t->extra[t->n_extra++] = (struct extra_token){name, take_text(m)};
+    else
+        mem_free(name);
     return code;
 }
 
@@ -370,20 +349,16 @@ static int32_t add(struct merging *m, const struct wanted *wanted)
                                 .single_word = flag(json, "single_word"),
                                 .lstrip = flag(json, "lstrip"),
                                 .rstrip = flag(json, "rstrip")};
-    struct buffer text;
-    int32_t code = INF_OK;
+    int32_t code = read_text(m, content_of(json));
 
     if (scan_is_object(json))
         normalized = scan_member(json, "normalized");
     token.normalized = scan_is_none(normalized) ? !token.special : scan_is_true(normalized);
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    code = read_text(&text, content_of(json), m->err);
-    token.content = text.data;
-    token.len = text.len;
-    if (code == INF_OK)
-        code = added_tokens_add(&m->t->added, &m->t->model.vocab, m->t->normalizer, &token, m->err);
-    buffer_free(&text);
-    return code;
+    token.content = m->text.data;
+    token.len = m->text.len;
+    if (code != INF_OK)
+        return code;
+    return added_tokens_add(&m->t->added, &m->t->model.vocab, m->t->normalizer, &token, m->err);
 }
 
 static int32_t add_all(struct merging *m)
@@ -406,6 +381,13 @@ static int32_t parse(struct json_span *out, inf_text text, const char *name, inf
     return INF_OK;
 }
 
+static int by_order(const void *a, const void *b)
+{
+    const struct wanted *x = a, *y = b;
+
+    return (x->order > y->order) - (x->order < y->order);
+}
+
 static int32_t merge(struct merging *m)
 {
     int32_t code = INF_OK;
@@ -414,6 +396,8 @@ static int32_t merge(struct merging *m)
         code = want_decoder(m, scan_member(m->config, "added_tokens_decoder"));
     else if (m->added.data)
         code = want_added(m);
+    if (m->n > 0)
+        qsort(m->wanted, m->n, sizeof *m->wanted, by_order);
     if (code != INF_OK && !m->decoder)
         m->where = m->added_name;
     if (code == INF_OK)
@@ -441,8 +425,10 @@ int32_t config_tokens_read(struct hf_tokenizer *t, const struct hf_tokenizer_fil
         return code;
     m.decoder = scan_is_object(scan_member(m.config, "added_tokens_decoder"));
     vocab_init(&m.contents);
+    buffer_init(&m.text, BUFFER_NO_LIMIT);
     code = merge(&m);
     vocab_free(&m.contents);
+    buffer_free(&m.text);
     mem_free(m.wanted);
     return code == INF_OK ? INF_OK : error_prefix(err, "%s", m.where);
 }
