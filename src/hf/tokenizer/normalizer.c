@@ -117,18 +117,10 @@ static const struct step_list list = {"normalizer", "normalizers", types,
 
 int32_t normalizer_read(struct normalizer **out, struct json_span json, inf_error *err)
 {
-    int32_t code = INF_OK;
-
     *out = mem_calloc(1, sizeof **out);
     if (!*out)
         return error_no_memory(err);
-    if (!scan_is_none(json))
-        code = step_list_read(&list, *out, json, err);
-    if (code != INF_OK) {
-        normalizer_free(*out);
-        *out = NULL;
-    }
-    return code;
+    return scan_is_none(json) ? INF_OK : step_list_read(&list, *out, json, err);
 }
 
 /* ------------------------------------------------------------------ using */

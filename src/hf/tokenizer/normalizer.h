@@ -13,7 +13,7 @@
 struct normalizer;
 
 /* A normalizer without steps for null. Errors: BAD_FORMAT, UNSUPPORTED, NO_MEMORY; their messages say
- * what of the normalizer it is. */
+ * what of the normalizer it is. What *out is then is to be freed all the same. */
 int32_t normalizer_read(struct normalizer **out, struct json_span json, inf_error *err);
 void normalizer_free(struct normalizer *n); /* NULL is ignored */
 

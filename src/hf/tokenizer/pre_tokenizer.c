@@ -184,18 +184,10 @@ static const struct step_list list = {"pre_tokenizer", "pretokenizers", types,
 
 int32_t pre_tokenizer_read(struct pre_tokenizer **out, struct json_span json, inf_error *err)
 {
-    int32_t code = INF_OK;
-
     *out = mem_calloc(1, sizeof **out);
     if (!*out)
         return error_no_memory(err);
-    if (!scan_is_none(json))
-        code = step_list_read(&list, *out, json, err);
-    if (code != INF_OK) {
-        pre_tokenizer_free(*out);
-        *out = NULL;
-    }
-    return code;
+    return scan_is_none(json) ? INF_OK : step_list_read(&list, *out, json, err);
 }
 
 bool pre_tokenizer_ends_in_bytes(const struct pre_tokenizer *p)

@@ -16,7 +16,7 @@ enum { PRE_TOKENIZER_STEPS = 32 };
 struct pre_tokenizer;
 
 /* A pre-tokenizer without steps for null. Errors: BAD_FORMAT, UNSUPPORTED, NO_MEMORY; their messages
- * say what of the pre-tokenizer it is. */
+ * say what of the pre-tokenizer it is. What *out is then is to be freed all the same. */
 int32_t pre_tokenizer_read(struct pre_tokenizer **out, struct json_span json, inf_error *err);
 void pre_tokenizer_free(struct pre_tokenizer *p); /* NULL is ignored */
 

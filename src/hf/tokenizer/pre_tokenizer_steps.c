@@ -135,46 +135,25 @@ static bool split(struct pre_tokenizer_run *run, const struct pre_step *step, si
 
 /* ------------------------------------------------------------------ by kinds of characters */
 
-typedef bool character_test(uint32_t c, const struct pre_step *step);
+typedef bool character_test(uint32_t c);
 
-static bool is_number(uint32_t c, const struct pre_step *step)
-{
-    (void)step;
-    return char_is_number(c);
-}
-
-static bool is_space(uint32_t c, const struct pre_step *step)
-{
-    (void)step;
-    return char_is_space(c);
-}
-
-static bool is_punctuation(uint32_t c, const struct pre_step *step)
-{
-    (void)step;
-    return char_is_punctuation(c);
-}
-
-static bool is_character(uint32_t c, const struct pre_step *step)
-{
-    return c == utf8_decode(step->character, step->character_len);
-}
-
-/* Each match is one character. */
+/* Each match is one character; test NULL: the step's own. */
 static bool split_by_test(struct pre_tokenizer_run *run, const struct pre_step *step, size_t at,
                           struct piece piece, character_test *test, enum split_behavior behavior)
 {
     struct splitter s = splitter_of(run, step, at, piece);
+    uint32_t own = test ? 0 : utf8_decode(step->character, step->character_len);
     size_t done = 0;
 
     s.behavior = behavior;
-    for (size_t i = 0, width = 0; i < piece.n; i += width) {
-        width = utf8_width(piece.s[i]);
-        if (!test(utf8_decode(piece.s + i, width), step))
+    for (size_t i = 0, next = 0; i < piece.n; i = next) {
+        uint32_t c = utf8_step(piece.s, &next);
+
+        if (test ? !test(c) : c != own)
             continue;
-        if ((done < i && !tell(&s, done, i, false)) || !tell(&s, i, i + width, true))
+        if ((done < i && !tell(&s, done, i, false)) || !tell(&s, i, next, true))
             return false;
-        done = i + width;
+        done = next;
     }
     return (done == piece.n || tell(&s, done, piece.n, false)) && flush(&s);
 }
@@ -330,7 +309,7 @@ static bool metaspace(struct pre_tokenizer_run *run, const struct pre_step *step
         return false;
     if (!step->split)
         return pre_step_next(run, at + 1, piece);
-    return split_by_test(run, step, at, piece, is_character, SPLIT_WITH_NEXT);
+    return split_by_test(run, step, at, piece, NULL, SPLIT_WITH_NEXT);
 }
 
 /* Hands the pieces of a piece on to the step behind this one, which is number `at`. */
@@ -345,16 +324,16 @@ static bool pre_step_apply(struct pre_tokenizer_run *run, const struct pre_step 
     case PRE_METASPACE:
         return metaspace(run, step, at, piece);
     case PRE_DIGITS:
-        return split_by_test(run, step, at, piece, is_number, step->behavior);
+        return split_by_test(run, step, at, piece, char_is_number, step->behavior);
     case PRE_PUNCTUATION:
-        return split_by_test(run, step, at, piece, is_punctuation, step->behavior);
+        return split_by_test(run, step, at, piece, char_is_punctuation, step->behavior);
     case PRE_WHITESPACE_SPLIT:
     case PRE_BERT_SPACES:
-        return split_by_test(run, step, at, piece, is_space, SPLIT_REMOVED);
+        return split_by_test(run, step, at, piece, char_is_space, SPLIT_REMOVED);
     case PRE_BERT_PUNCTUATION:
-        return split_by_test(run, step, at, piece, is_punctuation, SPLIT_ISOLATED);
+        return split_by_test(run, step, at, piece, char_is_punctuation, SPLIT_ISOLATED);
     case PRE_DELIMITER:
-        return split_by_test(run, step, at, piece, is_character, SPLIT_REMOVED);
+        return split_by_test(run, step, at, piece, NULL, SPLIT_REMOVED);
     case PRE_FIXED_LENGTH:
         return split_lengths(run, step, at, piece);
     case PRE_WHITESPACE:

@@ -60,9 +60,7 @@ static int32_t new_pattern(struct text_pattern **out, size_t n, inf_error *err)
     if (n > TEXT_PATTERN_LONGEST)
         return error_set(err, INF_ERROR_UNSUPPORTED, "a pattern of %zu bytes is too long", n);
     *out = mem_calloc(1, sizeof **out);
-    if (!*out)
-        return error_no_memory(err);
-    return INF_OK;
+    return *out ? INF_OK : error_no_memory(err);
 }
 
 static int32_t string_pattern(struct text_pattern **out, const char *s, size_t n, inf_error *err)

@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-enum { MOST_GROWTH = 1 << 20 /* bytes that a step may add to a token */ };
-
 void token_decoder_free(struct token_decoder *d)
 {
     if (!d)
@@ -142,18 +140,11 @@ static const struct step_list list = {"decoder", "decoders", types, sizeof types
 
 int32_t token_decoder_read(struct token_decoder **out, struct json_span json, inf_error *err)
 {
-    int32_t code = INF_OK;
-
     *out = mem_calloc(1, sizeof **out);
     if (!*out)
         return error_no_memory(err);
-    code = scan_is_none(json) ? add_step(*out, json, DECODE_JOIN, err)
+    return scan_is_none(json) ? add_step(*out, json, DECODE_JOIN, err)
                               : step_list_read(&list, *out, json, err);
-    if (code != INF_OK) {
-        token_decoder_free(*out);
-        *out = NULL;
-    }
-    return code;
 }
 
 /* ------------------------------------------------------------------ a token by itself */
@@ -161,21 +152,14 @@ int32_t token_decoder_read(struct token_decoder **out, struct json_span json, in
 static bool replace_all(const struct decoder_step *step, const struct buffer *text,
                         struct buffer *out)
 {
-    struct text_pattern_work *work = text_pattern_work_create();
-    struct text_matches m = {
-        .pattern = step->pattern, .work = work, .s = text->data ? text->data : "", .n = text->len};
-    size_t done = 0;
-    int32_t code = INF_OK;
-    bool ok = work != NULL;
+    const char *s = text->data ? text->data : "";
+    struct text_pattern_work *work = NULL;
+    bool ok = false;
 
-    if (!utf8_valid(m.s, m.n)) /* a byte by itself: no pattern means it */
-        m.n = 0;
-    while (ok && text_matches_next(&m, &code, NULL)) {
-        ok = buffer_append(out, m.s + done, m.begin - done) &&
-             buffer_append(out, step->content.data, step->content.len);
-        done = m.end;
-    }
-    ok = ok && buffer_append(out, m.s + done, text->len - done);
+    if (!utf8_valid(s, text->len)) /* a byte by itself: no pattern means it */
+        return buffer_append(out, s, text->len);
+    work = text_pattern_work_create();
+    ok = work && decoder_replace_matches(out, step, work, s, text->len);
     text_pattern_work_free(work);
     return ok;
 }
@@ -215,13 +199,11 @@ static bool step_bytes(const struct decoder_step *step, const struct buffer *tex
     case DECODE_BYTE_FALLBACK:
         return read_bytes(step, text, out);
     case DECODE_METASPACE:
+    case DECODE_BPE:
         return decoder_replace(out, s, text->len, step->content.data, " ");
     case DECODE_WORDPIECE:
         return (prefixed || buffer_append_str(out, " ")) &&
                buffer_append(out, s + skip, text->len - skip);
-    case DECODE_BPE:
-        return step->content.len == 0 ? buffer_append(out, s, text->len)
-                                      : decoder_replace(out, s, text->len, step->content.data, " ");
     default:
         return buffer_append(out, s, text->len);
     }
@@ -240,7 +222,7 @@ bool token_decoder_bytes(const struct token_decoder *d, const char *token, size_
         struct buffer was = a;
 
         buffer_clear(&b);
-        b.limit = was.len + MOST_GROWTH;
+        b.limit = was.len + DECODER_MOST_GROWTH;
         ok = step_bytes(d->steps + i, &was, &b);
         a = b;
         b = was;

@@ -18,7 +18,7 @@ enum { DECODER_STEPS = 16 };
 struct token_decoder;
 
 /* For null, tokens with a blank between. Errors: BAD_FORMAT, UNSUPPORTED, NO_MEMORY; their messages
- * say what of the decoder it is. */
+ * say what of the decoder it is. What *out is then is to be freed all the same. */
 int32_t token_decoder_read(struct token_decoder **out, struct json_span json, inf_error *err);
 void token_decoder_free(struct token_decoder *d); /* NULL is ignored */
 

@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-enum { MOST_GROWTH = 1 << 20 }; /* bytes that a step may add to a token */
-
 /* To step number `at`, or out. end: the token ends with this part. false: out of memory. */
 static bool decoder_step_next(struct decoder_stream *s, size_t at, const char *text, size_t n,
                               bool end);
@@ -33,7 +31,7 @@ bool decoder_replace(struct buffer *out, const char *s, size_t n, const char *ol
     size_t len = strlen(old);
 
     for (;;) {
-        const char *at = memmem(s, (size_t)(end - s), old, len);
+        const char *at = len ? memmem(s, (size_t)(end - s), old, len) : NULL;
 
         if (!at)
             return buffer_append(out, s, (size_t)(end - s));
@@ -41,6 +39,22 @@ bool decoder_replace(struct buffer *out, const char *s, size_t n, const char *ol
             return false;
         s = at + len;
     }
+}
+
+bool decoder_replace_matches(struct buffer *out, const struct decoder_step *step,
+                             struct text_pattern_work *work, const char *s, size_t n)
+{
+    struct text_matches m = {.pattern = step->pattern, .work = work, .s = s, .n = n};
+    size_t done = 0;
+    int32_t code = INF_OK;
+
+    while (text_matches_next(&m, &code, NULL)) { /* too hard a pattern replaces nothing more */
+        if (!buffer_append(out, s + done, m.begin - done) ||
+            !buffer_append(out, step->content.data, step->content.len))
+            return false;
+        done = m.end;
+    }
+    return buffer_append(out, s + done, n - done);
 }
 
 static bool at_character(const struct decoder_step *step, const char *s, size_t n)
@@ -91,21 +105,12 @@ static bool push_replace(struct decoder_stream *s, size_t at, const struct decod
                          const char *text, size_t n, bool end)
 {
     struct buffer *out = &s->states[at].kept;
-    struct text_matches m = {.pattern = step->pattern, .work = s->patterns, .s = text, .n = n};
-    size_t done = 0;
-    int32_t code = INF_OK;
 
-    if (!s->patterns && !(s->patterns = m.work = text_pattern_work_create()))
+    if (!s->patterns && !(s->patterns = text_pattern_work_create()))
         return false;
     buffer_clear(out);
-    out->limit = n + MOST_GROWTH;
-    while (text_matches_next(&m, &code, NULL)) { /* too hard a pattern replaces nothing more */
-        if (!buffer_append(out, text + done, m.begin - done) ||
-            !buffer_append(out, step->content.data, step->content.len))
-            return false;
-        done = m.end;
-    }
-    return buffer_append(out, text + done, n - done) &&
+    out->limit = n + DECODER_MOST_GROWTH;
+    return decoder_replace_matches(out, step, s->patterns, text, n) &&
            decoder_step_next(s, at + 1, out->data, out->len, end);
 }
 
@@ -163,22 +168,25 @@ static bool push_byte_fallback(struct decoder_stream *s, size_t at, const char *
     return end_bytes(s, at) && decoder_step_next(s, at + 1, token, n, true);
 }
 
-static bool clean_up(struct buffer *out, const char *s, size_t n, struct buffer *scratch)
+static bool clean_up(struct buffer *text)
 {
     static const char *const pairs[][2] = {{" .", "."},     {" ?", "?"},           {" !", "!"},
                                            {" ,", ","},     {" ' ", "'"},          {" n't", "n't"},
                                            {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
                                            {" 've", "'ve"}, {" 're", "'re"}};
-    bool ok = buffer_append(out, s, n);
+    struct buffer other;
+    bool ok = true;
 
+    buffer_init(&other, BUFFER_NO_LIMIT);
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0] && ok; i++) {
-        struct buffer was = *out;
+        struct buffer was = *text;
 
-        buffer_clear(scratch);
-        ok = decoder_replace(scratch, was.data ? was.data : "", was.len, pairs[i][0], pairs[i][1]);
-        *out = *scratch;
-        *scratch = was;
+        buffer_clear(&other);
+        ok = decoder_replace(&other, was.data ? was.data : "", was.len, pairs[i][0], pairs[i][1]);
+        *text = other;
+        other = was;
     }
+    buffer_free(&other);
     return ok;
 }
 
@@ -187,26 +195,18 @@ static bool push_wordpiece(struct decoder_stream *s, size_t at, const struct dec
 {
     struct decoder_state *state = s->states + at;
     struct buffer *out = &state->kept;
-    struct buffer text, scratch;
     bool ok = true;
 
-    buffer_init(&text, BUFFER_NO_LIMIT);
-    buffer_init(&scratch, BUFFER_NO_LIMIT);
     buffer_clear(out);
     if (state->begun && at_character(step, token, n)) {
         token += step->content.len;
         n -= step->content.len;
     } else if (state->begun) {
-        ok = buffer_append_str(&text, " ");
+        ok = buffer_append_str(out, " ");
     }
     state->begun = true;
-    ok = ok && buffer_append(&text, token, n);
-    ok = ok && (step->flag ? clean_up(out, text.data ? text.data : "", text.len, &scratch)
-                           : buffer_append(out, text.data, text.len));
-    ok = ok && decoder_step_next(s, at + 1, out->data, out->len, true);
-    buffer_free(&text);
-    buffer_free(&scratch);
-    return ok;
+    return ok && buffer_append(out, token, n) && (!step->flag || clean_up(out)) &&
+           decoder_step_next(s, at + 1, out->data, out->len, true);
 }
 
 /* The suffix is a blank, but for the last token, which is known when nothing follows. */
@@ -220,12 +220,9 @@ static bool emit_bpe(struct decoder_stream *s, size_t at, const struct decoder_s
     if (!state->begun)
         return true;
     buffer_init(&text, BUFFER_NO_LIMIT);
-    if (step->content.len > 0)
-        ok = decoder_replace(&text, state->kept.data ? state->kept.data : "", state->kept.len,
-                             step->content.data, blank);
-    else
-        ok = buffer_append(&text, state->kept.data, state->kept.len);
-    ok = ok && decoder_step_next(s, at + 1, text.data, text.len, true);
+    ok = decoder_replace(&text, state->kept.data ? state->kept.data : "", state->kept.len,
+                         step->content.data, blank) &&
+         decoder_step_next(s, at + 1, text.data, text.len, true);
     buffer_free(&text);
     return ok;
 }
@@ -245,25 +242,19 @@ static bool push_bpe(struct decoder_stream *s, size_t at, const struct decoder_s
 static bool emit_ctc(struct decoder_stream *s, size_t at, const struct decoder_step *step,
                      const char *token, size_t n)
 {
-    struct buffer a, b, scratch;
+    struct buffer a, b;
+    struct buffer *text = step->flag ? &b : &a;
     bool ok = true;
 
     buffer_init(&a, BUFFER_NO_LIMIT);
     buffer_init(&b, BUFFER_NO_LIMIT);
-    buffer_init(&scratch, BUFFER_NO_LIMIT);
-    ok = step->content.len > 0 ? decoder_replace(&a, token, n, step->content.data, "")
-                               : buffer_append(&a, token, n);
-    if (ok && step->flag) {
-        ok = clean_up(&b, a.data ? a.data : "", a.len, &scratch);
-        buffer_clear(&a);
-        ok = ok &&
-             (step->second.len > 0 ? decoder_replace(&a, b.data, b.len, step->second.data, " ")
-                                   : buffer_append(&a, b.data, b.len));
-    }
-    ok = ok && (a.len == 0 || decoder_step_next(s, at + 1, a.data, a.len, true));
+    ok = decoder_replace(&a, token, n, step->content.data, "");
+    if (ok && step->flag)
+        ok = clean_up(&a) &&
+             decoder_replace(&b, a.data ? a.data : "", a.len, step->second.data, " ");
+    ok = ok && (text->len == 0 || decoder_step_next(s, at + 1, text->data, text->len, true));
     buffer_free(&a);
     buffer_free(&b);
-    buffer_free(&scratch);
     return ok;
 }
 

@@ -4,6 +4,8 @@
 
 #include "hf/tokenizer/token_decoder.h"
 
+enum { DECODER_MOST_GROWTH = 1 << 20 }; /* bytes that a step may add to a token */
+
 enum decoder_kind {
     DECODE_BYTE_LEVEL,
     DECODE_REPLACE, /* pattern by content */
@@ -34,8 +36,11 @@ struct token_decoder {
 
 /* The byte of "<0x0A>", or -1. */
 int decoder_fallback_byte(const char *token, size_t n);
-/* Appends a text with every `old` (not empty) replaced. */
+/* Appends a text with every `old` replaced; an empty one is nowhere. */
 bool decoder_replace(struct buffer *out, const char *s, size_t n, const char *old,
                      const char *replacement);
+/* And one with the matches of the step's pattern replaced by its content. */
+bool decoder_replace_matches(struct buffer *out, const struct decoder_step *step,
+                             struct text_pattern_work *work, const char *s, size_t n);
 
 #endif
