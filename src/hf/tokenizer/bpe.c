@@ -234,43 +234,48 @@ static void add_pending(struct run *r)
     r->pending = false;
 }
 
+static bool all_bytes_known(const struct bpe *m, const char *piece, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (m->byte_ids[(uint8_t)piece[i]] < 0)
+            return false;
+    return true;
+}
+
 /* The bytes stand before an unknown that is still kept back: so does the library. */
 static bool add_fallback(struct run *r, const char *text, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (r->m->byte_ids[(uint8_t)text[i]] < 0)
-            return false;
+    if (!all_bytes_known(r->m, text, n))
+        return false;
     for (size_t i = 0; i < n; i++)
         add_symbol(r, r->m->byte_ids[(uint8_t)text[i]]);
     return true;
 }
 
 /* A character as the vocabulary would have it there. */
-static enum bpe_done add_character(struct run *r, const char *text, size_t n, int32_t id)
+static enum model_done add_character(struct run *r, const char *text, size_t n, int32_t id)
 {
     if (id >= 0) {
         add_pending(r);
         add_symbol(r, id);
-        return BPE_DONE;
+        return MODEL_DONE;
     }
     if (r->m->byte_fallback && !r->m->bytes && add_fallback(r, text, n))
-        return BPE_DONE;
+        return MODEL_DONE;
     if (!r->m->has_unk)
-        return BPE_DONE; /* it is dropped */
+        return MODEL_DONE; /* it is dropped */
     if (r->m->unk < 0)
-        return BPE_NO_UNK;
+        return MODEL_NO_UNK;
     if (!r->m->fuse_unk)
         add_pending(r);
     r->pending = true;
-    return BPE_DONE;
+    return MODEL_DONE;
 }
 
 /* With the prefix of what does not begin and the suffix of what ends a piece. */
-static enum bpe_done add_affixed(struct run *r, struct buffer *scratch, const char *c, size_t n,
-                                 bool first, bool last)
+static enum model_done add_affixed(struct run *r, struct buffer *scratch, const char *c, size_t n,
+                                   bool first, bool last)
 {
-    enum bpe_done done = BPE_DONE;
-
     buffer_clear(scratch);
     if (!first && r->m->prefix)
         buffer_append_str(scratch, r->m->prefix);
@@ -278,51 +283,50 @@ static enum bpe_done add_affixed(struct run *r, struct buffer *scratch, const ch
     if (last && r->m->suffix)
         buffer_append_str(scratch, r->m->suffix);
     if (scratch->failed)
-        return BPE_NO_MEMORY;
+        return MODEL_NO_MEMORY;
     if (!GROW(r->w->symbols, r->w->symbols_cap, r->n + scratch->len + 2))
-        return BPE_NO_MEMORY;
+        return MODEL_NO_MEMORY;
     r->symbols = r->w->symbols;
-    done = add_character(r, scratch->data, scratch->len,
+    return add_character(r, scratch->data, scratch->len,
                          vocab_find(r->m->vocab, scratch->data, scratch->len));
-    return done;
 }
 
-static enum bpe_done end_run(struct run *r, struct id_list *out)
+static enum model_done end_run(struct run *r, struct id_list *out)
 {
     bool ok = true;
 
     add_pending(r);
     ok = r->n == 0 || run_to_ids(r->m, r->w, r->symbols, r->n, out);
     r->n = 0;
-    return ok ? BPE_DONE : BPE_NO_MEMORY;
+    return ok ? MODEL_DONE : MODEL_NO_MEMORY;
 }
 
-static enum bpe_done encode_affixed(const struct bpe *m, struct bpe_work *w, const char *piece,
-                                    size_t n, struct id_list *out)
+static enum model_done encode_affixed(const struct bpe *m, struct bpe_work *w, const char *piece,
+                                      size_t n, struct id_list *out)
 {
     struct run r = {m, w, w->symbols, 0, false};
-    enum bpe_done done = BPE_DONE;
+    enum model_done done = MODEL_DONE;
     struct buffer scratch;
 
     buffer_init(&scratch, BUFFER_NO_LIMIT);
-    for (size_t i = 0, width = 0; i < n && done == BPE_DONE; i += width) {
+    for (size_t i = 0, width = 0; i < n && done == MODEL_DONE; i += width) {
         width = utf8_width(piece[i]);
         done = add_affixed(&r, &scratch, piece + i, width, i == 0, i + width == n);
     }
     buffer_free(&scratch);
-    return done == BPE_DONE ? end_run(&r, out) : done;
+    return done == MODEL_DONE ? end_run(&r, out) : done;
 }
 
 /* Bytes of which some have no token. */
-static enum bpe_done encode_unknown_bytes(const struct bpe *m, struct bpe_work *w,
-                                          const char *piece, size_t n, struct id_list *out)
+static enum model_done encode_unknown_bytes(const struct bpe *m, struct bpe_work *w,
+                                            const char *piece, size_t n, struct id_list *out)
 {
     struct run r = {m, w, w->symbols, 0, false};
-    enum bpe_done done = BPE_DONE;
+    enum model_done done = MODEL_DONE;
 
-    for (size_t i = 0; i < n && done == BPE_DONE; i++)
+    for (size_t i = 0; i < n && done == MODEL_DONE; i++)
         done = add_character(&r, piece + i, 1, m->byte_ids[(uint8_t)piece[i]]);
-    return done == BPE_DONE ? end_run(&r, out) : done;
+    return done == MODEL_DONE ? end_run(&r, out) : done;
 }
 
 /* ------------------------------------------------------------------ pieces of characters */
@@ -333,28 +337,28 @@ struct last {
     bool known;
 };
 
-static enum bpe_done end_characters(struct run *r, bool all_known, inf_text text,
-                                    struct id_list *out)
+static enum model_done end_characters(struct run *r, bool all_known, inf_text text,
+                                      struct id_list *out)
 {
     if (!all_known)
         return end_run(r, out);
     if (r->n > 0 && !known_run(r->m, r->w, r->symbols, r->n, text, out))
-        return BPE_NO_MEMORY;
+        return MODEL_NO_MEMORY;
     r->n = 0;
-    return BPE_DONE;
+    return MODEL_DONE;
 }
 
 /* Cut between two known characters that no merge joins. */
-static enum bpe_done encode_characters(const struct bpe *m, struct bpe_work *w, const char *piece,
-                                       size_t n, struct id_list *out)
+static enum model_done encode_characters(const struct bpe *m, struct bpe_work *w, const char *piece,
+                                         size_t n, struct id_list *out)
 {
     struct run r = {m, w, w->symbols, 0, false};
     struct last last = {0, false};
-    enum bpe_done done = BPE_DONE;
+    enum model_done done = MODEL_DONE;
     bool all_known = true;
     size_t begin = 0;
 
-    for (size_t i = 0, width = 0; i < n && done == BPE_DONE; i += width) {
+    for (size_t i = 0, width = 0; i < n && done == MODEL_DONE; i += width) {
         uint32_t code = 0;
         int32_t id = 0;
 
@@ -368,55 +372,47 @@ static enum bpe_done encode_characters(const struct bpe *m, struct bpe_work *w, 
         }
         last = (struct last){code, id >= 0};
         all_known = all_known && id >= 0;
-        if (done == BPE_DONE)
+        if (done == MODEL_DONE)
             done = add_character(&r, piece + i, width, id);
     }
-    if (done == BPE_DONE)
+    if (done == MODEL_DONE)
         done = end_characters(&r, all_known, (inf_text){piece + begin, n - begin}, out);
     return done;
 }
 
-static bool all_bytes_known(const struct bpe *m, const char *piece, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (m->byte_ids[(uint8_t)piece[i]] < 0)
-            return false;
-    return true;
-}
-
 /* A piece that is a token as it stands is that token, whatever the merges say; false: it is none. */
 static bool push_whole(const struct bpe *m, const char *piece, size_t n, struct id_list *out,
-                       enum bpe_done *done)
+                       enum model_done *done)
 {
     int32_t whole = m->ignore_merges ? vocab_find(m->words, piece, n) : -1;
 
     if (whole < 0)
         return false;
-    *done = id_push(out, whole) ? BPE_DONE : BPE_NO_MEMORY;
+    *done = id_push(out, whole) ? MODEL_DONE : MODEL_NO_MEMORY;
     return true;
 }
 
-static enum bpe_done encode_unseen_bytes(const struct bpe *m, struct bpe_work *w, const char *piece,
-                                         size_t n, struct id_list *out)
+static enum model_done encode_unseen_bytes(const struct bpe *m, struct bpe_work *w,
+                                           const char *piece, size_t n, struct id_list *out)
 {
-    enum bpe_done done = BPE_DONE;
+    enum model_done done = MODEL_DONE;
 
     if (push_whole(m, piece, n, out, &done))
         return done;
     if (!all_bytes_known(m, piece, n))
         return encode_unknown_bytes(m, w, piece, n, out);
     if (n > WORD_CACHE_TEXT)
-        return cut_bytes(m, w, piece, n, out) ? BPE_DONE : BPE_NO_MEMORY;
+        return cut_bytes(m, w, piece, n, out) ? MODEL_DONE : MODEL_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
         w->symbols[i].id = m->byte_ids[(uint8_t)piece[i]];
-    return run_to_ids(m, w, w->symbols, n, out) ? BPE_DONE : BPE_NO_MEMORY;
+    return run_to_ids(m, w, w->symbols, n, out) ? MODEL_DONE : MODEL_NO_MEMORY;
 }
 
-static enum bpe_done encode_bytes(const struct bpe *m, struct bpe_work *w, const char *piece,
-                                  size_t n, struct id_list *out)
+static enum model_done encode_bytes(const struct bpe *m, struct bpe_work *w, const char *piece,
+                                    size_t n, struct id_list *out)
 {
     const struct word_entry *entry = NULL;
-    enum bpe_done done = BPE_DONE;
+    enum model_done done = MODEL_DONE;
     size_t before = out->n;
     uint64_t hash = 0;
 
@@ -424,22 +420,22 @@ static enum bpe_done encode_bytes(const struct bpe *m, struct bpe_work *w, const
         return encode_unseen_bytes(m, w, piece, n, out);
     entry = word_cache_find(&w->cache, piece, n, &hash);
     if (entry)
-        return id_push_all(out, entry->ids, entry->n) ? BPE_DONE : BPE_NO_MEMORY;
+        return id_push_all(out, entry->ids, entry->n) ? MODEL_DONE : MODEL_NO_MEMORY;
     done = encode_unseen_bytes(m, w, piece, n, out);
-    if (done == BPE_DONE)
+    if (done == MODEL_DONE)
         word_cache_put(&w->cache, piece, n, hash, out->ids + before, out->n - before);
     return done;
 }
 
-enum bpe_done bpe_encode(const struct bpe *m, struct bpe_work *w, const char *piece, size_t n,
-                         struct id_list *out)
+enum model_done bpe_encode(const struct bpe *m, struct bpe_work *w, const char *piece, size_t n,
+                           struct id_list *out)
 {
-    enum bpe_done done = BPE_DONE;
+    enum model_done done = MODEL_DONE;
 
     if (n == 0)
-        return BPE_DONE;
+        return MODEL_DONE;
     if (!GROW(w->symbols, w->symbols_cap, n + 1))
-        return BPE_NO_MEMORY;
+        return MODEL_NO_MEMORY;
     if (m->bytes)
         return encode_bytes(m, w, piece, n, out);
     if (push_whole(m, piece, n, out, &done))

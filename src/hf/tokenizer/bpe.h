@@ -53,8 +53,6 @@ struct bpe_work {
     size_t n_heap, heap_cap;
 };
 
-enum bpe_done { BPE_DONE, BPE_NO_MEMORY, BPE_NO_UNK };
-
 /* A merge as the file lists it; its rank is its place in the list. */
 struct listed_merge {
     uint32_t left, right, id;
@@ -68,7 +66,7 @@ void bpe_free(struct bpe *m);
 bool bpe_work_init(struct bpe_work *w);
 void bpe_work_free(struct bpe_work *w);
 /* Appends the ids of a piece (well-formed UTF-8). */
-enum bpe_done bpe_encode(const struct bpe *m, struct bpe_work *w, const char *piece, size_t n,
-                         struct id_list *out);
+enum model_done bpe_encode(const struct bpe *m, struct bpe_work *w, const char *piece, size_t n,
+                           struct id_list *out);
 
 #endif

@@ -14,6 +14,9 @@ struct id_list {
     size_t n, cap;
 };
 
+/* How it went to find the ids of a piece, or to make ready for that. */
+enum model_done { MODEL_DONE, MODEL_NO_MEMORY, MODEL_NO_UNK, MODEL_TOO_LONG };
+
 static inline bool id_push(struct id_list *list, int32_t id)
 {
     if (list->n == list->cap && !GROW(list->ids, list->cap, list->n + 1))

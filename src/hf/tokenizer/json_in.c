@@ -1,7 +1,6 @@
 /* json_in: see the header. */
 #include "hf/tokenizer/json_in.h"
 
-#include "core/ascii.h"
 #include "core/utf8.h"
 
 #include <string.h>

@@ -8,6 +8,7 @@
 #ifndef INF_HF_TOKENIZER_JSON_IN_H
 #define INF_HF_TOKENIZER_JSON_IN_H
 
+#include "core/ascii.h"
 #include "core/json.h"
 
 #include <stdbool.h>
@@ -37,6 +38,11 @@ bool json_in_item(struct json_in *in, bool *first);
 
 /* A string's meaning, without quotes. */
 bool json_in_string(struct json_in *in, struct json_span *out);
+/* A string that was read, or a key, is that text. */
+static inline bool json_in_is(struct json_span string, const char *text)
+{
+    return text_equals(string.data, string.len, text);
+}
 /* A whole number from 0 on, at most UINT32_MAX. */
 bool json_in_id(struct json_in *in, uint32_t *out);
 bool json_in_real(struct json_in *in, double *out);

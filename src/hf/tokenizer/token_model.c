@@ -14,28 +14,23 @@ static int32_t read_words(struct token_model *m, inf_error *err)
 {
     char *bytes = NULL;
     size_t cap = 0;
+    bool ok = true;
 
     vocab_init(&m->words);
     if (!vocab_reserve(&m->words, m->vocab.n_ids, m->vocab.n_bytes))
         return error_no_memory(err);
-    for (uint32_t id = 0; id < m->vocab.n_ids; id++) {
+    for (uint32_t id = 0; id < m->vocab.n_ids && ok; id++) {
         size_t n = 0;
         const char *text = vocab_text(&m->vocab, id, &n);
 
         if (!text)
             continue;
-        if (!GROW(bytes, cap, n + 1))
-            break;
-        n = byte_level_read(bytes, text, n);
-        if (n != SIZE_MAX && vocab_add(&m->words, bytes, n, id) == VOCAB_NO_MEMORY)
-            break;
-        if (id + 1 == m->vocab.n_ids) {
-            mem_free(bytes);
-            return INF_OK;
-        }
+        ok = GROW(bytes, cap, n + 1);
+        n = ok ? byte_level_read(bytes, text, n) : SIZE_MAX;
+        ok = ok && (n == SIZE_MAX || vocab_add(&m->words, bytes, n, id) != VOCAB_NO_MEMORY);
     }
     mem_free(bytes);
-    return m->vocab.n_ids == 0 ? INF_OK : error_no_memory(err);
+    return ok ? INF_OK : error_no_memory(err);
 }
 
 static int32_t finish_bpe(struct token_model *m, bool byte_level, bool *raw, inf_error *err)
@@ -50,18 +45,11 @@ static int32_t finish_bpe(struct token_model *m, bool byte_level, bool *raw, inf
     return read_words(m, err);
 }
 
-/* What the models say alike. */
-enum done { DONE, NO_MEMORY, NO_UNK, TOO_LONG };
-
-_Static_assert((int)BPE_NO_UNK == (int)NO_UNK && (int)UNIGRAM_TOO_LONG == (int)TOO_LONG &&
-                   (int)WORDPIECE_TOO_LONG == (int)TOO_LONG,
-               "one order");
-
-static int32_t finished(enum done done, inf_error *err)
+static int32_t finished(enum model_done done, inf_error *err)
 {
-    if (done == NO_MEMORY)
+    if (done == MODEL_NO_MEMORY)
         return error_no_memory(err);
-    if (done == TOO_LONG)
+    if (done == MODEL_TOO_LONG)
         return error_set(err, INF_ERROR_UNSUPPORTED, "model: a token is longer than %d bytes",
                          UNIGRAM_LONGEST);
     return INF_OK;
@@ -75,10 +63,10 @@ int32_t token_model_finish(struct token_model *m, bool byte_level, bool *raw, in
         return finish_bpe(m, byte_level, raw, err);
     case MODEL_UNIGRAM:
         m->unigram.vocab = &m->vocab;
-        return finished((enum done)unigram_finish(&m->unigram), err);
+        return finished(unigram_finish(&m->unigram), err);
     case MODEL_WORDPIECE:
         m->wordpiece.vocab = &m->vocab;
-        return finished((enum done)wordpiece_finish(&m->wordpiece), err);
+        return finished(wordpiece_finish(&m->wordpiece), err);
     case MODEL_WORDLEVEL:
         m->wordpiece.vocab = &m->vocab;
         break;
@@ -107,30 +95,30 @@ void token_model_work_free(struct token_model_work *w)
     unigram_work_free(&w->unigram);
 }
 
-static enum done encode(const struct token_model *m, struct token_model_work *w, const char *piece,
-                        size_t n, struct id_list *out)
+static enum model_done encode(const struct token_model *m, struct token_model_work *w,
+                              const char *piece, size_t n, struct id_list *out)
 {
     switch (m->kind) {
     case MODEL_BPE:
-        return (enum done)bpe_encode(&m->bpe, &w->bpe, piece, n, out);
+        return bpe_encode(&m->bpe, &w->bpe, piece, n, out);
     case MODEL_UNIGRAM:
-        return (enum done)unigram_encode(&m->unigram, &w->unigram, piece, n, out);
+        return unigram_encode(&m->unigram, &w->unigram, piece, n, out);
     case MODEL_WORDPIECE:
-        return (enum done)wordpiece_encode(&m->wordpiece, piece, n, out);
+        return wordpiece_encode(&m->wordpiece, piece, n, out);
     case MODEL_WORDLEVEL:
         break;
     }
-    return (enum done)wordlevel_encode(&m->wordpiece, piece, n, out);
+    return wordlevel_encode(&m->wordpiece, piece, n, out);
 }
 
 int32_t token_model_encode(const struct token_model *m, struct token_model_work *w,
                            const char *piece, size_t n, struct id_list *out, inf_error *err)
 {
-    enum done done = encode(m, w, piece, n, out);
+    enum model_done done = encode(m, w, piece, n, out);
 
-    if (done == NO_MEMORY)
+    if (done == MODEL_NO_MEMORY)
         return error_no_memory(err);
-    if (done == NO_UNK)
+    if (done == MODEL_NO_UNK)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT,
                          "the tokenizer has no token for a part of the text (\"%.*s\"), and none "
                          "for what is unknown",

@@ -213,11 +213,6 @@ static bool read_large(struct reading *r, struct json_span key)
     return json_in_skip(r->in, &skipped);
 }
 
-static bool is_key(struct json_span key, const char *name)
-{
-    return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
-}
-
 static bool read_strings(struct reading *r, struct json_span key, bool *known)
 {
     const struct {
@@ -229,7 +224,7 @@ static bool read_strings(struct reading *r, struct json_span key, bool *known)
                    {"end_of_word_suffix", &r->suffix}};
 
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
-        if (is_key(key, strings[i].name)) {
+        if (json_in_is(key, strings[i].name)) {
             *known = true;
             return read_optional_string(r, strings[i].value);
         }
@@ -239,10 +234,10 @@ static bool read_strings(struct reading *r, struct json_span key, bool *known)
 static bool read_flags(struct reading *r, struct json_span key, bool *known)
 {
     struct bpe *bpe = &r->m->bpe;
-    bool *flag = is_key(key, "fuse_unk")        ? &bpe->fuse_unk
-                 : is_key(key, "byte_fallback") ? &bpe->byte_fallback
-                 : is_key(key, "ignore_merges") ? &bpe->ignore_merges
-                                                : NULL;
+    bool *flag = json_in_is(key, "fuse_unk")        ? &bpe->fuse_unk
+                 : json_in_is(key, "byte_fallback") ? &bpe->byte_fallback
+                 : json_in_is(key, "ignore_merges") ? &bpe->ignore_merges
+                                                    : NULL;
 
     *known = flag != NULL;
     return !flag || json_in_bool(r->in, flag, false);
@@ -252,17 +247,17 @@ static bool read_numbers(struct reading *r, struct json_span key)
 {
     struct json_span skipped;
 
-    if (is_key(key, "max_input_chars_per_word")) {
+    if (json_in_is(key, "max_input_chars_per_word")) {
         r->has_chars = true;
         return json_in_id(r->in, &r->m->wordpiece.chars);
     }
-    if (is_key(key, "unk_id") && !json_in_null(r->in)) {
+    if (json_in_is(key, "unk_id") && !json_in_null(r->in)) {
         r->has_unk_id = true;
         return json_in_id(r->in, &r->unk_id);
     }
-    if (is_key(key, "unk_id"))
+    if (json_in_is(key, "unk_id"))
         return true;
-    if (is_key(key, "dropout"))
+    if (json_in_is(key, "dropout"))
         return json_in_null(r->in) || json_in_real(r->in, &r->dropout);
     return json_in_skip(r->in, &skipped);
 }
@@ -271,9 +266,10 @@ static bool read_member(struct reading *r, struct json_span key)
 {
     bool known = false;
 
-    if ((is_key(key, "vocab") && !r->has_vocab) || (is_key(key, "merges") && !r->has_merges))
+    if ((json_in_is(key, "vocab") && !r->has_vocab) ||
+        (json_in_is(key, "merges") && !r->has_merges))
         return read_large(r, key);
-    if (is_key(key, "vocab") || is_key(key, "merges"))
+    if (json_in_is(key, "vocab") || json_in_is(key, "merges"))
         return json_in_fail(r->in, "it stands here for the second time");
     if (!read_strings(r, key, &known) || known)
         return known && !r->in->failed;
@@ -296,7 +292,7 @@ static bool choose_kind(struct reading *r)
         return true;
     }
     for (int i = 0; i < 4; i++)
-        if (is_key(r->type, names[i])) {
+        if (json_in_is(r->type, names[i])) {
             r->m->kind = (enum token_model_kind)i;
             return true;
         }

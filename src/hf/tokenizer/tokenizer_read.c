@@ -17,11 +17,6 @@ struct parts {
     bool model;
 };
 
-static bool is_key(struct json_span key, const char *name)
-{
-    return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
-}
-
 static int32_t damaged(const struct json_in *in, const char *name, inf_error *err)
 {
     return error_set(err, INF_ERROR_BAD_FORMAT, "%s: %s (byte %zu)", name,
@@ -33,15 +28,15 @@ static int32_t read_member(struct hf_tokenizer *t, struct parts *parts, struct j
                            struct json_span key, const char *name, inf_error *err)
 {
     struct json_span skipped, version;
-    struct json_span *kept = is_key(key, "added_tokens")     ? &parts->added
-                             : is_key(key, "normalizer")     ? &parts->normalizer
-                             : is_key(key, "pre_tokenizer")  ? &parts->pre_tokenizer
-                             : is_key(key, "post_processor") ? &parts->post_processor
-                             : is_key(key, "decoder")        ? &parts->decoder
-                             : is_key(key, "version")        ? &version
-                                                             : &skipped;
+    struct json_span *kept = json_in_is(key, "added_tokens")     ? &parts->added
+                             : json_in_is(key, "normalizer")     ? &parts->normalizer
+                             : json_in_is(key, "pre_tokenizer")  ? &parts->pre_tokenizer
+                             : json_in_is(key, "post_processor") ? &parts->post_processor
+                             : json_in_is(key, "decoder")        ? &parts->decoder
+                             : json_in_is(key, "version")        ? &version
+                                                                 : &skipped;
 
-    if (is_key(key, "model")) {
+    if (json_in_is(key, "model")) {
         if (parts->model)
             return error_set(err, INF_ERROR_BAD_FORMAT, "%s: it has two models", name);
         parts->model = true;

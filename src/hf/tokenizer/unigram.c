@@ -16,7 +16,7 @@ struct unigram_node {
     int32_t id;
 };
 
-enum unigram_done unigram_finish(struct unigram *m)
+enum model_done unigram_finish(struct unigram *m)
 {
     double least = INFINITY;
 
@@ -27,15 +27,15 @@ enum unigram_done unigram_finish(struct unigram *m)
         if (!text)
             continue;
         if (n > UNIGRAM_LONGEST)
-            return UNIGRAM_TOO_LONG;
+            return MODEL_TOO_LONG;
         if (!token_trie_add(&m->pieces, text, n, (int32_t)id))
-            return UNIGRAM_NO_MEMORY;
+            return MODEL_NO_MEMORY;
         least = m->scores[id] < least ? m->scores[id] : least;
     }
     m->unknown = least - UNKNOWN_PENALTY;
     for (int byte = 0; byte < 256; byte++)
         m->byte_ids[byte] = m->byte_fallback ? vocab_find_byte(m->vocab, byte) : -1;
-    return UNIGRAM_DONE;
+    return MODEL_DONE;
 }
 
 void unigram_free(struct unigram *m)
@@ -81,8 +81,8 @@ static bool offer_tokens(const struct unigram *m, struct unigram_node *nodes, co
     return single;
 }
 
-static enum unigram_done find_paths(const struct unigram *m, struct unigram_node *nodes,
-                                    const char *piece, size_t n)
+static enum model_done find_paths(const struct unigram *m, struct unigram_node *nodes,
+                                  const char *piece, size_t n)
 {
     for (size_t i = 0; i <= n; i++)
         nodes[i] = (struct unigram_node){0, UINT32_MAX, 0};
@@ -93,11 +93,11 @@ static enum unigram_done find_paths(const struct unigram *m, struct unigram_node
         if (nodes[at + width].from == UINT32_MAX ||
             m->unknown + nodes[at].score > nodes[at + width].score) {
             if (m->unk < 0)
-                return UNIGRAM_NO_UNK;
+                return MODEL_NO_UNK;
             offer(nodes + at + width, m->unknown + nodes[at].score, at, m->unk);
         }
     }
-    return UNIGRAM_DONE;
+    return MODEL_DONE;
 }
 
 /* Neighbouring unknown characters are one; a piece of the path, last first, is where it begins. */
@@ -119,41 +119,41 @@ static bool note_path(const struct unigram *m, struct unigram_work *w, size_t n)
 }
 
 /* A piece of the path, which may be unknown, or many characters that are a token together. */
-static enum unigram_done push_piece(const struct unigram *m, const char *text, size_t n,
-                                    struct id_list *out)
+static enum model_done push_piece(const struct unigram *m, const char *text, size_t n,
+                                  struct id_list *out)
 {
     int32_t id = vocab_find(m->vocab, text, n);
     bool bytes = m->byte_fallback;
 
     if (id >= 0)
-        return id_push(out, id) ? UNIGRAM_DONE : UNIGRAM_NO_MEMORY;
+        return id_push(out, id) ? MODEL_DONE : MODEL_NO_MEMORY;
     for (size_t i = 0; i < n && bytes; i++)
         bytes = m->byte_ids[(uint8_t)text[i]] >= 0;
     for (size_t i = 0; i < n && bytes; i++)
         if (!id_push(out, m->byte_ids[(uint8_t)text[i]]))
-            return UNIGRAM_NO_MEMORY;
+            return MODEL_NO_MEMORY;
     if (bytes)
-        return UNIGRAM_DONE;
+        return MODEL_DONE;
     if (m->unk < 0)
-        return UNIGRAM_NO_UNK;
-    return id_push(out, m->unk) ? UNIGRAM_DONE : UNIGRAM_NO_MEMORY;
+        return MODEL_NO_UNK;
+    return id_push(out, m->unk) ? MODEL_DONE : MODEL_NO_MEMORY;
 }
 
-enum unigram_done unigram_encode(const struct unigram *m, struct unigram_work *w, const char *piece,
-                                 size_t n, struct id_list *out)
+enum model_done unigram_encode(const struct unigram *m, struct unigram_work *w, const char *piece,
+                               size_t n, struct id_list *out)
 {
-    enum unigram_done done = UNIGRAM_DONE;
+    enum model_done done = MODEL_DONE;
 
     if (n == 0)
-        return UNIGRAM_DONE;
+        return MODEL_DONE;
     if (!GROW(w->nodes, w->cap, n + 1))
-        return UNIGRAM_NO_MEMORY;
+        return MODEL_NO_MEMORY;
     done = find_paths(m, w->nodes, piece, n);
-    if (done != UNIGRAM_DONE)
+    if (done != MODEL_DONE)
         return done;
     if (!note_path(m, w, n))
-        return UNIGRAM_NO_MEMORY;
-    for (size_t i = w->path.n; i > 0 && done == UNIGRAM_DONE; i--) {
+        return MODEL_NO_MEMORY;
+    for (size_t i = w->path.n; i > 0 && done == MODEL_DONE; i--) {
         size_t begin = (size_t)w->path.ids[i - 1];
         size_t end = i > 1 ? (size_t)w->path.ids[i - 2] : n;
 

@@ -30,14 +30,12 @@ struct unigram_work {
     struct id_list path;
 };
 
-enum unigram_done { UNIGRAM_DONE, UNIGRAM_NO_MEMORY, UNIGRAM_NO_UNK, UNIGRAM_TOO_LONG };
-
 /* Once vocabulary and scores are there. NO_MEMORY; TOO_LONG: a token is. */
-enum unigram_done unigram_finish(struct unigram *m);
+enum model_done unigram_finish(struct unigram *m);
 void unigram_free(struct unigram *m);
 void unigram_work_free(struct unigram_work *w);
 /* Appends the ids of a piece (well-formed UTF-8). */
-enum unigram_done unigram_encode(const struct unigram *m, struct unigram_work *w, const char *piece,
-                                 size_t n, struct id_list *out);
+enum model_done unigram_encode(const struct unigram *m, struct unigram_work *w, const char *piece,
+                               size_t n, struct id_list *out);
 
 #endif

@@ -4,18 +4,18 @@
 #include "core/memory.h"
 #include "core/utf8.h"
 
-enum wordpiece_done wordpiece_finish(struct wordpiece *m)
+enum model_done wordpiece_finish(struct wordpiece *m)
 {
     for (uint32_t id = 0; id < m->vocab->n_ids; id++) {
         size_t n = 0;
         const char *text = vocab_text(m->vocab, id, &n);
 
         if (text && n > WORDPIECE_LONGEST)
-            return WORDPIECE_TOO_LONG;
+            return MODEL_TOO_LONG;
         if (text && !token_trie_add(&m->pieces, text, n, (int32_t)id))
-            return WORDPIECE_NO_MEMORY;
+            return MODEL_NO_MEMORY;
     }
-    return WORDPIECE_DONE;
+    return MODEL_DONE;
 }
 
 void wordpiece_free(struct wordpiece *m)
@@ -25,14 +25,14 @@ void wordpiece_free(struct wordpiece *m)
     m->prefix = NULL;
 }
 
-static enum wordpiece_done push(struct id_list *out, int32_t id)
+static enum model_done push(struct id_list *out, int32_t id)
 {
-    return id_push(out, id) ? WORDPIECE_DONE : WORDPIECE_NO_MEMORY;
+    return id_push(out, id) ? MODEL_DONE : MODEL_NO_MEMORY;
 }
 
-static enum wordpiece_done push_unknown(const struct wordpiece *m, struct id_list *out)
+static enum model_done push_unknown(const struct wordpiece *m, struct id_list *out)
 {
-    return m->unk < 0 ? WORDPIECE_NO_UNK : push(out, m->unk);
+    return m->unk < 0 ? MODEL_NO_UNK : push(out, m->unk);
 }
 
 /* Where the texts go on that begin with the prefix; 0 with *none set: there are none. */
@@ -66,8 +66,8 @@ static int32_t longest_token(const struct wordpiece *m, uint32_t node, const cha
     return id;
 }
 
-enum wordpiece_done wordpiece_encode(const struct wordpiece *m, const char *piece, size_t n,
-                                     struct id_list *out)
+enum model_done wordpiece_encode(const struct wordpiece *m, const char *piece, size_t n,
+                                 struct id_list *out)
 {
     size_t before = out->n;
     bool none = false;
@@ -85,13 +85,13 @@ enum wordpiece_done wordpiece_encode(const struct wordpiece *m, const char *piec
             return push_unknown(m, out);
         }
         if (!id_push(out, id))
-            return WORDPIECE_NO_MEMORY;
+            return MODEL_NO_MEMORY;
     }
-    return WORDPIECE_DONE;
+    return MODEL_DONE;
 }
 
-enum wordpiece_done wordlevel_encode(const struct wordpiece *m, const char *piece, size_t n,
-                                     struct id_list *out)
+enum model_done wordlevel_encode(const struct wordpiece *m, const char *piece, size_t n,
+                                 struct id_list *out)
 {
     int32_t id = vocab_find(m->vocab, piece, n);
 

@@ -17,18 +17,17 @@ struct wordpiece {
     struct token_trie pieces; /* the vocabulary's texts, unless it is for word level */
 };
 
-enum wordpiece_done { WORDPIECE_DONE, WORDPIECE_NO_MEMORY, WORDPIECE_NO_UNK, WORDPIECE_TOO_LONG };
 enum {
     WORDPIECE_LONGEST = 1024
 }; /* bytes of a token: they bound the steps at each place of a text */
 
 /* Once the vocabulary is there, for word pieces. NO_MEMORY; TOO_LONG: a token is. */
-enum wordpiece_done wordpiece_finish(struct wordpiece *m);
+enum model_done wordpiece_finish(struct wordpiece *m);
 void wordpiece_free(struct wordpiece *m);
 /* Appends the ids of a piece (well-formed UTF-8). */
-enum wordpiece_done wordpiece_encode(const struct wordpiece *m, const char *piece, size_t n,
-                                     struct id_list *out);
-enum wordpiece_done wordlevel_encode(const struct wordpiece *m, const char *piece, size_t n,
-                                     struct id_list *out);
+enum model_done wordpiece_encode(const struct wordpiece *m, const char *piece, size_t n,
+                                 struct id_list *out);
+enum model_done wordlevel_encode(const struct wordpiece *m, const char *piece, size_t n,
+                                 struct id_list *out);
 
 #endif
