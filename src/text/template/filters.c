@@ -57,25 +57,10 @@ BUILTIN(do_title)
 
 /* ------------------------------------------------------------------ texts */
 
-BUILTIN(do_string)
-{
-    return v_str(value_str(r->vm, args[0]));
-}
-
-BUILTIN(do_safe)
-{
-    return v_str(text_marked(r->vm, value_str(r->vm, args[0]), true));
-}
-
-BUILTIN(do_escape)
-{
-    return v_str(text_escape(r->vm, args[0]));
-}
-
-BUILTIN(do_forceescape)
-{
-    return v_str(text_escape(r->vm, v_str(value_plain(r->vm, args[0]))));
-}
+BUILTIN_VALUE(do_string, v_str(value_str(r->vm, args[0])))
+BUILTIN_VALUE(do_safe, v_str(text_marked(r->vm, value_str(r->vm, args[0]), true)))
+BUILTIN_VALUE(do_escape, v_str(text_escape(r->vm, args[0])))
+BUILTIN_VALUE(do_forceescape, v_str(text_escape(r->vm, v_str(value_plain(r->vm, args[0])))))
 
 BUILTIN(do_trim)
 {
@@ -111,10 +96,8 @@ BUILTIN(do_replace)
         text_marked(vm, text_replace(vm, s, value_str(vm, args[1]), with, count), s->safe));
 }
 
-BUILTIN(do_center)
-{
-    return v_str(text_center(r->vm, value_str(r->vm, args[0]), arg_int(r, args[1], 80), ' '));
-}
+BUILTIN_VALUE(do_center,
+              v_str(text_center(r->vm, value_str(r->vm, args[0]), arg_int(r, args[1], 80), ' ')))
 
 BUILTIN(do_format)
 {
@@ -230,15 +213,8 @@ BUILTIN(do_wordwrap)
         wrap.type == V_NONE ? newline : arg_text(r, wrap), arg_truth(r, args[4], true)));
 }
 
-BUILTIN(do_striptags)
-{
-    return v_str(text_striptags(r->vm, args[0]));
-}
-
-BUILTIN(do_pprint)
-{
-    return v_str(text_pprint(r->vm, args[0]));
-}
+BUILTIN_VALUE(do_striptags, v_str(text_striptags(r->vm, args[0])))
+BUILTIN_VALUE(do_pprint, v_str(text_pprint(r->vm, args[0])))
 
 /* ------------------------------------------------------------------ urlencode */
 
@@ -450,10 +426,7 @@ BUILTIN(do_default)
     return args[0];
 }
 
-BUILTIN(do_length)
-{
-    return v_int(value_len_or_throw(r->vm, args[0]));
-}
+BUILTIN_VALUE(do_length, v_int(value_len_or_throw(r->vm, args[0])))
 
 BUILTIN(do_attr)
 {

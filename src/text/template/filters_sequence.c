@@ -310,25 +310,10 @@ static struct value select_items(struct render *r, const struct call *call, bool
     return generator(r, call, &w, next_selected);
 }
 
-BUILTIN(do_select)
-{
-    return select_items(r, call, false, true);
-}
-
-BUILTIN(do_reject)
-{
-    return select_items(r, call, false, false);
-}
-
-BUILTIN(do_selectattr)
-{
-    return select_items(r, call, true, true);
-}
-
-BUILTIN(do_rejectattr)
-{
-    return select_items(r, call, true, false);
-}
+BUILTIN_VALUE(do_select, select_items(r, call, false, true))
+BUILTIN_VALUE(do_reject, select_items(r, call, false, false))
+BUILTIN_VALUE(do_selectattr, select_items(r, call, true, true))
+BUILTIN_VALUE(do_rejectattr, select_items(r, call, true, false))
 
 /* ------------------------------------------------------------------ other generators */
 
@@ -387,10 +372,7 @@ static bool next_pair(struct vm *vm, struct iter *it, struct value *out)
     return true;
 }
 
-BUILTIN(do_items)
-{
-    return v_iter(iter_new(r->vm, "generator", next_pair, args[0]));
-}
+BUILTIN_VALUE(do_items, v_iter(iter_new(r->vm, "generator", next_pair, args[0])))
 
 static bool next_batch(struct vm *vm, struct iter *it, struct value *out)
 {
@@ -495,10 +477,7 @@ BUILTIN(do_last)
     return undefined_new(r->vm, "No last item, sequence was empty.");
 }
 
-BUILTIN(do_list)
-{
-    return v_list(list_of(r->vm, args[0]));
-}
+BUILTIN_VALUE(do_list, v_list(list_of(r->vm, args[0])))
 
 BUILTIN(do_reverse)
 {
@@ -589,15 +568,8 @@ static struct value extreme(struct render *r, struct value *args, const char *op
     return best;
 }
 
-BUILTIN(do_min)
-{
-    return extreme(r, args, "<");
-}
-
-BUILTIN(do_max)
-{
-    return extreme(r, args, ">");
-}
+BUILTIN_VALUE(do_min, extreme(r, args, "<"))
+BUILTIN_VALUE(do_max, extreme(r, args, ">"))
 
 /* ------------------------------------------------------------------ sorting */
 

@@ -35,6 +35,13 @@ extern const struct library LIBRARY;
                              struct value *args __attribute__((unused)),                           \
                              const struct call *call __attribute__((unused)))
 
+/* One that is this value of its arguments. */
+#define BUILTIN_VALUE(name, value)                                                                 \
+    BUILTIN(name)                                                                                  \
+    {                                                                                              \
+        return value;                                                                              \
+    }
+
 const struct builtin *find_function(const struct functions *table, const struct text *name);
 
 /* An argument that was not given, or its value. */

@@ -133,10 +133,7 @@ BUILTIN(global_raise)
              message->data);
 }
 
-BUILTIN(global_strftime)
-{
-    return v_str(text_strftime(r->vm, r->now, arg_text(r, args[0])));
-}
+BUILTIN_VALUE(global_strftime, v_str(text_strftime(r->vm, r->now, arg_text(r, args[0]))))
 
 static const struct builtin GLOBAL_FUNCTIONS[] = {
     {"range", "/a|b,c", global_range},           {"dict", "*", global_dict},
@@ -168,10 +165,7 @@ BUILTIN(cycler_class_next)
     return cycler_of_class(r, args, "next");
 }
 
-BUILTIN(cycler_class_reset)
-{
-    return cycler_of_class(r, args, "reset");
-}
+BUILTIN_VALUE(cycler_class_reset, cycler_of_class(r, args, "reset"))
 
 static const struct builtin CYCLER_CLASS_METHODS[] = {
     {"next", "self", cycler_class_next},
@@ -189,10 +183,7 @@ BUILTIN(property_current)
     return type_attribute(r, args[1], &name);
 }
 
-BUILTIN(property_with)
-{
-    return args[0];
-}
+BUILTIN_VALUE(property_with, args[0])
 
 static const struct builtin PROPERTY_METHODS[] = {
     {"fget", "self", property_current},

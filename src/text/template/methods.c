@@ -15,17 +15,12 @@ static struct value like(struct render *r, const struct text *s, const struct te
 
 /* ------------------------------------------------------------------ case and kind */
 
-#define CASE_METHOD(name, wanted)                                                                  \
-    BUILTIN(str_##name)                                                                            \
-    {                                                                                              \
-        return v_str(text_in_case(r->vm, args[0].s, wanted));                                      \
-    }
-CASE_METHOD(lower, CASE_LOWER)
-CASE_METHOD(upper, CASE_UPPER)
-CASE_METHOD(title, CASE_TITLE)
-CASE_METHOD(capitalize, CASE_CAPITALIZE)
-CASE_METHOD(casefold, CASE_FOLD)
-CASE_METHOD(swapcase, CASE_SWAP)
+BUILTIN_VALUE(str_lower, v_str(text_in_case(r->vm, args[0].s, CASE_LOWER)))
+BUILTIN_VALUE(str_upper, v_str(text_in_case(r->vm, args[0].s, CASE_UPPER)))
+BUILTIN_VALUE(str_title, v_str(text_in_case(r->vm, args[0].s, CASE_TITLE)))
+BUILTIN_VALUE(str_capitalize, v_str(text_in_case(r->vm, args[0].s, CASE_CAPITALIZE)))
+BUILTIN_VALUE(str_casefold, v_str(text_in_case(r->vm, args[0].s, CASE_FOLD)))
+BUILTIN_VALUE(str_swapcase, v_str(text_in_case(r->vm, args[0].s, CASE_SWAP)))
 
 static bool all_flags(struct vm *vm, const struct text *s, unsigned flags)
 {
@@ -38,36 +33,15 @@ static bool all_flags(struct vm *vm, const struct text *s, unsigned flags)
     return s->len > 0;
 }
 
-#define KIND_METHOD(name, flags)                                                                   \
-    BUILTIN(str_##name)                                                                            \
-    {                                                                                              \
-        return v_bool(all_flags(r->vm, args[0].s, flags));                                         \
-    }
-KIND_METHOD(isalpha, U_ALPHA)
-KIND_METHOD(isalnum, U_ALNUM)
-KIND_METHOD(isdecimal, U_DECIMAL)
-KIND_METHOD(isdigit, U_DIGIT)
-KIND_METHOD(isnumeric, U_NUMERIC)
-
-BUILTIN(str_isprintable)
-{
-    return v_bool(!args[0].s->len || all_flags(r->vm, args[0].s, U_PRINTABLE));
-}
-
-BUILTIN(str_isascii)
-{
-    return v_bool(text_ascii(args[0].s));
-}
-
-BUILTIN(str_islower)
-{
-    return v_bool(text_islower(r->vm, args[0].s));
-}
-
-BUILTIN(str_isupper)
-{
-    return v_bool(text_isupper(r->vm, args[0].s));
-}
+BUILTIN_VALUE(str_isalpha, v_bool(all_flags(r->vm, args[0].s, U_ALPHA)))
+BUILTIN_VALUE(str_isalnum, v_bool(all_flags(r->vm, args[0].s, U_ALNUM)))
+BUILTIN_VALUE(str_isdecimal, v_bool(all_flags(r->vm, args[0].s, U_DECIMAL)))
+BUILTIN_VALUE(str_isdigit, v_bool(all_flags(r->vm, args[0].s, U_DIGIT)))
+BUILTIN_VALUE(str_isnumeric, v_bool(all_flags(r->vm, args[0].s, U_NUMERIC)))
+BUILTIN_VALUE(str_isprintable, v_bool(!args[0].s->len || all_flags(r->vm, args[0].s, U_PRINTABLE)))
+BUILTIN_VALUE(str_isascii, v_bool(text_ascii(args[0].s)))
+BUILTIN_VALUE(str_islower, v_bool(text_islower(r->vm, args[0].s)))
+BUILTIN_VALUE(str_isupper, v_bool(text_isupper(r->vm, args[0].s)))
 
 BUILTIN(str_isspace)
 {
@@ -126,20 +100,9 @@ static const struct text *chars_of(struct render *r, struct value v)
     return v.s;
 }
 
-BUILTIN(str_strip)
-{
-    return v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), true, true));
-}
-
-BUILTIN(str_lstrip)
-{
-    return v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), true, false));
-}
-
-BUILTIN(str_rstrip)
-{
-    return v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), false, true));
-}
+BUILTIN_VALUE(str_strip, v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), true, true)))
+BUILTIN_VALUE(str_lstrip, v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), true, false)))
+BUILTIN_VALUE(str_rstrip, v_str(text_strip(r->vm, args[0].s, chars_of(r, args[1]), false, true)))
 
 static const struct text *separator_of(struct render *r, struct value v)
 {
@@ -150,15 +113,10 @@ static const struct text *separator_of(struct render *r, struct value v)
     return v.s;
 }
 
-BUILTIN(str_split)
-{
-    return v_list(text_split(r->vm, args[0].s, separator_of(r, args[1]), arg_int(r, args[2], -1)));
-}
-
-BUILTIN(str_rsplit)
-{
-    return v_list(text_rsplit(r->vm, args[0].s, separator_of(r, args[1]), arg_int(r, args[2], -1)));
-}
+BUILTIN_VALUE(str_split, v_list(text_split(r->vm, args[0].s, separator_of(r, args[1]),
+                                           arg_int(r, args[2], -1))))
+BUILTIN_VALUE(str_rsplit, v_list(text_rsplit(r->vm, args[0].s, separator_of(r, args[1]),
+                                             arg_int(r, args[2], -1))))
 
 BUILTIN(str_splitlines)
 {
@@ -298,15 +256,8 @@ static int64_t find_in(struct render *r, const struct value *args, bool last)
     return -1;
 }
 
-BUILTIN(str_find)
-{
-    return v_int(find_in(r, args, false));
-}
-
-BUILTIN(str_rfind)
-{
-    return v_int(find_in(r, args, true));
-}
+BUILTIN_VALUE(str_find, v_int(find_in(r, args, false)))
+BUILTIN_VALUE(str_rfind, v_int(find_in(r, args, true)))
 
 static struct value found_or_throw(struct render *r, int64_t at)
 {
@@ -315,15 +266,8 @@ static struct value found_or_throw(struct render *r, int64_t at)
     return v_int(at);
 }
 
-BUILTIN(str_index)
-{
-    return found_or_throw(r, find_in(r, args, false));
-}
-
-BUILTIN(str_rindex)
-{
-    return found_or_throw(r, find_in(r, args, true));
-}
+BUILTIN_VALUE(str_index, found_or_throw(r, find_in(r, args, false)))
+BUILTIN_VALUE(str_rindex, found_or_throw(r, find_in(r, args, true)))
 
 BUILTIN(str_count)
 {
@@ -379,22 +323,12 @@ static struct value has_affix(struct render *r, const struct value *args, bool e
     return v_bool(false);
 }
 
-BUILTIN(str_startswith)
-{
-    return has_affix(r, args, false);
-}
-
-BUILTIN(str_endswith)
-{
-    return has_affix(r, args, true);
-}
+BUILTIN_VALUE(str_startswith, has_affix(r, args, false))
+BUILTIN_VALUE(str_endswith, has_affix(r, args, true))
 
 /* ------------------------------------------------------------------ joining, replacing, padding */
 
-BUILTIN(str_join)
-{
-    return v_str(text_join(r->vm, args[0].s, args[1]));
-}
+BUILTIN_VALUE(str_join, v_str(text_join(r->vm, args[0].s, args[1])))
 
 BUILTIN(str_replace)
 {
@@ -418,11 +352,8 @@ static uint32_t fill_char(struct render *r, const struct text *s, struct value v
     return utf8_step(fill->data, &at);
 }
 
-BUILTIN(str_center)
-{
-    return v_str(text_center(r->vm, args[0].s, value_index(r->vm, args[1]),
-                             fill_char(r, args[0].s, args[2])));
-}
+BUILTIN_VALUE(str_center, v_str(text_center(r->vm, args[0].s, value_index(r->vm, args[1]),
+                                            fill_char(r, args[0].s, args[2]))))
 
 static struct value padded(struct render *r, struct value *args, bool before)
 {
@@ -442,15 +373,8 @@ static struct value padded(struct render *r, struct value *args, bool before)
     return like(r, build_done(&b), s);
 }
 
-BUILTIN(str_ljust)
-{
-    return padded(r, args, false);
-}
-
-BUILTIN(str_rjust)
-{
-    return padded(r, args, true);
-}
+BUILTIN_VALUE(str_ljust, padded(r, args, false))
+BUILTIN_VALUE(str_rjust, padded(r, args, true))
 
 BUILTIN(str_zfill)
 {
@@ -588,10 +512,7 @@ BUILTIN(str_maketrans)
     return v_dict(translations_of(r, args[1].d));
 }
 
-BUILTIN(str_do_format)
-{
-    return str_format(r, args[0].s, call, v_of(V_MISSING));
-}
+BUILTIN_VALUE(str_do_format, str_format(r, args[0].s, call, v_of(V_MISSING)))
 
 BUILTIN(str_format_map)
 {
@@ -600,20 +521,9 @@ BUILTIN(str_format_map)
     return str_format(r, args[0].s, &none, args[1]);
 }
 
-BUILTIN(str_unescape)
-{
-    return v_str(text_unescape(r->vm, args[0].s));
-}
-
-BUILTIN(str_striptags)
-{
-    return v_str(text_striptags(r->vm, args[0]));
-}
-
-BUILTIN(str_escape)
-{
-    return v_str(text_escape(r->vm, args[1]));
-}
+BUILTIN_VALUE(str_unescape, v_str(text_unescape(r->vm, args[0].s)))
+BUILTIN_VALUE(str_striptags, v_str(text_striptags(r->vm, args[0])))
+BUILTIN_VALUE(str_escape, v_str(text_escape(r->vm, args[1])))
 
 static const struct builtin METHODS[] = {
     {"lower", "/", str_lower},

@@ -46,10 +46,7 @@ BUILTIN(list_index)
     vm_throw(r->vm, E_VALUE, "%s is not in list", repr_chars(r->vm, args[1]));
 }
 
-BUILTIN(list_copy)
-{
-    return v_list(list_of(r->vm, args[0]));
-}
+BUILTIN_VALUE(list_copy, v_list(list_of(r->vm, args[0])))
 
 static const struct builtin LIST_METHODS[] = {
     {"count", "/value", list_count},
@@ -74,20 +71,9 @@ static const struct builtin RANGE_METHODS[] = {
 
 /* ------------------------------------------------------------------ dicts */
 
-BUILTIN(dict_keys)
-{
-    return view_new(r->vm, VIEW_KEYS, args[0].d);
-}
-
-BUILTIN(dict_values)
-{
-    return view_new(r->vm, VIEW_VALUES, args[0].d);
-}
-
-BUILTIN(dict_items)
-{
-    return view_new(r->vm, VIEW_ITEMS, args[0].d);
-}
+BUILTIN_VALUE(dict_keys, view_new(r->vm, VIEW_KEYS, args[0].d))
+BUILTIN_VALUE(dict_values, view_new(r->vm, VIEW_VALUES, args[0].d))
+BUILTIN_VALUE(dict_items, view_new(r->vm, VIEW_ITEMS, args[0].d))
 
 BUILTIN(dict_do_get)
 {
@@ -96,10 +82,7 @@ BUILTIN(dict_do_get)
     return found ? *found : arg_or(args[2], v_none());
 }
 
-BUILTIN(dict_do_copy)
-{
-    return v_dict(dict_copy(r->vm, args[0].d));
-}
+BUILTIN_VALUE(dict_do_copy, v_dict(dict_copy(r->vm, args[0].d)))
 
 struct value dict_fromkeys(struct render *r, struct value *args, const struct call *call)
 {
@@ -207,15 +190,8 @@ BUILTIN(int_from_bytes)
     return int_of_bytes(r, args[0], bytes, is_signed);
 }
 
-BUILTIN(int_conjugate)
-{
-    return v_int(value_index(r->vm, args[0]));
-}
-
-BUILTIN(int_ratio)
-{
-    return tuple2(r->vm, v_int(value_index(r->vm, args[0])), v_int(1));
-}
+BUILTIN_VALUE(int_conjugate, v_int(value_index(r->vm, args[0])))
+BUILTIN_VALUE(int_ratio, tuple2(r->vm, v_int(value_index(r->vm, args[0])), v_int(1)))
 
 static const struct builtin INT_METHODS[] = {
     {"bit_length", "/", int_bit_length},
@@ -225,15 +201,8 @@ static const struct builtin INT_METHODS[] = {
     {"from_bytes", "bytes|byteorder,signed", int_from_bytes},
 };
 
-BUILTIN(float_is_integer)
-{
-    return v_bool(isfinite(args[0].f) && args[0].f == floor(args[0].f));
-}
-
-BUILTIN(float_conjugate)
-{
-    return args[0];
-}
+BUILTIN_VALUE(float_is_integer, v_bool(isfinite(args[0].f) && args[0].f == floor(args[0].f)))
+BUILTIN_VALUE(float_conjugate, args[0])
 
 /* A fraction of integers, exact. */
 BUILTIN(float_ratio)

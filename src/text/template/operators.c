@@ -96,38 +96,20 @@ static struct value repeat(struct vm *vm, struct value v, struct value n)
 
 /* ------------------------------------------------------------------ numbers */
 
-static struct value add(struct vm *vm, struct value a, struct value b)
-{
-    int64_t sum;
-
-    if (a.type == V_FLOAT || b.type == V_FLOAT)
-        return v_float(number_double(a) + number_double(b));
-    if (__builtin_add_overflow(number_integer(a), number_integer(b), &sum))
-        too_large(vm);
-    return v_int(sum);
-}
-
-static struct value subtract(struct vm *vm, struct value a, struct value b)
-{
-    int64_t difference;
-
-    if (a.type == V_FLOAT || b.type == V_FLOAT)
-        return v_float(number_double(a) - number_double(b));
-    if (__builtin_sub_overflow(number_integer(a), number_integer(b), &difference))
-        too_large(vm);
-    return v_int(difference);
-}
-
-static struct value multiply(struct vm *vm, struct value a, struct value b)
-{
-    int64_t product;
-
-    if (a.type == V_FLOAT || b.type == V_FLOAT)
-        return v_float(number_double(a) * number_double(b));
-    if (__builtin_mul_overflow(number_integer(a), number_integer(b), &product))
-        too_large(vm);
-    return v_int(product);
-}
+#define ARITHMETIC(name, operator, overflows)                                                      \
+    static struct value name(struct vm *vm, struct value a, struct value b)                        \
+    {                                                                                              \
+        int64_t result;                                                                            \
+                                                                                                   \
+        if (a.type == V_FLOAT || b.type == V_FLOAT)                                                \
+            return v_float(number_double(a) operator number_double(b));                            \
+        if (overflows(number_integer(a), number_integer(b), &result))                              \
+            too_large(vm);                                                                         \
+        return v_int(result);                                                                      \
+    }
+ARITHMETIC(add, +, __builtin_add_overflow)
+ARITHMETIC(subtract, -, __builtin_sub_overflow)
+ARITHMETIC(multiply, *, __builtin_mul_overflow)
 
 /* Of integers the quotient is that of the exact values, rounded once. */
 static double divide_integers(int64_t a, int64_t b)

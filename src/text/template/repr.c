@@ -471,6 +471,8 @@ struct text *value_plain(struct vm *vm, struct value v)
 
 struct text *text_escape(struct vm *vm, struct value v)
 {
+    static const char special[] = "&><'\"";
+    static const char *const entities[] = {"&amp;", "&gt;", "&lt;", "&#39;", "&#34;"};
     struct text *s = value_str(vm, v);
     struct builder b;
 
@@ -478,25 +480,12 @@ struct text *text_escape(struct vm *vm, struct value v)
         return s;
     build_init(&b, vm);
     for (size_t i = 0; i < s->len; i++) {
-        switch (s->data[i]) {
-        case '&':
-            build_str(&b, "&amp;");
-            break;
-        case '>':
-            build_str(&b, "&gt;");
-            break;
-        case '<':
-            build_str(&b, "&lt;");
-            break;
-        case '\'':
-            build_str(&b, "&#39;");
-            break;
-        case '"':
-            build_str(&b, "&#34;");
-            break;
-        default:
+        const char *found = s->data[i] ? strchr(special, s->data[i]) : NULL;
+
+        if (found)
+            build_str(&b, entities[found - special]);
+        else
             build_add(&b, s->data + i, 1);
-        }
     }
     return text_marked(vm, build_done(&b), true);
 }

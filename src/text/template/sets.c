@@ -72,15 +72,8 @@ static struct dict *narrowed(struct render *r, struct dict *d, const struct call
     return d;
 }
 
-BUILTIN(set_intersection)
-{
-    return v_set(narrowed(r, members_of(r->vm, args[0]), call, true));
-}
-
-BUILTIN(set_difference)
-{
-    return v_set(narrowed(r, members_of(r->vm, args[0]), call, false));
-}
+BUILTIN_VALUE(set_intersection, v_set(narrowed(r, members_of(r->vm, args[0]), call, true)))
+BUILTIN_VALUE(set_difference, v_set(narrowed(r, members_of(r->vm, args[0]), call, false)))
 
 /* The one method that changes a set and that the sandbox forgets. */
 BUILTIN(set_intersect)
@@ -100,38 +93,28 @@ BUILTIN(set_either)
     return v_set(d);
 }
 
-BUILTIN(set_copy)
-{
-    return v_set(dict_copy(r->vm, args[0].d));
-}
+BUILTIN_VALUE(set_copy, v_set(dict_copy(r->vm, args[0].d)))
 
-BUILTIN(set_isdisjoint)
+/* Whether all of the items are in a set, or none of them. */
+static struct value all_are(struct render *r, const struct dict *d, struct value items, bool in)
 {
-    struct iter *it = iter_of(r->vm, args[1]);
+    struct iter *it = iter_of(r->vm, items);
     struct value v;
 
     while (iter_next(r->vm, it, &v))
-        if (dict_get(r->vm, args[0].d, v))
+        if ((dict_get(r->vm, d, v) != NULL) != in)
             return v_bool(false);
     return v_bool(true);
 }
+
+BUILTIN_VALUE(set_isdisjoint, all_are(r, args[0].d, args[1], false))
+BUILTIN_VALUE(set_issuperset, all_are(r, args[0].d, args[1], true))
 
 BUILTIN(set_issubset)
 {
     const struct dict *other = members_of(r->vm, args[1]);
 
     return v_bool(chosen(r->vm, args[0].d, other, false)->len == 0);
-}
-
-BUILTIN(set_issuperset)
-{
-    struct iter *it = iter_of(r->vm, args[1]);
-    struct value v;
-
-    while (iter_next(r->vm, it, &v))
-        if (!dict_get(r->vm, args[0].d, v))
-            return v_bool(false);
-    return v_bool(true);
 }
 
 static const struct builtin METHODS[] = {

@@ -4,31 +4,6 @@
 #include "text/template/functions.h"
 #include "text/template/iter.h"
 
-BUILTIN(is_odd)
-{
-    return v_bool(value_equal(r->vm, op_binary(r, T_MOD, args[0], v_int(2)), v_int(1)));
-}
-
-BUILTIN(is_even)
-{
-    return v_bool(value_equal(r->vm, op_binary(r, T_MOD, args[0], v_int(2)), v_int(0)));
-}
-
-BUILTIN(is_divisibleby)
-{
-    return v_bool(value_equal(r->vm, op_binary(r, T_MOD, args[0], args[1]), v_int(0)));
-}
-
-BUILTIN(is_defined)
-{
-    return v_bool(args[0].type != V_UNDEFINED);
-}
-
-BUILTIN(is_undefined)
-{
-    return v_bool(args[0].type == V_UNDEFINED);
-}
-
 static void check_hashable(struct render *r, struct value v)
 {
     if (!value_hashable(r->vm, v))
@@ -69,6 +44,11 @@ static bool same_constants(struct value a, struct value b)
                                                                                                    \
         return v_bool(condition);                                                                  \
     }
+TYPE_TEST(odd, value_equal(r->vm, op_binary(r, T_MOD, v, v_int(2)), v_int(1)))
+TYPE_TEST(even, value_equal(r->vm, op_binary(r, T_MOD, v, v_int(2)), v_int(0)))
+TYPE_TEST(divisibleby, value_equal(r->vm, op_binary(r, T_MOD, v, args[1]), v_int(0)))
+TYPE_TEST(defined, v.type != V_UNDEFINED)
+TYPE_TEST(undefined, v.type == V_UNDEFINED)
 TYPE_TEST(none, v.type == V_NONE)
 TYPE_TEST(boolean, v.type == V_BOOL)
 TYPE_TEST(false, v.type == V_BOOL && !v.b)
