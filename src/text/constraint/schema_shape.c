@@ -331,25 +331,18 @@ static bool add_groups(struct expansion *x, struct shape *s, json_t *schema)
     return (!of_array || push(x, &s->arrays, item)) && (!of_object || push(x, &s->objects, item));
 }
 
-static bool is_unenforced(const json_t *value, enum schema_key key)
-{
-    return (key == KEY_UNEVALUATED_ITEMS || key == KEY_UNEVALUATED_PROPERTIES) &&
-           json_is_object(value) && json_object_size(value) > 0;
-}
-
 static bool add_fact(struct expansion *x, struct shape **list, json_t *schema, enum schema_key key,
                      json_t *value)
 {
-    if (is_unenforced(value, key))
-        return schema_refuse(x->c, schema,
-                             key == KEY_UNEVALUATED_ITEMS ? "unevaluatedItems"
-                                                          : "unevaluatedProperties",
+    const char *rest = key == KEY_UNEVALUATED_ITEMS        ? "unevaluatedItems"
+                       : key == KEY_UNEVALUATED_PROPERTIES ? "unevaluatedProperties"
+                                                           : NULL;
+
+    if (rest && json_is_object(value) && json_object_size(value) > 0)
+        return schema_refuse(x->c, schema, rest,
                              "other than true or false cannot be enforced here");
-    if ((key == KEY_UNEVALUATED_ITEMS || key == KEY_UNEVALUATED_PROPERTIES) &&
-        json_is_false(value) && !x->alone)
-        return schema_refuse(x->c, schema,
-                             key == KEY_UNEVALUATED_ITEMS ? "unevaluatedItems"
-                                                          : "unevaluatedProperties",
+    if (rest && json_is_false(value) && !x->alone)
+        return schema_refuse(x->c, schema, rest,
                              "beside other schemas of the same value cannot be enforced here");
     mention(*list, schema_kinds_spoken_of(key));
     for (struct shape *s = *list; s && !is_of_group(key); s = s->next)

@@ -187,6 +187,27 @@ static bool is_required(const struct output_tool *tool, const char *name)
     return false;
 }
 
+/* Of its properties, as they are listed; 0 too where they are too many, which is an error. */
+static size_t property_names(struct writer *w, const struct output_tool *tool,
+                             const char *names[OUTPUT_TOOLS_MAX])
+{
+    const char *name = NULL;
+    json_t *schema = NULL;
+    size_t n = 0;
+
+    json_object_foreach(json_object_get(tool->parameters, "properties"), name, schema)
+    {
+        if (n == OUTPUT_TOOLS_MAX) {
+            fail(w, error_set(w->err, INF_ERROR_INVALID_ARGUMENT,
+                              "tools: %.64s: has more than %d properties", tool->name,
+                              OUTPUT_TOOLS_MAX));
+            return 0;
+        }
+        names[n++] = name;
+    }
+    return n;
+}
+
 typedef int32_t (*parameter_fn)(struct writer *w, const struct output_tool *tool, const char *name,
                                 json_t *schema, int32_t next);
 
@@ -196,18 +217,8 @@ static int32_t parameters(struct writer *w, const struct output_tool *tool, para
 {
     json_t *properties = json_object_get(tool->parameters, "properties");
     const char *names[OUTPUT_TOOLS_MAX];
-    const char *name = NULL;
-    json_t *schema = NULL;
-    size_t n = 0;
+    size_t n = property_names(w, tool, names);
 
-    json_object_foreach(properties, name, schema)
-    {
-        if (n == OUTPUT_TOOLS_MAX)
-            return fail(w, error_set(w->err, INF_ERROR_INVALID_ARGUMENT,
-                                     "tools: %.64s: has more than %d properties", tool->name,
-                                     OUTPUT_TOOLS_MAX));
-        names[n++] = name;
-    }
     while (n-- > 0) {
         int32_t entry = write(w, tool, names[n], json_object_get(properties, names[n]), next);
 
@@ -257,15 +268,8 @@ static int32_t python_call(struct writer *w, const struct output_tool *tool, int
     int32_t close = word(w, ")", next);
     struct keywords k = {close, close};
     const char *names[OUTPUT_TOOLS_MAX];
-    const char *name = NULL;
-    json_t *schema = NULL;
-    size_t n = 0;
+    size_t n = property_names(w, tool, names);
 
-    json_object_foreach(properties, name, schema)
-    {
-        if (n < OUTPUT_TOOLS_MAX)
-            names[n++] = name;
-    }
     while (n-- > 0)
         k = keyword(w, tool, names[n], json_object_get(properties, names[n]), k);
     return word(w, tool->name, word(w, "(", k.first));
