@@ -20,8 +20,8 @@
 #define SLOT(provider, name) ((provider) ? (provider)->ops->name : NULL)
 
 /* The operation, unless something was wrong before. */
-static int32_t begin(inf_op **op, inf_op **out, int32_t code, inf_provider *p, bool has_slot,
-                     const char *what, enum op_kind kind, const inf_callbacks *callbacks,
+static int32_t begin(inf_op **out, int32_t code, inf_provider *p, bool has_slot, const char *what,
+                     enum op_kind kind, const inf_callbacks *callbacks,
                      const struct op_times *times, inf_error *err)
 {
     if (code == INF_OK && !has_slot)
@@ -29,26 +29,26 @@ static int32_t begin(inf_op **op, inf_op **out, int32_t code, inf_provider *p, b
                          p->ops->name, what);
     if (code == INF_OK)
         code = op_create(out, p->context, p, kind, callbacks, times, err);
-    *op = code == INF_OK ? *out : NULL;
     return code;
 }
 
 static int32_t check_start(inf_op **out, const inf_provider *p, inf_error *err)
 {
+    if (out)
+        *out = NULL;
     if (!out || !p)
         return error_set(err, INF_ERROR_INVALID_ARGUMENT, "out or provider is NULL");
-    *out = NULL;
     return context_check(p->context, false, err);
 }
 
 /* What every start ends with: on an error the operation is as if it had never been. */
-static int32_t started(inf_op **out, inf_op *op, int32_t code, inf_error *err)
+static int32_t started(inf_op **out, int32_t code, inf_error *err)
 {
     if (code == INF_OK)
         return error_none(err);
-    if (op) {
+    if (out && *out) {
+        op_abandon(*out);
         *out = NULL;
-        op_abandon(op);
     }
     return code;
 }
@@ -60,7 +60,6 @@ int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_reque
 {
     inf_request *copy = NULL;
     struct op_times times;
-    inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK)
@@ -68,14 +67,14 @@ int32_t inf_generate_start(inf_op **out, inf_provider *provider, const inf_reque
     if (code != INF_OK)
         return code;
     times = (struct op_times){copy->queue_timeout_ms, copy->timeout_ms};
-    code = begin(&op, out, code, provider, SLOT(provider, generate), "generation", OP_GENERATE,
+    code = begin(out, code, provider, SLOT(provider, generate), "generation", OP_GENERATE,
                  callbacks, &times, err);
     if (code != INF_OK) {
         mem_free(copy);
         return code;
     }
-    op_set_request(op, copy);
-    return started(out, op, provider->ops->generate(provider->impl, op, err), err);
+    op_set_request(*out, copy);
+    return started(out, provider->ops->generate(provider->impl, *out, err), err);
 }
 
 /* ------------------------------------------------------------------ the model */
@@ -85,13 +84,12 @@ typedef int32_t (*plain_slot)(void *impl, inf_op *op, inf_error *err);
 static int32_t start_plain(inf_op **out, inf_provider *p, plain_slot slot, const char *what,
                            enum op_kind kind, const inf_callbacks *callbacks, inf_error *err)
 {
-    inf_op *op = NULL;
     int32_t code = check_start(out, p, err);
 
-    code = begin(&op, out, code, p, slot, what, kind, callbacks, NULL, err);
+    code = begin(out, code, p, slot, what, kind, callbacks, NULL, err);
     if (code == INF_OK)
-        code = slot(p->impl, op, err);
-    return started(out, op, code, err);
+        code = slot(p->impl, *out, err);
+    return started(out, code, err);
 }
 
 int32_t inf_provider_load_start(inf_op **out, inf_provider *provider,
@@ -139,39 +137,35 @@ int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char 
 {
     struct adapter_source copy = {0};
     struct late_copy *late = NULL;
-    inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK)
         code = check_id(id, err);
     if (code == INF_OK)
         code = adapter_source_copy(&copy, source, err);
-    code = begin(&op, out, code, provider, SLOT(provider, adapter_load), "adapters",
-                 OP_ADAPTER_LOAD, callbacks, NULL, err);
+    code = begin(out, code, provider, SLOT(provider, adapter_load), "adapters", OP_ADAPTER_LOAD,
+                 callbacks, NULL, err);
     late = copy.late;
-    if (code == INF_OK) {
-        op = *out;
-        code = provider->ops->adapter_load(provider->impl, op, id, &copy, err);
-    }
+    if (code == INF_OK)
+        code = provider->ops->adapter_load(provider->impl, *out, id, &copy, err);
     adapter_source_finish(late);
     if (code != INF_OK)
         adapter_source_free(&copy);
-    return started(out, op, code, err);
+    return started(out, code, err);
 }
 
 int32_t inf_adapter_unload_start(inf_op **out, inf_provider *provider, const char *id,
                                  const inf_callbacks *callbacks, inf_error *err)
 {
-    inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK)
         code = check_id(id, err);
-    code = begin(&op, out, code, provider, SLOT(provider, adapter_unload), "adapters",
-                 OP_ADAPTER_UNLOAD, callbacks, NULL, err);
+    code = begin(out, code, provider, SLOT(provider, adapter_unload), "adapters", OP_ADAPTER_UNLOAD,
+                 callbacks, NULL, err);
     if (code == INF_OK)
-        code = provider->ops->adapter_unload(provider->impl, op, id, err);
-    return started(out, op, code, err);
+        code = provider->ops->adapter_unload(provider->impl, *out, id, err);
+    return started(out, code, err);
 }
 
 int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
@@ -186,50 +180,48 @@ int32_t inf_server_adapters_start(inf_op **out, inf_provider *provider,
 int32_t inf_tokenize_start(inf_op **out, inf_provider *provider, inf_text text, bool add_special,
                            const inf_callbacks *callbacks, inf_error *err)
 {
-    inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK && !text.data)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text is NULL");
     if (code == INF_OK && !utf8_valid(text.data, text.len)) /* tokenizers would replace the bytes */
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "text: is not valid UTF-8");
-    code = begin(&op, out, code, provider, SLOT(provider, tokenize), "tokenizing", OP_TOKENIZE,
+    code = begin(out, code, provider, SLOT(provider, tokenize), "tokenizing", OP_TOKENIZE,
                  callbacks, NULL, err);
     if (code == INF_OK)
-        code = provider->ops->tokenize(provider->impl, op, text, add_special, err);
-    return started(out, op, code, err);
+        code = provider->ops->tokenize(provider->impl, *out, text, add_special, err);
+    return started(out, code, err);
 }
 
 int32_t inf_detokenize_start(inf_op **out, inf_provider *provider, const int32_t *ids, size_t n,
                              bool skip_special, const inf_callbacks *callbacks, inf_error *err)
 {
-    inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK && n && !ids)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "ids is NULL and n is not 0");
-    code = begin(&op, out, code, provider, SLOT(provider, detokenize), "detokenizing",
-                 OP_DETOKENIZE, callbacks, NULL, err);
+    code = begin(out, code, provider, SLOT(provider, detokenize), "detokenizing", OP_DETOKENIZE,
+                 callbacks, NULL, err);
     if (code == INF_OK)
-        code = provider->ops->detokenize(provider->impl, op, ids, n, skip_special, err);
-    return started(out, op, code, err);
+        code = provider->ops->detokenize(provider->impl, *out, ids, n, skip_special, err);
+    return started(out, code, err);
 }
 
 int32_t inf_render_start(inf_op **out, inf_provider *provider, inf_text messages_json,
                          bool add_generation_prompt, const inf_callbacks *callbacks, inf_error *err)
 {
-    inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK && !messages_json.data)
         code = error_set(err, INF_ERROR_INVALID_ARGUMENT, "messages_json is NULL");
     if (code == INF_OK)
         code = json_check(messages_json, "messages_json", err);
-    code = begin(&op, out, code, provider, SLOT(provider, render), "rendering chat templates",
-                 OP_RENDER, callbacks, NULL, err);
+    code = begin(out, code, provider, SLOT(provider, render), "rendering chat templates", OP_RENDER,
+                 callbacks, NULL, err);
     if (code == INF_OK)
-        code = provider->ops->render(provider->impl, op, messages_json, add_generation_prompt, err);
-    return started(out, op, code, err);
+        code = provider->ops->render(provider->impl, *out, messages_json, add_generation_prompt,
+                                     err);
+    return started(out, code, err);
 }
 
 void inf_logits_request_default(inf_logits_request *request, size_t size)
@@ -259,7 +251,6 @@ int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_
     const struct adapter_names names = {&read.adapter_id, &read.adapter_scale, &read.adapters,
                                         &read.n_adapters};
     inf_request_adapter single;
-    inf_op *op = NULL;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK && !request)
@@ -272,11 +263,11 @@ int32_t inf_logits_start(inf_op **out, inf_provider *provider, const inf_logits_
         code = check_logits(&read, err);
     if (code == INF_OK)
         code = adapter_names_settle(&names, &single, provider->ops, err);
-    code = begin(&op, out, code, provider, SLOT(provider, logits), "logits", OP_LOGITS, callbacks,
-                 NULL, err);
+    code = begin(out, code, provider, SLOT(provider, logits), "logits", OP_LOGITS, callbacks, NULL,
+                 err);
     if (code == INF_OK)
-        code = provider->ops->logits(provider->impl, op, &read, err);
-    return started(out, op, code, err);
+        code = provider->ops->logits(provider->impl, *out, &read, err);
+    return started(out, code, err);
 }
 
 /* ------------------------------------------------------------------ inspect */
