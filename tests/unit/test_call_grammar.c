@@ -4,6 +4,7 @@
  */
 #include "text/output/call_grammar.h"
 
+#include "core/buffer.h"
 #include "core/memory.h"
 #include "text/constraint/grammar_matcher.h"
 
@@ -277,6 +278,22 @@ static void test_calls__that_cannot_be_enforced__are_refused(void **state)
         INF_ERROR_INVALID_ARGUMENT, "<tool_call>", "tools: f: ");
 }
 
+static void test_tool__of_more_properties_than_can_be__is_refused(void **state)
+{
+    static const char *const signs[] = {"<tool_call> <function=", "[func_name1("};
+    struct buffer json;
+
+    (void)state;
+    buffer_init(&json, BUFFER_NO_LIMIT);
+    buffer_append_str(&json, "[{\"name\": \"f\", \"parameters\": {\"properties\": {");
+    for (int i = 0; i <= OUTPUT_TOOLS_MAX; i++)
+        buffer_printf(&json, "%s\"p%d\": {\"type\": \"string\"}", i ? ", " : "", i);
+    buffer_append_str(&json, "}}}]");
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        assert_refuses(json.data, INF_ERROR_INVALID_ARGUMENT, signs[i], "more than 512 properties");
+    buffer_free(&json);
+}
+
 static void test_want_of_memory__is_told_and_nothing_leaks(void **state)
 {
     static const char *const signs[] = {
@@ -312,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_calls__of_the_other_formats),
         cmocka_unit_test(test_markers__that_are_tokens__come_by_number),
         cmocka_unit_test(test_calls__that_cannot_be_enforced__are_refused),
+        cmocka_unit_test(test_tool__of_more_properties_than_can_be__is_refused),
         cmocka_unit_test(test_want_of_memory__is_told_and_nothing_leaks),
     };
 
