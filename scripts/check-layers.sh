@@ -94,7 +94,7 @@ never 'exit|_exit|_Exit|abort|printf|puts|putchar|perror|system|assert' '^$' \
     'library code neither prints nor ends the process'
 never 'malloc|calloc|realloc|strdup|strndup|asprintf|vasprintf' '^src/core/memory\.' \
     'allocate through core/memory.h'
-never 'pthread_create' '^src/(core/context|engine/probe)\.' 'thread_start of core/context.h blocks signals'
+never 'pthread_create' '^src/core/context\.' 'thread_start of core/context.h blocks signals'
 never 'time|gettimeofday|clock_gettime|pthread_cond_timedwait' \
     '^src/(core/clock|engine/llama_engine|http/answer|text/template/(rounding|vm))\.' \
     'deadlines are of core/clock.h, which no change of the date moves'

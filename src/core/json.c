@@ -71,11 +71,11 @@ const char *scan_escape(const char *at, const char *end, uint32_t *code)
         return NULL;
     *code = (uint32_t)unit;
     at += 6;
-    if (unit >= 0xd800 && unit <= 0xdbff && end - at >= 6 && at[0] == '\\' && at[1] == 'u')
+    if (utf8_is_high(*code) && end - at >= 6 && at[0] == '\\' && at[1] == 'u')
         low = hex_unit(at + 2, end);
-    if (low < 0xdc00 || low > 0xdfff)
+    if (!utf8_is_low((uint32_t)low))
         return at;
-    *code = 0x10000 + ((*code - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
+    *code = utf8_joined(*code, (uint32_t)low);
     return at + 6;
 }
 

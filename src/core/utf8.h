@@ -78,6 +78,22 @@ static inline size_t utf8_back(const char *s, size_t at)
 
 size_t utf8_count(const char *s, size_t n);
 
+/* The two halves of a surrogate pair, D800 to DBFF and DC00 to DFFF, and what they mean. */
+static inline bool utf8_is_high(uint32_t code)
+{
+    return code >= 0xd800 && code <= 0xdbff;
+}
+
+static inline bool utf8_is_low(uint32_t code)
+{
+    return code >= 0xdc00 && code <= 0xdfff;
+}
+
+static inline uint32_t utf8_joined(uint32_t high, uint32_t low)
+{
+    return 0x10000 + ((high & 0x3ff) << 10) + (low & 0x3ff);
+}
+
 /* Its bytes, 1 to 4; half of a surrogate pair gives the three that it would be. */
 size_t utf8_encode(char out[4], uint32_t code);
 

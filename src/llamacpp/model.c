@@ -16,6 +16,7 @@
 #include "engine/mapped_model.h"
 #include "engine/place.h"
 #include "gguf/write.h"
+#include "hf/tokenizer/tokenizer.h"
 #include "llamacpp/llamacpp.h"
 #include "llamacpp/vocabulary.h"
 #include "local/local.h"
@@ -25,8 +26,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { N_SPECIAL = 7 };
-
 struct gguf_source {
     inf_context *context;
     const inf_provider_config *config;
@@ -34,7 +33,7 @@ struct gguf_source {
     struct gguf_file *file; /* once open, with what follows */
     struct stat status;     /* of the file when its header was read */
     struct gguf_model base;
-    struct chat_token special[N_SPECIAL]; /* their texts are owned */
+    struct chat_token special[HF_NAMED_TOKENS]; /* their texts are owned */
     struct shared vocabulary;
 };
 
@@ -51,22 +50,21 @@ struct loaded_gguf {
     struct llama_model *llama;
 };
 
-static const struct {
-    const char *name, *id_key;
-} special_keys[N_SPECIAL] = {{"bos_token", "tokenizer.ggml.bos_token_id"},
-                             {"eos_token", "tokenizer.ggml.eos_token_id"},
-                             {"unk_token", "tokenizer.ggml.unknown_token_id"},
-                             {"sep_token", "tokenizer.ggml.seperator_token_id"},
-                             {"pad_token", "tokenizer.ggml.padding_token_id"},
-                             {"cls_token", "tokenizer.ggml.cls_token_id"},
-                             {"mask_token", "tokenizer.ggml.mask_token_id"}};
+static const char *const special_keys[HF_NAMED_TOKENS] = {
+    [HF_TOKEN_BOS] = "tokenizer.ggml.bos_token_id",
+    [HF_TOKEN_EOS] = "tokenizer.ggml.eos_token_id",
+    [HF_TOKEN_UNK] = "tokenizer.ggml.unknown_token_id",
+    [HF_TOKEN_SEP] = "tokenizer.ggml.seperator_token_id",
+    [HF_TOKEN_PAD] = "tokenizer.ggml.padding_token_id",
+    [HF_TOKEN_CLS] = "tokenizer.ggml.cls_token_id",
+    [HF_TOKEN_MASK] = "tokenizer.ggml.mask_token_id"};
 
 /* ------------------------------------------------------------------ life */
 
 static void close_file(struct gguf_source *s)
 {
     gguf_file_close(s->file);
-    for (int i = 0; i < N_SPECIAL; i++)
+    for (enum hf_named_token i = 0; i < HF_NAMED_TOKENS; i++)
         mem_free((char *)(uintptr_t)s->special[i].text);
     memset(s->special, 0, sizeof s->special);
     s->file = NULL;
@@ -129,9 +127,9 @@ static int32_t read_header(struct gguf_source *s, inf_error *err)
     code = gguf_model_check(&s->base, s->file, err);
     if (code != INF_OK)
         return code;
-    for (int i = 0; i < N_SPECIAL; i++) {
-        s->special[i] = (struct chat_token){special_keys[i].name,
-                                            special_token(s->file, special_keys[i].id_key)};
+    for (enum hf_named_token i = 0; i < HF_NAMED_TOKENS; i++) {
+        s->special[i] = (struct chat_token){hf_token_name(i),
+                                            special_token(s->file, special_keys[i])};
         if (!s->special[i].text)
             return error_no_memory(err);
     }
@@ -155,7 +153,7 @@ static int32_t open_file(void *model, struct model_facts *facts, inf_error *err)
         .window_bytes = llama_engine_window_bytes(&s->base, window, false),
         .n_ctx_train = s->base.n_ctx_train,
         .special_tokens = s->special,
-        .n_special_tokens = N_SPECIAL,
+        .n_special_tokens = HF_NAMED_TOKENS,
         /* what llama.cpp samples with when nothing is set */
         .default_sampling = {.temperature = 0.8f,
                              .top_k = 40,

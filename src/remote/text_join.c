@@ -34,7 +34,7 @@ static unsigned half_value(const char *s)
 
 static size_t join_halves(char out[4], const char *high, const char *low)
 {
-    return utf8_encode(out, 0x10000 + (half_value(high) << 10) + (half_value(low) & 0x3ff));
+    return utf8_encode(out, utf8_joined(half_value(high), half_value(low)));
 }
 
 /* Nothing more is known about the bytes at s, and more could make them a code point. */

@@ -212,16 +212,12 @@ static int32_t name_token(struct hf_source *s, const char *name, const char *tex
 /* As transformers gives them to a template: those that have a name. */
 static int32_t name_tokens(struct hf_source *s, inf_error *err)
 {
-    static const char *const names[HF_NAMED_TOKENS] = {
-        [HF_TOKEN_BOS] = "bos_token",  [HF_TOKEN_EOS] = "eos_token", [HF_TOKEN_UNK] = "unk_token",
-        [HF_TOKEN_SEP] = "sep_token",  [HF_TOKEN_PAD] = "pad_token", [HF_TOKEN_CLS] = "cls_token",
-        [HF_TOKEN_MASK] = "mask_token"};
     const struct hf_tokenizer *t = s->tokenizer.hf;
     const char *name = NULL, *text = NULL;
     int32_t code = INF_OK;
 
-    for (int i = 0; t && code == INF_OK && i < HF_NAMED_TOKENS; i++)
-        code = name_token(s, names[i], hf_tokenizer_named_text(t, (enum hf_named_token)i), err);
+    for (enum hf_named_token i = 0; t && code == INF_OK && i < HF_NAMED_TOKENS; i++)
+        code = name_token(s, hf_token_name(i), hf_tokenizer_named_text(t, i), err);
     for (size_t i = 0; t && code == INF_OK && hf_tokenizer_extra_text(t, i, &name, &text); i++)
         code = name_token(s, name, text, err);
     return code;

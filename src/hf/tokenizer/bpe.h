@@ -48,7 +48,7 @@ struct bpe_symbol {
 struct bpe_work {
     struct word_cache cache;
     struct bpe_symbol *symbols;
-    size_t n_symbols, symbols_cap;
+    size_t symbols_cap;
     uint64_t *heap; /* rank << 32 | index */
     size_t n_heap, heap_cap;
 };

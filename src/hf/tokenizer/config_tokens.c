@@ -15,10 +15,15 @@
 
 enum { MOST_TOKENS = 1 << 20, MOST_NAMES = 256 };
 
-static const char *const named_keys[HF_NAMED_TOKENS] = {
-    [HF_TOKEN_BOS] = "bos_token",  [HF_TOKEN_EOS] = "eos_token", [HF_TOKEN_UNK] = "unk_token",
-    [HF_TOKEN_SEP] = "sep_token",  [HF_TOKEN_PAD] = "pad_token", [HF_TOKEN_CLS] = "cls_token",
-    [HF_TOKEN_MASK] = "mask_token"};
+const char *hf_token_name(enum hf_named_token which)
+{
+    static const char *const names[HF_NAMED_TOKENS] = {
+        [HF_TOKEN_BOS] = "bos_token",  [HF_TOKEN_EOS] = "eos_token", [HF_TOKEN_UNK] = "unk_token",
+        [HF_TOKEN_SEP] = "sep_token",  [HF_TOKEN_PAD] = "pad_token", [HF_TOKEN_CLS] = "cls_token",
+        [HF_TOKEN_MASK] = "mask_token"};
+
+    return names[which];
+}
 
 /* A token that shall be added. */
 struct wanted {
@@ -175,8 +180,8 @@ static int32_t collect_special(struct merging *m, struct vocab *set)
     static const char *const lists[] = {"extra_special_tokens", "additional_special_tokens"};
     int32_t code = INF_OK;
 
-    for (int i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++)
-        code = add_text(m, set, value_of(m, named_keys[i]));
+    for (enum hf_named_token i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++)
+        code = add_text(m, set, value_of(m, hf_token_name(i)));
     for (size_t i = 0; i < 2 && code == INF_OK; i++) {
         code = add_list(m, set, scan_member(m->config, lists[i]));
         if (code == INF_OK)
@@ -221,15 +226,15 @@ static int32_t name_tokens(struct merging *m)
 {
     int32_t code = INF_OK;
 
-    for (int i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++) {
-        struct json_span content = content_of(value_of(m, named_keys[i]));
+    for (enum hf_named_token i = 0; i < HF_NAMED_TOKENS && code == INF_OK; i++) {
+        struct json_span content = content_of(value_of(m, hf_token_name(i)));
 
         if (!scan_is_string(content))
             continue;
         code = read_text(m, content);
         if (code == INF_OK) {
             m->t->named[i] = take_text(m);
-            code = want_new(m, value_of(m, named_keys[i]));
+            code = want_new(m, value_of(m, hf_token_name(i)));
         }
     }
     return code;
@@ -237,8 +242,8 @@ static int32_t name_tokens(struct merging *m)
 
 static bool is_named_already(const struct hf_tokenizer *t, const char *name)
 {
-    for (int i = 0; i < HF_NAMED_TOKENS; i++)
-        if (strcmp(named_keys[i], name) == 0)
+    for (enum hf_named_token i = 0; i < HF_NAMED_TOKENS; i++)
+        if (strcmp(hf_token_name(i), name) == 0)
             return true;
     for (size_t i = 0; i < t->n_extra; i++)
         if (strcmp(t->extra[i].name, name) == 0)

@@ -91,6 +91,8 @@ enum hf_named_token {
     HF_TOKEN_MASK,
     HF_NAMED_TOKENS
 };
+/* "bos_token", ...: what the files and chat templates call it. */
+const char *hf_token_name(enum hf_named_token which);
 /* Its text as the files write it, which chat templates get as bos_token, ...; NULL: not named. */
 const char *hf_tokenizer_named_text(const struct hf_tokenizer *t, enum hf_named_token which);
 

@@ -191,9 +191,9 @@ static bool read_unicode(struct reader *r, uint32_t *out)
     }
     if (!read_hex(r, 4, out))
         return false;
-    if (*out >= 0xD800 && *out < 0xDC00 && r->end - r->at >= 6 && r->at[0] == '\\' &&
-        r->at[1] == 'u' && read_hex_digits(r->at + 2, 4, &low) && low >= 0xDC00 && low < 0xE000) {
-        *out = 0x10000 + ((*out - 0xD800) << 10) + (low - 0xDC00);
+    if (utf8_is_high(*out) && r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u' &&
+        read_hex_digits(r->at + 2, 4, &low) && utf8_is_low(low)) {
+        *out = utf8_joined(*out, low);
         r->at += 6;
     }
     return true;

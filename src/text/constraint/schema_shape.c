@@ -589,19 +589,19 @@ static bool deny_fact(struct expansion *x, struct shape **list, json_t *schema, 
     return true;
 }
 
-/* `*list` becomes the shapes in which this keyword does not hold: none for those of which that cannot be
- * said. */
-static bool deny(struct expansion *x, struct shape **list, json_t *schema, enum schema_key key,
-                 json_t *value)
+/* A keyword of which cannot be said where it does not hold, and that is not the only one. */
+static bool deny_nothing(struct shape **list)
 {
+    *list = NULL;
+    return true;
+}
+
+/* A keyword that has schemas: false in *known when it has none. */
+static bool deny_schemas(struct expansion *x, struct shape **list, json_t *schema,
+                         enum schema_key key, json_t *value, bool *known)
+{
+    *known = true;
     switch (key) {
-    case KEY_TYPE:
-        restrict_kinds(*list, KIND_ALL & ~schema_kinds_of_type(value));
-        return true;
-    case KEY_CONST:
-        return choose(x, *list, schema, list_of_one(x, value), true);
-    case KEY_ENUM:
-        return choose(x, *list, schema, value, true);
     case KEY_REF:
         return apply(x, list, schema_resolve(x->c->root, value), true);
     case KEY_ALL_OF:
@@ -613,18 +613,41 @@ static bool deny(struct expansion *x, struct shape **list, json_t *schema, enum 
     case KEY_NOT:
         return apply(x, list, value, false);
     case KEY_IF:
-        if (json_object_get(schema, "then") || json_object_get(schema, "else"))
-            return apply_if(x, list, schema, true);
-        *list = NULL;
-        return true;
-    case KEY_REQUIRED:
-        return deny_required(x, list, schema, value);
+        return json_object_get(schema, "then") || json_object_get(schema, "else")
+                   ? apply_if(x, list, schema, true)
+                   : deny_nothing(list);
     case KEY_PROPERTIES:
         return deny_properties(x, list, schema, value);
     case KEY_DEPENDENT_REQUIRED:
     case KEY_DEPENDENT_SCHEMAS:
     case KEY_DEPENDENCIES:
         return deny_dependencies(x, list, schema, value);
+    default:
+        *known = false;
+        return true;
+    }
+}
+
+/* `*list` becomes the shapes in which this keyword does not hold: none for those of which that cannot be
+ * said. */
+static bool deny(struct expansion *x, struct shape **list, json_t *schema, enum schema_key key,
+                 json_t *value)
+{
+    bool known = false;
+    bool ok = deny_schemas(x, list, schema, key, value, &known);
+
+    if (known)
+        return ok;
+    switch (key) {
+    case KEY_TYPE:
+        restrict_kinds(*list, KIND_ALL & ~schema_kinds_of_type(value));
+        return true;
+    case KEY_CONST:
+        return choose(x, *list, schema, list_of_one(x, value), true);
+    case KEY_ENUM:
+        return choose(x, *list, schema, value, true);
+    case KEY_REQUIRED:
+        return deny_required(x, list, schema, value);
     case KEY_MINIMUM:
     case KEY_MAXIMUM:
     case KEY_ABOVE:
@@ -643,15 +666,13 @@ static bool deny(struct expansion *x, struct shape **list, json_t *schema, enum 
     case KEY_ORDER:
     case KEY_THEN:
     case KEY_ELSE:
-        *list = NULL;
-        return true;
+        return deny_nothing(list);
     default:
         schema_is_empty(
             x->c, schema,
             "what it says cannot be denied (by not, else or the others of a oneOf), and "
             "nothing else is left");
-        *list = NULL;
-        return true;
+        return deny_nothing(list);
     }
 }
 

@@ -77,11 +77,6 @@ static bool take_digits(struct literal *l, size_t digits, uint32_t *code)
     return *code <= 0x10FFFF;
 }
 
-static bool is_half(uint32_t code, uint32_t first)
-{
-    return code >= first && code < first + 0x400;
-}
-
 /* The digits of \xHH, \uHHHH and \UHHHHHHHH; of two halves, as JSON writes them, both. */
 static bool take_code(struct literal *l, size_t digits, struct buffer *text)
 {
@@ -91,13 +86,13 @@ static bool take_code(struct literal *l, size_t digits, struct buffer *text)
 
     if (!take_digits(l, digits, &code))
         return false;
-    if (is_half(code, 0xD800) && output_match(l->s, l->n, l->at, "\\u") == 1) {
+    if (utf8_is_high(code) && output_match(l->s, l->n, l->at, "\\u") == 1) {
         l->at += 2;
-        if (!take_digits(l, 4, &low) || !is_half(low, 0xDC00))
+        if (!take_digits(l, 4, &low) || !utf8_is_low(low))
             return false;
-        code = 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
+        code = utf8_joined(code, low);
     }
-    if (code >= 0xD800 && code <= 0xDFFF)
+    if (utf8_is_high(code) || utf8_is_low(code))
         return false;
     l->no_memory = l->no_memory || !buffer_append(text, bytes, utf8_encode(bytes, code));
     return !l->no_memory;

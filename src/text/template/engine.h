@@ -201,7 +201,6 @@ struct macro_info {
     struct place *params;
     size_t n;
     struct node **defaults; /* of the last ones */
-    size_t n_defaults;
     bool takes_caller;
     bool takes_kwargs;
     bool takes_varargs;
