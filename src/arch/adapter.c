@@ -106,6 +106,7 @@ static int32_t read_peft(struct lora_weights **out, struct adapter_source *sourc
         adapter_source_wait(source);
     if (code == INF_OK)
         code = lora_weights_make(out, &plan, r->op, err);
+    adapter_source_wait(source); /* also for what no module has: nobody writes there any more */
     if (code == INF_OK && plan.storage)
         source->block = NULL;
     if (code == INF_OK)
