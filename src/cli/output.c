@@ -40,22 +40,57 @@ bool output_flush(void)
     return fflush(stdout) == 0 || write_failed(errno);
 }
 
+/* What ends a line for some readers (Python's splitlines, a JavaScript source), though not in JSON. */
+static const struct line_end {
+    const char *bytes, *escape;
+} LINE_ENDS[] = {{"\xc2\x85", "\\u0085"},
+                 {"\xe2\x80\xa8", "\\u2028"},
+                 {"\xe2\x80\xa9", "\\u2029"},
+                 {NULL, NULL}};
+
+/* The one that text begins with, or the last, of NULLs. */
+static const struct line_end *find_line_end(const char *text)
+{
+    const struct line_end *end = LINE_ENDS;
+
+    while (end->bytes && strncmp(text, end->bytes, strlen(end->bytes)) != 0)
+        end++;
+    return end;
+}
+
+/* The JSON as one line for every reader, with its newline. NULL: no memory. */
+static char *make_json_line(const char *json)
+{
+    char *line = malloc(3 * strlen(json) + 2); /* two bytes become six at most */
+    char *to = line;
+
+    if (!line)
+        return NULL;
+    while (*json) {
+        const struct line_end *end = (signed char)*json < 0 ? find_line_end(json) : NULL;
+
+        if (end && end->bytes) {
+            to = stpcpy(to, end->escape);
+            json += strlen(end->bytes);
+        } else {
+            *to++ = *json++;
+        }
+    }
+    memcpy(to, "\n", 2);
+    return line;
+}
+
 bool output_json(json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
                        : NULL;
-    bool ok = false;
+    char *line = text ? make_json_line(text) : NULL;
+    /* One write, so that lines stay whole. */
+    bool ok = line ? output_write(line, strlen(line)) && output_flush() : write_failed(ENOMEM);
 
     json_decref(value);
-    if (text) {
-        size_t n = strlen(text);
-
-        text[n] = '\n'; /* in place of the NUL: one write, so that lines stay whole */
-        ok = output_write(text, n + 1) && output_flush();
-    } else {
-        write_failed(ENOMEM);
-    }
     free(text);
+    free(line);
     return ok;
 }
 

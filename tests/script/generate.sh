@@ -19,6 +19,9 @@ check 'r["token_count"] == r["prompt_tokens"] + 8 and r["steps"] + r["accepted_t
 check 'r["text"] + "\n" == open(sys.argv[1][:-3] + "streamed", encoding="utf-8").read()'
 greedy --json --no-stream hi
 check 'r["completion_tokens"] == 8'
+# A result is one line for every reader, also for one to whom U+0085, U+2028 and U+2029 end it.
+greedy --json -n 40 --grammar 'root ::= "a\u0085\u2028\u2029b"' hi
+check 'r["text"] == "a\u0085\u2028\u2029b" and len(text.splitlines()) == 1'
 
 # ---- speculation: the same text in fewer steps
 greedy --json --speculate off hi

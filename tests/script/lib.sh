@@ -108,7 +108,7 @@ holds() {
     python3 -c '
 import json, math, sys
 text = open(sys.argv[1], encoding="utf-8").read()
-lines = [json.loads(line) for line in text.splitlines()]
+lines = [json.loads(line) for line in text.split("\n") if line]
 r = lines[0] if lines else None
 sys.exit(not eval(sys.argv[2]))' "$work/out" "$1" 2>"$work/python"
 }
