@@ -168,11 +168,11 @@ def make_checkpoint(folder, tokenizer, shape):
 
 
 def make_adapter(folder, shape, rank=8):
-    """On all linear layers, in BF16."""
+    """On all linear layers, in BF16, in the order of names, in which safetensors writes them."""
     folder.mkdir()
-    tensors = [(f"base_model.model.model.layers.{layer}.{name}.lora_{part}.weight", sizes)
-               for layer in range(shape.layers) for name, (rows, columns) in shape.linears().items()
-               for part, sizes in (("A", [rank, columns]), ("B", [rows, rank]))]
+    tensors = sorted((f"base_model.model.model.layers.{layer}.{name}.lora_{part}.weight", sizes)
+                      for layer in range(shape.layers) for name, (rows, columns) in shape.linears().items()
+                      for part, sizes in (("A", [rank, columns]), ("B", [rows, rank])))
     (folder / "adapter_model.safetensors").write_bytes(
         header_of(tensors) + b"".join(noise(product(sizes), 0.01) for _, sizes in tensors))
     (folder / "adapter_config.json").write_text(json.dumps({

@@ -97,38 +97,41 @@ static void check_export(const struct lora_weights *w)
     buffer_free(&out);
 }
 
-/* So that numbers behind a header lie as those of a start's copy do. */
-static size_t lead_of(const uint8_t *weights, size_t n)
+/* What a start gives. */
+static struct adapter_source given(const uint8_t *config, size_t config_len, const uint8_t *weights,
+                                   size_t weights_len)
 {
-    uint64_t header = 0;
-
-    memcpy(&header, weights, n < sizeof header ? n : sizeof header);
-    return (size_t)(0 - (header + sizeof header)) % 64;
+    return (struct adapter_source){.config = {(const char *)config, config_len},
+                                   .weights = {(const char *)weights, weights_len}};
 }
 
+static int32_t read(struct lora_weights **out, struct adapter_source *source)
+{
+    inf_adapter_report report = {.struct_size = sizeof report};
+    inf_error err = {0};
+    int32_t code = adapter_read(out, source, small_model(), NULL, &report, &err);
+
+    if (code != INF_OK)
+        demand(err.code == code && err.message[0] != '\0' && !strchr(err.message, '\n'));
+    return code;
+}
+
+/* Borrowed bytes and a copy, which may become the adapter, are the same adapter or the same refusal. */
 void load_adapter(const uint8_t *config, size_t config_len, const uint8_t *weights,
                   size_t weights_len)
 {
-    size_t lead = config ? lead_of(weights, weights_len) : 0;
-    struct adapter_source source = {.config = (char *)(uintptr_t)config,
-                                    .config_len = config_len,
-                                    .weights_len = weights_len,
-                                    .block = block_take(weights_len + lead)};
-    struct lora_weights *w = NULL;
-    inf_adapter_report report = {.struct_size = sizeof report};
-    inf_error err = {0};
-    int32_t code = INF_OK;
+    struct adapter_source borrowed = given(config, config_len, weights, weights_len), copy;
+    struct lora_weights *w = NULL, *of_copy = NULL;
+    int32_t code = read(&w, &borrowed);
 
-    demand(source.block != NULL);
-    source.weights = memcpy(source.block->data + lead, weights, weights_len);
-    code = adapter_read(&w, &source, small_model(), NULL, &report, &err);
-
-    block_give(source.block);
-    if (code != INF_OK) {
-        demand(err.code == code && err.message[0] != '\0' && !strchr(err.message, '\n'));
+    demand(adapter_source_copy(&copy, &borrowed, NULL) == INF_OK);
+    demand(read(&of_copy, &copy) == code);
+    adapter_source_free(&copy);
+    if (code != INF_OK)
         return;
-    }
     check_modules(w);
+    check_modules(of_copy);
     check_export(w);
     lora_weights_free(w);
+    lora_weights_free(of_copy);
 }

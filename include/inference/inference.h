@@ -771,7 +771,9 @@ typedef struct inf_adapter_report {
 
 /*
  * Loads an adapter under an id, replacing what the id named: requests in flight keep the
- * generation they started with. A failed load leaves the old one serving.
+ * generation they started with. A failed load leaves the old one serving. Bytes are the caller's again when the start
+ * returns: it has copied them, or, in process, of up to 32 MiB and once the model's files have been read (by any operation
+ * before), made the adapter of them, and the operation has ended.
  * id: 1..256 bytes, no control characters. Errors of the operation: INVALID_ARGUMENT, IO,
  * BAD_FORMAT, UNSUPPORTED (a PEFT feature or architecture), MISMATCH, NOT_FINITE, LIMIT, NO_MEMORY,
  * CANCELLED: nothing is half-loaded. Never loads the model. Servers: from memory UNSUPPORTED, ollama

@@ -76,37 +76,22 @@ static int32_t settle_storage(struct lora_plan *plan, struct adapter_source *sou
     return code == INF_OK ? locate(plan, file, err) : code;
 }
 
-/* Whether a plan cannot be made without a look at numbers. */
-static bool has_base_copies(const struct peft_adapter *a)
-{
-    for (size_t i = 0; i < a->n_modules; i++)
-        if (a->modules[i].base)
-            return true;
-    return false;
-}
-
 static int32_t read_peft(struct lora_weights **out, struct adapter_source *source,
                          const struct reading *r, inf_error *err)
 {
     struct peft_adapter *adapter = NULL;
     struct lora_plan plan = {0};
-    int32_t code = source->path ? peft_open(&adapter, source->path, err)
-                                : peft_from_memory(&adapter, source->config, source->config_len,
-                                                   source->weights, source->weights_len, err);
+    int32_t code = source->path
+                       ? peft_open(&adapter, source->path, err)
+                       : peft_from_memory(&adapter, source->config.data, source->config.len,
+                                          source->weights.data, source->weights.len, err);
 
-    if (code == INF_OK && has_base_copies(adapter))
-        adapter_source_wait(source);
     if (code == INF_OK)
         code = plan_peft_adapter(&plan, adapter, r->model, err);
     if (code == INF_OK)
         code = settle_storage(&plan, source, adapter->weights, err);
-    if (code == INF_OK && plan.storage)
-        plan.arriving = source; /* names and shapes are settled, the numbers are on their way */
-    else
-        adapter_source_wait(source);
     if (code == INF_OK)
         code = lora_weights_make(out, &plan, r->op, err);
-    adapter_source_wait(source); /* also for what no module has: nobody writes there any more */
     if (code == INF_OK && plan.storage)
         source->block = NULL;
     if (code == INF_OK)
@@ -207,12 +192,10 @@ int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
     struct lora_weights *w = NULL;
     int32_t code = INF_OK;
 
-    if (!source->config)
-        adapter_source_wait(source);
-    code = source->path     ? read_path(&w, source, &r, err)
-           : source->config ? read_peft(&w, source, &r, err)
-                            : read_gguf_bytes(&w, source->weights, source->weights_len, &r, err);
-
+    code = source->path ? read_path(&w, source, &r, err)
+           : source->config.data
+               ? read_peft(&w, source, &r, err)
+               : read_gguf_bytes(&w, source->weights.data, source->weights.len, &r, err);
     if (code != INF_OK)
         return code;
     fill_report(report, w);
@@ -223,7 +206,7 @@ int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
 int32_t adapter_check_fit(const struct gguf_model *model, const char *path, inf_error *misfit,
                           inf_error *err)
 {
-    struct adapter_source source = {.path = (char *)(uintptr_t)path};
+    struct adapter_source source = {.path = path};
     struct lora_weights *weights = NULL;
     inf_adapter_report report = {0};
     int32_t code = adapter_read(&weights, &source, model, NULL, &report, misfit);

@@ -39,10 +39,9 @@ struct provider_ops {
     int32_t (*generate)(void *impl, inf_op *op, inf_error *err); /* the request: op_request(op) */
     int32_t (*load)(void *impl, inf_op *op, inf_error *err);
     int32_t (*unload)(void *impl, inf_op *op, inf_error *err);
-    /* Takes `source` over when it returns INF_OK; does not look at its weights itself, which may be on their
-     * way. */
-    int32_t (*adapter_load)(void *impl, inf_op *op, const char *id, struct adapter_source *source,
-                            inf_error *err);
+    /* `source` is borrowed until this returns. */
+    int32_t (*adapter_load)(void *impl, inf_op *op, const char *id,
+                            const struct adapter_source *source, inf_error *err);
     int32_t (*adapter_unload)(void *impl, inf_op *op, const char *id, inf_error *err);
     /* Fills list (empty) through adapter_list_add; no I/O. */
     int32_t (*adapters)(void *impl, inf_adapter_list *list, inf_error *err);

@@ -135,22 +135,17 @@ int32_t inf_adapter_load_start(inf_op **out, inf_provider *provider, const char 
                                const inf_adapter_source *source, const inf_callbacks *callbacks,
                                inf_error *err)
 {
-    struct adapter_source copy = {0};
-    struct late_copy *late = NULL;
+    struct adapter_source read;
     int32_t code = check_start(out, provider, err);
 
     if (code == INF_OK)
         code = check_id(id, err);
     if (code == INF_OK)
-        code = adapter_source_copy(&copy, source, err);
+        code = adapter_source_read(&read, source, err);
     code = begin(out, code, provider, SLOT(provider, adapter_load), "adapters", OP_ADAPTER_LOAD,
                  callbacks, NULL, err);
-    late = copy.late;
     if (code == INF_OK)
-        code = provider->ops->adapter_load(provider->impl, *out, id, &copy, err);
-    adapter_source_finish(late);
-    if (code != INF_OK)
-        adapter_source_free(&copy);
+        code = provider->ops->adapter_load(provider->impl, *out, id, &read, err);
     return started(out, code, err);
 }
 

@@ -1,15 +1,18 @@
 /*
  * adapters: loading, unloading and listing adapters of the in-process provider. Reading and
- * converting run on a preparation thread; the worker that decodes never waits for them.
+ * converting run on a preparation thread, or, of a few bytes from memory, in the start; the worker that decodes
+ * never waits for them.
  */
 #include "core/memory.h"
 #include "local/provider.h"
 
 #include <string.h>
 
+enum { AT_ONCE_BYTES = 32 << 20 };
+
 struct adapter_load {
     struct preparation base;
-    struct adapter_source source;
+    struct adapter_source source; /* a copy, or, in the start, borrowed */
     char id[];
 };
 
@@ -51,8 +54,28 @@ static void dispose(struct preparation *base)
     adapter_source_free(&((struct adapter_load *)(void *)base)->source);
 }
 
-int32_t local_adapter_load(void *impl, inf_op *op, const char *id, struct adapter_source *source,
-                           inf_error *err)
+/* Bytes that the start itself makes an adapter of, which takes it little longer than to copy them: they are in the
+ * cache of the core that gives them, and nobody has to be woken. The model's files were read before. */
+static bool loads_at_once(struct local_provider *p, const struct adapter_source *source)
+{
+    return !source->path && source->weights.len <= AT_ONCE_BYTES && atomic_load(&p->is_open);
+}
+
+static int32_t load_later(struct adapter_load *l, const struct adapter_source *source,
+                          inf_error *err)
+{
+    int32_t code = adapter_source_copy(&l->source, source, err);
+
+    l->base.dispose = dispose;
+    if (code == INF_OK)
+        preparation_submit(&l->base);
+    else
+        preparation_free(&l->base);
+    return code;
+}
+
+int32_t local_adapter_load(void *impl, inf_op *op, const char *id,
+                           const struct adapter_source *source, inf_error *err)
 {
     struct adapter_load *l = NULL;
     size_t size = strlen(id) + 1;
@@ -64,9 +87,10 @@ int32_t local_adapter_load(void *impl, inf_op *op, const char *id, struct adapte
     if (!l)
         return INF_ERROR_NO_MEMORY;
     memcpy(l->id, id, size);
+    if (!loads_at_once(impl, source))
+        return load_later(l, source, err);
     l->source = *source;
-    l->base.dispose = dispose;
-    preparation_submit(&l->base);
+    run_adapter_load(&l->base);
     return INF_OK;
 }
 

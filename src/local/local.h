@@ -18,8 +18,8 @@ void local_stats(void *impl, inf_provider_stats *stats);
 /* generate.c */
 int32_t local_generate(void *impl, inf_op *op, inf_error *err);
 /* adapters.c */
-int32_t local_adapter_load(void *impl, inf_op *op, const char *id, struct adapter_source *source,
-                           inf_error *err);
+int32_t local_adapter_load(void *impl, inf_op *op, const char *id,
+                           const struct adapter_source *source, inf_error *err);
 int32_t local_adapter_unload(void *impl, inf_op *op, const char *id, inf_error *err);
 int32_t local_adapters(void *impl, inf_adapter_list *list, inf_error *err);
 /* text.c */

@@ -42,6 +42,8 @@ int32_t provider_open(struct local_provider *p, inf_error *err)
 {
     int32_t code = INF_OK;
 
+    if (atomic_load(&p->is_open))
+        return INF_OK;
     pthread_mutex_lock(&p->load_lock);
     code = open_model(p, err);
     pthread_mutex_unlock(&p->load_lock);

@@ -2,7 +2,7 @@
  * provider: what the files of the in-process provider share.
  *
  * Locks: load_lock serialises opening and loading (slow, on preparation threads); it guards facts,
- * until is_open, and the templates. It is taken before lock, never in a callback. lock guards instance,
+ * until is_open, which it guards the writing of, and the templates. It is taken before lock, never in a callback. lock guards instance,
  * tokenizer, n_instances and before, and is a leaf, held for assignments only. Counters are atomics.
  */
 #ifndef INF_LOCAL_PROVIDER_H
@@ -22,7 +22,7 @@ struct local_provider {
     struct registry *registry;
 
     pthread_mutex_t load_lock;
-    bool is_open;
+    atomic_bool is_open;
     struct model_facts facts;                             /* immutable once open */
     struct chat_template *chat_template, *tools_template; /* compiled on first use; set once */
 

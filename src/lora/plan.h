@@ -7,7 +7,7 @@
 #ifndef INF_LORA_PLAN_H
 #define INF_LORA_PLAN_H
 
-#include "core/adapter_source.h"
+#include "core/blocks.h"
 #include "core/error.h"
 #include "core/numbers.h"
 
@@ -93,8 +93,6 @@ struct lora_plan {
     /* What data of matrices may lie in, each in one module, to be changed there and kept; NULL: nothing is.
      * Borrowed, until it becomes the adapter's. */
     struct block *storage;
-    /* Of whose bytes storage is, and which may still be on their way; NULL: all are there. */
-    const struct adapter_source *arriving;
     int32_t format;    /* enum inf_adapter_format */
     int32_t n_tensors; /* of the adapter's file */
     /* A copy of a base weight in that file which could not be compared with the model's; NULL: none. */

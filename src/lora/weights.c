@@ -376,25 +376,12 @@ static int32_t convert_whole(struct lora_module *out, const struct lora_plan *pl
     return code;
 }
 
-/* Of a pair that stays it is known where it ends; what else there is, is waited for with all the rest. */
-static void wait_for(const struct adapter_source *arriving, const struct lora_plan_module *m)
-{
-    const char *a = (const char *)m->a.data + m->a.size, *b = (const char *)m->b.data + m->b.size;
-    bool alone = m->stays && !m->bias.size && !m->magnitude.size;
-
-    if (arriving)
-        adapter_source_wait_for(arriving, !alone  ? arriving->weights + arriving->weights_len
-                                          : a > b ? a
-                                                  : b);
-}
-
 static int32_t convert_module(struct lora_module *out, const struct lora_plan *plan,
                               const struct lora_plan_module *m, void *scratch, inf_error *err)
 {
     int32_t code = INF_OK;
     bool kept = false;
 
-    wait_for(plan->arriving, m);
     if (m->kind == LORA_VECTOR)
         return convert_vector(out->whole, plan, m, &m->whole, scratch, err);
     if (lora_replaces(m->kind))

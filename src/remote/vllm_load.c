@@ -401,8 +401,8 @@ static void free_load(struct task *t)
 
 static const struct task_kind load_kind = {run, free_load, true};
 
-int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id, struct adapter_source *source,
-                          inf_error *err)
+int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id,
+                          const struct adapter_source *source, inf_error *err)
 {
     struct vllm *v = impl;
     struct load *l = NULL;
@@ -418,9 +418,7 @@ int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id, struct adapter
     l->task.key = mem_strdup(id);
     l->path = mem_strdup(source->path);
     code = l->task.key && l->path ? task_start(&l->task, op, err) : error_no_memory(err);
-    if (code == INF_OK)
-        adapter_source_free(source);
-    else
+    if (code != INF_OK)
         task_free(&l->task);
     return code;
 }

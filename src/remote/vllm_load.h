@@ -6,7 +6,7 @@
 #include "remote/vllm_servers.h"
 
 /* The provider's slot. */
-int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id, struct adapter_source *source,
-                          inf_error *err);
+int32_t vllm_adapter_load(void *impl, inf_op *op, const char *id,
+                          const struct adapter_source *source, inf_error *err);
 
 #endif

@@ -316,7 +316,7 @@ static int32_t put_adapter(struct loading *l, inf_error *err)
         code = error_set(err, INF_ERROR_IO, "cannot read missing");
     else
         code = registry_put(l->fake->adapters, l->id, payload,
-                            l->source.path ? strlen(l->source.path) : l->source.weights_len,
+                            l->source.path ? strlen(l->source.path) : l->source.weights.len,
                             &out->report, &out->report_evicted, err);
     if (code != INF_OK)
         mem_free(payload);
@@ -336,20 +336,19 @@ static void run_loading(struct job *job)
 }
 
 static int32_t fake_adapter_load(void *impl, inf_op *op, const char *id,
-                                 struct adapter_source *source, inf_error *err)
+                                 const struct adapter_source *source, inf_error *err)
 {
     struct loading *l = mem_calloc(1, sizeof *l);
 
     if (l)
         l->id = mem_strdup(id);
-    if (!l || !l->id) {
+    if (!l || !l->id || adapter_source_copy(&l->source, source, NULL) != INF_OK) {
         loading_free(l);
         return error_no_memory(err);
     }
     l->job.run = run_loading;
     l->fake = impl;
     l->op = op;
-    l->source = *source;
     context_submit(op_context(op), &l->job);
     return INF_OK;
 }

@@ -1,16 +1,14 @@
-/* adapter_source: a copy whose numbers are still on their way, and who waits for them. */
+/* adapter_source: what a start was given, and a copy of it. */
 #include "core/adapter_source.h"
 #include "core/memory.h"
 
 #include <inference/inference.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -19,7 +17,7 @@ enum { HEADER = 1000, LARGE = 3 << 20, SMALL = 5000 };
 /* Bytes that say that their header has so many. */
 static char *file_of(size_t n, uint64_t header)
 {
-    char *bytes = malloc(n);
+    char *bytes = malloc(n < 8 ? 8 : n);
 
     for (size_t i = 0; i < n; i++)
         bytes[i] = (char)(i * 7 + (i >> 9));
@@ -27,175 +25,103 @@ static char *file_of(size_t n, uint64_t header)
     return bytes;
 }
 
-static void copy(struct adapter_source *out, const char *bytes, size_t n, bool config)
+static struct adapter_source given(const char *bytes, size_t n, const char *config)
 {
+    struct adapter_source out;
     inf_adapter_source source;
 
     inf_adapter_source_default(&source, sizeof source);
     source.weights = (inf_text){bytes, n};
     if (config)
-        source.config = inf_str("{}");
-    assert_int_equal(adapter_source_copy(out, &source, NULL), INF_OK);
-    assert_int_equal(out->weights_len, n);
+        source.config = inf_str(config);
+    assert_int_equal(adapter_source_read(&out, &source, NULL), INF_OK);
+    return out;
 }
 
-/* The caller's bytes are gone when it is looked at. */
-static void check_whole(struct adapter_source *s, char *bytes, size_t n)
+static void test_read__bytes_or_a_path__are_borrowed(void **state)
 {
-    char *same = malloc(n);
+    inf_adapter_source source;
+    struct adapter_source s = given("bytes", 5, "{}");
 
-    memcpy(same, bytes, n);
-    memset(bytes, 0, n);
-    free(bytes);
-    adapter_source_wait(s);
-    assert_memory_equal(s->weights, same, n);
-    free(same);
+    (void)state;
+    assert_memory_equal(s.weights.data, "bytes", 5);
+    assert_int_equal(s.config.len, 2);
+    assert_null(s.path);
+    assert_null(s.block);
+    inf_adapter_source_default(&source, sizeof source);
+    source.path = "somewhere";
+    assert_int_equal(adapter_source_read(&s, &source, NULL), INF_OK);
+    assert_ptr_equal(s.path, source.path);
+    assert_null(s.weights.data);
+    assert_int_equal(mem_live(), 0);
 }
 
-static void test_source__any_bytes__are_whole_once_waited_for(void **state)
+/* The given bytes are gone when the copy is looked at. */
+static void test_copy__any_bytes__lie_where_their_numbers_can_be_used(void **state)
 {
     static const struct {
         size_t n;
         uint64_t header;
-        bool config, late;
+        bool config, aligned;
     } cases[] = {
         {LARGE, HEADER, true, true},
         {LARGE, 0, true, true},
+        {SMALL, HEADER, true, true},
         {LARGE, HEADER, false, false},
-        {SMALL, HEADER, true, false},
         {LARGE, LARGE, true, false},
         {LARGE, UINT64_MAX, true, false},
         {LARGE, LARGE - 8, true, false},
         {8, 0, true, false},
         {3, 0, true, false},
+        {0, 0, true, false},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         size_t n = cases[i].n;
-        char *bytes = file_of(n < 8 ? 8 : n, cases[i].header);
-        struct adapter_source s;
+        char *bytes = file_of(n, cases[i].header), *same = file_of(n, cases[i].header);
+        struct adapter_source from = given(bytes, n, cases[i].config ? "{}" : NULL), s;
 
-        copy(&s, bytes, n, cases[i].config);
-        assert_int_equal(s.late != NULL, cases[i].late);
-        assert_memory_equal(s.weights, bytes,
-                            n < 8 ? n : 8); /* as much as tells of a header is there */
-        if (cases[i].late)
-            assert_int_equal(((uintptr_t)s.weights + 8 + cases[i].header) % 64, 0);
-        adapter_source_finish(s.late);
-        check_whole(&s, bytes, n);
+        assert_int_equal(adapter_source_copy(&s, &from, NULL), INF_OK);
+        memset(bytes, 0, n);
+        free(bytes);
+        assert_int_equal(s.weights.len, n);
+        assert_memory_equal(s.weights.data, same, n);
+        assert_int_equal(!s.config.data, !cases[i].config);
+        if (cases[i].aligned)
+            assert_int_equal(((uintptr_t)s.weights.data + 8 + cases[i].header) % 64, 0);
+        free(same);
         adapter_source_free(&s);
         assert_int_equal(mem_live(), 0);
     }
 }
 
-struct waiting {
-    struct adapter_source source;
-    const char *want;
-    bool frees, was_whole;
-};
-
-static void *wait_for_it(void *arg)
+static void test_copy__a_path__is_its_own(void **state)
 {
-    struct waiting *w = arg;
-
-    if (!w->frees) {
-        adapter_source_wait(&w->source);
-        w->was_whole = memcmp(w->source.weights, w->want, LARGE) == 0;
-    }
-    adapter_source_free(&w->source);
-    return NULL;
-}
-
-/* A thread that is there long before the numbers are. */
-static void test_source__waited_for_or_freed_elsewhere__until_its_maker_is_done(void **state)
-{
-    (void)state;
-    for (int frees = 0; frees < 2; frees++) {
-        char *bytes = file_of(LARGE, HEADER);
-        struct waiting w = {.want = bytes, .frees = frees};
-        struct late_copy *late = NULL;
-        pthread_t thread;
-
-        copy(&w.source, bytes, LARGE, true);
-        late = w.source.late;
-        assert_int_equal(pthread_create(&thread, NULL, wait_for_it, &w), 0);
-        usleep(20000);
-        adapter_source_finish(late);
-        assert_int_equal(pthread_join(thread, NULL), 0);
-        assert_true(frees || w.was_whole);
-        free(bytes);
-        assert_int_equal(mem_live(), 0);
-    }
-}
-
-static void *follow(void *arg)
-{
-    struct waiting *w = arg;
-
-    w->was_whole = true;
-    for (size_t end = HEADER; end <= LARGE; end += 100000) {
-        adapter_source_wait_for(&w->source, w->source.weights + end);
-        w->was_whole = w->was_whole && memcmp(w->source.weights, w->want, end) == 0;
-    }
-    adapter_source_free(&w->source);
-    return NULL;
-}
-
-static void test_source__waited_for_piece_by_piece__each_is_there(void **state)
-{
-    char *bytes = file_of(LARGE, HEADER);
-    struct waiting w = {.want = bytes};
-    struct late_copy *late = NULL;
-    pthread_t thread;
+    char path[] = "somewhere";
+    struct adapter_source from = {.path = path}, s;
 
     (void)state;
-    copy(&w.source, bytes, LARGE, true);
-    late = w.source.late;
-    assert_int_equal(pthread_create(&thread, NULL, follow, &w), 0);
-    adapter_source_finish(late);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_true(w.was_whole);
-    free(bytes);
-    assert_int_equal(mem_live(), 0);
-}
-
-/* A start whose operation is cancelled while it is handed over. */
-static void test_source__freed_by_its_maker__is_not_written_to_any_more(void **state)
-{
-    char *bytes = file_of(LARGE, HEADER);
-    struct adapter_source s;
-    struct late_copy *late = NULL;
-
-    (void)state;
-    copy(&s, bytes, LARGE, true);
-    late = s.late;
+    assert_int_equal(adapter_source_copy(&s, &from, NULL), INF_OK);
+    path[0] = 'S';
+    assert_string_equal(s.path, "somewhere");
     adapter_source_free(&s);
-    blocks_trim();
-    adapter_source_finish(late);
-    free(bytes);
     assert_int_equal(mem_live(), 0);
 }
 
-static void test_source__any_allocation_fails__no_memory_and_no_leak(void **state)
+static void test_copy__any_allocation_fails__no_memory_and_no_leak(void **state)
 {
     char *bytes = file_of(LARGE, HEADER);
-    inf_adapter_source source;
+    struct adapter_source from = given(bytes, LARGE, "{}"), s;
     int32_t code = INF_ERROR_NO_MEMORY;
 
     (void)state;
-    inf_adapter_source_default(&source, sizeof source);
-    source.weights = (inf_text){bytes, LARGE};
-    source.config = inf_str("{}");
     for (int64_t nth = 1; code != INF_OK; nth++) {
-        struct adapter_source s = {0};
-
         mem_fail_nth(nth);
-        code = adapter_source_copy(&s, &source, NULL);
+        code = adapter_source_copy(&s, &from, NULL);
         mem_fail_nth(0);
         assert_true(code == INF_OK || code == INF_ERROR_NO_MEMORY);
         assert_true(nth < 10);
-        adapter_source_finish(s.late);
         adapter_source_free(&s);
         assert_int_equal(mem_live(), 0);
     }
@@ -205,11 +131,10 @@ static void test_source__any_allocation_fails__no_memory_and_no_leak(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_source__any_bytes__are_whole_once_waited_for),
-        cmocka_unit_test(test_source__waited_for_or_freed_elsewhere__until_its_maker_is_done),
-        cmocka_unit_test(test_source__waited_for_piece_by_piece__each_is_there),
-        cmocka_unit_test(test_source__freed_by_its_maker__is_not_written_to_any_more),
-        cmocka_unit_test(test_source__any_allocation_fails__no_memory_and_no_leak),
+        cmocka_unit_test(test_read__bytes_or_a_path__are_borrowed),
+        cmocka_unit_test(test_copy__any_bytes__lie_where_their_numbers_can_be_used),
+        cmocka_unit_test(test_copy__a_path__is_its_own),
+        cmocka_unit_test(test_copy__any_allocation_fails__no_memory_and_no_leak),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,8 @@ static struct door {
     atomic_int alive; /* two models may be torn down at once */
     struct free_engine engine, exact;
     struct free_adapter adapter;
-    char text[256]; /* the last that was tokenized */
+    pthread_t loader; /* of the last adapter */
+    char text[256];   /* the last that was tokenized */
     bool add_special, parse_special;
     char bos; /* what it puts before a text; 0: nothing */
 } door;
@@ -153,9 +154,11 @@ static int32_t adapter_load(void *model, struct adapter_source *source, const in
                             inf_error *err)
 {
     struct door *d = model;
+    const char *what = source->path ? source->path : source->weights.data;
 
     assert_non_null(op);
-    if (strcmp(source->path, "good") != 0)
+    d->loader = pthread_self();
+    if (strcmp(what, "good") != 0)
         return error_set(err, INF_ERROR_MISMATCH, "it does not fit");
     d->adapters++;
     report->rank = 8;
@@ -627,6 +630,47 @@ static void test_local__adapters__are_checked_without_loading_the_model(void **s
     assert_int_equal(door.adapters, 0);
 }
 
+/* The text at the beginning of n bytes. What the operation ended in, and whether it had when its start returned. */
+static int32_t load_bytes(const char *text, size_t n, bool *at_once)
+{
+    char *bytes = calloc(1, n);
+    inf_adapter_source source;
+    inf_error err = {0};
+    inf_op *op = NULL;
+    int32_t code = INF_OK;
+
+    inf_adapter_source_default(&source, sizeof source);
+    source.weights = (inf_text){strcpy(bytes, text), n};
+    assert_int_equal(inf_adapter_load_start(&op, provider, "a", &source, NULL, &err), INF_OK);
+    memset(bytes, 0, n);
+    free(bytes);
+    *at_once = inf_op_poll(op);
+    code = inf_op_wait(op, -1, &err);
+    *at_once = *at_once && pthread_equal(door.loader, pthread_self());
+    inf_op_release(op);
+    return code;
+}
+
+static void test_local__adapter_from_memory__is_made_by_its_start_once_the_files_were_read(
+    void **state)
+{
+    const size_t few = 100, many = ((size_t)32 << 20) + 1;
+    bool at_once = true;
+
+    (void)state;
+    make_provider("model");
+    assert_int_equal(load_bytes("good", few, &at_once), INF_OK);
+    assert_false(at_once);
+    assert_int_equal(load_bytes("good", few, &at_once), INF_OK);
+    assert_true(at_once);
+    assert_int_equal(load_bytes("bad", few, &at_once), INF_ERROR_MISMATCH);
+    assert_true(at_once);
+    assert_int_equal(load_bytes("good", many, &at_once), INF_OK);
+    assert_false(at_once);
+    assert_int_equal(door.opened, 1);
+    assert_int_equal(door.adapters, 1);
+}
+
 /* ------------------------------------------------------------------ allocations */
 
 /* Everything once, in order. The first error, or INF_OK. */
@@ -693,6 +737,7 @@ int main(void)
         TEST(test_local__text__needs_the_tokenizer_alone),
         TEST(test_local__logits__come_from_an_exact_engine),
         TEST(test_local__adapters__are_checked_without_loading_the_model),
+        TEST(test_local__adapter_from_memory__is_made_by_its_start_once_the_files_were_read),
         TEST(test_local__each_allocation_failing__leaves_nothing_behind)};
 
     return cmocka_run_group_tests_name("local", tests, NULL, NULL);
