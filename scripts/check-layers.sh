@@ -113,13 +113,14 @@ circles() {
 files src | xargs grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[a-z]' |
     sed -E 's/:.*include[[:space:]]*"/ src\//; s/".*//' | circles includes
 
-# Symbols that an object defines (D) and wants (U), but for those of files that are gone.
+# Symbols that an object defines (D) and wants (U), but for those of files that are gone and the address sanitizer's.
 symbols() {
     find "$build"/CMakeFiles/inf*.dir/src -name '*.o' -exec nm -gA {} + |
         sed -E 's/^.*\.dir\/(src\/[^:]*)\.o:/\1 /' | while read -r file rest; do
         [ "$file" = "${last:=}" ] || { last=$file && there=$([ -e "$file" ] && echo yes || true); }
         [ -z "$there" ] || echo "$file $rest"
     done | awk '
+        $NF ~ /^__odr_asan\./ { next }
         $(NF - 1) == "U" { print "U", $NF, $1 }
         NF == 4 && $3 ~ /^[TDBR]$/ { print "D", $4, $1 }'
 }
