@@ -438,10 +438,34 @@ static void test_matmul__largest_weights_and_activations__add_up(void **state)
             float *other = compute(&e, w);
 
             assert_memory_equal(y, other, sizeof(float) * 6 * e.m.y_stride);
+            check_alone(&e, w, other);
             free(other);
         }
         free(y);
         free_example(&e);
+    }
+}
+
+/* Longer rows of weights than those of which sums are kept at once. */
+static void test_matmul__long_rows__one_result(void **state)
+{
+    (void)state;
+    for (int32_t type = WEIGHT_Q8_0; type < WEIGHT_TYPES; type++) {
+        for (int32_t n_rows = 1; n_rows <= 3; n_rows++) {
+            int32_t n_in = 256 * (40 * n_rows + 2) + weight_facts[type].block % 256;
+            struct example e = make_example(type, n_in, 21, n_rows);
+            float *y = compute(&e, &portable);
+
+            check_sums(&e, y);
+            for (const struct way *w = runnable(others); w; w = runnable(w + 1)) {
+                float *other = compute(&e, w);
+
+                assert_memory_equal(y, other, sizeof(float) * (size_t)n_rows * e.m.y_stride);
+                free(other);
+            }
+            free(y);
+            free_example(&e);
+        }
     }
 }
 
@@ -686,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_matmul__every_type__adds_up_and_has_one_result),
         cmocka_unit_test(test_matmul__what_is_not_finite__stays_in_its_row),
         cmocka_unit_test(test_matmul__largest_weights_and_activations__add_up),
+        cmocka_unit_test(test_matmul__long_rows__one_result),
         cmocka_unit_test(test_attention__queries__are_exact_and_independent),
         cmocka_unit_test(test_attention__a_nan__is_not_lost),
         cmocka_unit_test(test_exp__of_all_sizes__is_exact),
