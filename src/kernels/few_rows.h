@@ -254,7 +254,7 @@ enum { SEGMENT = 40, STREAMED = 2 * 8 };
 
 /* Rows of weights that are streamed together, in vectors of eight, whose numbers are added up side by side: where a
  * block's are two sums, one behind the other, one vector would be waited for. */
-static inline int vectors_of(int32_t type)
+INLINE int vectors_of(const int32_t type)
 {
     return type < WEIGHT_Q4_K ? 1 : 2;
 }
@@ -314,12 +314,8 @@ INLINE void add_up(const int32_t type, const uint8_t *const p[], int32_t n_block
         if (type == WEIGHT_Q6_K)
             transpose(sums[1][chunk] + 8 * k, by_block[k][1]);
     }
-    UNROLL for (int b = 0; b < 8; b++)
-    {
-        if (b < n_blocks)
-            UNROLL for (int k = 0; k < vectors_of(type); k++)
-                y[k] = add_block(type, by_block[k], b, &scales[k], x, y[k]);
-    }
+    UNROLL for (int b = 0; b < 8; b++) UNROLL for (int k = 0; k < vectors_of(type); k++)
+        y[k] = b < n_blocks ? add_block(type, by_block[k], b, &scales[k], x, y[k]) : y[k];
 }
 
 /* n rows of activations. */
@@ -381,7 +377,7 @@ static few_columns *const one_row_of[WEIGHT_TYPES] = {FOR_QUANTISED(FEW_1_OF)};
 static bool few_rows(const struct matmul *m, int32_t first, int32_t n)
 {
     few_columns *columns = m->n_rows == 1 ? one_row_of[m->type] : NULL;
-    int32_t end = first + n, at_once = 8 * vectors_of(m->type);
+    int32_t end = first + n, at_once = m->type < WEIGHT_Q4_K ? 8 : STREAMED;
 
     if (m->n_rows == 2 && m->type == WEIGHT_Q8_0)
         columns = few_Q8_0_2;
