@@ -76,6 +76,15 @@ static int32_t settle_storage(struct lora_plan *plan, struct adapter_source *sou
     return code == INF_OK ? locate(plan, file, err) : code;
 }
 
+/* Magnitudes are of what the model's weights become, and copies of these are compared with them. */
+static bool wants_weights(const struct peft_adapter *a)
+{
+    for (size_t i = 0; i < a->n_modules; i++)
+        if (a->modules[i].magnitude || a->modules[i].base)
+            return true;
+    return false;
+}
+
 static int32_t read_peft(struct lora_weights **out, struct adapter_source *source,
                          const struct reading *r, inf_error *err)
 {
@@ -86,6 +95,11 @@ static int32_t read_peft(struct lora_weights **out, struct adapter_source *sourc
                        : peft_from_memory(&adapter, source->config.data, source->config.len,
                                           source->weights.data, source->weights.len, err);
 
+    source->put_off = code == INF_OK && source->in_start && wants_weights(adapter);
+    if (source->put_off) {
+        peft_close(adapter);
+        return INF_OK;
+    }
     if (code == INF_OK)
         code = plan_peft_adapter(&plan, adapter, r->model, err);
     if (code == INF_OK)
@@ -196,7 +210,7 @@ int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,
            : source->config.data
                ? read_peft(&w, source, &r, err)
                : read_gguf_bytes(&w, source->weights.data, source->weights.len, &r, err);
-    if (code != INF_OK)
+    if (code != INF_OK || source->put_off)
         return code;
     fill_report(report, w);
     *out = w;

@@ -14,7 +14,8 @@
  * Errors: IO, BAD_FORMAT, UNSUPPORTED (PEFT feature or architecture, by name), MISMATCH (names the
  * first tensor that does not fit, and how many), NOT_FINITE (names the tensor), NO_MEMORY,
  * CANCELLED or TIMEOUT when op_to_poll (may be NULL) was asked to stop, polled between modules.
- * source->block may become the adapter's; what is left in `source` is the caller's to free.
+ * source->block may become the adapter's; what is left in `source` is the caller's to free. source->put_off: *out is
+ * as it was, and nothing is read.
  * report: format, rank, scale, n_modules, n_tensors, bytes are filled in.
  */
 int32_t adapter_read(struct lora_weights **out, struct adapter_source *source,

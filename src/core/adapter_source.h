@@ -15,6 +15,9 @@ struct adapter_source {
         weights; /* of a copy with a config: what is behind the header is aligned to 64 bytes */
     struct block
         *block; /* where a copy's weights lie; whoever takes it, to write there too, leaves NULL */
+    /* It is read by a start, which reads no file: who would have to look at the model's weights for it does nothing
+     * and sets put_off. */
+    bool in_start, put_off;
 };
 
 /* Borrows. INVALID_ARGUMENT. */

@@ -20,7 +20,6 @@
 #include <time.h>
 
 #define MAX_UBATCH 512
-#define CHECK_EVERY_US 20000
 /* What a context takes beside its KV cache and its graphs' tensors, about. */
 #define CONTEXT_BYTES ((size_t)32 << 20)
 
@@ -29,7 +28,6 @@ struct llama_engine {
     struct engine_options options;
     struct llama_context *context; /* NULL until the first reserve */
     ggml_threadpool_t pool;
-    int64_t checked_us;              /* when source.check was asked last */
     int32_t n_threads;               /* of the pool's, that compute */
     struct thread_choice choices[2]; /* of steps that decode, of those that prefill */
     struct lora_operator *operators; /* shared decode, else NULL */
@@ -476,14 +474,9 @@ static int64_t cpu_time_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static int32_t check_weights(struct llama_engine *e, inf_error *err)
+static int32_t check_weights(const struct llama_engine *e, inf_error *err)
 {
-    int64_t now = clock_us();
-
-    if (!e->source.check || now - e->checked_us < CHECK_EVERY_US)
-        return INF_OK;
-    e->checked_us = now;
-    return e->source.check(e->source.check_arg, err);
+    return e->source.check ? e->source.check(e->source.check_arg, err) : INF_OK;
 }
 
 /* A model with a state cannot go back: after a decode that failed its slots are empty, whatever the
@@ -526,6 +519,9 @@ static int32_t engine_decode(void *engine, const struct engine_row *rows, int32_
     code = e->native ? decode_native(e, rows, n_rows, n_tokens, err)
                      : decode_shared(e, rows, n_rows, n_tokens, err);
     thread_choice_done(choice, n_rows * n_tokens, clock_us() - begin, cpu_time_us() - cpu);
+    if (code == INF_OK)
+        code = check_weights(
+            e, err); /* nothing is said of what a file was in the middle of its change */
     for (int32_t i = 0; code != INF_OK && i < n_rows; i++)
         engine_truncate(e, rows[i].slot, rows[i].position);
     return code;

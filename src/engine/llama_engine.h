@@ -26,8 +26,8 @@ struct llama_engine_source {
     bool float_cache;              /* keys and values stay f32, else f16 */
     bool native_adapters;
     bool on_device; /* a part of the model may be computed elsewhere than on the CPU */
-    /* Asked before a decode, at most every CHECK_EVERY_US: whether the weights are still what they were.
-     * An error is that of the decode. NULL: not asked. */
+    /* Asked before each decode and after it: whether the weights are still what they were. An error is that of the
+     * decode. NULL: not asked. */
     int32_t (*check)(const void *arg, inf_error *err);
     const void *check_arg;
 };

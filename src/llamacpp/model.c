@@ -367,7 +367,7 @@ static int32_t adapter_load(void *model, struct adapter_source *source, const in
     struct lora_weights *weights = NULL;
     int32_t code = adapter_read(&weights, source, &s->base, op, report, err);
 
-    if (code != INF_OK)
+    if (code != INF_OK || source->put_off)
         return code;
     return engine_adapter_create(adapter, bytes, weights, &base, op, err);
 }

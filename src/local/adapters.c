@@ -27,38 +27,41 @@ static int32_t load(struct adapter_load *l, inf_adapter_report *report, char **e
     if (code == INF_OK)
         code = p->ops->adapter_load(p->model, &l->source, l->base.op, &adapter, &bytes, report,
                                     err);
-    if (code == INF_OK)
+    if (code == INF_OK && !l->source.put_off)
         code = registry_put(p->registry, l->id, adapter, bytes, report, evicted, err);
     if (code != INF_OK)
         p->ops->adapter_free(adapter);
     return code;
 }
 
-static void run_adapter_load(struct preparation *base)
+/* Ends it, unless it is put off: false. */
+static bool make_adapter(struct adapter_load *l)
 {
-    struct adapter_load *l = (struct adapter_load *)(void *)base;
-    struct op_output *o = op_output(base->op);
+    struct op_output *o = op_output(l->base.op);
     inf_adapter_report report = {.struct_size = sizeof report};
     inf_error err = {0};
     int32_t code = INF_OK;
 
-    o->report_id = mem_strdup(l->id);
+    if (!o->report_id)
+        o->report_id = mem_strdup(l->id);
     code = o->report_id ? load(l, &report, &o->report_evicted, &err) : error_no_memory(&err);
+    if (l->source.put_off)
+        return false;
     if (code == INF_OK)
         o->report = report;
-    preparation_end(base, &err);
+    preparation_end(&l->base, &err);
+    return true;
+}
+
+static void run_adapter_load(struct preparation *base)
+{
+    make_adapter((struct adapter_load *)(void *)base);
 }
 
 static void dispose(struct preparation *base)
 {
     adapter_source_free(&((struct adapter_load *)(void *)base)->source);
-}
-
-/* Bytes that the start itself makes an adapter of, which takes it little longer than to copy them: they are in the
- * cache of the core that gives them, and nobody has to be woken. The model's files were read before. */
-static bool loads_at_once(struct local_provider *p, const struct adapter_source *source)
-{
-    return !source->path && source->weights.len <= AT_ONCE_BYTES && atomic_load(&p->is_open);
+    atomic_fetch_sub(&base->provider->queued_adapters, 1);
 }
 
 static int32_t load_later(struct adapter_load *l, const struct adapter_source *source,
@@ -67,11 +70,21 @@ static int32_t load_later(struct adapter_load *l, const struct adapter_source *s
     int32_t code = adapter_source_copy(&l->source, source, err);
 
     l->base.dispose = dispose;
+    atomic_fetch_add(&l->base.provider->queued_adapters, 1);
     if (code == INF_OK)
         preparation_submit(&l->base);
     else
         preparation_free(&l->base);
     return code;
+}
+
+/* Bytes that the start itself makes an adapter of, which takes it little longer than to copy them: they are in the
+ * cache of the core that gives them, and nobody has to be woken. The model's files were read before, and no load is
+ * overtaken that was started before. */
+static bool loads_at_once(struct local_provider *p, const struct adapter_source *source)
+{
+    return !source->path && source->weights.len <= AT_ONCE_BYTES && atomic_load(&p->is_open) &&
+           atomic_load(&p->queued_adapters) == 0;
 }
 
 int32_t local_adapter_load(void *impl, inf_op *op, const char *id,
@@ -87,11 +100,9 @@ int32_t local_adapter_load(void *impl, inf_op *op, const char *id,
     if (!l)
         return INF_ERROR_NO_MEMORY;
     memcpy(l->id, id, size);
-    if (!loads_at_once(impl, source))
-        return load_later(l, source, err);
     l->source = *source;
-    run_adapter_load(&l->base);
-    return INF_OK;
+    l->source.in_start = loads_at_once(impl, source);
+    return l->source.in_start && make_adapter(l) ? INF_OK : load_later(l, source, err);
 }
 
 /* ------------------------------------------------------------------ unload */

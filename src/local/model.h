@@ -69,7 +69,7 @@ struct model_ops {
 
     /* After open, on preparation threads: reads and converts an adapter, checked against the model's
      * names and shapes. Fills report but for its texts, generation and `replaced`; *bytes is what it
-     * takes. op: as for load. It may take source->block. */
+     * takes. op: as for load. It may take source->block. In a start it does no I/O: source->put_off, and nothing is filled. */
     int32_t (*adapter_load)(void *model, struct adapter_source *source, const inf_op *op,
                             void **adapter, size_t *bytes, inf_adapter_report *report,
                             inf_error *err);

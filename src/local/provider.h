@@ -33,7 +33,8 @@ struct local_provider {
     int32_t n_instances;        /* alive, also those being freed */
     struct scheduler_stats before; /* of instances that are gone */
 
-    _Atomic int64_t in_flight; /* generate operations from start to end */
+    _Atomic int64_t in_flight;  /* generate operations from start to end */
+    atomic_int queued_adapters; /* whose loads a preparation thread has yet to end */
     _Atomic int64_t kv_bytes;
 };
 

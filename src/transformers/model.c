@@ -394,7 +394,7 @@ static int32_t adapter_load(void *model, struct adapter_source *source, const in
                        ? adapter_read(&weights, source, &s->checkpoint->model, op, report, err)
                        : error_copy(err, &s->no_model);
 
-    if (code != INF_OK)
+    if (code != INF_OK || source->put_off)
         return code;
     from = weights_of(s->checkpoint);
     base.file = from.file;

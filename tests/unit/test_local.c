@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -157,8 +158,13 @@ static int32_t adapter_load(void *model, struct adapter_source *source, const in
     const char *what = source->path ? source->path : source->weights.data;
 
     assert_non_null(op);
+    source->put_off = source->in_start && strcmp(what, "of weights") == 0;
+    if (source->put_off)
+        return INF_OK;
+    if (source->path)
+        usleep(20000);
     d->loader = pthread_self();
-    if (strcmp(what, "good") != 0)
+    if (strcmp(what, "good") != 0 && strcmp(what, "of weights") != 0)
         return error_set(err, INF_ERROR_MISMATCH, "it does not fit");
     d->adapters++;
     report->rank = 8;
@@ -667,8 +673,40 @@ static void test_local__adapter_from_memory__is_made_by_its_start_once_the_files
     assert_true(at_once);
     assert_int_equal(load_bytes("good", many, &at_once), INF_OK);
     assert_false(at_once);
+    assert_int_equal(load_bytes("of weights", few, &at_once), INF_OK);
+    assert_false(at_once);
     assert_int_equal(door.opened, 1);
     assert_int_equal(door.adapters, 1);
+}
+
+static uint64_t generation_of(inf_op *op)
+{
+    inf_adapter_report report = {.struct_size = sizeof report};
+    inf_error err = {0};
+
+    assert_int_equal(inf_op_wait(op, -1, &err), INF_OK);
+    assert_int_equal(inf_op_adapter_report(op, &report, sizeof report), INF_OK);
+    inf_op_release(op);
+    return report.generation;
+}
+
+static void test_local__adapters_of_one_id__come_in_the_order_of_their_starts(void **state)
+{
+    inf_adapter_source path, bytes;
+    inf_op *first = NULL, *second = NULL;
+    inf_error err = {0};
+    bool at_once = false;
+
+    (void)state;
+    make_provider("model");
+    assert_int_equal(load_bytes("good", 100, &at_once), INF_OK);
+    inf_adapter_source_default(&path, sizeof path);
+    path.path = "good";
+    inf_adapter_source_default(&bytes, sizeof bytes);
+    bytes.weights = (inf_text){"good", 5};
+    assert_int_equal(inf_adapter_load_start(&first, provider, "a", &path, NULL, &err), INF_OK);
+    assert_int_equal(inf_adapter_load_start(&second, provider, "a", &bytes, NULL, &err), INF_OK);
+    assert_int_equal(generation_of(first) + 1, generation_of(second));
 }
 
 /* ------------------------------------------------------------------ allocations */
@@ -738,6 +776,7 @@ int main(void)
         TEST(test_local__logits__come_from_an_exact_engine),
         TEST(test_local__adapters__are_checked_without_loading_the_model),
         TEST(test_local__adapter_from_memory__is_made_by_its_start_once_the_files_were_read),
+        TEST(test_local__adapters_of_one_id__come_in_the_order_of_their_starts),
         TEST(test_local__each_allocation_failing__leaves_nothing_behind)};
 
     return cmocka_run_group_tests_name("local", tests, NULL, NULL);
