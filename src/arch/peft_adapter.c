@@ -504,11 +504,16 @@ static bool is_ignored(const struct family *family, const struct place *place, c
     return !place->base && !place->layer && place->block < 0 && family_ignores(family, name);
 }
 
-/* Places every module; the prefix of the first one in a block is the adapter's. */
+/* What belongs to the model inside has its prefix; the head stands outside. */
+static bool tells_prefix(const struct place *place)
+{
+    return place->is_embedding || place->vector || place->block >= 0;
+}
+
+/* Places every module; the prefix of the first one that has any is the adapter's. */
 static int32_t plan_modules(struct planning *p, inf_error *err)
 {
     int32_t code = INF_OK;
-    bool prefix_known = false;
 
     for (size_t i = 0; i < p->adapter->n_modules && code == INF_OK; i++) {
         const struct peft_module *m = &p->adapter->modules[i];
@@ -522,10 +527,8 @@ static int32_t plan_modules(struct planning *p, inf_error *err)
             note_misfit(p, &why);
             continue;
         }
-        if (place.layer && !prefix_known) {
+        if (!p->prefix && tells_prefix(&place))
             p->prefix = place.prefix;
-            prefix_known = true;
-        }
         code = m->base ? check_base_copy(p, m, &place, err) : INF_OK;
     }
     return code == INF_OK && p->n_misfits == 0 ? check_experts(p, err) : code;
@@ -545,7 +548,6 @@ int32_t plan_peft_adapter(struct lora_plan *out, struct peft_adapter *adapter,
 
     if (code != INF_OK)
         return code;
-    p.prefix = p.family->prefix;
     out->format = INF_ADAPTER_PEFT;
     out->n_tensors = (int32_t)safetensors_count(adapter->weights);
     out->file = adapter->weights;

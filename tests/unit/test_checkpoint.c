@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/adapter_plan.h"
 #include "arch/checkpoint.h"
 #include "core/memory.h"
 #include "core/numbers.h"
@@ -289,14 +290,12 @@ static void test_open__tied__head_only_where_the_file_has_one(void **state)
     refused(INF_ERROR_BAD_FORMAT, "no tensor \"lm_head.weight\"");
 }
 
-static void test_open__nested_model__text_part_found(void **state)
+/* A model that is a part of another one. */
+static void write_nested(struct item items[LLAMA])
 {
-    struct item items[LLAMA];
-    char names[LLAMA][96];
-    struct checkpoint *c = NULL;
+    static char names[LLAMA][96];
 
-    (void)state;
-    memcpy(items, llama, sizeof items);
+    memcpy(items, llama, LLAMA * sizeof *items);
     for (int i = 0; i < LLAMA; i++) {
         bool inside = strncmp(items[i].name, "model.", 6) == 0;
 
@@ -306,6 +305,15 @@ static void test_open__nested_model__text_part_found(void **state)
     }
     write_tensors("model.safetensors", items, LLAMA);
     write_text("config.json", "{\"model_type\":\"llama\",\"text_config\":" CONFIG("") "}");
+}
+
+static void test_open__nested_model__text_part_found(void **state)
+{
+    struct item items[LLAMA];
+    struct checkpoint *c = NULL;
+
+    (void)state;
+    write_nested(items);
     c = opened(WEIGHT_TYPE_AUTO);
     assert_int_equal(c->model.n_embd, 8);
     assert_false(c->model.tied);
@@ -322,6 +330,67 @@ static void test_open__nested_model__text_part_found(void **state)
     refused(INF_ERROR_UNSUPPORTED, "\"llava\"");
     write_text("config.json", "{\"model_type\":\"gemma3\",\"text_config\":" CONFIG("") "}");
     refused(INF_ERROR_UNSUPPORTED, "text_config.model_type");
+}
+
+/* ------------------------------------------------------------------ adapters of a checkpoint */
+
+#define ADAPTER(more) "{\"peft_type\":\"LORA\",\"r\":1,\"lora_alpha\":1" more "}"
+
+/* message: why the adapter does not fit the checkpoint; NULL: it does. */
+static void planned(int32_t type, const char *config, const struct item *items, size_t n,
+                    const char *message)
+{
+    struct checkpoint *c = opened(type);
+    struct peft_adapter *adapter = NULL;
+    struct lora_plan plan = {0};
+    char path[300];
+    inf_error err = {0};
+
+    snprintf(path, sizeof path, "%s/adapter", dir);
+    mkdir(path, 0700);
+    write_text("adapter/adapter_config.json", config);
+    write_tensors("adapter/adapter_model.safetensors", items, n);
+    if (peft_open(&adapter, path, &err) != INF_OK)
+        fail_msg("%s", err.message);
+    if ((plan_peft_adapter(&plan, adapter, &c->model, &err) == INF_OK) != !message)
+        fail_msg("\"%s\"", err.message);
+    if (message && !strstr(err.message, message))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, message);
+    lora_plan_free(&plan);
+    peft_close(adapter);
+    checkpoint_close(c);
+}
+
+/* "norm" is each norm whose name ends with it. */
+static void test_adapter__nested_model__no_layer_of_a_block_changed(void **state)
+{
+    static const struct item items[] = {
+        {"lm_head.lora_A.weight", 1, 8, 0, NULL},
+        {"lm_head.lora_B.weight", 5, 1, 0, NULL},
+        {"model.language_model.layers.0.input_layernorm.weight", 8, 0, 0, NULL},
+        {"model.language_model.layers.0.post_attention_layernorm.weight", 8, 0, 0, NULL},
+        {"model.language_model.norm.weight", 8, 0, 0, NULL},
+        {"model.language_model.embed_tokens.lora_embedding_A", 1, 5, 0, NULL},
+        {"model.language_model.embed_tokens.lora_embedding_B", 8, 1, 0, NULL},
+    };
+    static const char embeddings[] = ADAPTER(",\"target_modules\":[\"embed_tokens\"]");
+    static const char head[] = ADAPTER(",\"target_modules\":[\"lm_head\"]");
+    static const char both[] = ADAPTER(",\"target_modules\":[\"lm_head\",\"embed_tokens\"]");
+    static const char head_norms[] = ADAPTER(
+        ",\"target_modules\":[\"lm_head\"],\"modules_to_save\":[\"norm\"]");
+    static const char head_norm[] = ADAPTER(
+        ",\"target_modules\":[\"lm_head\"],\"modules_to_save\":[\"input_layernorm\"]");
+    struct item model[LLAMA];
+
+    (void)state;
+    write_nested(model);
+    planned(WEIGHT_TYPE_AUTO, embeddings, items + 5, 2, NULL);
+    planned(WEIGHT_TYPE_AUTO, head, items, 2, NULL);
+    planned(WEIGHT_TYPE_AUTO, head_norms, items, 5, NULL);
+    planned(WEIGHT_TYPE_AUTO, head_norm, items, 3, NULL);
+    planned(WEIGHT_TYPE_AUTO, both, items + 5, 2, "selects \"lm_head\"");
+    planned(WEIGHT_TYPE_AUTO, head_norms, items, 2, "no weight for it");
+    planned(WEIGHT_TYPE_AUTO, head_norms, items, 4, "\"model.language_model.norm\"");
 }
 
 /* ------------------------------------------------------------------ refusals */
@@ -730,6 +799,7 @@ int main(void)
         TEST(test_rows__number_beyond_f16__not_finite),
         TEST(test_open__tied__head_only_where_the_file_has_one),
         TEST(test_open__nested_model__text_part_found),
+        TEST(test_adapter__nested_model__no_layer_of_a_block_changed),
         TEST(test_open__tensors_and_config_disagree__named),
         TEST(test_open__config_that_is_none__refused),
         TEST(test_open__sliding_window__window_is_shortened),
