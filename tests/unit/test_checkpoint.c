@@ -449,6 +449,12 @@ static void test_open__config_that_is_none__refused(void **state)
         {CONFIG(",\"rms_norm_eps\":-1"), "\"rms_norm_eps\" is -1", INF_ERROR_BAD_FORMAT},
         {CONFIG(",\"hidden_act\":\"relu\""), "\"hidden_act\" is \"relu\"", INF_ERROR_UNSUPPORTED},
         {CONFIG(",\"attention_bias\":1"), "\"attention_bias\" is 1", INF_ERROR_BAD_FORMAT},
+        {CONFIG(",\"is_causal\":false"), "\"is_causal\" is false", INF_ERROR_UNSUPPORTED},
+        {CONFIG(",\"is_causal\":null"), "\"is_causal\" is null", INF_ERROR_UNSUPPORTED},
+        {CONFIG(",\"model_type\":\"gemma3_text\",\"is_causal\":false"), "\"is_causal\" is false",
+         INF_ERROR_UNSUPPORTED},
+        {"{\"model_type\":\"llama\",\"text_config\":" CONFIG(",\"is_causal\":false") "}",
+         "\"is_causal\" is false", INF_ERROR_UNSUPPORTED},
         {CONFIG(",\"quantization_config\":{\"bits\":4}"), "quantised checkpoints",
          INF_ERROR_UNSUPPORTED},
         {CONFIG(",\"rope_scaling\":{\"type\":\"other\"}"), "rope_scaling.type\" is \"other\"",
@@ -472,6 +478,19 @@ static void test_open__config_that_is_none__refused(void **state)
     }
     remove_file("config.json");
     refused(INF_ERROR_IO, "config.json");
+}
+
+static void test_open__is_causal__true_says_nothing_new(void **state)
+{
+    struct item items[LLAMA];
+
+    (void)state;
+    write_text("config.json", CONFIG(",\"is_causal\":true"));
+    checkpoint_close(opened(WEIGHT_TYPE_AUTO));
+    write_nested(items); /* transformers looks into the text's part alone */
+    write_text("config.json",
+               "{\"model_type\":\"llama\",\"is_causal\":false,\"text_config\":" CONFIG("") "}");
+    checkpoint_close(opened(WEIGHT_TYPE_AUTO));
 }
 
 static void test_open__sliding_window__window_is_shortened(void **state)
@@ -802,6 +821,7 @@ int main(void)
         TEST(test_adapter__nested_model__no_layer_of_a_block_changed),
         TEST(test_open__tensors_and_config_disagree__named),
         TEST(test_open__config_that_is_none__refused),
+        TEST(test_open__is_causal__true_says_nothing_new),
         TEST(test_open__sliding_window__window_is_shortened),
         TEST(test_open__shards__all_found),
         TEST(test_open__index_that_lies__refused),
