@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -517,6 +518,47 @@ static void test_open__sliding_window__window_is_shortened(void **state)
     checkpoint_close(c);
 }
 
+/* The model's own original_max_position_embeddings counts, 4096 where it has none; that of rope's parameters
+ * does not. */
+static void longrope_is(const char *own, int32_t window, double attention)
+{
+    static const struct item phi3[] = {
+        {"model.embed_tokens.weight", 5, 8, 0, NULL},
+        {"model.norm.weight", 8, 0, 1, NULL},
+        {"lm_head.weight", 5, 8, 0, NULL},
+        {"model.layers.0.input_layernorm.weight", 8, 0, 0, NULL},
+        {"model.layers.0.self_attn.qkv_proj.weight", 16, 8, 0, NULL},
+        {"model.layers.0.self_attn.o_proj.weight", 8, 8, 0, NULL},
+        {"model.layers.0.post_attention_layernorm.weight", 8, 0, 0, NULL},
+        {"model.layers.0.mlp.gate_up_proj.weight", 12, 8, 0, NULL},
+        {"model.layers.0.mlp.down_proj.weight", 8, 6, 0, NULL},
+    };
+    struct checkpoint *c = NULL;
+    char config[1024];
+    double factor = 0;
+
+    snprintf(
+        config, sizeof config,
+        CONFIG(",\"model_type\":\"phi3\",\"max_position_embeddings\":8192%s,\"rope_parameters\":{"
+               "\"rope_type\":\"longrope\",\"original_max_position_embeddings\":16,"
+               "\"short_factor\":[1,1],\"long_factor\":[1,2]}"),
+        own);
+    write_text("config.json", config);
+    write_tensors("model.safetensors", phi3, sizeof phi3 / sizeof *phi3);
+    c = opened(WEIGHT_TYPE_AUTO);
+    assert_int_equal(checkpoint_window(c, 8192), window);
+    assert_true(gguf_get_float(c->header_file, "phi3.rope.scaling.attn_factor", &factor));
+    assert_float_equal(factor, attention, 1e-6);
+    checkpoint_close(c);
+}
+
+static void test_open__longrope__original_positions_are_the_models(void **state)
+{
+    (void)state;
+    longrope_is("", 4096, sqrt(1 + log(2) / log(4096)));
+    longrope_is(",\"original_max_position_embeddings\":64", 64, sqrt(1 + log(128) / log(64)));
+}
+
 /* ------------------------------------------------------------------ weights in several files */
 
 static void write_shards(const char *map)
@@ -823,6 +865,7 @@ int main(void)
         TEST(test_open__config_that_is_none__refused),
         TEST(test_open__is_causal__true_says_nothing_new),
         TEST(test_open__sliding_window__window_is_shortened),
+        TEST(test_open__longrope__original_positions_are_the_models),
         TEST(test_open__shards__all_found),
         TEST(test_open__index_that_lies__refused),
         TEST(test_check__file_changed__io),
