@@ -394,6 +394,43 @@ static void test_adapter__nested_model__no_layer_of_a_block_changed(void **state
     planned(WEIGHT_TYPE_AUTO, head_norms, items, 4, "\"model.language_model.norm\"");
 }
 
+/* A head's LoRA beside a copy of its weight, which counts up from `first`, as the model's does from 100. */
+static void copy_is(int32_t type, const char *dtype, float first, bool taken)
+{
+    const struct item items[] = {
+        {"lm_head.base_layer.weight", 5, 8, first, dtype},
+        {"lm_head.lora_A.weight", 1, 8, 0, NULL},
+        {"lm_head.lora_B.weight", 5, 1, 0, NULL},
+    };
+
+    planned(type, ADAPTER(",\"target_modules\":[\"lm_head\"]"), items, 3,
+            taken ? NULL : "\"lm_head.base_layer.weight\" is a copy of a base weight that differs");
+}
+
+static void test_adapter__copy_of_a_base_weight__same_in_the_type_in_memory(void **state)
+{
+    const float next = nextafterf(100, 200);
+    struct item items[LLAMA];
+
+    (void)state;
+    copy_is(WEIGHT_TYPE_F32, "F32", 100, true);
+    copy_is(WEIGHT_TYPE_F32, "BF16", 100, true);
+    copy_is(WEIGHT_TYPE_F32, "F32", next, false);
+    copy_is(WEIGHT_TYPE_F32, "F32", NAN, false);
+    copy_is(WEIGHT_TYPE_BF16, "F32", next, true);
+    copy_is(WEIGHT_TYPE_BF16, "BF16", 100.5f, false);
+    copy_is(WEIGHT_TYPE_F16, "F32", 100.015625f, true);
+    copy_is(WEIGHT_TYPE_F16, "F32", 100.0625f, false);
+    memcpy(items, llama, sizeof items);
+    items[2].dtype = "BF16";
+    write_tensors("model.safetensors", items, LLAMA);
+    copy_is(WEIGHT_TYPE_F32, "F32", 100, true);
+    copy_is(WEIGHT_TYPE_F32, "F32", next, false);
+    copy_is(WEIGHT_TYPE_BF16, "F32", 100, true);
+    copy_is(WEIGHT_TYPE_BF16, "BF16", 100, true);
+    copy_is(WEIGHT_TYPE_BF16, "F32", 100.5f, false);
+}
+
 /* ------------------------------------------------------------------ refusals */
 
 static void test_open__tensors_and_config_disagree__named(void **state)
@@ -861,6 +898,7 @@ int main(void)
         TEST(test_open__tied__head_only_where_the_file_has_one),
         TEST(test_open__nested_model__text_part_found),
         TEST(test_adapter__nested_model__no_layer_of_a_block_changed),
+        TEST(test_adapter__copy_of_a_base_weight__same_in_the_type_in_memory),
         TEST(test_open__tensors_and_config_disagree__named),
         TEST(test_open__config_that_is_none__refused),
         TEST(test_open__is_causal__true_says_nothing_new),
