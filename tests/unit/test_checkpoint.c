@@ -381,9 +381,12 @@ static void test_adapter__nested_model__no_layer_of_a_block_changed(void **state
         ",\"target_modules\":[\"lm_head\"],\"modules_to_save\":[\"norm\"]");
     static const char head_norm[] = ADAPTER(
         ",\"target_modules\":[\"lm_head\"],\"modules_to_save\":[\"input_layernorm\"]");
+    static const char pattern[] = ADAPTER(
+        ",\"target_modules\":\"lm_head|model[.]layers[.]0[.]self_attn[.]q_proj\"");
     struct item model[LLAMA];
 
     (void)state;
+    planned(WEIGHT_TYPE_AUTO, pattern, items, 2, "\"model.layers.0.self_attn.q_proj\"");
     write_nested(model);
     planned(WEIGHT_TYPE_AUTO, embeddings, items + 5, 2, NULL);
     planned(WEIGHT_TYPE_AUTO, head, items, 2, NULL);
