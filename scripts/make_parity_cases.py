@@ -201,6 +201,7 @@ REFUSALS = {
               ({"num_hidden_layers": 2}, UNSUPPORTED, ["layers.2."])],
     "qwen3": [({"attention_bias": True}, UNSUPPORTED, ["attention_bias"])],
     "llama": [({"quantization_config": {"quant_method": "gptq"}}, UNSUPPORTED, ["quantization_config"]),
+              ({"is_causal": False}, UNSUPPORTED, ["is_causal", "false"]),
               ({"rope_parameters.rope_type": "longrope", "rope_parameters.short_factor": [1.0] * 8,
                 "rope_parameters.long_factor": [1.0] * 8}, UNSUPPORTED, ["longrope"])],
     "mistral": [({"sliding_window": 4}, TOO_LONG, ["4 positions"])],

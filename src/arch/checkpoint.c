@@ -67,6 +67,19 @@ static int32_t choose_own_type(const struct checkpoint *c, int32_t *out, inf_err
 
 /* ------------------------------------------------------------------ opening */
 
+/* Other values than true let tokens see later ones, in some ways of transformers to attend at least. What
+ * stands outside of the text's part is for nothing there. */
+static int32_t check_causal(const struct model_config *c, inf_error *err)
+{
+    struct json_span v = scan_member(c->text, "is_causal");
+
+    if (!v.data || scan_is_true(v))
+        return INF_OK;
+    return error_set(err, INF_ERROR_UNSUPPORTED,
+                     "config.json: \"is_causal\" is %.*s: llama.cpp lets no token see later ones",
+                     v.len < 60 ? (int)v.len : 60, v.data);
+}
+
 static int32_t check_config(const struct model_config *c, inf_error *err)
 {
     struct json_span v = scan_member(c->root, "quantization_config");
@@ -78,7 +91,7 @@ static int32_t check_config(const struct model_config *c, inf_error *err)
             err, INF_ERROR_UNSUPPORTED,
             "config.json: \"quantization_config\" is there: quantised checkpoints are not "
             "loaded; take the model in its own type, dtype quantises it");
-    return INF_OK;
+    return check_causal(c, err);
 }
 
 /* What surrounds a text model decides how text is attended to (PaliGemma's prompts see all of themselves), so that

@@ -435,17 +435,38 @@ static bool plan_module(const struct planning *p, const struct peft_module *m,
 
 /* ---------------------------------------------------------------- copies of base weights */
 
-/* Equal but for the rounding of a 16-bit format on either side. */
-static bool nearly_equal(float x, float y)
+static float rounded(float x, int32_t type)
 {
-    float larger = fabsf(x) > fabsf(y) ? fabsf(x) : fabsf(y);
+    return type == NUMBER_F16    ? f32_of_f16(f16_of_f32(x))
+           : type == NUMBER_BF16 ? f32_of_bits((uint32_t)bf16_of_f32(x) << 16)
+                                 : x;
+}
 
-    return fabsf(x - y) <= larger * 0x1p-7f + 1e-6f;
+/* Whether a number of a copy is the model's, in a type of numbers; with a quantised model's, type -1: but for
+ * the rounding of a 16-bit format on either side. */
+static bool is_same(float copy, float own, int32_t type)
+{
+    float larger = fabsf(copy) > fabsf(own) ? fabsf(copy) : fabsf(own);
+    float x = rounded(copy, type), y = rounded(own, type);
+
+    return type < 0 ? fabsf(copy - own) <= larger * 0x1p-7f + 1e-6f : x <= y && x >= y;
+}
+
+static bool is_copy(const void *copy, int32_t dtype, struct gguf_numbers own, size_t n,
+                    int32_t type)
+{
+    if (dtype == own.type && memcmp(copy, own.data, n * number_size(dtype)) == 0)
+        return true; /* as most are, and soon seen */
+    for (size_t i = 0; i < n; i++)
+        if (!is_same(number_at(copy, dtype, i), number_at(own.data, own.type, i), type))
+            return false;
+    return true;
 }
 
 /*
- * peft stores the weight of a targeted output layer beside its LoRA. Where the model's own is in a
- * float format the two must be the same; a quantised one cannot be compared here, which the plan says.
+ * peft stores the weight of a targeted output layer beside its LoRA, and computes with it. Where the model's own
+ * can be looked at the two must be the same in the type that the model computes with; what is quantised in its
+ * file cannot be compared here, which the plan says.
  */
 static int32_t check_base_copy(const struct planning *p, const struct peft_module *m,
                                const struct place *place, inf_error *err)
@@ -469,13 +490,11 @@ static int32_t check_base_copy(const struct planning *p, const struct peft_modul
     scratch = mem_alloc(m->base->size);
     code = scratch ? safetensors_data(&copy, p->adapter->weights, m->base, scratch, err)
                    : error_no_memory(err);
-    for (size_t i = 0; code == INF_OK && i < n; i++)
-        if (!nearly_equal(number_at(copy, m->base->dtype, i), number_at(own.data, own.type, i)))
-            code = error_set(
-                err, INF_ERROR_UNSUPPORTED,
-                "adapter tensor \"%.160s\" is a copy of a base weight that differs from "
-                "the model's: resized or otherwise trained ones are not supported",
-                m->base->name);
+    if (code == INF_OK && !is_copy(copy, m->base->dtype, own, n, number_type_of(base)))
+        code = error_set(err, INF_ERROR_UNSUPPORTED,
+                         "adapter tensor \"%.160s\" is a copy of a base weight that differs from "
+                         "the model's: resized or otherwise trained ones are not supported",
+                         m->base->name);
     mem_free(scratch);
     return code;
 }
@@ -504,11 +523,16 @@ static bool is_ignored(const struct family *family, const struct place *place, c
     return !place->base && !place->layer && place->block < 0 && family_ignores(family, name);
 }
 
-/* Places every module; the prefix of the first one in a block is the adapter's. */
+/* What belongs to the model inside has its prefix; the head stands outside. */
+static bool tells_prefix(const struct place *place)
+{
+    return place->is_embedding || place->vector || place->block >= 0;
+}
+
+/* Places every module; the prefix of the first one that has any is the adapter's. */
 static int32_t plan_modules(struct planning *p, inf_error *err)
 {
     int32_t code = INF_OK;
-    bool prefix_known = false;
 
     for (size_t i = 0; i < p->adapter->n_modules && code == INF_OK; i++) {
         const struct peft_module *m = &p->adapter->modules[i];
@@ -522,10 +546,8 @@ static int32_t plan_modules(struct planning *p, inf_error *err)
             note_misfit(p, &why);
             continue;
         }
-        if (place.layer && !prefix_known) {
+        if (!p->prefix && tells_prefix(&place))
             p->prefix = place.prefix;
-            prefix_known = true;
-        }
         code = m->base ? check_base_copy(p, m, &place, err) : INF_OK;
     }
     return code == INF_OK && p->n_misfits == 0 ? check_experts(p, err) : code;
@@ -545,7 +567,6 @@ int32_t plan_peft_adapter(struct lora_plan *out, struct peft_adapter *adapter,
 
     if (code != INF_OK)
         return code;
-    p.prefix = p.family->prefix;
     out->format = INF_ADAPTER_PEFT;
     out->n_tensors = (int32_t)safetensors_count(adapter->weights);
     out->file = adapter->weights;

@@ -16,7 +16,8 @@ struct planning {
     const struct peft_adapter *adapter;
     const struct family *family;
     const struct gguf_model *model;
-    const char *prefix; /* before the adapter's names of blocks */
+    const char *
+        prefix; /* before the adapter's names of blocks, embeddings and norms; NULL: it has none of those */
     inf_error misfit;
     size_t n_misfits;
 };

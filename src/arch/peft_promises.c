@@ -4,6 +4,8 @@
  */
 #include "arch/peft_parts.h"
 
+#include "core/ascii.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +135,7 @@ static int32_t check_kept_rows(struct planning *p, const struct family_weight *r
     return code;
 }
 
-int32_t check_promises(struct planning *p, inf_error *err)
+static int32_t check_named(struct planning *p, inf_error *err)
 {
     const struct peft_says *says = peft_config_says(p->adapter->config);
     int32_t code = says->has_targets ? check_targets(p, err) : INF_OK;
@@ -143,6 +145,37 @@ int32_t check_promises(struct planning *p, inf_error *err)
     code = check_kept_rows(p, p->family->globals, -1, err);
     for (int32_t block = 0; block < p->model->n_layer && code == INF_OK; block++)
         code = check_kept_rows(p, p->family->weights, block, err);
+    return code;
+}
+
+/* Whether the family's models are parts of larger ones too, whose names have more before them. */
+static bool is_nested(const struct family *family)
+{
+    for (const char *const *t = family->model_types; *t; t++)
+        if (text_ends(*t, strlen(*t), "_text"))
+            return true;
+    return false;
+}
+
+/* An adapter of the head alone may be for the model or for a larger one around it: what it promises must
+ * hold for one of them. */
+int32_t check_promises(struct planning *p, inf_error *err)
+{
+    bool known = p->prefix != NULL;
+    int32_t code = INF_OK;
+
+    if (!known)
+        p->prefix = p->family->prefix;
+    code = check_named(p, err);
+    if (code == INF_OK && p->n_misfits > 0 && !known && is_nested(p->family)) {
+        struct planning nested = *p;
+
+        nested.prefix = family_prefixes[0];
+        nested.n_misfits = 0;
+        code = check_named(&nested, err);
+        if (code == INF_OK && nested.n_misfits == 0)
+            *p = nested;
+    }
     return code;
 }
 

@@ -18,13 +18,11 @@ static const struct family_weight weights[] = {
 
 static const char *const model_types[] = {"phi3", NULL};
 
-/* What the short factors are for: texts of so many positions. */
+/* What the short factors are for: texts of so many positions. transformers has a default for the model's own
+ * key, which covers that of the rope's parameters even where it is absent. */
 static int64_t original_positions(struct blueprint *b, struct config_rope *rope)
 {
-    int64_t inner = config_int(&rope->params, "original_max_position_embeddings", 4096, 1,
-                               b->size[SIZE_POSITIONS]);
-
-    return config_int(rope->owner, "original_max_position_embeddings", inner, 1,
+    return config_int(rope->owner, "original_max_position_embeddings", 4096, 1,
                       b->size[SIZE_POSITIONS]);
 }
 

@@ -307,7 +307,7 @@ PYTHON
 }
 with_base_layer 0
 expect_ok adapters load -m "$model" "a=$work/head"
-with_base_layer 0.01
+with_base_layer 0.00001
 expect_error 5 'lm_head.base_layer.weight" is a copy of a base weight that differs' adapters load -m "$model" "a=$work/head"
 expect_error 5 'lm_head.base_layer.weight" is a copy of a base weight that differs' \
     generate -m "$model" --threads 1 --load "a=$work/head" --adapter a -n 1 hi

@@ -9,12 +9,14 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/adapter_plan.h"
 #include "arch/checkpoint.h"
 #include "core/memory.h"
 #include "core/numbers.h"
@@ -289,14 +291,12 @@ static void test_open__tied__head_only_where_the_file_has_one(void **state)
     refused(INF_ERROR_BAD_FORMAT, "no tensor \"lm_head.weight\"");
 }
 
-static void test_open__nested_model__text_part_found(void **state)
+/* A model that is a part of another one. */
+static void write_nested(struct item items[LLAMA])
 {
-    struct item items[LLAMA];
-    char names[LLAMA][96];
-    struct checkpoint *c = NULL;
+    static char names[LLAMA][96];
 
-    (void)state;
-    memcpy(items, llama, sizeof items);
+    memcpy(items, llama, LLAMA * sizeof *items);
     for (int i = 0; i < LLAMA; i++) {
         bool inside = strncmp(items[i].name, "model.", 6) == 0;
 
@@ -306,6 +306,15 @@ static void test_open__nested_model__text_part_found(void **state)
     }
     write_tensors("model.safetensors", items, LLAMA);
     write_text("config.json", "{\"model_type\":\"llama\",\"text_config\":" CONFIG("") "}");
+}
+
+static void test_open__nested_model__text_part_found(void **state)
+{
+    struct item items[LLAMA];
+    struct checkpoint *c = NULL;
+
+    (void)state;
+    write_nested(items);
     c = opened(WEIGHT_TYPE_AUTO);
     assert_int_equal(c->model.n_embd, 8);
     assert_false(c->model.tied);
@@ -322,6 +331,107 @@ static void test_open__nested_model__text_part_found(void **state)
     refused(INF_ERROR_UNSUPPORTED, "\"llava\"");
     write_text("config.json", "{\"model_type\":\"gemma3\",\"text_config\":" CONFIG("") "}");
     refused(INF_ERROR_UNSUPPORTED, "text_config.model_type");
+}
+
+/* ------------------------------------------------------------------ adapters of a checkpoint */
+
+#define ADAPTER(more) "{\"peft_type\":\"LORA\",\"r\":1,\"lora_alpha\":1" more "}"
+
+/* message: why the adapter does not fit the checkpoint; NULL: it does. */
+static void planned(int32_t type, const char *config, const struct item *items, size_t n,
+                    const char *message)
+{
+    struct checkpoint *c = opened(type);
+    struct peft_adapter *adapter = NULL;
+    struct lora_plan plan = {0};
+    char path[300];
+    inf_error err = {0};
+
+    snprintf(path, sizeof path, "%s/adapter", dir);
+    mkdir(path, 0700);
+    write_text("adapter/adapter_config.json", config);
+    write_tensors("adapter/adapter_model.safetensors", items, n);
+    if (peft_open(&adapter, path, &err) != INF_OK)
+        fail_msg("%s", err.message);
+    if ((plan_peft_adapter(&plan, adapter, &c->model, &err) == INF_OK) != !message)
+        fail_msg("\"%s\"", err.message);
+    if (message && !strstr(err.message, message))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, message);
+    lora_plan_free(&plan);
+    peft_close(adapter);
+    checkpoint_close(c);
+}
+
+/* "norm" is each norm whose name ends with it. */
+static void test_adapter__nested_model__no_layer_of_a_block_changed(void **state)
+{
+    static const struct item items[] = {
+        {"lm_head.lora_A.weight", 1, 8, 0, NULL},
+        {"lm_head.lora_B.weight", 5, 1, 0, NULL},
+        {"model.language_model.layers.0.input_layernorm.weight", 8, 0, 0, NULL},
+        {"model.language_model.layers.0.post_attention_layernorm.weight", 8, 0, 0, NULL},
+        {"model.language_model.norm.weight", 8, 0, 0, NULL},
+        {"model.language_model.embed_tokens.lora_embedding_A", 1, 5, 0, NULL},
+        {"model.language_model.embed_tokens.lora_embedding_B", 8, 1, 0, NULL},
+    };
+    static const char embeddings[] = ADAPTER(",\"target_modules\":[\"embed_tokens\"]");
+    static const char head[] = ADAPTER(",\"target_modules\":[\"lm_head\"]");
+    static const char both[] = ADAPTER(",\"target_modules\":[\"lm_head\",\"embed_tokens\"]");
+    static const char head_norms[] = ADAPTER(
+        ",\"target_modules\":[\"lm_head\"],\"modules_to_save\":[\"norm\"]");
+    static const char head_norm[] = ADAPTER(
+        ",\"target_modules\":[\"lm_head\"],\"modules_to_save\":[\"input_layernorm\"]");
+    static const char pattern[] = ADAPTER(
+        ",\"target_modules\":\"lm_head|model[.]layers[.]0[.]self_attn[.]q_proj\"");
+    struct item model[LLAMA];
+
+    (void)state;
+    planned(WEIGHT_TYPE_AUTO, pattern, items, 2, "\"model.layers.0.self_attn.q_proj\"");
+    write_nested(model);
+    planned(WEIGHT_TYPE_AUTO, embeddings, items + 5, 2, NULL);
+    planned(WEIGHT_TYPE_AUTO, head, items, 2, NULL);
+    planned(WEIGHT_TYPE_AUTO, head_norms, items, 5, NULL);
+    planned(WEIGHT_TYPE_AUTO, head_norm, items, 3, NULL);
+    planned(WEIGHT_TYPE_AUTO, both, items + 5, 2, "selects \"lm_head\"");
+    planned(WEIGHT_TYPE_AUTO, head_norms, items, 2, "no weight for it");
+    planned(WEIGHT_TYPE_AUTO, head_norms, items, 4, "\"model.language_model.norm\"");
+}
+
+/* A head's LoRA beside a copy of its weight, which counts up from `first`, as the model's does from 100. */
+static void copy_is(int32_t type, const char *dtype, float first, bool taken)
+{
+    const struct item items[] = {
+        {"lm_head.base_layer.weight", 5, 8, first, dtype},
+        {"lm_head.lora_A.weight", 1, 8, 0, NULL},
+        {"lm_head.lora_B.weight", 5, 1, 0, NULL},
+    };
+
+    planned(type, ADAPTER(",\"target_modules\":[\"lm_head\"]"), items, 3,
+            taken ? NULL : "\"lm_head.base_layer.weight\" is a copy of a base weight that differs");
+}
+
+static void test_adapter__copy_of_a_base_weight__same_in_the_type_in_memory(void **state)
+{
+    const float next = nextafterf(100, 200);
+    struct item items[LLAMA];
+
+    (void)state;
+    copy_is(WEIGHT_TYPE_F32, "F32", 100, true);
+    copy_is(WEIGHT_TYPE_F32, "BF16", 100, true);
+    copy_is(WEIGHT_TYPE_F32, "F32", next, false);
+    copy_is(WEIGHT_TYPE_F32, "F32", NAN, false);
+    copy_is(WEIGHT_TYPE_BF16, "F32", next, true);
+    copy_is(WEIGHT_TYPE_BF16, "BF16", 100.5f, false);
+    copy_is(WEIGHT_TYPE_F16, "F32", 100.015625f, true);
+    copy_is(WEIGHT_TYPE_F16, "F32", 100.0625f, false);
+    memcpy(items, llama, sizeof items);
+    items[2].dtype = "BF16";
+    write_tensors("model.safetensors", items, LLAMA);
+    copy_is(WEIGHT_TYPE_F32, "F32", 100, true);
+    copy_is(WEIGHT_TYPE_F32, "F32", next, false);
+    copy_is(WEIGHT_TYPE_BF16, "F32", 100, true);
+    copy_is(WEIGHT_TYPE_BF16, "BF16", 100, true);
+    copy_is(WEIGHT_TYPE_BF16, "F32", 100.5f, false);
 }
 
 /* ------------------------------------------------------------------ refusals */
@@ -380,6 +490,12 @@ static void test_open__config_that_is_none__refused(void **state)
         {CONFIG(",\"rms_norm_eps\":-1"), "\"rms_norm_eps\" is -1", INF_ERROR_BAD_FORMAT},
         {CONFIG(",\"hidden_act\":\"relu\""), "\"hidden_act\" is \"relu\"", INF_ERROR_UNSUPPORTED},
         {CONFIG(",\"attention_bias\":1"), "\"attention_bias\" is 1", INF_ERROR_BAD_FORMAT},
+        {CONFIG(",\"is_causal\":false"), "\"is_causal\" is false", INF_ERROR_UNSUPPORTED},
+        {CONFIG(",\"is_causal\":null"), "\"is_causal\" is null", INF_ERROR_UNSUPPORTED},
+        {CONFIG(",\"model_type\":\"gemma3_text\",\"is_causal\":false"), "\"is_causal\" is false",
+         INF_ERROR_UNSUPPORTED},
+        {"{\"model_type\":\"llama\",\"text_config\":" CONFIG(",\"is_causal\":false") "}",
+         "\"is_causal\" is false", INF_ERROR_UNSUPPORTED},
         {CONFIG(",\"quantization_config\":{\"bits\":4}"), "quantised checkpoints",
          INF_ERROR_UNSUPPORTED},
         {CONFIG(",\"rope_scaling\":{\"type\":\"other\"}"), "rope_scaling.type\" is \"other\"",
@@ -405,6 +521,19 @@ static void test_open__config_that_is_none__refused(void **state)
     refused(INF_ERROR_IO, "config.json");
 }
 
+static void test_open__is_causal__true_says_nothing_new(void **state)
+{
+    struct item items[LLAMA];
+
+    (void)state;
+    write_text("config.json", CONFIG(",\"is_causal\":true"));
+    checkpoint_close(opened(WEIGHT_TYPE_AUTO));
+    write_nested(items); /* transformers looks into the text's part alone */
+    write_text("config.json",
+               "{\"model_type\":\"llama\",\"is_causal\":false,\"text_config\":" CONFIG("") "}");
+    checkpoint_close(opened(WEIGHT_TYPE_AUTO));
+}
+
 static void test_open__sliding_window__window_is_shortened(void **state)
 {
     struct checkpoint *c = NULL;
@@ -427,6 +556,47 @@ static void test_open__sliding_window__window_is_shortened(void **state)
     c = opened(WEIGHT_TYPE_AUTO);
     assert_int_equal(checkpoint_window(c, 4096), 64);
     checkpoint_close(c);
+}
+
+/* The model's own original_max_position_embeddings counts, 4096 where it has none; that of rope's parameters
+ * does not. */
+static void longrope_is(const char *own, int32_t window, double attention)
+{
+    static const struct item phi3[] = {
+        {"model.embed_tokens.weight", 5, 8, 0, NULL},
+        {"model.norm.weight", 8, 0, 1, NULL},
+        {"lm_head.weight", 5, 8, 0, NULL},
+        {"model.layers.0.input_layernorm.weight", 8, 0, 0, NULL},
+        {"model.layers.0.self_attn.qkv_proj.weight", 16, 8, 0, NULL},
+        {"model.layers.0.self_attn.o_proj.weight", 8, 8, 0, NULL},
+        {"model.layers.0.post_attention_layernorm.weight", 8, 0, 0, NULL},
+        {"model.layers.0.mlp.gate_up_proj.weight", 12, 8, 0, NULL},
+        {"model.layers.0.mlp.down_proj.weight", 8, 6, 0, NULL},
+    };
+    struct checkpoint *c = NULL;
+    char config[1024];
+    double factor = 0;
+
+    snprintf(
+        config, sizeof config,
+        CONFIG(",\"model_type\":\"phi3\",\"max_position_embeddings\":8192%s,\"rope_parameters\":{"
+               "\"rope_type\":\"longrope\",\"original_max_position_embeddings\":16,"
+               "\"short_factor\":[1,1],\"long_factor\":[1,2]}"),
+        own);
+    write_text("config.json", config);
+    write_tensors("model.safetensors", phi3, sizeof phi3 / sizeof *phi3);
+    c = opened(WEIGHT_TYPE_AUTO);
+    assert_int_equal(checkpoint_window(c, 8192), window);
+    assert_true(gguf_get_float(c->header_file, "phi3.rope.scaling.attn_factor", &factor));
+    assert_float_equal(factor, attention, 1e-6);
+    checkpoint_close(c);
+}
+
+static void test_open__longrope__original_positions_are_the_models(void **state)
+{
+    (void)state;
+    longrope_is("", 4096, sqrt(1 + log(2) / log(4096)));
+    longrope_is(",\"original_max_position_embeddings\":64", 64, sqrt(1 + log(128) / log(64)));
 }
 
 /* ------------------------------------------------------------------ weights in several files */
@@ -730,9 +900,13 @@ int main(void)
         TEST(test_rows__number_beyond_f16__not_finite),
         TEST(test_open__tied__head_only_where_the_file_has_one),
         TEST(test_open__nested_model__text_part_found),
+        TEST(test_adapter__nested_model__no_layer_of_a_block_changed),
+        TEST(test_adapter__copy_of_a_base_weight__same_in_the_type_in_memory),
         TEST(test_open__tensors_and_config_disagree__named),
         TEST(test_open__config_that_is_none__refused),
+        TEST(test_open__is_causal__true_says_nothing_new),
         TEST(test_open__sliding_window__window_is_shortened),
+        TEST(test_open__longrope__original_positions_are_the_models),
         TEST(test_open__shards__all_found),
         TEST(test_open__index_that_lies__refused),
         TEST(test_check__file_changed__io),
