@@ -17,6 +17,8 @@ if [ -z "$wheel" ]; then
     exit 77
 fi
 
+export INFERENCE_TEST_MODEL="${INFERENCE_TEST_MODEL:-$(sh "$here/../../scripts/fetch-model.sh")}"
+
 pyright=pyright@1.1.414
 house=$(cache_dir)/tools/python-tests-$({
     cat "$here/requirements.txt"
