@@ -362,11 +362,11 @@ static bool plan_saved(const struct planning *p, const struct peft_module *m,
     if (place->vector)
         return (!m->whole || plan_vector(p, m->whole, place->vector, place, why)) &&
                (!m->whole_bias || plan_vector(p, m->whole_bias, place->bias, place, why));
-    if (!base)
-        return has_no_place(p, any->name, why);
+    if (!any || !base)
+        return has_no_place(p, any ? any->name : m->name, why);
     if (place->layer)
         return (!m->whole || plan_whole_linear(p, m, place, why)) && plan_bias(p, m, place, why);
-    if (m->whole_bias || place->expert >= 0 || m->whole->n_dims != 2)
+    if (!m->whole || m->whole_bias || place->expert >= 0 || m->whole->n_dims != 2)
         return has_no_place(p, any->name, why);
     if (!check_shape(m->whole, base->ne[1], base->ne[0], base, why))
         return false;

@@ -599,9 +599,8 @@ static int32_t start_pool(struct llama_engine *e, inf_error *err)
 /* Whether what a slot holds lies in the same cells wherever it was moved: attention adds cells up in their order. */
 static bool keeps_cells(const struct llama_engine *e)
 {
-    int32_t window = llama_model_n_swa(e->source.model);
-
-    return INF_LLAMA_HAS_WHOLE_WINDOWS || window <= 0 || window >= e->options.max_context;
+    return INF_LLAMA_HAS_WHOLE_WINDOWS || llama_model_n_swa(e->source.model) <= 0 ||
+           llama_model_n_swa(e->source.model) >= e->options.max_context;
 }
 
 static int32_t init_choices(struct llama_engine *e, inf_error *err)

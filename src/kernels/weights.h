@@ -125,7 +125,7 @@ INLINE __m256i words(rows8 p, size_t at)
 /* Block b of Q4_0, Q4_1 or Q5_0: v[k] gets the numbers 4k .. 4k+3 of each of eight rows, without their offset. */
 INLINE void unpack_halves(const int32_t type, rows8 p, int32_t b, __m256i v[8])
 {
-    size_t begin = (size_t)(b * weight_bytes(type));
+    size_t begin = (size_t)b * (size_t)weight_bytes(type);
     size_t end = begin + (size_t)weight_bytes(type);
     __m256i q[4];
 
@@ -206,7 +206,7 @@ INLINE void scales_of(const int32_t type, rows8 p, int32_t n_blocks, struct scal
         scales_of_k(p, out);
     else
         for (int32_t b = 0; b < n_blocks; b++)
-            halves(p, (size_t)(b * weight_bytes(type)), &out->scale[b], &out->min[b]);
+            halves(p, (size_t)b * (size_t)weight_bytes(type), &out->scale[b], &out->min[b]);
 }
 
 /* Bytes of 8 bits and a sign as they are above the least. */

@@ -47,7 +47,7 @@ static int32_t encode(void *impl, inf_text text, bool add_special, bool parse_sp
     if (!made)
         return error_no_memory(err);
     if (bos)
-        made[0] = door.bos;
+        made[0] = (unsigned char)door.bos;
     for (size_t i = 0; i < text.len; i++)
         made[bos + i] = (unsigned char)text.data[i];
     snprintf(door.text, sizeof door.text, "%.*s", (int)text.len, text.data);
