@@ -147,38 +147,47 @@ class Case:
 
     # ---- all in one batch
 
-    def check_batch(self, runs):
+    def run_batch(self, runs):
         names = sorted({name for run in runs for name, _ in run["adapters"]})
         loads = [part for name in names
                  for part in ("--load", f"{name}={self.folder / self.content['adapters'][name]}")]
         lines = [{"id": run["name"], "prompt": run["prompt"],
                   **({"adapters": [{"id": name, "scale": scale} for name, scale in run["adapters"]]}
                      if run["adapters"] else {})} for run in runs]
-        results = {line["id"]: line for line in self.command.ask(
+        return {line["id"]: line for line in self.command.ask(
             "generate", *loads, *self.generate_options(), "--max-sequences", str(min(64, len(runs))),
             "--batch", "-", text="".join(json.dumps(line) + "\n" for line in lines))}
-        for run in runs:
-            self.compare_text(run, results[run["name"]], "in the batch")
-        done = [results[run["name"]] for run in runs if "error" not in results[run["name"]]]
-        if len(done) > 1:
-            self.check_shared(runs, done)
 
-    def check_shared(self, runs, results):
-        """They decoded together: weighed by steps, half of what is possible when all begin at once and
-        each ends when its text does."""
+    def check_batch(self, runs):
+        """Every answer each time; that they decoded together, in one of a few times: on a busy machine the first may
+        be done before the last begins."""
+        for left in reversed(range(5)):
+            results = self.run_batch(runs)
+            for run in runs:
+                self.compare_text(run, results[run["name"]], "in the batch")
+            done = [results[run["name"]] for run in runs if "error" not in results[run["name"]]]
+            if len(done) < 2 or self.check_shared(runs, done, left == 0):
+                return
+
+    def check_shared(self, runs, results, is_last):
+        """Whether they decoded together: weighed by steps, half of what is possible when all begin at once and
+        each ends when its text does. That the last did not is a failure."""
         steps = sum(result["steps"] for result in results)
         rows = sum(result["mean_rows"] * result["steps"] for result in results) / steps
         mixes = sum(result["mean_adapters"] * result["steps"] for result in results) / steps
-        self.notes.append(f"{rows:.1f} rows and {mixes:.1f} adapters a step")
         together = [[run for run in runs if len(run["greedy"]["ids"]) > step]
                     for step in range(self.content["max_tokens"])]
         tokens = sum(map(len, together))
         most_rows = sum(len(step) ** 2 for step in together) / tokens
         most_mixes = sum(len(step) * len({json.dumps(run["adapters"]) for run in step if run["adapters"]})
                          for step in together) / tokens
-        if rows < most_rows / 2 or mixes < most_mixes / 2:
+        shared = rows >= most_rows / 2 and mixes >= most_mixes / 2
+        if shared or is_last:
+            self.notes.append(f"{rows:.1f} rows and {mixes:.1f} adapters a step")
+        if not shared and is_last:
             self.fail(f"the batch: {rows:.1f} rows of {most_rows:.1f} and {mixes:.1f} adapters of "
                       f"{most_mixes:.1f} in a step")
+        return shared
 
     # ---- that the check can fail
 
