@@ -772,8 +772,9 @@ typedef struct inf_adapter_report {
 /*
  * Loads an adapter under an id, replacing what the id named: requests in flight keep the
  * generation they started with. A failed load leaves the old one serving. Bytes are the caller's again when the start
- * returns: it has copied them, or, in process, of up to 32 MiB and once the model's files have been read (by any operation
- * before), made the adapter of them, and the operation has ended.
+ * returns: it has copied them, or made the adapter of them, and the operation has ended. That is so in process, of up to
+ * 32 MiB, once an operation has read the model's files, where no load of the provider is queued and the model's
+ * weights are not needed (as they are for DoRA and for copies of them).
  * id: 1..256 bytes, no control characters. Errors of the operation: INVALID_ARGUMENT, IO,
  * BAD_FORMAT, UNSUPPORTED (a PEFT feature or architecture), MISMATCH, NOT_FINITE, LIMIT, NO_MEMORY,
  * CANCELLED: nothing is half-loaded. Never loads the model. Servers: from memory UNSUPPORTED, ollama

@@ -1,6 +1,6 @@
 /*
  * adapters: loading, unloading and listing adapters of the in-process provider. Reading and
- * converting run on a preparation thread, or, of a few bytes from memory, in the start; the worker that decodes
+ * converting run on a preparation thread, or, of up to AT_ONCE_BYTES from memory, in the start; the worker that decodes
  * never waits for them.
  */
 #include "core/memory.h"

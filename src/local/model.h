@@ -67,9 +67,10 @@ struct model_ops {
     /* loaded_model.impl. Any thread, with its engines gone. */
     void (*unload)(void *loaded);
 
-    /* After open, on preparation threads: reads and converts an adapter, checked against the model's
+    /* After open, on preparation threads or in a start: reads and converts an adapter, checked against the model's
      * names and shapes. Fills report but for its texts, generation and `replaced`; *bytes is what it
-     * takes. op: as for load. It may take source->block. In a start it does no I/O: source->put_off, and nothing is filled. */
+     * takes. op: as for load. It may take source->block. With source->in_start it may set
+     * put_off, and nothing is filled. */
     int32_t (*adapter_load)(void *model, struct adapter_source *source, const inf_op *op,
                             void **adapter, size_t *bytes, inf_adapter_report *report,
                             inf_error *err);

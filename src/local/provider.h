@@ -2,8 +2,8 @@
  * provider: what the files of the in-process provider share.
  *
  * Locks: load_lock serialises opening and loading (slow, on preparation threads); it guards facts,
- * until is_open, which it guards the writing of, and the templates. It is taken before lock, never in a callback. lock guards instance,
- * tokenizer, n_instances and before, and is a leaf, held for assignments only. Counters are atomics.
+ * until is_open, which is read without it, and the templates. It is taken before lock, never in a
+ * callback. lock guards instance, tokenizer, n_instances and before, and is a leaf, held for assignments only. Counters are atomics.
  */
 #ifndef INF_LOCAL_PROVIDER_H
 #define INF_LOCAL_PROVIDER_H
